@@ -1,0 +1,1 @@
+//! A local Depot for tests.
