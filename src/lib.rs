@@ -1,1 +1,5 @@
 //! The pipe.
+
+pub mod bitbucket;
+pub mod config;
+pub mod registry;

@@ -1,0 +1,180 @@
+//! Registry credentials, looked up by host and by nothing else.
+//!
+//! A builder asks for credentials while it pulls base images too, so an answer for the wrong host hands a password
+//! to a stranger. Hosts are equal when they are the same in lower case; a port is part of the host. Docker Hub is
+//! one host under all of its names.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+use super::reference::DOCKER_HUB;
+
+/// What Docker Hub is called: in references, in Docker's configuration file, and as the server that answers.
+const DOCKER_HUB_NAMES: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
+
+/// A user name and password for one registry.
+#[derive(Clone)]
+pub struct Credential {
+    host: String,
+    username: String,
+    password: SecretString,
+}
+
+impl Credential {
+    /// For `host`, in whatever form; see [`canonical_host`].
+    #[must_use]
+    pub fn new(host: &str, username: String, password: SecretString) -> Self {
+        Self {
+            host: canonical_host(host),
+            username,
+            password,
+        }
+    }
+
+    /// The registry's host in its one form; `docker.io` for Docker Hub.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The user name, which counts as no secret.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The password, which never leaves this process except to the registry's token server.
+    #[must_use]
+    pub fn password(&self) -> &SecretString {
+        &self.password
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = formatter.debug_struct("Credential");
+        fields
+            .field("host", &self.host)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All credentials of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials(Vec<Credential>);
+
+impl Credentials {
+    /// For `host`, in whatever form a reference, a Docker configuration or a builder gives it.
+    #[must_use]
+    pub fn for_host(&self, host: &str) -> Option<&Credential> {
+        let host = canonical_host(host);
+        self.0.iter().find(|credential| credential.host == host)
+    }
+
+    /// Those of every host.
+    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.0.iter()
+    }
+}
+
+/// The later of two for one host is never found: hosts are expected to differ.
+impl FromIterator<Credential> for Credentials {
+    fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
+        Self(credentials.into_iter().collect())
+    }
+}
+
+/// The form in which hosts are compared: lower case, no scheme, no path, `docker.io` for every name of Docker Hub.
+///
+/// So `https://index.docker.io/v1/`, which is what Docker's configuration calls Docker Hub, becomes `docker.io`.
+#[must_use]
+pub fn canonical_host(text: &str) -> String {
+    let text = text.trim().to_ascii_lowercase();
+    let text = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .unwrap_or(&text);
+    let host = text.split('/').next().unwrap_or_default();
+    if DOCKER_HUB_NAMES.contains(&host) {
+        DOCKER_HUB.to_owned()
+    } else {
+        host.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn credentials(hosts: &[&str]) -> Credentials {
+        hosts
+            .iter()
+            .map(|host| Credential::new(host, format!("user of {host}"), "hunter2".into()))
+            .collect()
+    }
+
+    #[test]
+    fn docker_hub_is_one_host_under_all_its_names() {
+        let names = [
+            "docker.io",
+            "index.docker.io",
+            "registry-1.docker.io",
+            "https://index.docker.io/v1/",
+            "Docker.IO",
+        ];
+        for given in names {
+            for asked in names {
+                assert!(
+                    credentials(&[given]).for_host(asked).is_some(),
+                    "{given} for {asked}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_other_host_gets_an_answer() {
+        let credentials = credentials(&[
+            "registry.example.com",
+            "docker.io",
+            "other.example.com:5000",
+        ]);
+        for stranger in [
+            "",
+            "example.com",
+            "registry.example.com:5000",
+            "other.example.com",
+            "registry.example.com.evil.example",
+            "evil.example/registry.example.com",
+            "https://evil.example/docker.io",
+            "registry.example.com@evil.example",
+            "auth.docker.io",
+            "hub.docker.io",
+        ] {
+            assert!(credentials.for_host(stranger).is_none(), "{stranger}");
+        }
+        let found = credentials
+            .for_host("Registry.Example.com")
+            .map(Credential::username);
+        assert_eq!(found, Some("user of registry.example.com"));
+    }
+
+    #[test]
+    fn debug_output_shows_no_password() {
+        let credentials = credentials(&["registry.example.com"]);
+        let shown = format!("{credentials:?}");
+        assert!(
+            shown.contains("registry.example.com") && !shown.contains("hunter2"),
+            "{shown}"
+        );
+        let password = credentials
+            .iter()
+            .map(|credential| credential.password().expose_secret())
+            .next();
+        assert_eq!(password, Some("hunter2"));
+    }
+}

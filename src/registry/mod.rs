@@ -1,0 +1,6 @@
+//! Image references and registry credentials: what any program that talks to registries needs.
+//!
+//! Nothing in this room knows of Bitbucket, of Depot, or of the pipe's variables.
+
+pub mod credentials;
+pub mod reference;
