@@ -4,3 +4,6 @@
 
 pub mod credentials;
 pub mod reference;
+
+pub mod challenge;
+pub mod token;

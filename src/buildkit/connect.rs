@@ -1,0 +1,274 @@
+//! The one connection to a builder.
+//!
+//! It is opened here, over mutual TLS or in plain text for local development, and handed to gRPC
+//! once. When it breaks it stays broken: the session that ran over it is gone with it, and a silent
+//! second connection would only hide that.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::ListWorkersRequest;
+use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::{Channel, Endpoint};
+
+use super::tls::{MutualTls, TlsError};
+
+/// gRPC messages up to this size are read: BuildKit's own limit.
+pub(super) const MESSAGE_LIMIT_BYTES: usize = 16 << 20;
+
+/// Headers up to this size are read. BuildKit puts whole Dockerfiles into the details of an error
+/// and long lists of patterns into metadata; Go's limit is the same.
+pub(super) const HEADER_LIMIT_BYTES: u32 = 16 << 20;
+
+/// How much may be on its way to us on one stream. At 40 ms a smaller window would hold back a line
+/// of 1 Gbit/s.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+
+/// The same for all streams together.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// One try to reach the builder, TLS included.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a builder may take until it listens: a fresh machine still starts its daemon.
+const CONNECT_LIMIT: Duration = Duration::from_mins(5);
+
+/// The pause between two tries, growing from the first to the second.
+const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// A builder that does not answer for this long, and then for half of it, is gone.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
+
+/// Where a builder is and how to trust it.
+#[derive(Debug)]
+pub struct Address {
+    /// A name or an address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Mutual TLS; absent for plain text.
+    pub tls: Option<MutualTls>,
+    /// Compress what is sent.
+    pub gzip: bool,
+}
+
+/// Why there is no connection to a builder.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The certificates that came with the address cannot be used.
+    #[error("the certificates for the builder cannot be used")]
+    Tls(#[source] TlsError),
+    /// The builder is not who it should be; trying again does not help.
+    #[error("the builder at {address} does not prove to be `{name}`")]
+    Untrusted {
+        /// Where it listens.
+        address: String,
+        /// The name that was to be proved.
+        name: String,
+        /// What the check said.
+        #[source]
+        source: io::Error,
+    },
+    /// Nothing there has answered in all the time.
+    #[error("the builder at {address} could not be reached within {} minutes", CONNECT_LIMIT.as_secs() / 60)]
+    Unreachable {
+        /// Where it should listen.
+        address: String,
+        /// What the last try said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// An open connection to a builder that answers. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(super) channel: Channel,
+    pub(super) compression: Option<CompressionEncoding>,
+}
+
+/// Why one try failed.
+enum TryError {
+    /// The builder may not be up yet.
+    Later(Box<dyn std::error::Error + Send + Sync>),
+    /// It is the wrong one.
+    Untrusted(io::Error),
+}
+
+impl Connection {
+    /// Connects to a builder, and waits while it starts to listen and to answer.
+    ///
+    /// Cancel safe: dropping the future closes what was opened.
+    pub async fn open(address: &Address) -> Result<Self, ConnectError> {
+        let tls = address
+            .tls
+            .as_ref()
+            .map(MutualTls::client_config)
+            .transpose()
+            .map_err(ConnectError::Tls)?
+            .map(|(config, name)| (TlsConnector::from(config), name));
+        let shown = format!("{}:{}", address.host, address.port);
+        let deadline = tokio::time::Instant::now() + CONNECT_LIMIT;
+        let mut pause = PAUSE_BOUNDS.0;
+        loop {
+            let one_try = async {
+                let stream = open_stream(address, tls.as_ref()).await?;
+                Self::answering(stream, address.gzip).await
+            };
+            let source = match tokio::time::timeout(TRY_LIMIT, one_try).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(TryError::Untrusted(source))) => {
+                    let name = address.tls.as_ref().map(|tls| tls.server_name.clone());
+                    return Err(ConnectError::Untrusted {
+                        address: shown,
+                        name: name.unwrap_or_default(),
+                        source,
+                    });
+                }
+                Ok(Err(TryError::Later(source))) => source,
+                Err(elapsed) => elapsed.into(),
+            };
+            if tokio::time::Instant::now() + pause >= deadline {
+                return Err(ConnectError::Unreachable {
+                    address: shown,
+                    source,
+                });
+            }
+            tracing::debug!("the builder at {shown} is not there yet: {source}");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_BOUNDS.1);
+        }
+    }
+
+    /// Speaks gRPC on `stream` and waits for the first answer.
+    async fn answering(stream: Stream, gzip: bool) -> Result<Self, TryError> {
+        let endpoint = Endpoint::from_static("http://builder")
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_max_header_list_size(HEADER_LIMIT_BYTES)
+            .http2_keep_alive_interval(KEEPALIVE.0)
+            .keep_alive_timeout(KEEPALIVE.1)
+            .user_agent(concat!("depot-build/", env!("CARGO_PKG_VERSION")));
+        let channel = endpoint
+            .map_err(|error| TryError::Later(error.into()))?
+            .connect_with_connector(Once(Mutex::new(Some(stream))))
+            .await
+            .map_err(|error| TryError::Later(error.into()))?;
+        let connection = Self {
+            channel,
+            compression: gzip.then_some(CompressionEncoding::Gzip),
+        };
+        connection
+            .control()
+            .list_workers(ListWorkersRequest::default())
+            .await
+            .map_err(|status| TryError::Later(status.into()))?;
+        Ok(connection)
+    }
+
+    /// A client of the builder's control service.
+    pub(super) fn control(&self) -> ControlClient<Channel> {
+        let client = ControlClient::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip);
+        match self.compression {
+            Some(encoding) => client.send_compressed(encoding),
+            None => client,
+        }
+    }
+}
+
+trait ReadWrite: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
+type Stream = Box<dyn ReadWrite>;
+
+async fn open_stream(
+    address: &Address,
+    tls: Option<&(TlsConnector, rustls::pki_types::ServerName<'static>)>,
+) -> Result<Stream, TryError> {
+    let later = |error: io::Error| TryError::Later(error.into());
+    let stream = TcpStream::connect((&*address.host, address.port))
+        .await
+        .map_err(later)?;
+    stream.set_nodelay(true).map_err(later)?;
+    let Some((connector, name)) = tls else {
+        return Ok(Box::new(stream));
+    };
+    match connector.connect(name.clone(), stream).await {
+        Ok(stream) => Ok(Box::new(stream)),
+        Err(error) if is_untrusted(&error) => Err(TryError::Untrusted(error)),
+        Err(error) => Err(later(error)),
+    }
+}
+
+/// Whether the handshake failed because of who the other side is, rather than on its way.
+fn is_untrusted(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(
+        inner,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
+    )
+}
+
+/// Hands one stream that is already open to the channel, and an error to its tries to reconnect.
+struct Once(Mutex<Option<Stream>>);
+
+impl tower_service::Service<Uri> for Once {
+    type Response = TokioIo<Stream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        // A poisoned lock cannot be: nothing panics while it is held.
+        let stream = self.0.get_mut().ok().and_then(Option::take);
+        Box::pin(async move {
+            stream.map(TokioIo::new).ok_or_else(|| {
+                io::Error::new(
+                    io::ErrorKind::ConnectionAborted,
+                    "the connection to the builder was lost",
+                )
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_builder_that_never_listens_ends_in_an_error_after_minutes() {
+        // Bound and closed again: nothing listens on this port.
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = unused.local_addr().unwrap().port();
+        drop(unused);
+        let started = tokio::time::Instant::now();
+        let address = Address {
+            host: "127.0.0.1".into(),
+            port,
+            tls: None,
+            gzip: false,
+        };
+        let error = Connection::open(&address).await.unwrap_err();
+        assert!(started.elapsed() > CONNECT_LIMIT - 2 * PAUSE_BOUNDS.1);
+        assert!(started.elapsed() < CONNECT_LIMIT + TRY_LIMIT);
+        assert_eq!(
+            error.to_string(),
+            format!("the builder at 127.0.0.1:{port} could not be reached within 5 minutes")
+        );
+    }
+}

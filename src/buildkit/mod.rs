@@ -1,0 +1,18 @@
+//! A BuildKit client.
+//!
+//! One connection to a builder serves everything: the solve, its status, and the session over which
+//! the builder asks us for files and registry tokens. It speaks what BuildKit 0.11 understands, and
+//! so what all later ones do. It knows nothing of Depot or Bitbucket.
+
+mod connect;
+mod error;
+mod io;
+pub mod session;
+mod solve;
+mod tls;
+mod wire;
+
+pub use connect::{Address, ConnectError, Connection};
+pub use error::{ErrorKind, SolveError, Source};
+pub use solve::{Export, Solve, Solved};
+pub use tls::{MutualTls, TlsError};

@@ -1,0 +1,168 @@
+//! `moby.filesync.v1.Auth`: what the builder may know of registries.
+//!
+//! Where a registry takes tokens, we fetch them and the builder sees nothing else. Only where it
+//! takes nothing but user name and password does the builder get those, for that host alone.
+
+use std::sync::Arc;
+
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::Auth as Service;
+use bollard_buildkit_proto::moby::filesync::v1::{
+    CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
+    GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
+    VerifyTokenAuthorityResponse,
+};
+use secrecy::{ExposeSecret, SecretString};
+use tonic::{Request, Response, Status};
+
+use super::Failure;
+use super::authority::Authority;
+
+/// Knows the registries' credentials. Implemented by whoever uses the session.
+#[tonic::async_trait]
+pub trait Authorizer: Send + Sync + 'static {
+    /// User name and password for exactly this host, to be given to the builder.
+    fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
+
+    /// A token for a registry, fetched by us.
+    async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError>;
+}
+
+/// A token that the builder needs, as the registry described it in its challenge.
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// The registry's host, as the builder calls it.
+    pub host: String,
+    /// Where tokens are given out, by the builder's word.
+    pub realm: String,
+    /// The registry's name at that place.
+    pub service: String,
+    /// What the token is to allow.
+    pub scopes: Vec<String>,
+}
+
+/// A token of a registry.
+#[derive(Debug)]
+pub struct RegistryToken {
+    /// The token.
+    pub token: SecretString,
+    /// Its life in seconds.
+    pub expires_in: u64,
+    /// When it began, in seconds since 1970; 0 for now.
+    pub issued_at: i64,
+}
+
+/// Why there is no token.
+#[derive(Debug)]
+pub struct TokenError {
+    /// For people, without secrets.
+    pub message: String,
+    /// The registry refused, as opposed to not being reached.
+    pub denied: bool,
+}
+
+/// The service.
+pub(super) struct Auth {
+    authorizer: Arc<dyn Authorizer>,
+    authority: Option<Authority>,
+    failure: Failure,
+}
+
+impl Auth {
+    pub(super) fn new(authorizer: Arc<dyn Authorizer>, failure: Failure) -> Self {
+        Self {
+            authorizer,
+            authority: Authority::new(),
+            failure,
+        }
+    }
+
+    #[expect(
+        clippy::result_large_err,
+        reason = "a status is what gRPC wants, once a registry"
+    )]
+    fn authority(&self) -> Result<&Authority, Status> {
+        // "Unavailable" makes the builder go on without.
+        self.authority
+            .as_ref()
+            .ok_or_else(|| Status::unavailable("no randomness on this machine"))
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Auth {
+    async fn credentials(
+        &self,
+        request: Request<CredentialsRequest>,
+    ) -> Result<Response<CredentialsResponse>, Status> {
+        let host = request.into_inner().host;
+        let response = match self.authorizer.credentials(&host) {
+            Some((username, password)) => {
+                tracing::debug!(
+                    "`{}` takes no tokens: its user name and password go to the builder",
+                    host.escape_debug()
+                );
+                CredentialsResponse {
+                    username,
+                    secret: password.expose_secret().to_owned(),
+                }
+            }
+            None => CredentialsResponse::default(),
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn fetch_token(
+        &self,
+        request: Request<FetchTokenRequest>,
+    ) -> Result<Response<FetchTokenResponse>, Status> {
+        let request = request.into_inner();
+        let fetched = self
+            .authorizer
+            .token(TokenRequest {
+                host: request.host,
+                realm: request.realm,
+                service: request.service,
+                scopes: request.scopes,
+            })
+            .await;
+        match fetched {
+            Ok(token) => Ok(Response::new(FetchTokenResponse {
+                token: token.token.expose_secret().to_owned(),
+                expires_in: i64::try_from(token.expires_in).unwrap_or(i64::MAX),
+                issued_at: token.issued_at,
+            })),
+            Err(error) => {
+                self.failure.tell(error.message.clone());
+                Err(if error.denied {
+                    Status::unauthenticated(error.message)
+                } else {
+                    Status::unavailable(error.message)
+                })
+            }
+        }
+    }
+
+    async fn get_token_authority(
+        &self,
+        request: Request<GetTokenAuthorityRequest>,
+    ) -> Result<Response<GetTokenAuthorityResponse>, Status> {
+        let request = request.into_inner();
+        let public_key = self
+            .authority()?
+            .public_key(&request.host, &request.salt)
+            .ok_or_else(|| Status::unavailable("no key"))?;
+        Ok(Response::new(GetTokenAuthorityResponse { public_key }))
+    }
+
+    async fn verify_token_authority(
+        &self,
+        request: Request<VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<VerifyTokenAuthorityResponse>, Status> {
+        let request = request.into_inner();
+        let signed = self
+            .authority()?
+            .sign(&request.host, &request.salt, &request.payload)
+            .ok_or_else(|| Status::unavailable("no key"))?;
+        Ok(Response::new(VerifyTokenAuthorityResponse { signed }))
+    }
+}

@@ -1,0 +1,151 @@
+//! `moby.filesync.v1.FileSync`: directories that the builder may read.
+//!
+//! The builder names a directory and the patterns of what it wants of it; the transfer itself is in
+//! [`super::sender`]. Any name that was not offered is refused.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{self, Future};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use super::Failure;
+use super::metadata::list;
+use super::sender;
+use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
+use crate::buildkit::wire::Packet;
+use crate::context::{Selection, Tree};
+
+/// A directory that the builder may read.
+#[derive(Debug)]
+pub struct Directory {
+    /// Its files.
+    pub tree: Tree,
+    /// Where present, only these entries directly below it, whatever the builder asks for.
+    pub only: Option<Vec<String>>,
+}
+
+/// The directories that are offered, by the names that the frontend uses for them.
+#[derive(Clone, Debug, Default)]
+pub struct FileSync {
+    directories: HashMap<String, Arc<Directory>>,
+}
+
+impl FileSync {
+    /// Offers a directory under a name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, directory: Directory) -> Self {
+        self.directories.insert(name.into(), Arc::new(directory));
+        self
+    }
+}
+
+/// The service as gRPC mounts it.
+pub(super) fn server(files: FileSync, failure: Failure) -> Server {
+    Server { files, failure }
+}
+
+/// Takes the calls; see [`server`].
+#[derive(Clone)]
+pub(super) struct Server {
+    files: FileSync,
+    failure: Failure,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FileSync").finish_non_exhaustive()
+    }
+}
+
+type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl StreamingService<Packet> for Server {
+    type Response = Packet;
+    type ResponseStream = sender::Packets;
+    type Future = Answering<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Packet>>) -> Self::Future {
+        let answer = self.diff_copy(request);
+        Box::pin(future::ready(answer))
+    }
+}
+
+impl Server {
+    #[expect(
+        clippy::result_large_err,
+        reason = "a status is what gRPC wants, once a transfer"
+    )]
+    fn diff_copy(
+        &self,
+        request: Request<Streaming<Packet>>,
+    ) -> Result<Response<sender::Packets>, Status> {
+        let metadata = request.metadata();
+        let name = list(metadata, "dir-name")?
+            .into_iter()
+            .next()
+            .unwrap_or_default();
+        let selection = Selection {
+            includes: list(metadata, "include-patterns")?,
+            excludes: list(metadata, "exclude-patterns")?,
+            follow_paths: list(metadata, "followpaths")?,
+        };
+        let Some(directory) = self.files.directories.get(&name) else {
+            return Err(Status::not_found(format!(
+                "the directory `{}` is not offered to the builder",
+                name.escape_debug()
+            )));
+        };
+        tracing::debug!(
+            "the builder asks for `{name}`: {} include, {} exclude patterns, {} follow paths",
+            selection.includes.len(),
+            selection.excludes.len(),
+            selection.follow_paths.len()
+        );
+        let packets = sender::start(
+            directory.clone(),
+            selection,
+            request.into_inner(),
+            self.failure.clone(),
+        );
+        Ok(Response::new(packets))
+    }
+}
+
+impl NamedService for Server {
+    const NAME: &'static str = "moby.filesync.v1.FileSync";
+}
+
+impl tower_service::Service<http::Request<Body>> for Server {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != "/moby.filesync.v1.FileSync/DiffCopy" {
+            // TarStream, which no BuildKit calls that knows DiffCopy.
+            let status = Status::unimplemented("only DiffCopy is served");
+            return Box::pin(future::ready(Ok(status.into_http())));
+        }
+        let service = self.clone();
+        Box::pin(async move {
+            let codec: ProstCodec<Packet, Packet> = ProstCodec::default();
+            let mut grpc = Grpc::new(codec).apply_max_message_size_config(
+                Some(MESSAGE_LIMIT_BYTES),
+                Some(MESSAGE_LIMIT_BYTES),
+            );
+            Ok(grpc.streaming(service, request).await)
+        })
+    }
+}

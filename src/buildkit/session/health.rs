@@ -1,0 +1,57 @@
+//! Says that we are well, which the builder asks every five seconds.
+
+use std::pin::Pin;
+
+use bollard_buildkit_proto::health::health_check_response::ServingStatus;
+use bollard_buildkit_proto::health::health_server::Health as Service;
+use bollard_buildkit_proto::health::{
+    HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
+};
+use futures_util::Stream;
+use tonic::{Request, Response, Status};
+
+/// Answers every question with "serving": a session that answers at all is well.
+pub(super) struct Health;
+
+#[tonic::async_trait]
+impl Service for Health {
+    async fn check(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        Ok(Response::new(serving()))
+    }
+
+    async fn list(
+        &self,
+        _: Request<HealthListRequest>,
+    ) -> Result<Response<HealthListResponse>, Status> {
+        Ok(Response::new(HealthListResponse {
+            statuses: [(String::new(), serving())].into(),
+        }))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        _: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let mut told = false;
+        // The state never changes: one message, and then silence until the caller has enough.
+        let states = futures_util::stream::poll_fn(move |_| {
+            if told {
+                return std::task::Poll::Pending;
+            }
+            told = true;
+            std::task::Poll::Ready(Some(Ok(serving())))
+        });
+        Ok(Response::new(Box::pin(states)))
+    }
+}
+
+fn serving() -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: ServingStatus::Serving.into(),
+    }
+}

@@ -1,0 +1,229 @@
+//! The session: a call to the builder inside which the builder calls us.
+//!
+//! The bytes of one bidirectional gRPC call form a second HTTP/2 connection, on which we are the
+//! server. The builder asks there for the files of the context and for access to registries. It
+//! also asks every few seconds whether we are well, and ends the session when that goes unanswered.
+//! Only what [`Services`] holds is served; the builder is told the methods when the session opens.
+
+mod auth;
+mod authority;
+mod files;
+mod health;
+mod metadata;
+mod sender;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bollard_buildkit_proto::health::health_server::HealthServer;
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Routes;
+use tonic::{Request, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+pub use auth::{Authorizer, RegistryToken, TokenError, TokenRequest};
+pub use files::{Directory, FileSync};
+
+use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
+use super::io::{SessionIo, outbound};
+use super::wire::BytesMessage;
+
+/// How much the builder may have on its way to us, for all calls of the session together.
+const WINDOW_BYTES: u32 = 4 << 20;
+
+/// How long calls of the builder may take to notice that the session is over.
+const CLOSE_GRACE: Duration = Duration::from_millis(200);
+
+/// What the builder may ask us for.
+pub struct Services {
+    /// Names what the builder may keep between builds: the same text for the same directories lets
+    /// it ask only for what has changed.
+    pub shared_key: String,
+    /// Directories.
+    pub files: FileSync,
+    /// Registries.
+    pub authorizer: Arc<dyn Authorizer>,
+}
+
+/// An open session. [`Session::close`] ends it in order, dropping it ends it at once.
+pub(super) struct Session {
+    id: String,
+    /// Fires when the connection inside the call has ended.
+    ended: CancellationToken,
+    stop: tokio_util::sync::DropGuard,
+    tasks: TaskTracker,
+    failure: Failure,
+}
+
+/// The first thing that went wrong on our side while serving the builder, for people.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Failure(Arc<OnceLock<String>>);
+
+impl Failure {
+    pub(super) fn tell(&self, message: String) {
+        // An error means that an earlier failure is the cause.
+        let _already = self.0.set(message);
+    }
+}
+
+impl Session {
+    /// Opens the session. The builder may call before this returns.
+    pub(super) async fn open(connection: &Connection, services: Services) -> Result<Self, Status> {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let failure = Failure::default();
+        let (sender, messages) = outbound();
+
+        let mut request = Request::new(messages);
+        let metadata = request.metadata_mut();
+        metadata.insert("x-docker-expose-session-uuid", ascii(&id)?);
+        metadata.insert("x-docker-expose-session-name", ascii("depot-build")?);
+        metadata.insert(
+            "x-docker-expose-session-sharedkey",
+            ascii(&services.shared_key)?,
+        );
+        for method in METHODS {
+            metadata.append(
+                "x-docker-expose-session-grpc-method",
+                MetadataValue::from_static(method),
+            );
+        }
+        let inbound: Streaming<BytesMessage> = call(connection, request).await?;
+
+        let routes = Routes::new(HealthServer::new(health::Health))
+            .add_service(files::server(services.files, failure.clone()))
+            .add_service(
+                AuthServer::new(auth::Auth::new(services.authorizer, failure.clone()))
+                    .max_decoding_message_size(MESSAGE_LIMIT_BYTES),
+            );
+        let (tasks, ended, stop) = (
+            TaskTracker::new(),
+            CancellationToken::new(),
+            CancellationToken::new(),
+        );
+        let server = serve(
+            SessionIo::new(inbound, sender),
+            routes,
+            Executor(tasks.clone(), stop.clone()),
+        );
+        let over = ended.clone().drop_guard();
+        let stopped = stop.clone();
+        tasks.spawn(async move {
+            let outcome = stopped.run_until_cancelled(server).await;
+            if let Some(Err(error)) = outcome {
+                tracing::debug!("the session ended: {error}");
+            }
+            drop(over);
+        });
+        Ok(Self {
+            id,
+            ended,
+            stop: stop.drop_guard(),
+            tasks,
+            failure,
+        })
+    }
+
+    /// The name by which a solve refers to this session.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits until the session has ended without being closed. Cancel safe.
+    pub(super) async fn broken(&mut self) -> Status {
+        self.ended.cancelled().await;
+        // The solve ends by itself when the builder notices; give it the word, since it knows more.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Status::unavailable("the session with the builder broke off")
+    }
+
+    /// What went wrong on our side, if anything did.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.0.get().cloned()
+    }
+
+    /// Ends the session and waits, for a moment, until nothing of it runs any more.
+    pub(super) async fn close(self) {
+        drop(self.stop);
+        self.tasks.close();
+        let _too_slow = tokio::time::timeout(CLOSE_GRACE, self.tasks.wait()).await;
+    }
+}
+
+/// The methods that the builder is told of.
+const METHODS: [&str; 6] = [
+    "/grpc.health.v1.Health/Check",
+    "/moby.filesync.v1.FileSync/DiffCopy",
+    "/moby.filesync.v1.Auth/Credentials",
+    "/moby.filesync.v1.Auth/FetchToken",
+    "/moby.filesync.v1.Auth/GetTokenAuthority",
+    "/moby.filesync.v1.Auth/VerifyTokenAuthority",
+];
+
+fn ascii(text: &str) -> Result<MetadataValue<Ascii>, Status> {
+    // The shared key is made of names of the user's; what no header can hold becomes a dash.
+    let safe: String = text
+        .chars()
+        .map(|character| match character {
+            ' '..='~' => character,
+            _ => '-',
+        })
+        .collect();
+    MetadataValue::try_from(safe).map_err(|error| Status::internal(error.to_string()))
+}
+
+/// `moby.buildkit.v1.Control/Session`, with messages that share their buffers.
+async fn call(
+    connection: &Connection,
+    request: Request<impl futures_util::Stream<Item = BytesMessage> + Send + 'static>,
+) -> Result<Streaming<BytesMessage>, Status> {
+    let mut client = tonic::client::Grpc::new(connection.channel.clone())
+        .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+        .accept_compressed(tonic::codec::CompressionEncoding::Gzip);
+    if let Some(encoding) = connection.compression {
+        client = client.send_compressed(encoding);
+    }
+    client
+        .ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = http::uri::PathAndQuery::from_static("/moby.buildkit.v1.Control/Session");
+    let codec: ProstCodec<BytesMessage, BytesMessage> = ProstCodec::default();
+    Ok(client.streaming(request, path, codec).await?.into_inner())
+}
+
+/// Serves HTTP/2 on the session's bytes until either side ends it.
+async fn serve(
+    io: SessionIo<Streaming<BytesMessage>>,
+    routes: Routes,
+    executor: Executor,
+) -> Result<(), hyper::Error> {
+    hyper::server::conn::http2::Builder::new(executor)
+        .max_header_list_size(HEADER_LIMIT_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(256 << 10)
+        .serve_connection(TokioIo::new(io), TowerToHyperService::new(routes.prepare()))
+        .await
+}
+
+/// Runs the calls of a session as tasks that end with it.
+#[derive(Clone)]
+struct Executor(TaskTracker, CancellationToken);
+
+impl<Task> hyper::rt::Executor<Task> for Executor
+where
+    Task: Future + Send + 'static,
+    Task::Output: Send,
+{
+    fn execute(&self, task: Task) {
+        let stop = self.1.clone();
+        self.0.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+}

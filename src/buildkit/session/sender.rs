@@ -1,0 +1,306 @@
+//! Sends a directory: first the list of its entries, then the content of those the builder lacks.
+//!
+//! Both go on at once. A thread walks the directory and sends an entry a packet; the builder asks
+//! for content by an entry's number as soon as it sees that it lacks it; [`READERS`] threads read
+//! files side by side. All three meet in one channel of [`PACKETS_IN_FLIGHT`] packets, which is what
+//! bounds the memory: files are read no faster than the line takes them.
+//!
+//! A file that cannot be read ends the transfer, and with it the build, with an error that names it:
+//! BuildKit's own client sends such a file as empty.
+
+use std::fmt::Display;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tonic::{Status, Streaming};
+
+use super::Failure;
+use super::files::Directory;
+use crate::buildkit::wire::{Packet, PacketType};
+use crate::context::{Entry, Selection};
+
+/// How much of a file goes into one packet.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Packets that may wait to be sent: with full chunks, half a MiB.
+const PACKETS_IN_FLIGHT: usize = 8;
+
+/// Files that are read side by side.
+const READERS: usize = 2;
+
+/// What a transfer sends. Owns the transfer: dropping it ends the threads at their next packet.
+pub(super) struct Packets {
+    packets: mpsc::Receiver<Packet>,
+    _transfer: JoinSet<()>,
+}
+
+impl Stream for Packets {
+    type Item = Result<Packet, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.packets.poll_recv(context).map(|packet| packet.map(Ok))
+    }
+}
+
+/// Starts a transfer. It ends when the builder has all it wants, or when either side fails.
+pub(super) fn start(
+    directory: Arc<Directory>,
+    selection: Selection,
+    requests: Streaming<Packet>,
+    failure: Failure,
+) -> Packets {
+    let (sender, packets) = mpsc::channel(PACKETS_IN_FLIGHT);
+    let transfer = Transfer {
+        directory,
+        listed: Arc::default(),
+        sender,
+        failure,
+    };
+    let mut task = JoinSet::new();
+    task.spawn(transfer.run(selection, requests));
+    Packets {
+        packets,
+        _transfer: task,
+    }
+}
+
+/// A file whose content the builder may ask for, once.
+#[derive(Debug)]
+struct Listed {
+    path: Box<str>,
+    size: u64,
+    modified_ns: i64,
+}
+
+#[derive(Clone)]
+struct Transfer {
+    directory: Arc<Directory>,
+    /// By the number of the entry. Taken out when it is asked for.
+    listed: Arc<Mutex<Vec<Option<Listed>>>>,
+    sender: mpsc::Sender<Packet>,
+    failure: Failure,
+}
+
+impl Transfer {
+    async fn run(self, selection: Selection, mut requests: Streaming<Packet>) {
+        // Unbounded, but an entry can be asked for only once. Were it bounded, the builder's requests
+        // could wait for our content and our content for the builder's requests.
+        let (wanted, queue) = mpsc::unbounded_channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let mut threads = JoinSet::new();
+        let walker = self.clone();
+        threads.spawn_blocking(move || walker.list(&selection));
+        for _ in 0..READERS {
+            let (reader, queue) = (self.clone(), queue.clone());
+            threads.spawn_blocking(move || reader.read_queued(&queue));
+        }
+
+        loop {
+            let request = tokio::select! {
+                request = requests.message() => request,
+                () = self.sender.closed() => break,
+            };
+            let packet = match request {
+                Ok(Some(packet)) => packet,
+                Ok(None) => break,
+                Err(status) => {
+                    tracing::debug!("a transfer ended: {}", status.message());
+                    break;
+                }
+            };
+            match PacketType::try_from(packet.r#type) {
+                Ok(PacketType::Request) => match self.take(packet.id) {
+                    Some(listed) => {
+                        // The readers end only after the queue.
+                        let _always_open = wanted.send((packet.id, listed));
+                    }
+                    None => {
+                        let packet = self.failed(&format_args!(
+                            "the builder asked for entry {}, which is no file or was sent before",
+                            packet.id
+                        ));
+                        let _gone = self.sender.send(packet).await;
+                    }
+                },
+                Ok(PacketType::Finish) => {
+                    let _gone = self.sender.send(plain(PacketType::Finish)).await;
+                    break;
+                }
+                Ok(PacketType::Error) => {
+                    // The builder tells the reason as the result of its solve, too.
+                    tracing::debug!(
+                        "the builder ended a transfer: {}",
+                        String::from_utf8_lossy(&packet.data)
+                    );
+                    break;
+                }
+                // Nothing else is a receiver's to send.
+                Ok(PacketType::Stat | PacketType::Data) | Err(_) => {}
+            }
+        }
+        // Ends the readers after what they are at; the walker ends at its next packet, since nobody
+        // takes it.
+        drop(wanted);
+        drop(self);
+        while threads.join_next().await.is_some() {}
+    }
+
+    /// Walks the directory and sends an entry a packet.
+    fn list(&self, selection: &Selection) {
+        let mut visit = |entry: Entry| {
+            if !self.directory.offers(&entry.stat.path) {
+                return ControlFlow::Continue(());
+            }
+            let listed = entry.is_file().then(|| Listed {
+                path: entry.stat.path.as_str().into(),
+                size: u64::try_from(entry.stat.size).unwrap_or(0),
+                modified_ns: entry.stat.mod_time,
+            });
+            // Before the packet: the builder may ask the moment it sees it.
+            self.listed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(listed);
+            let packet = Packet {
+                stat: Some(entry.stat),
+                ..plain(PacketType::Stat)
+            };
+            match self.sender.blocking_send(packet) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
+        };
+        match self.directory.tree.walk(selection, &mut visit) {
+            Ok(_) => {
+                let _gone = self.sender.blocking_send(plain(PacketType::Stat));
+            }
+            Err(error) => {
+                let _gone = self.sender.blocking_send(self.failed(&error));
+            }
+        }
+    }
+
+    fn take(&self, id: u32) -> Option<Listed> {
+        let mut listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        listed.get_mut(usize::try_from(id).ok()?)?.take()
+    }
+
+    /// Reads files from the queue until it ends or nobody takes the packets any more.
+    fn read_queued(&self, queue: &Mutex<mpsc::UnboundedReceiver<(u32, Listed)>>) {
+        loop {
+            let next = queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .blocking_recv();
+            let Some((id, listed)) = next else { return };
+            match self.send_content(id, &listed) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return,
+                Err(error) => {
+                    let packet = self.failed(&format_args!(
+                        "cannot read `{}` of the build context: {error}",
+                        listed.path.escape_debug()
+                    ));
+                    let _gone = self.sender.blocking_send(packet);
+                }
+            }
+        }
+    }
+
+    /// Sends the content of one file, and the empty packet that ends it.
+    ///
+    /// At most the size that was listed: a log that grows while it is read has no other end.
+    fn send_content(&self, id: u32, listed: &Listed) -> io::Result<ControlFlow<()>> {
+        let mut file = self.directory.tree.open(&listed.path)?;
+        let mut left = listed.size;
+        while left > 0 {
+            let length = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+            let mut chunk = BytesMut::zeroed(length);
+            let filled = read_full(&mut file, &mut chunk)?;
+            if filled == 0 {
+                break;
+            }
+            chunk.truncate(filled);
+            left -= filled as u64;
+            if self.data(id, chunk.freeze()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        let now = file.metadata()?;
+        if now.len() != listed.size || modified_ns(&now) != listed.modified_ns {
+            tracing::warn!(
+                "`{}` changed while it was being sent: the image may hold any state of it",
+                listed.path.escape_debug()
+            );
+        }
+        Ok(self.data(id, Bytes::new()))
+    }
+
+    fn data(&self, id: u32, data: Bytes) -> ControlFlow<()> {
+        let packet = Packet {
+            id,
+            data,
+            ..plain(PacketType::Data)
+        };
+        match self.sender.blocking_send(packet) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    /// The packet that ends the transfer with an error that people read, here and at the builder.
+    fn failed(&self, error: &dyn Display) -> Packet {
+        let text = error.to_string();
+        self.failure.tell(text.clone());
+        Packet {
+            data: text.into(),
+            ..plain(PacketType::Error)
+        }
+    }
+}
+
+impl Directory {
+    /// Whether an entry may be listed at all.
+    fn offers(&self, path: &str) -> bool {
+        match &self.only {
+            Some(names) => names.iter().any(|name| name == path),
+            None => true,
+        }
+    }
+}
+
+fn plain(packet_type: PacketType) -> Packet {
+    Packet {
+        r#type: packet_type.into(),
+        ..Packet::default()
+    }
+}
+
+/// Reads until `buffer` is full or the file ends.
+fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn modified_ns(metadata: &std::fs::Metadata) -> i64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata
+        .mtime()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(metadata.mtime_nsec())
+}

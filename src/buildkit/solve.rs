@@ -1,0 +1,159 @@
+//! One solve: the request, its status, and the session that serves it, as one unit.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::{
+    CacheOptions, SolveRequest, StatusRequest, StatusResponse,
+};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::connect::Connection;
+use super::error::{ErrorKind, SolveError};
+use super::session::{Services, Session};
+
+/// How long the status may still come after the solve has ended. Its stream ends by itself.
+const STATUS_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a cancelled solve may take to show what it stopped.
+const CANCEL_GRACE: Duration = Duration::from_millis(300);
+
+/// What is to be solved.
+#[derive(Clone, Debug, Default)]
+pub struct Solve {
+    /// The frontend's attributes; the frontend is `dockerfile.v0`.
+    pub frontend_attributes: HashMap<String, String>,
+    /// What becomes of the result; nothing leaves it in the builder's cache.
+    pub export: Option<Export>,
+    /// Keeps no record in the builder's history.
+    pub internal: bool,
+}
+
+/// What becomes of a result.
+#[derive(Clone, Debug)]
+pub struct Export {
+    /// The exporter, such as `image`.
+    pub kind: String,
+    /// Its attributes.
+    pub attributes: HashMap<String, String>,
+}
+
+/// The result of a solve: the exporter's answer.
+#[derive(Clone, Debug, Default)]
+pub struct Solved {
+    /// All of the answer, such as `containerimage.digest`.
+    pub response: HashMap<String, String>,
+}
+
+impl Solved {
+    /// The digest of the image's index or manifest.
+    #[must_use]
+    pub fn digest(&self) -> Option<&str> {
+        self.response
+            .get("containerimage.digest")
+            .map(String::as_str)
+    }
+}
+
+impl Connection {
+    /// Solves, with `services` at the builder's disposal, and hands every status message to `status`.
+    ///
+    /// Ends early when `cancel` does; the builder then stops its steps, and what it still says of
+    /// them within a moment is handed on. Not cancel safe in that sense only: dropping the future
+    /// stops the solve as well, but tells nothing of it.
+    pub async fn solve(
+        &self,
+        solve: &Solve,
+        services: Services,
+        status: mpsc::Sender<StatusResponse>,
+        cancel: impl Future<Output = ()>,
+    ) -> Result<Solved, SolveError> {
+        let mut session = Session::open(self, services)
+            .await
+            .map_err(|status| SolveError::from_status(&status))?;
+        let reference = uuid::Uuid::new_v4().simple().to_string();
+        let request = request(&reference, session.id(), solve);
+
+        let mut control = self.control();
+        let mut watching = std::pin::pin!(self.watch(reference, status));
+        let mut watched = None;
+        let solving = async {
+            let mut solving = std::pin::pin!(control.solve(request));
+            let mut cancel = std::pin::pin!(cancel);
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut cancel => return None,
+                    outcome = &mut solving => return Some(outcome),
+                    outcome = &mut watching, if watched.is_none() => watched = Some(outcome),
+                    reason = session.broken() => return Some(Err(reason)),
+                }
+            }
+        };
+        // The future of the call is dropped with this block: that is what stops the builder.
+        let outcome = solving.await;
+        let grace = if outcome.is_some() {
+            STATUS_GRACE
+        } else {
+            CANCEL_GRACE
+        };
+        if watched.is_none() {
+            let _too_slow = tokio::time::timeout(grace, &mut watching).await;
+        }
+        let failure = session.failure();
+        session.close().await;
+
+        match outcome {
+            None => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
+            Some(Ok(answer)) => Ok(Solved {
+                response: answer.into_inner().exporter_response,
+            }),
+            // What failed on our side is the cause; the builder's words are its echo.
+            Some(Err(status)) => Err(match failure {
+                Some(message) => SolveError {
+                    kind: ErrorKind::Session,
+                    message,
+                    ..SolveError::from_status(&status)
+                },
+                None => SolveError::from_status(&status),
+            }),
+        }
+    }
+
+    /// Hands on the status of a solve until it has ended.
+    async fn watch(
+        &self,
+        reference: String,
+        status: mpsc::Sender<StatusResponse>,
+    ) -> Result<(), Status> {
+        let request = StatusRequest { r#ref: reference };
+        let mut stream = self.control().status(request).await?.into_inner();
+        while let Some(message) = stream.message().await? {
+            if status.send(message).await.is_err() {
+                break; // nobody looks any more
+            }
+        }
+        Ok(())
+    }
+}
+
+fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
+    // The fields for one exporter are the only ones that BuildKit 0.11 knows; later versions read
+    // them too.
+    let (exporter, attributes) = match &solve.export {
+        Some(export) => (export.kind.clone(), export.attributes.clone()),
+        None => (String::new(), HashMap::new()),
+    };
+    SolveRequest {
+        r#ref: reference.to_owned(),
+        session: session.to_owned(),
+        exporter_deprecated: exporter,
+        exporter_attrs_deprecated: attributes,
+        frontend: "dockerfile.v0".into(),
+        frontend_attrs: solve.frontend_attributes.clone(),
+        cache: Some(CacheOptions::default()),
+        internal: solve.internal,
+        ..SolveRequest::default()
+    }
+}

@@ -1,0 +1,74 @@
+//! Messages that carry bulk data, with fields that share their buffer instead of copying it.
+//!
+//! The crate of generated stubs has them too, with `Vec<u8>`: at half a gigabyte of context, a copy
+//! for each layer of the protocol is what the processor spends its time on.
+
+use bollard_buildkit_proto::fsutil::types::Stat;
+use bytes::Bytes;
+
+/// `moby.buildkit.v1.BytesMessage`: a piece of the session's byte stream.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct BytesMessage {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) data: Bytes,
+}
+
+/// `fsutil.types.Packet`: one message of a file transfer, in either direction.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Packet {
+    #[prost(enumeration = "PacketType", tag = "1")]
+    pub(super) r#type: i32,
+    /// In `Stat` packets; a packet without it ends the list.
+    #[prost(message, optional, tag = "2")]
+    pub(super) stat: Option<Stat>,
+    /// The number of an entry in the list of `Stat` packets, from 0.
+    #[prost(uint32, tag = "3")]
+    pub(super) id: u32,
+    /// A piece of a file, or the text of an error.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) data: Bytes,
+}
+
+/// What a [`Packet`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub(super) enum PacketType {
+    /// An entry of the list.
+    Stat = 0,
+    /// The receiver wants the content of entry `id`.
+    Request = 1,
+    /// A piece of entry `id`; an empty one ends it.
+    Data = 2,
+    /// The receiver has all it wants; the sender answers the same.
+    Finish = 3,
+    /// The transfer failed.
+    Error = 4,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bollard_buildkit_proto::fsutil::types as generated;
+    use prost::Message;
+
+    #[test]
+    fn our_packet_is_the_generated_one_on_the_wire() {
+        let ours = Packet {
+            r#type: PacketType::Data.into(),
+            stat: Some(Stat {
+                path: "a/b".into(),
+                mode: 0o644,
+                ..Stat::default()
+            }),
+            id: 7,
+            data: Bytes::from_static(b"content"),
+        };
+        let theirs = generated::Packet::decode(ours.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(theirs.r#type(), generated::packet::PacketType::PacketData);
+        assert_eq!((theirs.id, &*theirs.data), (7, &b"content"[..]));
+        assert_eq!(
+            Packet::decode(theirs.encode_to_vec().as_slice()).unwrap(),
+            ours
+        );
+    }
+}

@@ -1,0 +1,434 @@
+//! Depot's API over the Connect protocol: unary calls and the one client stream.
+//!
+//! A call is one HTTP POST with an encoded message in and one out; the protocol needs no more than
+//! this file, and the crates for it bring a second protobuf runtime. An `http://` address is spoken
+//! to in HTTP/2 from the first byte and without a proxy, as the released CLI does it, so that a
+//! local Depot can be used; `https://` goes the ordinary way, proxies of the environment included.
+//!
+//! Every call is bounded: [`CALL_LIMIT`] for the whole exchange, [`ANSWER_LIMIT_BYTES`] for the body.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use prost::Message;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use url::Url;
+
+use super::error::{ApiError, Code};
+
+/// How long one exchange may take.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the connection to the API may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The largest answer that is read. The largest known, `CreateBuild`'s, has a few KiB.
+const ANSWER_LIMIT_BYTES: usize = 4 << 20;
+
+/// How much of a server's own text is shown to people.
+const MESSAGE_LIMIT_CHARS: usize = 2000;
+
+/// The envelope's flag for the last message of a stream, which is JSON.
+const END_OF_STREAM: u8 = 0b10;
+
+/// A client of Depot's API. Cheap to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Api {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// How often and how long a call is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// Tries after the first.
+    pub times: usize,
+    /// The limit for all tries together; the last one is cut off there.
+    pub within: Duration,
+}
+
+impl Retry {
+    /// For calls that a build cannot do without.
+    pub const PATIENT: Self = Self {
+        times: 6,
+        within: Duration::from_secs(90),
+    };
+    /// For calls that are repeated anyway.
+    pub const NEVER: Self = Self {
+        times: 0,
+        within: CALL_LIMIT,
+    };
+}
+
+impl Api {
+    /// Prepares a client for the API at `base`; nothing is connected yet.
+    ///
+    /// # Errors
+    /// Only where the TLS set-up of this machine is unusable.
+    pub fn new(base: Url, tls: rustls::ClientConfig) -> Result<Self, reqwest::Error> {
+        let user_agent = format!(
+            "depot-build/{}/{}/{}/ci",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS,
+            match std::env::consts::ARCH {
+                "x86_64" => "amd64",
+                "aarch64" => "arm64",
+                other => other,
+            }
+        );
+        let builder = reqwest::Client::builder()
+            .user_agent(user_agent)
+            .connect_timeout(CONNECT_LIMIT)
+            // Health reports go out every few seconds; an idle connection that a middlebox dropped
+            // must be noticed before the next one waits for it.
+            .http2_keep_alive_interval(Duration::from_secs(15))
+            .http2_keep_alive_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none());
+        let builder = if base.scheme() == "http" {
+            builder.http2_prior_knowledge().no_proxy()
+        } else {
+            builder.tls_backend_preconfigured(tls)
+        };
+        Ok(Self {
+            http: builder.build()?,
+            base,
+        })
+    }
+
+    /// The address as it is shown to people.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
+    /// One unary call, repeated on transient failures as `retry` says.
+    ///
+    /// Cancel safe: dropping the future ends the call.
+    pub async fn unary<Request, Response>(
+        &self,
+        method: &'static str,
+        token: &SecretString,
+        request: &Request,
+        retry: Retry,
+    ) -> Result<Response, ApiError>
+    where
+        Request: Message,
+        Response: Message + Default,
+    {
+        let deadline = tokio::time::Instant::now() + retry.within;
+        let mut pauses = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(500))
+            .with_max_delay(Duration::from_secs(15))
+            .with_max_times(retry.times)
+            .with_jitter()
+            .build();
+        let body = Bytes::from(request.encode_to_vec());
+        loop {
+            let limit = CALL_LIMIT.min(deadline.duration_since(tokio::time::Instant::now()));
+            let error = match self.once(method, token, body.clone(), limit).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            if !error.is_transient() {
+                return Err(error);
+            }
+            let Some(pause) = pauses.next() else {
+                return Err(error);
+            };
+            if tokio::time::Instant::now() + pause >= deadline {
+                return Err(error);
+            }
+            tracing::warn!(
+                "{}; trying again in {:.1} s",
+                crate::cause::one_line(&error),
+                pause.as_secs_f32()
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn once<Response: Message + Default>(
+        &self,
+        method: &'static str,
+        token: &SecretString,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Response, ApiError> {
+        let exchange = async {
+            let answer = self
+                .post(method, token, "application/proto")
+                .body(body)
+                .send()
+                .await
+                .map_err(|source| self.transport(method, source))?;
+            let status = answer.status();
+            let content_type = content_type(&answer);
+            let body = self.read_bounded(method, answer).await?;
+            if !status.is_success() {
+                return Err(refusal(method, status.as_u16(), &body));
+            }
+            // A login page or a proxy's greeting comes with 200 as well.
+            if content_type != "application/proto" {
+                return Err(foreign(method, status.as_u16(), &body));
+            }
+            Response::decode(body).map_err(|source| ApiError::Malformed { method, source })
+        };
+        match tokio::time::timeout(limit, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ApiError::TooSlow {
+                method,
+                address: self.address(),
+                seconds: limit.as_secs(),
+            }),
+        }
+    }
+
+    /// Sends `messages` on a client stream and reads its one answer, which has no content.
+    ///
+    /// The call lasts as long as `messages` do. It is not repeated.
+    pub async fn client_stream<Request: Message>(
+        &self,
+        method: &'static str,
+        token: &SecretString,
+        messages: impl Stream<Item = Request> + Send + 'static,
+    ) -> Result<(), ApiError> {
+        let body = messages.map(|message| Ok::<_, std::convert::Infallible>(envelope(&message)));
+        let answer = self
+            .post(method, token, "application/connect+proto")
+            .body(reqwest::Body::wrap_stream(body))
+            .send()
+            .await
+            .map_err(|source| self.transport(method, source))?;
+        let status = answer.status().as_u16();
+        let is_stream = content_type(&answer) == "application/connect+proto";
+        let body = self.read_bounded(method, answer).await?;
+        if status != 200 {
+            return Err(refusal(method, status, &body));
+        }
+        if !is_stream {
+            return Err(foreign(method, status, &body));
+        }
+        match stream_error(body) {
+            Some(error) => Err(ApiError::Refused {
+                method,
+                code: Code::parse(&error.code),
+                message: shorten(&error.message),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn post(
+        &self,
+        method: &'static str,
+        token: &SecretString,
+        content_type: &'static str,
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty()
+                .extend(["depot.cli.v1.BuildService", method]);
+        }
+        let request = self
+            .http
+            .post(url)
+            .header(CONTENT_TYPE, content_type)
+            .header("Connect-Protocol-Version", "1");
+        match HeaderValue::try_from(format!("Bearer {}", token.expose_secret())) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                request.header(AUTHORIZATION, value)
+            }
+            // A token that no header can hold was refused when the variables were read; without
+            // one the API says that it is missing.
+            Err(_) => request,
+        }
+    }
+
+    async fn read_bounded(
+        &self,
+        method: &'static str,
+        mut answer: reqwest::Response,
+    ) -> Result<Bytes, ApiError> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|source| self.transport(method, source))?
+        {
+            if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
+                return Err(ApiError::TooLarge {
+                    method,
+                    limit: ANSWER_LIMIT_BYTES,
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn transport(&self, method: &'static str, source: reqwest::Error) -> ApiError {
+        ApiError::Transport {
+            method,
+            address: self.address(),
+            // Our own message names the address; the source's would repeat it with the path.
+            source: source.without_url(),
+        }
+    }
+}
+
+/// The `Content-Type` without parameters, in lower case.
+fn content_type(answer: &reqwest::Response) -> String {
+    let value = answer.headers().get(CONTENT_TYPE);
+    let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let media_type = text.split(';').next().unwrap_or("");
+    media_type.trim().to_ascii_lowercase()
+}
+
+/// An error as the Connect protocol writes it. The details are for other programs.
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+}
+
+/// The last message of a stream.
+#[derive(Deserialize)]
+struct EndOfStream {
+    error: Option<ErrorBody>,
+}
+
+fn refusal(method: &'static str, status: u16, body: &[u8]) -> ApiError {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(error) => ApiError::Refused {
+            method,
+            code: if error.code.is_empty() {
+                Code::from_http(status)
+            } else {
+                Code::parse(&error.code)
+            },
+            message: shorten(&error.message),
+        },
+        Err(_) => foreign(method, status, body),
+    }
+}
+
+fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiError {
+    let text = String::from_utf8_lossy(body.get(..400).unwrap_or(body));
+    let visible: Vec<&str> = text.split_whitespace().collect();
+    let begin: String = visible.join(" ").chars().take(120).collect();
+    ApiError::Foreign {
+        method,
+        status,
+        excerpt: if begin.is_empty() {
+            String::new()
+        } else {
+            format!(" and a page that begins with `{}`", printable(&begin))
+        },
+    }
+}
+
+fn shorten(message: &str) -> String {
+    printable(
+        &message
+            .chars()
+            .take(MESSAGE_LIMIT_CHARS)
+            .collect::<String>(),
+    )
+}
+
+/// Without control characters, which could rewrite the reader's log.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\n' => '\n',
+            other if other.is_control() => ' ',
+            other => other,
+        })
+        .collect()
+}
+
+/// Puts a message in an envelope: a byte of flags, its length in four bytes, the message.
+fn envelope(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = BytesMut::with_capacity(5 + length);
+    bytes.put_u8(0);
+    // Status messages are a few KiB; one over 4 GiB cannot be built.
+    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    bytes.extend_from_slice(&message.encode_to_vec());
+    bytes.freeze()
+}
+
+/// The error in a stream's last envelope, if there is one. What is not an envelope is passed over:
+/// the answer has no content that we need.
+fn stream_error(mut body: Bytes) -> Option<ErrorBody> {
+    while body.len() >= 5 {
+        let flags = body.get_u8();
+        let length = usize::try_from(body.get_u32()).unwrap_or(usize::MAX);
+        if length > body.len() {
+            return None;
+        }
+        let message = body.split_to(length);
+        if flags & END_OF_STREAM != 0 {
+            return serde_json::from_slice::<EndOfStream>(&message).ok()?.error;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_keeps_the_code_and_the_message() {
+        let error = refusal(
+            "CreateBuild",
+            401,
+            br#"{"code":"unauthenticated","message":"no such token"}"#,
+        );
+        assert_eq!(error.code(), Some(&Code::Unauthenticated));
+        assert_eq!(
+            error.to_string(),
+            "Depot refused CreateBuild: unauthenticated: no such token"
+        );
+    }
+
+    #[test]
+    fn a_page_in_html_is_told_by_its_status_and_its_beginning() {
+        let error = refusal("CreateBuild", 502, b"<html>\n<h1>Bad   Gateway</h1>\x1b[2J");
+        assert!(error.is_transient());
+        assert_eq!(
+            error.to_string(),
+            "CreateBuild was not answered by Depot's API but with HTTP status 502 and a page that \
+             begins with `<html> <h1>Bad Gateway</h1> [2J`"
+        );
+    }
+
+    #[test]
+    fn a_stream_can_fail_under_status_200() {
+        let json = br#"{"error":{"code":"internal","message":"disk"}}"#;
+        let mut body = vec![0, 0, 0, 0, 0, END_OF_STREAM, 0, 0, 0];
+        body.push(u8::try_from(json.len()).unwrap());
+        body.extend_from_slice(json);
+        assert_eq!(stream_error(Bytes::from(body)).unwrap().code, "internal");
+    }
+
+    #[test]
+    fn a_torn_envelope_is_no_error_and_no_panic() {
+        for body in [
+            &b""[..],
+            b"\x02",
+            b"\x02\xff\xff\xff\xff{}",
+            b"\x02\x00\x00\x00\x02{}",
+        ] {
+            assert!(stream_error(Bytes::copy_from_slice(body)).is_none());
+        }
+    }
+}

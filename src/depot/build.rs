@@ -1,0 +1,131 @@
+//! The life of a build at Depot: created once, finished once.
+//!
+//! A build that is not finished keeps its machines, which somebody pays for, and stands as running
+//! on its page. `Drop` cannot await, so finishing stands in one place of the pipe where success,
+//! failure and cancelling all come by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::api::{Api, Retry};
+use super::error::ApiError;
+use super::messages::{
+    BuildError, BuildOptions, BuildResult, CreateBuildRequest, CreateBuildResponse, Empty,
+    FinishBuildRequest,
+};
+
+/// The largest error text that is sent for the build's page.
+const ERROR_LIMIT_BYTES: usize = 16 << 10;
+
+/// A build that exists at Depot. Clones are the same build.
+#[derive(Clone, Debug)]
+pub struct Build {
+    pub(super) api: Api,
+    pub(super) id: Arc<str>,
+    /// Authorizes everything after the creation; it may do less than the user's own token.
+    pub(super) token: Arc<SecretString>,
+    url: Arc<str>,
+    project_id: Arc<str>,
+}
+
+/// How a build ended, as Depot is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that was asked for was done.
+    Success,
+    /// It failed, for this reason. Without secrets: it stands on the build's page.
+    Failure(String),
+    /// It was stopped.
+    Canceled,
+}
+
+impl Build {
+    /// Creates a build in `project_id`, or in the only project of a project token.
+    ///
+    /// Repeated on transient failures. One whose answer got lost leaves a build without machines
+    /// behind, which Depot ends by itself.
+    pub async fn create(
+        api: Api,
+        token: &SecretString,
+        project_id: Option<String>,
+        options: BuildOptions,
+    ) -> Result<Self, ApiError> {
+        let request = CreateBuildRequest {
+            project_id,
+            options: vec![options],
+        };
+        let created: CreateBuildResponse = api
+            .unary("CreateBuild", token, &request, Retry::PATIENT)
+            .await?;
+        Ok(Self {
+            api,
+            id: created.build_id.into(),
+            token: Arc::new(created.build_token.into()),
+            url: created.build_url.into(),
+            project_id: created.project_id.into(),
+        })
+    }
+
+    /// The build's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The build's page.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The project that the build belongs to, as Depot answered.
+    #[must_use]
+    pub fn project_id(&self) -> &str {
+        &self.project_id
+    }
+
+    /// Tells Depot how the build ended, within `within` however often that is tried.
+    pub async fn finish(&self, outcome: Outcome, within: Duration) -> Result<(), ApiError> {
+        let result = match outcome {
+            Outcome::Success => BuildResult::Success(Empty {}),
+            Outcome::Canceled => BuildResult::Canceled(Empty {}),
+            Outcome::Failure(error) => BuildResult::Error(BuildError {
+                error: shorten(error),
+            }),
+        };
+        let request = FinishBuildRequest {
+            build_id: self.id.to_string(),
+            result: Some(result),
+        };
+        let retry = Retry { times: 8, within };
+        let _answer: Empty = self
+            .api
+            .unary("FinishBuild", &self.token, &request, retry)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Cuts a text at [`ERROR_LIMIT_BYTES`], between characters.
+fn shorten(mut text: String) -> String {
+    if text.len() > ERROR_LIMIT_BYTES {
+        text.truncate(text.floor_char_boundary(ERROR_LIMIT_BYTES));
+        text.push_str(" …");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_error_is_cut_between_characters() {
+        let cut = shorten("é".repeat(ERROR_LIMIT_BYTES));
+        assert!(cut.len() <= ERROR_LIMIT_BYTES + 4);
+        assert!(cut.ends_with("é …"));
+        assert_eq!(shorten("short".into()), "short");
+    }
+}

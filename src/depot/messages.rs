@@ -1,0 +1,273 @@
+//! The messages of `depot.cli.v1.BuildService`, as far as a build needs them.
+//!
+//! Written by hand from the field numbers of Depot's public protocol: a dozen small messages need no
+//! code generator, and fields that this program never reads stay out of it. Unknown fields are
+//! skipped by the decoder, so an API that grows does not break us.
+//!
+//! Messages that hold a token or a private key do not derive `Debug` through prost: their fields are
+//! masked by hand below.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
+
+/// Asks for a build in a project.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CreateBuildRequest {
+    /// The project; absent when the token alone decides.
+    #[prost(string, optional, tag = "1")]
+    pub project_id: Option<String>,
+    /// One entry for each image that the build makes; a pipe makes one.
+    #[prost(message, repeated, tag = "2")]
+    pub options: Vec<BuildOptions>,
+}
+
+/// What is built, for Depot's records and for its choice of registry.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BuildOptions {
+    /// Which program asks; always [`Command::Build`] here.
+    #[prost(enumeration = "Command", tag = "1")]
+    pub command: i32,
+    /// References of the image.
+    #[prost(string, repeated, tag = "2")]
+    pub tags: Vec<String>,
+    /// Where the result goes.
+    #[prost(message, repeated, tag = "3")]
+    pub outputs: Vec<BuildOutput>,
+    /// The image is pushed to the registries named in `tags`.
+    #[prost(bool, tag = "4")]
+    pub push: bool,
+    /// The image is loaded into a Docker daemon.
+    #[prost(bool, tag = "5")]
+    pub load: bool,
+}
+
+/// The kind of command that a build belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum Command {
+    /// Not told.
+    Unspecified = 0,
+    /// One image from one Dockerfile.
+    Build = 1,
+}
+
+/// One output of a build.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BuildOutput {
+    /// `image`, `docker`, `local`, `tar` or `oci`.
+    #[prost(string, tag = "1")]
+    pub kind: String,
+    /// The exporter's attributes.
+    #[prost(map = "string, string", tag = "2")]
+    pub attributes: HashMap<String, String>,
+}
+
+/// A build that now exists and must be finished.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct CreateBuildResponse {
+    /// The build's id, named in every later call.
+    #[prost(string, tag = "1")]
+    pub build_id: String,
+    /// Authorizes every later call of this build.
+    #[prost(string, tag = "2")]
+    pub build_token: String,
+    /// The build's page, for people.
+    #[prost(string, tag = "5")]
+    pub build_url: String,
+    /// The project that Depot chose; it wins over the one asked for.
+    #[prost(string, tag = "6")]
+    pub project_id: String,
+}
+
+impl fmt::Debug for CreateBuildResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CreateBuildResponse")
+            .field("build_id", &self.build_id)
+            .field("build_token", &"***")
+            .field("build_url", &self.build_url)
+            .field("project_id", &self.project_id)
+            .finish()
+    }
+}
+
+/// Ends a build with a result.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct FinishBuildRequest {
+    /// The build.
+    #[prost(string, tag = "1")]
+    pub build_id: String,
+    /// How it ended.
+    #[prost(oneof = "BuildResult", tags = "2, 3, 4")]
+    pub result: Option<BuildResult>,
+}
+
+/// How a build ended.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum BuildResult {
+    /// Everything that was asked for was done.
+    #[prost(message, tag = "2")]
+    Success(Empty),
+    /// It failed; the text stands on the build's page.
+    #[prost(message, tag = "3")]
+    Error(BuildError),
+    /// It was stopped before its end.
+    #[prost(message, tag = "4")]
+    Canceled(Empty),
+}
+
+/// Why a build failed.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct BuildError {
+    /// One text for people, without secrets.
+    #[prost(string, tag = "1")]
+    pub error: String,
+}
+
+/// A message without fields.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Empty {}
+
+/// The architecture of a builder machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum BuilderPlatform {
+    /// Not told; never sent.
+    Unspecified = 0,
+    /// A machine with x86-64 processors.
+    Amd64 = 1,
+    /// A machine with 64-bit Arm processors.
+    Arm64 = 2,
+}
+
+/// Names a build and one of its machines; the request of both machine calls.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct MachineRequest {
+    /// The build.
+    #[prost(string, tag = "1")]
+    pub build_id: String,
+    /// The machine.
+    #[prost(enumeration = "BuilderPlatform", tag = "2")]
+    pub platform: i32,
+}
+
+/// Whether a machine is there yet.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct GetBuildKitConnectionResponse {
+    /// Absent only from an API newer than this program.
+    #[prost(oneof = "MachineConnection", tags = "1, 2")]
+    pub connection: Option<MachineConnection>,
+}
+
+/// The state of a machine.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum MachineConnection {
+    /// It is being started.
+    #[prost(message, tag = "1")]
+    Pending(PendingConnection),
+    /// It can be connected to.
+    #[prost(message, tag = "2")]
+    Active(ActiveConnection),
+}
+
+/// A machine that is being started.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct PendingConnection {
+    /// How long to wait before asking again, in milliseconds.
+    #[prost(int32, tag = "1")]
+    pub wait_ms: i32,
+}
+
+/// How to reach a machine.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ActiveConnection {
+    /// `tcp://host:port`.
+    #[prost(string, tag = "1")]
+    pub endpoint: String,
+    /// The name that its certificate must carry.
+    #[prost(string, tag = "2")]
+    pub server_name: String,
+    /// Our certificate and key.
+    #[prost(message, optional, tag = "3")]
+    pub cert: Option<Certificate>,
+    /// The one authority to trust.
+    #[prost(message, optional, tag = "4")]
+    pub ca_cert: Option<Certificate>,
+    /// How gRPC messages to the machine are compressed.
+    #[prost(oneof = "Compressor", tags = "5, 6")]
+    pub compressor: Option<Compressor>,
+}
+
+/// How gRPC messages to a machine are compressed.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
+pub enum Compressor {
+    /// Not at all.
+    #[prost(message, tag = "5")]
+    Identity(Empty),
+    /// With gzip.
+    #[prost(message, tag = "6")]
+    Gzip(Empty),
+}
+
+/// A certificate, with its key where it is our own.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct Certificate {
+    /// One or more certificates, PEM.
+    #[prost(string, tag = "1")]
+    pub cert: String,
+    /// The private key, PEM; empty for an authority.
+    #[prost(string, tag = "2")]
+    pub key: String,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Certificate(***)")
+    }
+}
+
+/// The answer to a health report.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ReportBuildHealthResponse {
+    /// From this moment on Depot wants the build stopped.
+    #[prost(message, optional, tag = "1")]
+    pub cancels_at: Option<prost_types::Timestamp>,
+}
+
+/// Steps of our own for the build's page, one message of a client stream.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ReportStatusStreamRequest {
+    /// The build.
+    #[prost(string, tag = "1")]
+    pub build_id: String,
+    /// The steps, in BuildKit's own form.
+    #[prost(message, repeated, tag = "2")]
+    pub statuses: Vec<StatusResponse>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_keys_are_masked_in_debug_output() {
+        let created = CreateBuildResponse {
+            build_token: "token-of-the-build".into(),
+            ..Default::default()
+        };
+        let active = ActiveConnection {
+            cert: Some(Certificate {
+                cert: "PEM".into(),
+                key: "private-key".into(),
+            }),
+            ..Default::default()
+        };
+        let shown = format!("{created:?} {active:?}");
+        assert!(!shown.contains("token-of-the-build"), "{shown}");
+        assert!(!shown.contains("private-key"), "{shown}");
+    }
+}

@@ -1,0 +1,18 @@
+//! Depot's side of a build: its API, the life of a build, and its machines.
+//!
+//! The protocol is that of the released CLI: create a build, ask for a machine until there is one
+//! while reporting that we are alive, solve on it, and finish the build whatever happened.
+
+mod api;
+mod build;
+mod error;
+mod machine;
+pub mod messages;
+mod steps;
+
+pub use api::{Api, Retry};
+pub use build::{Build, Outcome};
+pub use error::{ApiError, Code};
+pub use machine::{Endpoint, Machine, MachineError, MachineTls};
+pub use messages::BuilderPlatform;
+pub use steps::{Step, Steps};
