@@ -1,1 +1,160 @@
-//! wip
+//! From the variables that Bitbucket passes to a checked plan.
+//!
+//! The only place that knows the names of variables. `main` reads the environment once and hands it over; everything
+//! behind this room gets types. All faults are told at once, since each run that finds one more costs minutes.
+//!
+//! The rules for values, the same for every variable: nothing, white space, or exactly `$NAME` or `${NAME}` is "not
+//! given", for that is what Bitbucket leaves of an unset variable. Booleans are true/false, yes/no, on/off, 1/0 in any
+//! case. Lists are Bitbucket arrays or one text with an entry a line; images and platforms are separated by commas and
+//! spaces too. The size of all this is bounded by the kernel's limits on a process's environment.
+
+mod build;
+mod depot;
+mod environment;
+mod fault;
+mod findings;
+mod images;
+mod login;
+mod near_miss;
+mod pairs;
+mod paths;
+pub mod plan;
+pub mod platform;
+mod project;
+pub mod table;
+mod values;
+mod variables;
+mod warning;
+
+#[cfg(test)]
+mod table_tests;
+#[cfg(test)]
+mod tests;
+
+use std::{ffi::OsString, path::Path};
+
+use self::{
+    environment::Environment,
+    findings::Findings,
+    paths::Places,
+    plan::DepotPlan,
+    variables::{
+        BuildVariables, DepotVariables, ImageVariables, PipeVariables, PipelineVariables,
+        RegistryVariables,
+    },
+};
+pub use self::{
+    fault::{ConfigError, Fault},
+    plan::Plan,
+    warning::Warning,
+};
+use crate::bitbucket::Pipeline;
+
+/// Reads and checks everything that a run needs to know.
+///
+/// `working_directory` is absolute, and is what relative paths are relative to. Looks at the file system (the context,
+/// the Dockerfile, project files) and at nothing else. On an error the warnings come with it.
+pub fn read(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    working_directory: &Path,
+) -> Result<(Plan, Vec<Warning>), ConfigError> {
+    let mut findings = Findings::default();
+    let environment = Environment::read(environment, &mut findings);
+    let depot: DepotVariables = environment.variables(&mut findings);
+    let build: BuildVariables = environment.variables(&mut findings);
+    let image: ImageVariables = environment.variables(&mut findings);
+    let registry: RegistryVariables = environment.variables(&mut findings);
+    let pipe: PipeVariables = environment.variables(&mut findings);
+    let pipeline: PipelineVariables = environment.variables(&mut findings);
+    warn_of_near_misses(&environment, &build, &mut findings);
+
+    let places = Places::new(working_directory, pipeline.bitbucket_clone_dir.as_deref());
+    let context = places.context_as_typed(build.context.as_deref());
+    let dockerfile =
+        places.dockerfile_as_typed(build.dockerfile.as_deref(), &context, &mut findings);
+
+    let token = depot::token(depot.depot_token, &mut findings);
+    let project = project::read(
+        depot.depot_project_id.as_deref(),
+        &context,
+        &dockerfile,
+        &mut findings,
+    );
+    let image = images::read(&image, &mut findings);
+    let build = build::read(
+        &build,
+        &places,
+        &context,
+        &dockerfile,
+        &environment,
+        &mut findings,
+    );
+    let credentials = login::read(registry, &mut findings);
+    let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
+    let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
+
+    match (token, project, api_url, build) {
+        (Some(token), Some((project_id, project_source)), Some(api_url), Some(build))
+            if findings.is_faultless() =>
+        {
+            let depot = DepotPlan {
+                token,
+                project_id,
+                project_source,
+                api_url,
+            };
+            let pipeline = pipeline.into();
+            Ok((
+                Plan {
+                    depot,
+                    build,
+                    image,
+                    credentials,
+                    pipeline,
+                    debug,
+                },
+                findings.into_warnings(),
+            ))
+        }
+        _ => Err(findings.into_error()),
+    }
+}
+
+fn warn_of_near_misses(environment: &Environment, build: &BuildVariables, findings: &mut Findings) {
+    let used = build
+        .build_args
+        .as_deref()
+        .map(pairs::inherited_names)
+        .unwrap_or_default();
+    for warning in near_miss::warnings(environment.names(), &used) {
+        findings.warn(warning);
+    }
+}
+
+/// False where nothing is given, and where that is no boolean, which is told.
+fn read_boolean(name: &'static str, value: Option<&str>, findings: &mut Findings) -> bool {
+    let Some(value) = value else { return false };
+    values::boolean(value).unwrap_or_else(|| {
+        let problem = format!("is {}", findings.shown(value));
+        findings.fault(Fault::new(name, problem, "write `true` or `false`"));
+        false
+    })
+}
+
+impl From<PipelineVariables> for Pipeline {
+    fn from(variables: PipelineVariables) -> Self {
+        Self {
+            clone_dir: variables.bitbucket_clone_dir.map(Into::into),
+            commit: variables.bitbucket_commit,
+            branch: variables.bitbucket_branch,
+            tag: variables.bitbucket_tag,
+            pull_request: variables.bitbucket_pr_id,
+            workspace: variables.bitbucket_workspace,
+            repo_slug: variables.bitbucket_repo_slug,
+            repo_full_name: variables.bitbucket_repo_full_name,
+            build_number: variables.bitbucket_build_number,
+            pipeline_uuid: variables.bitbucket_pipeline_uuid,
+            step_uuid: variables.bitbucket_step_uuid,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What to build: paths, stage, arguments, platform.
+
+use std::path::Path;
+
+use super::{
+    environment::Environment,
+    fault::Fault,
+    findings::Findings,
+    pairs::{self, Pair, PairFault},
+    paths::Places,
+    plan::{BuildArguments, BuildPlan},
+    platform::Platform,
+    read_boolean,
+    values::words,
+    variables::BuildVariables,
+    warning::Warning,
+};
+
+/// `None` if a path is of no use; other faults are only told.
+pub(super) fn read(
+    variables: &BuildVariables,
+    places: &Places<'_>,
+    context: &Path,
+    dockerfile: &Path,
+    environment: &Environment,
+    findings: &mut Findings,
+) -> Option<BuildPlan> {
+    let context = places.context(variables.context.as_deref(), context, findings);
+    let dockerfile = places.dockerfile(dockerfile, findings);
+    let target = variables
+        .target
+        .as_deref()
+        .and_then(|value| target(value, findings));
+    let build_args = variables
+        .build_args
+        .as_deref()
+        .map(|value| arguments(value, environment, findings));
+    let platform = variables
+        .platforms
+        .as_deref()
+        .and_then(|value| platform(value, findings));
+    let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
+    Some(BuildPlan {
+        context: context?,
+        dockerfile: dockerfile?,
+        target,
+        build_args: build_args.unwrap_or_default(),
+        platform,
+        no_cache,
+    })
+}
+
+/// Whether the Dockerfile has such a stage is for the builder to say.
+fn target(value: &str, findings: &mut Findings) -> Option<String> {
+    let target = value.trim();
+    if target.contains(|character: char| character.is_whitespace() || character.is_control()) {
+        let problem = format!(
+            "is {}, and no stage's name holds white space",
+            findings.shown(target)
+        );
+        findings.fault(Fault::new("TARGET", problem, "write the name of one stage"));
+        return None;
+    }
+    Some(target.to_owned())
+}
+
+fn arguments(value: &str, environment: &Environment, findings: &mut Findings) -> BuildArguments {
+    let pairs = pairs::read(value, |name| environment.lookup(name)).unwrap_or_else(|faults| {
+        for fault in faults {
+            findings.fault(argument_fault(fault));
+        }
+        Vec::new()
+    });
+    let mut arguments: Vec<Pair> = Vec::with_capacity(pairs.len());
+    for (index, (name, value)) in pairs.into_iter().enumerate() {
+        match arguments.iter_mut().find(|(earlier, _)| *earlier == name) {
+            Some(earlier) => {
+                findings.warn(Warning::RepeatedBuildArgument {
+                    argument: pairs::label(index, &name),
+                });
+                earlier.1 = value;
+            }
+            None => arguments.push((name, value)),
+        }
+    }
+    BuildArguments::new(arguments)
+}
+
+fn argument_fault(fault: PairFault) -> Fault {
+    let (problem, advice) = match fault {
+        PairFault::NoName { entry } => (
+            format!("{entry} does not begin with a name and `=`"),
+            "write `NAME=VALUE`, without quotes, dashes or spaces before the `=`, or a YAML mapping; \
+             give a value of several lines as an entry of a list",
+        ),
+        PairFault::NotInEnvironment { entry } => (
+            format!("{entry} has no value, and the pipe has no variable of that name"),
+            "write `NAME=$NAME`, or give NAME to the pipe as a variable too: the step's own do not reach it",
+        ),
+        PairFault::NotUtf8 { entry } => (
+            format!("{entry} has a value that is not valid UTF-8"),
+            "write it in UTF-8",
+        ),
+        PairFault::Yaml { position } => {
+            let place =
+                position.map(|(line, column)| format!(", seen in line {line}, column {column}"));
+            (
+                format!(
+                    "is no YAML mapping of names to plain values{}",
+                    place.unwrap_or_default()
+                ),
+                "write `NAME: value` lines, or `NAME=VALUE` lines",
+            )
+        }
+    };
+    Fault::new("BUILD_ARGS", problem, advice)
+}
+
+fn platform(value: &str, findings: &mut Findings) -> Option<Platform> {
+    let mut platforms: Vec<Platform> = Vec::new();
+    let mut is_faulty = false;
+    for text in words(value) {
+        match Platform::parse(text) {
+            Ok(platform) if platforms.contains(&platform) => {}
+            Ok(platform) => platforms.push(platform),
+            Err(error) => {
+                is_faulty = true;
+                let advice = "write `linux/amd64` or `linux/arm64`, or one of their kin such as `linux/arm/v7`";
+                findings.fault(Fault::new(
+                    "PLATFORMS",
+                    format!("{} {error}", findings.shown(text)),
+                    advice,
+                ));
+            }
+        }
+    }
+    if platforms.len() > 1 {
+        let named: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        let problem = format!(
+            "names {} platforms, {}",
+            named.len(),
+            findings.shown(&named.join(", "))
+        );
+        findings.fault(Fault::new(
+            "PLATFORMS",
+            problem,
+            "write one: this version builds for one platform at a time",
+        ));
+        return None;
+    }
+    platforms.pop().filter(|_| !is_faulty)
+}

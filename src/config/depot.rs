@@ -1,0 +1,189 @@
+//! Who asks Depot, for which project, and where.
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
+
+const TOKEN_ADVICE: &str = "give a token of your Depot project";
+const TOKEN_HINT: &str = "keep DEPOT_TOKEN as a secured variable of the repository or the workspace; pull requests from forks \
+                          get no secured variables";
+const API_URL: &str = "DEPOT_API_URL";
+
+/// The token, fit to stand in a header.
+pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<SecretString> {
+    let Some(value) = value else {
+        findings
+            .fault(Fault::new("DEPOT_TOKEN", "is not given", TOKEN_ADVICE).with_hint(TOKEN_HINT));
+        return None;
+    };
+    let token = value.trim();
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let problem = "holds white space or characters that tokens do not have";
+        findings.fault(Fault::new("DEPOT_TOKEN", problem, TOKEN_ADVICE).with_hint(TOKEN_HINT));
+        return None;
+    }
+    Some(SecretString::from(token))
+}
+
+/// The API's address, ending in `/` so that a method's path can be joined to it.
+pub(super) fn api_url(value: Option<&str>, findings: &mut Findings) -> Option<Url> {
+    let text = value.map_or(DEFAULT_API_URL, str::trim);
+    match checked_url(text) {
+        Ok(url) => {
+            if url.scheme() == "http" && !is_this_machine(&url) {
+                let host = url.host_str().unwrap_or_default().to_owned();
+                findings.warn(Warning::UnencryptedApi { host });
+            }
+            Some(url)
+        }
+        Err(problem) => {
+            let problem = format!("{} {problem}", findings.shown(text));
+            findings.fault(Fault::new(
+                API_URL,
+                problem,
+                format!("write an address such as `{DEFAULT_API_URL}`"),
+            ));
+            None
+        }
+    }
+}
+
+fn checked_url(text: &str) -> Result<Url, &'static str> {
+    let mut url = Url::parse(text).map_err(|_| "is no address")?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("begins with neither https:// nor http://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("holds a login, which DEPOT_TOKEN is for");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has something behind its path");
+    }
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
+}
+
+/// Whether nothing sent there leaves this machine.
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_visible_ascii_without_what_stands_around() {
+        let read = |value: &str| token(Some(value.into()), &mut Findings::default());
+        assert_eq!(
+            read(" depot_project_1f-./+=\n")
+                .map(|token| token.expose_secret().to_owned())
+                .as_deref(),
+            Some("depot_project_1f-./+=")
+        );
+        for value in ["a b", "a\nb", "ä", "a\u{7f}"] {
+            assert!(read(value).is_none(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_bad_token_is_told_without_showing_it() {
+        let mut findings = Findings::default();
+        assert!(token(Some("hunter2 hunter3".into()), &mut findings).is_none());
+        assert!(token(None, &mut findings).is_none());
+        let error = findings.into_error();
+        assert_eq!(
+            error.to_string(),
+            "DEPOT_TOKEN: holds white space or characters that tokens do not have; give a token of your Depot project\n\
+             DEPOT_TOKEN: is not given; give a token of your Depot project"
+        );
+        assert!(
+            error
+                .hint()
+                .is_some_and(|hint| hint.contains("secured") && hint.contains("forks"))
+        );
+    }
+
+    #[test]
+    fn an_api_address_has_a_scheme_and_a_host() {
+        for (value, expected) in [
+            (None, "https://api.depot.dev/"),
+            (Some("https://api.example.com"), "https://api.example.com/"),
+            (
+                Some(" HTTPS://API.example.com:8443/v1 "),
+                "https://api.example.com:8443/v1/",
+            ),
+            (Some("http://127.0.0.1:4000"), "http://127.0.0.1:4000/"),
+            (Some("http://[::1]:4000/"), "http://[::1]:4000/"),
+            (Some("http://localhost"), "http://localhost/"),
+        ] {
+            let mut findings = Findings::default();
+            let url = api_url(value, &mut findings).map(String::from);
+            assert_eq!(url.as_deref(), Some(expected));
+            assert_eq!(findings.into_warnings(), []);
+        }
+    }
+
+    #[test]
+    fn a_bad_api_address_is_told_without_its_login() {
+        for (value, problem) in [
+            (
+                "api.depot.dev",
+                "DEPOT_API_URL: `api.depot.dev` is no address; write an address such as `https://api.depot.dev`",
+            ),
+            ("https://", "DEPOT_API_URL: `https://` is no address; "),
+            (
+                "localhost:4000",
+                "DEPOT_API_URL: `localhost:4000` begins with neither https:// nor http://; ",
+            ),
+            (
+                "ftp://example.com",
+                "DEPOT_API_URL: `ftp://example.com` begins with neither",
+            ),
+            (
+                "https://me:word@example.com",
+                "DEPOT_API_URL: `***@example.com` holds a login",
+            ),
+            (
+                "https://me@example.com",
+                "DEPOT_API_URL: `***@example.com` holds a login",
+            ),
+            (
+                "https://example.com/?a=b",
+                "DEPOT_API_URL: `https://example.com/?a=b` has something behind its path; ",
+            ),
+            (
+                "https://example.com/#a",
+                "DEPOT_API_URL: `https://example.com/#a` has something behind its path; ",
+            ),
+        ] {
+            let mut findings = Findings::default();
+            assert_eq!(api_url(Some(value), &mut findings), None);
+            let error = findings.into_error().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_unencrypted_way_to_another_machine_is_warned_of() {
+        let mut findings = Findings::default();
+        assert!(api_url(Some("http://api.example.com"), &mut findings).is_some());
+        assert_eq!(
+            findings.into_warnings(),
+            [Warning::UnencryptedApi {
+                host: "api.example.com".into()
+            }]
+        );
+    }
+}

@@ -1,0 +1,196 @@
+//! What becomes of the image: its names, and whether it is pushed.
+
+use super::{
+    fault::Fault, findings::Findings, plan::ImagePlan, read_boolean, values::words,
+    variables::ImageVariables, warning::Warning,
+};
+use crate::registry::reference::{Reference, ReferenceError};
+
+const VARIABLE: &str = "IMAGE";
+const UNSET_HINT: &str = "a variable in IMAGE has no value in this pipeline; BITBUCKET_TAG, for one, is there in builds of a tag only";
+
+/// Reads every reference, and tells of each bad one.
+pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> ImagePlan {
+    let push = read_boolean("PUSH", variables.push.as_deref(), findings);
+    let mut references: Vec<Reference> = Vec::new();
+    let mut is_given = false;
+    for text in variables.image.iter().flat_map(|value| words(value)) {
+        is_given = true;
+        match reference(text, findings) {
+            // The same name twice says nothing new.
+            Ok(reference) if references.contains(&reference) => {}
+            Ok(reference) => references.push(reference),
+            Err(fault) => findings.fault(fault),
+        }
+    }
+    if push && !is_given {
+        let advice = "write the name to push the image under, such as `acme/app:1.0`";
+        findings.fault(Fault::new(
+            VARIABLE,
+            "is not given, though PUSH is true",
+            advice,
+        ));
+    }
+    if is_given && variables.push.is_none() {
+        findings.warn(Warning::NamedButNotPushed);
+    }
+    ImagePlan { references, push }
+}
+
+fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
+    let shown = findings.shown(text);
+    let (problem, advice, is_unset) = match Reference::parse_push_target(text) {
+        Ok(reference) if !reference.host_is_bare_word() => return Ok(reference),
+        Ok(reference) => {
+            let problem = format!(
+                "names a registry `{}` by its upper-case letters",
+                reference.host()
+            );
+            (problem, format!("`{}`", text.to_ascii_lowercase()), false)
+        }
+        Err(_) if holds_login(text) => {
+            return Err(Fault::new(
+                VARIABLE,
+                format!("{shown} holds a login"),
+                "write it without, and give REGISTRY_USERNAME and REGISTRY_PASSWORD",
+            ));
+        }
+        Err(error) => {
+            let is_unset = matches!(error, ReferenceError::EmptyTag) || text.contains('$');
+            (error.to_string(), error.advice(), is_unset)
+        }
+    };
+    let problem = format!("{shown} {}", findings.masked(&problem));
+    let fault = Fault::new(
+        VARIABLE,
+        problem,
+        format!("write {}", findings.masked(&advice)),
+    );
+    Err(if is_unset {
+        fault.with_hint(UNSET_HINT)
+    } else {
+        fault
+    })
+}
+
+/// `user:password@host/…`, as it stands in addresses and never in references.
+fn holds_login(text: &str) -> bool {
+    text.split_once('@')
+        .is_some_and(|(login, rest)| login.contains(':') && rest.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(image: Option<&str>, push: Option<&str>) -> (Vec<String>, String, Vec<Warning>) {
+        let mut findings = Findings::default();
+        let variables = ImageVariables {
+            image: image.map(Into::into),
+            push: push.map(Into::into),
+        };
+        let plan = read(&variables, &mut findings);
+        let error = findings.into_error();
+        (
+            plan.references.iter().map(ToString::to_string).collect(),
+            error.to_string(),
+            error.warnings().to_vec(),
+        )
+    }
+
+    #[test]
+    fn names_are_separated_by_anything_that_is_in_none_and_count_once() {
+        let (references, error, warnings) = plan(
+            Some(" acme/app:1, acme/app:2\nacme/app:1 \0docker.io/acme/app:2"),
+            Some("yes"),
+        );
+        assert_eq!(references, ["docker.io/acme/app:1", "docker.io/acme/app:2"]);
+        assert_eq!((error.as_str(), warnings.as_slice()), ("", [].as_slice()));
+    }
+
+    #[test]
+    fn a_bad_name_is_told_with_what_to_write() {
+        let digest = format!("acme/app@sha256:{}", "0".repeat(64));
+        for (image, fault) in [
+            (
+                "acme/App:V1",
+                "IMAGE: `acme/App:V1` has upper-case letters in its repository name; write `acme/app:V1`",
+            ),
+            (
+                "Acme/app",
+                "IMAGE: `Acme/app` names a registry `Acme` by its upper-case letters; write `acme/app`",
+            ),
+            (
+                "app:1:2",
+                "IMAGE: `app:1:2` has two tags, `1` and `2`; write one reference for each tag",
+            ),
+            (
+                "acme/app:",
+                "IMAGE: `acme/app:` ends its name with `:` and gives no tag; write a tag behind the `:`",
+            ),
+            (
+                "app:$TAG",
+                "IMAGE: `app:$TAG` has a tag `$TAG` that is not valid; write a tag of letters",
+            ),
+            (
+                "https://example.com/app",
+                "IMAGE: `https://example.com/app` begins with a scheme; write it without `https://`",
+            ),
+            (
+                "me:word@example.com/app",
+                "IMAGE: `***@example.com/app` holds a login; write it without",
+            ),
+            (
+                "https://me:word@example.com/app",
+                "IMAGE: `***@example.com/app` holds a login; write it without",
+            ),
+            (
+                &digest,
+                "IMAGE: `acme/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` has a digest, which an image that is yet to be pushed cannot be named by; write `acme/app`",
+            ),
+        ] {
+            let (_, error, _) = plan(Some(image), Some("true"));
+            assert!(error.starts_with(fault), "{error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+        let (references, error, _) = plan(Some("acme/app: 1.0 A"), Some("true"));
+        assert_eq!(
+            (references.as_slice(), error.lines().count()),
+            (["docker.io/library/1.0:latest".to_owned()].as_slice(), 2)
+        );
+    }
+
+    #[test]
+    fn an_unset_variable_in_a_name_comes_with_a_hint() {
+        for (image, has_hint) in [
+            ("app:", true),
+            ("$A/app", true),
+            ("app:$TAG", true),
+            ("app:1:2", false),
+        ] {
+            let mut findings = Findings::default();
+            read(
+                &ImageVariables {
+                    image: Some(image.into()),
+                    push: None,
+                },
+                &mut findings,
+            );
+            assert_eq!(findings.into_error().hint().is_some(), has_hint, "{image}");
+        }
+    }
+
+    #[test]
+    fn a_push_needs_a_name_and_a_name_wants_a_push() {
+        let fault = "IMAGE: is not given, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
+        assert_eq!(plan(None, Some("true")).1, fault);
+        assert_eq!(plan(Some("A"), Some("true")).1.lines().count(), 1);
+        assert_eq!(plan(None, None), (vec![], String::new(), vec![]));
+        assert_eq!(plan(Some("app"), None).2, [Warning::NamedButNotPushed]);
+        assert_eq!(plan(Some("app"), Some("false")).2, []);
+        assert_eq!(
+            plan(None, Some("maybe")).1,
+            "PUSH: is `maybe`; write `true` or `false`"
+        );
+    }
+}

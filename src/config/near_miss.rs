@@ -1,0 +1,285 @@
+//! Finds names in the environment that were meant for the pipe.
+//!
+//! A pipe gets the variables that its step's YAML names and few besides, so a name that is close to a known one is
+//! nearly always a slip. Other tools' names for the same thing are known too, as long as they have no other use here.
+
+use std::collections::BTreeSet;
+
+use super::{table::VARIABLES, warning::Warning};
+
+/// From this length on, two slips are still recognised; shorter names are too easily something else.
+const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
+
+/// What other tools and pipes call our variables.
+const SYNONYMS: [(&str, &str); 28] = [
+    ("DEPOT_API_TOKEN", "DEPOT_TOKEN"),
+    ("TOKEN", "DEPOT_TOKEN"),
+    ("DEPOT_PROJECT", "DEPOT_PROJECT_ID"),
+    ("PROJECT", "DEPOT_PROJECT_ID"),
+    ("PROJECT_ID", "DEPOT_PROJECT_ID"),
+    ("DEPOT_URL", "DEPOT_API_URL"),
+    ("TAG", "IMAGE"),
+    ("TAGS", "IMAGE"),
+    ("IMAGE_NAME", "IMAGE"),
+    ("IMAGE_TAG", "IMAGE"),
+    ("IMAGE_TAGS", "IMAGE"),
+    ("PUSH_IMAGE", "PUSH"),
+    ("BUILD_CONTEXT", "CONTEXT"),
+    ("CONTEXT_PATH", "CONTEXT"),
+    ("DOCKERFILE_PATH", "DOCKERFILE"),
+    ("BUILD_TARGET", "TARGET"),
+    ("TARGET_STAGE", "TARGET"),
+    ("BUILD_ARGUMENTS", "BUILD_ARGS"),
+    ("BUILD_PLATFORM", "PLATFORMS"),
+    ("TARGET_PLATFORM", "PLATFORMS"),
+    ("DOCKER_REGISTRY", "REGISTRY"),
+    ("REGISTRY_URL", "REGISTRY"),
+    ("REGISTRY_USER", "REGISTRY_USERNAME"),
+    ("DOCKER_USERNAME", "REGISTRY_USERNAME"),
+    ("DOCKERHUB_USERNAME", "REGISTRY_USERNAME"),
+    ("DOCKER_PASSWORD", "REGISTRY_PASSWORD"),
+    ("DOCKERHUB_PASSWORD", "REGISTRY_PASSWORD"),
+    ("REGISTRY_TOKEN", "REGISTRY_PASSWORD"),
+];
+
+/// Warns of every name that was probably meant to be a known one.
+///
+/// Names in `used` are left out: build arguments take values from any variable.
+pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a str>, used: &[String]) -> Vec<Warning> {
+    let unknown = names.filter(|name| !is_ordinary(name) && !used.iter().any(|used| used == name));
+    // An array has many variables and is one slip.
+    let given: BTreeSet<&str> = unknown.map(without_array_suffix).collect();
+    let misses = given
+        .into_iter()
+        .filter_map(|name| Some((name, meant(name)?)));
+    misses
+        .map(|(name, meant)| Warning::NearMiss {
+            given: name.to_owned(),
+            meant,
+        })
+        .collect()
+}
+
+/// Names that Bitbucket and Docker set in every pipe.
+fn is_ordinary(name: &str) -> bool {
+    name.starts_with("BITBUCKET_")
+        || matches!(
+            name,
+            "CI" | "PATH" | "HOME" | "HOSTNAME" | "PWD" | "TERM" | "DOCKER_HOST"
+        )
+}
+
+fn without_array_suffix(name: &str) -> &str {
+    match name.rsplit_once('_') {
+        Some((base, "COUNT")) => base,
+        Some((base, index))
+            if !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            base
+        }
+        _ => name,
+    }
+}
+
+fn meant(name: &str) -> Option<&'static str> {
+    if VARIABLES.iter().any(|variable| variable.name == name) {
+        return None;
+    }
+    let plain = plain(name);
+    let synonym = SYNONYMS
+        .iter()
+        .find(|(synonym, _)| self::plain(synonym) == plain)
+        .map(|&(_, meant)| meant);
+    synonym.or_else(|| {
+        let names = VARIABLES.iter().map(|variable| variable.name);
+        let close = names.filter_map(|known| Some((slips(&plain, &self::plain(known))?, known)));
+        close
+            .min_by_key(|&(slips, _)| slips)
+            .map(|(_, known)| known)
+    })
+}
+
+/// Without what is easily written differently: case, `_` and `-`.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|character| !matches!(character, '_' | '-'))
+        .map(|character| character.to_ascii_uppercase())
+        .collect()
+}
+
+/// How many letters were left out, added, changed or swapped with the next, if they are few for the length.
+fn slips(given: &str, known: &str) -> Option<usize> {
+    let allowed = if known.len() >= TWO_SLIPS_FROM_CHARACTERS {
+        2
+    } else {
+        1
+    };
+    if given.len().abs_diff(known.len()) > allowed {
+        return None; // which also bounds the table below, since names can be of any length
+    }
+    let distance = distance(given.as_bytes(), known.as_bytes());
+    (distance <= allowed).then_some(distance)
+}
+
+/// The optimal string alignment distance, row by row.
+fn distance(given: &[u8], known: &[u8]) -> usize {
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=known.len()).collect();
+    let mut given_before = None;
+    for (row, &given_byte) in given.iter().enumerate() {
+        let mut current = vec![row + 1];
+        let mut known_before = None;
+        for (column, &known_byte) in known.iter().enumerate() {
+            let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX);
+            let changed = at(&last, column) + usize::from(given_byte != known_byte);
+            let mut best = changed
+                .min(at(&last, column + 1) + 1)
+                .min(at(&current, column) + 1);
+            if given_before == Some(known_byte) && known_before == Some(given_byte) {
+                best = best.min(at(&before_last, column - 1) + 1);
+            }
+            current.push(best);
+            known_before = Some(known_byte);
+        }
+        given_before = Some(given_byte);
+        before_last = std::mem::replace(&mut last, current);
+    }
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn meant_by(name: &str) -> Option<&'static str> {
+        match warnings([name].into_iter(), &[]).as_slice() {
+            [] => None,
+            [Warning::NearMiss { meant, .. }] => Some(meant),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn slips_and_other_tools_names_are_recognised() {
+        for (name, meant) in [
+            ("PLATFORM", "PLATFORMS"),
+            ("TAG", "IMAGE"),
+            ("TAGS", "IMAGE"),
+            ("TAGS_0", "IMAGE"),
+            ("IMAGES", "IMAGE"),
+            ("IMAGES_COUNT", "IMAGE"),
+            ("IMGAE", "IMAGE"),
+            ("image", "IMAGE"),
+            ("DOCKER_FILE", "DOCKERFILE"),
+            ("Dockerfile", "DOCKERFILE"),
+            ("BUILD_ARG", "BUILD_ARGS"),
+            ("BUILDARGS", "BUILD_ARGS"),
+            ("BUILD-ARGS", "BUILD_ARGS"),
+            ("DEPOT_PROJECT", "DEPOT_PROJECT_ID"),
+            ("DEPOT_PROJECTID", "DEPOT_PROJECT_ID"),
+            ("DEPOT_TOKN", "DEPOT_TOKEN"),
+            ("DEPOT_TOEKN", "DEPOT_TOKEN"),
+            ("DEPO_TOKENS", "DEPOT_TOKEN"),
+            ("depot_token", "DEPOT_TOKEN"),
+            ("REGISTRY_USER", "REGISTRY_USERNAME"),
+            ("REGISTRY_USER_NAME", "REGISTRY_USERNAME"),
+            ("REGISTRY_PASSWD", "REGISTRY_PASSWORD"),
+            ("DOCKER_PASSWORD", "REGISTRY_PASSWORD"),
+            ("NOCACHE", "NO_CACHE"),
+            ("CONTEX", "CONTEXT"),
+            ("PSUH", "PUSH"),
+            ("DEBG", "DEBUG"),
+        ] {
+            assert_eq!(meant_by(name), Some(meant), "{name}");
+        }
+    }
+
+    #[test]
+    fn ordinary_names_are_left_alone() {
+        for name in [
+            "PATH",
+            "HOME",
+            "CI",
+            "HOSTNAME",
+            "PWD",
+            "OLDPWD",
+            "TERM",
+            "LANG",
+            "SHLVL",
+            "USER",
+            "SHELL",
+            "DOCKER_HOST",
+            "TZ",
+            "BITBUCKET_TAG",
+            "BITBUCKET_BRANCH",
+            "PIPELINES_JWT_TOKEN",
+            "HTTP_PROXY",
+            "https_proxy",
+            "NO_PROXY",
+            "SSL_CERT_FILE",
+            "NODE_ENV",
+            "VERSION",
+            "RUST_LOG",
+            "RUST_BACKTRACE",
+            "COLUMNS",
+            "AWS_REGION",
+            "_",
+            "",
+            "0",
+            "_0",
+            "ÄÖ",
+        ] {
+            assert_eq!(meant_by(name), None, "{name}");
+        }
+        for variable in &VARIABLES {
+            assert_eq!(meant_by(variable.name), None);
+        }
+        for part in ["IMAGE_COUNT", "IMAGE_0", "BUILD_ARGS_17"] {
+            assert_eq!(meant_by(part), None, "{part}");
+        }
+    }
+
+    #[test]
+    fn an_array_is_warned_of_once_and_used_names_never() {
+        let names = ["TAGS_COUNT", "TAGS_0", "TAGS_1", "TAG"];
+        let found = warnings(names.into_iter(), &["TAG".to_owned()]);
+        assert_eq!(
+            found,
+            [Warning::NearMiss {
+                given: "TAGS".into(),
+                meant: "IMAGE"
+            }]
+        );
+    }
+
+    #[test]
+    fn every_synonym_leads_to_a_known_name_and_is_none_itself() {
+        for (synonym, meant) in SYNONYMS {
+            assert!(
+                VARIABLES.iter().any(|variable| variable.name == meant),
+                "{meant}"
+            );
+            assert_eq!(meant_by(synonym), Some(meant));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn distance_is_symmetric_and_zero_for_equals(one in "[A-D]{0,7}", other in "[A-D]{0,7}") {
+            let there = distance(one.as_bytes(), other.as_bytes());
+            prop_assert_eq!(there, distance(other.as_bytes(), one.as_bytes()));
+            prop_assert_eq!(there == 0, one == other);
+            prop_assert!(there <= one.len().max(other.len()));
+        }
+
+        #[test]
+        fn a_swap_of_neighbours_is_one_slip(text in "[A-Z]{2,12}", place in any::<prop::sample::Index>()) {
+            let mut swapped = text.clone().into_bytes();
+            let place = place.index(text.len() - 1);
+            swapped.swap(place, place + 1);
+            prop_assert!(distance(text.as_bytes(), &swapped) <= 1);
+        }
+    }
+}

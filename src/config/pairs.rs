@@ -1,0 +1,386 @@
+//! Names with values: `NAME=VALUE` lines, the same as an array, or a YAML mapping.
+//!
+//! A value may hold anything, and may be a secret, so messages from here show names only, and those only where they
+//! look like names of variables: a line behind a stray line break can be the second half of a password.
+
+use std::{ffi::OsStr, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use super::values::{ENTRY_MARK, entries, is_given};
+
+/// The longest name that is shown.
+const SHOWN_NAME_CHARACTERS: usize = 40;
+
+/// A name and its value.
+pub(super) type Pair = (String, String);
+
+/// What is wrong with one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PairFault {
+    /// No name stands before the `=`, or none that a variable can have.
+    NoName {
+        /// Which entry, in words.
+        entry: String,
+    },
+    /// A name alone, of a variable that is not there.
+    NotInEnvironment {
+        /// Which entry, in words.
+        entry: String,
+    },
+    /// A name alone, of a variable that is not text.
+    NotUtf8 {
+        /// Which entry, in words.
+        entry: String,
+    },
+    /// A text that began as a YAML mapping and is none, or one of more than plain values.
+    Yaml {
+        /// Line and column, counted from 1.
+        position: Option<(usize, usize)>,
+    },
+}
+
+/// Reads all pairs in their order; a name alone takes its value through `lookup`.
+pub(super) fn read<'a>(
+    value: &str,
+    lookup: impl Fn(&str) -> Option<&'a OsStr>,
+) -> Result<Vec<Pair>, Vec<PairFault>> {
+    let named = if is_mapping(value) {
+        mapping(value).map_err(|fault| vec![fault])?
+    } else {
+        equations(value)
+    };
+    let mut pairs = Vec::with_capacity(named.len());
+    let mut faults = Vec::new();
+    for (index, (name, value)) in named.into_iter().enumerate() {
+        let entry = label(index, &name);
+        match value.map_or_else(|| inherited(&name, &entry, &lookup), Ok) {
+            _ if !is_name(&name) => faults.push(PairFault::NoName { entry }),
+            Ok(value) => pairs.push((name, value)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() {
+        Ok(pairs)
+    } else {
+        Err(faults)
+    }
+}
+
+/// The names that stand alone in `value`, and so are read from the environment.
+pub(super) fn inherited_names(value: &str) -> Vec<String> {
+    let named = if is_mapping(value) {
+        mapping(value).unwrap_or_default()
+    } else {
+        equations(value)
+    };
+    named
+        .into_iter()
+        .filter(|(_, value)| value.is_none())
+        .map(|(name, _)| name)
+        .collect()
+}
+
+/// An entry as a message may name it: by its name if it is surely one, else by its place.
+pub(super) fn label(index: usize, name: &str) -> String {
+    let is_usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if is_name(name) && name.len() <= SHOWN_NAME_CHARACTERS && name.bytes().all(is_usual) {
+        format!("`{name}`")
+    } else {
+        format!("entry {}", index + 1)
+    }
+}
+
+fn inherited<'a>(
+    name: &str,
+    entry: &str,
+    lookup: impl Fn(&str) -> Option<&'a OsStr>,
+) -> Result<String, PairFault> {
+    let entry = entry.to_owned();
+    match lookup(name).map(OsStr::to_str) {
+        // Set to nothing is a value; set to its own name is what Bitbucket leaves of an unset variable.
+        Some(Some(value)) if value.is_empty() || is_given(value) => Ok(value.to_owned()),
+        Some(Some(_)) | None => Err(PairFault::NotInEnvironment { entry }),
+        Some(None) => Err(PairFault::NotUtf8 { entry }),
+    }
+}
+
+type Named = Vec<(String, Option<String>)>;
+
+fn equations(value: &str) -> Named {
+    let named = entries(value).map(|entry| match entry.split_once('=') {
+        Some((name, value)) => (name.trim_start().to_owned(), Some(value.to_owned())),
+        None => (entry.trim().to_owned(), None),
+    });
+    named.collect()
+}
+
+/// Letters, digits, `_`, `.` and `-`, none of the last three first but `_`.
+fn is_name(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+/// Whether the first line begins a mapping: with `{`, or with a name, a colon, and a space or nothing.
+///
+/// `NAME=a: b` is no mapping: its `=` comes first.
+fn is_mapping(value: &str) -> bool {
+    if value.starts_with(ENTRY_MARK) {
+        return false;
+    }
+    let first = value
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default()
+        .trim();
+    if first.starts_with('{') {
+        return true;
+    }
+    match first.split_once([':', '=']) {
+        Some((name, rest)) => {
+            let is_colon = first
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(':'));
+            let quoted = name
+                .strip_prefix(['"', '\''])
+                .and_then(|name| name.strip_suffix(['"', '\'']));
+            is_colon
+                && is_name(quoted.unwrap_or(name))
+                && (rest.is_empty() || rest.starts_with([' ', '\t']))
+        }
+        None => false,
+    }
+}
+
+fn mapping(value: &str) -> Result<Named, PairFault> {
+    serde_yaml::from_str::<Mapping>(value)
+        .map(|mapping| mapping.0)
+        .map_err(|error| {
+            // The message itself can quote a value.
+            PairFault::Yaml {
+                position: error
+                    .location()
+                    .map(|location| (location.line(), location.column())),
+            }
+        })
+}
+
+/// A YAML mapping in its order, each value as it was typed (`1.10` is no number) and `null` as none.
+struct Mapping(Named);
+
+impl<'de> Deserialize<'de> for Mapping {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MappingVisitor;
+
+        impl<'de> Visitor<'de> for MappingVisitor {
+            type Value = Mapping;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a mapping of names to plain values")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+                let mut named = Vec::new();
+                while let Some(entry) = access.next_entry::<String, Option<String>>()? {
+                    named.push(entry);
+                }
+                Ok(Mapping(named))
+            }
+        }
+
+        deserializer.deserialize_map(MappingVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment(name: &str) -> Option<&'static OsStr> {
+        match name {
+            "SET" => Some(OsStr::new("from = outside")),
+            "EMPTY" => Some(OsStr::new("")),
+            "LITERAL" => Some(OsStr::new("$LITERAL")),
+            _ => None,
+        }
+    }
+
+    fn pairs(value: &str) -> Vec<Pair> {
+        read(value, environment).unwrap_or_else(|faults| panic!("{value:?}: {faults:?}"))
+    }
+
+    fn owned(pairs: &[(&str, &str)]) -> Vec<Pair> {
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn every_form_gives_names_and_values() {
+        for (value, expected) in [
+            ("A=b", vec![("A", "b")]),
+            ("A=b\nC=d", vec![("A", "b"), ("C", "d")]),
+            (
+                "  A=b \r\n\n\tC= d=\"e\" $F ${G} \\ # ' \r\n",
+                vec![("A", "b "), ("C", " d=\"e\" $F ${G} \\ # ' ")],
+            ),
+            ("A=", vec![("A", "")]),
+            ("A=$UNSET", vec![("A", "$UNSET")]),
+            ("A=x: y", vec![("A", "x: y")]),
+            ("A={b: c}", vec![("A", "{b: c}")]),
+            (
+                "A=https://example.com:80",
+                vec![("A", "https://example.com:80")],
+            ),
+            (
+                "SET\nEMPTY\n http_proxy=x",
+                vec![
+                    ("SET", "from = outside"),
+                    ("EMPTY", ""),
+                    ("http_proxy", "x"),
+                ],
+            ),
+            (
+                "\0A=b\nc\0SET\0D=",
+                vec![("A", "b\nc"), ("SET", "from = outside"), ("D", "")],
+            ),
+            ("\0A={x}", vec![("A", "{x}")]),
+            ("{A: b}", vec![("A", "b")]),
+            ("{}", vec![]),
+            ("{\"A\": \"b, c\", 'D': e}", vec![("A", "b, c"), ("D", "e")]),
+            ("{\"A\":\"b\"}", vec![("A", "b")]),
+            ("A: b\nC: d", vec![("A", "b"), ("C", "d")]),
+            ("\"A\": b", vec![("A", "b")]),
+            (
+                "A: |\n  one\n  two\nB: x",
+                vec![("A", "one\ntwo\n"), ("B", "x")],
+            ),
+            (
+                "A: 1.10\nB: 0755\nC: yes\nD: 1e3\nE: ''\nF: 0x10",
+                vec![
+                    ("A", "1.10"),
+                    ("B", "0755"),
+                    ("C", "yes"),
+                    ("D", "1e3"),
+                    ("E", ""),
+                    ("F", "0x10"),
+                ],
+            ),
+            (
+                "SET:\nEMPTY: ~",
+                vec![("SET", "from = outside"), ("EMPTY", "")],
+            ),
+            ("A: x=y", vec![("A", "x=y")]),
+            ("A: $UNSET", vec![("A", "$UNSET")]),
+            ("A: &a b\nC: *a", vec![("A", "b"), ("C", "b")]),
+        ] {
+            assert_eq!(pairs(value), owned(&expected), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn each_bad_entry_is_told() {
+        let no_name = |entry: &str| PairFault::NoName {
+            entry: entry.into(),
+        };
+        let absent = |entry: &str| PairFault::NotInEnvironment {
+            entry: entry.into(),
+        };
+        for (value, expected) in [
+            ("=b", vec![no_name("entry 1")]),
+            (
+                "A=b\n- C=d\n\"E=f\"",
+                vec![no_name("entry 2"), no_name("entry 3")],
+            ),
+            ("A =b", vec![no_name("entry 1")]),
+            ("export A=b", vec![no_name("entry 1")]),
+            ("--build-arg A=b", vec![no_name("entry 1")]),
+            ("[\"A=b\"]", vec![no_name("entry 1")]),
+            ("1A=b", vec![no_name("entry 1")]),
+            ("ABSENT", vec![absent("`ABSENT`")]),
+            (
+                "LITERAL\nABSENT: x",
+                vec![absent("`LITERAL`"), no_name("entry 2")],
+            ),
+            ("A=first\nsecondHalfOfASecret", vec![absent("entry 2")]),
+            (
+                "\0ABSENT\0A B",
+                vec![absent("`ABSENT`"), no_name("entry 2")],
+            ),
+            ("A: b\nabsent:", vec![absent("entry 2")]),
+            ("{1A: b}", vec![no_name("entry 1")]),
+        ] {
+            assert_eq!(read(value, environment), Err(expected), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_mapping_is_told_with_its_place() {
+        for value in [
+            "{A: b",
+            "{A: [b]}",
+            "{A: {b: c}}",
+            "A: [b]",
+            "A:\n  b: c",
+            "A: b\nC",
+            "A: b\n---\nA: c",
+            "A: 'b",
+            "A: b\n\tC: d",
+            "{A}: b",
+            "A: b\n<<: {C: d}",
+        ] {
+            let faults = read(value, environment).expect_err(value);
+            assert!(
+                matches!(faults.as_slice(), [PairFault::Yaml { .. }]),
+                "{value:?}: {faults:?}"
+            );
+        }
+        assert_eq!(
+            read("A: b\nC: [d]", environment),
+            Err(vec![PairFault::Yaml {
+                position: Some((2, 4))
+            }])
+        );
+    }
+
+    #[test]
+    fn names_that_are_read_from_the_environment_are_known() {
+        assert_eq!(inherited_names("A=b\nTAG\nC"), ["TAG", "C"]);
+        assert_eq!(inherited_names("{A: b, TAG: }"), ["TAG"]);
+        assert_eq!(inherited_names("{A"), [""; 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_passes_unchanged_through_an_array(value in "[^\0]{0,40}") {
+            prop_assert_eq!(read(&format!("\0NAME={value}"), environment), Ok(owned(&[("NAME", &value)])));
+        }
+
+        #[test]
+        fn any_line_passes_unchanged_through_a_text(value in "[^\0\r\n]{0,40}") {
+            prop_assert_eq!(read(&format!("NAME={value}\nB=c"), environment), Ok(owned(&[("NAME", &value), ("B", "c")])));
+        }
+
+        #[test]
+        fn any_text_passes_unchanged_through_yaml(value in "\\PC{0,40}") {
+            let yaml = serde_yaml::to_string(&std::collections::BTreeMap::from([("NAME", &value)])).unwrap();
+            prop_assert_eq!(read(&yaml, environment), Ok(owned(&[("NAME", &value)])), "{}", yaml);
+        }
+
+        #[test]
+        fn no_text_panics_and_no_value_is_told(text in "([A-Z]{1,3}(=|: |:|)|[{}\\[\\]&*\"'|>\n ,-]|s3cret){0,12}") {
+            if let Err(faults) = read(&text, environment) {
+                prop_assert!(!format!("{faults:?}").contains("s3cret"), "{:?}", faults);
+            }
+        }
+    }
+}

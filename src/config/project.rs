@@ -1,0 +1,319 @@
+//! Which Depot project: `DEPOT_PROJECT_ID`, else the project file that `depot init` writes.
+//!
+//! Project files are found as the released CLI finds them: upwards from the context and upwards from the Dockerfile,
+//! to the root, by the paths as typed; `depot.json` before `depot.yml` before `depot.yaml` in each directory. Where
+//! the two searches end at different projects the Dockerfile's counts. Unlike there, a file that cannot be read is a
+//! fault, since the build would otherwise go to whatever project a directory further up names.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{fault::Fault, findings::Findings, plan::ProjectSource, warning::Warning};
+
+const FILE_NAMES: [&str; 3] = ["depot.json", "depot.yml", "depot.yaml"];
+/// A project file holds one id; this bounds what is read of something else by that name.
+const FILE_MAX_BYTES: u64 = 64 * 1024;
+/// Depot's ids have ten characters; this only keeps out what was never an id.
+const ID_MAX_CHARACTERS: usize = 128;
+
+const VARIABLE: &str = "DEPOT_PROJECT_ID";
+const ADVICE: &str = "give the project's id, or commit the `depot.json` that `depot init` writes";
+
+/// The project's id and where it stands; `context` and `dockerfile` are absolute and may not exist.
+pub(super) fn read(
+    value: Option<&str>,
+    context: &Path,
+    dockerfile: &Path,
+    findings: &mut Findings,
+) -> Option<(String, ProjectSource)> {
+    if let Some(id) = value.map(str::trim) {
+        if !is_id(id) {
+            findings.fault(Fault::new(
+                VARIABLE,
+                format!("is {}, which is no id", findings.shown(id)),
+                ADVICE,
+            ));
+            return None;
+        }
+        return Some((id.to_owned(), ProjectSource::Variable));
+    }
+    let directories = [Some(context), dockerfile.parent()];
+    let mut files: Vec<PathBuf> = directories
+        .into_iter()
+        .flatten()
+        .filter_map(project_file)
+        .collect();
+    files.dedup();
+    if files.is_empty() {
+        let problem = format!(
+            "is not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in {} or above",
+            findings.shown(&context.to_string_lossy())
+        );
+        findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+        return None;
+    }
+    let mut found: Option<(String, PathBuf)> = None;
+    let mut faulty = false;
+    for file in files {
+        match id_in(&file) {
+            Ok(id) => {
+                if let Some((ignored_id, ignored)) =
+                    found.take().filter(|(earlier, _)| *earlier != id)
+                {
+                    let (used, used_id) = (file.clone(), id.clone());
+                    findings.warn(Warning::TwoProjects {
+                        used,
+                        used_id,
+                        ignored,
+                        ignored_id,
+                    });
+                }
+                found = Some((id, file));
+            }
+            Err(problem) => {
+                let problem = format!(
+                    "is not given, and {} {problem}",
+                    findings.shown(&file.to_string_lossy())
+                );
+                findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+                faulty = true;
+            }
+        }
+    }
+    found
+        .filter(|_| !faulty)
+        .map(|(id, file)| (id, ProjectSource::File(file)))
+}
+
+/// The first project file in `directory` or above.
+fn project_file(directory: &Path) -> Option<PathBuf> {
+    let candidates = directory
+        .ancestors()
+        .flat_map(|directory| FILE_NAMES.map(|name| directory.join(name)));
+    candidates.into_iter().find(|candidate| candidate.is_file())
+}
+
+#[derive(Deserialize)]
+struct ProjectFile {
+    id: Option<String>,
+}
+
+/// The id in a project file, or what is wrong with the file. JSON is read as the YAML that it is.
+fn id_in(file: &Path) -> Result<String, String> {
+    let text = read_bounded(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let project: ProjectFile = serde_yaml::from_str(&text)
+        .map_err(|_| "is no JSON or YAML object with an `id`".to_owned())?;
+    let id = project.id.unwrap_or_default();
+    if is_id(id.trim()) {
+        Ok(id.trim().to_owned())
+    } else {
+        Err("has no `id` that is one".to_owned())
+    }
+}
+
+fn read_bounded(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(file)?
+        .take(FILE_MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > FILE_MAX_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {FILE_MAX_BYTES} bytes"),
+        ));
+    }
+    Ok(text)
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=ID_MAX_CHARACTERS).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    type Found = Result<(String, ProjectSource, Vec<Warning>), String>;
+
+    /// Looks for a project with these files in a directory, from `app` and `app/deep/Dockerfile` in it.
+    fn find(value: Option<&str>, files: &[(&str, &str)]) -> (PathBuf, Found) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::create_dir_all(root.join("app/deep")).unwrap();
+        for (path, text) in files {
+            fs::write(root.join(path), text).unwrap();
+        }
+        let mut findings = Findings::default();
+        let found = read(
+            value,
+            &root.join("app"),
+            &root.join("app/deep/Dockerfile"),
+            &mut findings,
+        );
+        let found = match found {
+            Some((id, source)) if findings.is_faultless() => {
+                Ok((id, source, findings.into_warnings()))
+            }
+            Some(_) => panic!("an id in spite of a fault"),
+            None => Err(findings.into_error().to_string()),
+        };
+        (root.to_owned(), found)
+    }
+
+    #[test]
+    fn the_variable_comes_before_every_file() {
+        let files = [("app/depot.json", "broken")];
+        assert_eq!(
+            find(Some(" abc123 "), &files).1,
+            Ok(("abc123".into(), ProjectSource::Variable, vec![]))
+        );
+    }
+
+    #[test]
+    fn a_file_is_found_upwards_in_the_clis_order() {
+        for (files, id, found) in [
+            (
+                vec![("depot.json", r#"{"id": "abc"}"#)],
+                "abc",
+                "depot.json",
+            ),
+            (
+                vec![("depot.yml", "id: abc\nother: [1]")],
+                "abc",
+                "depot.yml",
+            ),
+            (vec![("depot.yaml", "id: 'abc'")], "abc", "depot.yaml"),
+            (
+                vec![("depot.yaml", "id: 0123456789")],
+                "0123456789",
+                "depot.yaml",
+            ),
+            (
+                vec![("depot.json", "id: upper"), ("app/depot.yaml", "id: near")],
+                "near",
+                "app/depot.yaml",
+            ),
+            (
+                vec![
+                    ("app/depot.yaml", "id: c"),
+                    ("app/depot.yml", "id: b"),
+                    ("app/depot.json", "id: a"),
+                ],
+                "a",
+                "app/depot.json",
+            ),
+        ] {
+            let (root, project) = find(None, &files);
+            assert_eq!(
+                project,
+                Ok((id.into(), ProjectSource::File(root.join(found)), vec![])),
+                "{files:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_two_projects_the_dockerfiles_counts_with_a_warning() {
+        let (root, project) = find(
+            None,
+            &[
+                ("depot.json", "id: first"),
+                ("app/deep/depot.json", "id: second"),
+            ],
+        );
+        let (used, ignored) = (root.join("app/deep/depot.json"), root.join("depot.json"));
+        let warning = Warning::TwoProjects {
+            used: used.clone(),
+            used_id: "second".into(),
+            ignored,
+            ignored_id: "first".into(),
+        };
+        assert_eq!(
+            project,
+            Ok(("second".into(), ProjectSource::File(used), vec![warning]))
+        );
+
+        let (root, project) = find(
+            None,
+            &[
+                ("depot.json", "id: same"),
+                ("app/deep/depot.json", "id: same"),
+            ],
+        );
+        assert_eq!(
+            project,
+            Ok((
+                "same".into(),
+                ProjectSource::File(root.join("app/deep/depot.json")),
+                vec![]
+            ))
+        );
+    }
+
+    #[test]
+    fn what_is_no_project_is_told() {
+        let large = " ".repeat(70_000);
+        for (value, files, problem) in [
+            (
+                None,
+                vec![],
+                "is not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in `",
+            ),
+            (
+                Some("a b"),
+                vec![],
+                "DEPOT_PROJECT_ID: is `a b`, which is no id; ",
+            ),
+            (
+                None,
+                vec![("depot.json", "{")],
+                "depot.json` is no JSON or YAML object with an `id`; ",
+            ),
+            (
+                None,
+                vec![("depot.json", "[]")],
+                "depot.json` is no JSON or YAML object with an `id`; ",
+            ),
+            (
+                None,
+                vec![("depot.json", "{\"id\": {}}")],
+                "depot.json` is no JSON or YAML object with an `id`; ",
+            ),
+            (
+                None,
+                vec![("depot.json", "{}")],
+                "depot.json` has no `id` that is one; ",
+            ),
+            (
+                None,
+                vec![("depot.json", "id: ' '")],
+                "depot.json` has no `id` that is one; ",
+            ),
+            (
+                None,
+                vec![("depot.yml", large.as_str())],
+                "depot.yml` cannot be read: it is larger than 65536 bytes; ",
+            ),
+            (
+                None,
+                vec![("depot.yml", "id: good"), ("app/deep/depot.yml", "")],
+                "app/deep/depot.yml` ",
+            ),
+        ] {
+            let error = find(value, &files).1.expect_err(problem);
+            assert!(
+                error.starts_with("DEPOT_PROJECT_ID: ") && error.contains(problem),
+                "{error}"
+            );
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+}

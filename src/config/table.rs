@@ -1,0 +1,221 @@
+//! The one table of the pipe's variables.
+//!
+//! Everything else that names them is held against it by a test: the structs that `envy` fills, `pipe.yml`, and the
+//! README. A variable is added here, in its struct in `variables`, and in those two files.
+
+/// Where builds are asked for unless `DEPOT_API_URL` says otherwise.
+pub const DEFAULT_API_URL: &str = "https://api.depot.dev";
+
+/// How a variable's value is read, and whether Bitbucket's arrays are taken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One text.
+    Text,
+    /// `true` or `false`.
+    Boolean,
+    /// A list whose entries hold neither commas nor white space, so that both separate.
+    Words,
+    /// Names and values: lines, an array, or a YAML mapping.
+    Pairs,
+}
+
+impl Kind {
+    /// Whether a Bitbucket array (`NAME_COUNT`, `NAME_0` …) is one way to give it.
+    #[must_use]
+    pub const fn takes_array(self) -> bool {
+        matches!(self, Self::Words | Self::Pairs)
+    }
+}
+
+/// What holds where a variable is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// Nothing.
+    None,
+    /// This value; it stands in `pipe.yml` too.
+    Value(&'static str),
+    /// The repository's or workspace's variable of the same name, which `pipe.yml` asks Bitbucket for.
+    SameName,
+    /// Something that depends on the step, in words.
+    Described(&'static str),
+}
+
+/// One variable of the pipe.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name, in the only spelling that is read.
+    pub name: &'static str,
+    /// Whether no build is possible without it.
+    pub required: bool,
+    /// Whether its value may never be shown.
+    pub secret: bool,
+    /// How its value is read.
+    pub kind: Kind,
+    /// What holds without it.
+    pub fallback: Fallback,
+    /// What it is for, in one line.
+    pub description: &'static str,
+}
+
+impl Variable {
+    const fn new(
+        name: &'static str,
+        kind: Kind,
+        fallback: Fallback,
+        description: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            required: false,
+            secret: false,
+            kind,
+            fallback,
+            description,
+        }
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// What `pipe.yml` gives as the default; `None` where it gives none.
+    #[must_use]
+    pub fn pipe_default(&self) -> Option<String> {
+        match self.fallback {
+            Fallback::Value(value) => Some(value.to_owned()),
+            Fallback::SameName => Some(format!("${}", self.name)),
+            Fallback::None | Fallback::Described(_) => None,
+        }
+    }
+
+    /// The default as the documentation words it.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        match self.fallback {
+            Fallback::None => "none".to_owned(),
+            Fallback::Described(words) => words.to_owned(),
+            Fallback::Value(_) | Fallback::SameName => {
+                format!("`{}`", self.pipe_default().unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// All variables, in the order in which they are documented.
+pub const VARIABLES: [Variable; 15] = [
+    Variable::new(
+        "DEPOT_TOKEN",
+        Kind::Text,
+        Fallback::SameName,
+        "Depot token, best one of the project.",
+    )
+    .required()
+    .secret(),
+    Variable::new(
+        "DEPOT_PROJECT_ID",
+        Kind::Text,
+        Fallback::SameName,
+        "Depot project; without it the `id` in `depot.json`, `depot.yml` or `depot.yaml` counts.",
+    ),
+    Variable::new(
+        "IMAGE",
+        Kind::Words,
+        Fallback::None,
+        "One or more references to name the image by.",
+    ),
+    // No default in `pipe.yml`: a name without a word on pushing is warned of, a name with `false` is not.
+    Variable::new(
+        "PUSH",
+        Kind::Boolean,
+        Fallback::Described("`false`"),
+        "Whether to push the image under every `IMAGE`.",
+    ),
+    Variable::new(
+        "CONTEXT",
+        Kind::Text,
+        Fallback::Described("the working directory"),
+        "Directory to build from.",
+    ),
+    Variable::new(
+        "DOCKERFILE",
+        Kind::Text,
+        Fallback::Described("`Dockerfile` in the context"),
+        "Path of the Dockerfile.",
+    ),
+    Variable::new(
+        "TARGET",
+        Kind::Text,
+        Fallback::Described("the last stage"),
+        "Stage of the Dockerfile to build.",
+    ),
+    Variable::new(
+        "BUILD_ARGS",
+        Kind::Pairs,
+        Fallback::None,
+        "Build arguments.",
+    ),
+    Variable::new(
+        "PLATFORMS",
+        Kind::Words,
+        Fallback::Described("the platform of the step's machine"),
+        "Platform to build for; one for now.",
+    ),
+    Variable::new(
+        "NO_CACHE",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Whether to run every step anew.",
+    ),
+    Variable::new(
+        "REGISTRY",
+        Kind::Text,
+        Fallback::Described("Docker Hub, `docker.io`"),
+        "Host that user name and password are for.",
+    ),
+    Variable::new(
+        "REGISTRY_USERNAME",
+        Kind::Text,
+        Fallback::SameName,
+        "User name at the registry.",
+    ),
+    Variable::new(
+        "REGISTRY_PASSWORD",
+        Kind::Text,
+        Fallback::SameName,
+        "Password or token at the registry.",
+    )
+    .secret(),
+    Variable::new(
+        "DEPOT_API_URL",
+        Kind::Text,
+        Fallback::Value(DEFAULT_API_URL),
+        "Address of Depot's API.",
+    ),
+    Variable::new(
+        "DEBUG",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Whether to log what helps to find a fault of the pipe.",
+    ),
+];
+
+/// What Bitbucket itself tells every pipe, as far as it is read. Nobody documents or checks these but Bitbucket.
+pub const CONTEXT_VARIABLES: [&str; 11] = [
+    "BITBUCKET_CLONE_DIR",
+    "BITBUCKET_COMMIT",
+    "BITBUCKET_BRANCH",
+    "BITBUCKET_TAG",
+    "BITBUCKET_PR_ID",
+    "BITBUCKET_WORKSPACE",
+    "BITBUCKET_REPO_SLUG",
+    "BITBUCKET_REPO_FULL_NAME",
+    "BITBUCKET_BUILD_NUMBER",
+    "BITBUCKET_PIPELINE_UUID",
+    "BITBUCKET_STEP_UUID",
+];

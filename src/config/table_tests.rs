@@ -1,0 +1,240 @@
+//! Holds the table of variables against everything else that names them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
+
+use super::{
+    table::{CONTEXT_VARIABLES, Fallback, Kind, VARIABLES},
+    variables::{
+        BuildVariables, DepotVariables, ImageVariables, PipeVariables, PipelineVariables,
+        RegistryVariables,
+    },
+};
+
+const PIPE_YML: &str = include_str!("../../pipe.yml");
+const README: &str = include_str!("../../README.md");
+
+/// Learns the names of a struct's fields by letting it try to read itself.
+struct FieldNames<'a>(&'a mut Vec<String>);
+
+impl<'de> Deserializer<'de> for FieldNames<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        _visitor: V,
+    ) -> Result<V::Value, Self::Error> {
+        self.0
+            .extend(fields.iter().map(|field| field.to_uppercase()));
+        Err(serde::de::Error::custom(
+            "the names are all that was wanted",
+        ))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Self::Error> {
+        panic!("not a struct")
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+fn fields<'de, T: Deserialize<'de>>() -> Vec<String> {
+    let mut names = Vec::new();
+    assert!(T::deserialize(FieldNames(&mut names)).is_err());
+    names
+}
+
+fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let all: Vec<&str> = names.into_iter().collect();
+    let unique: BTreeSet<&str> = all.iter().copied().collect();
+    assert_eq!(unique.len(), all.len(), "a name stands twice in {all:?}");
+    unique.into_iter().collect()
+}
+
+#[test]
+fn the_structs_have_a_field_for_each_variable() {
+    let structs = [
+        fields::<DepotVariables>(),
+        fields::<BuildVariables>(),
+        fields::<ImageVariables>(),
+        fields::<RegistryVariables>(),
+        fields::<PipeVariables>(),
+    ];
+    let read = structs.iter().flatten().map(String::as_str);
+    assert_eq!(
+        sorted(read),
+        sorted(VARIABLES.iter().map(|variable| variable.name))
+    );
+    let read = fields::<PipelineVariables>();
+    assert_eq!(
+        sorted(read.iter().map(String::as_str)),
+        sorted(CONTEXT_VARIABLES)
+    );
+}
+
+#[test]
+fn secrets_come_from_repository_variables_and_booleans_are_off() {
+    for variable in &VARIABLES {
+        assert!(
+            !variable.secret || variable.fallback == Fallback::SameName,
+            "{}",
+            variable.name
+        );
+        assert_eq!(
+            variable.kind == Kind::Boolean,
+            variable.default_text() == "`false`",
+            "{}",
+            variable.name
+        );
+        assert!(
+            !variable.description.contains('\n') && variable.description.ends_with('.'),
+            "{}",
+            variable.name
+        );
+    }
+    assert_eq!(
+        VARIABLES
+            .iter()
+            .filter(|variable| variable.required)
+            .map(|variable| variable.name)
+            .collect::<Vec<_>>(),
+        ["DEPOT_TOKEN"]
+    );
+}
+
+#[derive(Deserialize)]
+struct PipeYml {
+    name: String,
+    image: String,
+    description: String,
+    variables: Vec<PipeYmlVariable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PipeYmlVariable {
+    name: String,
+    default: Option<String>,
+}
+
+#[test]
+fn pipe_yml_has_the_tables_variables_and_defaults_in_its_order() {
+    let pipe: PipeYml = serde_yaml::from_str(PIPE_YML).unwrap();
+    let in_file: Vec<_> = pipe
+        .variables
+        .into_iter()
+        .map(|variable| (variable.name, variable.default))
+        .collect();
+    let in_table: Vec<_> = VARIABLES
+        .iter()
+        .map(|variable| (variable.name.to_owned(), variable.pipe_default()))
+        .collect();
+    assert_eq!(in_file, in_table);
+}
+
+#[test]
+fn pipe_yml_names_the_image_of_this_version() {
+    let pipe: PipeYml = serde_yaml::from_str(PIPE_YML).unwrap();
+    assert!(
+        pipe.image
+            .ends_with(concat!(":", env!("CARGO_PKG_VERSION"))),
+        "{}",
+        pipe.image
+    );
+    assert!(!pipe.name.is_empty() && !pipe.description.is_empty());
+}
+
+/// The text from a heading to the next one of its level.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(heading)
+        .unwrap_or_else(|| panic!("no {heading}"));
+    rest.split("\n## ").next().unwrap()
+}
+
+#[test]
+fn the_readme_has_the_sections_of_a_pipe_in_order() {
+    let headings: Vec<&str> = README
+        .lines()
+        .filter(|line| line.starts_with("# ") || line.starts_with("## "))
+        .collect();
+    let expected = [
+        "# Bitbucket Pipelines Pipe: Depot build",
+        "## YAML Definition",
+        "## Variables",
+        "## Details",
+        "## Prerequisites",
+        "## Examples",
+        "## Support",
+    ];
+    let places: Vec<usize> = expected
+        .iter()
+        .map(|heading| {
+            headings
+                .iter()
+                .position(|line| line == heading)
+                .unwrap_or_else(|| panic!("no {heading}"))
+        })
+        .collect();
+    assert!(
+        places.is_sorted() && places.first() == Some(&0),
+        "{headings:?}"
+    );
+}
+
+#[test]
+fn the_readme_has_a_row_for_each_variable_in_the_tables_order() {
+    let rows: Vec<(String, String)> = section(README, "## Variables\n")
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("| ")?
+                .strip_suffix(" |")?
+                .split_once(" | ")
+        })
+        .filter(|(name, _)| !matches!(*name, "Variable" | "---"))
+        .map(|(name, text)| {
+            (
+                name.to_owned(),
+                text.rsplit_once("Default: ")
+                    .map(|(_, text)| text.to_owned())
+                    .unwrap_or_default(),
+            )
+        })
+        .collect();
+    let expected: Vec<(String, String)> = VARIABLES
+        .iter()
+        .map(|variable| {
+            let mark = if variable.required { " (*)" } else { "" };
+            (
+                format!("{}{mark}", variable.name),
+                format!("{}.", variable.default_text()),
+            )
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_readmes_snippet_shows_every_variable_and_this_version() {
+    let snippet = section(README, "## YAML Definition\n");
+    for variable in &VARIABLES {
+        let optional = if variable.required { "" } else { "# " };
+        let line = format!("    {optional}{}: ", variable.name);
+        let found = snippet
+            .lines()
+            .find(|text| text.starts_with(&line))
+            .unwrap_or_else(|| panic!("no {line:?}"));
+        assert_eq!(
+            found.ends_with("# Optional."),
+            !variable.required,
+            "{found}"
+        );
+    }
+    assert!(snippet.contains(concat!("depot-build:", env!("CARGO_PKG_VERSION"))));
+}

@@ -1,0 +1,392 @@
+//! Whole environments in, whole plans and errors out.
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use proptest::prelude::*;
+use secrecy::ExposeSecret;
+
+use super::{
+    ConfigError, Plan, Warning, plan::ProjectSource, platform::Machine, read, table::VARIABLES,
+};
+
+/// A clone with a Dockerfile and nothing else.
+struct Clone(tempfile::TempDir);
+
+impl Clone {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("app")).unwrap();
+        fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+        Self(directory)
+    }
+
+    fn path(&self) -> PathBuf {
+        fs::canonicalize(self.0.path()).unwrap()
+    }
+
+    fn read(&self, variables: &[(&str, &str)]) -> Result<(Plan, Vec<Warning>), ConfigError> {
+        let path = self.path();
+        let clone_dir = ("BITBUCKET_CLONE_DIR", path.to_str().unwrap());
+        let all = variables.iter().chain([&clone_dir]);
+        read(
+            all.map(|(name, value)| (OsString::from(name), OsString::from(value))),
+            &path,
+        )
+    }
+}
+
+const TOKEN: (&str, &str) = ("DEPOT_TOKEN", "depot-token-hunter2");
+const PROJECT: (&str, &str) = ("DEPOT_PROJECT_ID", "abc123");
+
+#[test]
+fn token_and_project_are_enough() {
+    let clone = Clone::new();
+    let (plan, warnings) = clone.read(&[TOKEN, PROJECT]).unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(plan.depot.token.expose_secret(), "depot-token-hunter2");
+    assert_eq!(
+        (plan.depot.project_id.as_str(), plan.depot.project_source),
+        ("abc123", ProjectSource::Variable)
+    );
+    assert_eq!(plan.depot.api_url.as_str(), "https://api.depot.dev/");
+    assert_eq!(
+        (plan.build.context, plan.build.dockerfile),
+        (clone.path(), clone.path().join("Dockerfile"))
+    );
+    assert_eq!(
+        (plan.build.target, plan.build.platform, plan.build.no_cache),
+        (None, None, false)
+    );
+    assert!(plan.build.build_args.is_empty() && plan.image.references.is_empty());
+    assert!(!plan.image.push && !plan.debug);
+    assert!(plan.credentials.for_host("docker.io").is_none());
+    assert_eq!(plan.pipeline.clone_dir, Some(clone.path()));
+}
+
+/// Every variable with a value of its own.
+const ALL: [(&str, &str); 22] = [
+    TOKEN,
+    ("DEPOT_API_URL", "http://127.0.0.1:4000"),
+    ("IMAGE_COUNT", "2"),
+    ("IMAGE_0", "registry.example.com/acme/app:1"),
+    ("IMAGE_1", "registry.example.com/acme/app:latest"),
+    ("CONTEXT", "app"),
+    ("DOCKERFILE", "Dockerfile"),
+    ("TARGET", " final "),
+    ("BUILD_ARGS", "VERSION=1.10\nTAG\nVERSION=1.11-hunter4"),
+    ("TAG", "v1"),
+    ("PLATFORMS", "arm64/v8, linux/arm64"),
+    ("PUSH", "Yes"),
+    ("REGISTRY", "registry.example.com"),
+    ("REGISTRY_USERNAME", "robot"),
+    ("REGISTRY_PASSWORD", "password-hunter3"),
+    ("NO_CACHE", "ON"),
+    ("DEBUG", "1"),
+    ("BITBUCKET_COMMIT", "0123456789ab"),
+    ("BITBUCKET_TAG", ""),
+    ("BITBUCKET_BRANCH", "main"),
+    ("BITBUCKET_WORKSPACE", "acme"),
+    ("BITBUCKET_REPO_SLUG", "app"),
+];
+
+#[test]
+fn every_variable_finds_its_place() {
+    let clone = Clone::new();
+    fs::write(clone.path().join("app/depot.yml"), "id: from-file\n").unwrap();
+    let (plan, warnings) = clone.read(&ALL).unwrap();
+    assert_eq!(
+        warnings,
+        [Warning::RepeatedBuildArgument {
+            argument: "`VERSION`".into()
+        }]
+    );
+    assert_eq!(plan.depot.api_url.as_str(), "http://127.0.0.1:4000/");
+    let file = clone.path().join("app/depot.yml");
+    assert_eq!(
+        (plan.depot.project_id.as_str(), plan.depot.project_source),
+        ("from-file", ProjectSource::File(file))
+    );
+    assert_eq!(
+        (plan.build.context, plan.build.dockerfile),
+        (clone.path().join("app"), clone.path().join("Dockerfile"))
+    );
+    assert_eq!(plan.build.target.as_deref(), Some("final"));
+    assert_eq!(
+        plan.build.build_args.iter().collect::<Vec<_>>(),
+        [("VERSION", "1.11-hunter4"), ("TAG", "v1")]
+    );
+    let platform = plan.build.platform.unwrap();
+    assert_eq!(
+        (platform.to_string().as_str(), platform.machine()),
+        ("linux/arm64", Machine::Arm64)
+    );
+    assert!(plan.build.no_cache && plan.image.push && plan.debug);
+    let references: Vec<String> = plan
+        .image
+        .references
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        references,
+        [
+            "registry.example.com/acme/app:1",
+            "registry.example.com/acme/app:latest"
+        ]
+    );
+    let credential = plan.credentials.for_host("registry.example.com").unwrap();
+    assert_eq!(
+        (credential.username(), credential.password().expose_secret()),
+        ("robot", "password-hunter3")
+    );
+    assert_eq!(
+        (
+            plan.pipeline.branch.as_deref(),
+            plan.pipeline.tag.as_deref()
+        ),
+        (Some("main"), None)
+    );
+    assert_eq!(plan.pipeline.repository().as_deref(), Some("acme/app"));
+}
+
+#[test]
+fn a_plan_shows_no_secret() {
+    let clone = Clone::new();
+    let (plan, warnings) = clone.read(&[&ALL[..], &[PROJECT]].concat()).unwrap();
+    let shown = format!("{plan:?} {plan:#?} {warnings:?}");
+    assert!(
+        shown.contains("VERSION") && shown.contains("robot"),
+        "{shown}"
+    );
+    for secret in ["hunter2", "hunter3", "hunter4"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once_each_on_a_line() {
+    let clone = Clone::new();
+    let error = clone
+        .read(&[
+            ("DEPOT_TOKEN", "${DEPOT_TOKEN}"),
+            ("DEPOT_TOKN", "typed"),
+            ("DEPOT_API_URL", "depot"),
+            ("IMAGE", "acme/App app:1:2"),
+            ("PUSH", "maybe"),
+            ("CONTEXT", "missing"),
+            ("DOCKERFILE", "app"),
+            ("TARGET", "two stages"),
+            ("BUILD_ARGS", "{A: [s3cret]"),
+            ("PLATFORMS", "linux/amd64,linux/arm64,windows"),
+            ("REGISTRY", "https://registry.example.com/acme"),
+            ("REGISTRY_USERNAME", "me"),
+            ("NO_CACHE", "2"),
+            ("DEBUG", "please"),
+        ])
+        .unwrap_err();
+    let root = clone.path().display().to_string();
+    let shown = error.to_string().replace(&root, "CLONE");
+    assert_eq!(
+        shown.lines().collect::<Vec<_>>(),
+        [
+            "DEPOT_TOKEN: is not given; give a token of your Depot project",
+            "DEPOT_PROJECT_ID: is not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in \
+             `CLONE/missing` or above; give the project's id, or commit the `depot.json` that `depot init` writes",
+            "PUSH: is `maybe`; write `true` or `false`",
+            "IMAGE: `acme/App` has upper-case letters in its repository name; write `acme/app`",
+            "IMAGE: `app:1:2` has two tags, `1` and `2`; write one reference for each tag, such as \
+             `acme/app:1.0 acme/app:latest`",
+            "CONTEXT: `CLONE/missing` does not exist; write a directory of the clone",
+            "DOCKERFILE: `CLONE/app` is a directory; write the path of a Dockerfile, relative to the working directory \
+             or to the context",
+            "TARGET: is `two stages`, and no stage's name holds white space; write the name of one stage",
+            "BUILD_ARGS: is no YAML mapping of names to plain values, seen in line 1, column 5; write `NAME: value` \
+             lines, or `NAME=VALUE` lines",
+            "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or one \
+             of their kin such as `linux/arm/v7`",
+            "PLATFORMS: names 2 platforms, `linux/amd64, linux/arm64`; write one: this version builds for one platform \
+             at a time",
+            "NO_CACHE: is `2`; write `true` or `false`",
+            "REGISTRY: is `https://registry.example.com/acme`, which is no host; write just the host, \
+             `registry.example.com`",
+            "REGISTRY_PASSWORD: is not given, though REGISTRY_USERNAME is; give the password or token of that user, or \
+             neither",
+            "DEPOT_API_URL: `depot` is no address; write an address such as `https://api.depot.dev`",
+            "DEBUG: is `please`; write `true` or `false`",
+        ]
+    );
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("DEPOT_TOKEN"))
+    );
+    assert!(error.warnings().contains(&Warning::NearMiss {
+        given: "DEPOT_TOKN".into(),
+        meant: "DEPOT_TOKEN"
+    }));
+}
+
+#[test]
+fn a_bad_build_argument_is_told_without_its_value() {
+    let clone = Clone::new();
+    for (value, fault) in [
+        (
+            "A=b\n\"KEY=s3cret\"",
+            "BUILD_ARGS: entry 2 does not begin with a name and `=`; write `NAME=VALUE`",
+        ),
+        (
+            "A=b\ns3cret",
+            "BUILD_ARGS: entry 2 has no value, and the pipe has no variable of that name; write",
+        ),
+        (
+            "VERSION",
+            "BUILD_ARGS: `VERSION` has no value, and the pipe has no variable of that name; write",
+        ),
+        (
+            "A: {s3cret: s3cret}",
+            "BUILD_ARGS: is no YAML mapping of names to plain values, seen in line 1, column 4; write",
+        ),
+    ] {
+        let error = clone
+            .read(&[TOKEN, PROJECT, ("BUILD_ARGS", value)])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(fault) && !error.contains("s3cret"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_variable_is_not_shown() {
+    let clone = Clone::new();
+    for name in [
+        "PUSH",
+        "IMAGE",
+        "PLATFORMS",
+        "REGISTRY",
+        "CONTEXT",
+        "DOCKERFILE",
+        "DEPOT_API_URL",
+        "IMAGE_COUNT",
+        "DEBUG",
+    ] {
+        let value = format!("X {}", TOKEN.1);
+        let login = [("REGISTRY_USERNAME", "me"), ("REGISTRY_PASSWORD", "word")];
+        let error = clone
+            .read(&[&[TOKEN, PROJECT, (name, value.as_str())][..], &login].concat())
+            .unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            !shown.contains("hunter2") && shown.contains(name),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_context_outside_of_the_clone_is_refused_with_a_hint() {
+    let clone = Clone::new();
+    let error = clone
+        .read(&[
+            TOKEN,
+            PROJECT,
+            ("CONTEXT", "/"),
+            ("DOCKERFILE", "Dockerfile"),
+        ])
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("CONTEXT: `/` lies outside of the clone directory `"),
+        "{error}"
+    );
+    assert!(
+        error
+            .hint()
+            .is_some_and(|hint| hint.contains("clone directory"))
+    );
+}
+
+#[test]
+fn a_variable_that_a_build_argument_reads_is_no_near_miss() {
+    let clone = Clone::new();
+    let (_, warnings) = clone
+        .read(&[
+            TOKEN,
+            PROJECT,
+            ("BUILD_ARGS", "TAG"),
+            ("TAG", "1"),
+            ("PLATFORM", ""),
+        ])
+        .unwrap();
+    assert_eq!(warnings, []);
+    let (_, warnings) = clone
+        .read(&[
+            TOKEN,
+            PROJECT,
+            ("BUILD_ARGS", "A=b"),
+            ("TAG", "1"),
+            ("PLATFORM", "x"),
+        ])
+        .unwrap();
+    let miss = |given: &str, meant| Warning::NearMiss {
+        given: given.into(),
+        meant,
+    };
+    assert_eq!(
+        warnings,
+        [miss("PLATFORM", "PLATFORMS"), miss("TAG", "IMAGE")]
+    );
+}
+
+#[test]
+fn warnings_read_as_sentences() {
+    let path = |path: &str| PathBuf::from(path);
+    for (warning, text) in [
+        (
+            Warning::NearMiss {
+                given: "TAG".into(),
+                meant: "IMAGE",
+            },
+            "TAG is not a variable of this pipe; did you mean IMAGE?",
+        ),
+        (
+            Warning::TwoProjects {
+                used: path("/a/depot.json"),
+                used_id: "one".into(),
+                ignored: path("/depot.json"),
+                ignored_id: "two".into(),
+            },
+            "two Depot projects: `one` in `/a/depot.json` is used, `two` in `/depot.json` is not; DEPOT_PROJECT_ID decides it",
+        ),
+        (
+            Warning::NamedButNotPushed,
+            "IMAGE is given and PUSH is not: the image is built and then kept nowhere",
+        ),
+    ] {
+        assert_eq!(warning.to_string(), text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_values_panic_and_an_error_has_a_fault_for_each_line(
+        values in prop::collection::vec((0..VARIABLES.len(), "[^\0]{0,20}"), 0..10),
+    ) {
+        let variables = values.into_iter().filter_map(|(index, value)| {
+            Some((OsString::from(VARIABLES.get(index)?.name), OsString::from(value)))
+        });
+        if let Err(error) = read(variables, Path::new("/nowhere")) {
+            prop_assert!(!error.faults().is_empty());
+            prop_assert_eq!(error.to_string().lines().count(), error.faults().len());
+        }
+    }
+}

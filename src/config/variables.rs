@@ -1,0 +1,71 @@
+//! The variables as `envy` hands them over: what was typed, one struct for each concern, nothing checked yet.
+//!
+//! Every field is an optional text, because `envy`'s own conversions suit no pipe: it takes `""` for a bad boolean,
+//! knows only `true` and `false`, and splits lists at commas alone. None of these shows itself with `Debug`, since
+//! secrets pass through here as plain text.
+
+use serde::Deserialize;
+
+/// Depot: who asks, for which project, and where.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct DepotVariables {
+    pub(super) depot_token: Option<String>,
+    pub(super) depot_project_id: Option<String>,
+    pub(super) depot_api_url: Option<String>,
+}
+
+/// What to build, and how.
+#[derive(Default, Deserialize)]
+pub(super) struct BuildVariables {
+    pub(super) context: Option<String>,
+    pub(super) dockerfile: Option<String>,
+    pub(super) target: Option<String>,
+    pub(super) build_args: Option<String>,
+    pub(super) platforms: Option<String>,
+    pub(super) no_cache: Option<String>,
+}
+
+/// What becomes of the image.
+#[derive(Default, Deserialize)]
+pub(super) struct ImageVariables {
+    pub(super) image: Option<String>,
+    pub(super) push: Option<String>,
+}
+
+/// Who we are at a registry.
+#[derive(Default, Deserialize)]
+pub(super) struct RegistryVariables {
+    pub(super) registry: Option<String>,
+    pub(super) registry_username: Option<String>,
+    pub(super) registry_password: Option<String>,
+}
+
+/// How the pipe itself behaves.
+#[derive(Default, Deserialize)]
+pub(super) struct PipeVariables {
+    pub(super) debug: Option<String>,
+}
+
+/// What Bitbucket tells of the pipeline.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct PipelineVariables {
+    pub(super) bitbucket_clone_dir: Option<String>,
+    pub(super) bitbucket_commit: Option<String>,
+    pub(super) bitbucket_branch: Option<String>,
+    pub(super) bitbucket_tag: Option<String>,
+    pub(super) bitbucket_pr_id: Option<String>,
+    pub(super) bitbucket_workspace: Option<String>,
+    pub(super) bitbucket_repo_slug: Option<String>,
+    pub(super) bitbucket_repo_full_name: Option<String>,
+    pub(super) bitbucket_build_number: Option<String>,
+    pub(super) bitbucket_pipeline_uuid: Option<String>,
+    pub(super) bitbucket_step_uuid: Option<String>,
+}
