@@ -1,1 +1,5 @@
 //! A local Depot for tests.
+
+pub mod engine;
+mod packages;
+mod process;
