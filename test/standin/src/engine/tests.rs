@@ -1,6 +1,13 @@
 //! These start engines for real, and look at the machine for what they leave.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader as LineReader},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+};
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -126,6 +133,46 @@ async fn two_engines_of_our_own_run_side_by_side_and_leave_nothing() {
     );
     second.stop().await.unwrap();
     assert_eq!(traces(&folders[1]), Vec::<String>::new());
+}
+
+/// Not a test: the process that the next test kills. It holds an engine in the way that tests do, for ever.
+#[tokio::test]
+#[ignore = "started by `an_owner_that_is_killed_leaves_nothing`"]
+async fn an_owner_that_never_ends() {
+    let engine = Engine::start(&options(EngineChoice::Own)).await.unwrap();
+    println!("\nengine in {}", folder_of(&engine).display());
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn an_owner_that_is_killed_leaves_nothing() {
+    let mut owner = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "engine::tests::an_owner_that_never_ends",
+            "--ignored",
+            "--nocapture",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = LineReader::new(owner.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let folder: PathBuf = lines
+        .find_map(|line| line.strip_prefix("engine in ").map(PathBuf::from))
+        .unwrap();
+    let lock = File::open(folder.with_extension("lock")).unwrap();
+    assert!(!traces(&folder).is_empty());
+
+    owner.kill().unwrap(); // with SIGKILL
+    owner.wait().unwrap();
+    // The lock is held by what removes the engine, until it is done.
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || done.send(lock.lock()));
+    wait.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
+
+    assert_eq!(traces(&folder), Vec::<String>::new());
 }
 
 #[tokio::test]
