@@ -19,7 +19,7 @@ use std::{
 use apt::{Apt, Release};
 
 /// How long to wait for another process that fetches. The largest set is 60 MB.
-const LOCK_LIMIT: Duration = Duration::from_secs(600);
+const LOCK_LIMIT: Duration = Duration::from_mins(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Packages that belong together.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader as LineReader},
+    io::{BufRead, BufReader as LineReader, Write},
     path::Path,
     process::{Command, Stdio},
     sync::mpsc,
@@ -140,7 +140,7 @@ async fn two_engines_of_our_own_run_side_by_side_and_leave_nothing() {
 #[ignore = "started by `an_owner_that_is_killed_leaves_nothing`"]
 async fn an_owner_that_never_ends() {
     let engine = Engine::start(&options(EngineChoice::Own)).await.unwrap();
-    println!("\nengine in {}", folder_of(&engine).display());
+    writeln!(io::stdout(), "\nengine in {}", folder_of(&engine).display()).unwrap();
     std::future::pending::<()>().await;
 }
 
@@ -190,6 +190,32 @@ async fn a_machines_own_docker_engine_is_taken_and_left_alone() {
     }
     assert!(!version(&machines).await.is_empty());
     machines.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bare_buildkitd_is_spoken_to_without_an_upgrade() {
+    let docker = Engine::start(&options(EngineChoice::Own)).await.unwrap();
+    // A buildkitd listens for HTTP/2 outright; here it is the one inside the engine, behind a socket of that kind.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("buildkitd.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let serve = async {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut buildkit = docker.connect_buildkit().await.unwrap();
+            let _ended = tokio::io::copy_bidirectional(&mut client, &mut buildkit).await;
+        }
+    };
+    let ask = async {
+        let choice = format!("buildkitd=unix://{}", socket.display())
+            .parse()
+            .unwrap();
+        let engine = Engine::start(&options(choice)).await.unwrap();
+        assert!(!version(&engine).await.is_empty());
+        assert_eq!(engine.docker_host(), None);
+    };
+    tokio::select! { () = ask => {}, () = serve => {} }
+    docker.stop().await.unwrap();
 }
 
 #[tokio::test]

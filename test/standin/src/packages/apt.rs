@@ -14,9 +14,9 @@ use tokio::process::Command;
 use super::PackagesError;
 
 /// How long one command may take: lists are 20 MB, the largest set of packages 60 MB.
-const COMMAND_LIMIT: Duration = Duration::from_secs(300);
+const COMMAND_LIMIT: Duration = Duration::from_mins(5);
 /// How old lists may be before they are fetched again. Mirrors drop a package soon after its successor came.
-const LISTS_LIMIT: Duration = Duration::from_secs(6 * 3600);
+const LISTS_LIMIT: Duration = Duration::from_hours(6);
 /// How much of a failed command's output a message shows.
 const TOLD_CHARACTERS: usize = 2000;
 /// Debian's keys, where the machine has them in a file of their own. Debian 12's hold Debian 13's too.
