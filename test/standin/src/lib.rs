@@ -1,1 +1,87 @@
-//! A local Depot for tests.
+//! A local Depot for tests: its API, its builder machines and a registry, on a real BuildKit.
+//!
+//! [`StandIn`] answers Depot's API on loopback, over HTTP/1.1 and over HTTP/2 with prior knowledge, and opens for each
+//! architecture a port with mutual TLS of its own authority, which leads byte for byte to a [`Builder`]. The released depot
+//! CLI judges it, in the pipe's test target `released_cli`: what the pipe is tested with, the CLI passes first.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use depot_standin::{BuildState, Code, Fault, MachinePlan, Method, NoBuilder, Scenario, StandIn};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! // What goes wrong is planned before the start. `NoBuilder` does for tests that never reach a machine.
+//! let scenario = Scenario::default()
+//!     .first(2, Method::CreateBuild, Fault::error(Code::Unavailable, "come back later"))
+//!     .machines(MachinePlan::default().pending(3, Duration::from_millis(10)));
+//! let depot = StandIn::start(Arc::new(NoBuilder), scenario).await?;
+//!
+//! // A program under test gets these three, as variables.
+//! let (_url, _token, _project) = (depot.api_url(), depot.token(), depot.project_id());
+//!
+//! // Tests wait for what they want to see and never sleep.
+//! let record = depot
+//!     .wait_for("the build to be canceled", Duration::from_secs(10), |record| {
+//!         record.last_build().is_some_and(|build| build.state == BuildState::Canceled)
+//!     })
+//!     .await?;
+//! assert_eq!(record.calls_of(Method::CreateBuild).count(), 3);
+//! depot.check()?; // nothing was called that Depot does not have, and every planned fault was met
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod authority;
+mod connect;
+mod envelope;
+mod faults;
+mod machine;
+pub mod messages;
+mod record;
+mod scenario;
+mod server;
+mod stand_in;
+mod tasks;
+mod wire;
+
+pub mod engine;
+pub mod fixtures;
+mod packages;
+mod process;
+pub mod registry;
+
+use std::fmt;
+
+pub use api::Method;
+pub use authority::CertificateError;
+pub use connect::Code;
+pub use faults::{Fault, PlannedFault, Times};
+pub use machine::{Builder, BuilderStream, Connecting, Machine, NoBuilder};
+pub use record::{
+    BuildRecord, BuildState, Call, ConnectionRecord, ConnectionState, Outcome, Record, Request,
+    TokenKind,
+};
+pub use scenario::{
+    Compressor, CreateBuildAnswer, HostCredential, MachinePlan, Port, PullInfo, Scenario, Security,
+};
+pub use stand_in::{StandIn, StartError, Unforeseen, WaitError};
+pub use wire::ByteCount;
+
+/// What a machine builds for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Architecture {
+    /// x86-64.
+    Amd64,
+    /// 64-bit ARM.
+    Arm64,
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        })
+    }
+}

@@ -1,0 +1,53 @@
+//! What all tests here stand on: the CLI, one engine, one registry, one busybox.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use depot_standin::engine::{Engine, EngineOptions, state_folder};
+use depot_standin::fixtures::Busybox;
+use depot_standin::registry::Registry;
+use tokio::sync::OnceCell;
+
+use crate::install::{Installed, install};
+
+/// Shared by all tests. Engine and registry end with this process, whichever way it ends.
+pub(crate) struct Ground {
+    pub(crate) cli: PathBuf,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) registry: Registry,
+    pub(crate) busybox: Busybox,
+}
+
+/// The ground, or `None` where the CLI cannot be had: then the test is left out, and has said so.
+pub(crate) async fn ground() -> Option<&'static Ground> {
+    static GROUND: OnceCell<Result<Ground, String>> = OnceCell::const_new();
+    match GROUND.get_or_init(prepare).await {
+        Ok(ground) => Some(ground),
+        Err(why) => {
+            assert!(
+                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+                "the released depot CLI is needed in CI, but {why}"
+            );
+            eprint_uncaptured(&format!("left out, the released depot CLI does not judge the stand-in: {why}\n"));
+            None
+        }
+    }
+}
+
+async fn prepare() -> Result<Ground, String> {
+    let cli = match tokio::task::spawn_blocking(install).await.unwrap().unwrap() {
+        Installed::Cli(cli) => cli,
+        Installed::LeftOut(why) => return Err(why),
+    };
+    let engine = Engine::start(&EngineOptions::of_this_machine()).await.unwrap();
+    engine.check_loopback().await.unwrap();
+    let registry = Registry::start(&state_folder()).await.unwrap();
+    let busybox = Busybox::fetch(&state_folder()).await.unwrap();
+    Ok(Ground { cli, engine: Arc::new(engine), registry, busybox })
+}
+
+/// The test harness shows what a passing test prints only if it does not go through `eprint!`.
+fn eprint_uncaptured(text: &str) {
+    use std::io::Write as _;
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
+}

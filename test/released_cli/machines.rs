@@ -1,0 +1,83 @@
+//! Machines that keep the CLI waiting, show unusual certificates, or are taken away.
+
+use std::time::Duration;
+
+use depot_standin::fixtures::Context;
+use depot_standin::{
+    Architecture, BuildState, Compressor, ConnectionState, MachinePlan, Method, Scenario, Security,
+};
+
+use crate::cli::Trial;
+use crate::ground::ground;
+
+#[tokio::test]
+async fn a_pending_machine_is_asked_for_again() {
+    let Some(ground) = ground().await else { return };
+    let wait = Duration::from_millis(200);
+    let trial = Trial::start(ground, Scenario::default().machines(MachinePlan::default().pending(3, wait))).await;
+
+    let ran = trial.build(&Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap(), &[]).await;
+
+    ran.exits(0).finishes(&BuildState::Succeeded);
+    let polls: Vec<_> = ran.record.calls_of(Method::GetBuildKitConnection).map(|call| call.at).collect();
+    assert_eq!(polls.len(), 4, "{ran:#?}");
+    let pauses = polls.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(pauses.clone().all(|pause| pause >= wait), "{:?}", pauses.collect::<Vec<_>>());
+    trial.stand_in.check().unwrap();
+}
+
+#[tokio::test]
+async fn a_build_that_the_server_cancels_is_finished_as_canceled() {
+    let Some(ground) = ground().await else { return };
+    // The first report comes before the CLI has a connection, where it would lose the wish.
+    let trial = Trial::start(ground, Scenario::default().cancel_at_health_report(2)).await;
+    let context = Context::on_busybox(&ground.busybox, "RUN sleep 100").unwrap();
+
+    let ran = trial.build(&context, &[]).await;
+
+    ran.exits(1).prints("build canceled").finishes(&BuildState::Canceled);
+    assert_eq!(ran.build().health, [Architecture::Amd64; 2]);
+    trial.stand_in.check().unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_shows_its_authority_s_own_certificate_is_trusted() {
+    let Some(ground) = ground().await else { return };
+    let plan = MachinePlan::default().security(Security::AuthorityItself);
+    let trial = Trial::start(ground, Scenario::default().machines(plan)).await;
+
+    let ran = trial.build(&Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap(), &[]).await;
+
+    ran.exits(0).finishes(&BuildState::Succeeded);
+    trial.stand_in.check().unwrap();
+}
+
+#[tokio::test]
+async fn messages_may_be_compressed() {
+    let Some(ground) = ground().await else { return };
+    let plan = MachinePlan::default().compressor(Compressor::Gzip);
+    let trial = Trial::start(ground, Scenario::default().machines(plan)).await;
+    let context = Context::new("FROM scratch\nCOPY zeros /\n").unwrap();
+    context.file("zeros", vec![0; 4 << 20]).unwrap();
+
+    let ran = trial.build(&context, &["--no-cache"]).await;
+
+    ran.exits(0).finishes(&BuildState::Succeeded);
+    let sent: u64 = ran.record.connections.iter().map(|connection| connection.received.get()).sum();
+    assert!(sent < 1 << 20, "4 MiB of zeros took {sent} bytes");
+    trial.stand_in.check().unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_is_still_starting_is_tried_again() {
+    let Some(ground) = ground().await else { return };
+    let plan = MachinePlan::default().resets_first(2);
+    let trial = Trial::start(ground, Scenario::default().machines(plan)).await;
+
+    let ran = trial.build(&Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap(), &[]).await;
+
+    ran.exits(0).finishes(&BuildState::Succeeded);
+    let states: Vec<_> = ran.record.connections.iter().map(|connection| &connection.state).collect();
+    assert!(states.starts_with(&[&ConnectionState::Cut; 2]) && states.len() > 2, "{states:?}");
+    trial.stand_in.check().unwrap();
+}

@@ -1,0 +1,13 @@
+//! The released depot CLI judges the stand-in: what the pipe is tested with, Depot's own client must be content with first.
+//!
+//! Each test starts an API and machines of its own, on one engine and one registry for the whole program, and runs the CLI as
+//! a pipeline step would: exit code, what it prints and what the stand-in recorded are asserted.
+//!
+//! The CLI comes from npm, at a pinned version. Where there is no npm these tests say so and pass, except in CI.
+
+mod builds;
+mod cli;
+mod ground;
+mod install;
+mod machines;
+mod refusals;

@@ -1,0 +1,118 @@
+//! Where a daemon listens: the address in a form that can be connected to, and the connection.
+
+use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A stream of bytes in both directions, whatever carries it.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// An address as in `DOCKER_HOST`. Only what can be spoken to without TLS or ssh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// `unix:///path`
+    Unix(PathBuf),
+    /// `tcp://host:port`
+    Tcp(String),
+}
+
+impl Address {
+    /// Where Docker's daemon listens by default.
+    pub(super) fn of_machines_docker() -> Self {
+        Self::Unix("/var/run/docker.sock".into())
+    }
+
+    /// Opens a connection. Cancel safe.
+    pub(super) async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
+        let connect = async {
+            Ok(match self {
+                Self::Unix(path) => Box::new(UnixStream::connect(path).await?) as Box<dyn Duplex>,
+                Self::Tcp(address) => {
+                    let stream = TcpStream::connect(address).await?;
+                    stream.set_nodelay(true)?;
+                    Box::new(stream)
+                }
+            })
+        };
+        tokio::time::timeout(CONNECT_LIMIT, connect)
+            .await
+            .unwrap_or_else(|late| Err(late.into()))
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once("://") {
+            Some(("unix", path)) if path.starts_with('/') => Ok(Self::Unix(path.into())),
+            Some(("tcp", address))
+                if address.rsplit_once(':').is_some_and(|(host, port)| {
+                    !host.is_empty() && port.parse::<u16>().is_ok()
+                }) =>
+            {
+                Ok(Self::Tcp(address.to_owned()))
+            }
+            _ => Err(AddressError::of(text)),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
+            Self::Tcp(address) => write!(formatter, "tcp://{address}"),
+        }
+    }
+}
+
+/// An address that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is neither `unix:///path` nor `tcp://host:port`")]
+pub struct AddressError(String);
+
+impl AddressError {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_survives_being_written_and_read() {
+        for text in [
+            "unix:///var/run/docker.sock",
+            "tcp://127.0.0.1:2375",
+            "tcp://[::1]:2375",
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_we_cannot_speak_to_is_refused() {
+        for text in [
+            "",
+            "ssh://host",
+            "unix://",
+            "unix://relative",
+            "tcp://host",
+            "tcp://:1",
+            "tcp://host:70000",
+            "/var/run/docker.sock",
+        ] {
+            assert!(text.parse::<Address>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Docker Engine's own side: what it says of itself, and the way to the `BuildKit` inside it.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+
+use super::{
+    BuildkitStream,
+    address::{Address, Duplex},
+    http::send,
+};
+
+/// The oldest release whose `BuildKit` can keep images in containerd's store.
+const OLDEST_MAJOR: u32 = 25;
+/// What `/info` may have; measured: 3 KB.
+const INFO_LIMIT: usize = 1 << 20;
+/// What the answer to an upgrade may have before its empty line.
+const HEAD_LIMIT: u64 = 16 << 10;
+const UPGRADE_LIMIT: Duration = Duration::from_secs(10);
+
+/// What we read of `GET /info`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Info {
+    pub(super) server_version: String,
+    pub(super) operating_system: String,
+    #[serde(default)]
+    driver_status: Option<Vec<(String, String)>>,
+}
+
+impl Info {
+    /// Why this engine is not one for us; `None` when it is.
+    pub(super) fn objection(&self) -> Option<String> {
+        let major = self
+            .server_version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse::<u32>().ok());
+        if major.is_none_or(|major| major < OLDEST_MAJOR) {
+            return Some(format!(
+                "it is Docker Engine {}, and {OLDEST_MAJOR} is the oldest that will do",
+                self.server_version
+            ));
+        }
+        let containerd = |(key, value): &(String, String)| {
+            key == "driver-type" && value.starts_with("io.containerd.snapshotter.")
+        };
+        if !self
+            .driver_status
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .any(containerd)
+        {
+            return Some(
+                "it keeps images in Docker's classic store, not in containerd's".to_owned(),
+            );
+        }
+        None
+    }
+}
+
+/// Asks the engine at `address` for what it is.
+pub(super) async fn info(address: &Address) -> io::Result<Info> {
+    let request = Request::get("/info")
+        .body(Bytes::new())
+        .map_err(io::Error::other)?;
+    let answer = send(address, request, INFO_LIMIT).await?;
+    if answer.status() != StatusCode::OK {
+        return Err(io::Error::other(format!(
+            "it answered {} to `GET /info`",
+            answer.status()
+        )));
+    }
+    serde_json::from_slice(answer.body()).map_err(io::Error::other)
+}
+
+/// Opens a connection to the engine's `BuildKit`: HTTP/2 without TLS, from the first byte on.
+pub(super) async fn connect_buildkit(address: &Address) -> io::Result<BuildkitStream> {
+    let upgrade = async {
+        let mut stream = address.connect().await?;
+        stream
+            .write_all(b"POST /grpc HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n")
+            .await?;
+        // BuildKit's first frame may come in the same read as the answer's head: it stays in the buffer.
+        let mut stream = BufReader::new(stream);
+        read_head(&mut stream).await?;
+        Ok(stream)
+    };
+    tokio::time::timeout(UPGRADE_LIMIT, upgrade)
+        .await
+        .unwrap_or_else(|late| Err(late.into()))
+}
+
+/// Reads the answer to an upgrade up to its empty line, and not a byte further.
+async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
+    let mut head = stream.take(HEAD_LIMIT);
+    let mut status = String::new();
+    head.read_line(&mut status).await?;
+    let mut line = status.clone();
+    while !line.trim_end().is_empty() {
+        line.clear();
+        if head.read_line(&mut line).await? == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the answer to `POST /grpc` broke off",
+            ));
+        }
+    }
+    if status.split_ascii_whitespace().nth(1) == Some("101") {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!(
+            "it answered `{}` to `POST /grpc`",
+            status.trim_end()
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn head_of(answer: &[u8]) -> (io::Result<()>, Vec<u8>) {
+        let (mut theirs, ours) = tokio::io::duplex(answer.len() + 1);
+        theirs.write_all(answer).await.unwrap();
+        drop(theirs);
+        let mut stream: BufReader<Box<dyn Duplex>> = BufReader::new(Box::new(ours));
+        let outcome = read_head(&mut stream).await;
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        (outcome, rest)
+    }
+
+    #[tokio::test]
+    async fn bytes_that_come_with_the_upgrade_are_kept() {
+        let (outcome, rest) =
+            head_of(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: h2c\r\n\r\n\0\0\x1e\x04\n\n").await;
+        outcome.unwrap();
+        assert_eq!(rest, b"\0\0\x1e\x04\n\n");
+    }
+
+    #[tokio::test]
+    async fn an_engine_without_buildkit_is_told() {
+        let (outcome, _) = head_of(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(
+            outcome.unwrap_err().to_string(),
+            "it answered `HTTP/1.1 404 Not Found` to `POST /grpc`"
+        );
+        let (outcome, _) = head_of(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: h2c\r\n").await;
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn only_a_recent_engine_with_containerds_store_will_do() {
+        let info = |version: &str, store: &str| Info {
+            server_version: version.to_owned(),
+            operating_system: String::new(),
+            driver_status: Some(vec![("driver-type".to_owned(), store.to_owned())]),
+        };
+        assert_eq!(
+            info("26.1.5+dfsg1", "io.containerd.snapshotter.v1").objection(),
+            None
+        );
+        assert!(
+            info("24.0.7", "io.containerd.snapshotter.v1")
+                .objection()
+                .unwrap()
+                .contains("24.0.7")
+        );
+        assert!(
+            info("26.1.5", "overlay2")
+                .objection()
+                .unwrap()
+                .contains("classic store")
+        );
+        assert!(
+            info("dev", "io.containerd.snapshotter.v1")
+                .objection()
+                .is_some()
+        );
+    }
+}

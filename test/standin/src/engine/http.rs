@@ -1,0 +1,68 @@
+//! One HTTP/1.1 request over one connection: all that probing a daemon and reading a registry need.
+
+use std::{io, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::future::{self, Either};
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+
+use super::address::Address;
+
+/// How long one request may take, its answer's body included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+
+/// Sends `request` to `address` and returns the answer with its whole body, which may have `limit` bytes.
+///
+/// Cancel safe: the connection is closed on every way out.
+pub(crate) async fn send(
+    address: &Address,
+    mut request: Request<Bytes>,
+    limit: usize,
+) -> io::Result<Response<Bytes>> {
+    let host = match address {
+        Address::Tcp(address) => HeaderValue::try_from(address).map_err(io::Error::other)?,
+        Address::Unix(_) => HeaderValue::from_static("localhost"),
+    };
+    request.headers_mut().insert(header::HOST, host);
+    request
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+
+    let exchange = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(address.connect().await?))
+            .await
+            .map_err(io::Error::other)?;
+        let answer = async {
+            let (head, mut body) = sender
+                .send_request(request.map(Full::new))
+                .await
+                .map_err(io::Error::other)?
+                .into_parts();
+            let mut whole = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(data) = frame.map_err(io::Error::other)?.into_data() else {
+                    continue;
+                };
+                if whole.len() + data.len() > limit {
+                    return Err(io::Error::other(format!(
+                        "the answer has more than {limit} bytes"
+                    )));
+                }
+                whole.extend_from_slice(&data);
+            }
+            Ok(Response::from_parts(head, whole.freeze()))
+        };
+        // The connection must be driven for the answer to come, and may end before the answer has been taken.
+        match future::select(Box::pin(answer), connection).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right((Ok(()), answer)) => answer.await,
+            Either::Right((Err(error), _)) => Err(io::Error::other(error)),
+        }
+    };
+    tokio::time::timeout(REQUEST_LIMIT, exchange)
+        .await
+        .unwrap_or_else(|late| Err(late.into()))
+}

@@ -1,0 +1,369 @@
+//! A real `BuildKit`, wherever this machine has one, and the way to it.
+//!
+//! In order: the one that is named; a Docker Engine of the machine that keeps images in containerd's store,
+//! whose `POST /grpc` *is* a `BuildKit`; else a Docker Engine of our own (see [`own`]).
+
+mod address;
+mod docker;
+pub(crate) mod http;
+mod memory;
+mod own;
+
+use std::{
+    env, fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use ::http::Request;
+use bytes::Bytes;
+use tokio::{io::BufReader, net::TcpListener};
+
+pub use address::{Address, AddressError, Duplex};
+
+use crate::process::Supervised;
+pub use crate::{
+    packages::PackagesError,
+    process::{NotReady, RunFolderError},
+};
+
+/// A connection to a `BuildKit`: HTTP/2 without TLS, from the first byte on.
+pub type BuildkitStream = BufReader<Box<dyn Duplex>>;
+
+/// What a refused image may be told with.
+const DISTRIBUTION_LIMIT: usize = 1 << 20;
+
+/// Which `BuildKit` to use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The machine's Docker Engine if it will do, else one of our own.
+    #[default]
+    Automatic,
+    /// An engine of our own, whatever the machine has.
+    Own,
+    /// The Docker Engine there.
+    Docker(Address),
+    /// The `buildkitd` that listens there, without TLS.
+    Buildkitd(Address),
+}
+
+impl FromStr for EngineChoice {
+    type Err = AddressError;
+
+    /// `auto`, `own`, `docker=unix:///path` or `buildkitd=tcp://host:port`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text.split_once('=') {
+            None if text == "auto" => Self::Automatic,
+            None if text == "own" => Self::Own,
+            Some(("docker", address)) => Self::Docker(address.parse()?),
+            Some(("buildkitd", address)) => Self::Buildkitd(address.parse()?),
+            _ => return Err(AddressError::of(text)),
+        })
+    }
+}
+
+/// What an engine is started with.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Which one.
+    pub choice: EngineChoice,
+    /// Where the machine's Docker Engine is, as in `DOCKER_HOST`; `None` for Docker's own default.
+    pub docker_host: Option<String>,
+    /// Where downloaded packages are kept.
+    pub state: PathBuf,
+}
+
+impl EngineOptions {
+    /// Whatever this machine has. Reads `DOCKER_HOST`.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        Self {
+            choice: EngineChoice::Automatic,
+            docker_host: env::var_os("DOCKER_HOST")
+                .filter(|host| !host.is_empty())
+                .map(|host| host.to_string_lossy().into_owned()),
+            state: state_folder(),
+        }
+    }
+}
+
+/// The folder of this clone for what is downloaded and not committed.
+#[must_use]
+pub fn state_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.standin")
+}
+
+/// A `BuildKit` that answers. When it is one of our own, dropping this ends it, and so does the end of this process.
+#[derive(Debug)]
+pub struct Engine {
+    door: Door,
+    info: EngineInfo,
+    /// Present when the engine is our own.
+    daemon: Option<Supervised>,
+}
+
+/// How one gets to the `BuildKit`.
+#[derive(Debug)]
+enum Door {
+    Docker(Address),
+    Buildkitd(Address),
+}
+
+/// What an engine is, for messages.
+#[derive(Clone, Debug)]
+pub struct EngineInfo {
+    /// What it is and where it listens.
+    pub description: String,
+    /// Why the machine's Docker Engine is not used, where one was looked for.
+    pub passed_over: Option<String>,
+    /// How long it took to find or to start, downloads included.
+    pub started_in: Duration,
+}
+
+impl fmt::Display for EngineInfo {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}, ready after {:.1} s",
+            self.description,
+            self.started_in.as_secs_f64()
+        )
+    }
+}
+
+impl Engine {
+    /// Finds or starts an engine and sees that its `BuildKit` answers.
+    ///
+    /// Cancel safe: dropping the future ends what was started.
+    pub async fn start(options: &EngineOptions) -> Result<Self, EngineError> {
+        let begun = Instant::now();
+        let mut engine = match &options.choice {
+            EngineChoice::Docker(address) => Self::of_docker(address.clone()).await?,
+            EngineChoice::Buildkitd(address) => Self::of_buildkitd(address.clone()).await?,
+            EngineChoice::Own => Self::own(&options.state).await?,
+            EngineChoice::Automatic => match Self::of_machine(options.docker_host.as_deref()).await
+            {
+                Ok(engine) => engine,
+                Err(machines) => {
+                    let passed_over = machines.to_string();
+                    match Self::own(&options.state).await {
+                        Ok(mut engine) => {
+                            engine.info.passed_over = Some(passed_over);
+                            engine
+                        }
+                        Err(own) => {
+                            return Err(EngineError::Nowhere {
+                                passed_over,
+                                source: Box::new(own),
+                            });
+                        }
+                    }
+                }
+            },
+        };
+        engine.info.started_in = begun.elapsed();
+        Ok(engine)
+    }
+
+    /// Opens a connection to the `BuildKit`. Each serves one HTTP/2 client. Cancel safe.
+    pub async fn connect_buildkit(&self) -> io::Result<BuildkitStream> {
+        match &self.door {
+            Door::Docker(address) => docker::connect_buildkit(address).await,
+            Door::Buildkitd(address) => address.connect().await.map(BufReader::new),
+        }
+    }
+
+    /// What it is, for messages.
+    #[must_use]
+    pub fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    /// Where Docker's API is, as in `DOCKER_HOST`; `None` for a bare `buildkitd`.
+    #[must_use]
+    pub fn docker_host(&self) -> Option<String> {
+        match &self.door {
+            Door::Docker(address) => Some(address.to_string()),
+            Door::Buildkitd(_) => None,
+        }
+    }
+
+    /// Sees that this engine and we mean the same by `127.0.0.1`, where our registry listens.
+    ///
+    /// It is asked for an image there; whether a connection comes is the answer. A bare `buildkitd` is not asked.
+    pub async fn check_loopback(&self) -> Result<(), EngineError> {
+        let Door::Docker(address) = &self.door else {
+            return Ok(());
+        };
+        let unreachable = |told: String| EngineError::LoopbackElsewhere {
+            engine: self.info.description.clone(),
+            told,
+        };
+        let ask = async {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let image = format!("/distribution/{}/probe/json", listener.local_addr()?);
+            let request = Request::get(image)
+                .body(Bytes::new())
+                .map_err(io::Error::other)?;
+            tokio::select! {
+                biased;
+                connection = listener.accept() => connection.map(|_| None),
+                answer = http::send(address, request, DISTRIBUTION_LIMIT) => {
+                    answer.map(|answer| Some(String::from_utf8_lossy(answer.body()).trim().to_owned()))
+                }
+            }
+        };
+        match ask.await {
+            Ok(None) => Ok(()),
+            Ok(Some(told)) => Err(unreachable(told)),
+            Err(error) => Err(unreachable(error.to_string())),
+        }
+    }
+
+    /// Ends an engine of our own and waits until nothing of it is left; leaves any other alone.
+    pub async fn stop(self) -> io::Result<()> {
+        match self.daemon {
+            Some(daemon) => daemon.stop().await,
+            None => Ok(()),
+        }
+    }
+
+    /// The end of the log of an engine of our own, for messages about a build that failed in a strange way.
+    #[must_use]
+    pub fn log_tail(&self) -> Option<String> {
+        self.daemon.as_ref().map(Supervised::log_tail)
+    }
+
+    async fn of_machine(docker_host: Option<&str>) -> Result<Self, EngineError> {
+        let address = match docker_host {
+            None => Address::of_machines_docker(),
+            Some(text) => text
+                .parse()
+                .map_err(|error: AddressError| EngineError::Unusable {
+                    address: text.to_owned(),
+                    reason: error.to_string(),
+                })?,
+        };
+        Self::of_docker(address).await
+    }
+
+    async fn of_docker(address: Address) -> Result<Self, EngineError> {
+        let unusable = |reason: String| EngineError::Unusable {
+            address: address.to_string(),
+            reason,
+        };
+        let info = docker::info(&address)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
+        if let Some(objection) = info.objection() {
+            return Err(unusable(objection));
+        }
+        docker::connect_buildkit(&address)
+            .await
+            .map_err(|error| unusable(error.to_string()))?;
+        let description = format!(
+            "Docker Engine {} ({}) at {address}",
+            info.server_version, info.operating_system
+        );
+        Ok(Self::new(Door::Docker(address), description, None))
+    }
+
+    async fn of_buildkitd(address: Address) -> Result<Self, EngineError> {
+        let unusable = |error: io::Error| EngineError::Unusable {
+            address: address.to_string(),
+            reason: error.to_string(),
+        };
+        address.connect().await.map_err(unusable)?;
+        let description = format!("buildkitd at {address}");
+        Ok(Self::new(Door::Buildkitd(address), description, None))
+    }
+
+    async fn own(state: &Path) -> Result<Self, EngineError> {
+        let (daemon, address) = own::start(state).await?;
+        let info = docker::info(&address).await.map_err(EngineError::Start)?;
+        let description = format!(
+            "Docker Engine {} of our own at {address}",
+            info.server_version
+        );
+        Ok(Self::new(Door::Docker(address), description, Some(daemon)))
+    }
+
+    fn new(door: Door, description: String, daemon: Option<Supervised>) -> Self {
+        let info = EngineInfo {
+            description,
+            passed_over: None,
+            started_in: Duration::ZERO,
+        };
+        Self { door, info, daemon }
+    }
+}
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A Docker Engine or `buildkitd` is not there, or not one for us.
+    #[error("the engine at {address} will not do: {reason}")]
+    Unusable {
+        /// Its address.
+        address: String,
+        /// What it lacks.
+        reason: String,
+    },
+    /// Neither the machine's engine will do nor can one be started.
+    #[error("{passed_over}; and none of our own can be started")]
+    Nowhere {
+        /// Why the machine's engine will not do.
+        passed_over: String,
+        /// Why there is none of our own.
+        source: Box<EngineError>,
+    },
+    /// Only root can start an engine.
+    #[error("an engine of our own needs root, for its namespaces, mounts and bridge")]
+    NotRoot,
+    /// Its packages are not there.
+    #[error("the packages of the engine could not be had")]
+    Packages(#[from] PackagesError),
+    /// It has no folder to run in.
+    #[error("the engine has no folder to run in")]
+    RunFolder(#[from] RunFolderError),
+    /// Its processes could not be started or asked.
+    #[error("the engine could not be started")]
+    Start(#[source] io::Error),
+    /// It was started and never answered.
+    #[error("the engine does not answer")]
+    NotReady(#[source] NotReady),
+    /// It runs on another machine, as Docker Desktop's does.
+    #[error(
+        "127.0.0.1 is another machine for {engine}, so it cannot push to the registry that tests start here: {told}"
+    )]
+    LoopbackElsewhere {
+        /// The engine.
+        engine: String,
+        /// What it said when it was asked to look there.
+        told: String,
+    },
+}
+
+impl EngineError {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unusable { .. } => Some(
+                "it must be Docker Engine 25 or later with the containerd image store switched on",
+            ),
+            Self::Nowhere { source, .. } => source.hint(),
+            Self::NotRoot => Some(
+                "run as root, or use a Docker Engine 25 or later with the containerd image store switched on",
+            ),
+            Self::Packages(error) => error.hint(),
+            Self::NotReady(_) => Some("in a container, it must be a privileged one"),
+            Self::LoopbackElsewhere { .. } => Some("on Linux, choose an engine of our own"),
+            Self::RunFolder(_) | Self::Start(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! A builder machine: a port with TLS of its own authority that leads, byte for byte, to BuildKit.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::authority::{self, Credentials};
+use crate::engine::Engine;
+use crate::record::{ConnectionNumber, ConnectionRecord, ConnectionState, Recorder};
+use crate::tasks::Tasks;
+use crate::wire::{ByteCount, Counted, ResetSwitch, Resettable};
+use crate::{Architecture, MachinePlan, Port, StartError};
+
+/// Connections that one machine serves at the same time; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a client may take to agree on TLS.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// What is held of each direction of a connection.
+const COPY_BYTES: usize = 256 * 1024;
+
+/// A stream to a builder.
+pub trait BuilderStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> BuilderStream for S {}
+
+/// A connection to a builder that is being made.
+pub type Connecting<'a> =
+    Pin<Box<dyn Future<Output = io::Result<Box<dyn BuilderStream>>> + Send + 'a>>;
+
+/// What stands behind a machine's port: something that serves BuildKit's gRPC over HTTP/2 without TLS.
+pub trait Builder: Send + Sync + 'static {
+    /// Opens a connection of its own for each client.
+    fn connect(&self) -> Connecting<'_>;
+}
+
+impl Builder for Engine {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async {
+            let stream = self.connect_buildkit().await?;
+            Ok(Box::new(stream) as Box<dyn BuilderStream>)
+        })
+    }
+}
+
+/// No builder: for tests that never get as far as a machine. Connections are closed once TLS is agreed on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBuilder;
+
+impl Builder for NoBuilder {
+    fn connect(&self) -> Connecting<'_> {
+        Box::pin(async {
+            Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "this stand-in has no builder",
+            ))
+        })
+    }
+}
+
+/// What the API says about a machine.
+#[derive(Clone, Debug)]
+pub(crate) struct MachineAddress {
+    pub(crate) address: SocketAddr,
+    pub(crate) server_name: String,
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// A running machine, for tests to hurt.
+#[derive(Debug)]
+pub struct Machine {
+    /// Holds the port of a machine that refuses connections: bound, never listening.
+    closed_port: Option<TcpSocket>,
+    address: SocketAddr,
+    accepting: Tasks,
+    /// Fires for all connections of now; those of later get another.
+    cut: Arc<Mutex<CancellationToken>>,
+}
+
+impl Machine {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Resets every connection that is open now. New ones are taken.
+    pub fn cut(&self) {
+        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        cut.cancel();
+        *cut = CancellationToken::new();
+    }
+
+    /// Resets every connection and refuses new ones, for good.
+    pub fn die(&self) {
+        self.accepting.stop();
+        self.cut();
+    }
+
+    /// Opens the machine's port and serves it with tasks of `tasks`.
+    pub(crate) fn start(
+        architecture: Architecture,
+        plan: MachinePlan,
+        builder: Arc<dyn Builder>,
+        recorder: Arc<Recorder>,
+        tasks: &Tasks,
+    ) -> Result<(Self, MachineAddress), StartError> {
+        let server_name = format!("{architecture}.machine.depot.test");
+        let made = authority::make(plan.security, &server_name)?;
+        let (credentials, tls) = made.map_or((None, None), |(credentials, tls)| {
+            (Some(credentials), Some(tls))
+        });
+        let socket = TcpSocket::new_v4().map_err(StartError::Port)?;
+        socket
+            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .map_err(StartError::Port)?;
+        let address = socket.local_addr().map_err(StartError::Port)?;
+        let mut machine = Self {
+            closed_port: None,
+            address,
+            accepting: tasks.child(),
+            cut: Arc::default(),
+        };
+        if plan.port == Port::Closed {
+            machine.closed_port = Some(socket);
+        } else {
+            let listener = socket.listen(1024).map_err(StartError::Port)?;
+            let resets_left = AtomicU32::new(plan.resets_first);
+            let service = Arc::new(Service {
+                architecture,
+                plan,
+                tls: tls.map(TlsAcceptor::from),
+                builder,
+                recorder,
+                resets_left,
+            });
+            machine.accepting.spawn(accept(
+                listener,
+                service,
+                tasks.clone(),
+                Arc::clone(&machine.cut),
+            ));
+        }
+        Ok((
+            machine,
+            MachineAddress {
+                address,
+                server_name,
+                credentials,
+            },
+        ))
+    }
+}
+
+/// What all connections of a machine share.
+struct Service {
+    architecture: Architecture,
+    plan: MachinePlan,
+    tls: Option<TlsAcceptor>,
+    builder: Arc<dyn Builder>,
+    recorder: Arc<Recorder>,
+    resets_left: AtomicU32,
+}
+
+async fn accept(
+    listener: TcpListener,
+    service: Arc<Service>,
+    tasks: Tasks,
+    cut: Arc<Mutex<CancellationToken>>,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "a machine could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await; // most likely out of file descriptors
+                continue;
+            }
+        };
+        let cut = cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let service = Arc::clone(&service);
+        tasks.spawn(async move {
+            service.serve(socket, cut).await;
+            drop(place);
+        });
+    }
+}
+
+impl Service {
+    /// Serves one connection to its end. Every way out leaves the last state in the record.
+    async fn serve(&self, socket: TcpStream, cut: CancellationToken) {
+        let (received, sent) = (ByteCount::default(), ByteCount::default());
+        let number = self.recorder.connection(ConnectionRecord {
+            architecture: self.architecture,
+            at: self.recorder.elapsed(),
+            received: received.clone(),
+            sent: sent.clone(),
+            state: ConnectionState::Accepted,
+        });
+        let switch = ResetSwitch::default();
+        let socket = Resettable::new(socket, switch.clone());
+        if self
+            .resets_left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+        {
+            switch.arm();
+            drop(socket);
+            return self.recorder.connection_is(number, ConnectionState::Cut);
+        }
+        let carried = cut
+            .run_until_cancelled(self.carry(socket, switch.clone(), number, received, sent))
+            .await;
+        let state = carried.unwrap_or(ConnectionState::Cut);
+        self.recorder.connection_is(number, state);
+    }
+
+    async fn carry(
+        &self,
+        socket: Resettable,
+        switch: ResetSwitch,
+        number: ConnectionNumber,
+        received: ByteCount,
+        sent: ByteCount,
+    ) -> ConnectionState {
+        // Armed until the end is an orderly one: dropped on the way, by `cut` or at the stand-in's end, it is a reset.
+        switch.arm();
+        if self.plan.port == Port::Silent {
+            std::future::pending::<()>().await;
+        }
+        let client: Box<dyn BuilderStream> = match &self.tls {
+            None => Box::new(socket),
+            Some(tls) => match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(socket)).await {
+                Ok(Ok(stream)) => Box::new(stream),
+                Ok(Err(error)) => return ConnectionState::Refused(format!("no TLS: {error}")),
+                Err(_) => return ConnectionState::Refused("no TLS in time".to_owned()),
+            },
+        };
+        let mut builder = match self.builder.connect().await {
+            Ok(builder) => builder,
+            Err(error) => return ConnectionState::Refused(format!("no builder: {error}")),
+        };
+        self.recorder.connection_is(number, ConnectionState::Open);
+        let mut client = Counted::new(client, received, sent, self.plan.cut_after_bytes);
+        let ended = tokio::io::copy_bidirectional_with_sizes(
+            &mut client,
+            &mut builder,
+            COPY_BYTES,
+            COPY_BYTES,
+        )
+        .await;
+        if client.is_cut() {
+            return ConnectionState::Cut;
+        }
+        switch.disarm();
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection to a machine broke");
+        }
+        ConnectionState::Closed
+    }
+}

@@ -1,0 +1,305 @@
+//! The machine's `apt-get` and `dpkg`, told to keep to a folder of ours.
+
+use std::{
+    fs,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    process::Output,
+    time::{Duration, SystemTime},
+};
+
+use tokio::process::Command;
+
+use super::PackagesError;
+
+/// How long one command may take: lists are 20 MB, the largest set of packages 60 MB.
+const COMMAND_LIMIT: Duration = Duration::from_mins(5);
+/// How old lists may be before they are fetched again. Mirrors drop a package soon after its successor came.
+const LISTS_LIMIT: Duration = Duration::from_hours(6);
+/// How much of a failed command's output a message shows.
+const TOLD_CHARACTERS: usize = 2000;
+/// Debian's keys, where the machine has them in a file of their own. Debian 12's hold Debian 13's too.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// The Debian release that a package is taken from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// The one that the machine runs.
+    OfMachine,
+    /// Debian 13.
+    Trixie,
+}
+
+/// `apt-get` with fresh lists in a folder of our own.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    folder: PathBuf,
+    codename: String,
+    /// Handed to every command as its standard input: should we be killed, the lock holds until the command has ended.
+    lock: File,
+}
+
+impl Apt {
+    /// Sets the folder up and fetches lists, unless they are recent. `lock` is what keeps others out of the folder.
+    pub(crate) async fn prepare(folder: &Path, lock: File) -> Result<Self, PackagesError> {
+        let failed = |source| PackagesError::Folder {
+            path: folder.to_owned(),
+            source,
+        };
+        let apt = Self {
+            folder: folder.to_owned(),
+            codename: codename()?,
+            lock,
+        };
+        let fresh = folder.join("fresh");
+        let is_recent =
+            |modified: SystemTime| modified.elapsed().is_ok_and(|age| age < LISTS_LIMIT);
+        if fs::metadata(&fresh)
+            .and_then(|file| file.modified())
+            .is_ok_and(is_recent)
+        {
+            return Ok(apt);
+        }
+
+        fs::create_dir_all(folder.join("state/lists/partial")).map_err(failed)?;
+        fs::create_dir_all(folder.join("cache/archives/partial")).map_err(failed)?;
+        fs::write(folder.join("status"), "").map_err(failed)?;
+        // The machine's settings hold (a proxy, say), but hooks that it has for its own updates are not ours to run.
+        let hooks = "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear APT::Update::Pre-Invoke;\n";
+        fs::write(folder.join("apt.conf"), hooks).map_err(failed)?;
+        fs::write(
+            folder.join("mirror.sources"),
+            sources(&apt.mirror().await?, &apt.codename),
+        )
+        .map_err(failed)?;
+
+        let mut update = apt.command();
+        update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
+        run(update, &apt.lock, "apt-get", "apt-get update").await?;
+        fs::write(&fresh, "").map_err(failed)?;
+        Ok(apt)
+    }
+
+    /// Downloads `packages` into `into`. apt checks each against the signed lists.
+    pub(crate) async fn download(
+        &self,
+        packages: &[(&str, Release)],
+        into: &Path,
+    ) -> Result<(), PackagesError> {
+        let wanted: Vec<String> = packages
+            .iter()
+            .map(|(name, release)| match release {
+                Release::OfMachine => format!("{name}/{}", self.codename),
+                Release::Trixie => format!("{name}/trixie"),
+            })
+            .collect();
+        let mut download = self.command();
+        download.arg("download").args(&wanted).current_dir(into);
+        run(
+            download,
+            &self.lock,
+            "apt-get",
+            &format!("apt-get download {}", wanted.join(" ")),
+        )
+        .await
+        .map(drop)
+    }
+
+    /// Unpacks one package below `root`. Nothing of it is run.
+    pub(crate) async fn unpack(&self, archive: &Path, root: &Path) -> Result<(), PackagesError> {
+        let mut command = Command::new("dpkg");
+        command.arg("-x").args([archive, root]);
+        let name = archive.file_name().unwrap_or_default().to_string_lossy();
+        run(command, &self.lock, "dpkg", &format!("dpkg -x {name}"))
+            .await
+            .map(drop)
+    }
+
+    /// `apt-get` with our folders in place of the machine's.
+    fn command(&self) -> Command {
+        let mut command = Command::new("apt-get");
+        command.arg("-c").arg(self.folder.join("apt.conf"));
+        let ours = [
+            ("Dir::Etc::sourcelist", "mirror.sources"),
+            ("Dir::State", "state"),
+            ("Dir::State::status", "status"),
+            ("Dir::Cache", "cache"),
+        ];
+        for (option, name) in ours {
+            command
+                .arg("-o")
+                .arg(format!("{option}={}", self.folder.join(name).display()));
+        }
+        command.args([
+            "-q",
+            "-o=Dir::Etc::sourceparts=/dev/null",
+            "-o=Dir::Cache::pkgcache=",
+            "-o=Dir::Cache::srcpkgcache=",
+            "-o=APT::Get::AllowUnauthenticated=false",
+            "-o=Acquire::AllowInsecureRepositories=false",
+            "-o=Acquire::GzipIndexes=true",
+            "-o=Acquire::Languages=none",
+            "-o=Acquire::Retries=3",
+            "-o=Acquire::http::Timeout=30",
+            "-o=Acquire::https::Timeout=30",
+        ]);
+        command
+    }
+
+    /// The address that the machine takes its own release from.
+    async fn mirror(&self) -> Result<String, PackagesError> {
+        let mut command = Command::new("apt-get");
+        // Lists of the machine may be missing, as in a container's image; this needs none.
+        command.args(["update", "--print-uris", "-o"]);
+        command.arg(format!(
+            "Dir::State::Lists={}",
+            self.folder.join("none").display()
+        ));
+        let told = run(
+            command,
+            &self.lock,
+            "apt-get",
+            "apt-get update --print-uris",
+        )
+        .await?;
+        mirror_of(&String::from_utf8_lossy(&told.stdout), &self.codename).ok_or_else(|| {
+            PackagesError::NoMirror {
+                codename: self.codename.clone(),
+            }
+        })
+    }
+}
+
+/// Finds the mirror in what `apt-get update --print-uris` prints: `'<mirror>/dists/<codename>/InRelease' <file> <size>`.
+fn mirror_of(printed: &str, codename: &str) -> Option<String> {
+    let release = format!("/dists/{codename}/InRelease");
+    printed
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix('\'')?
+                .split('\'')
+                .next()?
+                .strip_suffix(&release)
+        })
+        .find(|mirror| !mirror.contains(char::is_whitespace))
+        .map(ToOwned::to_owned)
+}
+
+/// A file in apt's own form: the machine's release and Debian 13.
+fn sources(mirror: &str, codename: &str) -> String {
+    let suites = if codename == "trixie" {
+        "trixie".to_owned()
+    } else {
+        format!("{codename} trixie")
+    };
+    let signed = if Path::new(KEYRING).exists() {
+        format!("Signed-By: {KEYRING}\n")
+    } else {
+        String::new()
+    };
+    format!("Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}")
+}
+
+/// The name of the Debian release that this machine runs.
+fn codename() -> Result<String, PackagesError> {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let field = |name: &str| {
+        release.lines().find_map(|line| {
+            Some(
+                line.strip_prefix(name)?
+                    .strip_prefix('=')?
+                    .trim_matches('"')
+                    .to_owned(),
+            )
+        })
+    };
+    match (field("ID").as_deref(), field("VERSION_CODENAME")) {
+        (Some("debian"), Some(codename)) if ["bookworm", "trixie"].contains(&codename.as_str()) => {
+            Ok(codename)
+        }
+        _ => Err(PackagesError::System {
+            found: field("PRETTY_NAME").unwrap_or_else(|| "another system".to_owned()),
+        }),
+    }
+}
+
+/// Runs `command` to its end; it is killed when it takes too long or the future is dropped.
+async fn run(
+    mut command: Command,
+    lock: &File,
+    program: &'static str,
+    shown: &str,
+) -> Result<Output, PackagesError> {
+    let failed = |told: String| PackagesError::Failed {
+        command: shown.to_owned(),
+        told,
+    };
+    let lock = lock
+        .try_clone()
+        .map_err(|error| failed(error.to_string()))?;
+    command
+        .env("LC_ALL", "C")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(lock)
+        .kill_on_drop(true);
+    let output = match tokio::time::timeout(COMMAND_LIMIT, command.output()).await {
+        Ok(Ok(output)) => output,
+        Ok(Err(source)) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(PackagesError::Start { program, source });
+        }
+        Ok(Err(source)) => return Err(failed(source.to_string())),
+        Err(_) => {
+            return Err(failed(format!(
+                "it took longer than {} s",
+                COMMAND_LIMIT.as_secs()
+            )));
+        }
+    };
+    if output.status.success() {
+        return Ok(output);
+    }
+    let told = String::from_utf8_lossy(&output.stderr);
+    let skipped = told
+        .trim_end()
+        .chars()
+        .count()
+        .saturating_sub(TOLD_CHARACTERS);
+    Err(failed(told.trim_end().chars().skip(skipped).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_one_of_the_machines_own_release() {
+        let printed = "'http://security.invalid/debian-security/dists/bookworm-security/InRelease' a_InRelease 0 \n\
+                       'https://mirror.invalid/debian/dists/bookworm/InRelease' b_InRelease 0 \n\
+                       'https://mirror.invalid/debian/dists/bookworm-updates/InRelease' c_InRelease 0 \n";
+        assert_eq!(
+            mirror_of(printed, "bookworm").as_deref(),
+            Some("https://mirror.invalid/debian")
+        );
+        assert_eq!(mirror_of(printed, "trixie"), None);
+    }
+
+    #[tokio::test]
+    async fn a_command_that_fails_is_told_with_what_it_said() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo Temporary failure resolving >&2; exit 100"]);
+        let error = run(
+            command,
+            &tempfile::tempfile().unwrap(),
+            "sh",
+            "apt-get update",
+        )
+        .await
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`apt-get update` failed: Temporary failure resolving"
+        );
+        assert!(error.hint().is_some());
+    }
+}

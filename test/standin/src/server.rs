@@ -1,0 +1,78 @@
+//! The API's port: HTTP/1.1 and HTTP/2 with prior knowledge, side by side.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Api, Connection, exchange};
+use crate::tasks::Tasks;
+use crate::wire::{ResetSwitch, Resettable};
+
+/// Connections that are served at the same time; more wait to be accepted.
+const MAX_CONNECTIONS: usize = 256;
+
+/// Opens a port on loopback and serves `api` on it with tasks of `tasks`.
+pub(crate) async fn start(api: Arc<Api>, tasks: &Tasks) -> std::io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    tasks.spawn(accept(listener, api, tasks.clone()));
+    Ok(address)
+}
+
+async fn accept(listener: TcpListener, api: Arc<Api>, tasks: Tasks) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut number = 0;
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "the API could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await; // most likely out of file descriptors
+                continue;
+            }
+        };
+        number += 1;
+        let (api, calls) = (Arc::clone(&api), tasks.child());
+        tasks.spawn(async move {
+            serve(socket, number, api, &calls).await;
+            calls.stop(); // HTTP/2 calls are tasks of their own and end with their connection
+            drop(place);
+        });
+    }
+}
+
+async fn serve(socket: TcpStream, number: u64, api: Arc<Api>, calls: &Tasks) {
+    let connection = Connection {
+        number,
+        switch: ResetSwitch::default(),
+        cut: CancellationToken::new(),
+    };
+    let cut = connection.cut.clone();
+    let stream = TokioIo::new(Resettable::new(socket, connection.switch.clone()));
+    let service = service_fn(move |request| {
+        let exchange = exchange(Arc::clone(&api), connection.clone(), request);
+        async move { Ok::<_, Infallible>(exchange.await) }
+    });
+    let mut http = auto::Builder::new(calls.clone());
+    http.http1().timer(TokioTimer::new());
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(1024 * 1024);
+    if let Some(Err(error)) = cut
+        .run_until_cancelled(http.serve_connection(stream, service))
+        .await
+    {
+        tracing::debug!(%error, number, "a connection to the API broke");
+    }
+}

@@ -1,0 +1,57 @@
+//! Who owns the stand-in's tasks.
+//!
+//! Every connection is a task, and each HTTP/2 call another. All of them run under one token and end, wherever they are,
+//! when it fires; the stand-in fires it when it is dropped.
+
+use std::future::Future;
+
+use hyper::rt::Executor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A group of tasks that end together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tasks {
+    running: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// A group that ends when this one does, or earlier.
+    pub(crate) fn child(&self) -> Self {
+        Self {
+            running: self.running.clone(),
+            stop: self.stop.child_token(),
+        }
+    }
+
+    /// Runs `task` until it ends or the group is stopped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.running.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Stops the group without waiting.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Stops the group (and all that share its beginnings) and waits until every task has ended.
+    pub(crate) async fn end(&self) {
+        self.stop.cancel();
+        self.running.close();
+        self.running.wait().await;
+    }
+}
+
+/// hyper spawns a future for each HTTP/2 call.
+impl<F> Executor<F> for Tasks
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.spawn(future);
+    }
+}

@@ -1,0 +1,173 @@
+//! What lies between a socket and its protocol: resetting it, counting its bytes, cutting it off.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Makes a connection end with a reset instead of an orderly close.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ResetSwitch(Arc<AtomicBool>);
+
+impl ResetSwitch {
+    /// From now on, dropping the socket resets the connection.
+    pub(crate) fn arm(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    /// Dropping the socket closes the connection again.
+    pub(crate) fn disarm(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+/// A socket that is reset, not closed, if its switch is armed by the time it is dropped.
+#[derive(Debug)]
+pub(crate) struct Resettable {
+    socket: TcpStream,
+    switch: ResetSwitch,
+}
+
+impl Resettable {
+    pub(crate) fn new(socket: TcpStream, switch: ResetSwitch) -> Self {
+        Self { socket, switch }
+    }
+}
+
+impl Drop for Resettable {
+    fn drop(&mut self) {
+        if self.switch.0.load(Ordering::SeqCst) {
+            // Should it fail, the peer sees an orderly close in the middle of its call: as good.
+            let _closed_instead = self.socket.set_zero_linger();
+        }
+    }
+}
+
+/// Bytes that went one way so far. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct ByteCount(Arc<AtomicU64>);
+
+impl ByteCount {
+    /// The bytes so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// Counts the bytes of a stream and, if told so, fails it once so many have passed both ways together.
+#[derive(Debug)]
+pub(crate) struct Counted<S> {
+    stream: S,
+    received: ByteCount,
+    sent: ByteCount,
+    limit: Option<u64>,
+}
+
+impl<S> Counted<S> {
+    pub(crate) fn new(stream: S, received: ByteCount, sent: ByteCount, limit: Option<u64>) -> Self {
+        Self {
+            stream,
+            received,
+            sent,
+            limit,
+        }
+    }
+
+    /// The limit was reached.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.limit
+            .is_some_and(|limit| self.received.get() + self.sent.get() >= limit)
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.is_cut() {
+            Err(io::ErrorKind::ConnectionReset.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check()?;
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.received.add(buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.check()?;
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
+        self.sent.add(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl AsyncRead for Resettable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Resettable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+}
