@@ -55,7 +55,7 @@ fn target(value: &str, findings: &mut Findings) -> Option<String> {
     let target = value.trim();
     if target.contains(|character: char| character.is_whitespace() || character.is_control()) {
         let problem = format!(
-            "is {}, and no stage's name holds white space",
+            "{} holds white space, and no stage's name does",
             findings.shown(target)
         );
         findings.fault(Fault::new("TARGET", problem, "write the name of one stage"));
@@ -106,7 +106,7 @@ fn argument_fault(fault: PairFault) -> Fault {
                 position.map(|(line, column)| format!(", seen in line {line}, column {column}"));
             (
                 format!(
-                    "is no YAML mapping of names to plain values{}",
+                    "no YAML mapping of names to plain values{}",
                     place.unwrap_or_default()
                 ),
                 "write `NAME: value` lines, or `NAME=VALUE` lines",

@@ -13,8 +13,7 @@ const API_URL: &str = "DEPOT_API_URL";
 /// The token, fit to stand in a header.
 pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<SecretString> {
     let Some(value) = value else {
-        findings
-            .fault(Fault::new("DEPOT_TOKEN", "is not given", TOKEN_ADVICE).with_hint(TOKEN_HINT));
+        findings.fault(Fault::new("DEPOT_TOKEN", "not given", TOKEN_ADVICE).with_hint(TOKEN_HINT));
         return None;
     };
     let token = value.trim();
@@ -106,7 +105,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "DEPOT_TOKEN: holds white space or characters that tokens do not have; give a token of your Depot project\n\
-             DEPOT_TOKEN: is not given; give a token of your Depot project"
+             DEPOT_TOKEN: not given; give a token of your Depot project"
         );
         assert!(
             error

@@ -113,13 +113,13 @@ impl Environment {
                 text
             }
             (Some(_), Some(_)) if variable.kind.takes_array() => {
-                let problem = "is given as a text and as a list at once";
+                let problem = "given as a text and as a list at once";
                 findings.fault(Fault::new(name, problem, "write it once"));
                 None
             }
             (None, Some(count)) if variable.kind.takes_array() => self.array(name, count, findings),
             (None, Some(_)) if has_entry => {
-                findings.fault(Fault::new(name, "is given as a list", "write one value"));
+                findings.fault(Fault::new(name, "given as a list", "write one value"));
                 None
             }
             (text, Some(_)) => text,
@@ -140,7 +140,7 @@ impl Environment {
             .filter(|&length: &usize| length <= ARRAY_MAX_ENTRIES);
         let Some(length) = length else {
             let problem = format!(
-                "is {}, no number of entries up to {ARRAY_MAX_ENTRIES}",
+                "{} is no number of entries up to {ARRAY_MAX_ENTRIES}",
                 findings.shown(count)
             );
             let advice = format!("write {name} as a list and leave {name}_COUNT to Bitbucket");
@@ -166,7 +166,7 @@ impl Environment {
             } else {
                 String::new()
             };
-            let problem = format!("is missing{others}, though {name}_COUNT is {length}");
+            let problem = format!("missing{others}, though {name}_COUNT is {length}");
             findings.fault(Fault::new(
                 first,
                 problem,
@@ -188,7 +188,7 @@ impl Environment {
 }
 
 fn not_utf8(name: &str) -> Fault {
-    Fault::new(name, "is not valid UTF-8", "write it in UTF-8")
+    Fault::new(name, "not valid UTF-8", "write it in UTF-8")
 }
 
 #[cfg(test)]
@@ -267,35 +267,35 @@ mod tests {
         for (variables, fault) in [
             (
                 vec![("IMAGE_COUNT", "many")],
-                "IMAGE_COUNT: is `many`, no number of entries up to 1000; ",
+                "IMAGE_COUNT: `many` is no number of entries up to 1000; ",
             ),
             (
                 vec![("IMAGE_COUNT", "-1")],
-                "IMAGE_COUNT: is `-1`, no number",
+                "IMAGE_COUNT: `-1` is no number",
             ),
             (
                 vec![("IMAGE_COUNT", "1001")],
-                "IMAGE_COUNT: is `1001`, no number",
+                "IMAGE_COUNT: `1001` is no number",
             ),
             (
                 vec![("IMAGE_COUNT", "99999999999999999999999")],
-                "IMAGE_COUNT: is `99999999999999999999999`, no number",
+                "IMAGE_COUNT: `99999999999999999999999` is no number",
             ),
             (
                 vec![("IMAGE_COUNT", "2"), ("IMAGE_0", "a")],
-                "IMAGE_1: is missing, though IMAGE_COUNT is 2; ",
+                "IMAGE_1: missing, though IMAGE_COUNT is 2; ",
             ),
             (
                 vec![("IMAGE_COUNT", "1000")],
-                "IMAGE_0: is missing, as are 999 others, though IMAGE_COUNT is 1000; ",
+                "IMAGE_0: missing, as are 999 others, though IMAGE_COUNT is 1000; ",
             ),
             (
                 vec![("IMAGE", "a"), ("IMAGE_COUNT", "1"), ("IMAGE_0", "b")],
-                "IMAGE: is given as a text and as a list at once; ",
+                "IMAGE: given as a text and as a list at once; ",
             ),
             (
                 vec![("TARGET_COUNT", "1"), ("TARGET_0", "b")],
-                "TARGET: is given as a list; write one value",
+                "TARGET: given as a list; write one value",
             ),
         ] {
             let (image, error) = images(&variables);

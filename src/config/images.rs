@@ -27,7 +27,7 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Image
         let advice = "write the name to push the image under, such as `acme/app:1.0`";
         findings.fault(Fault::new(
             VARIABLE,
-            "is not given, though PUSH is true",
+            "not given, though PUSH is true",
             advice,
         ));
     }
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_push_needs_a_name_and_a_name_wants_a_push() {
-        let fault = "IMAGE: is not given, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
+        let fault = "IMAGE: not given, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
         assert_eq!(plan(None, Some("true")).1, fault);
         assert_eq!(plan(Some("A"), Some("true")).1.lines().count(), 1);
         assert_eq!(plan(None, None), (vec![], String::new(), vec![]));
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(plan(Some("app"), Some("false")).2, []);
         assert_eq!(
             plan(None, Some("maybe")).1,
-            "PUSH: is `maybe`; write `true` or `false`"
+            "PUSH: `maybe` is neither true nor false; write `true` or `false`"
         );
     }
 }

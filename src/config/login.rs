@@ -25,14 +25,14 @@ pub(super) fn read(variables: RegistryVariables, findings: &mut Findings) -> Cre
     let login = match (variables.registry_username, variables.registry_password) {
         (Some(username), Some(password)) => Some((username, password)),
         (Some(_), None) => {
-            let problem = "is not given, though REGISTRY_USERNAME is";
+            let problem = "not given, though REGISTRY_USERNAME is";
             let advice = "give the password or token of that user, or neither";
             findings
                 .fault(Fault::new("REGISTRY_PASSWORD", problem, advice).with_hint(PASSWORD_HINT));
             None
         }
         (None, Some(_)) => {
-            let problem = "is not given, though REGISTRY_PASSWORD is";
+            let problem = "not given, though REGISTRY_PASSWORD is";
             findings.fault(Fault::new(
                 "REGISTRY_USERNAME",
                 problem,
@@ -42,7 +42,7 @@ pub(super) fn read(variables: RegistryVariables, findings: &mut Findings) -> Cre
         }
         (None, None) => {
             if host.is_some() {
-                let problem = "is given without REGISTRY_USERNAME and REGISTRY_PASSWORD";
+                let problem = "given without REGISTRY_USERNAME and REGISTRY_PASSWORD";
                 let fault = Fault::new(
                     "REGISTRY",
                     problem,
@@ -58,10 +58,8 @@ pub(super) fn read(variables: RegistryVariables, findings: &mut Findings) -> Cre
     };
     let username = username.trim();
     if username.contains(|character: char| character == ':' || character.is_control()) {
-        let problem = format!(
-            "is {}, and no user name holds a colon or a line break",
-            findings.shown(username)
-        );
+        // Not shown: what stands behind the colon is most likely the password.
+        let problem = "holds a colon or a line break, and no user name does";
         findings.fault(Fault::new(
             "REGISTRY_USERNAME",
             problem,
@@ -102,7 +100,7 @@ fn host(value: &str, findings: &mut Findings) -> Option<String> {
     };
     findings.fault(Fault::new(
         "REGISTRY",
-        format!("is {}, which is no host", findings.shown(value)),
+        format!("{} is no host", findings.shown(value)),
         advice,
     ));
     None
@@ -182,31 +180,31 @@ mod tests {
                 None,
                 Some("me"),
                 None,
-                "REGISTRY_PASSWORD: is not given, though REGISTRY_USERNAME is; ",
+                "REGISTRY_PASSWORD: not given, though REGISTRY_USERNAME is; ",
             ),
             (
                 None,
                 None,
                 Some("word"),
-                "REGISTRY_USERNAME: is not given, though REGISTRY_PASSWORD is; ",
+                "REGISTRY_USERNAME: not given, though REGISTRY_PASSWORD is; ",
             ),
             (
                 Some("a.example"),
                 None,
                 None,
-                "REGISTRY: is given without REGISTRY_USERNAME and REGISTRY_PASSWORD; ",
+                "REGISTRY: given without REGISTRY_USERNAME and REGISTRY_PASSWORD; ",
             ),
             (
                 Some("a.example"),
                 Some("me"),
                 None,
-                "REGISTRY_PASSWORD: is not given, though REGISTRY_USERNAME is; ",
+                "REGISTRY_PASSWORD: not given, though REGISTRY_USERNAME is; ",
             ),
             (
                 None,
                 Some("me:word"),
                 Some("word"),
-                "REGISTRY_USERNAME: is `me:word`, and no user name holds a colon",
+                "REGISTRY_USERNAME: holds a colon or a line break, and no user name does; ",
             ),
         ] {
             let error = login(registry, username, password).unwrap_err();
@@ -222,39 +220,39 @@ mod tests {
         for (registry, fault) in [
             (
                 "https://a.example",
-                "REGISTRY: is `https://a.example`, which is no host; write just the host, `a.example`",
+                "REGISTRY: `https://a.example` is no host; write just the host, `a.example`",
             ),
             (
                 "http://a.example:80/",
-                "REGISTRY: is `http://a.example:80/`, which is no host; write just the host, `a.example:80`",
+                "REGISTRY: `http://a.example:80/` is no host; write just the host, `a.example:80`",
             ),
             (
                 "a.example/acme",
-                "REGISTRY: is `a.example/acme`, which is no host; write just the host, `a.example`",
+                "REGISTRY: `a.example/acme` is no host; write just the host, `a.example`",
             ),
             (
                 "a.example/",
-                "REGISTRY: is `a.example/`, which is no host; write just the host, `a.example`",
+                "REGISTRY: `a.example/` is no host; write just the host, `a.example`",
             ),
             (
                 "Acme",
-                "REGISTRY: is `Acme`, which is no host; write just the host, such as `registry.example.com`",
+                "REGISTRY: `Acme` is no host; write just the host, such as `registry.example.com`",
             ),
             (
                 "acme",
-                "REGISTRY: is `acme`, which is no host; write just the host, such as `registry.example.com`",
+                "REGISTRY: `acme` is no host; write just the host, such as `registry.example.com`",
             ),
             (
                 "a.example b.example",
-                "REGISTRY: is `a.example b.example`, which is no host; write just the host, such as",
+                "REGISTRY: `a.example b.example` is no host; write just the host, such as",
             ),
             (
                 "a.example:99999",
-                "REGISTRY: is `a.example:99999`, which is no host; write just the host, such as",
+                "REGISTRY: `a.example:99999` is no host; write just the host, such as",
             ),
             (
                 "https://me:word@a.example",
-                "REGISTRY: is `***@a.example`, which is no host; write just the host, such as",
+                "REGISTRY: `***@a.example` is no host; write just the host, such as",
             ),
         ] {
             assert!(

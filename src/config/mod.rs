@@ -135,7 +135,7 @@ fn warn_of_near_misses(environment: &Environment, build: &BuildVariables, findin
 fn read_boolean(name: &'static str, value: Option<&str>, findings: &mut Findings) -> bool {
     let Some(value) = value else { return false };
     values::boolean(value).unwrap_or_else(|| {
-        let problem = format!("is {}", findings.shown(value));
+        let problem = format!("{} is neither true nor false", findings.shown(value));
         findings.fault(Fault::new(name, problem, "write `true` or `false`"));
         false
     })

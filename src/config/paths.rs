@@ -73,7 +73,7 @@ impl<'a> Places<'a> {
         if let Some(value) = value
             && (value.contains("://") || value.trim().starts_with("git@"))
         {
-            let problem = format!("is {}, which lies elsewhere", findings.shown(value));
+            let problem = format!("{} is an address, not a directory", findings.shown(value));
             findings.fault(Fault::new(
                 "CONTEXT",
                 problem,

@@ -119,11 +119,11 @@ fn a_context_that_cannot_be_used_is_told_with_its_path() {
         ("/", "CONTEXT: `/` lies outside of the clone directory `"),
         (
             "https://me:word@example.com/a.git",
-            "CONTEXT: is `***@example.com/a.git`, which lies elsewhere; ",
+            "CONTEXT: `***@example.com/a.git` is an address, not a directory; ",
         ),
         (
             "git@example.com:a.git",
-            "CONTEXT: is `***@example.com:a.git`, which lies elsewhere; ",
+            "CONTEXT: `***@example.com:a.git` is an address, not a directory; ",
         ),
     ] {
         let error = clone.context(Some(value)).unwrap_err();

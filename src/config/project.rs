@@ -1,9 +1,10 @@
 //! Which Depot project: `DEPOT_PROJECT_ID`, else the project file that `depot init` writes.
 //!
-//! Project files are found as the released CLI finds them: upwards from the context and upwards from the Dockerfile,
+//! Project files are looked for as the released CLI does it: upwards from the context and upwards from the Dockerfile,
 //! to the root, by the paths as typed; `depot.json` before `depot.yml` before `depot.yaml` in each directory. Where
-//! the two searches end at different projects the Dockerfile's counts. Unlike there, a file that cannot be read is a
-//! fault, since the build would otherwise go to whatever project a directory further up names.
+//! the two searches end at different projects the Dockerfile's counts. Two things differ. A file that cannot be read is
+//! a fault here, since the build would else go to whatever project the other search finds. And where no Dockerfile is
+//! named, it is the context's, while the CLI then searches from the working directory.
 
 use std::{
     fs::File,
@@ -35,7 +36,7 @@ pub(super) fn read(
         if !is_id(id) {
             findings.fault(Fault::new(
                 VARIABLE,
-                format!("is {}, which is no id", findings.shown(id)),
+                format!("{} is no project id", findings.shown(id)),
                 ADVICE,
             ));
             return None;
@@ -51,7 +52,7 @@ pub(super) fn read(
     files.dedup();
     if files.is_empty() {
         let problem = format!(
-            "is not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in {} or above",
+            "not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in {} or above",
             findings.shown(&context.to_string_lossy())
         );
         findings.fault(Fault::new(VARIABLE, problem, ADVICE));
@@ -77,7 +78,7 @@ pub(super) fn read(
             }
             Err(problem) => {
                 let problem = format!(
-                    "is not given, and {} {problem}",
+                    "not given, and {} {problem}",
                     findings.shown(&file.to_string_lossy())
                 );
                 findings.fault(Fault::new(VARIABLE, problem, ADVICE));
@@ -265,12 +266,12 @@ mod tests {
             (
                 None,
                 vec![],
-                "is not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in `",
+                "not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in `",
             ),
             (
                 Some("a b"),
                 vec![],
-                "DEPOT_PROJECT_ID: is `a b`, which is no id; ",
+                "DEPOT_PROJECT_ID: `a b` is no project id; ",
             ),
             (
                 None,

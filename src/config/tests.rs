@@ -193,30 +193,30 @@ fn all_faults_are_told_at_once_each_on_a_line() {
     assert_eq!(
         shown.lines().collect::<Vec<_>>(),
         [
-            "DEPOT_TOKEN: is not given; give a token of your Depot project",
-            "DEPOT_PROJECT_ID: is not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in \
+            "DEPOT_TOKEN: not given; give a token of your Depot project",
+            "DEPOT_PROJECT_ID: not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in \
              `CLONE/missing` or above; give the project's id, or commit the `depot.json` that `depot init` writes",
-            "PUSH: is `maybe`; write `true` or `false`",
+            "PUSH: `maybe` is neither true nor false; write `true` or `false`",
             "IMAGE: `acme/App` has upper-case letters in its repository name; write `acme/app`",
             "IMAGE: `app:1:2` has two tags, `1` and `2`; write one reference for each tag, such as \
              `acme/app:1.0 acme/app:latest`",
             "CONTEXT: `CLONE/missing` does not exist; write a directory of the clone",
             "DOCKERFILE: `CLONE/app` is a directory; write the path of a Dockerfile, relative to the working directory \
              or to the context",
-            "TARGET: is `two stages`, and no stage's name holds white space; write the name of one stage",
-            "BUILD_ARGS: is no YAML mapping of names to plain values, seen in line 1, column 5; write `NAME: value` \
+            "TARGET: `two stages` holds white space, and no stage's name does; write the name of one stage",
+            "BUILD_ARGS: no YAML mapping of names to plain values, seen in line 1, column 5; write `NAME: value` \
              lines, or `NAME=VALUE` lines",
             "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or one \
              of their kin such as `linux/arm/v7`",
             "PLATFORMS: names 2 platforms, `linux/amd64, linux/arm64`; write one: this version builds for one platform \
              at a time",
-            "NO_CACHE: is `2`; write `true` or `false`",
-            "REGISTRY: is `https://registry.example.com/acme`, which is no host; write just the host, \
+            "NO_CACHE: `2` is neither true nor false; write `true` or `false`",
+            "REGISTRY: `https://registry.example.com/acme` is no host; write just the host, \
              `registry.example.com`",
-            "REGISTRY_PASSWORD: is not given, though REGISTRY_USERNAME is; give the password or token of that user, or \
+            "REGISTRY_PASSWORD: not given, though REGISTRY_USERNAME is; give the password or token of that user, or \
              neither",
             "DEPOT_API_URL: `depot` is no address; write an address such as `https://api.depot.dev`",
-            "DEBUG: is `please`; write `true` or `false`",
+            "DEBUG: `please` is neither true nor false; write `true` or `false`",
         ]
     );
     assert!(
@@ -248,7 +248,7 @@ fn a_bad_build_argument_is_told_without_its_value() {
         ),
         (
             "A: {s3cret: s3cret}",
-            "BUILD_ARGS: is no YAML mapping of names to plain values, seen in line 1, column 4; write",
+            "BUILD_ARGS: no YAML mapping of names to plain values, seen in line 1, column 4; write",
         ),
     ] {
         let error = clone

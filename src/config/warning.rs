@@ -56,7 +56,8 @@ impl fmt::Display for Warning {
             Self::NearMiss { given, meant } => {
                 write!(
                     formatter,
-                    "{given} is not a variable of this pipe; did you mean {meant}?"
+                    "{} is not a variable of this pipe; did you mean {meant}?",
+                    given.escape_debug()
                 )
             }
             Self::EntryWithoutCount { variable } => {
