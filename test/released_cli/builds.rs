@@ -1,11 +1,15 @@
 //! Builds that go through, and one whose own step fails.
 
 use depot_standin::fixtures::Context;
-use depot_standin::{Architecture, BuildState, ConnectionState, Method, Outcome, Record, Request, Scenario, TokenKind};
+use depot_standin::{
+    Architecture, BuildState, ConnectionState, Method, Outcome, Record, Request, Scenario,
+    TokenKind,
+};
 use serde_json::Value;
 
 use crate::cli::Trial;
 use crate::ground::{Ground, ground};
+use crate::install::VERSION;
 
 #[tokio::test]
 async fn a_build_without_output_goes_through_the_life_of_a_build() {
@@ -15,29 +19,59 @@ async fn a_build_without_output_goes_through_the_life_of_a_build() {
 
     let ran = trial.build(&context, &[]).await;
 
-    ran.exits(0).prints("[depot] launching amd64 machine").prints("[depot] connecting to amd64 machine");
-    ran.prints("said by a step").prints(&ran.build().url).finishes(&BuildState::Succeeded);
+    ran.exits(0)
+        .prints("[depot] launching amd64 machine")
+        .prints("[depot] connecting to amd64 machine");
+    ran.prints("said by a step")
+        .prints(&ran.build().url)
+        .finishes(&BuildState::Succeeded);
     trial.stand_in.check().unwrap();
     let record = &ran.record;
     let id = ran.build().id.clone();
     assert_eq!(tokens(record, Method::CreateBuild), [TokenKind::User]);
-    for method in [Method::GetBuildKitConnection, Method::ReportBuildHealth, Method::FinishBuild] {
-        assert_eq!(tokens(record, method), [TokenKind::Build(id.clone())], "{method}");
+    for method in [
+        Method::GetBuildKitConnection,
+        Method::ReportBuildHealth,
+        Method::FinishBuild,
+    ] {
+        assert_eq!(
+            tokens(record, method),
+            [TokenKind::Build(id.clone())],
+            "{method}"
+        );
     }
     assert_eq!(ran.build().health, [Architecture::Amd64]);
     for call in record.calls_of(Method::CreateBuild) {
-        assert_eq!((call.http_version, &*call.content_type), (http::Version::HTTP_2, "application/proto"));
-        assert!(call.user_agent.starts_with("depot-cli/"), "{}", call.user_agent);
+        assert_eq!(
+            (call.http_version, &*call.content_type),
+            (http::Version::HTTP_2, "application/proto")
+        );
+        assert!(call.user_agent.contains(VERSION), "{}", call.user_agent);
         assert_eq!(call.outcome, Some(Outcome::Answered));
-        let Some(Request::CreateBuild(request)) = &call.request else { panic!("{call:?}") };
-        let commands: Vec<_> = request.options.iter().map(|options| options.command).collect();
+        let Some(Request::CreateBuild(request)) = &call.request else {
+            panic!("{call:?}")
+        };
+        let commands: Vec<_> = request
+            .options
+            .iter()
+            .map(|options| options.command)
+            .collect();
         assert_eq!(commands, [depot_standin::messages::Command::Build as i32]);
     }
     let connections: Vec<_> = record.connections_to(Architecture::Amd64).collect();
     assert!(!connections.is_empty(), "{record:#?}");
     for connection in connections {
-        assert!(matches!(connection.state, ConnectionState::Open | ConnectionState::Closed), "{connection:?}");
-        assert!(connection.received.get() > 0 && connection.sent.get() > 0, "{connection:?}");
+        assert!(
+            matches!(
+                connection.state,
+                ConnectionState::Open | ConnectionState::Closed
+            ),
+            "{connection:?}"
+        );
+        assert!(
+            connection.received.get() > 0 && connection.sent.get() > 0,
+            "{connection:?}"
+        );
     }
     assert_eq!(record.connections_to(Architecture::Arm64).count(), 0);
 }
@@ -52,10 +86,25 @@ async fn its_own_steps_reach_the_status_stream() {
     let ran = trial.build(&context, &["--no-cache"]).await;
 
     ran.exits(0).finishes(&BuildState::Succeeded);
-    let named = |name: &str| ran.build().vertices.iter().filter(|vertex| vertex.name == name).count();
-    assert_eq!(named("[depot] launching amd64 machine"), 2, "one as it began and one as it ended: {ran:#?}");
+    let named = |name: &str| {
+        ran.build()
+            .vertices
+            .iter()
+            .filter(|vertex| vertex.name == name)
+            .count()
+    };
+    assert_eq!(
+        named("[depot] launching amd64 machine"),
+        2,
+        "one as it began and one as it ended: {ran:#?}"
+    );
     let streams: Vec<_> = ran.record.calls_of(Method::ReportStatusStream).collect();
-    assert!(streams.iter().all(|call| call.content_type == "application/connect+proto"), "{streams:#?}");
+    assert!(
+        streams
+            .iter()
+            .all(|call| call.content_type == "application/connect+proto"),
+        "{streams:#?}"
+    );
     trial.stand_in.check().unwrap();
 }
 
@@ -66,14 +115,24 @@ async fn a_pushed_image_can_be_read_back() {
     let context = Context::on_busybox(&ground.busybox, "RUN echo pushed > /pushed").unwrap();
     let reference = format!("{}/cli/pushed:v1", ground.registry.host());
 
-    let ran = trial.build(&context, &["--push", "--provenance", "false", "-t", &reference]).await;
+    let ran = trial
+        .build(
+            &context,
+            &["--push", "--provenance", "false", "-t", &reference],
+        )
+        .await;
 
-    ran.exits(0).prints("pushing layers").finishes(&BuildState::Succeeded);
+    ran.exits(0)
+        .prints("pushing layers")
+        .finishes(&BuildState::Succeeded);
     trial.stand_in.check().unwrap();
     let options = ran.build().options.first().unwrap();
     assert_eq!((options.push, &options.tags[..]), (true, &[reference][..]));
     let manifest = ground.registry.manifest("cli/pushed", "v1").await.unwrap();
-    assert_eq!(read_image(ground, "cli/pushed", &manifest.json().unwrap()).await, ("amd64".to_owned(), 3));
+    assert_eq!(
+        read_image(ground, "cli/pushed", &manifest.json().unwrap()).await,
+        ("amd64".to_owned(), 3)
+    );
 }
 
 #[tokio::test]
@@ -83,26 +142,54 @@ async fn an_image_for_two_platforms_comes_from_two_machines() {
     // Nothing runs in it, so that one engine builds it for either platform.
     let context = Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap();
     let reference = format!("{}/cli/platforms:v1", ground.registry.host());
-    let arguments =
-        ["--push", "--provenance", "false", "--platform", "linux/amd64,linux/arm64", "-t", &reference];
+    let arguments = [
+        "--push",
+        "--provenance",
+        "false",
+        "--platform",
+        "linux/amd64,linux/arm64",
+        "-t",
+        &reference,
+    ];
 
     let ran = trial.build(&context, &arguments).await;
 
-    ran.exits(0).prints("[depot] launching amd64 machine").prints("[depot] launching arm64 machine");
+    ran.exits(0)
+        .prints("[depot] launching amd64 machine")
+        .prints("[depot] launching arm64 machine");
     ran.finishes(&BuildState::Succeeded);
     trial.stand_in.check().unwrap();
     for architecture in [Architecture::Amd64, Architecture::Arm64] {
-        assert!(ran.record.connections_to(architecture).count() > 0, "{architecture}: {:#?}", ran.record);
+        assert!(
+            ran.record.connections_to(architecture).count() > 0,
+            "{architecture}: {:#?}",
+            ran.record
+        );
         assert!(ran.build().health.contains(&architecture));
     }
-    let index = ground.registry.manifest("cli/platforms", "v1").await.unwrap().json().unwrap();
+    let index = ground
+        .registry
+        .manifest("cli/platforms", "v1")
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
     let mut found = Vec::new();
     for entry in index.get("manifests").and_then(Value::as_array).unwrap() {
         let digest = entry.get("digest").and_then(Value::as_str).unwrap();
-        let manifest = ground.registry.manifest("cli/platforms", digest).await.unwrap();
+        let manifest = ground
+            .registry
+            .manifest("cli/platforms", digest)
+            .await
+            .unwrap();
         assert_eq!(manifest.digest, digest);
-        let platform = entry.pointer("/platform/architecture").and_then(Value::as_str).unwrap().to_owned();
-        let (architecture, layers) = read_image(ground, "cli/platforms", &manifest.json().unwrap()).await;
+        let platform = entry
+            .pointer("/platform/architecture")
+            .and_then(Value::as_str)
+            .unwrap()
+            .to_owned();
+        let (architecture, layers) =
+            read_image(ground, "cli/platforms", &manifest.json().unwrap()).await;
         assert_eq!((&architecture, layers), (&platform, 1));
         found.push(platform);
     }
@@ -119,24 +206,56 @@ async fn a_step_that_fails_fails_the_build() {
     let ran = trial.build(&context, &[]).await;
 
     ran.exits(1).prints("going down").prints("exit code: 7");
-    let BuildState::Failed(error) = &ran.build().state else { panic!("{ran:#?}") };
-    assert!(error.contains("did not complete successfully: exit code: 7"), "{error}");
+    let BuildState::Failed(error) = &ran.build().state else {
+        panic!("{ran:#?}")
+    };
+    assert!(
+        error.contains("did not complete successfully: exit code: 7"),
+        "{error}"
+    );
     trial.stand_in.check().unwrap();
 }
 
 fn tokens(record: &Record, method: Method) -> Vec<TokenKind> {
-    record.calls_of(method).map(|call| call.token.clone()).collect()
+    record
+        .calls_of(method)
+        .map(|call| call.token.clone())
+        .collect()
 }
 
 /// Reads the config and every layer of an image, digests checked; returns its architecture and how many layers it has.
 async fn read_image(ground: &Ground, repository: &str, manifest: &Value) -> (String, usize) {
-    let digest = |descriptor: &Value| descriptor.get("digest").and_then(Value::as_str).unwrap().to_owned();
-    let config = ground.registry.blob(repository, &digest(manifest.get("config").unwrap())).await.unwrap();
+    let digest = |descriptor: &Value| {
+        descriptor
+            .get("digest")
+            .and_then(Value::as_str)
+            .unwrap()
+            .to_owned()
+    };
+    let config = ground
+        .registry
+        .blob(repository, &digest(manifest.get("config").unwrap()))
+        .await
+        .unwrap();
     let config: Value = serde_json::from_slice(&config).unwrap();
     let layers = manifest.get("layers").and_then(Value::as_array).unwrap();
     for layer in layers {
-        let blob = ground.registry.blob(repository, &digest(layer)).await.unwrap();
-        assert_eq!(Some(blob.len() as u64), layer.get("size").and_then(Value::as_u64));
+        let blob = ground
+            .registry
+            .blob(repository, &digest(layer))
+            .await
+            .unwrap();
+        assert_eq!(
+            Some(blob.len() as u64),
+            layer.get("size").and_then(Value::as_u64)
+        );
     }
-    (config.get("architecture").and_then(Value::as_str).unwrap().to_owned(), layers.len())
+    (
+        config
+            .get("architecture")
+            .and_then(Value::as_str)
+            .unwrap()
+            .to_owned(),
+        layers.len(),
+    )
 }

@@ -39,10 +39,24 @@ pub(crate) struct Ran {
 impl Trial {
     /// Starts a stand-in that behaves as `scenario` says.
     pub(crate) async fn start(ground: &'static Ground, scenario: Scenario) -> Self {
-        let stand_in = StandIn::start(Arc::clone(&ground.engine) as _, scenario).await.unwrap();
-        let home = tempfile::Builder::new().prefix("depot-home-").tempdir().unwrap();
-        let (token, project) = (stand_in.token().to_owned(), stand_in.project_id().to_owned());
-        Self { ground, stand_in, token, project, home }
+        let stand_in = StandIn::start(Arc::clone(&ground.engine) as _, scenario)
+            .await
+            .unwrap();
+        let home = tempfile::Builder::new()
+            .prefix("depot-home-")
+            .tempdir()
+            .unwrap();
+        let (token, project) = (
+            stand_in.token().to_owned(),
+            stand_in.project_id().to_owned(),
+        );
+        Self {
+            ground,
+            stand_in,
+            token,
+            project,
+            home,
+        }
     }
 
     /// Runs `depot build` on `context`, with these further arguments.
@@ -67,7 +81,10 @@ impl Trial {
             .env("XDG_CONFIG_HOME", self.home.path())
             .env("TMPDIR", self.home.path())
             .env("DOCKER_CONFIG", self.home.path())
-            .env("DOCKER_HOST", format!("unix://{}/no-docker.sock", self.home.path().display()))
+            .env(
+                "DOCKER_HOST",
+                format!("unix://{}/no-docker.sock", self.home.path().display()),
+            )
             .current_dir(self.home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -77,9 +94,16 @@ impl Trial {
             .unwrap();
         let ended = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
         let record = self.stand_in.record();
-        let output = ended.unwrap_or_else(|_| panic!("the CLI hangs; the stand-in saw: {record:#?}")).unwrap();
+        let output = ended
+            .unwrap_or_else(|_| panic!("the CLI hangs; the stand-in saw: {record:#?}"))
+            .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr), record }
+        Ran {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            record,
+        }
     }
 }
 
@@ -94,14 +118,21 @@ impl Ran {
     /// Asserts that it printed this, on whichever stream.
     #[track_caller]
     pub(crate) fn prints(&self, text: &str) -> &Self {
-        assert!(self.stdout.contains(text) || self.stderr.contains(text), "no `{text}` in {}{}", self.stdout, self.stderr);
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "no `{text}` in {}{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
     /// The one build that it created.
     #[track_caller]
     pub(crate) fn build(&self) -> &BuildRecord {
-        let [build] = &self.record.builds[..] else { panic!("not one build: {self:#?}") };
+        let [build] = &self.record.builds[..] else {
+            panic!("not one build: {self:#?}")
+        };
         build
     }
 

@@ -28,7 +28,9 @@ pub(crate) async fn ground() -> Option<&'static Ground> {
                 std::env::var_os("CI").is_none_or(|ci| ci != "true"),
                 "the released depot CLI is needed in CI, but {why}"
             );
-            eprint_uncaptured(&format!("left out, the released depot CLI does not judge the stand-in: {why}\n"));
+            eprint_uncaptured(&format!(
+                "left out, the released depot CLI does not judge the stand-in: {why}\n"
+            ));
             None
         }
     }
@@ -39,11 +41,18 @@ async fn prepare() -> Result<Ground, String> {
         Installed::Cli(cli) => cli,
         Installed::LeftOut(why) => return Err(why),
     };
-    let engine = Engine::start(&EngineOptions::of_this_machine()).await.unwrap();
+    let engine = Engine::start(&EngineOptions::of_this_machine())
+        .await
+        .unwrap();
     engine.check_loopback().await.unwrap();
     let registry = Registry::start(&state_folder()).await.unwrap();
     let busybox = Busybox::fetch(&state_folder()).await.unwrap();
-    Ok(Ground { cli, engine: Arc::new(engine), registry, busybox })
+    Ok(Ground {
+        cli,
+        engine: Arc::new(engine),
+        registry,
+        busybox,
+    })
 }
 
 /// The test harness shows what a passing test prints only if it does not go through `eprint!`.

@@ -25,7 +25,11 @@ pub(crate) fn install() -> io::Result<Installed> {
     let package = match (OS, ARCH) {
         ("linux", "x86_64") => "@depot/cli-linux-x64",
         ("linux", "aarch64") => "@depot/cli-linux-arm64",
-        _ => return Ok(Installed::LeftOut(format!("there is no CLI for {OS} on {ARCH} here"))),
+        _ => {
+            return Ok(Installed::LeftOut(format!(
+                "there is no CLI for {OS} on {ARCH} here"
+            )));
+        }
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/released-cli");
     fs::create_dir_all(&root)?;
@@ -45,24 +49,38 @@ pub(crate) fn install() -> io::Result<Installed> {
     }
     fs::create_dir_all(&incomplete)?;
     let ran = Command::new("npm")
-        .args(["install", "--no-save", "--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"])
+        .args([
+            "install",
+            "--no-save",
+            "--no-package-lock",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+        ])
         .arg(&incomplete)
         .arg(format!("{package}@{NPM_VERSION}"))
         .stdin(Stdio::null())
         .output();
     let ran = match ran {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Installed::LeftOut("there is no npm on the PATH to install it with".to_owned()));
+            return Ok(Installed::LeftOut(
+                "there is no npm on the PATH to install it with".to_owned(),
+            ));
         }
         ran => ran?,
     };
     if !ran.status.success() {
         let told = String::from_utf8_lossy(&ran.stderr).into_owned();
-        return Err(io::Error::other(format!("npm could not install {package}@{NPM_VERSION}: {told}")));
+        return Err(io::Error::other(format!(
+            "npm could not install {package}@{NPM_VERSION}: {told}"
+        )));
     }
     fs::rename(&incomplete, &folder)?;
     if !program.is_file() {
-        return Err(io::Error::other(format!("{package}@{NPM_VERSION} holds no bin/depot")));
+        return Err(io::Error::other(format!(
+            "{package}@{NPM_VERSION} holds no bin/depot"
+        )));
     }
     Ok(Installed::Cli(program))
 }

@@ -16,7 +16,10 @@ async fn a_wrong_token_is_refused() {
 
     ran.exits(1).prints("unauthenticated: unauthorized");
     let call = ran.record.calls.first().unwrap();
-    assert_eq!((call.method, &call.token), (Method::CreateBuild, &TokenKind::Unknown));
+    assert_eq!(
+        (call.method, &call.token),
+        (Method::CreateBuild, &TokenKind::Unknown)
+    );
     assert_eq!(call.outcome, Some(Outcome::Refused(Code::Unauthenticated)));
     never_got_further(&ran, &trial);
 }
@@ -29,7 +32,9 @@ async fn an_unknown_project_leads_to_a_list_of_the_known_ones() {
 
     let ran = trial.build(&nothing_special(), &[]).await;
 
-    ran.exits(1).prints("Available Projects").prints(trial.stand_in.project_id());
+    ran.exits(1)
+        .prints("Available Projects")
+        .prints(trial.stand_in.project_id());
     ran.prints("missing project ID; please run `depot init` or `depot build --project <id>`");
     let methods: Vec<_> = ran.record.calls.iter().map(|call| call.method).collect();
     assert_eq!(methods, [Method::CreateBuild, Method::ListProjects]);
@@ -40,8 +45,11 @@ async fn an_unknown_project_leads_to_a_list_of_the_known_ones() {
 #[tokio::test]
 async fn an_unavailable_depot_ends_the_build_at_once() {
     let Some(ground) = ground().await else { return };
-    let scenario =
-        Scenario::default().first(1, Method::CreateBuild, Fault::error(Code::Unavailable, "come back later"));
+    let scenario = Scenario::default().first(
+        1,
+        Method::CreateBuild,
+        Fault::error(Code::Unavailable, "come back later"),
+    );
     let trial = Trial::start(ground, scenario).await;
 
     let ran = trial.build(&nothing_special(), &[]).await;
@@ -58,6 +66,9 @@ fn nothing_special() -> Context {
 
 #[track_caller]
 fn never_got_further(ran: &Ran, trial: &Trial) {
-    assert!(ran.record.builds.is_empty() && ran.record.connections.is_empty(), "{ran:#?}");
+    assert!(
+        ran.record.builds.is_empty() && ran.record.connections.is_empty(),
+        "{ran:#?}"
+    );
     trial.stand_in.check().unwrap();
 }

@@ -3,19 +3,28 @@
 //! No registry with base images can be counted on, so images are built `FROM scratch` on a static `busybox`.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
-use crate::packages::{self, PackagesError, Set};
+pub use crate::packages::PackagesError;
+use crate::{
+    engine::{Address, Engine, containers::read_file},
+    packages::{self, Set},
+};
 
 /// The first lines of a Dockerfile whose `RUN` steps have busybox's shell and commands. The context must have its `busybox`.
 pub const BUSYBOX_BASE: &str = "FROM scratch\n\
     COPY busybox /bin/busybox\n\
     SHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n\
     RUN /bin/busybox --install -s /bin\n";
+
+/// Has a static `busybox`.
+const IMAGE: &str = "busybox:1.36.1-musl";
 
 /// A static `busybox` for the machine's own architecture.
 #[derive(Clone, Debug)]
@@ -30,11 +39,55 @@ impl Busybox {
             .map(Self)
     }
 
+    /// As [`Busybox::fetch`]; on a machine without Debian's packages it is taken out of an image that `engine` pulls.
+    pub async fn fetch_beside(engine: &Engine, state: &Path) -> Result<Self, BusyboxError> {
+        match (Self::fetch(state).await, engine.docker()) {
+            (Err(error), Some(docker)) if error.is_of_machine() => Self::of_image(docker, state)
+                .await
+                .map_err(|source| BusyboxError::Image {
+                    image: IMAGE,
+                    source,
+                }),
+            (outcome, _) => Ok(outcome?),
+        }
+    }
+
+    async fn of_image(docker: &Address, state: &Path) -> io::Result<Self> {
+        let folder = state.join("busybox-of-image");
+        let place = folder.join("busybox");
+        if !place.exists() {
+            fs::create_dir_all(&folder)?;
+            let mut new = NamedTempFile::new_in(&folder)?;
+            new.write_all(&read_file(docker, IMAGE, "/bin/busybox").await?)?;
+            new.as_file()
+                .set_permissions(fs::Permissions::from_mode(0o755))?;
+            // Renamed into place: two may do this at once, and one be killed in the middle.
+            new.persist(&place)?;
+        }
+        Ok(Self(place))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// Why there is no `busybox`.
+#[derive(Debug, thiserror::Error)]
+pub enum BusyboxError {
+    /// Not among Debian's packages.
+    #[error("the package of busybox could not be had")]
+    Packages(#[from] PackagesError),
+    /// Nor in an image.
+    #[error("busybox could not be taken out of `{image}`")]
+    Image {
+        /// The image.
+        image: &'static str,
+        /// What went wrong.
+        source: io::Error,
+    },
 }
 
 /// A folder to build from, removed when dropped.

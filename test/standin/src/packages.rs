@@ -198,6 +198,14 @@ pub enum PackagesError {
 }
 
 impl PackagesError {
+    /// Whether it is the machine that has no such packages, so that they must come from elsewhere.
+    pub(crate) fn is_of_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::System { .. } | Self::Start { .. } | Self::NoMirror { .. }
+        )
+    }
+
     /// The next thing to do.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

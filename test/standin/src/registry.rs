@@ -4,36 +4,53 @@
 //! random, and its storage goes away with it. It speaks plain HTTP, which clients accept for loopback addresses.
 
 mod client;
+mod login;
 
 use std::{fmt, fs, io, net::SocketAddr, path::Path};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::json;
 
 pub use client::{Manifest, ReadError};
 
+use crate::{
+    engine::{
+        Address, Engine, EngineError,
+        containers::{Container, Plan},
+    },
+    packages::{self, Set},
+    process::{Kind, PROBE_PAUSE, READY_LIMIT, RunFolder, Supervised},
+};
 pub use crate::{
     packages::PackagesError,
     process::{NotReady, RunFolderError},
 };
-use crate::{
-    packages::{self, Set},
-    process::{Kind, RunFolder, Supervised},
-};
 use client::Client;
+use login::Login;
 
-/// bcrypt's lowest cost. The password has 144 random bits and lives for a test run; each request has it checked.
-const BCRYPT_COST: u32 = 4;
 /// Where in the log the registry says which port it got; measured: within the first 2 KB.
 const LOG_HEAD_BYTES: usize = 64 << 10;
+/// The same registry where there are no packages.
+const IMAGE: &str = "registry:2.8.3";
+/// Ends when its standard input does; see [`Container`].
+const IN_CONTAINER: &str = r#"
+printf '%s\n' "$SETTINGS" >/tmp/config.yml
+printf '%s\n' "$USERS" >/tmp/htpasswd
+registry serve /tmp/config.yml &
+read -r _
+kill -KILL $!
+"#;
 
 /// A running registry. Dropping this ends it, and so does the end of this process.
 pub struct Registry {
-    daemon: Supervised,
+    keeper: Keeper,
     client: Client,
-    username: String,
-    password: String,
+    login: Login,
+}
+
+/// What runs the registry.
+enum Keeper {
+    Process(Supervised),
+    Container(Container),
 }
 
 impl fmt::Debug for Registry {
@@ -46,7 +63,23 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Starts a registry and waits until it answers. `state` is where downloaded packages are kept.
+    /// Starts a registry that `engine` can push to. `state` is where downloaded packages are kept.
+    ///
+    /// On a machine without Debian's packages it runs in a container of the engine.
+    pub async fn start_beside(engine: &Engine, state: &Path) -> Result<Self, RegistryError> {
+        match (Self::start(state).await, engine.docker()) {
+            (Err(RegistryError::Packages(error)), Some(docker)) if error.is_of_machine() => {
+                Self::in_container(docker, IMAGE).await
+            }
+            (Ok(registry), _) => {
+                engine.check_loopback().await?;
+                Ok(registry)
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// Starts a registry as a process of its own and waits until it answers.
     ///
     /// Cancel safe: dropping the future ends what was started.
     pub async fn start(state: &Path) -> Result<Self, RegistryError> {
@@ -56,23 +89,13 @@ impl Registry {
         let folder = tokio::task::spawn_blocking(|| RunFolder::claim(Kind::Registry, None))
             .await
             .map_err(|error| RegistryError::Start(error.into()))??;
-        let (username, password) = (random_word("user-")?, random_word("")?);
-        let settings = folder.path().join("config.yml");
-        let users = folder.path().join("htpasswd");
-        let hash = bcrypt::hash(&password, BCRYPT_COST)
-            .map_err(|error| RegistryError::Start(io::Error::other(error)))?;
-        fs::write(&users, format!("{username}:{hash}\n")).map_err(RegistryError::Start)?;
-        let written = json!({ // also YAML
-            "version": "0.1",
-            "log": { "level": "info" },
-            "storage": {
-                "filesystem": { "rootdirectory": folder.path().join("storage") },
-                "delete": { "enabled": true },
-            },
-            "http": { "addr": "127.0.0.1:0" },
-            "auth": { "htpasswd": { "realm": "depot-standin", "path": users } },
-        });
-        fs::write(&settings, written.to_string()).map_err(RegistryError::Start)?;
+        let login = Login::random().map_err(RegistryError::Start)?;
+        let [settings, users, storage] =
+            ["config.yml", "htpasswd", "storage"].map(|name| folder.path().join(name));
+        fs::write(&users, login.htpasswd().map_err(RegistryError::Start)?)
+            .map_err(RegistryError::Start)?;
+        fs::write(&settings, written_settings("127.0.0.1:0", &storage, &users))
+            .map_err(RegistryError::Start)?;
 
         // Without our environment: variables that begin with `REGISTRY_` would override its settings.
         let command = [
@@ -83,14 +106,10 @@ impl Registry {
             settings.as_os_str(),
         ];
         let mut daemon = Supervised::start(folder, &command).map_err(RegistryError::Start)?;
-        let authorization = format!(
-            "Basic {}",
-            STANDARD.encode(format!("{username}:{password}"))
-        );
         let ready = async |daemon: &Supervised| {
             let client = Client::new(
                 listening_on(&daemon.log_head(LOG_HEAD_BYTES).ok()?)?,
-                &authorization,
+                &login.authorization(),
             )?;
             client.is_ready().await.then_some(client)
         };
@@ -99,10 +118,60 @@ impl Registry {
             .await
             .map_err(RegistryError::NotReady)?;
         Ok(Self {
-            daemon,
+            keeper: Keeper::Process(daemon),
             client,
-            username,
-            password,
+            login,
+        })
+    }
+
+    /// Starts a registry in a container of the Docker Engine there.
+    async fn in_container(docker: &Address, image: &str) -> Result<Self, RegistryError> {
+        let login = Login::random().map_err(RegistryError::Start)?;
+        let settings = written_settings(
+            "0.0.0.0:5000",
+            "/tmp/storage".as_ref(),
+            "/tmp/htpasswd".as_ref(),
+        );
+        let plan = Plan {
+            image,
+            script: IN_CONTAINER,
+            variables: &[
+                format!("SETTINGS={settings}"),
+                format!(
+                    "USERS={}",
+                    login.htpasswd().map_err(RegistryError::Start)?.trim_end()
+                ),
+            ],
+            port: 5000,
+        };
+        let container = Container::start(docker, &plan)
+            .await
+            .map_err(RegistryError::Start)?;
+        let port = container
+            .published_port()
+            .await
+            .map_err(RegistryError::Start)?;
+        let client = Client::new(([127, 0, 0, 1], port).into(), &login.authorization());
+        let client =
+            client.ok_or_else(|| RegistryError::Start(io::Error::other("the password is none")))?;
+        let ready = async {
+            while !client.is_ready().await {
+                tokio::time::sleep(PROBE_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(READY_LIMIT, ready).await.is_err() {
+            let log = container
+                .log()
+                .await
+                .unwrap_or_else(|error| error.to_string());
+            return Err(RegistryError::Start(io::Error::other(format!(
+                "its container never answered: {log}"
+            ))));
+        }
+        Ok(Self {
+            keeper: Keeper::Container(container),
+            client,
+            login,
         })
     }
 
@@ -115,13 +184,13 @@ impl Registry {
     /// The only user.
     #[must_use]
     pub fn username(&self) -> &str {
-        &self.username
+        &self.login.username
     }
 
     /// The user's password.
     #[must_use]
     pub fn password(&self) -> &str {
-        &self.password
+        &self.login.password
     }
 
     /// Reads a manifest or an index by tag or digest.
@@ -139,16 +208,36 @@ impl Registry {
         self.client.tags(repository).await
     }
 
-    /// Ends the registry and waits until nothing of it is left.
-    pub async fn stop(self) -> io::Result<()> {
-        self.daemon.stop().await
+    /// The end of the registry's log.
+    pub async fn log_tail(&self) -> String {
+        match &self.keeper {
+            Keeper::Process(daemon) => daemon.log_tail(),
+            Keeper::Container(container) => container
+                .log()
+                .await
+                .unwrap_or_else(|error| error.to_string()),
+        }
     }
 
-    /// The end of the registry's log.
-    #[must_use]
-    pub fn log_tail(&self) -> String {
-        self.daemon.log_tail()
+    /// Ends the registry and waits until nothing of it is left.
+    pub async fn stop(self) -> io::Result<()> {
+        match self.keeper {
+            Keeper::Process(daemon) => daemon.stop().await,
+            Keeper::Container(container) => container.stop().await,
+        }
     }
+}
+
+/// The registry's settings: JSON, which is YAML too.
+fn written_settings(address: &str, storage: &Path, users: &Path) -> String {
+    json!({
+        "version": "0.1",
+        "log": { "level": "info" },
+        "storage": { "filesystem": { "rootdirectory": storage }, "delete": { "enabled": true } },
+        "http": { "addr": address },
+        "auth": { "htpasswd": { "realm": "depot-standin", "path": users } },
+    })
+    .to_string()
 }
 
 /// Finds the address in a line that says `listening on <address>`.
@@ -157,17 +246,6 @@ fn listening_on(log: &str) -> Option<SocketAddr> {
     // Up to the end of the message, which may have been written in part only.
     let (address, _) = rest.split_once(|end: char| end == '"' || end.is_whitespace())?;
     address.parse().ok()
-}
-
-/// 144 random bits behind `prefix`, as letters and digits.
-fn random_word(prefix: &str) -> Result<String, RegistryError> {
-    let mut bytes = [0; 18];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| RegistryError::Start(io::Error::other("the system has no random bytes")))?;
-    Ok(bytes
-        .iter()
-        .fold(prefix.to_owned(), |word, byte| format!("{word}{byte:02x}")))
 }
 
 /// Why there is no registry.
@@ -185,6 +263,9 @@ pub enum RegistryError {
     /// It was started and never answered.
     #[error("the registry does not answer")]
     NotReady(#[source] NotReady),
+    /// The engine cannot reach it.
+    #[error("the registry is of no use to the engine")]
+    Engine(#[from] EngineError),
 }
 
 impl RegistryError {
@@ -193,6 +274,7 @@ impl RegistryError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Packages(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
             Self::RunFolder(_) | Self::Start(_) | Self::NotReady(_) => None,
         }
     }

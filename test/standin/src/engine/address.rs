@@ -10,9 +10,9 @@ use tokio::{
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A stream of bytes in both directions, whatever carries it.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 /// An address as in `DOCKER_HOST`. Only what can be spoken to without TLS or ssh.
 #[derive(Clone, Debug, PartialEq, Eq)]

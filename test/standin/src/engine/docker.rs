@@ -80,12 +80,22 @@ pub(super) async fn info(address: &Address) -> io::Result<Info> {
 
 /// Opens a connection to the engine's `BuildKit`: HTTP/2 without TLS, from the first byte on.
 pub(super) async fn connect_buildkit(address: &Address) -> io::Result<BuildkitStream> {
+    upgrade(address, "/grpc", "h2c").await
+}
+
+/// Has the engine turn a connection over to `protocol` at `path`. Cancel safe.
+pub(super) async fn upgrade(
+    address: &Address,
+    path: &str,
+    protocol: &str,
+) -> io::Result<BufReader<Box<dyn Duplex>>> {
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nContent-Length: 0\r\n\r\n"
+    );
     let upgrade = async {
         let mut stream = address.connect().await?;
-        stream
-            .write_all(b"POST /grpc HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n")
-            .await?;
-        // BuildKit's first frame may come in the same read as the answer's head: it stays in the buffer.
+        stream.write_all(request.as_bytes()).await?;
+        // What comes behind the answer's head may come in the same read: it stays in the buffer.
         let mut stream = BufReader::new(stream);
         read_head(&mut stream).await?;
         Ok(stream)
@@ -106,7 +116,7 @@ async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
         if head.read_line(&mut line).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "the answer to `POST /grpc` broke off",
+                "the answer to an upgrade broke off",
             ));
         }
     }
@@ -114,7 +124,7 @@ async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::other(format!(
-            "it answered `{}` to `POST /grpc`",
+            "it answered `{}` to an upgrade",
             status.trim_end()
         )))
     }
@@ -148,7 +158,7 @@ mod tests {
         let (outcome, _) = head_of(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(
             outcome.unwrap_err().to_string(),
-            "it answered `HTTP/1.1 404 Not Found` to `POST /grpc`"
+            "it answered `HTTP/1.1 404 Not Found` to an upgrade"
         );
         let (outcome, _) = head_of(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: h2c\r\n").await;
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

@@ -11,13 +11,23 @@ use hyper_util::rt::TokioIo;
 
 use super::address::Address;
 
-/// How long one request may take, its answer's body included.
+/// How long most requests may take, the answer's body included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// Sends `request` to `address` and returns the answer with its whole body, which may have `limit` bytes.
 ///
 /// Cancel safe: the connection is closed on every way out.
 pub(crate) async fn send(
+    address: &Address,
+    request: Request<Bytes>,
+    limit: usize,
+) -> io::Result<Response<Bytes>> {
+    send_within(REQUEST_LIMIT, address, request, limit).await
+}
+
+/// As [`send`], for a request that may take longer than most.
+pub(crate) async fn send_within(
+    time_limit: Duration,
     address: &Address,
     mut request: Request<Bytes>,
     limit: usize,
@@ -62,7 +72,7 @@ pub(crate) async fn send(
             Either::Right((Err(error), _)) => Err(io::Error::other(error)),
         }
     };
-    tokio::time::timeout(REQUEST_LIMIT, exchange)
+    tokio::time::timeout(time_limit, exchange)
         .await
         .unwrap_or_else(|late| Err(late.into()))
 }

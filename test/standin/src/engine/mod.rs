@@ -1,18 +1,20 @@
 //! A real `BuildKit`, wherever this machine has one, and the way to it.
 //!
 //! In order: the one that is named; a Docker Engine of the machine that keeps images in containerd's store,
-//! whose `POST /grpc` *is* a `BuildKit`; else a Docker Engine of our own (see [`own`]).
+//! whose `POST /grpc` *is* a `BuildKit`; else a Docker Engine of our own (`own.rs`).
 
 mod address;
+pub(crate) mod containers;
 mod docker;
+mod error;
 pub(crate) mod http;
 mod memory;
+mod options;
 mod own;
 
 use std::{
-    env, fmt, io,
-    path::{Path, PathBuf},
-    str::FromStr,
+    fmt, io,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -21,6 +23,8 @@ use bytes::Bytes;
 use tokio::{io::BufReader, net::TcpListener};
 
 pub use address::{Address, AddressError, Duplex};
+pub use error::EngineError;
+pub use options::{EngineChoice, EngineOptions, state_folder};
 
 use crate::process::Supervised;
 pub use crate::{
@@ -33,66 +37,6 @@ pub type BuildkitStream = BufReader<Box<dyn Duplex>>;
 
 /// What a refused image may be told with.
 const DISTRIBUTION_LIMIT: usize = 1 << 20;
-
-/// Which `BuildKit` to use.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// The machine's Docker Engine if it will do, else one of our own.
-    #[default]
-    Automatic,
-    /// An engine of our own, whatever the machine has.
-    Own,
-    /// The Docker Engine there.
-    Docker(Address),
-    /// The `buildkitd` that listens there, without TLS.
-    Buildkitd(Address),
-}
-
-impl FromStr for EngineChoice {
-    type Err = AddressError;
-
-    /// `auto`, `own`, `docker=unix:///path` or `buildkitd=tcp://host:port`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text.split_once('=') {
-            None if text == "auto" => Self::Automatic,
-            None if text == "own" => Self::Own,
-            Some(("docker", address)) => Self::Docker(address.parse()?),
-            Some(("buildkitd", address)) => Self::Buildkitd(address.parse()?),
-            _ => return Err(AddressError::of(text)),
-        })
-    }
-}
-
-/// What an engine is started with.
-#[derive(Clone, Debug)]
-pub struct EngineOptions {
-    /// Which one.
-    pub choice: EngineChoice,
-    /// Where the machine's Docker Engine is, as in `DOCKER_HOST`; `None` for Docker's own default.
-    pub docker_host: Option<String>,
-    /// Where downloaded packages are kept.
-    pub state: PathBuf,
-}
-
-impl EngineOptions {
-    /// Whatever this machine has. Reads `DOCKER_HOST`.
-    #[must_use]
-    pub fn of_this_machine() -> Self {
-        Self {
-            choice: EngineChoice::Automatic,
-            docker_host: env::var_os("DOCKER_HOST")
-                .filter(|host| !host.is_empty())
-                .map(|host| host.to_string_lossy().into_owned()),
-            state: state_folder(),
-        }
-    }
-}
-
-/// The folder of this clone for what is downloaded and not committed.
-#[must_use]
-pub fn state_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.standin")
-}
 
 /// A `BuildKit` that answers. When it is one of our own, dropping this ends it, and so does the end of this process.
 #[derive(Debug)]
@@ -183,8 +127,13 @@ impl Engine {
     /// Where Docker's API is, as in `DOCKER_HOST`; `None` for a bare `buildkitd`.
     #[must_use]
     pub fn docker_host(&self) -> Option<String> {
+        self.docker().map(ToString::to_string)
+    }
+
+    /// Where Docker's API is.
+    pub(crate) fn docker(&self) -> Option<&Address> {
         match &self.door {
-            Door::Docker(address) => Some(address.to_string()),
+            Door::Docker(address) => Some(address),
             Door::Buildkitd(_) => None,
         }
     }
@@ -296,72 +245,6 @@ impl Engine {
             started_in: Duration::ZERO,
         };
         Self { door, info, daemon }
-    }
-}
-
-/// Why there is no engine.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// A Docker Engine or `buildkitd` is not there, or not one for us.
-    #[error("the engine at {address} will not do: {reason}")]
-    Unusable {
-        /// Its address.
-        address: String,
-        /// What it lacks.
-        reason: String,
-    },
-    /// Neither the machine's engine will do nor can one be started.
-    #[error("{passed_over}; and none of our own can be started")]
-    Nowhere {
-        /// Why the machine's engine will not do.
-        passed_over: String,
-        /// Why there is none of our own.
-        source: Box<EngineError>,
-    },
-    /// Only root can start an engine.
-    #[error("an engine of our own needs root, for its namespaces, mounts and bridge")]
-    NotRoot,
-    /// Its packages are not there.
-    #[error("the packages of the engine could not be had")]
-    Packages(#[from] PackagesError),
-    /// It has no folder to run in.
-    #[error("the engine has no folder to run in")]
-    RunFolder(#[from] RunFolderError),
-    /// Its processes could not be started or asked.
-    #[error("the engine could not be started")]
-    Start(#[source] io::Error),
-    /// It was started and never answered.
-    #[error("the engine does not answer")]
-    NotReady(#[source] NotReady),
-    /// It runs on another machine, as Docker Desktop's does.
-    #[error(
-        "127.0.0.1 is another machine for {engine}, so it cannot push to the registry that tests start here: {told}"
-    )]
-    LoopbackElsewhere {
-        /// The engine.
-        engine: String,
-        /// What it said when it was asked to look there.
-        told: String,
-    },
-}
-
-impl EngineError {
-    /// The next thing to do.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Unusable { .. } => Some(
-                "it must be Docker Engine 25 or later with the containerd image store switched on",
-            ),
-            Self::Nowhere { source, .. } => source.hint(),
-            Self::NotRoot => Some(
-                "run as root, or use a Docker Engine 25 or later with the containerd image store switched on",
-            ),
-            Self::Packages(error) => error.hint(),
-            Self::NotReady(_) => Some("in a container, it must be a privileged one"),
-            Self::LoopbackElsewhere { .. } => Some("on Linux, choose an engine of our own"),
-            Self::RunFolder(_) | Self::Start(_) => None,
-        }
     }
 }
 

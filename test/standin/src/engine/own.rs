@@ -65,7 +65,8 @@ fn prepare(
         "ip6tables": false,
         "ip-forward": false,
         "ip-masq": false,
-        "userland-proxy": false,
+        // Without iptables it is what publishes a container's port.
+        "userland-proxy": true,
         "cgroup-parent": format!("/{}", folder.cgroup()),
         // systemd's driver would make slices that are not ours to remove.
         "exec-opts": ["native.cgroupdriver=cgroupfs"],

@@ -1,9 +1,10 @@
 //! These start engines for real, and look at the machine for what they leave.
 
 use std::{
+    env,
     fs::File,
     io::{BufRead, BufReader as LineReader, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc,
     thread,

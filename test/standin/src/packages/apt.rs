@@ -186,7 +186,7 @@ fn mirror_of(printed: &str, codename: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// A file in apt's own form: the machine's release and Debian 13.
+/// A file in apt's own form: the machine's release and Debian 13, and of each nothing but the list of packages.
 fn sources(mirror: &str, codename: &str) -> String {
     let suites = if codename == "trixie" {
         "trixie".to_owned()
@@ -198,7 +198,9 @@ fn sources(mirror: &str, codename: &str) -> String {
     } else {
         String::new()
     };
-    format!("Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\n{signed}")
+    format!(
+        "Types: deb\nURIs: {mirror}\nSuites: {suites}\nComponents: main\nTargets: Packages\n{signed}"
+    )
 }
 
 /// The name of the Debian release that this machine runs.

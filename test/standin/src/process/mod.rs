@@ -30,7 +30,7 @@ pub(crate) const READY_LIMIT: Duration = Duration::from_secs(30);
 /// How long killing a daemon and removing its things may take; measured: 0.1 to 0.3 s.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// Pause between two looks at a process or a socket that cannot be awaited.
-const PROBE_PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PROBE_PAUSE: Duration = Duration::from_millis(20);
 /// How much of a daemon's log a message shows.
 const TAIL_BYTES: u64 = 4096;
 

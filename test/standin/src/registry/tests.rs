@@ -1,9 +1,10 @@
 //! These start the registry for real and push to it by hand.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, Request, StatusCode, header};
 
 use super::*;
-use crate::engine::{Address, http::send, state_folder};
+use crate::engine::{EngineChoice, EngineOptions, containers::read_file, http::send, state_folder};
 
 /// One request with or without the registry's password; returns the status and, where there is one, the location.
 async fn call(
@@ -134,6 +135,116 @@ async fn what_is_pushed_can_be_read_back_by_tag_and_by_digest() {
         Vec::<String>::new()
     );
     registry.stop().await.unwrap();
+}
+
+/// Gives the engine an image with the registry and a shell in it, made of Debian's packages.
+async fn import_image(docker: &Address, image: &str) {
+    const PREPARE: &str = r#"
+        set -e
+        mkdir bin tmp etc
+        cp "$1" bin/registry
+        cp "$2" bin/busybox
+        ln -s busybox bin/sh
+        ldd bin/registry | grep -o '/[^ ]*' | while read -r library; do
+            mkdir -p ".${library%/*}"
+            cp -L "$library" ".$library"
+        done
+        tar -c .
+    "#;
+    let registry = packages::fetch(&state_folder(), Set::Registry)
+        .await
+        .unwrap()
+        .program("docker-registry")
+        .unwrap();
+    let busybox = packages::fetch(&state_folder(), Set::Busybox)
+        .await
+        .unwrap()
+        .program("busybox")
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut prepare = std::process::Command::new("sh");
+    prepare
+        .args(["-c", PREPARE, "prepare"])
+        .args([registry, busybox])
+        .current_dir(folder.path());
+    let archive = prepare.output().unwrap();
+    assert!(
+        archive.status.success(),
+        "{}",
+        String::from_utf8_lossy(&archive.stderr)
+    );
+    let (name, tag) = image.split_once(':').unwrap();
+    let request = Request::post(format!("/images/create?fromSrc=-&repo={name}&tag={tag}"));
+    let answer = send(
+        docker,
+        request.body(archive.stdout.into()).unwrap(),
+        1 << 20,
+    )
+    .await
+    .unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
+}
+
+/// How many containers the engine has, running or not.
+async fn containers(docker: &Address) -> usize {
+    let request = Request::get("/containers/json?all=1")
+        .body(bytes::Bytes::new())
+        .unwrap();
+    let answer = send(docker, request, 1 << 20).await.unwrap();
+    serde_json::from_slice::<Vec<serde_json::Value>>(answer.body())
+        .unwrap()
+        .len()
+}
+
+#[tokio::test]
+async fn a_registry_in_a_container_is_one_for_the_engine_and_for_us() {
+    let options = EngineOptions {
+        choice: EngineChoice::Own,
+        ..EngineOptions::of_this_machine()
+    };
+    let engine = Engine::start(&options).await.unwrap();
+    let docker = engine.docker().unwrap();
+    import_image(docker, IMAGE).await;
+
+    let registry = Registry::in_container(docker, IMAGE).await.unwrap();
+    let digest = push_blob(&registry, "some/thing", b"content").await;
+    assert_eq!(
+        registry.blob("some/thing", &digest).await.unwrap(),
+        "content"
+    );
+    // The engine finds the registry where we do: it is refused there, for it has no password.
+    let request = Request::get(format!("/distribution/{}/some/thing/json", registry.host()));
+    let answer = send(docker, request.body(bytes::Bytes::new()).unwrap(), 1 << 20)
+        .await
+        .unwrap();
+    let told = String::from_utf8_lossy(answer.body()).into_owned();
+    assert!(told.contains("no basic auth credentials"), "{told}");
+
+    assert_eq!(containers(docker).await, 1);
+    registry.stop().await.unwrap();
+    assert_eq!(containers(docker).await, 0);
+
+    let busybox = read_file(docker, IMAGE, "/bin/busybox").await.unwrap();
+    assert_eq!(busybox.get(..4), Some(b"\x7fELF".as_slice()));
+    let missing = read_file(docker, IMAGE, "/bin/nothing").await.unwrap_err();
+    assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    assert_eq!(containers(docker).await, 0);
+    engine.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_pulled_is_told() {
+    let options = EngineOptions {
+        choice: EngineChoice::Own,
+        ..EngineOptions::of_this_machine()
+    };
+    let engine = Engine::start(&options).await.unwrap();
+    let error = Registry::in_container(engine.docker().unwrap(), "127.0.0.1:9/nothing:1")
+        .await
+        .unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("127.0.0.1:9"), "{source}");
+    engine.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! The user and the password of one registry, made up for it.
+
+use std::{fmt, io};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ring::rand::{SecureRandom, SystemRandom};
+
+/// bcrypt's lowest cost. The password has 144 random bits and lives for a test run; each request has it checked.
+const BCRYPT_COST: u32 = 4;
+
+/// The only user.
+pub(super) struct Login {
+    pub(super) username: String,
+    pub(super) password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Login")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Login {
+    pub(super) fn random() -> io::Result<Self> {
+        Ok(Self {
+            username: random_word("user-")?,
+            password: random_word("")?,
+        })
+    }
+
+    /// The line of a file of users.
+    pub(super) fn htpasswd(&self) -> io::Result<String> {
+        let hash = bcrypt::hash(&self.password, BCRYPT_COST).map_err(io::Error::other)?;
+        Ok(format!("{}:{hash}\n", self.username))
+    }
+
+    pub(super) fn authorization(&self) -> String {
+        format!(
+            "Basic {}",
+            STANDARD.encode(format!("{}:{}", self.username, self.password))
+        )
+    }
+}
+
+/// 144 random bits behind `prefix`, as letters and digits.
+fn random_word(prefix: &str) -> io::Result<String> {
+    let mut bytes = [0; 18];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| io::Error::other("the system has no random bytes"))?;
+    Ok(bytes
+        .iter()
+        .fold(prefix.to_owned(), |word, byte| format!("{word}{byte:02x}")))
+}

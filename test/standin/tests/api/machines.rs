@@ -1,0 +1,261 @@
+//! The machines' ports, by a TLS client that checks what a builder's client must check.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use depot_standin::messages::{ActiveConnection, CompressorChoice, Connection};
+use depot_standin::{
+    Architecture, Builder, BuilderStream, Compressor, Connecting, ConnectionState, MachinePlan,
+    Port, Scenario, Security, StandIn,
+};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, SimplexStream};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::client::{LIMIT, connection, create_build, machine, stand_in_on};
+
+/// Sends everything back.
+struct Echo;
+
+impl Builder for Echo {
+    fn connect(&self) -> Connecting<'_> {
+        let stream: Box<dyn BuilderStream> = Box::new(SimplexStream::new_unsplit(64 * 1024));
+        Box::pin(async { Ok(stream) })
+    }
+}
+
+/// Connects as a client that was handed `active` would; `with_certificate` is whether it shows its own.
+async fn connect(
+    active: &ActiveConnection,
+    with_certificate: bool,
+) -> io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    let authority = active.ca_cert.as_ref().unwrap();
+    assert_eq!(authority.key, "");
+    roots
+        .add(CertificateDer::from_pem_slice(authority.cert.as_bytes()).unwrap())
+        .unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let own = active.cert.as_ref().unwrap();
+    let mut config = if with_certificate {
+        let certificate = CertificateDer::from_pem_slice(own.cert.as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+        config
+            .with_client_auth_cert(vec![certificate], key)
+            .unwrap()
+    } else {
+        config.with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let socket = TcpStream::connect(address(active)).await?;
+    let name = ServerName::try_from(active.server_name.clone()).unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, socket)
+        .await
+}
+
+fn address(active: &ActiveConnection) -> &str {
+    active.endpoint.strip_prefix("tcp://").unwrap()
+}
+
+async fn echoes(stream: &mut (impl BuilderStream + ?Sized), bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).await?;
+    stream.flush().await?;
+    let mut back = vec![0; bytes.len()];
+    stream.read_exact(&mut back).await?;
+    assert!(back == bytes);
+    Ok(())
+}
+
+async fn started(plan: MachinePlan) -> (StandIn, ActiveConnection) {
+    let depot = stand_in_on(Echo, Scenario::default().machines(plan)).await;
+    let active = machine(&depot, Architecture::Amd64).await;
+    (depot, active)
+}
+
+#[tokio::test]
+async fn bytes_go_through_and_are_counted() {
+    let (depot, active) = started(MachinePlan::default()).await;
+    let mut stream = connect(&active, true).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    echoes(&mut stream, &[7; 10_000]).await.unwrap();
+    let record = depot.record();
+    let seen = record.connections_to(Architecture::Amd64).next().unwrap();
+    assert_eq!((seen.received.get(), seen.sent.get()), (10_000, 10_000));
+    assert_eq!(
+        (&seen.state, record.connections.len()),
+        (&ConnectionState::Open, 1)
+    );
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+    let ended = |record: &depot_standin::Record| {
+        record
+            .connections
+            .iter()
+            .any(|seen| seen.state == ConnectionState::Closed)
+    };
+    depot
+        .wait_for("the end of the connection", LIMIT, ended)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_client_without_a_certificate_gets_nowhere() {
+    let (depot, active) = started(MachinePlan::default()).await;
+    // With TLS 1.3 a client learns only when it reads.
+    let mut stream = connect(&active, false).await.unwrap();
+    stream.read(&mut [0]).await.unwrap_err();
+    let refused = |record: &depot_standin::Record| {
+        record
+            .connections
+            .iter()
+            .any(|seen| matches!(seen.state, ConnectionState::Refused(_)))
+    };
+    depot.wait_for("the refusal", LIMIT, refused).await.unwrap();
+}
+
+#[tokio::test]
+async fn each_machine_has_an_authority_and_a_name_of_its_own() {
+    let depot = stand_in_on(Echo, Scenario::default()).await;
+    let amd64 = machine(&depot, Architecture::Amd64).await;
+    let arm64 = machine(&depot, Architecture::Arm64).await;
+    assert_ne!(amd64.server_name, arm64.server_name);
+    let crossed = ActiveConnection {
+        endpoint: amd64.endpoint,
+        server_name: amd64.server_name,
+        ..arm64
+    };
+    connect(&crossed, true).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn wrong_certificates_are_not_trusted() {
+    // rustls's names for it. The other authority has the same name, and so it is the signature that is wrong.
+    let cases = [
+        (Security::WrongAuthority, "BadSignature"),
+        (Security::WrongName, "NotValidForName"),
+        (Security::Expired, "Expired"),
+    ];
+    for (security, told) in cases {
+        let (_depot, active) = started(MachinePlan::default().security(security)).await;
+        let refused = connect(&active, true).await.map(|_| ()).unwrap_err();
+        let refused = format!("{refused:?}");
+        assert!(refused.contains(told), "{security:?}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_s_own_certificate_is_what_its_machine_shows() {
+    let (_depot, active) =
+        started(MachinePlan::default().security(Security::AuthorityItself)).await;
+    // webpki refuses an authority as a server, Go does not: look at the certificate itself.
+    let refused = connect(&active, true).await.map(|_| ()).unwrap_err();
+    assert!(
+        format!("{refused:?}").contains("CaUsedAsEndEntity"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_machine_without_tls_hands_out_no_certificates() {
+    let (_depot, active) = started(MachinePlan::default().security(Security::PlainText)).await;
+    assert_eq!((&active.cert, &active.ca_cert), (&None, &None));
+    let mut stream = TcpStream::connect(address(&active)).await.unwrap();
+    echoes(&mut stream, b"plain").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_port_refuses_and_a_silent_one_says_nothing() {
+    let (depot, active) = started(MachinePlan::default().port(Port::Closed)).await;
+    let refused = TcpStream::connect(address(&active)).await.unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    assert!(depot.record().connections.is_empty());
+
+    let (depot, active) = started(MachinePlan::default().port(Port::Silent)).await;
+    tokio::select! {
+        ended = connect(&active, true) => panic!("{:?}", ended.map(|_| ())),
+        seen = depot.wait_for("the connection", LIMIT, |record| !record.connections.is_empty()) => { seen.unwrap(); }
+    }
+}
+
+#[tokio::test]
+async fn the_first_connections_of_a_machine_that_starts_are_reset() {
+    let (_depot, active) = started(MachinePlan::default().resets_first(2)).await;
+    for _ in 0..2 {
+        connect(&active, true).await.unwrap_err();
+    }
+    echoes(&mut connect(&active, true).await.unwrap(), b"third")
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_is_cut_after_the_planned_bytes_or_on_command() {
+    let (depot, active) = started(MachinePlan::default().cut_after_bytes(1000)).await;
+    let mut stream = connect(&active, true).await.unwrap();
+    let broken = async {
+        loop {
+            echoes(&mut stream, &[1; 100]).await?;
+        }
+    };
+    let broken: io::Result<()> = tokio::time::timeout(LIMIT, broken).await.unwrap();
+    assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    let cut = |record: &depot_standin::Record| {
+        record
+            .connections
+            .iter()
+            .any(|seen| seen.state == ConnectionState::Cut)
+    };
+    depot.wait_for("the cut", LIMIT, cut).await.unwrap();
+
+    let (depot, active) = started(MachinePlan::default()).await;
+    let mut stream = connect(&active, true).await.unwrap();
+    echoes(&mut stream, b"before").await.unwrap();
+    depot.machine(Architecture::Amd64).cut();
+    assert_eq!(
+        stream.read(&mut [0]).await.unwrap_err().kind(),
+        io::ErrorKind::ConnectionReset
+    );
+    let mut next = connect(&active, true).await.unwrap();
+    echoes(&mut next, b"after").await.unwrap();
+    depot.machine(Architecture::Amd64).die();
+    assert_eq!(
+        next.read(&mut [0]).await.unwrap_err().kind(),
+        io::ErrorKind::ConnectionReset
+    );
+    depot.wait_for("the cut", LIMIT, cut).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_is_pending_for_the_planned_polls() {
+    let plan = MachinePlan::default()
+        .pending(2, Duration::from_millis(150))
+        .compressor(Compressor::Gzip);
+    let depot = stand_in_on(Echo, Scenario::default().machine(Architecture::Arm64, plan)).await;
+    let build = create_build(&depot).await;
+    assert!(matches!(
+        connection(&depot, &build, Architecture::Amd64).await,
+        Connection::Active(_)
+    ));
+    for _ in 0..2 {
+        let Connection::Pending(pending) = connection(&depot, &build, Architecture::Arm64).await
+        else {
+            panic!()
+        };
+        assert_eq!(pending.wait_ms, 150);
+    }
+    let Connection::Active(active) = connection(&depot, &build, Architecture::Arm64).await else {
+        panic!()
+    };
+    assert!(matches!(active.compressor, Some(CompressorChoice::Gzip(_))));
+}

@@ -1,0 +1,12 @@
+//! The stand-in as plain HTTP, Connect and TLS clients see it, without an engine.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod builds;
+mod client;
+mod faults;
+mod machines;
+mod strictness;
