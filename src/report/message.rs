@@ -1,4 +1,4 @@
-//! The program's own lines, in the form of Bitbucket's official pipes: `INFO: text`, and `✔ text` or `✖ text` at the end.
+//! The program's own lines, in the form of Bitbucket's official pipes: `INFO: text`, and `✔ text` when all went well.
 //!
 //! Colours are set although the log is no terminal, as those pipes do: Bitbucket's log view shows them.
 
@@ -22,8 +22,6 @@ pub enum Kind {
     Error,
     /// The last word of a run that did what it was asked to.
     Success,
-    /// The last word of one that did not.
-    Failure,
 }
 
 impl Kind {
@@ -34,7 +32,6 @@ impl Kind {
             Self::Warning => "WARNING: ",
             Self::Error => "ERROR: ",
             Self::Success => "✔ ",
-            Self::Failure => "✖ ",
         }
     }
 
@@ -43,7 +40,7 @@ impl Kind {
             Self::Debug => "\x1b[37m",
             Self::Info => "\x1b[36m",
             Self::Warning => "\x1b[33m",
-            Self::Error | Self::Failure => "\x1b[31m",
+            Self::Error => "\x1b[31m",
             Self::Success => "\x1b[32m",
         }
     }
