@@ -5,11 +5,14 @@
 //! ([`context`]) and asks for access to registries ([`registry`]); what people see of it goes through
 //! [`report`]. `docs/architecture.md` draws the picture.
 
+pub mod bitbucket;
 pub mod buildkit;
 pub mod cancel;
 mod cause;
+pub mod config;
 pub mod context;
 pub mod depot;
 pub mod exit;
 pub mod registry;
+pub mod report;
 pub mod roots;

@@ -1,0 +1,387 @@
+//! Turns what builders say about a build into the plain lines that people know from `docker buildx`.
+//!
+//! ```text
+//! #5 [2/4] RUN make
+//! #5 0.312 compiling
+//! #5 DONE 1.2s
+//! ```
+//!
+//! Everything here is pure: the caller brings the time since the program began, and takes away text. Times in lines are
+//! differences of the builder's own times. Messages may repeat, come late or be nonsense; nothing is told twice. Memory is
+//! bounded, whatever is sent: [`table::STEPS`] steps, [`HELD_BYTES`] each for tails and for unfinished lines of all steps
+//! that run together (shared out among them), [`STATUSES`] statuses, and the output in one message.
+
+mod focus;
+mod format;
+mod lines;
+mod moment;
+mod own_step;
+mod runner;
+mod runs;
+mod step;
+mod table;
+mod tail;
+mod transfer;
+mod warnings;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt::Write as _, mem, time::Duration};
+
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
+
+use self::{
+    focus::Focus,
+    lines::Rules,
+    step::{Outcome, Step},
+    table::{StepId, Table},
+    warnings::Warnings,
+};
+pub use self::{
+    own_step::OwnStep,
+    runner::{Update, show},
+};
+use super::output::OutputOptions;
+
+/// Bytes kept for tails, and for unfinished lines, of all steps that run.
+const HELD_BYTES: usize = 8 << 20;
+
+/// Of these at most so much for one step: its tail, and each of its two unfinished lines.
+const TAIL_BYTES: usize = 32 * 1024;
+const LINE_BYTES: usize = 64 * 1024;
+
+/// However many steps run, lines up to this length stay whole.
+const LINE_BYTES_LEAST: usize = 1024;
+
+/// Statuses known at once, of all steps.
+const STATUSES: usize = 10_000;
+
+/// Failed steps remembered.
+const FAILED: usize = 8;
+
+/// BuildKit splits a message with more log bytes than 1 MiB; the logs that follow still belong before the ends of steps
+/// that this one tells.
+const SPLIT_BYTES: usize = 1_000_000;
+
+/// Which build a message is about, where several are shown in one log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Source(usize);
+
+/// A step that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedStep {
+    /// Its number in the log.
+    pub number: u32,
+    /// Its name, for example `[2/4] RUN make`.
+    pub name: String,
+    /// What the builder says about it.
+    pub error: String,
+    /// The last lines of its output, each after its time, oldest first.
+    pub tail: Vec<String>,
+}
+
+/// The progress of one or more builds, shown in one log.
+#[derive(Debug, Default)]
+pub struct Progress {
+    options: OutputOptions,
+    /// Labels of the sources; that of the first, which is always there, is empty.
+    labels: Vec<String>,
+    table: Table,
+    /// Steps that run, or have something to show.
+    open: BTreeSet<StepId>,
+    focus: Focus,
+    statuses: usize,
+    warnings: Warnings,
+    failed: Vec<FailedStep>,
+}
+
+impl Progress {
+    /// Nothing has been shown yet. Uses the secrets of `options` to cut lines nowhere in the middle of one; they are
+    /// masked by the output.
+    #[must_use]
+    pub fn new(options: OutputOptions) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a build whose steps show `label`, for example `linux/amd64`: `#5 [linux/amd64 2/4] RUN make`.
+    pub fn add_source(&mut self, label: &str) -> Source {
+        self.labels.push(label.to_owned());
+        Source(self.labels.len())
+    }
+
+    /// Takes in a message about the only build, or about a step of our own, and appends to `out` what is to be shown.
+    pub fn apply(&mut self, now: Duration, status: &StatusResponse, out: &mut String) {
+        self.apply_from(now, Source::default(), status, out);
+    }
+
+    /// Takes in a message about the build `source`.
+    pub fn apply_from(
+        &mut self,
+        now: Duration,
+        source: Source,
+        status: &StatusResponse,
+        out: &mut String,
+    ) {
+        for vertex in &status.vertexes {
+            self.vertex(now, source, vertex);
+        }
+        if self.statuses >= STATUSES {
+            self.forget_statuses();
+        }
+        for status in &status.statuses {
+            self.status(now, source, status);
+        }
+        for log in &status.logs {
+            self.log(now, source, log);
+        }
+        for warning in &status.warnings {
+            self.warnings.push(warning);
+        }
+        if status.logs.iter().map(|log| log.msg.len()).sum::<usize>() < SPLIT_BYTES {
+            self.close_ended(now, out);
+        }
+        self.show_waiting(now, out);
+    }
+
+    /// Shows what has become due; to be called a few times a second.
+    pub fn tick(&mut self, now: Duration, out: &mut String) {
+        let rules = rules(&self.options, self.open.len());
+        for &id in &self.open {
+            if let Some(step) = self.table.get_mut(id) {
+                step.pause(now, rules, tail_limit(self.open.len()));
+            }
+        }
+        self.close_ended(now, out);
+        self.show_waiting(now, out);
+    }
+
+    /// Shows all that is left, since no message follows, and then the warnings.
+    pub fn finish(&mut self, now: Duration, out: &mut String) {
+        self.close_ended(now, out);
+        let mut open: Vec<_> = mem::take(&mut self.open).into_iter().collect();
+        open.sort_by_key(|&id| self.focus.current() != Some(id));
+        for id in open {
+            self.show(now, id, true, out);
+        }
+        if self.table.left_out > 0 {
+            // Writing to a string never fails.
+            let left_out = mem::take(&mut self.table.left_out);
+            let _infallible = writeln!(out, "\n{left_out} further steps were not shown");
+        }
+        out.push_str(&self.warnings.render());
+        self.warnings = Warnings::default();
+        self.focus.release();
+    }
+
+    /// The step to show again at the end of a failed build: the last that failed, and if possible said something.
+    #[must_use]
+    pub fn failed_step(&self) -> Option<&FailedStep> {
+        self.failed
+            .iter()
+            .rev()
+            .find(|step| !step.tail.is_empty())
+            .or(self.failed.last())
+    }
+
+    /// The failed step that `error`, with which the build ended, tells of; else the same as [`Self::failed_step`].
+    ///
+    /// Not every step that fails makes the build fail: a cache that cannot be read does not.
+    #[must_use]
+    pub fn failed_step_behind(&self, error: &str) -> Option<&FailedStep> {
+        self.failed
+            .iter()
+            .rev()
+            .find(|step| error.contains(&step.error))
+            .or_else(|| self.failed_step())
+    }
+
+    fn vertex(&mut self, now: Duration, source: Source, vertex: &Vertex) {
+        let label = source
+            .0
+            .checked_sub(1)
+            .and_then(|index| self.labels.get(index))
+            .map(String::as_str);
+        let id = self.table.update(now, source, label, vertex);
+        self.open(id);
+    }
+
+    fn status(&mut self, now: Duration, source: Source, status: &VertexStatus) {
+        let id = self.table.find(source, &status.vertex);
+        if let Some(step) = id.and_then(|id| self.table.get_mut(id)) {
+            let before = step.transfers.len();
+            step.status(now, status, self.statuses < STATUSES);
+            self.statuses += step.transfers.len() - before;
+        }
+        self.open(id);
+    }
+
+    fn log(&mut self, now: Duration, source: Source, log: &VertexLog) {
+        let id = self.table.find(source, &log.vertex);
+        self.open(id);
+        if let Some(step) = id.and_then(|id| self.table.get_mut(id)) {
+            step.log(
+                now,
+                log,
+                rules(&self.options, self.open.len()),
+                tail_limit(self.open.len()),
+            );
+        }
+    }
+
+    /// Has a step looked at until it has ended and all of it is shown.
+    fn open(&mut self, id: Option<StepId>) {
+        if let Some(id) = id.filter(|&id| self.table.get(id).is_some_and(Step::is_visible)) {
+            self.open.insert(id);
+        }
+    }
+
+    /// Shows the steps that have ended to their end: the current one first, the others in the order of their ends.
+    fn close_ended(&mut self, now: Duration, out: &mut String) {
+        let mut ended: Vec<_> = self
+            .open
+            .iter()
+            .filter_map(|&id| {
+                Some((
+                    id,
+                    self.table.get(id).filter(|step| step.is_over())?.last_end(),
+                ))
+            })
+            .collect();
+        ended.sort_by_key(|&(id, end)| (self.focus.current() != Some(id), end, id));
+        for (id, _) in ended {
+            self.close(now, id, out);
+            self.open.remove(&id);
+            self.table.ended(id);
+        }
+    }
+
+    fn close(&mut self, now: Duration, id: StepId, out: &mut String) {
+        let limit = tail_limit(self.open.len());
+        let Some(step) = self.table.get_mut(id) else {
+            return;
+        };
+        step.end_lines(limit);
+        let mut lines = step.take_waiting(now, true);
+        let outcome = step.outcome();
+        let tail = step.take_tail();
+        lines.push_str(&step.close(&outcome, !lines.is_empty()));
+        let current = self.focus.current() == Some(id);
+        if !lines.is_empty() {
+            self.focus.show(now, id, step, &lines, out);
+            step.announced = false;
+        }
+        if current || !lines.is_empty() {
+            self.focus.release();
+        }
+        let Some(number) = step.number else { return };
+        let known = self
+            .failed
+            .iter()
+            .position(|failed| failed.number == number);
+        match (outcome, known.and_then(|index| self.failed.get_mut(index))) {
+            // Told again, perhaps with output that came late.
+            (Outcome::Failed(error), Some(failed)) => {
+                failed.error = error;
+                failed.tail.extend(tail);
+                let surplus = failed.tail.len().saturating_sub(tail::LINES);
+                failed.tail.drain(..surplus);
+            }
+            (Outcome::Failed(error), None) => {
+                if self.failed.len() == FAILED {
+                    self.failed.remove(0);
+                }
+                let name = step.name.clone();
+                self.failed.push(FailedStep {
+                    number,
+                    name,
+                    error,
+                    tail,
+                });
+            }
+            // It failed before, and then did not.
+            _ => self.failed.retain(|failed| failed.number != number),
+        }
+    }
+
+    /// Shows what the current step has to say, and others whose turn it is.
+    fn show_waiting(&mut self, now: Duration, out: &mut String) {
+        if let Some(current) = self.focus.current() {
+            self.show(now, current, false, out);
+        }
+        let mut waiting = Vec::new();
+        for &id in &self.open {
+            let Some(step) = self.table.get_mut(id) else {
+                continue;
+            };
+            if step.has_news(now) {
+                waiting.push((
+                    id,
+                    *step.waiting_since.get_or_insert(now),
+                    step.waiting_bytes(),
+                ));
+            }
+        }
+        while let Some(next) = self.focus.choose(now, &waiting) {
+            self.show(now, next, false, out);
+            waiting.retain(|&(id, ..)| id != next);
+        }
+    }
+
+    /// Shows what of a step waits; with `all` also what is not due, as nothing follows.
+    fn show(&mut self, now: Duration, id: StepId, all: bool, out: &mut String) {
+        let limit = tail_limit(self.open.len());
+        let Some(step) = self.table.get_mut(id) else {
+            return;
+        };
+        if all {
+            step.end_lines(limit);
+        }
+        let news = step.has_news(now);
+        let lines = step.take_waiting(now, all);
+        if news || !lines.is_empty() {
+            self.focus.show(now, id, step, &lines, out);
+        }
+    }
+
+    /// Makes room by forgetting the statuses of steps that have ended; those that come again would be shown again.
+    fn forget_statuses(&mut self) {
+        let mut held = 0;
+        for step in self.table.iter_mut() {
+            if step.is_over() {
+                step.transfers.forget();
+            }
+            held += step.transfers.len();
+        }
+        self.statuses = held;
+    }
+
+    /// Bytes held.
+    #[cfg(test)]
+    fn held(&self) -> usize {
+        self.table.held()
+            + self.warnings.held()
+            + self
+                .failed
+                .iter()
+                .flat_map(|failed| &failed.tail)
+                .map(String::capacity)
+                .sum::<usize>()
+    }
+}
+
+fn rules(options: &OutputOptions, running: usize) -> Rules<'_> {
+    let limit = (HELD_BYTES / running.max(1)).clamp(LINE_BYTES_LEAST, LINE_BYTES);
+    Rules {
+        limit,
+        colour: options.paint.colour,
+        masker: &options.masker,
+    }
+}
+
+fn tail_limit(running: usize) -> usize {
+    (HELD_BYTES / running.max(1)).min(TAIL_BYTES)
+}

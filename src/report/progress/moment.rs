@@ -1,0 +1,69 @@
+//! Times as the builder tells them. Only differences between its own times are used, so its clock need not agree with ours.
+
+use std::time::{Duration, SystemTime};
+
+use bollard_buildkit_proto::google::protobuf::Timestamp;
+
+const NANOSECONDS: i128 = 1_000_000_000;
+
+/// Nanoseconds since 1970 on the builder's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(i128);
+
+impl Moment {
+    /// From `earlier` to here; zero if that is later.
+    pub(super) fn since(self, earlier: Self) -> Duration {
+        let nanoseconds = self.0.saturating_sub(earlier.0).max(0);
+        Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<&Timestamp> for Moment {
+    fn from(timestamp: &Timestamp) -> Self {
+        Self(i128::from(timestamp.seconds) * NANOSECONDS + i128::from(timestamp.nanos))
+    }
+}
+
+/// `time` for a message of our own.
+pub(super) fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(since.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(seconds: i64, nanos: i32) -> Moment {
+        Moment::from(&Timestamp { seconds, nanos })
+    }
+
+    #[test]
+    fn differences_are_exact_and_never_negative() {
+        assert_eq!(
+            moment(11, 500_000_000).since(moment(10, 750_000_000)),
+            Duration::from_millis(750)
+        );
+        assert_eq!(moment(10, 0).since(moment(11, 0)), Duration::ZERO);
+    }
+
+    #[test]
+    fn absurd_times_do_no_harm() {
+        let longest = moment(i64::MAX, i32::MAX).since(moment(i64::MIN, i32::MIN));
+        assert_eq!(longest, Duration::from_nanos(u64::MAX));
+    }
+
+    #[test]
+    fn our_own_times_survive_the_way() {
+        let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
+        assert_eq!(
+            Moment::from(&timestamp(time)),
+            moment(1_700_000_000, 123_456_789)
+        );
+    }
+}

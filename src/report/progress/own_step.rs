@@ -1,0 +1,96 @@
+//! Steps of our own, such as launching a machine, in the form of BuildKit's: one form for the log and for Depot's page.
+
+use std::{fmt::Write as _, time::SystemTime};
+
+use bollard_buildkit_proto::{
+    google::protobuf::Timestamp,
+    moby::buildkit::v1::{StatusResponse, Vertex, VertexLog},
+};
+use ring::digest;
+use uuid::Uuid;
+
+use super::moment::timestamp;
+
+/// What a step that was cancelled has for an error; BuildKit's own end in the same words.
+pub(super) const CANCELED: &str = "context canceled";
+
+/// A step that has begun. Each method gives the message that tells of it.
+#[derive(Clone, Debug)]
+pub struct OwnStep {
+    digest: String,
+    name: String,
+    started: Timestamp,
+}
+
+impl OwnStep {
+    /// Begins a step, for example `[depot] launching amd64 machine`. Two of the same name are two steps.
+    #[must_use]
+    pub fn begin(name: &str, at: SystemTime) -> Self {
+        let unique = format!("{name} {}", Uuid::new_v4());
+        let hash = digest::digest(&digest::SHA256, unique.as_bytes());
+        let mut digest = "sha256:".to_owned();
+        for byte in hash.as_ref() {
+            // Writing to a string never fails.
+            let _infallible = write!(digest, "{byte:02x}");
+        }
+        Self {
+            digest,
+            name: name.to_owned(),
+            started: timestamp(at),
+        }
+    }
+
+    /// It runs.
+    #[must_use]
+    pub fn running(&self) -> StatusResponse {
+        self.vertex(None, "")
+    }
+
+    /// It has something to say; `text` with its line end.
+    #[must_use]
+    pub fn log(&self, at: SystemTime, text: &str) -> StatusResponse {
+        let log = VertexLog {
+            vertex: self.digest.clone(),
+            timestamp: Some(timestamp(at)),
+            stream: 1,
+            msg: text.as_bytes().to_vec(),
+        };
+        StatusResponse {
+            logs: vec![log],
+            ..StatusResponse::default()
+        }
+    }
+
+    /// It is done.
+    #[must_use]
+    pub fn done(&self, at: SystemTime) -> StatusResponse {
+        self.vertex(Some(at), "")
+    }
+
+    /// It failed.
+    #[must_use]
+    pub fn failed(&self, at: SystemTime, error: &str) -> StatusResponse {
+        self.vertex(Some(at), error)
+    }
+
+    /// It was given up, since the build was cancelled.
+    #[must_use]
+    pub fn canceled(&self, at: SystemTime) -> StatusResponse {
+        self.vertex(Some(at), CANCELED)
+    }
+
+    fn vertex(&self, completed: Option<SystemTime>, error: &str) -> StatusResponse {
+        let vertex = Vertex {
+            digest: self.digest.clone(),
+            name: self.name.clone(),
+            started: Some(self.started),
+            completed: completed.map(timestamp),
+            error: error.to_owned(),
+            ..Vertex::default()
+        };
+        StatusResponse {
+            vertexes: vec![vertex],
+            ..StatusResponse::default()
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Shows the progress of builds while it comes in.
+
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
+use tokio::{
+    sync::mpsc::Receiver,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::{Progress, Source};
+use crate::report::output::Output;
+
+/// How often to look for what is due although nothing came in.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A message, and which build it is about.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The build.
+    pub source: Source,
+    /// What the builder, or a step of our own, says.
+    pub status: StatusResponse,
+}
+
+/// Shows what comes through `updates` until its last sender is gone, and then what was held back.
+///
+/// Awaits `output` when that is slow, so a bounded channel slows down whoever sends. Dropped early, it may lose the block of
+/// lines in hand.
+pub async fn show(progress: &mut Progress, updates: &mut Receiver<Update>, output: &Output) {
+    let start = Instant::now();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let mut lines = String::new();
+        let mut ended = false;
+        tokio::select! {
+            update = updates.recv() => if let Some(Update { source, status }) = update {
+                progress.apply_from(start.elapsed(), source, &status, &mut lines);
+            } else {
+                progress.finish(start.elapsed(), &mut lines);
+                ended = true;
+            },
+            _ = ticks.tick() => progress.tick(start.elapsed(), &mut lines),
+        }
+        output.progress(lines).await;
+        if ended {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use tokio::sync::mpsc::channel;
+
+    use super::*;
+    use crate::report::{output::OutputOptions, progress::OwnStep};
+
+    #[tokio::test]
+    async fn what_comes_in_is_shown_and_the_rest_at_the_end() {
+        let (output, captured) = Output::captured(OutputOptions::default());
+        let mut progress = Progress::new(OutputOptions::default());
+        let (sender, mut receiver) = channel(1);
+        let step = OwnStep::begin("[depot] launching amd64 machine", SystemTime::UNIX_EPOCH);
+        let later = SystemTime::UNIX_EPOCH + Duration::from_secs(2);
+        let send = async move {
+            for status in [
+                step.running(),
+                step.log(later, "pending\nnearly"),
+                step.failed(later, "no capacity"),
+            ] {
+                sender
+                    .send(Update {
+                        source: Source::default(),
+                        status,
+                    })
+                    .await
+                    .unwrap();
+            }
+        };
+        tokio::join!(send, show(&mut progress, &mut receiver, &output));
+        insta::assert_snapshot!(captured.text(), @"
+        #1 [depot] launching amd64 machine
+        #1 2.000 pending
+        #1 2.000 nearly
+        #1 ERROR: no capacity
+        ");
+        assert_eq!(progress.failed_step().unwrap().error, "no capacity");
+    }
+
+    #[test]
+    fn two_steps_of_one_name_are_two() {
+        let [one, two] =
+            [(); 2].map(|()| OwnStep::begin("[depot] launching", SystemTime::UNIX_EPOCH));
+        let digest = |step: &OwnStep| step.running().vertexes.first().unwrap().digest.clone();
+        assert_ne!(digest(&one), digest(&two));
+        assert_eq!(digest(&one), digest(&one));
+        assert_eq!(digest(&one).len(), "sha256:".len() + 64);
+    }
+}

@@ -1,0 +1,345 @@
+//! One step of the log: a vertex of a build, or a group of vertices that is shown as one.
+
+use std::{fmt::Write as _, mem, time::Duration};
+
+use bollard_buildkit_proto::moby::buildkit::v1::{Vertex, VertexLog, VertexStatus};
+
+use super::{
+    super::text,
+    Source,
+    format::{duration, offset},
+    lines::{Line, Lines, Rules},
+    moment::Moment,
+    own_step::CANCELED,
+    runs::Runs,
+    tail::Tail,
+    transfer::Transfers,
+};
+
+/// Characters shown of a step's name, and of its error.
+const NAME_CHARACTERS: usize = 1000;
+const ERROR_CHARACTERS: usize = 4000;
+
+/// Vertices that one group takes in.
+const MEMBERS: usize = 1000;
+
+/// A step that runs again is shown again only when it has been at it this long, or has something to say.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// More time than was told is told again from this much on.
+const MORE_TIME: Duration = Duration::from_millis(100);
+
+/// An unfinished line is shown when nothing has been added to it for this long.
+const UNFINISHED_LINE: Duration = Duration::from_secs(3);
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    Cached,
+    Canceled,
+    Failed(String),
+}
+
+/// What was told about a step's end.
+#[derive(Debug)]
+struct Closed {
+    outcome: Outcome,
+    total: Duration,
+    begun: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    digest: String,
+    begun: bool,
+    /// Does not make its group visible.
+    weak: bool,
+    cached: bool,
+    error: String,
+}
+
+/// A step, and what of it waits to be shown.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) name: String,
+    /// Given when it is first shown.
+    pub(super) number: Option<u32>,
+    pub(super) transfers: Transfers,
+    /// Since when, by our clock, something waits to be shown.
+    pub(super) waiting_since: Option<Duration>,
+    /// Whether its name was shown since it began, or began again.
+    pub(super) announced: bool,
+    source: Source,
+    /// Its vertex's digest, or its group's identity.
+    key: String,
+    members: Vec<Member>,
+    runs: Runs,
+    streams: [Lines; 2],
+    /// Lines to be shown, without the step's number.
+    waiting: String,
+    /// Our time when the latest run was told, and when the latest output came.
+    began: Duration,
+    heard: Duration,
+    /// Whether there was output.
+    spoke: bool,
+    tail: Tail,
+    closed: Option<Closed>,
+}
+
+impl Step {
+    pub(super) fn new(source: Source, key: &str, name: &str, label: Option<&str>) -> Self {
+        let name = match (label, name.strip_prefix('[')) {
+            // As BuildKit itself names the steps of a build for several platforms.
+            (Some(label), Some(rest)) => format!("[{label} {rest}"),
+            (Some(label), None) => format!("[{label}] {name}"),
+            (None, _) => name.to_owned(),
+        };
+        Self {
+            name: text::one_line(&name, NAME_CHARACTERS),
+            number: None,
+            transfers: Transfers::default(),
+            waiting_since: None,
+            announced: false,
+            source,
+            key: key.to_owned(),
+            members: Vec::new(),
+            runs: Runs::default(),
+            streams: [Lines::default(), Lines::default()],
+            waiting: String::new(),
+            began: Duration::ZERO,
+            heard: Duration::ZERO,
+            spoke: false,
+            tail: Tail::default(),
+            closed: None,
+        }
+    }
+
+    /// What the step is called by in messages.
+    pub(super) fn names(&self) -> impl Iterator<Item = (Source, &str)> {
+        let digests = self.members.iter().map(|member| member.digest.as_str());
+        digests
+            .chain([self.key.as_str()])
+            .map(|digest| (self.source, digest))
+    }
+
+    /// Takes over what a message says about the step, or about one member of its group. False if the group is full.
+    pub(super) fn update(&mut self, now: Duration, vertex: &Vertex) -> bool {
+        let index = self
+            .members
+            .iter()
+            .position(|member| member.digest == vertex.digest)
+            .unwrap_or(self.members.len());
+        if index >= MEMBERS {
+            return false;
+        }
+        if index == self.members.len() {
+            let digest = vertex.digest.clone();
+            let weak = vertex
+                .progress_group
+                .as_ref()
+                .is_some_and(|group| group.weak);
+            self.members.push(Member {
+                digest,
+                begun: false,
+                weak,
+                cached: false,
+                error: String::new(),
+            });
+        }
+        // The first message about a vertex has no times, and may come again.
+        let started = vertex
+            .started
+            .as_ref()
+            .or(vertex.completed.as_ref())
+            .map(Moment::from);
+        let completed = vertex.completed.as_ref().map(Moment::from);
+        if let Some(started) =
+            started.filter(|&started| !self.runs.are_past(index, started, completed))
+            && let Some(member) = self.members.get_mut(index)
+        {
+            member.begun = true;
+            member.cached = vertex.cached;
+            member.error = text::lines(&vertex.error, ERROR_CHARACTERS);
+            let begun = self.runs.begun();
+            self.runs.update(index, started, completed);
+            if self.runs.begun() > begun {
+                self.began = now;
+            }
+        }
+        true
+    }
+
+    pub(super) fn status(&mut self, now: Duration, status: &VertexStatus, room: bool) {
+        self.transfers.update(now, status, room);
+    }
+
+    /// Takes output; `tail_limit` bytes of it are kept for the case that the step fails.
+    pub(super) fn log(
+        &mut self,
+        now: Duration,
+        log: &VertexLog,
+        rules: Rules<'_>,
+        tail_limit: usize,
+    ) {
+        self.heard = now;
+        self.spoke = true;
+        let at = log
+            .timestamp
+            .as_ref()
+            .map_or(Duration::ZERO, |time| self.runs.elapsed(Moment::from(time)));
+        let [stdout, stderr] = &mut self.streams;
+        let stream = if log.stream == 2 { stderr } else { stdout };
+        let (waiting, tail) = (&mut self.waiting, &mut self.tail);
+        stream.feed(at, &log.msg, rules, |line| {
+            take_line(waiting, tail, tail_limit, &line);
+        });
+    }
+
+    /// Makes unfinished lines wait to be shown if nothing was added to them for a while.
+    pub(super) fn pause(&mut self, now: Duration, rules: Rules<'_>, tail_limit: usize) {
+        if now.saturating_sub(self.heard) >= UNFINISHED_LINE {
+            let (waiting, tail) = (&mut self.waiting, &mut self.tail);
+            for stream in self
+                .streams
+                .iter_mut()
+                .filter(|stream| stream.is_unfinished())
+            {
+                stream.pause(rules, |line| take_line(waiting, tail, tail_limit, &line));
+            }
+        }
+    }
+
+    /// Makes all lines wait to be shown, since no more output is expected.
+    pub(super) fn end_lines(&mut self, tail_limit: usize) {
+        let (waiting, tail) = (&mut self.waiting, &mut self.tail);
+        for stream in &mut self.streams {
+            stream.end(|line| take_line(waiting, tail, tail_limit, &line));
+        }
+    }
+
+    /// Whether it may be shown: it has begun, or has output. Of a group a member must have begun that counts, or have failed.
+    pub(super) fn is_visible(&self) -> bool {
+        let counts = |member: &Member| member.begun && (!member.weak || !member.error.is_empty());
+        self.spoke || self.members.iter().any(counts)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.runs.are_over()
+    }
+
+    pub(super) fn last_end(&self) -> Option<Moment> {
+        self.runs.last_end()
+    }
+
+    /// Bytes of output that wait.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether there is something to show.
+    pub(super) fn has_news(&self, now: Duration) -> bool {
+        let name_is_due = !self.announced
+            && !self.is_over()
+            && (self.closed.is_none() || now.saturating_sub(self.began) >= AGAIN_AFTER);
+        name_is_due || !self.waiting.is_empty() || self.transfers.is_due(now)
+    }
+
+    /// The lines to show now, without the step's number; with `all`, byte counters too that are not due yet.
+    pub(super) fn take_waiting(&mut self, now: Duration, all: bool) -> String {
+        self.waiting_since = None;
+        let mut lines = mem::take(&mut self.waiting);
+        self.transfers.show(now, all, &mut lines);
+        lines
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        match self
+            .members
+            .iter()
+            .map(|member| &member.error)
+            .find(|error| !error.is_empty())
+        {
+            Some(error) if error.ends_with(CANCELED) => Outcome::Canceled,
+            Some(error) => Outcome::Failed(error.clone()),
+            None if self
+                .members
+                .iter()
+                .all(|member| member.cached || !member.begun) =>
+            {
+                Outcome::Cached
+            }
+            None => Outcome::Done,
+        }
+    }
+
+    /// Marks the step as told to its end. Gives the lines that tell it, none if they would say nothing new; `output` says
+    /// that output was shown just before.
+    pub(super) fn close(&mut self, outcome: &Outcome, output: bool) -> String {
+        let total = self.runs.total();
+        let begun = self.runs.begun();
+        let news = match &self.closed {
+            None => true,
+            Some(closed) => {
+                let again = begun > closed.begun;
+                let longer = again && total.saturating_sub(closed.total) >= MORE_TIME;
+                let changed = match (&closed.outcome, outcome) {
+                    (Outcome::Done | Outcome::Cached, Outcome::Done | Outcome::Cached) => false,
+                    (before, after) => before != after,
+                };
+                changed || longer || (again && output)
+            }
+        };
+        self.announced = false;
+        self.waiting_since = None;
+        self.tail = Tail::default();
+        if !news {
+            if let Some(closed) = &mut self.closed {
+                closed.begun = begun;
+            }
+            return String::new();
+        }
+        self.closed = Some(Closed {
+            outcome: outcome.clone(),
+            total,
+            begun,
+        });
+        match outcome {
+            Outcome::Done => format!("DONE {}\n", duration(total)),
+            Outcome::Cached => "CACHED\n".to_owned(),
+            Outcome::Canceled => "CANCELED\n".to_owned(),
+            Outcome::Failed(error) => format!("ERROR: {error}\n"),
+        }
+    }
+
+    /// The last lines of its output.
+    pub(super) fn take_tail(&mut self) -> Vec<String> {
+        self.tail.take()
+    }
+
+    /// Bytes held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let members = |member: &Member| {
+            member.digest.capacity() + member.error.capacity() + size_of::<Member>()
+        };
+        size_of::<Self>()
+            + self.name.capacity()
+            + self.transfers.held()
+            + self.waiting.capacity()
+            + self.tail.held()
+            + self.members.iter().map(members).sum::<usize>()
+            + self.streams.iter().map(Lines::held).sum::<usize>()
+    }
+}
+
+fn take_line(waiting: &mut String, tail: &mut Tail, tail_limit: usize, line: &Line) {
+    let start = waiting.len();
+    // Writing to a string never fails.
+    let _infallible = write!(waiting, "{} {}", offset(line.at), line.text);
+    if line.text.is_empty() {
+        waiting.pop();
+    }
+    tail.push(waiting.get(start..).unwrap_or_default(), tail_limit);
+    waiting.push('\n');
+}

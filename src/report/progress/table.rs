@@ -1,0 +1,135 @@
+//! The steps of all builds in one log, found by the digests that builders call them by.
+//!
+//! Bounded: past [`STEPS`] the step that ended first is forgotten for each new one, and if none has ended the new one is
+//! left out. Then a late message about a forgotten step would show it as a new one; no real build comes near.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use bollard_buildkit_proto::moby::buildkit::v1::Vertex;
+
+use super::{Source, step::Step};
+
+/// Steps known at once.
+pub(super) const STEPS: usize = 10_000;
+
+/// A longer name for a vertex is nothing that BuildKit gives.
+const DIGEST_BYTES: usize = 256;
+
+/// Steps in order of their first mention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct StepId(u64);
+
+/// The steps.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    steps: BTreeMap<StepId, Step>,
+    by_digest: HashMap<Source, HashMap<String, StepId>>,
+    added: u64,
+    /// Those that have ended, the first to do so first.
+    ended: VecDeque<StepId>,
+    /// Steps that were never taken in.
+    pub(super) left_out: usize,
+}
+
+impl Table {
+    pub(super) fn find(&self, source: Source, digest: &str) -> Option<StepId> {
+        self.by_digest.get(&source)?.get(digest).copied()
+    }
+
+    pub(super) fn get(&self, id: StepId) -> Option<&Step> {
+        self.steps.get(&id)
+    }
+
+    pub(super) fn get_mut(&mut self, id: StepId) -> Option<&mut Step> {
+        self.steps.get_mut(&id)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Step> {
+        self.steps.values_mut()
+    }
+
+    /// Takes over what a message says about a vertex, as a step that may be new. None if there is no room for it.
+    pub(super) fn update(
+        &mut self,
+        now: Duration,
+        source: Source,
+        label: Option<&str>,
+        vertex: &Vertex,
+    ) -> Option<StepId> {
+        let group = vertex.progress_group.as_ref();
+        let (key, name) = group.map_or((&vertex.digest, &vertex.name), |group| {
+            (&group.id, &group.name)
+        });
+        if key.len() > DIGEST_BYTES || vertex.digest.len() > DIGEST_BYTES {
+            return None;
+        }
+        let id = match self.find(source, key) {
+            Some(id) => id,
+            None => self.add(Step::new(source, key, name, label))?,
+        };
+        let taken = self.steps.get_mut(&id)?.update(now, vertex);
+        if taken {
+            let names = self.by_digest.entry(source).or_default();
+            for name in [key, &vertex.digest] {
+                if !names.contains_key(name) {
+                    names.insert(name.clone(), id);
+                }
+            }
+        }
+        taken.then_some(id)
+    }
+
+    /// Tells that a step has ended, and may be forgotten.
+    pub(super) fn ended(&mut self, id: StepId) {
+        self.ended.push_back(id);
+        // One that ended again is there twice, and each step can do that any number of times.
+        if self.ended.len() > 2 * STEPS {
+            let mut seen = HashSet::new();
+            self.ended.retain(|&id| seen.insert(id));
+        }
+    }
+
+    fn add(&mut self, step: Step) -> Option<StepId> {
+        if self.steps.len() >= STEPS && !self.forget_one() {
+            self.left_out += 1;
+            return None;
+        }
+        self.added += 1;
+        let id = StepId(self.added);
+        self.steps.insert(id, step);
+        Some(id)
+    }
+
+    /// Forgets the step that ended first; false if none has.
+    fn forget_one(&mut self) -> bool {
+        while let Some(id) = self.ended.pop_front() {
+            // One that runs again comes back into the queue when it ends again.
+            if !self.steps.get(&id).is_some_and(Step::is_over) {
+                continue;
+            }
+            let forgotten = self.steps.remove(&id);
+            for (source, digest) in forgotten.iter().flat_map(Step::names) {
+                self.by_digest
+                    .get_mut(&source)
+                    .and_then(|names| names.remove(digest));
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Bytes held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let names: usize = self
+            .by_digest
+            .values()
+            .flat_map(HashMap::keys)
+            .map(|name| name.capacity() + 16)
+            .sum();
+        names + self.steps.values().map(Step::held).sum::<usize>() + self.ended.capacity() * 8
+    }
+}

@@ -1,0 +1,145 @@
+//! The first and the last lines of a run: where to look at the build, and what came of it.
+
+use std::{fmt::Write as _, time::Duration};
+
+use super::{
+    message::{Kind, Paint},
+    text,
+};
+
+/// Characters shown of a reference or an address.
+const CHARACTERS: usize = 1000;
+
+/// What was done with the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It stays in the builder's cache.
+    Built,
+    /// It is in its registries.
+    Pushed,
+}
+
+/// What came of a build that succeeded.
+#[derive(Clone, Copy, Debug)]
+pub struct Summary<'a> {
+    /// What was done.
+    pub delivery: Delivery,
+    /// The names of the image, each with registry and tag.
+    pub references: &'a [String],
+    /// The digest of its manifest or index, if the builder told one.
+    pub digest: Option<&'a str>,
+    /// Time since the program began.
+    pub elapsed: Duration,
+    /// The build's page at Depot.
+    pub url: &'a str,
+}
+
+/// The line that says where the build can be seen: the first and the last of every run that got as far as a build.
+#[must_use]
+pub fn page(url: &str, paint: Paint) -> String {
+    paint.message(
+        Kind::Info,
+        &format!("build: {}", text::one_line(url, CHARACTERS)),
+    )
+}
+
+impl Summary<'_> {
+    /// The closing lines; the page of the build comes last.
+    #[must_use]
+    pub fn render(&self, paint: Paint) -> String {
+        let done = match self.delivery {
+            Delivery::Built => "built",
+            Delivery::Pushed => "built and pushed",
+        };
+        let digest = self.digest.map(|digest| text::one_line(digest, CHARACTERS));
+        let full = |reference: &String| {
+            let reference = text::one_line(reference, CHARACTERS);
+            digest
+                .as_ref()
+                .map_or(reference.clone(), |digest| format!("{reference}@{digest}"))
+        };
+        let seconds = format!("{:.1}s", self.elapsed.as_secs_f64());
+        let text = match (self.references, &digest) {
+            ([], None) => format!("{done} in {seconds}"),
+            ([], Some(digest)) => format!("{done} {digest} in {seconds}"),
+            ([reference], _) => format!("{done} {} in {seconds}", full(reference)),
+            (references, _) => references.iter().map(full).fold(
+                format!(
+                    "{done} one image as {} references in {seconds}:",
+                    references.len()
+                ),
+                |mut text, reference| {
+                    // Writing to a string never fails.
+                    let _infallible = write!(text, "\n  {reference}");
+                    text
+                },
+            ),
+        };
+        paint.message(Kind::Success, &text) + &page(self.url, paint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://depot.dev/orgs/o/projects/p/builds/b";
+    const DIGEST: &str = "sha256:0123";
+
+    fn summary(delivery: Delivery, references: &[&str], digest: Option<&str>) -> String {
+        let references: Vec<_> = references
+            .iter()
+            .map(|&reference| reference.to_owned())
+            .collect();
+        let elapsed = Duration::from_millis(12_345);
+        Summary {
+            delivery,
+            references: &references,
+            digest,
+            elapsed,
+            url: URL,
+        }
+        .render(Paint::default())
+    }
+
+    #[test]
+    fn a_pushed_image_is_named_with_its_digest() {
+        insta::assert_snapshot!(summary(Delivery::Pushed, &["docker.io/org/app:1.0"], Some(DIGEST)), @"
+        ✔ built and pushed docker.io/org/app:1.0@sha256:0123 in 12.3s
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        ");
+        insta::assert_snapshot!(
+            summary(Delivery::Pushed, &["docker.io/org/app:1.0", "ghcr.io/org/app:1.0"], Some(DIGEST)),
+            @"
+        ✔ built and pushed one image as 2 references in 12.3s:
+          docker.io/org/app:1.0@sha256:0123
+          ghcr.io/org/app:1.0@sha256:0123
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        "
+        );
+    }
+
+    #[test]
+    fn a_build_that_goes_nowhere_is_told_too() {
+        insta::assert_snapshot!(summary(Delivery::Built, &[], None), @"
+        ✔ built in 12.3s
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        ");
+        insta::assert_snapshot!(summary(Delivery::Built, &[], Some(DIGEST)), @"
+        ✔ built sha256:0123 in 12.3s
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        ");
+        insta::assert_snapshot!(summary(Delivery::Built, &["docker.io/org/app:1.0"], None), @"
+        ✔ built docker.io/org/app:1.0 in 12.3s
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        ");
+    }
+
+    #[test]
+    fn the_address_of_the_build_cannot_control_the_terminal() {
+        assert_eq!(
+            page("https://depot.dev/\x1b[2Jx\ny", Paint::default()),
+            "INFO: build: https://depot.dev/x y\n"
+        );
+    }
+}
