@@ -1,1 +1,3 @@
 //! The pipe.
+
+pub mod context;

@@ -1,0 +1,2 @@
+mod lexical;
+pub mod patterns;
