@@ -95,25 +95,19 @@ impl Machine {
                 return false;
             };
             next.clear(self.steps.len());
-            let mut alive = false;
+            let mut is_alive = false;
             let mut from = 0;
             while let Some(position) = now.first_from(from) {
-                match self.steps.get(position) {
-                    Some(Step::One(characters)) if characters.contain(character) => {
-                        next.insert(position + 1)
-                    }
-                    Some(Step::Many(characters)) if characters.contain(character) => {
-                        next.insert(position)
-                    }
-                    _ => {
-                        from = position + 1;
-                        continue;
-                    }
-                }
-                alive = true;
                 from = position + 1;
+                let reached = match self.steps.get(position) {
+                    Some(Step::One(characters)) if characters.contain(character) => position + 1,
+                    Some(Step::Many(characters)) if characters.contain(character) => position,
+                    _ => continue,
+                };
+                next.insert(reached);
+                is_alive = true;
             }
-            if !alive {
+            if !is_alive {
                 return false;
             }
             std::mem::swap(now, next);

@@ -66,7 +66,6 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 pub struct Matcher {
     patterns: Vec<Pattern>,
-    has_exceptions: bool,
 }
 
 impl Matcher {
@@ -82,19 +81,11 @@ impl Matcher {
             .into_iter()
             .filter_map(|given| Pattern::new(given).transpose())
             .collect::<Result<_, _>>()?;
-        let has_exceptions = patterns.iter().any(|pattern| pattern.is_exception);
-        Ok(Self {
-            patterns,
-            has_exceptions,
-        })
+        Ok(Self { patterns })
     }
 
     pub(super) fn patterns(&self) -> &[Pattern] {
         &self.patterns
-    }
-
-    pub(super) fn has_exceptions(&self) -> bool {
-        self.has_exceptions
     }
 
     /// Whether the path, or a directory above it, is matched.
@@ -124,14 +115,14 @@ impl Matcher {
             .copied()
             .chain(std::iter::repeat(false));
         for (pattern, inherited) in self.patterns.iter().zip(inherited) {
-            let matches = inherited
+            let applies = inherited
                 || (pattern.is_exception == matched
                     && pattern.matches(path, parent.is_none(), scratch)?);
-            if matches {
+            if applies {
                 matched = !pattern.is_exception;
             }
             if let Some(marks) = &mut marks {
-                marks.push(matches);
+                marks.push(applies);
             }
         }
         Ok(matched)
