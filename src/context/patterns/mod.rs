@@ -1,0 +1,198 @@
+//! Include and exclude patterns, as a builder means them.
+//!
+//! The rules are those of a `.dockerignore` once its comments and blanks are gone: `*` and `?` stay
+//! inside one directory, `**` goes over any number of them, a pattern that matches a directory
+//! matches all below it, `!` takes out again, and the last pattern that applies decides. All is
+//! compared with paths relative to the root, without a leading slash; a pattern that starts with
+//! one therefore never matches.
+//!
+//! The builder's own side uses moby's `patternmatcher`; where that is surprising, so are we.
+//!
+//! Limits: [`MAX_PATTERN_BYTES`] a pattern. A match takes at most the time of the pattern's length
+//! times the path's, whatever the pattern (see `machine`).
+
+mod classes;
+mod expression;
+pub(super) mod glob;
+mod machine;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
+
+use expression::Compiled;
+use glob::glob_matches;
+pub(super) use machine::Scratch;
+
+use super::lexical::clean;
+
+/// Twice as long as the longest path the kernel takes, with every character of it escaped.
+pub const MAX_PATTERN_BYTES: usize = 16 * 1024;
+
+/// Why a pattern cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The text is not a pattern.
+    #[error("pattern `{pattern}` cannot be understood: {reason}")]
+    Invalid {
+        /// As it was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Longer than [`MAX_PATTERN_BYTES`].
+    #[error("pattern `{start}...` is {length} bytes long; the limit is {MAX_PATTERN_BYTES}")]
+    TooLong {
+        /// Its first characters.
+        start: String,
+        /// In bytes.
+        length: usize,
+    },
+}
+
+/// One pattern, ready to be compared.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    /// Cleaned, without the `!`.
+    pub(super) text: String,
+    /// Started with `!`: what it matches is taken out of the match again.
+    pub(super) is_exception: bool,
+    given: String,
+    /// Builders compile late: a pattern that is never reached does no harm, however wrong it is.
+    compiled: Result<Compiled, String>,
+}
+
+/// A list of patterns; the last one that applies to a path decides.
+#[derive(Debug)]
+pub struct Matcher {
+    patterns: Vec<Pattern>,
+}
+
+impl Matcher {
+    /// Cleans and compiles the patterns; empty ones are left out.
+    ///
+    /// # Errors
+    /// A pattern that is not well formed. One whose fault shows only when it is compiled (`[b-a]`)
+    /// is reported by the first match that needs it.
+    pub fn new<'pattern>(
+        patterns: impl IntoIterator<Item = &'pattern str>,
+    ) -> Result<Self, PatternError> {
+        let patterns: Vec<Pattern> = patterns
+            .into_iter()
+            .filter_map(|given| Pattern::new(given).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(Self { patterns })
+    }
+
+    pub(super) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Whether the path, or a directory above it, is matched.
+    ///
+    /// # Errors
+    /// A pattern that had to be compared and cannot be.
+    pub fn matches(&self, path: &[u8]) -> Result<bool, PatternError> {
+        self.matches_below(path, None, None, &mut Scratch::default())
+    }
+
+    /// Like [`Self::matches`] for a path found while walking downwards.
+    ///
+    /// `parent` is what `marks` became for the directory that holds the path: which of the patterns
+    /// matched it or a directory above. Without it these are compared too. Not every pattern
+    /// is looked at: one that could change nothing is not, and is then marked as not matching.
+    pub(super) fn matches_below(
+        &self,
+        path: &[u8],
+        parent: Option<&[bool]>,
+        mut marks: Option<&mut Vec<bool>>,
+        scratch: &mut Scratch,
+    ) -> Result<bool, PatternError> {
+        let mut matched = false;
+        let inherited = parent
+            .unwrap_or_default()
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(false));
+        for (pattern, inherited) in self.patterns.iter().zip(inherited) {
+            let applies = inherited
+                || (pattern.is_exception == matched
+                    && pattern.matches(path, parent.is_none(), scratch)?);
+            if applies {
+                matched = !pattern.is_exception;
+            }
+            if let Some(marks) = &mut marks {
+                marks.push(applies);
+            }
+        }
+        Ok(matched)
+    }
+}
+
+impl Pattern {
+    fn new(given: &str) -> Result<Option<Self>, PatternError> {
+        if given.len() > MAX_PATTERN_BYTES {
+            return Err(PatternError::TooLong {
+                start: given.chars().take(40).collect(),
+                length: given.len(),
+            });
+        }
+        let invalid = |reason: &str| PatternError::Invalid {
+            pattern: given.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let trimmed = given.trim();
+        if trimmed.is_empty() {
+            return Ok(None);
+        }
+        // The `!` still stands in front here: `!../a` is not climbed out of, and `!./a` never matches.
+        let cleaned = clean(trimmed);
+        let (is_exception, text) = cleaned
+            .strip_prefix('!')
+            .map_or((false, &*cleaned), |text| (true, text));
+        if text.is_empty() {
+            return Err(invalid("nothing follows the `!`"));
+        }
+        if glob_matches(text, b".").is_err() {
+            return Err(invalid(
+                "a `[` is never closed or its class is empty or wrong, or nothing follows a `\\`",
+            ));
+        }
+        let compiled = Compiled::new(text);
+        Ok(Some(Self {
+            text: text.to_owned(),
+            is_exception,
+            given: given.to_owned(),
+            compiled,
+        }))
+    }
+
+    fn matches(
+        &self,
+        path: &[u8],
+        with_parents: bool,
+        scratch: &mut Scratch,
+    ) -> Result<bool, PatternError> {
+        let compiled = self
+            .compiled
+            .as_ref()
+            .map_err(|reason| PatternError::Invalid {
+                pattern: self.given.clone(),
+                reason: reason.clone(),
+            })?;
+        let mut compare = |path: &[u8]| match compiled {
+            Compiled::Exact => path == self.text.as_bytes(),
+            Compiled::Prefix(prefix) => path.starts_with(prefix),
+            Compiled::Suffix(suffix) => {
+                path.ends_with(suffix) || suffix.strip_prefix(b"/").is_some_and(|name| name == path)
+            }
+            Compiled::Machine(machine) => machine.matches(path, scratch),
+        };
+        let parents = path
+            .iter()
+            .enumerate()
+            .filter(|&(_, &byte)| byte == b'/')
+            .map(|(end, _)| path.split_at(end).0);
+        Ok(compare(path) || (with_parents && parents.into_iter().any(compare)))
+    }
+}

@@ -1,0 +1,246 @@
+//! What is told of an entry: the fields that go into a builder's cache key, in its units.
+//!
+//! Owner and group are not among them: a context belongs to root, whoever checked it out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use super::error::{WalkError, shown};
+use super::tree::Identity;
+
+/// An entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Relative to the folder, with `/` between the names and none in front.
+    pub path: String,
+    /// What it is.
+    pub stat: Stat,
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stat {
+    /// Permissions and kind in the bits of Go's `os.FileMode`, see [`mode`].
+    pub mode: u32,
+    /// In bytes; for a link the length of its target, 0 for a directory.
+    pub size: i64,
+    /// Last change of the content, in nanoseconds since 1970.
+    pub modified_nanoseconds: i64,
+    /// Where a symbolic link leads, as written in it; for a further hard link of a file the path
+    /// under which that file was listed before; else empty.
+    pub link_name: String,
+    /// For device nodes.
+    pub device_major: i64,
+    /// For device nodes.
+    pub device_minor: i64,
+    /// Extended attributes, such as `security.capability` or `user.*`.
+    pub attributes: BTreeMap<String, Vec<u8>>,
+}
+
+/// Bits of [`Stat::mode`]; the lowest nine are the permissions.
+pub mod mode {
+    /// A directory.
+    pub const DIRECTORY: u32 = 1 << 31;
+    /// A symbolic link.
+    pub const LINK: u32 = 1 << 27;
+    /// A device node.
+    pub const DEVICE: u32 = 1 << 26;
+    /// A fifo.
+    pub const FIFO: u32 = 1 << 25;
+    /// Runs as its owner.
+    pub const SET_USER: u32 = 1 << 23;
+    /// Runs as its group.
+    pub const SET_GROUP: u32 = 1 << 22;
+    /// A device node without a block size; [`DEVICE`] is set too.
+    pub const CHARACTER_DEVICE: u32 = 1 << 21;
+    /// The sticky bit.
+    pub const STICKY: u32 = 1 << 20;
+    /// Everything that makes an entry something else than a file with content.
+    pub const KIND: u32 = DIRECTORY | LINK | DEVICE | FIFO | CHARACTER_DEVICE;
+}
+
+impl Stat {
+    /// Whether a builder may ask for the entry's content.
+    ///
+    /// That includes sockets: they are announced as empty files (there is no bit for them on the
+    /// wire), and opening one fails with [`super::OpenError::NotAFile`]. It includes hard links too, for
+    /// which a builder never asks.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.mode & mode::KIND == 0
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_directory(&self) -> bool {
+        self.mode & mode::DIRECTORY != 0
+    }
+}
+
+/// Looks at entries and remembers the files that have several names.
+#[derive(Debug, Default)]
+pub(super) struct Observer {
+    /// The first path of each file with more than one name.
+    first_paths: HashMap<Identity, String>,
+    attributes: AttributeReader,
+}
+
+impl Observer {
+    /// Describes the entry `name` of a directory, whose whole path is `path`.
+    ///
+    /// `None` if it has vanished. Links are not followed, and nothing is opened.
+    pub(super) fn describe(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+    ) -> Result<Option<(Identity, Entry)>, WalkError> {
+        let failed = |error: Errno| WalkError::Entry {
+            path: shown(path),
+            source: error.into(),
+        };
+        let found = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => found,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let path =
+            String::from_utf8(path.to_vec()).map_err(|_| WalkError::Name { path: shown(path) })?;
+        let kind = FileType::from_raw_mode(found.st_mode);
+        let identity = Identity::of(&found);
+        let mut stat = Stat {
+            mode: go_mode(kind, found.st_mode),
+            modified_nanoseconds: nanoseconds(found.st_mtime, found.st_mtime_nsec),
+            ..Stat::default()
+        };
+        if kind != FileType::Directory {
+            stat.size = found.st_size;
+            if found.st_nlink > 1 {
+                stat.link_name = self.first_path(identity, &path);
+            }
+        }
+        if kind == FileType::Symlink {
+            let target = match rustix::fs::readlinkat(directory, name, Vec::new()) {
+                Ok(target) => target.into_bytes(),
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) => return Ok(None),
+                Err(error) => return Err(failed(error)),
+            };
+            stat.link_name = String::from_utf8(target).map_err(|error| WalkError::Target {
+                path: shown(path.as_bytes()),
+                target: shown(error.as_bytes()),
+            })?;
+        }
+        if matches!(kind, FileType::BlockDevice | FileType::CharacterDevice) {
+            (stat.device_major, stat.device_minor) = device_numbers(found.st_rdev);
+        }
+        stat.attributes = self.attributes.read(directory, name);
+        Ok(Some((identity, Entry { path, stat })))
+    }
+
+    /// The path under which the file was seen before, or nothing if this is the first.
+    fn first_path(&mut self, identity: Identity, path: &str) -> String {
+        if let Some(first) = self.first_paths.get(&identity) {
+            return first.clone();
+        }
+        self.first_paths.insert(identity, path.to_owned());
+        String::new()
+    }
+}
+
+fn go_mode(kind: FileType, raw: u32) -> u32 {
+    let kind = match kind {
+        FileType::Directory => mode::DIRECTORY,
+        FileType::Symlink => mode::LINK,
+        FileType::Fifo => mode::FIFO,
+        FileType::BlockDevice => mode::DEVICE,
+        FileType::CharacterDevice => mode::DEVICE | mode::CHARACTER_DEVICE,
+        _ => 0,
+    };
+    let special = [
+        (0o4000, mode::SET_USER),
+        (0o2000, mode::SET_GROUP),
+        (0o1000, mode::STICKY),
+    ];
+    let special = special
+        .into_iter()
+        .filter(|(bit, _)| raw & bit != 0)
+        .map(|(_, mode)| mode);
+    special.fold(kind | raw & 0o777, |all, bit| all | bit)
+}
+
+fn nanoseconds(seconds: i64, part: impl TryInto<i64>) -> i64 {
+    seconds
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(part.try_into().unwrap_or(0))
+}
+
+/// Splits a device number as builders do: narrower than the C library's `major` and `minor`.
+fn device_numbers(device: u64) -> (i64, i64) {
+    let part = |bits: u64| i64::try_from(bits).unwrap_or(0);
+    (
+        part(device >> 8 & 0xfff),
+        part(device & 0xff | device >> 12 & 0xfff00),
+    )
+}
+
+/// The kernel's limit both for the list of an entry's attributes and for the value of one.
+const MAX_ATTRIBUTE_BYTES: usize = 64 * 1024;
+
+/// Reads extended attributes, with memory that is used again.
+///
+/// There is no call for "attributes of this name in this directory", and a plain path could lead through a
+/// directory that was just replaced by a link; so the way goes through the directory's own entry in `/proc`.
+/// Where there is no `/proc`, or the file system has no attributes, there are none.
+#[derive(Debug, Default)]
+struct AttributeReader {
+    path: Vec<u8>,
+    names: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl AttributeReader {
+    fn read(&mut self, directory: BorrowedFd<'_>, name: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        self.path.clear();
+        self.path
+            .extend_from_slice(format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes());
+        self.path.extend_from_slice(name);
+        let path = self.path.as_slice();
+        let names = fill(&mut self.names, |buffer| {
+            rustix::fs::llistxattr(path, buffer)
+        });
+        let names = names
+            .unwrap_or_default()
+            .split(|&byte| byte == 0)
+            .filter(|name| !name.is_empty());
+        let mut found = BTreeMap::new();
+        for name in names {
+            if let Ok(text) = str::from_utf8(name)
+                && !text.starts_with("com.apple.")
+                && let Some(value) = fill(&mut self.value, |buffer| {
+                    rustix::fs::lgetxattr(path, name, buffer)
+                })
+            {
+                found.insert(text.to_owned(), value.to_vec());
+            }
+        }
+        found
+    }
+}
+
+/// Calls `read` with ever more memory until the answer fits.
+fn fill(buffer: &mut Vec<u8>, read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Option<&[u8]> {
+    buffer.resize(buffer.len().max(256), 0);
+    let length = loop {
+        match read(buffer) {
+            Ok(length) => break length,
+            Err(Errno::RANGE) if buffer.len() < MAX_ATTRIBUTE_BYTES => {
+                buffer.resize(buffer.len() * 2, 0)
+            }
+            Err(_) => return None,
+        }
+    };
+    buffer.get(..length)
+}

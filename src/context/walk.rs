@@ -1,0 +1,199 @@
+//! The walk itself: from names and verdicts to entries, in a builder's order.
+
+use std::ops::ControlFlow;
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::MAX_PATH_BYTES;
+use super::error::{WalkError, shown};
+use super::filter::{Filter, Marks, Selection, Verdict};
+use super::levels::Levels;
+use super::stat::{Entry, Observer};
+use super::tree::Tree;
+
+/// What a walk came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WalkSummary {
+    /// Everything that was visited.
+    pub entries: u64,
+    /// Those with content of their own, so not the further names of a file.
+    pub files: u64,
+    /// How much content these had when they were looked at.
+    pub bytes: u64,
+    /// Were gone between the reading of their directory and the look at them.
+    pub vanished: u64,
+    /// Were left out because they are never sent; what is in them is not counted.
+    pub withheld: u64,
+    /// Directories that could not be read; they are not wanted themselves, something in them might be.
+    pub unreadable: u64,
+    /// The visitor ended the walk.
+    pub was_stopped: bool,
+}
+
+impl Tree {
+    /// Visits every entry that the selection asks for.
+    ///
+    /// `visit` is called once an entry, a directory always before what is in it; `Break` ends the walk, which
+    /// is no error. May run while others do.
+    ///
+    /// # Errors
+    /// See [`WalkError`]. Entries before the error have been visited.
+    pub fn walk(
+        &self,
+        selection: &Selection,
+        visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<WalkSummary, WalkError> {
+        let filter = Filter::new(selection, self)?;
+        let levels = Levels::new(self).map_err(|error| WalkError::Directory {
+            path: String::from("."),
+            source: error.into(),
+        })?;
+        let mut walk = Walk {
+            tree: self,
+            filter,
+            levels,
+            observer: Observer::default(),
+            visit,
+            summary: WalkSummary::default(),
+        };
+        while let Some(kind) = walk.levels.next() {
+            if walk.pass(kind)?.is_break() {
+                walk.summary.was_stopped = true;
+                break;
+            }
+        }
+        Ok(walk.summary)
+    }
+}
+
+struct Walk<'run> {
+    tree: &'run Tree,
+    filter: Filter,
+    levels: Levels<'run>,
+    observer: Observer,
+    visit: &'run mut dyn FnMut(Entry) -> ControlFlow<()>,
+    summary: WalkSummary,
+}
+
+/// Why an entry was not sent although it is wanted.
+enum NotSent {
+    Vanished,
+    Withheld,
+    Failed(WalkError),
+}
+
+impl Walk<'_> {
+    /// Deals with the current entry, and enters it if it is a directory worth it.
+    fn pass(&mut self, kind: FileType) -> Result<ControlFlow<()>, WalkError> {
+        let path = self.levels.path();
+        if self.tree.withholds(path) {
+            self.summary.withheld += 1;
+            return Ok(ControlFlow::Continue(()));
+        }
+        // What the directory said of the kind decides; if it is outdated, the entry is sent as what it has become.
+        let mut marks = (kind == FileType::Directory).then(Marks::default);
+        let verdict = self
+            .filter
+            .judge(path, self.levels.parent_marks(), marks.as_mut())?;
+        if verdict == Verdict::Prune || (verdict == Verdict::LookBelow && marks.is_none()) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if path.len() > MAX_PATH_BYTES {
+            let (start, _) = path.split_at(80);
+            return Err(WalkError::PathTooLong {
+                start: shown(start),
+                length: path.len(),
+            });
+        }
+        let is_wanted = verdict == Verdict::Take;
+        if is_wanted {
+            match self.send() {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                Err(NotSent::Failed(error)) => return Err(error),
+                Err(NotSent::Vanished) => {
+                    self.summary.vanished += 1;
+                    return Ok(ControlFlow::Continue(()));
+                }
+                Err(NotSent::Withheld) => {
+                    self.summary.withheld += 1;
+                    return Ok(ControlFlow::Continue(()));
+                }
+            }
+        }
+        if let Some(marks) = marks {
+            self.enter(marks, is_wanted)?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn enter(&mut self, marks: Marks, is_wanted: bool) -> Result<(), WalkError> {
+        match self.levels.enter(marks, is_wanted) {
+            Ok(()) => {}
+            Err(error) if is_gone(error) => self.summary.vanished += 1,
+            Err(Errno::ACCESS | Errno::PERM) if !is_wanted => self.summary.unreadable += 1,
+            Err(error) => {
+                return Err(WalkError::Directory {
+                    path: shown(self.levels.path()),
+                    source: error.into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the current entry, and before it those directories above it that are not sent yet.
+    fn send(&mut self) -> Result<ControlFlow<()>, NotSent> {
+        let entry = self.describe(None)?;
+        while let Some(depth) = self.levels.first_unsent() {
+            let parent = self.describe(Some(depth))?;
+            self.levels.set_sent(depth);
+            if self.emit(parent).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(self.emit(entry))
+    }
+
+    /// Looks at the current entry, or at the directory above it at a depth.
+    fn describe(&mut self, depth: Option<usize>) -> Result<Entry, NotSent> {
+        let place = match depth {
+            None => self.levels.current(),
+            Some(depth) => self.levels.ancestor(depth),
+        };
+        let described = match place {
+            Ok(place) => self
+                .observer
+                .describe(place.directory, place.name, place.path)
+                .map_err(NotSent::Failed)?,
+            Err(error) if is_gone(error) => None,
+            Err(error) => {
+                let path = shown(self.levels.path());
+                return Err(NotSent::Failed(WalkError::Entry {
+                    path,
+                    source: error.into(),
+                }));
+            }
+        };
+        match described {
+            Some((identity, _)) if self.tree.withholds_identity(identity) => Err(NotSent::Withheld),
+            Some((_, entry)) => Ok(entry),
+            None => Err(NotSent::Vanished),
+        }
+    }
+
+    fn emit(&mut self, entry: Entry) -> ControlFlow<()> {
+        self.summary.entries += 1;
+        if entry.stat.has_content() && entry.stat.link_name.is_empty() {
+            self.summary.files += 1;
+            self.summary.bytes += u64::try_from(entry.stat.size).unwrap_or(0);
+        }
+        (self.visit)(entry)
+    }
+}
+
+/// Removed, or replaced by something that is no directory.
+fn is_gone(error: Errno) -> bool {
+    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+}
