@@ -13,6 +13,7 @@ pub mod config;
 pub mod context;
 pub mod depot;
 pub mod exit;
+pub mod pipe;
 pub mod registry;
 pub mod report;
 pub mod roots;

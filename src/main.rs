@@ -1,3 +1,129 @@
-//! Entry.
+//! Environment in, exit code out.
+//!
+//! Bitbucket starts this program as process 1 of the pipe's container, where a signal without a
+//! handler is ignored: both that a pipeline sends are handled here. The first asks the run to stop
+//! in order, the second ends it.
 
-fn main() {}
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use depot_build::cancel::{Cancel, Reason};
+use depot_build::config::{self, ConfigError, Plan, Warning};
+use depot_build::exit::Exit;
+use depot_build::pipe;
+use depot_build::report::log;
+use depot_build::report::message::Paint;
+use depot_build::report::output::{Output, OutputOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The numbers of the signals that stop a run: POSIX has them fixed.
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;
+
+/// How long the last lines may take to be read.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// The same after a signal: all of the end has to fit into a second.
+const CANCELED_FLUSH_LIMIT: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
+        // One to wait for the network and one to encrypt; files are read by threads of their own.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    else {
+        return Exit::Infrastructure.into();
+    };
+    let exit = runtime.block_on(start(environment));
+    // A thread that waits for a disk must not hold up the end.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// Prepares the log, reads the plan and runs it.
+async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
+    let no_color = environment
+        .iter()
+        .any(|(name, value)| name == "NO_COLOR" && !value.is_empty());
+    let options = OutputOptions {
+        paint: Paint { colour: !no_color },
+        ..OutputOptions::default()
+    };
+    let Ok(output) = Output::stderr(options) else {
+        return Exit::Infrastructure;
+    };
+    let working_directory = env::current_dir().unwrap_or_default();
+    let exit = match config::read(environment, &working_directory) {
+        Ok((plan, warnings)) => {
+            install_log(&output, plan.debug);
+            tell(&warnings);
+            run(&plan, &output).await
+        }
+        Err(error) => refuse(&output, &error),
+    };
+    let limit = match exit {
+        Exit::Signal(_) => CANCELED_FLUSH_LIMIT,
+        _ => FLUSH_LIMIT,
+    };
+    output.flush(limit).await;
+    exit
+}
+
+fn install_log(output: &Output, debug: bool) {
+    // It fails only where there is a log already, and this is the first.
+    let _first = log::install(output, debug);
+}
+
+fn tell(warnings: &[Warning]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+/// Tells every fault of the variables.
+fn refuse(output: &Output, error: &ConfigError) -> Exit {
+    install_log(output, false);
+    tell(error.warnings());
+    for fault in error.faults() {
+        tracing::error!("{fault}");
+        if let Some(hint) = fault.hint() {
+            output.say(format!("hint: {hint}"));
+        }
+    }
+    Exit::BadVariables
+}
+
+/// Runs the plan, and stops it at the first signal.
+async fn run(plan: &Plan, output: &Output) -> Exit {
+    let cancel = Cancel::new();
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return Exit::Infrastructure;
+    };
+    let mut running = std::pin::pin!(pipe::run(plan, output, &cancel));
+    loop {
+        tokio::select! {
+            exit = &mut running => return exit,
+            number = either(&mut interrupt, &mut terminate) => {
+                if let Some(Reason::Signal(first)) = cancel.reason() {
+                    return Exit::Signal(first);
+                }
+                tracing::warn!("stopping the build; a second signal ends the program at once");
+                cancel.fire(Reason::Signal(number));
+            }
+        }
+    }
+}
+
+async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
+    tokio::select! {
+        _ = interrupt.recv() => SIGINT,
+        _ = terminate.recv() => SIGTERM,
+    }
+}

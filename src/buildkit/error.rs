@@ -26,6 +26,8 @@ pub struct SolveError {
     pub vertex: Option<String>,
     /// The lines that the failing step came from, innermost last.
     pub sources: Vec<Source>,
+    /// What to change, where that is known here.
+    pub hint: Option<&'static str>,
 }
 
 /// What part of a solve failed.
@@ -67,6 +69,7 @@ impl SolveError {
             kind: kind(status),
             vertex: None,
             sources: Vec::new(),
+            hint: None,
         };
         // Details that cannot be read are only missing facts, never another error.
         let details = rpc::Status::decode(status.details()).unwrap_or_default();
@@ -95,6 +98,7 @@ impl SolveError {
             kind,
             vertex: None,
             sources: Vec::new(),
+            hint: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod connect;
 mod error;
 mod io;
+mod own_step;
 pub mod session;
 mod solve;
 mod tls;
@@ -14,5 +15,6 @@ mod wire;
 
 pub use connect::{Address, ConnectError, Connection};
 pub use error::{ErrorKind, SolveError, Source};
+pub use own_step::{CANCELED, OwnStep};
 pub use solve::{Export, Solve, Solved};
 pub use tls::{MutualTls, TlsError};

@@ -111,9 +111,10 @@ impl Connection {
             }),
             // What failed on our side is the cause; the builder's words are its echo.
             Some(Err(status)) => Err(match failure {
-                Some(message) => SolveError {
+                Some(told) => SolveError {
                     kind: ErrorKind::Session,
-                    message,
+                    message: told.message,
+                    hint: told.hint,
                     ..SolveError::from_status(&status)
                 },
                 None => SolveError::from_status(&status),

@@ -87,11 +87,12 @@ impl Api {
             // must be noticed before the next one waits for it.
             .http2_keep_alive_interval(Duration::from_secs(15))
             .http2_keep_alive_timeout(Duration::from_secs(10))
-            .redirect(reqwest::redirect::Policy::none());
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_backend_preconfigured(tls);
         let builder = if base.scheme() == "http" {
             builder.http2_prior_knowledge().no_proxy()
         } else {
-            builder.tls_backend_preconfigured(tls)
+            builder
         };
         Ok(Self {
             http: builder.build()?,

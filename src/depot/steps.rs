@@ -7,14 +7,13 @@
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
-use bollard_buildkit_proto::google::protobuf::Timestamp;
-use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex};
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 use futures_util::{Stream, stream};
-use ring::digest::{SHA256, digest};
 use tokio::sync::mpsc;
 
 use super::build::Build;
 use super::messages::ReportStatusStreamRequest;
+use crate::buildkit::OwnStep;
 
 /// How long steps are collected before they are sent together.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,11 +26,11 @@ pub struct Steps {
     depot: mpsc::UnboundedSender<StatusResponse>,
 }
 
-/// A step that has begun. It ends with [`Step::done`] or [`Step::failed`].
+/// A step that has begun. It ends with one of its methods.
 #[derive(Debug)]
 pub struct Step {
     steps: Steps,
-    vertex: Vertex,
+    step: OwnStep,
 }
 
 impl Steps {
@@ -45,30 +44,16 @@ impl Steps {
     }
 
     /// Begins a step and shows it.
-    pub async fn begin(&self, name: impl Into<String>) -> Step {
-        let name = name.into();
-        let unique = format!("{name}\0{:?}", SystemTime::now());
-        let vertex = Vertex {
-            digest: format!(
-                "sha256:{}",
-                hex(digest(&SHA256, unique.as_bytes()).as_ref())
-            ),
-            name,
-            started: Some(now()),
-            ..Vertex::default()
-        };
-        self.tell(&vertex).await;
+    pub async fn begin(&self, name: &str) -> Step {
+        let step = OwnStep::begin(name, SystemTime::now());
+        self.tell(step.running()).await;
         Step {
             steps: self.clone(),
-            vertex,
+            step,
         }
     }
 
-    async fn tell(&self, vertex: &Vertex) {
-        let status = StatusResponse {
-            vertexes: vec![vertex.clone()],
-            ..StatusResponse::default()
-        };
+    async fn tell(&self, status: StatusResponse) {
         // Either receiver may have ended; a step is not worth failing for.
         let _ended = self.depot.send(status.clone());
         let _ended = self.log.send(status).await;
@@ -77,16 +62,19 @@ impl Steps {
 
 impl Step {
     /// Ends the step well.
-    pub async fn done(mut self) {
-        self.vertex.completed = Some(now());
-        self.steps.tell(&self.vertex).await;
+    pub async fn done(self) {
+        self.steps.tell(self.step.done(SystemTime::now())).await;
     }
 
     /// Ends the step with an error.
-    pub async fn failed(mut self, error: impl Display) {
-        self.vertex.completed = Some(now());
-        self.vertex.error = error.to_string();
-        self.steps.tell(&self.vertex).await;
+    pub async fn failed(self, error: impl Display) {
+        let status = self.step.failed(SystemTime::now(), &error.to_string());
+        self.steps.tell(status).await;
+    }
+
+    /// Ends the step because the run is stopped.
+    pub async fn canceled(self) {
+        self.steps.tell(self.step.canceled(SystemTime::now())).await;
     }
 }
 
@@ -137,24 +125,6 @@ fn batches(
             Some((request, (steps, build_id, false)))
         },
     )
-}
-
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp {
-        seconds: i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX),
-        nanos: i32::try_from(since_epoch.subsec_nanos()).unwrap_or(0),
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _never_fails = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

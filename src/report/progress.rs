@@ -15,7 +15,6 @@ mod focus;
 mod format;
 mod lines;
 mod moment;
-mod own_step;
 mod runner;
 mod runs;
 mod step;
@@ -31,16 +30,13 @@ use std::{collections::BTreeSet, fmt::Write as _, mem, time::Duration};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
 
+pub use self::runner::{Update, show};
 use self::{
     focus::Focus,
     lines::Rules,
     step::{Outcome, Step},
     table::{StepId, Table},
     warnings::Warnings,
-};
-pub use self::{
-    own_step::OwnStep,
-    runner::{Update, show},
 };
 use super::output::OutputOptions;
 

@@ -132,7 +132,7 @@ impl Service for Auth {
                 issued_at: token.issued_at,
             })),
             Err(error) => {
-                self.failure.tell(error.message.clone());
+                self.failure.tell(error.message.clone(), None);
                 Err(if error.denied {
                     Status::unauthenticated(error.message)
                 } else {

@@ -60,14 +60,23 @@ pub(super) struct Session {
     failure: Failure,
 }
 
-/// The first thing that went wrong on our side while serving the builder, for people.
+/// The first thing that went wrong on our side while serving the builder.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Failure(Arc<OnceLock<String>>);
+pub(super) struct Failure(Arc<OnceLock<Told>>);
+
+/// A failure of our side, for people.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// What went wrong.
+    pub(super) message: String,
+    /// What to change, where that helps.
+    pub(super) hint: Option<&'static str>,
+}
 
 impl Failure {
-    pub(super) fn tell(&self, message: String) {
+    pub(super) fn tell(&self, message: String, hint: Option<&'static str>) {
         // An error means that an earlier failure is the cause.
-        let _already = self.0.set(message);
+        let _already = self.0.set(Told { message, hint });
     }
 }
 
@@ -142,7 +151,7 @@ impl Session {
     }
 
     /// What went wrong on our side, if anything did.
-    pub(super) fn failure(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<Told> {
         self.failure.0.get().cloned()
     }
 

@@ -8,13 +8,14 @@
 //! A file that cannot be read ends the transfer, and with it the build, with an error that names it:
 //! BuildKit's own client sends such a file as empty.
 
-use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
+use bollard_buildkit_proto::fsutil::types;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use tokio::sync::mpsc;
@@ -24,7 +25,8 @@ use tonic::{Status, Streaming};
 use super::Failure;
 use super::files::Directory;
 use crate::buildkit::wire::{Packet, PacketType};
-use crate::context::{Entry, Selection};
+use crate::cause::one_line;
+use crate::context::{Entry, OpenError, Selection};
 
 /// How much of a file goes into one packet.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -76,7 +78,7 @@ pub(super) fn start(
 struct Listed {
     path: Box<str>,
     size: u64,
-    modified_ns: i64,
+    modified_nanoseconds: i64,
 }
 
 #[derive(Clone)]
@@ -122,10 +124,11 @@ impl Transfer {
                         let _always_open = wanted.send((packet.id, listed));
                     }
                     None => {
-                        let packet = self.failed(&format_args!(
+                        let text = format!(
                             "the builder asked for entry {}, which is no file or was sent before",
                             packet.id
-                        ));
+                        );
+                        let packet = self.failed(&text, None);
                         let _gone = self.sender.send(packet).await;
                     }
                 },
@@ -155,13 +158,13 @@ impl Transfer {
     /// Walks the directory and sends an entry a packet.
     fn list(&self, selection: &Selection) {
         let mut visit = |entry: Entry| {
-            if !self.directory.offers(&entry.stat.path) {
+            if !self.directory.offers(&entry.path) {
                 return ControlFlow::Continue(());
             }
-            let listed = entry.is_file().then(|| Listed {
-                path: entry.stat.path.as_str().into(),
+            let listed = entry.stat.has_content().then(|| Listed {
+                path: entry.path.as_str().into(),
                 size: u64::try_from(entry.stat.size).unwrap_or(0),
-                modified_ns: entry.stat.mod_time,
+                modified_nanoseconds: entry.stat.modified_nanoseconds,
             });
             // Before the packet: the builder may ask the moment it sees it.
             self.listed
@@ -169,20 +172,18 @@ impl Transfer {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(listed);
             let packet = Packet {
-                stat: Some(entry.stat),
+                stat: Some(on_the_wire(entry)),
                 ..plain(PacketType::Stat)
             };
-            match self.sender.blocking_send(packet) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
+            self.send(packet)
         };
         match self.directory.tree.walk(selection, &mut visit) {
             Ok(_) => {
-                let _gone = self.sender.blocking_send(plain(PacketType::Stat));
+                let _gone = self.send(plain(PacketType::Stat));
             }
             Err(error) => {
-                let _gone = self.sender.blocking_send(self.failed(&error));
+                let packet = self.failed(&one_line(&error), error.hint());
+                let _gone = self.send(packet);
             }
         }
     }
@@ -200,16 +201,23 @@ impl Transfer {
                 .unwrap_or_else(PoisonError::into_inner)
                 .blocking_recv();
             let Some((id, listed)) = next else { return };
-            match self.send_content(id, &listed) {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => return,
-                Err(error) => {
-                    let packet = self.failed(&format_args!(
-                        "cannot read `{}` of the build context: {error}",
-                        listed.path.escape_debug()
-                    ));
-                    let _gone = self.sender.blocking_send(packet);
+            let sent = match self.directory.tree.open(&listed.path) {
+                Ok(file) => self.send_content(id, &listed, file).map_err(|error| {
+                    let path = listed.path.escape_debug();
+                    self.failed(&format!("file `{path}` cannot be read: {error}"), None)
+                }),
+                // A socket: it is listed as an empty file, and so it arrives as one.
+                Err(OpenError::NotAFile { .. }) if listed.size == 0 => {
+                    Ok(self.data(id, Bytes::new()))
                 }
+                Err(error) => Err(self.failed(&one_line(&error), error.hint())),
+            };
+            let goes_on = match sent {
+                Ok(goes_on) => goes_on,
+                Err(packet) => self.send(packet),
+            };
+            if goes_on.is_break() {
+                return;
             }
         }
     }
@@ -217,8 +225,12 @@ impl Transfer {
     /// Sends the content of one file, and the empty packet that ends it.
     ///
     /// At most the size that was listed: a log that grows while it is read has no other end.
-    fn send_content(&self, id: u32, listed: &Listed) -> io::Result<ControlFlow<()>> {
-        let mut file = self.directory.tree.open(&listed.path)?;
+    fn send_content(
+        &self,
+        id: u32,
+        listed: &Listed,
+        mut file: File,
+    ) -> io::Result<ControlFlow<()>> {
         let mut left = listed.size;
         while left > 0 {
             let length = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
@@ -234,7 +246,7 @@ impl Transfer {
             }
         }
         let now = file.metadata()?;
-        if now.len() != listed.size || modified_ns(&now) != listed.modified_ns {
+        if now.len() != listed.size || modified_nanoseconds(&now) != listed.modified_nanoseconds {
             tracing::warn!(
                 "`{}` changed while it was being sent: the image may hold any state of it",
                 listed.path.escape_debug()
@@ -244,11 +256,15 @@ impl Transfer {
     }
 
     fn data(&self, id: u32, data: Bytes) -> ControlFlow<()> {
-        let packet = Packet {
+        self.send(Packet {
             id,
             data,
             ..plain(PacketType::Data)
-        };
+        })
+    }
+
+    /// Waits until the line takes a packet; `Break` when nobody does any more.
+    fn send(&self, packet: Packet) -> ControlFlow<()> {
         match self.sender.blocking_send(packet) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -256,11 +272,10 @@ impl Transfer {
     }
 
     /// The packet that ends the transfer with an error that people read, here and at the builder.
-    fn failed(&self, error: &dyn Display) -> Packet {
-        let text = error.to_string();
-        self.failure.tell(text.clone());
+    fn failed(&self, text: &str, hint: Option<&'static str>) -> Packet {
+        self.failure.tell(text.to_owned(), hint);
         Packet {
-            data: text.into(),
+            data: Bytes::copy_from_slice(text.as_bytes()),
             ..plain(PacketType::Error)
         }
     }
@@ -273,6 +288,22 @@ impl Directory {
             Some(names) => names.iter().any(|name| name == path),
             None => true,
         }
+    }
+}
+
+/// Everything belongs to root, whoever checked it out: uid and gid stay 0.
+fn on_the_wire(entry: Entry) -> types::Stat {
+    types::Stat {
+        path: entry.path,
+        mode: entry.stat.mode,
+        uid: 0,
+        gid: 0,
+        size: entry.stat.size,
+        mod_time: entry.stat.modified_nanoseconds,
+        linkname: entry.stat.link_name,
+        devmajor: entry.stat.device_major,
+        devminor: entry.stat.device_minor,
+        xattrs: entry.stat.attributes.into_iter().collect(),
     }
 }
 
@@ -297,7 +328,7 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn modified_ns(metadata: &std::fs::Metadata) -> i64 {
+fn modified_nanoseconds(metadata: &std::fs::Metadata) -> i64 {
     use std::os::unix::fs::MetadataExt;
     metadata
         .mtime()

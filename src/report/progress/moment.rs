@@ -1,6 +1,6 @@
 //! Times as the builder tells them. Only differences between its own times are used, so its clock need not agree with ours.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bollard_buildkit_proto::google::protobuf::Timestamp;
 
@@ -21,17 +21,6 @@ impl Moment {
 impl From<&Timestamp> for Moment {
     fn from(timestamp: &Timestamp) -> Self {
         Self(i128::from(timestamp.seconds) * NANOSECONDS + i128::from(timestamp.nanos))
-    }
-}
-
-/// `time` for a message of our own.
-pub(super) fn timestamp(time: SystemTime) -> Timestamp {
-    let since = time
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp {
-        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        nanos: i32::try_from(since.subsec_nanos()).unwrap_or_default(),
     }
 }
 
@@ -56,14 +45,5 @@ mod tests {
     fn absurd_times_do_no_harm() {
         let longest = moment(i64::MAX, i32::MAX).since(moment(i64::MIN, i32::MIN));
         assert_eq!(longest, Duration::from_nanos(u64::MAX));
-    }
-
-    #[test]
-    fn our_own_times_survive_the_way() {
-        let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
-        assert_eq!(
-            Moment::from(&timestamp(time)),
-            moment(1_700_000_000, 123_456_789)
-        );
     }
 }

@@ -4,13 +4,14 @@ use std::{fmt::Write as _, mem, time::Duration};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{Vertex, VertexLog, VertexStatus};
 
+use crate::buildkit::CANCELED;
+
 use super::{
     super::text,
     Source,
     format::{duration, offset},
     lines::{Line, Lines, Rules},
     moment::Moment,
-    own_step::CANCELED,
     runs::Runs,
     tail::Tail,
     transfer::Transfers,

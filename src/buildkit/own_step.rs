@@ -9,10 +9,8 @@ use bollard_buildkit_proto::{
 use ring::digest;
 use uuid::Uuid;
 
-use super::moment::timestamp;
-
 /// What a step that was cancelled has for an error; BuildKit's own end in the same words.
-pub(super) const CANCELED: &str = "context canceled";
+pub const CANCELED: &str = "context canceled";
 
 /// A step that has begun. Each method gives the message that tells of it.
 #[derive(Clone, Debug)]
@@ -92,5 +90,41 @@ impl OwnStep {
             vertexes: vec![vertex],
             ..StatusResponse::default()
         }
+    }
+}
+
+/// `time` in BuildKit's form.
+fn timestamp(time: SystemTime) -> Timestamp {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp {
+        seconds: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(since.subsec_nanos()).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_steps_of_one_name_are_two() {
+        let [one, two] =
+            [(); 2].map(|()| OwnStep::begin("[depot] launching", SystemTime::UNIX_EPOCH));
+        let digest = |step: &OwnStep| step.running().vertexes.first().unwrap().digest.clone();
+        assert_ne!(digest(&one), digest(&two));
+        assert_eq!(digest(&one), digest(&one));
+        assert_eq!(digest(&one).len(), "sha256:".len() + 64);
+    }
+
+    #[test]
+    fn times_are_split_into_seconds_and_the_rest() {
+        let time = SystemTime::UNIX_EPOCH + std::time::Duration::new(1_700_000_000, 123_456_789);
+        let timestamp = timestamp(time);
+        assert_eq!(
+            (timestamp.seconds, timestamp.nanos),
+            (1_700_000_000, 123_456_789)
+        );
     }
 }

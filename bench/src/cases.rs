@@ -1,0 +1,180 @@
+//! The cases, and what they run on.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use depot_standin::engine::{Engine, EngineOptions, state_folder};
+use depot_standin::fixtures::{Busybox, Context};
+use depot_standin::registry::Registry;
+use depot_standin::released_cli::{self, Installed};
+use depot_standin::{Scenario, StandIn};
+
+use crate::context;
+use crate::subjects::{Failure, Place, Wish};
+use crate::table::{Case, markdown};
+
+/// Runs all cases and returns the report.
+pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
+    let Installed::Cli(cli) = tokio::task::spawn_blocking(released_cli::install).await?? else {
+        return Err("the released CLI comes from npm, which this machine lacks".into());
+    };
+    let pipe = build_pipe()?;
+    let engine = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
+    let registry = Registry::start(&state_folder()).await?;
+    let busybox = Busybox::fetch(&state_folder()).await?;
+    let depot = StandIn::start(engine.clone(), Scenario::default()).await?;
+    let homes = tempfile::tempdir()?;
+    let size = std::fs::metadata(&pipe)?.len();
+    let cli_size = std::fs::metadata(&cli)?.len();
+    let place = Place {
+        depot: &depot,
+        registry: &registry,
+        pipe,
+        cli,
+        homes: homes.path(),
+    };
+
+    let small = Context::on_busybox(&busybox, "RUN echo built > /built")?;
+    let large = Context::on_busybox(
+        &busybox,
+        // All of the context is needed and none of it is copied: what is measured is its way here.
+        "RUN --mount=type=bind,target=/context test -e /context/files",
+    )?;
+    context::write(large.path())?;
+    let pushed = format!("{}/bench:cached", registry.host());
+
+    let cases = [
+        case(
+            "cached build",
+            &place,
+            runs,
+            small.path(),
+            None,
+            Identity::Kept,
+        )
+        .await?,
+        case(
+            "cached push",
+            &place,
+            runs,
+            small.path(),
+            Some(&pushed),
+            Identity::Kept,
+        )
+        .await?,
+        case(
+            "20,000 files, 500 MB: cold",
+            &place,
+            runs,
+            large.path(),
+            None,
+            Identity::New,
+        )
+        .await?,
+        case(
+            "the same, unchanged, each run in a new container",
+            &place,
+            runs,
+            large.path(),
+            None,
+            Identity::KeptByOurs,
+        )
+        .await?,
+        case(
+            "the same, unchanged, the CLI with its home kept",
+            &place,
+            runs,
+            large.path(),
+            None,
+            Identity::Kept,
+        )
+        .await?,
+    ];
+    depot.stop().await;
+    let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
+    Ok(format!(
+        "{}\nMedians of {runs} runs each, in turn. Binary: {:.1} MiB, the CLI's {:.1} MiB.",
+        markdown(&cases),
+        mib(size),
+        mib(cli_size),
+    ))
+}
+
+/// What a builder may know from earlier runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    /// Nothing: each run is a repository, or a home, of its own.
+    New,
+    /// Whatever the same repository, or the same home, left.
+    Kept,
+    /// As in CI: the same repository, and for the CLI a new home, since every container has one.
+    KeptByOurs,
+}
+
+async fn case(
+    name: &'static str,
+    place: &Place<'_>,
+    runs: usize,
+    context: &Path,
+    push: Option<&str>,
+    identity: Identity,
+) -> Result<Case, Failure> {
+    let label = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
+    let mut case = Case {
+        name,
+        ours: Vec::new(),
+        theirs: Vec::new(),
+    };
+    // The first run warms what is to be warm, and counts for nothing.
+    for run in 0..=runs {
+        let new = format!("bench/{label}-{run}");
+        let kept = format!("bench/{label}");
+        let (ours, theirs) = match identity {
+            Identity::New => (&new, &new),
+            Identity::Kept => (&kept, &kept),
+            Identity::KeptByOurs => (&kept, &new),
+        };
+        let wish = |identity| Wish {
+            context,
+            push,
+            identity,
+        };
+        let ours = place.ours(&wish(ours)).await?;
+        let theirs = place.theirs(&wish(theirs)).await?;
+        if run > 0 {
+            case.ours.push(ours);
+            case.theirs.push(theirs);
+        }
+    }
+    Ok(case)
+}
+
+/// The pipe as it is released.
+fn build_pipe() -> Result<PathBuf, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "depot-build",
+            "--message-format=json",
+        ])
+        .stderr(std::process::Stdio::inherit())
+        .output()?;
+    if !built.status.success() {
+        return Err("the pipe could not be built".into());
+    }
+    // Wherever cargo was told to put it.
+    String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message
+                .pointer("/target/name")
+                .is_some_and(|name| name == "depot-build")
+        })
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .ok_or_else(|| "cargo named no executable".into())
+}

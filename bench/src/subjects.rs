@@ -1,0 +1,114 @@
+//! The two programs, started with the same wish.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use depot_standin::StandIn;
+use depot_standin::registry::Registry;
+use tokio::process::Command;
+
+use crate::measure::{Figures, WORD};
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is to be built.
+pub(crate) struct Wish<'a> {
+    pub(crate) context: &'a Path,
+    /// Pushed under this reference, if there is one.
+    pub(crate) push: Option<&'a str>,
+    /// What each program knows a builder's copy of the context by: a run with the same text may find
+    /// what an earlier one left.
+    pub(crate) identity: &'a str,
+}
+
+/// Where and as whom they build.
+pub(crate) struct Place<'a> {
+    pub(crate) depot: &'a StandIn,
+    pub(crate) registry: &'a Registry,
+    pub(crate) pipe: PathBuf,
+    pub(crate) cli: PathBuf,
+    /// A folder for homes of the CLI.
+    pub(crate) homes: &'a Path,
+}
+
+impl Place<'_> {
+    /// Runs the pipe.
+    pub(crate) async fn ours(&self, wish: &Wish<'_>) -> Result<Figures, Failure> {
+        let mut variables = self.common();
+        variables.push(("BITBUCKET_REPO_FULL_NAME", wish.identity.into()));
+        if let Some(reference) = wish.push {
+            variables.extend([
+                ("IMAGE", reference.into()),
+                ("PUSH", "true".into()),
+                ("REGISTRY", self.registry.host().into()),
+                ("REGISTRY_USERNAME", self.registry.username().into()),
+                ("REGISTRY_PASSWORD", self.registry.password().into()),
+            ]);
+        }
+        run(self.pipe.as_os_str(), &[], &variables, wish.context).await
+    }
+
+    /// Runs the released CLI.
+    pub(crate) async fn theirs(&self, wish: &Wish<'_>) -> Result<Figures, Failure> {
+        // The home holds the random id that the CLI knows a context by.
+        let home = self.homes.join(wish.identity.replace('/', "-"));
+        std::fs::create_dir_all(&home)?;
+        let login = STANDARD.encode(format!(
+            "{}:{}",
+            self.registry.username(),
+            self.registry.password()
+        ));
+        let config = serde_json::json!({ "auths": { self.registry.host(): { "auth": login } } });
+        std::fs::write(home.join("config.json"), config.to_string())?;
+        let mut variables = self.common();
+        variables.extend([
+            ("HOME", home.clone().into()),
+            ("XDG_CONFIG_HOME", home.clone().into()),
+            ("DOCKER_CONFIG", home.into()),
+            ("DEPOT_ERROR_TELEMETRY", "0".into()),
+            ("DEPOT_NO_UPDATE_NOTIFIER", "1".into()),
+        ]);
+        let mut words = vec!["build", "--progress", "plain"];
+        if let Some(reference) = wish.push {
+            words.extend(["--push", "-t", reference]);
+        }
+        words.push(".");
+        run(self.cli.as_os_str(), &words, &variables, wish.context).await
+    }
+
+    fn common(&self) -> Vec<(&'static str, OsString)> {
+        vec![
+            ("DEPOT_API_URL", self.depot.api_url().into()),
+            ("DEPOT_TOKEN", self.depot.token().into()),
+            ("DEPOT_PROJECT_ID", self.depot.project_id().into()),
+        ]
+    }
+}
+
+async fn run(
+    program: &OsStr,
+    words: &[&str],
+    variables: &[(&'static str, OsString)],
+    directory: &Path,
+) -> Result<Figures, Failure> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg(WORD)
+        .arg(program)
+        .args(words)
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output()
+        .await?;
+    let log = || String::from_utf8_lossy(&output.stderr).into_owned();
+    let figures: Figures = serde_json::from_slice(&output.stdout).map_err(|_| log())?;
+    if figures.code != 0 {
+        let program = program.to_string_lossy();
+        return Err(format!("{program} ended with {}:\n{}", figures.code, log()).into());
+    }
+    Ok(figures)
+}

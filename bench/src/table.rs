@@ -1,0 +1,52 @@
+//! Medians and ratios, as Markdown.
+
+use std::fmt::Write;
+
+use crate::measure::Figures;
+
+/// The runs of both programs in one case.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) ours: Vec<Figures>,
+    pub(crate) theirs: Vec<Figures>,
+}
+
+/// One row a case: ours, theirs and the ratio for wall time, processor time and memory.
+pub(crate) fn markdown(cases: &[Case]) -> String {
+    let mut text = String::from(
+        "| case | wall, s | CLI | ratio | CPU, s | CLI | ratio | memory, MiB | CLI | ratio |\n\
+         |---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for case in cases {
+        let mut row = format!("| {} |", case.name);
+        let columns: [(&dyn Fn(&Figures) -> f64, usize); 3] = [
+            (&|figures| figures.wall.as_secs_f64(), 3),
+            (&|figures| figures.cpu.as_secs_f64(), 3),
+            (&|figures| mebibytes(figures.memory_kib), 1),
+        ];
+        for (value, places) in columns {
+            let ours = median(&case.ours, value);
+            let theirs = median(&case.theirs, value);
+            let _never_fails = write!(
+                row,
+                " {ours:.places$} | {theirs:.places$} | {:.2} |",
+                ours / theirs
+            );
+        }
+        text.push_str(&row);
+        text.push('\n');
+    }
+    text
+}
+
+fn mebibytes(kib: i64) -> f64 {
+    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+}
+
+fn median(runs: &[Figures], value: impl Fn(&Figures) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(value).collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    values.get(middle).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,46 @@
+//! Answers the builder's questions for registry access with the credentials of this run.
+
+use secrecy::SecretString;
+
+use crate::buildkit::session::{Authorizer, RegistryToken, TokenError, TokenRequest};
+use crate::registry::token::Tokens;
+
+/// The session's authorizer over [`Tokens`].
+pub(super) struct RegistryAuthorizer(pub(super) Tokens);
+
+#[tonic::async_trait]
+impl Authorizer for RegistryAuthorizer {
+    fn credentials(&self, host: &str) -> Option<(String, SecretString)> {
+        let credential = self.0.credentials().for_host(host)?;
+        Some((
+            credential.username().to_owned(),
+            credential.password().clone(),
+        ))
+    }
+
+    async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError> {
+        let fetched = self
+            .0
+            .fetch(
+                &request.host,
+                &request.realm,
+                &request.service,
+                &request.scopes,
+            )
+            .await;
+        match fetched {
+            Ok(token) => {
+                tracing::debug!("fetched a token of `{}`", request.host.escape_debug());
+                Ok(RegistryToken {
+                    token: token.token,
+                    expires_in: token.expires_in,
+                    issued_at: token.issued_at.unwrap_or(0),
+                })
+            }
+            Err(error) => Err(TokenError {
+                denied: error.is_denied(),
+                message: crate::cause::one_line(&error),
+            }),
+        }
+    }
+}

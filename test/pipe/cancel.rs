@@ -1,0 +1,140 @@
+//! Stopping: by signals in each phase, and by Depot.
+
+use std::time::{Duration, Instant};
+
+use depot_standin::{BuildState, Fault, MachinePlan, Method, Port, Scenario};
+
+use super::place::{small_context, with_place};
+use super::program::{Program, Running};
+
+/// The issue of this is a second; a busy machine is slower than an idle one.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+async fn stop(running: Running, signal: &str, code: i32) -> String {
+    let asked = Instant::now();
+    running.signal(signal).await;
+    let run = running.end().await;
+    run.expect(code, &[]);
+    assert!(asked.elapsed() < STOP_LIMIT, "took {:?}", asked.elapsed());
+    run.log
+}
+
+#[test]
+fn a_signal_in_a_step_stops_it_and_depot_is_told() {
+    with_place(async |place| {
+        for (signal, code) in [("TERM", 143), ("INT", 130)] {
+            let depot = place.depot(Scenario::default()).await;
+            let context = place.busybox_context(&format!("RUN echo waiting {signal}; sleep 600"));
+            let mut running = Program::of(&depot, context.path()).start();
+            running.until(&format!(" waiting {signal}")).await;
+            let log = stop(running, signal, code).await;
+            assert!(log.contains(&format!("canceled by SIG{signal}")), "{log}");
+            let record = depot.record();
+            assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+        }
+    });
+}
+
+#[test]
+fn a_signal_before_there_is_a_machine_finishes_the_build() {
+    with_place(async |place| {
+        let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
+        let depot = place.depot(Scenario::default().machines(never)).await;
+        let context = small_context();
+        let mut running = Program::of(&depot, context.path()).start();
+        running.until("launching").await;
+        stop(running, "TERM", 143).await;
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+    });
+}
+
+#[test]
+fn a_signal_while_connecting_finishes_the_build() {
+    with_place(async |place| {
+        for port in [Port::Closed, Port::Silent] {
+            let plan = MachinePlan::default().port(port);
+            let depot = place.depot(Scenario::default().machines(plan)).await;
+            let context = small_context();
+            let mut running = Program::of(&depot, context.path()).start();
+            running.until("connecting").await;
+            stop(running, "TERM", 143).await;
+            let record = depot.record();
+            assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+        }
+    });
+}
+
+#[test]
+fn a_signal_while_the_build_is_being_created_leaves_no_build_behind() {
+    with_place(async |place| {
+        let slow = Fault::Delay(Duration::from_millis(200));
+        let depot = place
+            .depot(Scenario::default().first(1, Method::CreateBuild, slow))
+            .await;
+        let context = small_context();
+        let running = Program::of(&depot, context.path()).start();
+        depot
+            .wait_for("CreateBuild", Duration::from_secs(20), |record| {
+                record.calls_of(Method::CreateBuild).count() == 1
+            })
+            .await
+            .unwrap();
+        stop(running, "TERM", 143).await;
+        for build in depot.record().builds {
+            assert_eq!(build.state, BuildState::Canceled);
+        }
+    });
+}
+
+#[test]
+fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
+    with_place(async |place| {
+        let depot = place
+            .depot(Scenario::default().always(Method::FinishBuild, Fault::Hang))
+            .await;
+        let context = place.busybox_context("RUN echo waiting twice; sleep 600");
+        let mut running = Program::of(&depot, context.path()).start();
+        running.until(" waiting twice").await;
+        running.signal("TERM").await;
+        running.until("second signal").await;
+        depot
+            .wait_for("FinishBuild", Duration::from_secs(20), |record| {
+                record.calls_of(Method::FinishBuild).count() == 1
+            })
+            .await
+            .unwrap();
+        stop(running, "TERM", 143).await;
+    });
+}
+
+#[test]
+fn a_cancel_by_depot_ends_the_build() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN echo waiting for depot; sleep 600");
+        let mut running = Program::of(&depot, context.path()).start();
+        running.until(" waiting for depot").await;
+        depot.cancel_builds();
+        let run = running.end().await;
+        run.expect(6, &["canceled by Depot"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+    });
+}
+
+#[test]
+fn a_cancel_by_depot_before_there_is_a_machine_is_not_lost() {
+    with_place(async |place| {
+        let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
+        let scenario = Scenario::default()
+            .machines(never)
+            .cancel_at_health_report(1);
+        let depot = place.depot(scenario).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(6, &["canceled by Depot"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+    });
+}

@@ -1,0 +1,151 @@
+//! What of a directory reaches the builder, seen in the image that it makes.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
+
+use depot_standin::Scenario;
+use depot_standin::fixtures::Context;
+
+use super::place::{Place, with_place};
+use super::program::{Program, Run};
+
+/// Copies the whole context and lists it in the log, one entry a line: type, mode, owner, path, link.
+const LIST: &str =
+    "COPY . /context\nRUN cd /context && find . -exec stat -c 'entry %F %a %u:%g %n %N' {} +";
+
+async fn listed(place: &Place, context: &Context) -> Run {
+    let depot = place.depot(Scenario::default()).await;
+    let run = Program::of(&depot, context.path())
+        .set("BITBUCKET_CLONE_DIR", context.path())
+        .set("NO_CACHE", "true")
+        .run()
+        .await;
+    depot.check().unwrap();
+    run
+}
+
+#[test]
+fn entries_keep_their_kind_and_mode_and_lose_their_owner() {
+    with_place(async |place| {
+        let context = place.busybox_context(LIST);
+        context.file("folder/script", "#!/bin/sh\n").unwrap();
+        let script = context.path().join("folder/script");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o751)).unwrap();
+        std::os::unix::fs::chown(&script, Some(1234), Some(1234)).unwrap();
+        symlink("/etc/passwd", context.path().join("outside")).unwrap();
+        symlink("nowhere", context.path().join("dangling")).unwrap();
+        symlink("loop", context.path().join("loop")).unwrap();
+        let run = listed(place, &context).await;
+        run.expect(
+            0,
+            &[
+                "entry regular file 751 0:0 ./folder/script",
+                "entry symbolic link 777 0:0 ./outside './outside' -> '/etc/passwd'",
+                "entry symbolic link 777 0:0 ./dangling './dangling' -> 'nowhere'",
+                "entry symbolic link 777 0:0 ./loop './loop' -> 'loop'",
+            ],
+        );
+    });
+}
+
+#[test]
+fn a_fifo_is_sent_as_one_and_never_opened() {
+    with_place(async |place| {
+        let context = place.busybox_context(LIST);
+        let made = Command::new("mkfifo")
+            .arg(context.path().join("fifo"))
+            .status()
+            .unwrap();
+        assert!(made.success());
+        listed(place, &context)
+            .await
+            .expect(0, &["entry fifo", "./fifo"]);
+    });
+}
+
+#[test]
+fn dockerignore_keeps_out_what_it_names_and_lets_in_what_it_excepts() {
+    with_place(async |place| {
+        let context = place.busybox_context(LIST);
+        context
+            .file(
+                ".dockerignore",
+                "# comment\nlogs\n*.tmp\n!keep.tmp\n**/deep/*\n!a/deep/wanted\n",
+            )
+            .unwrap();
+        for name in [
+            "logs/today",
+            "gone.tmp",
+            "keep.tmp",
+            "a/deep/wanted",
+            "a/deep/unwanted",
+            "normal",
+        ] {
+            context.file(name, name).unwrap();
+        }
+        let run = listed(place, &context).await;
+        run.expect(0, &[" ./keep.tmp ", " ./a/deep/wanted ", " ./normal "]);
+        for name in ["./logs", "./gone.tmp", "unwanted"] {
+            run.without(&format!(" {name} "));
+        }
+    });
+}
+
+#[test]
+fn a_bad_pattern_in_dockerignore_is_named() {
+    with_place(async |place| {
+        let context = place.busybox_context(LIST);
+        context.file(".dockerignore", "a[b\n").unwrap();
+        listed(place, &context).await.expect(1, &["a[b"]);
+    });
+}
+
+#[test]
+fn what_other_pipes_left_is_never_sent() {
+    with_place(async |place| {
+        let context = place.busybox_context(LIST);
+        let storage = ".bitbucket/pipelines/generated/pipeline/pipes/other/secret";
+        context.file(storage, "hunter2").unwrap();
+        context.file(".bitbucket/kept", "").unwrap();
+        listed(place, &context)
+            .await
+            .expect(0, &[" ./.bitbucket/kept "])
+            .without("generated");
+    });
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_is_told() {
+    with_place(async |place| {
+        let context = place.busybox_context(LIST);
+        let name = OsStr::from_bytes(b"caf\xe9");
+        fs::write(context.path().join(name), "").unwrap();
+        listed(place, &context).await.expect(1, &["caf", "UTF-8"]);
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_read_ends_the_build_with_its_name() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = Context::new("FROM scratch\nCOPY . /\n").unwrap();
+        context.file("secret/locked", "x").unwrap();
+        let locked = context.path().join("secret/locked");
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(context.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        // Rights mean nothing to root.
+        let run = Program::of(&depot, context.path())
+            .through(&[
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+            ])
+            .run()
+            .await;
+        run.expect(1, &["secret/locked", "Permission denied"]);
+    });
+}

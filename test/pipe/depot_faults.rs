@@ -1,0 +1,105 @@
+//! Depot's API when it refuses, fails, or is something else.
+
+use depot_standin::{BuildState, Code, Fault, Method, NoBuilder, Scenario, StandIn};
+use std::sync::Arc;
+
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+#[test]
+fn a_wrong_token_is_refused_with_a_hint() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("DEPOT_TOKEN", "a-token-of-nobody")
+            .run()
+            .await;
+        run.expect(3, &["unauthenticated", "hint: ", "DEPOT_TOKEN"])
+            .without("a-token-of-nobody");
+        assert!(depot.record().builds.is_empty());
+    });
+}
+
+#[test]
+fn an_unknown_project_is_refused_with_a_hint() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("DEPOT_PROJECT_ID", "nobodysone")
+            .run()
+            .await;
+        run.expect(3, &["not_found", "hint: ", "DEPOT_PROJECT_ID"]);
+    });
+}
+
+#[test]
+fn a_passing_fault_is_waited_out_and_told() {
+    with_place(async |place| {
+        let unavailable = || Fault::error(Code::Unavailable, "come back later");
+        let scenario = Scenario::default()
+            .first(1, Method::CreateBuild, unavailable())
+            .first(1, Method::CreateBuild, Fault::ResetBeforeReading)
+            .first(
+                1,
+                Method::GetBuildKitConnection,
+                Fault::Html { status: 502 },
+            )
+            .first(1, Method::FinishBuild, unavailable());
+        let depot = place.depot(scenario).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(0, &["come back later", "trying again in"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_page_in_html_is_not_taken_for_depot() {
+    with_place(async |place| {
+        for status in [200, 401, 404] {
+            let depot = place
+                .depot(Scenario::default().always(Method::CreateBuild, Fault::Html { status }))
+                .await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path()).run().await;
+            let code = if status == 401 { 3 } else { 4 };
+            run.expect(code, &["not answered by Depot's API", "hint: "]);
+        }
+    });
+}
+
+#[test]
+fn health_reports_that_fail_do_not_end_a_build() {
+    with_place(async |place| {
+        let broken = Fault::error(Code::Internal, "no");
+        let scenario = Scenario::default()
+            .always(Method::ReportBuildHealth, broken.clone())
+            .always(Method::ReportStatusStream, broken);
+        let depot = place.depot(scenario).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(0, &[]);
+    });
+}
+
+#[test]
+fn nobody_listening_is_told_with_the_address() {
+    with_place(async |_| {
+        let depot = StandIn::start(Arc::new(NoBuilder), Scenario::default())
+            .await
+            .unwrap();
+        let address = depot.api_url().to_owned();
+        let context = small_context();
+        let program = Program::of(&depot, context.path());
+        depot.stop().await;
+        let mut running = program.start();
+        running.until("trying again in").await;
+        running.signal("TERM").await;
+        let run = running.end().await;
+        run.expect(143, &[&address, "Connection refused"]);
+    });
+}

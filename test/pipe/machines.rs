@@ -1,0 +1,129 @@
+//! Machines that come late, are not who they should be, or go away.
+
+use std::time::Duration;
+
+use depot_standin::{
+    Architecture, BuildState, Compressor, MachinePlan, Method, Scenario, Security,
+};
+
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+#[test]
+fn a_machine_that_comes_late_is_waited_for() {
+    with_place(async |place| {
+        let plan = MachinePlan::default()
+            .pending(3, Duration::from_millis(60))
+            .resets_first(2);
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(0, &[]);
+        let record = depot.record();
+        assert_eq!(record.calls_of(Method::GetBuildKitConnection).count(), 4);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn the_machine_of_the_platform_is_asked_for() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("PLATFORMS", "linux/arm64")
+            .run()
+            .await;
+        run.expect(0, &["launching arm64 machine"]);
+        let record = depot.record();
+        assert_eq!(record.connections_to(Architecture::Arm64).count(), 1);
+        assert_eq!(record.connections_to(Architecture::Amd64).count(), 0);
+    });
+}
+
+#[test]
+fn machines_are_trusted_by_their_own_authority_or_as_that_authority() {
+    with_place(async |place| {
+        for security in [
+            Security::Trusted,
+            Security::AuthorityItself,
+            Security::PlainText,
+        ] {
+            let plan = MachinePlan::default().security(security);
+            let depot = place.depot(Scenario::default().machines(plan)).await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path()).run().await;
+            run.expect(0, &[]);
+        }
+    });
+}
+
+#[test]
+fn a_machine_that_is_not_who_it_should_be_gets_nothing() {
+    with_place(async |place| {
+        for security in [
+            Security::WrongAuthority,
+            Security::WrongName,
+            Security::Expired,
+        ] {
+            let plan = MachinePlan::default().security(security);
+            let depot = place.depot(Scenario::default().machines(plan)).await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path()).run().await;
+            run.expect(4, &["does not prove to be", "machine.depot.test"]);
+            let record = depot.record();
+            let BuildState::Failed(_) = record.last_build().unwrap().state else {
+                panic!("{record:#?}");
+            };
+        }
+    });
+}
+
+#[test]
+fn a_machine_that_dies_in_a_step_ends_the_build_with_an_error() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN echo waiting to die; sleep 600");
+        let mut running = Program::of(&depot, context.path()).start();
+        running.until(" waiting to die").await;
+        depot.machine(Architecture::Amd64).die();
+        let run = running.end().await;
+        run.expect(4, &["ERROR", "machine went away"]);
+        let record = depot.record();
+        let BuildState::Failed(_) = record.last_build().unwrap().state else {
+            panic!("{record:#?}");
+        };
+    });
+}
+
+#[test]
+fn a_machine_that_is_cut_while_it_gets_the_context_ends_the_build_with_an_error() {
+    with_place(async |place| {
+        let plan = MachinePlan::default().cut_after_bytes(1 << 20);
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        // Nothing that compresses, and more than what fits before the cut.
+        let noise: Vec<u8> = (0_u32..2 << 20)
+            .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
+        context.file("file", noise).unwrap();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(4, &["ERROR"]);
+    });
+}
+
+#[test]
+fn a_machine_that_wants_compression_gets_it() {
+    with_place(async |place| {
+        let plan = MachinePlan::default().compressor(Compressor::Gzip);
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        let plain_bytes = 4 << 20;
+        context.file("file", vec![b'a'; plain_bytes]).unwrap();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(0, &[]);
+        let record = depot.record();
+        let sent = record.connections[0].received.get();
+        assert!(sent < plain_bytes as u64 / 2, "{sent} bytes were sent");
+    });
+}

@@ -1,0 +1,14 @@
+//! The program as a pipeline runs it: variables in, log and exit code out.
+//!
+//! Behind it stands the local Depot on a real BuildKit and a real registry; both are started once
+//! for all tests. What the tests of one file have in common is told by its first lines.
+
+mod builds;
+mod cancel;
+mod context;
+mod depot_faults;
+mod machines;
+mod place;
+mod program;
+mod registries;
+mod variables;

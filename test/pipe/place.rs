@@ -1,0 +1,72 @@
+//! What all tests share: an engine, a registry, a busybox, and the runtime that they live on.
+
+use std::sync::{Arc, LazyLock};
+
+use depot_standin::engine::{Engine, EngineOptions, state_folder};
+use depot_standin::fixtures::{Busybox, Context};
+use depot_standin::registry::Registry;
+use depot_standin::{Builder, Scenario, StandIn};
+use tokio::runtime::Runtime;
+
+/// The shared parts. They end with the process: each hangs on a lifeline of its own.
+pub struct Place {
+    pub builder: Arc<dyn Builder>,
+    pub registry: Registry,
+    pub busybox: Busybox,
+}
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+static PLACE: LazyLock<Place> = LazyLock::new(|| {
+    RUNTIME.block_on(async {
+        let options = EngineOptions::of_this_machine();
+        let engine = Engine::start(&options).await.unwrap_or_else(|error| {
+            panic!("no engine: {error:?} {}", error.hint().unwrap_or_default())
+        });
+        let registry = Registry::start(&state_folder())
+            .await
+            .unwrap_or_else(|error| {
+                panic!(
+                    "no registry: {error:?} {}",
+                    error.hint().unwrap_or_default()
+                )
+            });
+        Place {
+            builder: Arc::new(engine),
+            registry,
+            busybox: Busybox::fetch(&state_folder()).await.unwrap(),
+        }
+    })
+});
+
+/// Runs a test on the shared runtime, with the shared parts.
+pub fn with_place<Test: AsyncFnOnce(&'static Place)>(test: Test) {
+    let place = &*PLACE;
+    RUNTIME.block_on(test(place));
+}
+
+impl Place {
+    /// A Depot of the test's own, in front of the shared engine.
+    pub async fn depot(&self, scenario: Scenario) -> StandIn {
+        StandIn::start(self.builder.clone(), scenario)
+            .await
+            .unwrap()
+    }
+
+    /// A context whose Dockerfile has busybox's commands and these lines.
+    pub fn busybox_context(&self, lines: &str) -> Context {
+        Context::on_busybox(&self.busybox, lines).unwrap()
+    }
+
+    /// A reference in the shared registry that no other test has.
+    pub fn image(&self, name: &str) -> String {
+        format!("{}/{name}:test", self.registry.host())
+    }
+}
+
+/// A context with one file and a Dockerfile that copies it: the least there is to build.
+pub fn small_context() -> Context {
+    let context = Context::new("FROM scratch\nCOPY file /file\n").unwrap();
+    context.file("file", "content\n").unwrap();
+    context
+}

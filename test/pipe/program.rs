@@ -1,0 +1,181 @@
+//! Starts the program as Bitbucket does: with the variables that are given here and no others.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use depot_standin::StandIn;
+use depot_standin::registry::Registry;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, Command};
+
+/// No run of these tests takes longer, short of hanging.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// The program and its variables.
+pub struct Program {
+    variables: BTreeMap<OsString, OsString>,
+    directory: PathBuf,
+    wrapper: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Run {
+    /// The exit code.
+    pub code: i32,
+    /// All that was printed, without colours.
+    pub log: String,
+}
+
+/// A run that goes on.
+pub struct Running {
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    log: String,
+}
+
+impl Program {
+    /// In a directory, with no variable but those that keep the log plain.
+    pub fn in_directory(directory: &Path) -> Self {
+        Self {
+            variables: BTreeMap::from([("NO_COLOR".into(), "1".into())]),
+            directory: directory.to_owned(),
+            wrapper: Vec::new(),
+        }
+    }
+
+    /// In a directory, as a user of this Depot.
+    pub fn of(depot: &StandIn, directory: &Path) -> Self {
+        Self::in_directory(directory)
+            .set("DEPOT_API_URL", depot.api_url())
+            .set("DEPOT_TOKEN", depot.token())
+            .set("DEPOT_PROJECT_ID", depot.project_id())
+    }
+
+    /// Sets a variable.
+    pub fn set(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.variables.insert(name.into(), value.as_ref().into());
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.variables.remove(OsStr::new(name));
+        self
+    }
+
+    /// Pushes an image to a registry, with its credentials.
+    pub fn push(self, image: &str, registry: &Registry) -> Self {
+        self.set("IMAGE", image)
+            .set("PUSH", "true")
+            .set("REGISTRY", registry.host())
+            .set("REGISTRY_USERNAME", registry.username())
+            .set("REGISTRY_PASSWORD", registry.password())
+    }
+
+    /// Runs it by way of another program, such as one that gives up rights.
+    pub fn through(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Running {
+        let program = env!("CARGO_BIN_EXE_depot-build").to_owned();
+        let mut words = self.wrapper.into_iter().chain([program]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
+            .env_clear()
+            .envs(self.variables)
+            .current_dir(self.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        Running {
+            child,
+            lines,
+            log: String::new(),
+        }
+    }
+
+    /// Runs it to its end.
+    pub async fn run(self) -> Run {
+        self.start().end().await
+    }
+}
+
+impl Running {
+    /// Reads the log until a line holds `text`.
+    pub async fn until(&mut self, text: &str) {
+        let reading = async {
+            loop {
+                let before = self.log.len();
+                let length = self.lines.read_line(&mut self.log).await.unwrap();
+                assert!(length > 0, "the log ended without `{text}`:\n{}", self.log);
+                if self.log.get(before..).unwrap().contains(text) {
+                    return;
+                }
+            }
+        };
+        let read = tokio::time::timeout(LIMIT, reading).await;
+        assert!(read.is_ok(), "no `{text}` in {LIMIT:?}");
+    }
+
+    /// Sends it a signal.
+    pub async fn signal(&self, name: &str) {
+        let id = self.child.id().expect("still running").to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await;
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub async fn end(mut self) -> Run {
+        let reading = async {
+            let mut stdout = Vec::new();
+            let mut pipe = self.child.stdout.take().unwrap();
+            let (log, out) = tokio::join!(
+                self.lines.read_to_string(&mut self.log),
+                pipe.read_to_end(&mut stdout)
+            );
+            log.unwrap();
+            out.unwrap();
+            assert!(stdout.is_empty(), "nothing belongs on standard output");
+            self.child.wait().await.unwrap()
+        };
+        let Ok(status) = tokio::time::timeout(LIMIT, reading).await else {
+            panic!("not ended after {LIMIT:?}");
+        };
+        let log = self.log;
+        let code = status
+            .code()
+            .unwrap_or_else(|| panic!("{status}, with the log:\n{log}"));
+        assert!(!log.contains("panicked"), "{log}");
+        Run { code, log }
+    }
+}
+
+impl Run {
+    /// Fails the test, with the log, unless the run ended with this code and printed all of these.
+    #[track_caller]
+    pub fn expect(&self, code: i32, texts: &[&str]) -> &Self {
+        assert_eq!(self.code, code, "{}", self.log);
+        for text in texts {
+            assert!(self.log.contains(text), "no `{text}` in:\n{}", self.log);
+        }
+        self
+    }
+
+    /// Fails the test if the log holds this.
+    #[track_caller]
+    pub fn without(&self, text: &str) -> &Self {
+        assert!(!self.log.contains(text), "`{text}` in:\n{}", self.log);
+        self
+    }
+}

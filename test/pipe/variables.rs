@@ -1,0 +1,150 @@
+//! Bad input: told before anything is started, all of it at once.
+
+use std::fs;
+
+use depot_standin::fixtures::Context;
+use depot_standin::{Scenario, StandIn};
+
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+/// Nothing may have been asked of Depot.
+#[track_caller]
+fn untouched(depot: &StandIn) {
+    assert!(depot.record().calls.is_empty(), "{:#?}", depot.record());
+}
+
+#[test]
+fn a_missing_token_is_told_with_a_hint() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        for given in [None, Some(""), Some("$DEPOT_TOKEN"), Some("${DEPOT_TOKEN}")] {
+            let program = Program::of(&depot, context.path());
+            let program = match given {
+                Some(given) => program.set("DEPOT_TOKEN", given),
+                None => program.unset("DEPOT_TOKEN"),
+            };
+            program.run().await.expect(2, &["DEPOT_TOKEN"]);
+        }
+        untouched(&depot);
+    });
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .unset("DEPOT_TOKEN")
+            .unset("DEPOT_PROJECT_ID")
+            .set(
+                "IMAGE",
+                "registry.example.com/App:1\nregistry.example.com/app:1:2",
+            )
+            .set("PUSH", "maybe")
+            .set("CONTEXT", "nowhere")
+            .set("PLATFORMS", "plan9/pdp11")
+            .set("REGISTRY_PASSWORD", "hunter2-alone")
+            .set("DOCKER_FILE", "x")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "DEPOT_TOKEN",
+                "DEPOT_PROJECT_ID",
+                "registry.example.com/app:1",
+                "app:1:2",
+                "PUSH",
+                "maybe",
+                "CONTEXT",
+                "nowhere",
+                "plan9",
+                "REGISTRY_USERNAME",
+                "DOCKERFILE",
+            ],
+        )
+        .without("hunter2-alone");
+        untouched(&depot);
+    });
+}
+
+#[test]
+fn spaces_around_a_reference_are_no_fault_and_a_push_needs_one() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let image = place.image("spaces");
+        let run = Program::of(&depot, context.path())
+            .push(&format!("  {image} \n"), &place.registry)
+            .run()
+            .await;
+        run.expect(0, &[&image]);
+        let run = Program::of(&depot, context.path())
+            .set("PUSH", "true")
+            .run()
+            .await;
+        run.expect(2, &["IMAGE", "PUSH"]);
+    });
+}
+
+#[test]
+fn a_context_must_be_a_directory_inside_the_clone() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let clone = small_context();
+        let elsewhere = small_context();
+        for context in ["nowhere", "file", elsewhere.path().to_str().unwrap()] {
+            let run = Program::of(&depot, clone.path())
+                .set("BITBUCKET_CLONE_DIR", clone.path())
+                .set("CONTEXT", context)
+                .run()
+                .await;
+            run.expect(2, &["CONTEXT", context]);
+        }
+        untouched(&depot);
+    });
+}
+
+#[test]
+fn a_dockerfile_must_be_a_file_with_something_in_it() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = Context::new("FROM scratch\n").unwrap();
+        context.file("empty", "").unwrap();
+        fs::create_dir(context.path().join("folder")).unwrap();
+        for dockerfile in ["nowhere", "empty", "folder"] {
+            let run = Program::of(&depot, context.path())
+                .set("DOCKERFILE", dockerfile)
+                .run()
+                .await;
+            run.expect(2, &["DOCKERFILE", dockerfile]);
+        }
+        untouched(&depot);
+    });
+}
+
+#[test]
+fn the_project_is_found_in_a_file_above_the_context() {
+    with_place(async |place| {
+        for name in ["depot.json", "depot.yml", "depot.yaml"] {
+            let depot = place.depot(Scenario::default()).await;
+            let clone = small_context();
+            clone
+                .file("deep/er/Dockerfile", "FROM scratch\nCOPY file /\n")
+                .unwrap();
+            clone.file("deep/er/file", "content").unwrap();
+            clone
+                .file(name, format!("{{\"id\": \"{}\"}}", depot.project_id()))
+                .unwrap();
+            let run = Program::of(&depot, clone.path())
+                .unset("DEPOT_PROJECT_ID")
+                .set("CONTEXT", "deep/er")
+                .run()
+                .await;
+            run.expect(0, &[]);
+        }
+    });
+}
