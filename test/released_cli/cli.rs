@@ -7,11 +7,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use depot_standin::fixtures::Context;
-use depot_standin::{BuildRecord, BuildState, Record, Scenario, StandIn};
+use depot_standin::{Architecture, BuildRecord, BuildState, Record, Scenario, StandIn};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::ground::Ground;
+
+/// Where the CLI builds when nothing is said of platforms: on a machine like the one that it runs on.
+pub(crate) const HERE: Architecture = if cfg!(target_arch = "aarch64") {
+    Architecture::Arm64
+} else {
+    Architecture::Amd64
+};
 
 /// Far longer than any build here takes; a CLI that hangs is killed.
 const LIMIT: Duration = Duration::from_mins(2);

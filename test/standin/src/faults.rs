@@ -28,7 +28,8 @@ pub enum Fault {
     ResetBeforeReading,
     /// The TCP connection is reset after the body was read (of a stream: its first message); the call takes no effect.
     ResetAfterReading,
-    /// The call takes effect, then the TCP connection is reset: only the answer is lost.
+    /// The call takes effect, then the TCP connection is reset: only the answer is lost. A client that repeats it may be
+    /// told that this was done before, as `FinishBuild` does with `failed_precondition`.
     LoseAnswer,
     /// The call is read and never answered.
     Hang,

@@ -10,7 +10,8 @@
 //! use depot_standin::{BuildState, Code, Fault, MachinePlan, Method, NoBuilder, Scenario, StandIn};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! // What goes wrong is planned before the start. `NoBuilder` does for tests that never reach a machine.
+//! // What goes wrong is planned before the start. `NoBuilder` does for tests that never reach a machine; for real builds
+//! // it is an `Arc<Engine>`, one for a whole test program: `Engine::start(&EngineOptions::of_this_machine())`.
 //! let scenario = Scenario::default()
 //!     .first(2, Method::CreateBuild, Fault::error(Code::Unavailable, "come back later"))
 //!     .machines(MachinePlan::default().pending(3, Duration::from_millis(10)));

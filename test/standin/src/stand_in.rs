@@ -67,8 +67,11 @@ impl fmt::Debug for StandIn {
 impl StandIn {
     /// Starts a local Depot whose machines lead to `builder` and which behaves as `scenario` says.
     ///
-    /// Must be called within a tokio runtime, and lives on it. One builder serves both machines: an ARM64 image whose
-    /// Dockerfile only copies is built on any processor.
+    /// Must be called within a tokio runtime, and lives on it.
+    ///
+    /// One builder serves both machines. An ARM64 image whose Dockerfile only copies is built on any processor. But the
+    /// machines share their image store then, which those at Depot do not: of two exports that would create the same name
+    /// at the same moment, one fails with `already exists`. Have a build create that name first.
     ///
     /// # Errors
     /// When loopback has no port left, or a certificate cannot be made.

@@ -4,8 +4,8 @@
 //! needs is here.
 //!
 //! JSON: names are lowerCamelCase and also taken in `snake_case`; enums are names and also taken as numbers; 64-bit numbers are
-//! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not given" (see
-//! [`connect`](crate::connect), which takes nulls out); members at their default are left out.
+//! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not given" (it is taken out before
+//! these see it); members at their default are left out.
 
 mod build;
 mod buildkit;

@@ -1,0 +1,126 @@
+//! What `depot-standin` does when it is called.
+
+mod arguments;
+mod demo;
+mod pipe;
+mod read_back;
+mod serve;
+
+use std::io;
+use std::sync::Arc;
+
+use depot_standin::engine::{Engine, EngineError, EngineOptions, PackagesError, state_folder};
+use depot_standin::registry::{ReadError, Registry, RegistryError};
+use depot_standin::{Scenario, StandIn, StartError};
+
+pub(crate) use arguments::{Arguments, Verb};
+pub(crate) use demo::demo;
+pub(crate) use serve::serve;
+
+/// Everything that a pipe needs of the world.
+struct World {
+    engine: Arc<Engine>,
+    registry: Registry,
+    depot: StandIn,
+}
+
+impl World {
+    /// Starts a local Depot where everything goes well.
+    async fn start(arguments: &Arguments) -> Result<Self, CommandError> {
+        let options = EngineOptions {
+            choice: arguments.engine.clone(),
+            ..EngineOptions::of_this_machine()
+        };
+        let engine = Arc::new(Engine::start(&options).await?);
+        let registry = Registry::start(&state_folder()).await?;
+        engine.check_loopback().await?;
+        let depot = StandIn::start(Arc::clone(&engine) as _, Scenario::default()).await?;
+        Ok(Self {
+            engine,
+            registry,
+            depot,
+        })
+    }
+
+    /// The variables that lead a pipe here, each with whether it is a secret.
+    fn variables(&self) -> [(&'static str, String, bool); 6] {
+        [
+            ("DEPOT_API_URL", self.depot.api_url().to_owned(), false),
+            ("DEPOT_TOKEN", self.depot.token().to_owned(), true),
+            (
+                "DEPOT_PROJECT_ID",
+                self.depot.project_id().to_owned(),
+                false,
+            ),
+            ("REGISTRY", self.registry.host(), false),
+            (
+                "REGISTRY_USERNAME",
+                self.registry.username().to_owned(),
+                false,
+            ),
+            (
+                "REGISTRY_PASSWORD",
+                self.registry.password().to_owned(),
+                true,
+            ),
+        ]
+    }
+
+    /// Ends everything and waits for it, as far as it is not done by then.
+    async fn stop(self) -> Result<(), CommandError> {
+        self.depot.stop().await;
+        self.registry.stop().await.map_err(CommandError::Stop)?;
+        // The last handle: the machines that held the others have just ended.
+        match Arc::into_inner(self.engine) {
+            Some(engine) => engine.stop().await.map_err(CommandError::Stop),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a command did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("no tasks can be run")]
+    Runtime(#[source] io::Error),
+    #[error("there is no builder")]
+    Engine(#[from] EngineError),
+    #[error("there is no registry")]
+    Registry(#[from] RegistryError),
+    #[error("the local Depot did not start")]
+    Depot(#[from] StartError),
+    #[error("something is left of the builder or the registry")]
+    Stop(#[source] io::Error),
+    #[error("Ctrl-C cannot be waited for")]
+    Signal(#[source] io::Error),
+    #[error("nothing can be printed")]
+    Print(#[source] io::Error),
+    #[error("there is no busybox to build an image from")]
+    Busybox(#[from] PackagesError),
+    #[error("the build context could not be written")]
+    Context(#[source] io::Error),
+    #[error("cargo could not be run")]
+    Cargo(#[source] io::Error),
+    #[error("cargo did not build the pipe")]
+    NotBuilt,
+    #[error("the pipe could not be run")]
+    Pipe(#[source] io::Error),
+    #[error("the image could not be read back")]
+    ReadBack(#[from] ReadError),
+    #[error("the image was pushed wrong: {0}")]
+    Wrong(String),
+    #[error("the pipe ended well and Depot does not know: {0}")]
+    Unfinished(String),
+}
+
+impl CommandError {
+    /// The next thing to do.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Engine(error) => error.hint(),
+            Self::Registry(error) => error.hint(),
+            Self::Busybox(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
