@@ -140,6 +140,12 @@ impl Output {
         }
     }
 
+    /// How to print here.
+    #[must_use]
+    pub const fn options(&self) -> &OutputOptions {
+        &self.options
+    }
+
     /// How to colour what is printed here.
     #[must_use]
     pub const fn paint(&self) -> Paint {

@@ -23,6 +23,8 @@ const ACTIVE_BYTES: usize = 64;
 pub(super) struct Rules<'a> {
     /// Length in bytes past which a line is given out in pieces.
     pub(super) limit: usize,
+    /// Bytes kept of a step's last lines.
+    pub(super) tail: usize,
     /// Whether to keep colours.
     pub(super) colour: bool,
     pub(super) masker: &'a Masker,
@@ -44,6 +46,8 @@ pub(super) struct Lines {
     at: Duration,
     /// A carriage return came: the next visible byte starts the line anew.
     returned: bool,
+    /// The line has had other text before.
+    rewritten: bool,
     /// Part of the line was given out already, so that its end alone is no line of its own.
     continued: bool,
     /// Colours in force.
@@ -104,6 +108,11 @@ impl Lines {
         !self.line.is_empty()
     }
 
+    /// Whether the unfinished line replaces one before, as a progress bar does.
+    pub(super) fn is_rewritten(&self) -> bool {
+        self.is_unfinished() && self.rewritten
+    }
+
     /// Bytes held.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
@@ -112,6 +121,7 @@ impl Lines {
 
     fn append(&mut self, at: Duration, text: &[u8]) {
         if mem::take(&mut self.returned) {
+            self.rewritten |= !self.line.is_empty();
             self.line.clear();
         }
         self.begin(at);
@@ -149,6 +159,7 @@ impl Lines {
     fn end_line(&mut self, at: Duration, rules: Rules<'_>, give: &mut impl FnMut(Line)) {
         let rest_of_pieces = mem::take(&mut self.continued) && self.line.is_empty();
         self.returned = false;
+        self.rewritten = false;
         if rest_of_pieces {
             return;
         }
@@ -261,6 +272,7 @@ mod tests {
         fn feed(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
             let rules = Rules {
                 limit: LIMIT,
+                tail: 0,
                 colour: self.colour,
                 masker: &self.masker,
             };
@@ -274,6 +286,7 @@ mod tests {
         fn pause(&mut self) -> &mut Self {
             let rules = Rules {
                 limit: LIMIT,
+                tail: 0,
                 colour: self.colour,
                 masker: &self.masker,
             };
