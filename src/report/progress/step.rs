@@ -27,7 +27,7 @@ const MEMBERS: usize = 1000;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// More time than was told is told again from this much on.
-const MORE_TIME: Duration = Duration::from_millis(100);
+const MORE_TIME: Duration = Duration::from_secs(1);
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
