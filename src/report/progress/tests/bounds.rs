@@ -26,6 +26,23 @@ fn steps_are_bounded_and_those_that_ended_make_room() {
 }
 
 #[test]
+fn a_step_that_runs_again_does_not_make_room() {
+    let mut build = Log::default();
+    build
+        .vertexes(0, [done("a", "again", 0, 1)])
+        .vertexes(1, [running("a", "again", 2)]);
+    let others: Vec<_> = (0..STEPS)
+        .map(|number| done(&number.to_string(), "other", 0, 1))
+        .collect();
+    for other in others {
+        build.vertexes(2, [other]);
+    }
+    build.text.clear();
+    build.vertexes(3, [failed("a", "again", 2, 3, "broken")]);
+    assert_eq!(build.finish(), "\n#1 again\n#1 ERROR: broken\n");
+}
+
+#[test]
 fn when_none_has_ended_new_steps_are_left_out() {
     let mut build = Log::default();
     let vertexes: Vec<_> = (0..STEPS + 3)

@@ -83,6 +83,18 @@ fn a_progress_bar_that_never_rests_is_shown_every_few_seconds() {
 }
 
 #[test]
+fn a_line_that_grows_after_a_progress_bar_stays_whole() {
+    let mut build = started();
+    build.logs(0, [log("a", 0, "\r50%\r100%\n")]).text.clear();
+    for second in 1..10_u32 {
+        build.logs(u64::from(second) * 1000, [log("a", 1000, ".")]);
+        build.tick(u64::from(second) * 1000 + 500);
+    }
+    assert_eq!(build.text, "");
+    assert_eq!(build.finish(), "#1 1.000 .........\n");
+}
+
+#[test]
 fn a_giant_line_comes_in_pieces() {
     let mut build = started();
     for _ in 0..40 {
