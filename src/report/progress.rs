@@ -86,7 +86,7 @@ pub struct FailedStep {
 #[derive(Debug, Default)]
 pub struct Progress {
     options: OutputOptions,
-    /// Labels of the sources; that of the first, which is always there, is empty.
+    /// Labels of the sources that were added; the first source, which is always there, has none.
     labels: Vec<String>,
     table: Table,
     /// Steps that run, or have something to show.
