@@ -54,7 +54,7 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         Ok(build) => build,
         Err(failure) => return failure.tell(output, None),
     };
-    output.say(summary::page(build.url(), output.paint()));
+    output.say(summary::page(build.url(), output.options()));
 
     let (status, shown) = mpsc::channel(STATUS_IN_FLIGHT);
     let mut progress = Progress::new(output.options().clone());
@@ -82,7 +82,7 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         }
         Ok(Err(failure)) => {
             let exit = failure.tell(output, Some(&progress));
-            output.say(summary::page(build.url(), output.paint()));
+            output.say(summary::page(build.url(), output.options()));
             exit
         }
         Err(panic) => panic::resume_unwind(panic),
@@ -241,5 +241,5 @@ fn closing(plan: &Plan, build: &Build, solved: &Solved, took: Duration, output: 
         elapsed: took,
         url: build.url(),
     };
-    summary.render(output.paint())
+    summary.render(output.options())
 }

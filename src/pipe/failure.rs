@@ -90,8 +90,8 @@ impl Failure {
                 error: &error.message,
                 hints: &hints,
             }
-            .render(output.paint()),
-            _ => chain::render(self, &hints, output.paint()),
+            .render(output.options()),
+            _ => chain::render(self, &hints, output.options()),
         };
         output.say(block);
         self.exit()

@@ -4,10 +4,7 @@
 
 use std::{error::Error, fmt::Write as _, iter::successors};
 
-use super::{
-    message::{Kind, Paint},
-    text,
-};
+use super::{mask::Masker, message::Kind, output::OutputOptions, text};
 
 /// Causes shown; an error that is its own cause must not fill the log.
 const CAUSES: usize = 16;
@@ -17,24 +14,24 @@ const CHARACTERS: usize = 4000;
 
 /// `error` with its causes, then each of `hints` as `hint: …`.
 #[must_use]
-pub fn render(error: &(dyn Error + 'static), hints: &[&str], paint: Paint) -> String {
-    let mut told = text::lines(&error.to_string(), CHARACTERS);
-    let mut block = paint.message(Kind::Error, &told);
+pub fn render(error: &(dyn Error + 'static), hints: &[&str], options: &OutputOptions) -> String {
+    let mut told = text::lines(&error.to_string(), CHARACTERS, &options.masker);
+    let mut block = options.paint.message(Kind::Error, &told);
     for cause in successors(error.source(), |&cause| cause.source()).take(CAUSES) {
-        let cause = text::lines(&cause.to_string(), CHARACTERS);
+        let cause = text::lines(&cause.to_string(), CHARACTERS, &options.masker);
         if !told.contains(&cause) {
             // Writing to a string never fails.
             let _infallible = writeln!(block, "  caused by: {cause}");
             told = cause;
         }
     }
-    block + &self::hints(hints)
+    block + &self::hints(hints, &options.masker)
 }
 
 /// Each hint as a line.
-pub(super) fn hints(hints: &[&str]) -> String {
+pub(super) fn hints(hints: &[&str], masker: &Masker) -> String {
     hints.iter().fold(String::new(), |mut block, hint| {
-        let _infallible = writeln!(block, "hint: {}", text::one_line(hint, CHARACTERS));
+        let _infallible = writeln!(block, "hint: {}", text::one_line(hint, CHARACTERS, masker));
         block
     })
 }
@@ -67,7 +64,7 @@ mod tests {
             "",
             "os error 111\nsecond\x1b[2J line",
         ]);
-        insta::assert_snapshot!(render(&error, &["set DEPOT_API_URL", "or try later"], Paint::default()), @"
+        insta::assert_snapshot!(render(&error, &["set DEPOT_API_URL", "or try later"], &OutputOptions::default()), @"
         ERROR: cannot reach the machine `m1`
           caused by: error sending request: connection refused
           caused by: os error 111
@@ -83,7 +80,7 @@ mod tests {
             .map(|number| if number % 2 == 0 { "even" } else { "odd" })
             .collect();
         assert_eq!(
-            render(&chain(&texts), &[], Paint::default())
+            render(&chain(&texts), &[], &OutputOptions::default())
                 .lines()
                 .count(),
             1 + CAUSES

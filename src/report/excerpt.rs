@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bollard_buildkit_proto::pb;
 
-use super::text;
+use super::{mask::Masker, text};
 
 /// Lines shown before and after those marked.
 const AROUND: usize = 4;
@@ -47,9 +47,9 @@ impl SourceExcerpt {
         }
     }
 
-    /// The lines with their numbers, `>>>` before those marked; empty when none of the ranges is in the file.
+    /// The lines with their numbers, `>>>` before those marked and what `masker` knows masked; empty when none of the ranges is in the file.
     #[must_use]
-    pub fn render(&self) -> String {
+    pub fn render(&self, masker: &Masker) -> String {
         let data = self.data.strip_suffix(b"\n").unwrap_or(&self.data);
         let count = data.split(|&byte| byte == b'\n').count();
         let mut ranges: Vec<(usize, usize)> = self
@@ -70,7 +70,7 @@ impl SourceExcerpt {
 
         let mut block = format!(
             "{}:{first}\n{RULE}",
-            text::one_line(&self.filename, LINE_CHARACTERS)
+            text::one_line(&self.filename, LINE_CHARACTERS, masker)
         );
         let mut shown = 0;
         let mut last = None;
@@ -89,7 +89,7 @@ impl SourceExcerpt {
                 .iter()
                 .any(|&(start, end)| (start..=end).contains(&number));
             let mark = if marked { ">>>" } else { "" };
-            let code = text::one_line(&String::from_utf8_lossy(line), LINE_CHARACTERS);
+            let code = text::one_line(&String::from_utf8_lossy(line), LINE_CHARACTERS, masker);
             let row = format!(" {number:>3} | {mark:3} {code}");
             // Writing to a string never fails.
             let _infallible = writeln!(block, "{}", row.trim_end());
@@ -110,7 +110,7 @@ mod tests {
             data: data.into(),
             ranges: ranges.to_vec(),
         };
-        excerpt.render()
+        excerpt.render(&Masker::default())
     }
 
     fn numbered(count: usize) -> String {

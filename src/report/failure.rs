@@ -4,11 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{
-    chain,
-    excerpt::SourceExcerpt,
-    message::{Kind, Paint},
-    progress::FailedStep,
-    text,
+    chain, excerpt::SourceExcerpt, message::Kind, output::OutputOptions, progress::FailedStep, text,
 };
 
 /// Characters shown of the error; BuildKit repeats whole command lines in it.
@@ -32,7 +28,7 @@ pub struct Failure<'a> {
 impl Failure<'_> {
     /// The block to print.
     #[must_use]
-    pub fn render(&self, paint: Paint) -> String {
+    pub fn render(&self, options: &OutputOptions) -> String {
         let mut block = String::new();
         // A step without output has nothing to show again; its error is told below.
         if let Some(step) = self.step.filter(|step| !step.tail.is_empty()) {
@@ -46,11 +42,15 @@ impl Failure<'_> {
             );
         }
         if let Some(excerpt) = self.excerpt {
-            block.push_str(&excerpt.render());
+            block.push_str(&excerpt.render(&options.masker));
         }
-        let error = text::lines(self.error, ERROR_CHARACTERS);
-        block.push_str(&paint.message(Kind::Error, &format!("failed to build: {error}")));
-        block.push_str(&chain::hints(self.hints));
+        let error = text::lines(self.error, ERROR_CHARACTERS, &options.masker);
+        block.push_str(
+            &options
+                .paint
+                .message(Kind::Error, &format!("failed to build: {error}")),
+        );
+        block.push_str(&chain::hints(self.hints, &options.masker));
         block
     }
 }
@@ -58,6 +58,7 @@ impl Failure<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::message::Paint;
 
     #[test]
     fn the_block_tells_step_place_reason_and_what_to_do() {
@@ -78,7 +79,7 @@ mod tests {
             error: "process \"/bin/sh -c make\" did not complete successfully: exit code: 2",
             hints: &["run `make` in the base image to see it fail"],
         };
-        insta::assert_snapshot!(failure.render(Paint::default()), @r#"
+        insta::assert_snapshot!(failure.render(&OutputOptions::default()), @r#"
         ------
          > #7 [2/2] RUN make:
         0.312 make: *** No targets.
@@ -103,7 +104,7 @@ mod tests {
             hints: &[],
         };
         assert_eq!(
-            failure.render(Paint::default()),
+            failure.render(&OutputOptions::default()),
             "ERROR: failed to build: no such file\n"
         );
         let silent = FailedStep {
@@ -117,7 +118,10 @@ mod tests {
             ..failure
         };
         assert_eq!(
-            failure.render(Paint { colour: true }),
+            failure.render(&OutputOptions {
+                paint: Paint { colour: true },
+                ..OutputOptions::default()
+            }),
             "\x1b[31mERROR: failed to build: no such file\x1b[0m\n"
         );
     }

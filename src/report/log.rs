@@ -83,6 +83,7 @@ impl<S: Subscriber> Layer<S> for Messages {
         let text = text::lines(
             &format!("{}{}", line.message, line.fields),
             MESSAGE_CHARACTERS,
+            self.output.masker(),
         );
         self.output.say(self.output.paint().message(kind, &text));
     }

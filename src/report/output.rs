@@ -140,7 +140,7 @@ impl Output {
         }
     }
 
-    /// How to print, for those who make lines.
+    /// How to print here.
     #[must_use]
     pub const fn options(&self) -> &OutputOptions {
         &self.options

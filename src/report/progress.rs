@@ -17,6 +17,7 @@ mod lines;
 mod moment;
 mod runner;
 mod runs;
+mod spoken;
 mod step;
 mod table;
 mod tail;
@@ -26,7 +27,7 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, fmt::Write as _, mem, time::Duration};
+use std::{cmp::Reverse, collections::BTreeSet, fmt::Write as _, mem, time::Duration};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
 
@@ -81,7 +82,7 @@ pub struct FailedStep {
 #[derive(Debug, Default)]
 pub struct Progress {
     options: OutputOptions,
-    /// Labels of the sources; that of the first, which is always there, is empty.
+    /// Labels of the sources that were added; the first source, which is always there, has none.
     labels: Vec<String>,
     table: Table,
     /// Steps that run, or have something to show.
@@ -135,7 +136,7 @@ impl Progress {
             self.log(now, source, log);
         }
         for warning in &status.warnings {
-            self.warnings.push(warning);
+            self.warnings.push(warning, &self.options.masker);
         }
         if status.logs.iter().map(|log| log.msg.len()).sum::<usize>() < SPLIT_BYTES {
             self.close_ended(now, out);
@@ -148,7 +149,7 @@ impl Progress {
         let rules = rules(&self.options, self.open.len());
         for &id in &self.open {
             if let Some(step) = self.table.get_mut(id) {
-                step.pause(now, rules, tail_limit(self.open.len()));
+                step.spoken.pause(now, rules);
             }
         }
         self.close_ended(now, out);
@@ -201,7 +202,9 @@ impl Progress {
             .checked_sub(1)
             .and_then(|index| self.labels.get(index))
             .map(String::as_str);
-        let id = self.table.update(now, source, label, vertex);
+        let id = self
+            .table
+            .update(now, source, label, vertex, &self.options.masker);
         self.open(id);
     }
 
@@ -209,7 +212,8 @@ impl Progress {
         let id = self.table.find(source, &status.vertex);
         if let Some(step) = id.and_then(|id| self.table.get_mut(id)) {
             let before = step.transfers.len();
-            step.status(now, status, self.statuses < STATUSES);
+            step.transfers
+                .update(now, status, self.statuses < STATUSES, &self.options.masker);
             self.statuses += step.transfers.len() - before;
         }
         self.open(id);
@@ -219,12 +223,7 @@ impl Progress {
         let id = self.table.find(source, &log.vertex);
         self.open(id);
         if let Some(step) = id.and_then(|id| self.table.get_mut(id)) {
-            step.log(
-                now,
-                log,
-                rules(&self.options, self.open.len()),
-                tail_limit(self.open.len()),
-            );
+            step.log(now, log, rules(&self.options, self.open.len()));
         }
     }
 
@@ -256,14 +255,14 @@ impl Progress {
     }
 
     fn close(&mut self, now: Duration, id: StepId, out: &mut String) {
-        let limit = tail_limit(self.open.len());
+        let rules = rules(&self.options, self.open.len());
         let Some(step) = self.table.get_mut(id) else {
             return;
         };
-        step.end_lines(limit);
+        step.spoken.end(rules);
         let mut lines = step.take_waiting(now, true);
         let outcome = step.outcome();
-        let tail = step.take_tail();
+        let tail = step.spoken.take_tail();
         lines.push_str(&step.close(&outcome, !lines.is_empty()));
         let current = self.focus.current() == Some(id);
         if !lines.is_empty() {
@@ -310,31 +309,39 @@ impl Progress {
         }
         let mut waiting = Vec::new();
         for &id in &self.open {
-            let Some(step) = self.table.get_mut(id) else {
+            let Some(step) = self.table.get_mut(id).filter(|step| step.has_news(now)) else {
                 continue;
             };
-            if step.has_news(now) {
-                waiting.push((
-                    id,
-                    *step.waiting_since.get_or_insert(now),
-                    step.waiting_bytes(),
-                ));
+            let since = *step.waiting_since.get_or_insert(now);
+            waiting.push((step.spoken.waiting_bytes(), since, id));
+        }
+        // Those with the most output first, as long as too much is held.
+        waiting.sort_unstable_by_key(|&(bytes, ..)| Reverse(bytes));
+        let mut held: usize = waiting.iter().map(|&(bytes, ..)| bytes).sum();
+        let mut longest: Option<(Duration, StepId)> = None;
+        for (bytes, since, id) in waiting {
+            if bytes > focus::WAITING_BYTES || held > focus::ALL_WAITING_BYTES {
+                held -= bytes;
+                self.show(now, id, false, out);
+            } else {
+                longest = Some(longest.map_or((since, id), |longest| longest.min((since, id))));
             }
         }
-        while let Some(next) = self.focus.choose(now, &waiting) {
-            self.show(now, next, false, out);
-            waiting.retain(|&(id, ..)| id != next);
+        if let Some((since, id)) = longest
+            && self.focus.gives_way(now, since)
+        {
+            self.show(now, id, false, out);
         }
     }
 
     /// Shows what of a step waits; with `all` also what is not due, as nothing follows.
     fn show(&mut self, now: Duration, id: StepId, all: bool, out: &mut String) {
-        let limit = tail_limit(self.open.len());
+        let rules = rules(&self.options, self.open.len());
         let Some(step) = self.table.get_mut(id) else {
             return;
         };
         if all {
-            step.end_lines(limit);
+            step.spoken.end(rules);
         }
         let news = step.has_news(now);
         let lines = step.take_waiting(now, all);
@@ -369,15 +376,13 @@ impl Progress {
     }
 }
 
+/// How lines are made while so many steps run: what may be held is shared out among them.
 fn rules(options: &OutputOptions, running: usize) -> Rules<'_> {
-    let limit = (HELD_BYTES / running.max(1)).clamp(LINE_BYTES_LEAST, LINE_BYTES);
+    let share = HELD_BYTES / running.max(1);
     Rules {
-        limit,
+        limit: share.clamp(LINE_BYTES_LEAST, LINE_BYTES),
+        tail: share.min(TAIL_BYTES),
         colour: options.paint.colour,
         masker: &options.masker,
     }
-}
-
-fn tail_limit(running: usize) -> usize {
-    (HELD_BYTES / running.max(1)).min(TAIL_BYTES)
 }

@@ -2,10 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{
-    message::{Kind, Paint},
-    text,
-};
+use super::{message::Kind, output::OutputOptions, text};
 
 /// Characters shown of a reference or an address.
 const CHARACTERS: usize = 1000;
@@ -36,24 +33,29 @@ pub struct Summary<'a> {
 
 /// The line that says where the build can be seen: the first and the last of every run that got as far as a build.
 #[must_use]
-pub fn page(url: &str, paint: Paint) -> String {
-    paint.message(
+pub fn page(url: &str, options: &OutputOptions) -> String {
+    options.paint.message(
         Kind::Info,
-        &format!("build: {}", text::one_line(url, CHARACTERS)),
+        &format!(
+            "build: {}",
+            text::one_line(url, CHARACTERS, &options.masker)
+        ),
     )
 }
 
 impl Summary<'_> {
     /// The closing lines; the page of the build comes last.
     #[must_use]
-    pub fn render(&self, paint: Paint) -> String {
+    pub fn render(&self, options: &OutputOptions) -> String {
         let done = match self.delivery {
             Delivery::Built => "built",
             Delivery::Pushed => "built and pushed",
         };
-        let digest = self.digest.map(|digest| text::one_line(digest, CHARACTERS));
+        let digest = self
+            .digest
+            .map(|digest| text::one_line(digest, CHARACTERS, &options.masker));
         let full = |reference: &String| {
-            let reference = text::one_line(reference, CHARACTERS);
+            let reference = text::one_line(reference, CHARACTERS, &options.masker);
             digest
                 .as_ref()
                 .map_or(reference.clone(), |digest| format!("{reference}@{digest}"))
@@ -75,7 +77,7 @@ impl Summary<'_> {
                 },
             ),
         };
-        paint.message(Kind::Success, &text) + &page(self.url, paint)
+        options.paint.message(Kind::Success, &text) + &page(self.url, options)
     }
 }
 
@@ -99,7 +101,7 @@ mod tests {
             elapsed,
             url: URL,
         }
-        .render(Paint::default())
+        .render(&OutputOptions::default())
     }
 
     #[test]
@@ -138,7 +140,7 @@ mod tests {
     #[test]
     fn the_address_of_the_build_cannot_control_the_terminal() {
         assert_eq!(
-            page("https://depot.dev/\x1b[2Jx\ny", Paint::default()),
+            page("https://depot.dev/\x1b[2Jx\ny", &OutputOptions::default()),
             "INFO: build: https://depot.dev/x y\n"
         );
     }

@@ -1,10 +1,16 @@
 //! Makes text from outside fit to stand in a line of ours: no terminal control, no line ends, bounded length.
+//!
+//! Secrets are masked here already, though [`Output`](super::output::Output) does it too: cut in two, one would no longer be
+//! known as a secret.
 
-use super::escape::{Escapes, Event};
+use super::{
+    escape::{Escapes, Event},
+    mask::Masker,
+};
 
 /// One line of at most `limit` characters; line ends and tabs become spaces, and what was cut off is told by `…`.
-pub(crate) fn one_line(text: &str, limit: usize) -> String {
-    let spaced: String = clean(text, limit.saturating_mul(4))
+pub(crate) fn one_line(text: &str, limit: usize, masker: &Masker) -> String {
+    let spaced: String = clean(text, limit, masker)
         .chars()
         .map(|char| if char.is_whitespace() { ' ' } else { char })
         .collect();
@@ -12,8 +18,8 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
 }
 
 /// `text` with its line ends, in at most `limit` characters.
-pub(crate) fn lines(text: &str, limit: usize) -> String {
-    shorten(clean(text, limit.saturating_mul(4)).trim_end(), limit)
+pub(crate) fn lines(text: &str, limit: usize, masker: &Masker) -> String {
+    shorten(clean(text, limit, masker).trim_end(), limit)
 }
 
 /// Makes printable text of bytes: what is not UTF-8 is replaced, and the control characters past ASCII, of which a terminal
@@ -30,12 +36,13 @@ fn is_control(char: char) -> bool {
     matches!(char, '\u{80}'..='\u{9f}')
 }
 
-/// Drops terminal control, colours too. Stops after `limit` bytes and one character: the rest would be cut off anyway.
-fn clean(text: &str, limit: usize) -> String {
+/// Drops terminal control, colours too, and masks secrets. Leaves out what is far beyond `limit` characters, unread.
+fn clean(text: &str, limit: usize, masker: &Masker) -> String {
+    let limit_bytes = limit.saturating_add(1).saturating_mul(4);
     let mut escapes = Escapes::default();
     let mut kept = Vec::new();
     for &byte in text.as_bytes() {
-        if kept.len() >= limit.saturating_add(4) {
+        if kept.len() >= limit_bytes {
             break;
         }
         match escapes.push(byte) {
@@ -43,7 +50,11 @@ fn clean(text: &str, limit: usize) -> String {
             Event::Text(byte) => kept.push(byte),
         }
     }
-    printable(&kept)
+    let mut text = masker.mask(printable(&kept));
+    if kept.len() >= limit_bytes {
+        text.truncate(text.len() - masker.open_end(&text));
+    }
+    text
 }
 
 fn shorten(text: &str, limit: usize) -> String {
@@ -60,16 +71,34 @@ mod tests {
     #[test]
     fn one_line_is_one_line() {
         assert_eq!(
-            one_line("RUN <<EOF\n\techo\x1b[31m red\u{9b}2K\r\nEOF\n", 100),
+            one_line(
+                "RUN <<EOF\n\techo\x1b[31m red\u{9b}2K\r\nEOF\n",
+                100,
+                &Masker::default()
+            ),
             "RUN <<EOF  echo red2K EOF"
         );
     }
 
     #[test]
     fn long_text_is_cut_between_characters() {
-        assert_eq!(one_line("äöüß", 3), "äöü…");
-        assert_eq!(one_line("äöü", 3), "äöü");
-        assert_eq!(one_line(&"€".repeat(100_000), 3), "€€€…");
-        assert_eq!(lines("a\nb\nc\n", 3), "a\nb…");
+        let none = Masker::default();
+        assert_eq!(one_line("äöüß", 3, &none), "äöü…");
+        assert_eq!(one_line("äöü", 3, &none), "äöü");
+        assert_eq!(one_line(&"€".repeat(100_000), 3, &none), "€€€…");
+        assert_eq!(lines("a\nb\nc\n", 3, &none), "a\nb…");
+    }
+
+    #[test]
+    fn no_cut_leaves_a_part_of_a_secret() {
+        let masker = Masker::default();
+        masker.add("correct-horse");
+        for before in 0..200 {
+            let text = format!("{}correct-horse correct-horse", "😀".repeat(before));
+            for limit in [1, 10, 40] {
+                let cut = one_line(&text, limit, &masker);
+                assert!(!cut.contains('c') && !cut.contains('h'), "{cut}");
+            }
+        }
     }
 }

@@ -14,8 +14,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes of waiting output past which a step comes at once, and all steps together.
-const WAITING_BYTES: usize = 64 * 1024;
-const ALL_WAITING_BYTES: usize = 1 << 20;
+pub(super) const WAITING_BYTES: usize = 64 * 1024;
+pub(super) const ALL_WAITING_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 struct Current {
@@ -41,29 +41,14 @@ impl Focus {
         self.current.as_ref().map(|current| current.id)
     }
 
-    /// Which of the `waiting` steps, given as identity, since when, and bytes, is to be shown now.
-    pub(super) fn choose(
-        &self,
-        now: Duration,
-        waiting: &[(StepId, Duration, usize)],
-    ) -> Option<StepId> {
-        let &(longest, since, _) = waiting.iter().min_by_key(|(_, since, _)| since)?;
-        if let Some(&(full, ..)) = waiting.iter().find(|&&(_, _, bytes)| bytes > WAITING_BYTES) {
-            return Some(full);
-        }
-        if waiting.iter().map(|(_, _, bytes)| bytes).sum::<usize>() > ALL_WAITING_BYTES {
-            return waiting
-                .iter()
-                .max_by_key(|(_, _, bytes)| bytes)
-                .map(|&(id, ..)| id);
-        }
-        let Some(current) = &self.current else {
-            return Some(longest);
-        };
-        let paused = now.saturating_sub(current.active) >= PAUSE;
-        let overdue =
-            now.saturating_sub(since) >= PATIENCE && now.saturating_sub(current.since) >= PATIENCE;
-        (paused || overdue).then_some(longest)
+    /// Whether the step that has waited longest, since `since`, is to be shown now.
+    pub(super) fn gives_way(&self, now: Duration, since: Duration) -> bool {
+        self.current.as_ref().is_none_or(|current| {
+            let paused = now.saturating_sub(current.active) >= PAUSE;
+            let overdue = now.saturating_sub(since) >= PATIENCE
+                && now.saturating_sub(current.since) >= PATIENCE;
+            paused || overdue
+        })
     }
 
     /// Shows `lines` of a step, after its name if another was shown before.

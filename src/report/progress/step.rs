@@ -1,19 +1,19 @@
 //! One step of the log: a vertex of a build, or a group of vertices that is shown as one.
 
-use std::{fmt::Write as _, mem, time::Duration};
+use std::time::Duration;
 
-use bollard_buildkit_proto::moby::buildkit::v1::{Vertex, VertexLog, VertexStatus};
+use bollard_buildkit_proto::moby::buildkit::v1::{Vertex, VertexLog};
 
 use crate::buildkit::CANCELED;
 
 use super::{
-    super::text,
+    super::{mask::Masker, text},
     Source,
-    format::{duration, offset},
-    lines::{Line, Lines, Rules},
+    format::duration,
+    lines::Rules,
     moment::Moment,
     runs::Runs,
-    tail::Tail,
+    spoken::Spoken,
     transfer::Transfers,
 };
 
@@ -28,10 +28,7 @@ const MEMBERS: usize = 1000;
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// More time than was told is told again from this much on.
-const MORE_TIME: Duration = Duration::from_millis(100);
-
-/// An unfinished line is shown when nothing has been added to it for this long.
-const UNFINISHED_LINE: Duration = Duration::from_secs(3);
+const MORE_TIME: Duration = Duration::from_secs(1);
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +64,7 @@ pub(super) struct Step {
     /// Given when it is first shown.
     pub(super) number: Option<u32>,
     pub(super) transfers: Transfers,
+    pub(super) spoken: Spoken,
     /// Since when, by our clock, something waits to be shown.
     pub(super) waiting_since: Option<Duration>,
     /// Whether its name was shown since it began, or began again.
@@ -76,42 +74,25 @@ pub(super) struct Step {
     key: String,
     members: Vec<Member>,
     runs: Runs,
-    streams: [Lines; 2],
-    /// Lines to be shown, without the step's number.
-    waiting: String,
-    /// Our time when the latest run was told, and when the latest output came.
+    /// Our time when the latest run was told.
     began: Duration,
-    heard: Duration,
-    /// Whether there was output.
-    spoke: bool,
-    tail: Tail,
     closed: Option<Closed>,
 }
 
 impl Step {
-    pub(super) fn new(source: Source, key: &str, name: &str, label: Option<&str>) -> Self {
-        let name = match (label, name.strip_prefix('[')) {
-            // As BuildKit itself names the steps of a build for several platforms.
-            (Some(label), Some(rest)) => format!("[{label} {rest}"),
-            (Some(label), None) => format!("[{label}] {name}"),
-            (None, _) => name.to_owned(),
-        };
+    pub(super) fn new(source: Source, key: &str, name: &str, masker: &Masker) -> Self {
         Self {
-            name: text::one_line(&name, NAME_CHARACTERS),
+            name: text::one_line(name, NAME_CHARACTERS, masker),
             number: None,
             transfers: Transfers::default(),
+            spoken: Spoken::default(),
             waiting_since: None,
             announced: false,
             source,
             key: key.to_owned(),
             members: Vec::new(),
             runs: Runs::default(),
-            streams: [Lines::default(), Lines::default()],
-            waiting: String::new(),
             began: Duration::ZERO,
-            heard: Duration::ZERO,
-            spoke: false,
-            tail: Tail::default(),
             closed: None,
         }
     }
@@ -125,7 +106,7 @@ impl Step {
     }
 
     /// Takes over what a message says about the step, or about one member of its group. False if the group is full.
-    pub(super) fn update(&mut self, now: Duration, vertex: &Vertex) -> bool {
+    pub(super) fn update(&mut self, now: Duration, vertex: &Vertex, masker: &Masker) -> bool {
         let index = self
             .members
             .iter()
@@ -161,7 +142,7 @@ impl Step {
         {
             member.begun = true;
             member.cached = vertex.cached;
-            member.error = text::lines(&vertex.error, ERROR_CHARACTERS);
+            member.error = text::lines(&vertex.error, ERROR_CHARACTERS, masker);
             let begun = self.runs.begun();
             self.runs.update(index, started, completed);
             if self.runs.begun() > begun {
@@ -171,58 +152,17 @@ impl Step {
         true
     }
 
-    pub(super) fn status(&mut self, now: Duration, status: &VertexStatus, room: bool) {
-        self.transfers.update(now, status, room);
-    }
-
-    /// Takes output; `tail_limit` bytes of it are kept for the case that the step fails.
-    pub(super) fn log(
-        &mut self,
-        now: Duration,
-        log: &VertexLog,
-        rules: Rules<'_>,
-        tail_limit: usize,
-    ) {
-        self.heard = now;
-        self.spoke = true;
-        let at = log
-            .timestamp
-            .as_ref()
-            .map_or(Duration::ZERO, |time| self.runs.elapsed(Moment::from(time)));
-        let [stdout, stderr] = &mut self.streams;
-        let stream = if log.stream == 2 { stderr } else { stdout };
-        let (waiting, tail) = (&mut self.waiting, &mut self.tail);
-        stream.feed(at, &log.msg, rules, |line| {
-            take_line(waiting, tail, tail_limit, &line);
-        });
-    }
-
-    /// Makes unfinished lines wait to be shown if nothing was added to them for a while.
-    pub(super) fn pause(&mut self, now: Duration, rules: Rules<'_>, tail_limit: usize) {
-        if now.saturating_sub(self.heard) >= UNFINISHED_LINE {
-            let (waiting, tail) = (&mut self.waiting, &mut self.tail);
-            for stream in self
-                .streams
-                .iter_mut()
-                .filter(|stream| stream.is_unfinished())
-            {
-                stream.pause(rules, |line| take_line(waiting, tail, tail_limit, &line));
-            }
-        }
-    }
-
-    /// Makes all lines wait to be shown, since no more output is expected.
-    pub(super) fn end_lines(&mut self, tail_limit: usize) {
-        let (waiting, tail) = (&mut self.waiting, &mut self.tail);
-        for stream in &mut self.streams {
-            stream.end(|line| take_line(waiting, tail, tail_limit, &line));
-        }
+    /// Takes output.
+    pub(super) fn log(&mut self, now: Duration, log: &VertexLog, rules: Rules<'_>) {
+        let time = log.timestamp.as_ref().map(Moment::from);
+        let at = time.map_or(Duration::ZERO, |time| self.runs.elapsed(time));
+        self.spoken.feed(now, at, log, rules);
     }
 
     /// Whether it may be shown: it has begun, or has output. Of a group a member must have begun that counts, or have failed.
     pub(super) fn is_visible(&self) -> bool {
         let counts = |member: &Member| member.begun && (!member.weak || !member.error.is_empty());
-        self.spoke || self.members.iter().any(counts)
+        self.spoken.is_any() || self.members.iter().any(counts)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -233,23 +173,18 @@ impl Step {
         self.runs.last_end()
     }
 
-    /// Bytes of output that wait.
-    pub(super) fn waiting_bytes(&self) -> usize {
-        self.waiting.len()
-    }
-
     /// Whether there is something to show.
     pub(super) fn has_news(&self, now: Duration) -> bool {
         let name_is_due = !self.announced
             && !self.is_over()
             && (self.closed.is_none() || now.saturating_sub(self.began) >= AGAIN_AFTER);
-        name_is_due || !self.waiting.is_empty() || self.transfers.is_due(now)
+        name_is_due || self.spoken.waiting_bytes() > 0 || self.transfers.is_due(now)
     }
 
     /// The lines to show now, without the step's number; with `all`, byte counters too that are not due yet.
     pub(super) fn take_waiting(&mut self, now: Duration, all: bool) -> String {
         self.waiting_since = None;
-        let mut lines = mem::take(&mut self.waiting);
+        let mut lines = self.spoken.take_waiting();
         self.transfers.show(now, all, &mut lines);
         lines
     }
@@ -293,7 +228,6 @@ impl Step {
         };
         self.announced = false;
         self.waiting_since = None;
-        self.tail = Tail::default();
         if !news {
             if let Some(closed) = &mut self.closed {
                 closed.begun = begun;
@@ -313,11 +247,6 @@ impl Step {
         }
     }
 
-    /// The last lines of its output.
-    pub(super) fn take_tail(&mut self) -> Vec<String> {
-        self.tail.take()
-    }
-
     /// Bytes held.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
@@ -327,20 +256,7 @@ impl Step {
         size_of::<Self>()
             + self.name.capacity()
             + self.transfers.held()
-            + self.waiting.capacity()
-            + self.tail.held()
+            + self.spoken.held()
             + self.members.iter().map(members).sum::<usize>()
-            + self.streams.iter().map(Lines::held).sum::<usize>()
     }
-}
-
-fn take_line(waiting: &mut String, tail: &mut Tail, tail_limit: usize, line: &Line) {
-    let start = waiting.len();
-    // Writing to a string never fails.
-    let _infallible = write!(waiting, "{} {}", offset(line.at), line.text);
-    if line.text.is_empty() {
-        waiting.pop();
-    }
-    tail.push(waiting.get(start..).unwrap_or_default(), tail_limit);
-    waiting.push('\n');
 }

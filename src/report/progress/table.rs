@@ -4,13 +4,14 @@
 //! left out. Then a late message about a forgotten step would show it as a new one; no real build comes near.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
 use bollard_buildkit_proto::moby::buildkit::v1::Vertex;
 
-use super::{Source, step::Step};
+use super::{super::mask::Masker, Source, step::Step};
 
 /// Steps known at once.
 pub(super) const STEPS: usize = 10_000;
@@ -58,6 +59,7 @@ impl Table {
         source: Source,
         label: Option<&str>,
         vertex: &Vertex,
+        masker: &Masker,
     ) -> Option<StepId> {
         let group = vertex.progress_group.as_ref();
         let (key, name) = group.map_or((&vertex.digest, &vertex.name), |group| {
@@ -68,9 +70,9 @@ impl Table {
         }
         let id = match self.find(source, key) {
             Some(id) => id,
-            None => self.add(Step::new(source, key, name, label))?,
+            None => self.add(Step::new(source, key, &labelled(label, name), masker))?,
         };
-        let taken = self.steps.get_mut(&id)?.update(now, vertex);
+        let taken = self.steps.get_mut(&id)?.update(now, vertex, masker);
         if taken {
             let names = self.by_digest.entry(source).or_default();
             for name in [key, &vertex.digest] {
@@ -131,5 +133,14 @@ impl Table {
             .map(|name| name.capacity() + 16)
             .sum();
         names + self.steps.values().map(Step::held).sum::<usize>() + self.ended.capacity() * 8
+    }
+}
+
+/// As BuildKit itself names the steps of a build for several platforms: `[linux/amd64 2/4] RUN make`.
+fn labelled<'a>(label: Option<&str>, name: &'a str) -> Cow<'a, str> {
+    match (label, name.strip_prefix('[')) {
+        (Some(label), Some(rest)) => format!("[{label} {rest}").into(),
+        (Some(label), None) => format!("[{label}] {name}").into(),
+        (None, _) => name.into(),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use super::super::mask::Masker;
+
 /// Lines kept.
 pub(super) const LINES: usize = 40;
 
@@ -17,15 +19,22 @@ pub(super) struct Tail {
 
 impl Tail {
     /// Adds a line; older ones go once more than `limit` bytes are held.
-    pub(super) fn push(&mut self, line: &str, limit: usize) {
+    pub(super) fn push(&mut self, line: &str, limit: usize, masker: &Masker) {
         let longest = LINE_BYTES.min(limit);
-        let line = match line.get(..line.floor_char_boundary(longest)) {
-            // Cut in the middle, its colour has not ended.
-            Some(start) if start.len() < line.len() && start.contains('\x1b') => {
-                format!("{start}…\x1b[0m")
-            }
-            Some(start) if start.len() < line.len() => format!("{start}…"),
-            _ => line.to_owned(),
+        let line = if line.len() <= longest {
+            line.to_owned()
+        } else {
+            // Masked before the cut: of a secret cut in two the first half would no longer be known as one.
+            let line = masker.mask(line.to_owned());
+            let start = line
+                .get(..line.floor_char_boundary(longest))
+                .unwrap_or_default();
+            let end = if start.contains('\x1b') {
+                "…\x1b[0m"
+            } else {
+                "…"
+            };
+            [start, end].concat()
         };
         self.bytes += line.len();
         self.lines.push_back(line);
@@ -54,7 +63,7 @@ mod tests {
     fn the_last_lines_stay() {
         let mut tail = Tail::default();
         for line in 0..100 {
-            tail.push(&line.to_string(), 32 * 1024);
+            tail.push(&line.to_string(), 32 * 1024, &Masker::default());
         }
         let lines = tail.take();
         assert_eq!(
@@ -72,10 +81,25 @@ mod tests {
     fn bytes_are_bounded_but_the_last_line_is_told() {
         let mut tail = Tail::default();
         for _ in 0..100 {
-            tail.push(&"ä".repeat(1 << 20), 5000);
+            tail.push(&"ä".repeat(1 << 20), 5000, &Masker::default());
             assert!(tail.held() <= 2 * 5000, "held {}", tail.held());
         }
-        tail.push("\x1b[31mred and much too long", 10);
+        tail.push("\x1b[31mred and much too long", 10, &Masker::default());
         assert_eq!(tail.take(), ["\x1b[31mred a…\x1b[0m"]);
+    }
+
+    #[test]
+    fn the_cut_leaves_no_part_of_a_secret() {
+        let masker = Masker::default();
+        masker.add("correct-horse");
+        for before in LINE_BYTES - 20..LINE_BYTES + 2 {
+            let mut tail = Tail::default();
+            tail.push(
+                &format!("{}correct-horse", "x".repeat(before)),
+                32 * 1024,
+                &masker,
+            );
+            assert!(!masker.mask(tail.take().concat()).contains("co"));
+        }
     }
 }

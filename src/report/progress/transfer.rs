@@ -7,7 +7,7 @@ use std::{fmt::Write as _, time::Duration};
 use bollard_buildkit_proto::moby::buildkit::v1::VertexStatus;
 
 use super::{
-    super::text,
+    super::{mask::Masker, text},
     format::{duration, size},
     moment::Moment,
 };
@@ -48,7 +48,13 @@ pub(super) struct Transfers {
 
 impl Transfers {
     /// Takes over what a message says. One that is not known yet is taken only if there is `room`.
-    pub(super) fn update(&mut self, now: Duration, status: &VertexStatus, room: bool) {
+    pub(super) fn update(
+        &mut self,
+        now: Duration,
+        status: &VertexStatus,
+        room: bool,
+        masker: &Masker,
+    ) {
         // One that only waits for its turn is not told.
         let Some(started) = status.started.as_ref().map(Moment::from) else {
             return;
@@ -57,7 +63,7 @@ impl Transfers {
         let latest = completed
             .or(status.timestamp.as_ref().map(Moment::from))
             .unwrap_or(started);
-        let id = text::one_line(&status.id, NAME_CHARACTERS);
+        let id = text::one_line(&status.id, NAME_CHARACTERS, masker);
         let room = room && self.transfers.len() < TRANSFERS;
         let news = |due| Transfer {
             id: id.clone(),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bollard_buildkit_proto::moby::buildkit::v1::VertexWarning;
 
-use super::super::{excerpt::SourceExcerpt, text};
+use super::super::{excerpt::SourceExcerpt, mask::Masker, text};
 
 /// Warnings shown; the others are only counted.
 const SHOWN: usize = 50;
@@ -23,8 +23,8 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    pub(super) fn push(&mut self, warning: &VertexWarning) {
-        let rendered = render(warning);
+    pub(super) fn push(&mut self, warning: &VertexWarning, masker: &Masker) {
+        let rendered = render(warning, masker);
         if self.shown.contains(&rendered) {
         } else if self.shown.len() < SHOWN {
             self.shown.push(rendered);
@@ -56,8 +56,8 @@ impl Warnings {
     }
 }
 
-fn render(warning: &VertexWarning) -> String {
-    let line = |bytes: &[u8]| text::one_line(&String::from_utf8_lossy(bytes), CHARACTERS);
+fn render(warning: &VertexWarning, masker: &Masker) -> String {
+    let line = |bytes: &[u8]| text::one_line(&String::from_utf8_lossy(bytes), CHARACTERS, masker);
     let mut rendered = format!(" - {}\n", line(&warning.short));
     for detail in warning.detail.iter().take(DETAIL_LINES) {
         let _infallible = writeln!(rendered, "   {}", line(detail));
@@ -66,7 +66,7 @@ fn render(warning: &VertexWarning) -> String {
         let _infallible = writeln!(rendered, "   {}", line(warning.url.as_bytes()));
     }
     if let Some(source) = &warning.info {
-        rendered.push_str(&SourceExcerpt::from_buildkit(source, &warning.ranges).render());
+        rendered.push_str(&SourceExcerpt::from_buildkit(source, &warning.ranges).render(masker));
     }
     rendered
 }

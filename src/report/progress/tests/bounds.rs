@@ -26,6 +26,23 @@ fn steps_are_bounded_and_those_that_ended_make_room() {
 }
 
 #[test]
+fn a_step_that_runs_again_does_not_make_room() {
+    let mut build = Log::default();
+    build
+        .vertexes(0, [done("a", "again", 0, 1)])
+        .vertexes(1, [running("a", "again", 2)]);
+    let others: Vec<_> = (0..STEPS)
+        .map(|number| done(&number.to_string(), "other", 0, 1))
+        .collect();
+    for other in others {
+        build.vertexes(2, [other]);
+    }
+    build.text.clear();
+    build.vertexes(3, [failed("a", "again", 2, 3, "broken")]);
+    assert_eq!(build.finish(), "\n#1 again\n#1 ERROR: broken\n");
+}
+
+#[test]
 fn when_none_has_ended_new_steps_are_left_out() {
     let mut build = Log::default();
     let vertexes: Vec<_> = (0..STEPS + 3)
@@ -42,7 +59,7 @@ fn when_none_has_ended_new_steps_are_left_out() {
 #[test]
 fn many_steps_that_all_speak_share_the_memory() {
     let mut build = Log::default();
-    let digests: Vec<_> = (0..2000).map(|number| number.to_string()).collect();
+    let digests: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
     build.vertexes(
         0,
         digests
@@ -51,7 +68,7 @@ fn many_steps_that_all_speak_share_the_memory() {
             .collect::<Vec<_>>(),
     );
     let mut printed = 0;
-    for round in 0..40 {
+    for round in 0..20 {
         let line = "x".repeat(1500) + "\ny";
         build.logs(
             round,
@@ -64,9 +81,9 @@ fn many_steps_that_all_speak_share_the_memory() {
         build.text.clear();
     }
     let held = build.progress.held();
-    assert!(held < 6 * HELD_BYTES, "held {held}");
+    assert!(held < 4 * HELD_BYTES, "held {held}");
     assert!(
-        printed + build.finish().len() > 40 * 2000 * 1500,
+        printed + build.finish().len() > 20 * 1000 * 1500,
         "printed {printed}"
     );
 }
@@ -74,7 +91,7 @@ fn many_steps_that_all_speak_share_the_memory() {
 #[test]
 fn statuses_are_bounded() {
     let mut build = Log::default();
-    for step in 0..100 {
+    for step in 0..30 {
         let digest = step.to_string();
         build.vertexes(0, [running(&digest, "RUN", 0)]);
         build.statuses(
@@ -89,7 +106,7 @@ fn statuses_are_bounded() {
         "held {}",
         build.progress.held()
     );
-    let all = (0..100)
+    let all = (0..30)
         .map(|step| done(&step.to_string(), "RUN", 0, 1))
         .collect::<Vec<_>>();
     build.vertexes(0, all).text.clear();

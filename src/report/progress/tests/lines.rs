@@ -65,6 +65,36 @@ fn progress_bars_show_their_last_state() {
 }
 
 #[test]
+fn a_progress_bar_that_never_rests_is_shown_every_few_seconds() {
+    let mut build = started();
+    for second in 0..14_u32 {
+        let chunk = format!("\r{second} of 14");
+        build.logs(
+            u64::from(second) * 1000,
+            [log("a", i64::from(second) * 1000, chunk)],
+        );
+        build.tick(u64::from(second) * 1000 + 500);
+    }
+    build.logs(14_000, [log("a", 14_000, "\rdone\n")]);
+    assert_eq!(
+        build.finish(),
+        "#1 5.000 5 of 14\n#1 10.00 10 of 14\n#1 14.00 done\n"
+    );
+}
+
+#[test]
+fn a_line_that_grows_after_a_progress_bar_stays_whole() {
+    let mut build = started();
+    build.logs(0, [log("a", 0, "\r50%\r100%\n")]).text.clear();
+    for second in 1..10_u32 {
+        build.logs(u64::from(second) * 1000, [log("a", 1000, ".")]);
+        build.tick(u64::from(second) * 1000 + 500);
+    }
+    assert_eq!(build.text, "");
+    assert_eq!(build.finish(), "#1 1.000 .........\n");
+}
+
+#[test]
 fn a_giant_line_comes_in_pieces() {
     let mut build = started();
     for _ in 0..40 {
