@@ -28,7 +28,7 @@ use crate::report::summary::{self, Delivery, Summary};
 use failure::Failure;
 
 /// How long Depot is told of the end of a build that ended by itself.
-const FINISH_LIMIT: Duration = Duration::from_secs(60);
+const FINISH_LIMIT: Duration = Duration::from_mins(1);
 
 /// The same for a build that was stopped: all of the end has to fit into a second.
 const CANCELED_FINISH_LIMIT: Duration = Duration::from_millis(500);
@@ -65,9 +65,9 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let showing = show(&mut progress, updates, output);
     // A panic is a bug of ours, and still no reason to leave a machine running.
     let building = AssertUnwindSafe(on_build(plan, &build, status, cancel)).catch_unwind();
-    let (built, ()) = tokio::join!(building, showing);
+    let (result, ()) = tokio::join!(building, showing);
 
-    let outcome = match &built {
+    let outcome = match &result {
         Ok(Ok(_)) => Outcome::Success,
         Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
         Ok(Err(failure)) => Outcome::Failure(failure.one_line()),
@@ -75,7 +75,7 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     };
     finish(&build, outcome).await;
 
-    match built {
+    match result {
         Ok(Ok(solved)) => {
             output.say(closing(plan, &build, &solved, started.elapsed(), output));
             Exit::Success
@@ -134,7 +134,7 @@ async fn on_build(
     let health = async {
         build.report_health(platform).await;
         cancel.fire(Reason::Depot);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let reporting = build.report_steps(reports);
     let solving = async {

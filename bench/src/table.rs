@@ -12,6 +12,8 @@ pub(crate) struct Case {
     pub(crate) theirs: Vec<Figures>,
 }
 
+type Column = fn(&Figures) -> f64;
+
 /// One row a case: ours, theirs and the ratio for wall time, processor time and memory.
 pub(crate) fn markdown(cases: &[Case]) -> String {
     let mut text = String::from(
@@ -20,10 +22,10 @@ pub(crate) fn markdown(cases: &[Case]) -> String {
     );
     for case in cases {
         let mut row = format!("| {} |", case.name);
-        let columns: [(&dyn Fn(&Figures) -> f64, usize); 3] = [
-            (&|figures| figures.wall.as_secs_f64(), 3),
-            (&|figures| figures.cpu.as_secs_f64(), 3),
-            (&|figures| mebibytes(figures.memory_kib), 1),
+        let columns: [(Column, usize); 3] = [
+            (|figures| figures.wall.as_secs_f64(), 3),
+            (|figures| figures.cpu.as_secs_f64(), 3),
+            (|figures| mebibytes(figures.memory_kib), 1),
         ];
         for (value, places) in columns {
             let ours = median(&case.ours, value);

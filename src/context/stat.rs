@@ -237,7 +237,7 @@ fn fill(buffer: &mut Vec<u8>, read: impl Fn(&mut [u8]) -> Result<usize, Errno>) 
         match read(buffer) {
             Ok(length) => break length,
             Err(Errno::RANGE) if buffer.len() < MAX_ATTRIBUTE_BYTES => {
-                buffer.resize(buffer.len() * 2, 0)
+                buffer.resize(buffer.len() * 2, 0);
             }
             Err(_) => return None,
         }

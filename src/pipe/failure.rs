@@ -43,11 +43,12 @@ impl Failure {
     /// How the program ends.
     fn exit(&self) -> Exit {
         match self {
-            Self::Tls(_) | Self::Client(_) | Self::Connect(_) => Exit::Infrastructure,
             Self::Directory(_) => Exit::BuildFailed,
             Self::Create(error) => api_exit(error),
             Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
-            Self::Machine(_) => Exit::Infrastructure,
+            Self::Tls(_) | Self::Client(_) | Self::Machine(_) | Self::Connect(_) => {
+                Exit::Infrastructure
+            }
             Self::Solve(error) => match error.kind {
                 ErrorKind::Build | ErrorKind::Session => Exit::BuildFailed,
                 ErrorKind::Registry { .. } => Exit::Registry,

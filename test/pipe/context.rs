@@ -134,7 +134,7 @@ fn a_file_that_cannot_be_read_ends_the_build_with_its_name() {
         let context = Context::new("FROM scratch\nCOPY . /\n").unwrap();
         context.file("secret/locked", "x").unwrap();
         let locked = context.path().join("secret/locked");
-        fs::set_permissions(&locked, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
         fs::set_permissions(context.path(), fs::Permissions::from_mode(0o755)).unwrap();
         // Rights mean nothing to root.
         let run = Program::of(&depot, context.path())

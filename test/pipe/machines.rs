@@ -104,7 +104,7 @@ fn a_machine_that_is_cut_while_it_gets_the_context_ends_the_build_with_an_error(
         let context = small_context();
         // Nothing that compresses, and more than what fits before the cut.
         let noise: Vec<u8> = (0_u32..2 << 20)
-            .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[1])
             .collect();
         context.file("file", noise).unwrap();
         let run = Program::of(&depot, context.path()).run().await;

@@ -3,6 +3,8 @@
 //! Behind it stands the local Depot on a real BuildKit and a real registry; both are started once
 //! for all tests. What the tests of one file have in common is told by its first lines.
 
+#![cfg(test)]
+
 mod builds;
 mod cancel;
 mod context;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::cli::{HERE, Trial};
 use crate::ground::{Ground, ground};
-use crate::install::VERSION;
+use depot_standin::released_cli::VERSION;
 
 #[tokio::test]
 async fn a_build_without_output_goes_through_the_life_of_a_build() {

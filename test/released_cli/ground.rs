@@ -9,7 +9,7 @@ use depot_standin::fixtures::Busybox;
 use depot_standin::registry::Registry;
 use tokio::sync::OnceCell;
 
-use crate::install::{Installed, install};
+use depot_standin::released_cli::{Installed, install};
 
 /// Shared by all tests. Engine and registry end with this process, whichever way it ends.
 pub(crate) struct Ground {

@@ -13,6 +13,5 @@
 mod builds;
 mod cli;
 mod ground;
-mod install;
 mod machines;
 mod refusals;

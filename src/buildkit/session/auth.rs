@@ -76,10 +76,6 @@ impl Auth {
         }
     }
 
-    #[expect(
-        clippy::result_large_err,
-        reason = "a status is what gRPC wants, once a registry"
-    )]
     fn authority(&self) -> Result<&Authority, Status> {
         // "Unavailable" makes the builder go on without.
         self.authority

@@ -79,10 +79,6 @@ impl StreamingService<Packet> for Server {
 }
 
 impl Server {
-    #[expect(
-        clippy::result_large_err,
-        reason = "a status is what gRPC wants, once a transfer"
-    )]
     fn diff_copy(
         &self,
         request: Request<Streaming<Packet>>,

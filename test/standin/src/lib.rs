@@ -51,6 +51,7 @@ pub mod fixtures;
 mod packages;
 mod process;
 pub mod registry;
+pub mod released_cli;
 
 use std::fmt;
 

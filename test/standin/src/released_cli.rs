@@ -1,4 +1,4 @@
-//! Gets the CLI from npm, once, into an ignored folder of this clone.
+//! The released depot CLI: gets it from npm, once, into an ignored folder of this clone.
 
 use std::env::consts::{ARCH, OS};
 use std::fs::{self, File};
@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The CLI's own version, and the one under which npm has it.
-pub(crate) const VERSION: &str = "2.102.12";
+pub const VERSION: &str = "2.102.12";
 const NPM_VERSION: &str = "0.0.1-cli.2.102.12";
 
 /// The CLI, or why it is not there.
 #[derive(Clone, Debug)]
-pub(crate) enum Installed {
+pub enum Installed {
+    /// Where it is.
     Cli(PathBuf),
     /// There is no npm, or no CLI for this kind of machine.
     LeftOut(String),
@@ -21,7 +22,7 @@ pub(crate) enum Installed {
 /// Finds the CLI, or has npm install it.
 ///
 /// Programs that run at the same time wait for each other. A folder appears under its name only when it is complete.
-pub(crate) fn install() -> io::Result<Installed> {
+pub fn install() -> io::Result<Installed> {
     let package = match (OS, ARCH) {
         ("linux", "x86_64") => "@depot/cli-linux-x64",
         ("linux", "aarch64") => "@depot/cli-linux-arm64",
@@ -31,7 +32,7 @@ pub(crate) fn install() -> io::Result<Installed> {
             )));
         }
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("test/released-cli");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../released-cli");
     fs::create_dir_all(&root)?;
     let lock = File::create(root.join("lock"))?;
     lock.lock()?; // until it is dropped
