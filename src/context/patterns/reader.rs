@@ -137,32 +137,32 @@ impl Reader<'_> {
                 "the numbers in its `{...}` are too large, or the wrong way round",
             ));
         }
-        let Some(last) = self.last else {
+        let Some(thing) = self.last else {
             return Err(String::from("a `{...}` has nothing to repeat"));
         };
-        if last.is_compound {
+        if thing.is_compound {
             return Err(String::from("repeating what is repeated is not supported"));
         }
-        let thing = self.row.split_off(last.start);
+        let steps = self.row.split_off(thing.start);
         for _ in 0..least {
-            self.row.extend_from_slice(&thing);
+            self.row.extend_from_slice(&steps);
         }
-        match (most, thing.as_slice()) {
+        match (most, steps.as_slice()) {
             // Whether it is this place or need not be is no question.
             (_, [Step::At(_)]) => {}
             (Some(most), _) => {
                 for _ in least..most {
-                    self.row.push(Step::MaybeOver(thing.len()));
-                    self.row.extend_from_slice(&thing);
+                    self.row.push(Step::MaybeOver(steps.len()));
+                    self.row.extend_from_slice(&steps);
                 }
             }
             (None, [Step::One(characters)]) => self.row.push(Step::Many(characters.clone())),
             // Any number of `.*`, or of `(.*/)?`, is just one.
-            (None, _) => self.row.extend_from_slice(&thing),
+            (None, _) => self.row.extend_from_slice(&steps),
         }
         self.last = Some(Last {
             is_compound: true,
-            ..last
+            ..thing
         });
         self.is_repeated = true;
         Ok(())
