@@ -87,6 +87,13 @@ impl Tree {
         Ok(tree)
     }
 
+    /// As on a kernel that lacks it.
+    #[cfg(test)]
+    pub(super) fn without_openat2(mut self) -> Self {
+        self.has_openat2 = false;
+        self
+    }
+
     /// Opens a listed file to read its content.
     ///
     /// Does not wait, not even for a fifo that has taken the file's place. The file may be another
