@@ -101,7 +101,7 @@ fn patterns_choose_what_comes() {
 #[test]
 fn a_directory_that_no_exception_can_reach_into_is_not_even_opened() {
     let folder = Folder::new(["secret/x", "open/y"]);
-    fs::set_permissions(folder.at("secret"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.at("secret"), fs::Permissions::from_mode(0o0)).unwrap();
     let tree = folder.tree();
     let found = without_rights(|| {
         paths(

@@ -201,7 +201,7 @@ fn a_fifo_in_the_place_of_a_file_does_not_hang() {
 #[test]
 fn a_file_without_permission_is_told_with_a_hint() {
     let folder = Folder::new(["f"]);
-    fs::set_permissions(folder.at("f"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.at("f"), fs::Permissions::from_mode(0o0)).unwrap();
     for tree in both_ways(&folder.at("")) {
         let error = without_rights(|| tree.open("f").unwrap_err());
         assert!(
