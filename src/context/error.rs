@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::patterns::PatternError;
 
+const UNREADABLE_HINT: &str =
+    "make it readable for the step's user, or leave it out with a line in .dockerignore";
+
 /// Why a folder cannot be offered at all.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
@@ -109,12 +112,10 @@ impl WalkError {
             | Self::Follow { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
-                Some(
-                    "make it readable for the step's user, or leave it out with a line in .dockerignore",
-                )
+                Some(UNREADABLE_HINT)
             }
             Self::Name { .. } | Self::Target { .. } => Some(
-                "rename it, or leave it out with a line in .dockerignore (each odd byte counts as one `?`)",
+                "rename it, or leave it out with a line in .dockerignore (`?` stands for each odd byte)",
             ),
             Self::PathTooLong { .. } => Some("leave it out with a line in .dockerignore"),
             Self::FollowTooFar { .. } => Some("look at the symbolic links on that path"),
@@ -162,9 +163,7 @@ impl OpenError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some(
-                    "make it readable for the step's user, or leave it out with a line in .dockerignore",
-                )
+                Some(UNREADABLE_HINT)
             }
             Self::Gone { .. } => {
                 Some("nothing else may write to the folder while it is being sent")

@@ -1,6 +1,7 @@
 //! The names in one directory, sorted by their bytes.
 //!
-//! All names lie in one piece of memory. Its size is up to the directory: a listing must be whole to be sorted.
+//! All names lie in one piece of memory. Its size is up to the directory: only a whole listing can be
+//! sorted.
 
 use std::os::fd::BorrowedFd;
 

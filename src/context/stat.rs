@@ -66,8 +66,8 @@ impl Stat {
     /// Whether a builder may ask for the entry's content.
     ///
     /// That includes sockets: they are announced as empty files (there is no bit for them on the
-    /// wire), and opening one fails with [`super::OpenError::NotAFile`]. It includes hard links too, for
-    /// which a builder never asks.
+    /// wire), and opening one fails with [`super::OpenError::NotAFile`]. It includes the further names
+    /// of a file, although a builder does not ask for these.
     #[must_use]
     pub fn has_content(&self) -> bool {
         self.mode & mode::KIND == 0
@@ -80,10 +80,19 @@ impl Stat {
     }
 }
 
+/// An entry as it was found.
+#[derive(Debug)]
+pub(super) struct Observed {
+    pub(super) entry: Entry,
+    pub(super) identity: Identity,
+    /// Other names of the same file may still come.
+    has_more_names: bool,
+}
+
 /// Looks at entries and remembers the files that have several names.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
-    /// The first path of each file with more than one name.
+    /// The path under which each file with more than one name was sent.
     first_paths: HashMap<Identity, String>,
     attributes: AttributeReader,
 }
@@ -97,7 +106,7 @@ impl Observer {
         directory: BorrowedFd<'_>,
         name: &[u8],
         path: &[u8],
-    ) -> Result<Option<(Identity, Entry)>, WalkError> {
+    ) -> Result<Option<Observed>, WalkError> {
         let failed = |error: Errno| WalkError::Entry {
             path: shown(path),
             source: error.into(),
@@ -118,8 +127,8 @@ impl Observer {
         };
         if kind != FileType::Directory {
             stat.size = found.st_size;
-            if found.st_nlink > 1 {
-                stat.link_name = self.first_path(identity, &path);
+            if let Some(first) = self.first_paths.get(&identity) {
+                stat.link_name.clone_from(first);
             }
         }
         if kind == FileType::Symlink {
@@ -137,16 +146,21 @@ impl Observer {
             (stat.device_major, stat.device_minor) = device_numbers(found.st_rdev);
         }
         stat.attributes = self.attributes.read(directory, name);
-        Ok(Some((identity, Entry { path, stat })))
+        let has_more_names = kind != FileType::Directory && found.st_nlink > 1;
+        Ok(Some(Observed {
+            entry: Entry { path, stat },
+            identity,
+            has_more_names,
+        }))
     }
 
-    /// The path under which the file was seen before, or nothing if this is the first.
-    fn first_path(&mut self, identity: Identity, path: &str) -> String {
-        if let Some(first) = self.first_paths.get(&identity) {
-            return first.clone();
+    /// To be told of each entry that is sent: its further names become links to it.
+    pub(super) fn remember(&mut self, sent: &Observed) {
+        if sent.has_more_names {
+            self.first_paths
+                .entry(sent.identity)
+                .or_insert_with(|| sent.entry.path.clone());
         }
-        self.first_paths.insert(identity, path.to_owned());
-        String::new()
     }
 }
 
@@ -191,9 +205,9 @@ const MAX_ATTRIBUTE_BYTES: usize = 64 * 1024;
 
 /// Reads extended attributes, with memory that is used again.
 ///
-/// There is no call for "attributes of this name in this directory", and a plain path could lead through a
-/// directory that was just replaced by a link; so the way goes through the directory's own entry in `/proc`.
-/// Where there is no `/proc`, or the file system has no attributes, there are none.
+/// There is no call for "attributes of this name in this directory", and a plain path could lead
+/// through a directory that was just replaced by a link; so the way goes through the directory's own
+/// entry in `/proc`. Where there is no `/proc`, or the file system has no attributes, there are none.
 #[derive(Debug, Default)]
 struct AttributeReader {
     path: Vec<u8>,

@@ -1,9 +1,9 @@
 //! A folder that can be looked into, and never out of.
 //!
-//! It is held by an open descriptor, and every way down from there refuses symbolic links: whoever swaps a
-//! directory for a link while we read gets an error or nothing, not the file behind it.
-//! The kernel does this in one call (`openat2`, Linux 5.6); where that is missing or filtered we
-//! go name by name.
+//! It is held by an open descriptor, and every way down from there refuses symbolic links: whoever
+//! swaps a directory for a link while we read gets an error or nothing, not the file behind it. The
+//! kernel does this in one call (`openat2`, Linux 5.6); where that is missing or filtered we go name
+//! by name.
 
 use std::fs::File;
 use std::io;
@@ -53,8 +53,9 @@ impl Identity {
 impl Tree {
     /// Opens a folder; links on the way to it are followed.
     ///
-    /// `never` are absolute paths of directories that need not exist: neither they nor anything below them is
-    /// listed or opened, whatever patterns ask for. What a hard link elsewhere shares with them is not noticed.
+    /// `never` are absolute paths of directories that need not exist: neither they nor anything below
+    /// them is listed or opened, whatever patterns ask for. A hard link elsewhere to a file in one
+    /// of them goes unnoticed.
     ///
     /// # Errors
     /// The folder is not a directory that may be entered, or is itself never to be sent.
@@ -86,10 +87,17 @@ impl Tree {
         Ok(tree)
     }
 
+    /// As on a kernel that lacks it.
+    #[cfg(test)]
+    pub(super) fn without_openat2(mut self) -> Self {
+        self.has_openat2 = false;
+        self
+    }
+
     /// Opens a listed file to read its content.
     ///
-    /// Does not wait, not even for a fifo that has taken the file's place. Nothing tells whether the file
-    /// is still the one that was listed: its content may have changed, and its size.
+    /// Does not wait, not even for a fifo that has taken the file's place. The file may be another
+    /// than the one that was listed, of another size, but not one from outside the folder.
     ///
     /// # Errors
     /// See [`OpenError`].

@@ -9,11 +9,14 @@ use super::MAX_PATH_BYTES;
 use super::error::{WalkError, shown};
 use super::filter::{Filter, Marks, Selection, Verdict};
 use super::levels::Levels;
-use super::stat::{Entry, Observer};
+use super::stat::{Entry, Observed, Observer};
 use super::tree::Tree;
 
+/// How many names a [`WalkSummary`] lists.
+pub const MAX_TOLD: usize = 20;
+
 /// What a walk came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WalkSummary {
     /// Everything that was visited.
     pub entries: u64,
@@ -25,8 +28,9 @@ pub struct WalkSummary {
     pub vanished: u64,
     /// Were left out because they are never sent; what is in them is not counted.
     pub withheld: u64,
-    /// Directories that could not be read; they are not wanted themselves, something in them might be.
-    pub unreadable: u64,
+    /// Directories that may not be read, the first [`MAX_TOLD`] of them. They are not wanted
+    /// themselves, but something in them might have been: worth a warning.
+    pub unreadable: Vec<String>,
     /// The visitor ended the walk.
     pub was_stopped: bool,
 }
@@ -34,8 +38,8 @@ pub struct WalkSummary {
 impl Tree {
     /// Visits every entry that the selection asks for.
     ///
-    /// `visit` is called once an entry, a directory always before what is in it; `Break` ends the walk, which
-    /// is no error. May run while others do.
+    /// `visit` is called once for each entry, for a directory before what is in it; `Break` ends the
+    /// walk, which is no error. Walks may run side by side.
     ///
     /// # Errors
     /// See [`WalkError`]. Entries before the error have been visited.
@@ -91,7 +95,8 @@ impl Walk<'_> {
             self.summary.withheld += 1;
             return Ok(ControlFlow::Continue(()));
         }
-        // What the directory said of the kind decides; if it is outdated, the entry is sent as what it has become.
+        // What the directory said of the kind decides; if that is outdated, the entry is sent as
+        // what it has become, and not entered.
         let mut marks = (kind == FileType::Directory).then(Marks::default);
         let verdict = self
             .filter
@@ -132,7 +137,11 @@ impl Walk<'_> {
         match self.levels.enter(marks, is_wanted) {
             Ok(()) => {}
             Err(error) if is_gone(error) => self.summary.vanished += 1,
-            Err(Errno::ACCESS | Errno::PERM) if !is_wanted => self.summary.unreadable += 1,
+            Err(Errno::ACCESS | Errno::PERM) if !is_wanted => {
+                if self.summary.unreadable.len() < MAX_TOLD {
+                    self.summary.unreadable.push(shown(self.levels.path()));
+                }
+            }
             Err(error) => {
                 return Err(WalkError::Directory {
                     path: shown(self.levels.path()),
@@ -157,7 +166,7 @@ impl Walk<'_> {
     }
 
     /// Looks at the current entry, or at the directory above it at a depth.
-    fn describe(&mut self, depth: Option<usize>) -> Result<Entry, NotSent> {
+    fn describe(&mut self, depth: Option<usize>) -> Result<Observed, NotSent> {
         let place = match depth {
             None => self.levels.current(),
             Some(depth) => self.levels.ancestor(depth),
@@ -177,19 +186,21 @@ impl Walk<'_> {
             }
         };
         match described {
-            Some((identity, _)) if self.tree.withholds_identity(identity) => Err(NotSent::Withheld),
-            Some((_, entry)) => Ok(entry),
+            Some(found) if self.tree.withholds_identity(found.identity) => Err(NotSent::Withheld),
+            Some(found) => Ok(found),
             None => Err(NotSent::Vanished),
         }
     }
 
-    fn emit(&mut self, entry: Entry) -> ControlFlow<()> {
+    fn emit(&mut self, found: Observed) -> ControlFlow<()> {
+        self.observer.remember(&found);
+        let stat = &found.entry.stat;
         self.summary.entries += 1;
-        if entry.stat.has_content() && entry.stat.link_name.is_empty() {
+        if stat.has_content() && stat.link_name.is_empty() {
             self.summary.files += 1;
-            self.summary.bytes += u64::try_from(entry.stat.size).unwrap_or(0);
+            self.summary.bytes += u64::try_from(stat.size).unwrap_or(0);
         }
-        (self.visit)(entry)
+        (self.visit)(found.entry)
     }
 }
 

@@ -7,20 +7,17 @@
 use super::classes::{Characters, is_word};
 
 /// One step of a pattern.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Step {
     /// One character of these.
     One(Characters),
     /// Any number of these.
     Many(Characters),
-    /// The following [`GROUP`] steps may be left out as a whole.
-    MaybeOver,
+    /// This many of the following steps may be left out as a whole.
+    MaybeOver(usize),
     /// No character, but a place.
     At(Place),
 }
-
-/// How many steps a [`Step::MaybeOver`] leads over: the only group there is reads `.*` and `/`.
-const GROUP: usize = 2;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
@@ -42,9 +39,15 @@ impl Place {
     }
 }
 
-/// A compiled pattern: it matches when, from the start of the text, the end of the steps is reached.
+/// A compiled pattern: it matches when one of its rows does.
 #[derive(Debug)]
 pub(super) struct Machine {
+    rows: Vec<Row>,
+}
+
+/// It matches when, from the start of the path, the end of the steps is reached.
+#[derive(Debug)]
+struct Row {
     steps: Vec<Step>,
     /// What a matching path must begin and end with: most paths fail here, without a run.
     start: Vec<u8>,
@@ -59,15 +62,42 @@ pub(in crate::context) struct Scratch {
 }
 
 impl Machine {
-    pub(super) fn new(steps: Vec<Step>) -> Self {
-        let mut start = String::new();
-        let mut end = String::new();
-        if let [Step::At(Place::Start), inner @ .., Step::At(Place::End)] = steps.as_slice() {
+    /// A row that does not begin with [`Place::Start`] may begin anywhere.
+    pub(super) fn new(rows: Vec<Vec<Step>>) -> Self {
+        Self {
+            rows: rows.into_iter().map(Row::new).collect(),
+        }
+    }
+
+    pub(super) fn matches(&self, path: &[u8], scratch: &mut Scratch) -> bool {
+        self.rows.iter().any(|row| row.matches(path, scratch))
+    }
+}
+
+impl Row {
+    fn new(mut steps: Vec<Step>) -> Self {
+        let (mut start, mut end) = (String::new(), String::new());
+        if let [Step::At(Place::Start), inner @ ..] = steps.as_slice() {
             start.extend(inner.iter().map_while(literal));
-            let is_group = |step: &Step| matches!(step, Step::MaybeOver);
-            let after_groups = inner.rsplitn(2, is_group).next().unwrap_or_default();
-            let skipped = if inner.iter().any(is_group) { GROUP } else { 0 };
-            end.extend(after_groups.iter().skip(skipped).rev().map_while(literal));
+        } else {
+            let any = Characters::Class {
+                negated: true,
+                ranges: Vec::new(),
+            };
+            steps.insert(0, Step::Many(any));
+        }
+        if let [inner @ .., Step::At(Place::End)] = steps.as_slice() {
+            let skippable = |(index, step): (usize, &Step)| match step {
+                Step::MaybeOver(count) => Some(index + 1 + count),
+                _ => None,
+            };
+            let certain = inner
+                .iter()
+                .enumerate()
+                .rev()
+                .find_map(skippable)
+                .unwrap_or(0);
+            end.extend(inner.iter().skip(certain).rev().map_while(literal));
         }
         let end: String = end.chars().rev().collect();
         Self {
@@ -77,7 +107,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn matches(&self, path: &[u8], scratch: &mut Scratch) -> bool {
+    fn matches(&self, path: &[u8], scratch: &mut Scratch) -> bool {
         if !path.starts_with(&self.start) || !path.ends_with(&self.end) {
             return false;
         }
@@ -125,9 +155,9 @@ impl Machine {
                 None => return true,
                 Some(Step::One(_)) => {}
                 Some(Step::Many(_)) => now.insert(position + 1),
-                Some(Step::MaybeOver) => {
+                Some(Step::MaybeOver(count)) => {
                     now.insert(position + 1);
-                    now.insert(position + 1 + GROUP);
+                    now.insert(position + 1 + count);
                 }
                 Some(Step::At(place)) => {
                     if place.is_between(before, after) {

@@ -17,6 +17,7 @@ pub(super) mod glob;
 mod machine;
 #[cfg(test)]
 mod model;
+mod reader;
 #[cfg(test)]
 mod tests;
 

@@ -79,7 +79,7 @@ fn single_patterns_match_as_documented() {
         ("[\\]]", &["]"], &["\\"]),
         // Nothing of an expression's own syntax is special.
         ("a.b", &["a.b"], &["axb"]),
-        ("*a.b+(c)|{d}$", &["xa.b+(c)|{d}$"], &["aab"]),
+        ("*a.b+(c){d}$", &["xa.b+(c){d}$"], &["aab"]),
         ("a{2}", &["a{2}"], &["aa"]),
         // Names with odd characters.
         ("*\n*", &["a\nb"], &["ab"]),
@@ -119,6 +119,12 @@ fn quirks_of_builders_are_kept() {
         ("\u{feff}a", &["\u{feff}a"], &["a"]),
         ("x**/**", &["x", "xa", "x/a"], &["xa\nb/c"]),
         ("\\ba*", &["ab"], &["\\bab"]),
+        ("a|b", &["a|b"], &["a", "b"]),
+        ("x*|b", &["xyz", "xy/z", "ab"], &["ax", "bx"]),
+        ("a{2}?", &["aax"], &["a{2}x", "aa"]),
+        ("*a{,2}", &["xa{,2}"], &["xaa"]),
+        ("?a{0,1}b{2,}", &["xbb", "xabbb"], &["xab", "xaabb"]),
+        ("{0}?", &["x", "xyz", "{0}"], &[]),
     ];
     for (pattern, yes, no) in table {
         for path in *yes {
@@ -219,6 +225,11 @@ fn a_pattern_that_cannot_be_compiled_is_named_when_it_is_needed() {
         "a*[",
         "\\1",
         "\\x{110000}",
+        "?{1001}",
+        "?{2,1}",
+        "*{2}",
+        "?|{2}",
+        "?{2}\\Q\\E{2}",
         "\\é",
     ] {
         let matcher = Matcher::new(["fine", pattern]).unwrap();

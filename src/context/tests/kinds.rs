@@ -1,0 +1,294 @@
+//! What is told of each kind of entry.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
+
+use super::{Folder, entries, error, everything, paths, selection};
+use crate::context::{Entry, MAX_PATH_BYTES, OpenError, Tree, WalkError, mode};
+
+fn only(tree: &Tree, path: &str) -> Entry {
+    entries(tree, &everything())
+        .into_iter()
+        .find(|entry| entry.path == path)
+        .unwrap()
+}
+
+#[test]
+fn modes_sizes_and_times_are_kept() {
+    let folder = Folder::new(["dir/", "file", "suid"]);
+    fs::set_permissions(folder.at("dir"), fs::Permissions::from_mode(0o1770)).unwrap();
+    fs::set_permissions(folder.at("file"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(folder.at("suid"), fs::Permissions::from_mode(0o6755)).unwrap();
+    for (name, seconds, nanoseconds) in [
+        ("dir", 7, 5),
+        ("file", 1_234_567_890, 123_456_789),
+        ("suid", -2, 1),
+    ] {
+        let time = Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanoseconds,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        rustix::fs::utimensat(CWD, folder.at(name), &times, AtFlags::empty()).unwrap();
+    }
+    let tree = folder.tree();
+    let told = |name| {
+        let stat = only(&tree, name).stat;
+        (stat.mode, stat.size, stat.modified_nanoseconds)
+    };
+    assert_eq!(
+        told("dir"),
+        (mode::DIRECTORY | mode::STICKY | 0o770, 0, 7_000_000_005)
+    );
+    assert_eq!(told("file"), (0o640, 4, 1_234_567_890_123_456_789));
+    assert_eq!(
+        told("suid"),
+        (mode::SET_USER | mode::SET_GROUP | 0o755, 4, -1_999_999_999)
+    );
+}
+
+#[test]
+fn links_are_sent_as_links_wherever_they_lead() {
+    let folder = Folder::new([
+        "a/f",
+        "in -> a",
+        "dangling -> no/where",
+        "out -> /etc/passwd",
+        "up -> ../../..",
+        "loop -> loop",
+    ]);
+    let found = entries(&folder.tree(), &everything());
+    let links: Vec<_> = found
+        .iter()
+        .filter(|entry| entry.stat.mode & mode::LINK != 0)
+        .collect();
+    let told: Vec<_> = links
+        .iter()
+        .map(|link| (&*link.path, &*link.stat.link_name, link.stat.size))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("dangling", "no/where", 8),
+            ("in", "a", 1),
+            ("loop", "loop", 4),
+            ("out", "/etc/passwd", 11),
+            ("up", "../../..", 8)
+        ]
+    );
+    assert!(
+        links
+            .iter()
+            .all(|link| !link.stat.has_content() && link.stat.mode == mode::LINK | 0o777)
+    );
+    assert!(
+        !found.iter().any(|entry| entry.path == "in/f"),
+        "links are not walked through"
+    );
+}
+
+#[test]
+fn fifos_are_sent_as_such_and_sockets_as_empty_files() {
+    let folder = Folder::new(["file"]);
+    rustix::fs::mknodat(
+        CWD,
+        folder.at("fifo"),
+        FileType::Fifo,
+        Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let _listener = UnixListener::bind(folder.at("socket")).unwrap();
+    fs::set_permissions(folder.at("socket"), fs::Permissions::from_mode(0o700)).unwrap();
+    let tree = folder.tree();
+    let (fifo, socket) = (only(&tree, "fifo").stat, only(&tree, "socket").stat);
+    assert_eq!(
+        (fifo.mode, fifo.size, fifo.has_content()),
+        (mode::FIFO | 0o600, 0, false)
+    );
+    assert_eq!(
+        (socket.mode, socket.size, socket.has_content()),
+        (0o700, 0, true)
+    );
+    for name in ["fifo", "socket"] {
+        let error = tree.open(name).unwrap_err();
+        assert!(
+            matches!(&error, OpenError::NotAFile { path } if path == name),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn devices_are_sent_with_their_numbers() {
+    let devices = Tree::new(Path::new("/dev"), &[]).unwrap();
+    let found = entries(&devices, &selection(&["null"], &[], &[]));
+    let [null] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    assert_eq!(
+        null.stat.mode & !0o777,
+        mode::DEVICE | mode::CHARACTER_DEVICE
+    );
+    assert_eq!((null.stat.device_major, null.stat.device_minor), (1, 3));
+    assert!(matches!(
+        devices.open("null"),
+        Err(OpenError::NotAFile { .. })
+    ));
+}
+
+#[test]
+fn further_names_of_a_file_are_links_to_the_first_that_was_sent() {
+    let folder = Folder::new(["b/one", "b/two"]);
+    fs::hard_link(folder.at("b/one"), folder.at("a")).unwrap();
+    fs::hard_link(folder.at("b/one"), folder.at("c")).unwrap();
+    let tree = folder.tree();
+    let told = |excludes: &[&str]| -> Vec<(String, String, i64)> {
+        let found = entries(&tree, &selection(&[], excludes, &[])).into_iter();
+        found
+            .filter(|entry| entry.stat.has_content())
+            .map(|entry| (entry.path, entry.stat.link_name, entry.stat.size))
+            .collect()
+    };
+    let row = |path: &str, link: &str| (path.to_owned(), link.to_owned(), 5);
+    assert_eq!(
+        told(&[]),
+        [
+            row("a", ""),
+            row("b/one", "a"),
+            row("b/two", ""),
+            row("c", "a")
+        ]
+    );
+    assert_eq!(
+        told(&["a"]),
+        [row("b/one", ""), row("b/two", ""), row("c", "b/one")]
+    );
+}
+
+#[test]
+fn extended_attributes_are_kept() {
+    let folder = Folder::new(["file", "plain", "dir/", "l -> file"]);
+    let long = vec![7; 3000];
+    let set = |path: &str, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(folder.at(path), name, value, XattrFlags::empty())
+    };
+    match set("file", "user.short", b"\0x") {
+        // A file system without attributes: nothing to keep, and no error.
+        Err(Errno::OPNOTSUPP) => assert!(only(&folder.tree(), "file").stat.attributes.is_empty()),
+        outcome => {
+            outcome.unwrap();
+            set("file", "user.long", &long).unwrap();
+            set("dir", "user.dir", b"").unwrap();
+            let tree = folder.tree();
+            let user = |path| {
+                let mut attributes = only(&tree, path).stat.attributes;
+                attributes.retain(|name, _| name.starts_with("user."));
+                attributes.into_iter().collect::<Vec<_>>()
+            };
+            assert_eq!(
+                user("file"),
+                [
+                    ("user.long".to_owned(), long),
+                    ("user.short".to_owned(), b"\0x".to_vec())
+                ]
+            );
+            assert_eq!(user("dir"), [("user.dir".to_owned(), Vec::new())]);
+            assert_eq!((user("plain"), user("l")), (Vec::new(), Vec::new()));
+        }
+    }
+}
+
+#[test]
+fn odd_names_are_just_names() {
+    let folder = Folder::new([
+        "back\\slash",
+        "new\nline",
+        " space ",
+        "*",
+        "[",
+        "a:b",
+        "-rf",
+    ]);
+    let expected = [
+        " space ",
+        "*",
+        "-rf",
+        "[",
+        "a:b",
+        "back\\slash",
+        "new\nline",
+    ];
+    assert_eq!(paths(&folder.tree(), &everything()), expected);
+    assert_eq!(
+        paths(
+            &folder.tree(),
+            &selection(&["back\\\\slash", "new?line"], &[], &[])
+        ),
+        ["back\\slash", "new\nline"]
+    );
+}
+
+#[test]
+fn a_name_that_is_not_utf8_is_told_unless_it_is_excluded() {
+    let folder = Folder::new(["dir/f", "z"]);
+    fs::write(folder.at(OsStr::from_bytes(b"dir/caf\xe9\n")), "").unwrap();
+    let tree = folder.tree();
+    let failure = error(&tree, &everything());
+    assert_eq!(
+        failure.to_string(),
+        "the name `dir/caf\\xe9\\n` is not valid UTF-8"
+    );
+    assert!(failure.hint().unwrap().contains("rename"));
+    for excludes in ["dir/caf??", "dir/caf*", "**/caf*", "dir/c*"] {
+        assert_eq!(
+            paths(&tree, &selection(&[], &[excludes], &[])),
+            ["dir", "dir/f", "z"],
+            "{excludes}"
+        );
+    }
+    assert_eq!(paths(&tree, &selection(&["z"], &[], &[])), ["z"]);
+}
+
+#[test]
+fn a_link_to_a_name_that_is_not_utf8_is_told() {
+    let folder = Folder::new([]);
+    symlink(OsStr::from_bytes(b"caf\xe9"), folder.at("l")).unwrap();
+    let failure = error(&folder.tree(), &everything());
+    assert_eq!(
+        failure.to_string(),
+        "link `l` leads to `caf\\xe9`, which is not valid UTF-8"
+    );
+    // Following it changes nothing about that.
+    assert!(matches!(
+        error(&folder.tree(), &selection(&[], &[], &["l"])),
+        WalkError::Target { .. }
+    ));
+}
+
+#[test]
+fn a_path_longer_than_any_system_call_takes_is_told_unless_it_is_excluded() {
+    let folder = Folder::new(["z"]);
+    let name = "n".repeat(255);
+    let mut parent = rustix::fs::open(folder.at(""), OFlags::PATH, Mode::empty()).unwrap();
+    for _ in 0..=MAX_PATH_BYTES / 256 {
+        rustix::fs::mkdirat(&parent, &name, Mode::RWXU).unwrap();
+        parent = rustix::fs::openat(&parent, &name, OFlags::PATH, Mode::empty()).unwrap();
+    }
+    let failure = error(&folder.tree(), &everything());
+    assert!(
+        matches!(failure, WalkError::PathTooLong { length: 4351, .. }),
+        "{failure:?}"
+    );
+    assert_eq!(paths(&folder.tree(), &selection(&[], &["n*"], &[])), ["z"]);
+}

@@ -1,0 +1,205 @@
+//! Which entries come, and in which order.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
+
+use super::{Folder, entries, error, everything, paths, selection, without_rights};
+use crate::context::WalkError;
+
+const FOLDER: [&str; 13] = [
+    "Dockerfile",
+    "a/b/c.rs",
+    "a/b/d.md",
+    "a/e.rs",
+    "a-b",
+    "a.b",
+    "docs/README.md",
+    "docs/more/x.md",
+    "empty/",
+    "node_modules/m/index.js",
+    "node_modules/m/keep.md",
+    "src/main.rs",
+    "z",
+];
+
+#[test]
+fn names_are_sorted_by_bytes_and_directories_come_first() {
+    let folder = Folder::new(["b", "B", "a/z", "a/a", "a-", "a0", "a/é", "a/~"]);
+    let expected = ["B", "a", "a/a", "a/z", "a/~", "a/é", "a-", "a0", "b"];
+    assert_eq!(paths(&folder.tree(), &everything()), expected);
+}
+
+/// Includes, excludes, and what comes.
+#[test]
+fn patterns_choose_what_comes() {
+    let folder = Folder::new(FOLDER);
+    let tree = folder.tree();
+    let table: &[(&[&str], &[&str], &str)] = &[
+        // A parent that is not wanted itself comes right before its first wanted entry.
+        (&["a/b/c.rs"], &[], "a a/b a/b/c.rs"),
+        (&["**/*.rs"], &[], "a a/b a/b/c.rs a/e.rs src src/main.rs"),
+        (&["a"], &[], "a a/b a/b/c.rs a/b/d.md a/e.rs"),
+        (&["a/*"], &[], "a a/b a/b/c.rs a/b/d.md a/e.rs"),
+        (&["a/**"], &[], "a a/b a/b/c.rs a/b/d.md a/e.rs"),
+        (&["*.b", "z"], &[], "a.b z"),
+        (&["nothing"], &[], ""),
+        (&["empty"], &[], "empty"),
+        (&["empty/**"], &[], ""),
+        (&["/z"], &[], ""),
+        (&["./z/"], &[], "z"),
+        (&["a", "!a/b"], &[], "a a/e.rs"),
+        (&[""], &[], ""),
+        // Dockerfile and ignore file, as a builder asks for them first.
+        (
+            &["Dockerfile", "Dockerfile.dockerignore", "dockerfile"],
+            &[],
+            "Dockerfile",
+        ),
+        (
+            &[],
+            &["a", "docs", "node_modules"],
+            "Dockerfile a-b a.b empty src src/main.rs z",
+        ),
+        (&[], &["**"], ""),
+        (&[], &["*", "!src"], "src src/main.rs"),
+        (&[], &["*", "!src/*.rs"], "src src/main.rs"),
+        (
+            &[],
+            &["**", "!**/*.md"],
+            "a a/b a/b/d.md docs docs/README.md docs/more docs/more/x.md \
+          node_modules node_modules/m node_modules/m/keep.md",
+        ),
+        (&[], &["*", "!docs", "docs/more"], "docs docs/README.md"),
+        (
+            &["docs"],
+            &["**/*.md", "!docs/README.md"],
+            "docs docs/README.md docs/more",
+        ),
+        (
+            &["**/*.md"],
+            &["node_modules", "!node_modules/m/keep.md", "docs/more"],
+            "a a/b a/b/d.md docs docs/README.md node_modules node_modules/m node_modules/m/keep.md",
+        ),
+        (&["a/b"], &["a"], ""),
+        (
+            &[],
+            &["a", "!a/b/*", "[d-z]*", "D*"],
+            "a a/b a/b/c.rs a/b/d.md a-b a.b",
+        ),
+    ];
+    for (includes, excludes, expected) in table {
+        let expected: Vec<&str> = expected.split_whitespace().collect();
+        let found = paths(&tree, &selection(includes, excludes, &[]));
+        assert_eq!(
+            found, expected,
+            "includes {includes:?}, excludes {excludes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_directory_that_no_exception_can_reach_into_is_not_even_opened() {
+    let folder = Folder::new(["secret/x", "open/y"]);
+    fs::set_permissions(folder.at("secret"), fs::Permissions::from_mode(0o0)).unwrap();
+    let tree = folder.tree();
+    let found = without_rights(|| {
+        paths(
+            &tree,
+            &selection(&[], &["secret", "!open/y", "!secrets"], &[]),
+        )
+    });
+    assert_eq!(found, ["open", "open/y"]);
+    let found = without_rights(|| paths(&tree, &selection(&["open"], &[], &[])));
+    assert_eq!(found, ["open", "open/y"]);
+}
+
+#[test]
+fn an_unreadable_directory_is_an_error_if_wanted_and_else_named_in_the_summary() {
+    let folder = Folder::new(["private/x", "y.md"]);
+    fs::set_permissions(folder.at("private"), fs::Permissions::from_mode(0o300)).unwrap();
+    let tree = folder.tree();
+    let error = without_rights(|| error(&tree, &everything()));
+    assert!(
+        matches!(&error, WalkError::Directory { path, .. } if path == "private"),
+        "{error:?}"
+    );
+    assert!(error.hint().unwrap().contains(".dockerignore"));
+
+    let mut found = Vec::new();
+    let mut collect = |entry: crate::context::Entry| {
+        found.push(entry.path);
+        ControlFlow::Continue(())
+    };
+    let summary = without_rights(|| {
+        tree.walk(&selection(&["**/*.md"], &[], &[]), &mut collect)
+            .unwrap()
+    });
+    assert_eq!(found, ["y.md"]);
+    assert_eq!(summary.unreadable, ["private"]);
+}
+
+#[test]
+fn a_pattern_that_cannot_be_used_is_named_with_its_list() {
+    let folder = Folder::new(["a"]);
+    let told = |includes: &[&str], excludes: &[&str]| {
+        let error = error(&folder.tree(), &selection(includes, excludes, &[]));
+        format!("{error}: {}", std::error::Error::source(&error).unwrap())
+    };
+    assert!(
+        told(&["x", "["], &[]).starts_with("the include patterns cannot be applied: pattern `[`")
+    );
+    assert!(
+        told(&[], &["a[b-a]"])
+            .starts_with("the exclude patterns cannot be applied: pattern `a[b-a]`")
+    );
+}
+
+#[test]
+fn the_visitor_can_end_the_walk() {
+    let folder = Folder::new(FOLDER);
+    let mut seen = Vec::new();
+    let mut first_two = |entry: crate::context::Entry| {
+        seen.push(entry.path);
+        if seen.len() == 2 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    };
+    // Also between a directory that comes late and the entry it comes for.
+    let summary = folder
+        .tree()
+        .walk(&selection(&["a/b/c.rs"], &[], &[]), &mut first_two)
+        .unwrap();
+    assert!(summary.was_stopped);
+    assert_eq!(seen, ["a", "a/b"]);
+}
+
+#[test]
+fn the_summary_counts_what_has_content() {
+    let folder = Folder::new(["a/b", "c", "l -> c"]);
+    fs::hard_link(folder.at("c"), folder.at("d")).unwrap();
+    let summary = folder
+        .tree()
+        .walk(&everything(), &mut |_| ControlFlow::Continue(()))
+        .unwrap();
+    assert_eq!((summary.entries, summary.files, summary.bytes), (5, 2, 4));
+    assert!(!summary.was_stopped);
+}
+
+#[test]
+fn a_very_deep_folder_is_walked_with_few_open_files() {
+    let deep = "d/".repeat(300);
+    let mut specs: Vec<String> = (1..300)
+        .map(|depth| format!("{}f", "d/".repeat(depth)))
+        .collect();
+    specs.push(format!("{deep}x.end"));
+    let folder = Folder::new(specs.iter().map(String::as_str));
+    // Directories, and on the way back up a file behind each.
+    assert_eq!(entries(&folder.tree(), &everything()).len(), 300 + 299 + 1);
+    // All three hundred come late, for the only file that is wanted.
+    let found = paths(&folder.tree(), &selection(&["**/*.end"], &[], &[]));
+    assert_eq!(found.len(), 301);
+    assert_eq!(found.last(), specs.last());
+}
