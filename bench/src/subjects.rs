@@ -7,6 +7,7 @@ use std::process::Stdio;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use depot_standin::StandIn;
+use depot_standin::engine::Engine;
 use depot_standin::registry::Registry;
 use tokio::process::Command;
 
@@ -26,6 +27,7 @@ pub(crate) struct Wish<'a> {
 
 /// Where and as whom they build.
 pub(crate) struct Place<'a> {
+    pub(crate) engine: &'a Engine,
     pub(crate) depot: &'a StandIn,
     pub(crate) registry: &'a Registry,
     pub(crate) pipe: PathBuf,

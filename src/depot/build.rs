@@ -10,7 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::api::{Api, Retry};
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::messages::{
     BuildError, BuildOptions, BuildResult, CreateBuildRequest, CreateBuildResponse, Empty,
     FinishBuildRequest,
@@ -100,11 +100,15 @@ impl Build {
             result: Some(result),
         };
         let retry = Retry { times: 8, within };
-        let _answer: Empty = self
+        let answer: Result<Empty, _> = self
             .api
             .unary("FinishBuild", &self.token, &request, retry)
-            .await?;
-        Ok(())
+            .await;
+        match answer {
+            // It is finished already: an earlier try took effect, and only its answer got lost.
+            Err(error) if error.code() == Some(&Code::FailedPrecondition) => Ok(()),
+            answer => answer.map(|_| ()),
+        }
     }
 }
 

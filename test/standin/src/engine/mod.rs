@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::http::Request;
+use ::http::{Request, StatusCode};
 use bytes::Bytes;
 use tokio::{io::BufReader, net::TcpListener};
 
@@ -37,6 +37,10 @@ pub type BuildkitStream = BufReader<Box<dyn Duplex>>;
 
 /// What a refused image may be told with.
 const DISTRIBUTION_LIMIT: usize = 1 << 20;
+
+/// Forgetting builds deletes their files; the answer names each.
+const PRUNE_LIMIT: Duration = Duration::from_mins(1);
+const PRUNE_ANSWER_LIMIT: usize = 4 << 20;
 
 /// A `BuildKit` that answers. When it is one of our own, dropping this ends it, and so does the end of this process.
 #[derive(Debug)]
@@ -128,6 +132,30 @@ impl Engine {
     #[must_use]
     pub fn docker_host(&self) -> Option<String> {
         self.docker().map(ToString::to_string)
+    }
+
+    /// Makes an engine of our own forget all that it has built, contexts included, so that a comparison can begin anew.
+    ///
+    /// An engine that was there before us keeps what it has: it is not ours to empty.
+    ///
+    /// # Errors
+    /// The engine did not do it.
+    pub async fn forget_builds(&self) -> io::Result<()> {
+        let (Some(address), Some(_)) = (self.docker(), &self.daemon) else {
+            return Ok(());
+        };
+        let request = Request::post("/build/prune?all=true")
+            .body(Bytes::new())
+            .map_err(io::Error::other)?;
+        let answer = http::send_within(PRUNE_LIMIT, address, request, PRUNE_ANSWER_LIMIT).await?;
+        if answer.status() == StatusCode::OK {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!(
+                "the engine answered {}",
+                answer.status()
+            )))
+        }
     }
 
     /// Where Docker's API is.
