@@ -37,6 +37,9 @@ const CANCELED_FINISH_LIMIT: Duration = Duration::from_millis(500);
 /// finished.
 const CREATE_GRACE: Duration = Duration::from_millis(400);
 
+/// How long our last steps may take to reach Depot.
+const REPORT_GRACE: Duration = Duration::from_millis(250);
+
 /// Status messages that wait to be shown. Past them the builder waits, and its memory is larger.
 const STATUS_IN_FLIGHT: usize = 64;
 
@@ -156,13 +159,18 @@ async fn on_build(
     let mut reporting = std::pin::pin!(reporting);
     let mut health = std::pin::pin!(health);
     let mut reported = false;
-    loop {
+    let solved = loop {
         tokio::select! {
-            solved = &mut solving => return solved,
+            solved = &mut solving => break solved,
             () = &mut reporting, if !reported => reported = true,
             () = &mut health => {}
         }
+    };
+    if !reported {
+        // The step that failed is the one to be seen on the build's page.
+        let _too_slow = tokio::time::timeout(REPORT_GRACE, reporting).await;
     }
+    solved
 }
 
 /// Acquires a machine and connects to it, each as a step that people see.

@@ -77,7 +77,7 @@ impl Connection {
 
         let mut control = self.control();
         let mut watching = std::pin::pin!(self.watch(reference, status));
-        let mut watched = None;
+        let mut watched = false;
         let solving = async {
             let mut solving = std::pin::pin!(control.solve(request));
             let mut cancel = std::pin::pin!(cancel);
@@ -86,7 +86,12 @@ impl Connection {
                     biased;
                     () = &mut cancel => return None,
                     outcome = &mut solving => return Some(outcome),
-                    outcome = &mut watching, if watched.is_none() => watched = Some(outcome),
+                    outcome = &mut watching, if !watched => {
+                        watched = true;
+                        if let Err(status) = outcome {
+                            tracing::debug!("no more progress is shown: {}", status.message());
+                        }
+                    }
                     reason = session.broken() => return Some(Err(reason)),
                 }
             }
@@ -98,7 +103,7 @@ impl Connection {
         } else {
             CANCEL_GRACE
         };
-        if watched.is_none() {
+        if !watched {
             let _too_slow = tokio::time::timeout(grace, &mut watching).await;
         }
         let failure = session.failure();

@@ -178,7 +178,12 @@ impl Transfer {
             self.send(packet)
         };
         match self.directory.tree.walk(selection, &mut visit) {
-            Ok(_) => {
+            Ok(summary) => {
+                for path in &summary.unreadable {
+                    tracing::warn!(
+                        "directory `{path}` cannot be read: the builder gets nothing of it"
+                    );
+                }
                 let _gone = self.send(plain(PacketType::Stat));
             }
             Err(error) => {

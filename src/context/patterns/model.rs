@@ -2,11 +2,6 @@
 //!
 //! Knows `*`, `?`, `**`, `!`, one-character escapes and plain classes; tests feed it nothing else.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "a model that is wrong must fail the test"
-)]
-
 /// Whether the list of patterns matches the path.
 pub(super) fn list_matches(patterns: &[String], path: &str) -> bool {
     let mut matched = false;
