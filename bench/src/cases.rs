@@ -113,6 +113,16 @@ enum Identity {
     KeptByOurs,
 }
 
+impl Place<'_> {
+    /// Where the builder is to know nothing, it forgets what the last run left: half a gigabyte each.
+    async fn between(&self, identity: Identity) -> Result<(), Failure> {
+        if identity == Identity::New {
+            self.engine.forget_builds().await?;
+        }
+        Ok(())
+    }
+}
+
 async fn case(
     name: &'static str,
     place: &Place<'_>,
@@ -121,6 +131,7 @@ async fn case(
     push: Option<&str>,
     identity: Identity,
 ) -> Result<Case, Failure> {
+    say(&format!("{name} …"));
     let label = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
     let mut case = Case {
         name,
@@ -142,18 +153,33 @@ async fn case(
             push,
             identity,
         };
-        let ours = place.ours(&wish(ours)).await?;
-        let theirs = place.theirs(&wish(theirs)).await?;
-        if run > 0 {
-            case.ours.push(ours);
-            case.theirs.push(theirs);
+        // Each goes first as often as the other: what one leaves to be cleaned up must not always
+        // weigh on the same.
+        let (mine, other);
+        if run % 2 == 0 {
+            mine = place.ours(&wish(ours)).await?;
+            place.between(identity).await?;
+            other = place.theirs(&wish(theirs)).await?;
+        } else {
+            other = place.theirs(&wish(theirs)).await?;
+            place.between(identity).await?;
+            mine = place.ours(&wish(ours)).await?;
         }
-        if identity == Identity::New {
-            // Each run leaves a copy of the context with the builder.
-            place.engine.forget_builds().await?;
+        place.between(identity).await?;
+        if run > 0 {
+            case.ours.push(mine);
+            case.theirs.push(other);
         }
     }
     Ok(case)
+}
+
+/// The large cases take minutes: people see which it is.
+fn say(text: &str) {
+    #[expect(clippy::print_stderr, reason = "where progress belongs")]
+    {
+        eprintln!("{text}");
+    }
 }
 
 /// The pipe as it is released: one static program.
