@@ -14,7 +14,6 @@ use bollard_buildkit_proto::moby::filesync::v1::{
 use secrecy::{ExposeSecret, SecretString};
 use tonic::{Request, Response, Status};
 
-use super::Failure;
 use super::authority::Authority;
 
 /// Knows the registries' credentials. Implemented by whoever uses the session.
@@ -64,15 +63,13 @@ pub struct TokenError {
 pub(super) struct Auth {
     authorizer: Arc<dyn Authorizer>,
     authority: Option<Authority>,
-    failure: Failure,
 }
 
 impl Auth {
-    pub(super) fn new(authorizer: Arc<dyn Authorizer>, failure: Failure) -> Self {
+    pub(super) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
             authorizer,
             authority: Authority::new(),
-            failure,
         }
     }
 
@@ -128,7 +125,9 @@ impl Service for Auth {
                 issued_at: token.issued_at,
             })),
             Err(error) => {
-                self.failure.tell(error.message.clone(), None);
+                // Not a failure of the session: the builder goes on without where it can, and where it
+                // cannot, its own words hold these and tell what they were for.
+                tracing::debug!("no token: {}", error.message);
                 Err(if error.denied {
                     Status::unauthenticated(error.message)
                 } else {

@@ -63,13 +63,15 @@ impl TokenRegistry {
     /// Must be called within a tokio runtime, and lives on it. Cancel safe: dropping the future ends what was started.
     pub async fn start(state: &Path, plan: TokenPlan) -> Result<Self, RegistryError> {
         let realm = plan.realm;
-        let tokens = Arc::new(TokenServer::new(plan).map_err(RegistryError::Start)?);
         let port = Port::open().await.map_err(RegistryError::Start)?;
         let other = Port::open().await.map_err(RegistryError::Start)?;
         let host = port.address.to_string();
+        let elsewhere = format!("http://{}{TOKEN_PATH}", other.address);
+        let tokens = TokenServer::new(plan, elsewhere.clone()).map_err(RegistryError::Start)?;
+        let tokens = Arc::new(tokens);
         let realm = match realm {
             Realm::WithRegistry => format!("http://{host}{TOKEN_PATH}"),
-            Realm::OtherPort => format!("http://{}{TOKEN_PATH}", other.address),
+            Realm::OtherPort => elsewhere,
             Realm::Nowhere => format!("http://{host}/nowhere"),
         };
         let folder = daemon_folder().await?;

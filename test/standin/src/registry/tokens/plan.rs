@@ -58,6 +58,8 @@ pub enum TokenAnswer {
     Status(u16),
     /// Success, and a page in HTML.
     Garbage,
+    /// A redirection (307, which keeps method and body) to a port where tokens are given out too.
+    Redirect,
     /// Nothing, for ever.
     Hang,
 }

@@ -22,6 +22,8 @@ pub struct TokenRecord {
 pub struct TokenRequest {
     /// GET or POST.
     pub method: Method,
+    /// The host and port that the client called.
+    pub host: String,
     /// The fields of the query (GET) or of the form (POST), decoded, without the password.
     pub fields: Vec<(String, String)>,
     /// Who asks; `None` for anybody.

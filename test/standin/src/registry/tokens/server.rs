@@ -34,6 +34,8 @@ const FORM_LIMIT: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct TokenServer {
     plan: TokenPlan,
+    /// Where redirections lead.
+    elsewhere: String,
     pub(super) signer: Signer,
     /// May pull and push everywhere.
     pub(super) owner: Login,
@@ -50,9 +52,10 @@ struct Claim {
 }
 
 impl TokenServer {
-    pub(super) fn new(plan: TokenPlan) -> io::Result<Self> {
+    pub(super) fn new(plan: TokenPlan, elsewhere: String) -> io::Result<Self> {
         Ok(Self {
             plan,
+            elsewhere,
             signer: Signer::new()?,
             owner: Login::random()?,
             reader: Login::random()?,
@@ -82,8 +85,11 @@ impl TokenServer {
                 return json_answer(StatusCode::BAD_REQUEST, &json!({ "error": sentence }));
             }
         };
+        let host = head.headers.get(header::HOST);
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         let request = TokenRequest {
             method: head.method.clone(),
+            host: host.to_owned(),
             fields,
             user: claim.user,
             password: claim.password,
@@ -101,6 +107,7 @@ impl TokenServer {
                 page(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT))
             }
             TokenAnswer::Garbage => page(StatusCode::OK),
+            TokenAnswer::Redirect => self.redirection(),
             TokenAnswer::Hang => std::future::pending().await,
         };
         self.notes.token_answered(place, answer.status().as_u16());
@@ -147,6 +154,14 @@ impl TokenServer {
                 &json!({ "error": error.to_string() }),
             ),
         }
+    }
+
+    fn redirection(&self) -> Response<Full<Bytes>> {
+        let mut answer = page(StatusCode::TEMPORARY_REDIRECT);
+        if let Ok(location) = HeaderValue::try_from(&self.elsewhere) {
+            answer.headers_mut().insert(header::LOCATION, location);
+        }
+        answer
     }
 
     /// As much of `scope` (`repository:name:pull,push`) as the user may.

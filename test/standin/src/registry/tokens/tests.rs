@@ -107,7 +107,7 @@ async fn each_user_may_what_the_registry_sees_in_the_token() {
     );
 
     // A signature of somebody else's counts for nothing.
-    let forged = TokenServer::new(TokenPlan::default()).unwrap();
+    let forged = TokenServer::new(TokenPlan::default(), String::new()).unwrap();
     let forged = authorization(&forged, &[]).unwrap();
     let forged = forged.strip_prefix("Bearer ").unwrap();
     assert_eq!(tried(&registry, forged, Method::GET, "/v2/").await, refused);
