@@ -118,10 +118,16 @@ impl Tokens {
         }
     }
 
-    /// The credentials by host.
-    #[must_use]
-    pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+    /// The credential for `host` where the registry takes no tokens, to be given to others.
+    ///
+    /// The registry itself is asked, so that nobody gets a password by saying that it takes none. One that
+    /// cannot be asked from here gets the benefit of the doubt: no tokens could be fetched for it either.
+    pub async fn credential_without_tokens(&self, host: &str) -> Option<&Credential> {
+        let credential = self.credentials.for_host(host)?;
+        match self.own_realm(host).await {
+            Ok(Some(_)) => None,
+            Ok(None) | Err(_) => Some(credential),
+        }
     }
 
     /// A token of `host` for `scopes`, from `realm`.

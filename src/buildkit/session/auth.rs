@@ -19,8 +19,9 @@ use super::authority::Authority;
 /// Knows the registries' credentials. Implemented by whoever uses the session.
 #[tonic::async_trait]
 pub trait Authorizer: Send + Sync + 'static {
-    /// User name and password for exactly this host, to be given to the builder.
-    fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
+    /// User name and password for exactly this host, to be given to the builder; none where the host
+    /// takes tokens.
+    async fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
 
     /// A token for a registry, fetched by us.
     async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError>;
@@ -88,7 +89,7 @@ impl Service for Auth {
         request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
         let host = request.into_inner().host;
-        let response = match self.authorizer.credentials(&host) {
+        let response = match self.authorizer.credentials(&host).await {
             Some((username, password)) => {
                 tracing::debug!(
                     "`{}` takes no tokens: its user name and password go to the builder",

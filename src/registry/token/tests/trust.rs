@@ -96,6 +96,48 @@ async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
 }
 
 #[tokio::test]
+async fn a_password_is_given_away_only_where_the_registry_takes_no_tokens() {
+    let basic = || {
+        Reply::Answer(
+            401,
+            "WWW-Authenticate: Basic realm=\"x\"\r\n".into(),
+            String::new(),
+        )
+    };
+    let both = || {
+        let headers = "WWW-Authenticate: Basic realm=\"x\"\r\n\
+                       WWW-Authenticate: Bearer realm=\"https://a.example/t\"\r\n";
+        Reply::Answer(401, headers.into(), String::new())
+    };
+    for (answer, given) in [
+        (basic(), true),
+        (Reply::status(200), true),
+        (both(), false),
+        (Reply::challenge("https://auth.example.com/token"), false),
+    ] {
+        let registry = Fake::start([answer]).await;
+        let tokens = tokens_for(&registry.host());
+        let credential = tokens.credential_without_tokens(&registry.host()).await;
+        assert_eq!(credential.is_some(), given);
+        let [seen] = &registry.seen()[..] else {
+            panic!("{:?}", registry.seen());
+        };
+        assert_eq!(seen.authorization, None);
+    }
+    // Nobody is asked about hosts that have none.
+    let registry = Fake::start([]).await;
+    let tokens = tokens_for("registry.example.com");
+    let credential = tokens.credential_without_tokens(&registry.host()).await;
+    assert!(credential.is_none());
+    // One that is out of our reach may be within the builder's.
+    let registry = Fake::start([Reply::Hang]).await;
+    let mut tokens = tokens_for(&registry.host());
+    tokens.call_limit = Duration::from_millis(200);
+    let credential = tokens.credential_without_tokens(&registry.host()).await;
+    assert_eq!(credential.map(Credential::username), Some("me"));
+}
+
+#[tokio::test]
 async fn no_password_is_sent_without_tls_but_to_this_machine() {
     let tokens = tokens_for("registry.example.com");
     for realm in [
