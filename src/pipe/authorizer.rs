@@ -10,8 +10,8 @@ pub(super) struct RegistryAuthorizer(pub(super) Tokens);
 
 #[tonic::async_trait]
 impl Authorizer for RegistryAuthorizer {
-    fn credentials(&self, host: &str) -> Option<(String, SecretString)> {
-        let credential = self.0.credentials().for_host(host)?;
+    async fn credentials(&self, host: &str) -> Option<(String, SecretString)> {
+        let credential = self.0.credential_without_tokens(host).await?;
         Some((
             credential.username().to_owned(),
             credential.password().clone(),

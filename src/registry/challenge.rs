@@ -12,6 +12,7 @@ pub fn bearer_realm(header: &str) -> Option<String> {
     loop {
         rest = rest.trim_start_matches([' ', ',', '\t']);
         let (name, after) = rest.split_once('=')?;
+        let after = after.trim_start_matches([' ', '\t']);
         let (value, remaining) = match after.strip_prefix('"') {
             Some(quoted) => unquote(quoted)?,
             None => {
@@ -58,6 +59,14 @@ mod tests {
             ),
             ("Bearer service=s,realm=https://a/t", Some("https://a/t")),
             (r#"Bearer realm="a\"b""#, Some("a\"b")),
+            (r#"Bearer realm = "https://a/t" , x=y"#, Some("https://a/t")),
+            (r#"Bearer service="s", Basic realm="x""#, None),
+            (
+                r#"Bearer realm="https://a/t", Basic realm="x""#,
+                Some("https://a/t"),
+            ),
+            (r#"Bearer realm="ä\"#, None),
+            (r"Bearer realm=", Some("")),
             (r#"Basic realm="x""#, None),
             (r#"Bearer realm="open"#, None),
             ("Bearer", None),

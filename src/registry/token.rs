@@ -6,30 +6,30 @@
 //!
 //! The realm reaches us through a builder. Before a password is sent to a realm on another host than
 //! the registry's own, the registry itself is asked whether that is its realm.
+//!
+//! A builder waits a minute for a token. The three requests that one can take have to fit in there.
+
+mod answer;
+mod realm;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bytes::BytesMut;
 use reqwest::header::WWW_AUTHENTICATE;
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
 use url::Url;
 
 use super::challenge::bearer_realm;
 use super::credentials::{Credential, Credentials, canonical_host};
-use super::reference::DOCKER_HUB;
+use answer::{ANSWER_LIMIT_BYTES, Answer, Unread, printable};
+use realm::{authority, is_own, is_same, registry_address};
 
 /// One exchange with a registry or its realm.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
-
-/// The largest answer that is read: tokens have a few KiB.
-const ANSWER_LIMIT_BYTES: usize = 1 << 20;
-
-/// The life of a token whose giver does not tell it, in seconds, by the distribution specification.
-const DEFAULT_LIFE_SECONDS: u64 = 60;
+const CALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Fetches tokens for registries.
 #[derive(Debug)]
@@ -38,6 +38,7 @@ pub struct Tokens {
     credentials: Credentials,
     /// Realms that registries have confirmed as theirs, by host.
     confirmed: Mutex<HashMap<String, Url>>,
+    call_limit: Duration,
 }
 
 /// A token and how long it counts.
@@ -105,14 +106,6 @@ impl TokenError {
     }
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    token: Option<SecretString>,
-    access_token: Option<SecretString>,
-    expires_in: Option<u64>,
-    issued_at: Option<String>,
-}
-
 impl Tokens {
     /// With these credentials. `http` must not follow redirects: a password must not either.
     #[must_use]
@@ -121,13 +114,20 @@ impl Tokens {
             http,
             credentials,
             confirmed: Mutex::default(),
+            call_limit: CALL_LIMIT,
         }
     }
 
-    /// The credentials by host.
-    #[must_use]
-    pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+    /// The credential for `host` where the registry takes no tokens, to be given to others.
+    ///
+    /// The registry itself is asked, so that nobody gets a password by saying that it takes none. One that
+    /// cannot be asked from here gets the benefit of the doubt: no tokens could be fetched for it either.
+    pub async fn credential_without_tokens(&self, host: &str) -> Option<&Credential> {
+        let credential = self.credentials.for_host(host)?;
+        match self.own_realm(host).await {
+            Ok(Some(_)) => None,
+            Ok(None) | Err(_) => Some(credential),
+        }
     }
 
     /// A token of `host` for `scopes`, from `realm`.
@@ -143,109 +143,115 @@ impl Tokens {
             realm: printable(realm, 200),
             reason,
         };
-        let url = Url::parse(realm).map_err(|_| unusable("that is no address"))?;
-        if !matches!(url.scheme(), "https" | "http") || !url.username().is_empty() {
-            return Err(unusable(
-                "only http and https addresses without a user are used",
-            ));
-        }
+        let credential = self.credentials.for_host(host);
+        let url = realm::parse(realm, host, credential.is_some()).map_err(unusable)?;
         let query = Query {
             host,
             realm: url,
             service,
             scopes,
+            credential,
+            limit: self.call_limit,
         };
-        let Some(credential) = self.credentials.for_host(host) else {
-            return self.get(&query, None).await;
+        let Some(credential) = credential else {
+            return self.get(&query).await;
         };
-        if query.realm.scheme() == "http" && !is_loopback(&query.realm) {
-            return Err(unusable("a password is not sent without TLS"));
+        if !is_own(host, &query.realm) {
+            match self.own_realm(host).await? {
+                Some(own) if is_same(&own, &query.realm) => {}
+                Some(_) => {
+                    return Err(unusable(
+                        "the registry itself names another place, so no password is sent there",
+                    ));
+                }
+                None => {
+                    return Err(unusable(
+                        "the registry itself names no place for tokens, so no password is sent there",
+                    ));
+                }
+            }
         }
-        if !self.is_realm_of(host, &query.realm).await? {
-            return Err(unusable(
-                "the registry itself names another place, so no password is sent there",
-            ));
+        let refusal = match self.post(&query, credential).await? {
+            Posted::Token(token) => return Ok(token),
+            Posted::Unknown { refusal } => refusal,
+        };
+        if credential.username().contains(':') {
+            // Basic authentication ends the name at the first colon.
+            let what = "its user name has a colon, and it takes no POST".into();
+            return Err(refusal.unwrap_or_else(|| query.unusable(what)));
         }
-        match self.post(&query, credential).await? {
-            Some(token) => Ok(token),
-            None => self.get(&query, Some(credential)).await,
+        match (self.get(&query).await, refusal) {
+            // A realm that knows POST alone has said all that it has to say.
+            (Err(error), Some(refusal)) if !error.is_denied() => Err(refusal),
+            (outcome, _) => outcome,
         }
     }
 
-    /// OAuth2 with the password. `None` where the realm does not know it.
-    async fn post(
-        &self,
-        query: &Query<'_>,
-        credential: &Credential,
-    ) -> Result<Option<Token>, TokenError> {
+    /// OAuth2 with the password.
+    async fn post(&self, query: &Query<'_>, credential: &Credential) -> Result<Posted, TokenError> {
         let scope = query.scopes.join(" ");
-        let form = [
+        let mut form = vec![
             ("grant_type", "password"),
             ("client_id", "depot-build"),
-            ("service", query.service),
-            ("scope", &scope),
             ("username", credential.username()),
             ("password", credential.password().expose_secret()),
         ];
+        form.extend(given("service", query.service));
+        form.extend(given("scope", &scope));
         let request = self.http.post(query.realm.clone()).form(&form);
         let answer = query.send(request).await?;
-        match answer.status() {
-            // Google, JFrog and others answer these to a POST that they do not know.
+        match answer.status {
+            // Google, JFrog and others answer these to a POST that they do not know. Some of them are
+            // also what a realm that knows it answers to a wrong password.
             StatusCode::BAD_REQUEST
             | StatusCode::UNAUTHORIZED
             | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED => Ok(None),
-            _ => query.token(answer, Some(credential)).await.map(Some),
+            | StatusCode::METHOD_NOT_ALLOWED => {
+                let refused =
+                    answer.status == StatusCode::UNAUTHORIZED || answer.is_invalid_grant();
+                Ok(Posted::Unknown {
+                    refusal: refused.then(|| query.denied(&answer)),
+                })
+            }
+            _ => query.token(&answer).map(Posted::Token),
         }
     }
 
-    async fn get(
-        &self,
-        query: &Query<'_>,
-        credential: Option<&Credential>,
-    ) -> Result<Token, TokenError> {
-        let mut parameters = vec![("service", query.service)];
+    /// GET, with basic authentication where there is a credential.
+    async fn get(&self, query: &Query<'_>) -> Result<Token, TokenError> {
+        let mut parameters: Vec<_> = given("service", query.service).collect();
         parameters.extend(query.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        if let Some(credential) = credential {
+        let mut request = self.http.get(query.realm.clone());
+        if let Some(credential) = query.credential {
             parameters.push(("account", credential.username()));
-        }
-        let request = self.http.get(query.realm.clone()).query(&parameters);
-        let request = match credential {
-            Some(credential) => request.basic_auth(
+            request = request.basic_auth(
                 credential.username(),
                 Some(credential.password().expose_secret()),
-            ),
-            None => request,
-        };
-        let answer = query.send(request).await?;
-        query.token(answer, credential).await
+            );
+        }
+        let answer = query.send(request.query(&parameters)).await?;
+        query.token(&answer)
     }
 
-    /// Whether tokens of `host` are given out at `realm`, by the registry's own word.
-    async fn is_realm_of(&self, host: &str, realm: &Url) -> Result<bool, TokenError> {
+    /// Where tokens of `host` are given out, by the registry's own word.
+    async fn own_realm(&self, host: &str) -> Result<Option<Url>, TokenError> {
         let host = canonical_host(host);
-        if authority(realm) == host {
-            return Ok(true);
-        }
-        let confirmed =
-            |known: &Url| known.origin() == realm.origin() && known.path() == realm.path();
         if let Ok(known) = self.confirmed.lock()
             && let Some(known) = known.get(&host)
         {
-            return Ok(confirmed(known));
+            return Ok(Some(known.clone()));
         }
-        let address = registry_address(&host).ok_or_else(|| TokenError::Realm {
+        let address = registry_address(&host).ok_or_else(|| TokenError::Unusable {
             host: host.clone(),
-            realm: realm.to_string(),
-            reason: "the registry's own name is no host",
+            what: "its name is no host".into(),
         })?;
-        let request = self.http.get(address).timeout(CALL_LIMIT);
+        let request = self.http.get(address.clone()).timeout(self.call_limit);
         let answer = request
             .send()
             .await
             .map_err(|source| TokenError::Transport {
                 host: host.clone(),
-                at: host.clone(),
+                at: authority(&address),
                 source: source.without_url(),
             })?;
         let own = answer
@@ -255,13 +261,25 @@ impl Tokens {
             .filter_map(|value| value.to_str().ok())
             .find_map(bearer_realm)
             .and_then(|realm| Url::parse(&realm).ok());
-        let Some(own) = own else { return Ok(false) };
-        let answer = confirmed(&own);
-        if let Ok(mut known) = self.confirmed.lock() {
-            known.insert(host, own);
+        if let (Ok(mut known), Some(own)) = (self.confirmed.lock(), &own) {
+            known.insert(host, own.clone());
         }
-        Ok(answer)
+        Ok(own)
     }
+}
+
+/// What came of a POST.
+enum Posted {
+    Token(Token),
+    /// The realm may not know it. `refusal`: what it said, should it know it after all.
+    Unknown {
+        refusal: Option<TokenError>,
+    },
+}
+
+/// A parameter, unless it is empty: some realms refuse those.
+fn given<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+    (!value.is_empty()).then_some((name, value)).into_iter()
 }
 
 /// What is asked of a realm.
@@ -270,68 +288,49 @@ struct Query<'a> {
     realm: Url,
     service: &'a str,
     scopes: &'a [String],
+    credential: Option<&'a Credential>,
+    limit: Duration,
 }
 
 impl Query<'_> {
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, TokenError> {
-        let sent = request.timeout(CALL_LIMIT).send().await;
-        sent.map_err(|source| self.transport(source))
+    async fn send(&self, request: RequestBuilder) -> Result<Answer, TokenError> {
+        // The limit holds for the answer's body too.
+        let sent = request.timeout(self.limit).send().await;
+        let response = sent.map_err(|source| self.transport(source))?;
+        Answer::read(response).await.map_err(|unread| match unread {
+            Unread::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
+            Unread::Broken(source) => self.transport(source),
+        })
     }
 
-    async fn token(
-        &self,
-        mut answer: Response,
-        credential: Option<&Credential>,
-    ) -> Result<Token, TokenError> {
-        let status = answer.status();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = answer
-            .chunk()
-            .await
-            .map_err(|source| self.transport(source))?
-        {
-            if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-                return Err(self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")));
+    fn token(&self, answer: &Answer) -> Result<Token, TokenError> {
+        if matches!(
+            answer.status,
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+        ) {
+            return Err(self.denied(answer));
+        }
+        let token = answer.token(SystemTime::now());
+        token.map_err(|what| self.unusable(what))
+    }
+
+    fn denied(&self, answer: &Answer) -> TokenError {
+        let who = match self.credential {
+            Some(credential) => {
+                let user = printable(credential.username(), 100);
+                format!("the credentials of user `{user}`")
             }
-            body.extend_from_slice(&chunk);
+            None => "anonymous access".into(),
+        };
+        TokenError::Denied {
+            host: self.host.to_owned(),
+            who,
+            status: answer.status.as_u16(),
+            said: match answer.words(self.credential) {
+                said if said.is_empty() => said,
+                said => format!(": {said}"),
+            },
         }
-        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            let said = String::from_utf8_lossy(&body);
-            return Err(TokenError::Denied {
-                host: self.host.to_owned(),
-                who: match credential {
-                    Some(credential) => {
-                        format!(
-                            "the credentials of user `{}`",
-                            printable(credential.username(), 100)
-                        )
-                    }
-                    None => "anonymous access".into(),
-                },
-                status: status.as_u16(),
-                said: match printable(said.trim(), 300) {
-                    said if said.is_empty() => said,
-                    said => format!(": {said}"),
-                },
-            });
-        }
-        if !status.is_success() {
-            return Err(self.unusable(format!("HTTP status {}", status.as_u16())));
-        }
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|_| self.unusable("an answer that is not the JSON of a token".into()))?;
-        let token = answer
-            .token
-            .or(answer.access_token)
-            .ok_or_else(|| self.unusable("an answer without token".into()))?;
-        Ok(Token {
-            token,
-            expires_in: answer
-                .expires_in
-                .unwrap_or_default()
-                .max(DEFAULT_LIFE_SECONDS),
-            issued_at: answer.issued_at.as_deref().and_then(seconds_since_epoch),
-        })
     }
 
     fn unusable(&self, what: String) -> TokenError {
@@ -347,78 +346,5 @@ impl Query<'_> {
             at: authority(&self.realm),
             source: source.without_url(),
         }
-    }
-}
-
-/// `https://host/v2/`, or with `http` on this machine, as registries for development have it.
-fn registry_address(host: &str) -> Option<Url> {
-    let server = if host == DOCKER_HUB {
-        "registry-1.docker.io"
-    } else {
-        host
-    };
-    let url = Url::parse(&format!("https://{server}/v2/")).ok()?;
-    if is_loopback(&url) {
-        Url::parse(&format!("http://{server}/v2/")).ok()
-    } else {
-        Some(url)
-    }
-}
-
-/// Host and port, the port only where it is not the scheme's own.
-fn authority(url: &Url) -> String {
-    match (url.host_str(), url.port()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (Some(host), None) => host.to_owned(),
-        (None, _) => String::new(),
-    }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn seconds_since_epoch(text: &str) -> Option<i64> {
-    let moment = humantime::parse_rfc3339(text).ok()?;
-    let since_epoch = moment.duration_since(std::time::UNIX_EPOCH).ok()?;
-    i64::try_from(since_epoch.as_secs()).ok()
-}
-
-/// On one line, without control characters, and short.
-fn printable(text: &str, limit: usize) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .take(limit)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn docker_hub_is_asked_at_the_host_that_answers() {
-        let address = |host| registry_address(host).unwrap().to_string();
-        assert_eq!(address("docker.io"), "https://registry-1.docker.io/v2/");
-        assert_eq!(address("ghcr.io"), "https://ghcr.io/v2/");
-        assert_eq!(address("127.0.0.1:5000"), "http://127.0.0.1:5000/v2/");
-        assert_eq!(address("[::1]:5000"), "http://[::1]:5000/v2/");
-    }
-
-    #[test]
-    fn moments_are_read_and_nonsense_is_not() {
-        assert_eq!(seconds_since_epoch("1970-01-01T00:01:00Z"), Some(60));
-        assert_eq!(seconds_since_epoch("yesterday"), None);
     }
 }

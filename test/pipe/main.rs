@@ -13,4 +13,5 @@ mod machines;
 mod place;
 mod program;
 mod registries;
+mod tokens;
 mod variables;

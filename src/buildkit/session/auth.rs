@@ -14,14 +14,14 @@ use bollard_buildkit_proto::moby::filesync::v1::{
 use secrecy::{ExposeSecret, SecretString};
 use tonic::{Request, Response, Status};
 
-use super::Failure;
 use super::authority::Authority;
 
 /// Knows the registries' credentials. Implemented by whoever uses the session.
 #[tonic::async_trait]
 pub trait Authorizer: Send + Sync + 'static {
-    /// User name and password for exactly this host, to be given to the builder.
-    fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
+    /// User name and password for exactly this host, to be given to the builder; none where the host
+    /// takes tokens.
+    async fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
 
     /// A token for a registry, fetched by us.
     async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError>;
@@ -64,15 +64,13 @@ pub struct TokenError {
 pub(super) struct Auth {
     authorizer: Arc<dyn Authorizer>,
     authority: Option<Authority>,
-    failure: Failure,
 }
 
 impl Auth {
-    pub(super) fn new(authorizer: Arc<dyn Authorizer>, failure: Failure) -> Self {
+    pub(super) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
             authorizer,
             authority: Authority::new(),
-            failure,
         }
     }
 
@@ -91,7 +89,7 @@ impl Service for Auth {
         request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
         let host = request.into_inner().host;
-        let response = match self.authorizer.credentials(&host) {
+        let response = match self.authorizer.credentials(&host).await {
             Some((username, password)) => {
                 tracing::debug!(
                     "`{}` takes no tokens: its user name and password go to the builder",
@@ -128,7 +126,9 @@ impl Service for Auth {
                 issued_at: token.issued_at,
             })),
             Err(error) => {
-                self.failure.tell(error.message.clone(), None);
+                // Not a failure of the session: the builder goes on without where it can, and where it
+                // cannot, its own words hold these and tell what they were for.
+                tracing::debug!("no token: {}", error.message);
                 Err(if error.denied {
                     Status::unauthenticated(error.message)
                 } else {

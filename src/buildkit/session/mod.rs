@@ -106,7 +106,7 @@ impl Session {
         let routes = Routes::new(HealthServer::new(health::Health))
             .add_service(files::server(services.files, failure.clone()))
             .add_service(
-                AuthServer::new(auth::Auth::new(services.authorizer, failure.clone()))
+                AuthServer::new(auth::Auth::new(services.authorizer))
                     .max_decoding_message_size(MESSAGE_LIMIT_BYTES),
             );
         let (tasks, ended, stop) = (

@@ -5,12 +5,14 @@
 
 mod client;
 mod login;
+pub mod tokens;
 
 use std::{fmt, fs, io, net::SocketAddr, path::Path};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use client::{Manifest, ReadError};
+pub use login::Login;
 
 use crate::{
     engine::{
@@ -25,7 +27,6 @@ pub use crate::{
     process::{NotReady, RunFolderError},
 };
 use client::Client;
-use login::Login;
 
 /// Where in the log the registry says which port it got; measured: within the first 2 KB.
 const LOG_HEAD_BYTES: usize = 64 << 10;
@@ -83,40 +84,19 @@ impl Registry {
     ///
     /// Cancel safe: dropping the future ends what was started.
     pub async fn start(state: &Path) -> Result<Self, RegistryError> {
-        let program = packages::fetch(state, Set::Registry)
-            .await?
-            .program("docker-registry")?;
-        let folder = tokio::task::spawn_blocking(|| RunFolder::claim(Kind::Registry, None))
-            .await
-            .map_err(|error| RegistryError::Start(error.into()))??;
+        let folder = daemon_folder().await?;
         let login = Login::random().map_err(RegistryError::Start)?;
-        let [settings, users, storage] =
-            ["config.yml", "htpasswd", "storage"].map(|name| folder.path().join(name));
+        let [users, storage] = ["htpasswd", "storage"].map(|name| folder.path().join(name));
         fs::write(&users, login.htpasswd().map_err(RegistryError::Start)?)
             .map_err(RegistryError::Start)?;
-        fs::write(&settings, written_settings("127.0.0.1:0", &storage, &users))
-            .map_err(RegistryError::Start)?;
-
-        // Without our environment: variables that begin with `REGISTRY_` would override its settings.
-        let command = [
-            "env".as_ref(),
-            "-i".as_ref(),
-            program.as_os_str(),
-            "serve".as_ref(),
-            settings.as_os_str(),
-        ];
-        let mut daemon = Supervised::start(folder, &command).map_err(RegistryError::Start)?;
-        let ready = async |daemon: &Supervised| {
-            let client = Client::new(
-                listening_on(&daemon.log_head(LOG_HEAD_BYTES).ok()?)?,
-                &login.authorization(),
-            )?;
-            client.is_ready().await.then_some(client)
-        };
-        let client = daemon
-            .until_ready(ready)
-            .await
-            .map_err(RegistryError::NotReady)?;
+        let settings = Settings {
+            address: "127.0.0.1:0",
+            storage: &storage,
+            auth: htpasswd(&users),
+        }
+        .written();
+        let (daemon, client) =
+            start_daemon(state, folder, &settings, &login.authorization()).await?;
         Ok(Self {
             keeper: Keeper::Process(daemon),
             client,
@@ -127,11 +107,12 @@ impl Registry {
     /// Starts a registry in a container of the Docker Engine there.
     async fn in_container(docker: &Address, image: &str) -> Result<Self, RegistryError> {
         let login = Login::random().map_err(RegistryError::Start)?;
-        let settings = written_settings(
-            "0.0.0.0:5000",
-            "/tmp/storage".as_ref(),
-            "/tmp/htpasswd".as_ref(),
-        );
+        let settings = Settings {
+            address: "0.0.0.0:5000",
+            storage: "/tmp/storage".as_ref(),
+            auth: htpasswd("/tmp/htpasswd".as_ref()),
+        }
+        .written();
         let plan = Plan {
             image,
             script: IN_CONTAINER,
@@ -228,16 +209,72 @@ impl Registry {
     }
 }
 
-/// The registry's settings: JSON, which is YAML too.
-fn written_settings(address: &str, storage: &Path, users: &Path) -> String {
-    json!({
-        "version": "0.1",
-        "log": { "level": "info" },
-        "storage": { "filesystem": { "rootdirectory": storage }, "delete": { "enabled": true } },
-        "http": { "addr": address },
-        "auth": { "htpasswd": { "realm": "depot-standin", "path": users } },
-    })
-    .to_string()
+/// A folder for a registry to run in.
+async fn daemon_folder() -> Result<RunFolder, RegistryError> {
+    let claimed = tokio::task::spawn_blocking(|| RunFolder::claim(Kind::Registry, None)).await;
+    Ok(claimed.map_err(|error| RegistryError::Start(error.into()))??)
+}
+
+/// Starts Debian's registry in `folder` and waits until it lets in whoever comes with `authorization`.
+async fn start_daemon(
+    state: &Path,
+    folder: RunFolder,
+    settings: &str,
+    authorization: &str,
+) -> Result<(Supervised, Client), RegistryError> {
+    let program = packages::fetch(state, Set::Registry)
+        .await?
+        .program("docker-registry")?;
+    let written = folder.path().join("config.yml");
+    fs::write(&written, settings).map_err(RegistryError::Start)?;
+    // Without our environment: variables that begin with `REGISTRY_` would override its settings.
+    let command = [
+        "env".as_ref(),
+        "-i".as_ref(),
+        program.as_os_str(),
+        "serve".as_ref(),
+        written.as_os_str(),
+    ];
+    let mut daemon = Supervised::start(folder, &command).map_err(RegistryError::Start)?;
+    let ready = async |daemon: &Supervised| {
+        let address = listening_on(&daemon.log_head(LOG_HEAD_BYTES).ok()?)?;
+        let client = Client::new(address, authorization)?;
+        client.is_ready().await.then_some(client)
+    };
+    let client = daemon
+        .until_ready(ready)
+        .await
+        .map_err(RegistryError::NotReady)?;
+    Ok((daemon, client))
+}
+
+/// What one registry differs in from another.
+struct Settings<'a> {
+    address: &'a str,
+    storage: &'a Path,
+    auth: Value,
+}
+
+impl Settings<'_> {
+    /// JSON, which is YAML too.
+    fn written(&self) -> String {
+        json!({
+            "version": "0.1",
+            "log": { "level": "info" },
+            "storage": {
+                "filesystem": { "rootdirectory": self.storage },
+                "delete": { "enabled": true },
+            },
+            "http": { "addr": self.address },
+            "auth": self.auth,
+        })
+        .to_string()
+    }
+}
+
+/// Authentication by a file of users.
+fn htpasswd(users: &Path) -> Value {
+    json!({ "htpasswd": { "realm": "depot-standin", "path": users } })
 }
 
 /// Finds the address in a line that says `listening on <address>`.

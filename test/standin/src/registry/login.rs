@@ -1,4 +1,4 @@
-//! The user and the password of one registry, made up for it.
+//! A user and a password, made up for one registry.
 
 use std::{fmt, io};
 
@@ -8,8 +8,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// bcrypt's lowest cost. The password has 144 random bits and lives for a test run; each request has it checked.
 const BCRYPT_COST: u32 = 4;
 
-/// The only user.
-pub(super) struct Login {
+/// A user of one registry. Its debug output holds no password.
+pub struct Login {
     pub(super) username: String,
     pub(super) password: String,
 }
@@ -24,6 +24,18 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
+    /// The user's name.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// The user's password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
     pub(super) fn random() -> io::Result<Self> {
         Ok(Self {
             username: random_word("user-")?,

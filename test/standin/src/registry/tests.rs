@@ -191,7 +191,7 @@ async fn containers(docker: &Address) -> usize {
         .body(bytes::Bytes::new())
         .unwrap();
     let answer = send(docker, request, 1 << 20).await.unwrap();
-    serde_json::from_slice::<Vec<serde_json::Value>>(answer.body())
+    serde_json::from_slice::<Vec<Value>>(answer.body())
         .unwrap()
         .len()
 }

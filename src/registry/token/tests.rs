@@ -1,0 +1,48 @@
+//! Tokens asked of places that answer as planned, over real connections on loopback.
+
+mod exchange;
+mod fake;
+mod trust;
+
+use secrecy::SecretString;
+
+use super::*;
+use fake::Fake;
+
+const PASSWORD: &str = "correct horse";
+
+/// As the pipe has it, but on no way round loopback.
+fn client() -> reqwest::ClientBuilder {
+    let tls = crate::roots::client_config().unwrap();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+}
+
+fn tokens(credentials: impl IntoIterator<Item = Credential>) -> Tokens {
+    Tokens::new(client().build().unwrap(), credentials.into_iter().collect())
+}
+
+/// The one credential is for `host`.
+fn tokens_for(host: &str) -> Tokens {
+    tokens([Credential::new(
+        host,
+        "me".into(),
+        SecretString::from(PASSWORD),
+    )])
+}
+
+fn scopes() -> Vec<String> {
+    ["repository:a/b:pull,push", "repository:c:pull"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Asks a realm that is the registry's own.
+async fn fetch_of(tokens: &Tokens, fake: &Fake) -> Result<Token, TokenError> {
+    let realm = fake.url("/token");
+    tokens
+        .fetch(&fake.host(), &realm, "the service", &scopes())
+        .await
+}

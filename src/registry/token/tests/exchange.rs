@@ -1,0 +1,254 @@
+//! What is asked of a realm, in which order, and what is made of its answers.
+
+use super::fake::Reply;
+use super::*;
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+}
+
+#[tokio::test]
+async fn a_password_goes_by_post() {
+    let fake = Fake::start([Reply::token()]).await;
+    let tokens = tokens_for(&fake.host());
+    let token = fetch_of(&tokens, &fake).await.unwrap();
+    assert_eq!(token.token.expose_secret(), "the-token");
+    assert_eq!((token.expires_in, token.issued_at), (300, None));
+
+    let [seen] = &fake.seen()[..] else {
+        panic!("{:?}", fake.seen());
+    };
+    assert_eq!(
+        (seen.method.as_str(), seen.path.as_str()),
+        ("POST", "/token")
+    );
+    assert_eq!((seen.query.len(), &seen.authorization), (0, &None));
+    let mut form = seen.form.clone();
+    form.sort();
+    assert_eq!(
+        form,
+        pairs([
+            ("client_id", "depot-build"),
+            ("grant_type", "password"),
+            ("password", PASSWORD),
+            ("scope", "repository:a/b:pull,push repository:c:pull"),
+            ("service", "the service"),
+            ("username", "me"),
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_realm_that_does_not_know_post_is_asked_by_get() {
+    for status in [400, 401, 404, 405] {
+        let fake = Fake::start([Reply::status(status), Reply::token()]).await;
+        let tokens = tokens_for(&fake.host());
+        fetch_of(&tokens, &fake).await.unwrap();
+        let [_, seen] = &fake.seen()[..] else {
+            panic!("{:?}", fake.seen());
+        };
+        assert_eq!(
+            (seen.method.as_str(), seen.path.as_str()),
+            ("GET", "/token")
+        );
+        assert_eq!(seen.basic(), Some(("me".into(), PASSWORD.into())));
+        assert_eq!(
+            seen.query,
+            pairs([
+                ("service", "the service"),
+                ("scope", "repository:a/b:pull,push"),
+                ("scope", "repository:c:pull"),
+                ("account", "me"),
+            ])
+        );
+        assert_eq!(seen.form.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn other_answers_to_a_post_are_final() {
+    for (status, denied) in [(403, true), (429, false), (500, false), (503, false)] {
+        let fake = Fake::start([Reply::status(status)]).await;
+        let error = fetch_of(&tokens_for(&fake.host()), &fake)
+            .await
+            .unwrap_err();
+        assert_eq!(error.is_denied(), denied, "{error}");
+        let told = error.to_string();
+        assert!(told.contains(&status.to_string()) && told.contains(&fake.host()));
+    }
+}
+
+#[tokio::test]
+async fn without_a_credential_anybody_asks() {
+    let fake = Fake::start([Reply::token()]).await;
+    let tokens = tokens_for("another.example.com");
+    fetch_of(&tokens, &fake).await.unwrap();
+    let [seen] = &fake.seen()[..] else {
+        panic!("{:?}", fake.seen());
+    };
+    assert_eq!((seen.method.as_str(), &seen.authorization), ("GET", &None));
+    assert_eq!(seen.field("account"), None);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_realms_words_and_without_the_password() {
+    let said = format!(r#"{{"details":"`{PASSWORD}` is wrong"}}"#);
+    let fake = Fake::start([Reply::status(401), Reply::with_body(401, said)]).await;
+    let error = fetch_of(&tokens_for(&fake.host()), &fake)
+        .await
+        .unwrap_err();
+    assert!(error.is_denied());
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "the registry `{}` refused the credentials of user `me` (HTTP 401): `***` is wrong",
+            fake.host()
+        )
+    );
+    assert!(!format!("{error:?}").contains(PASSWORD));
+
+    let fake = Fake::start([Reply::status(401)]).await;
+    let error = fetch_of(&tokens([]), &fake).await.unwrap_err();
+    assert!(error.is_denied());
+    assert!(error.to_string().contains("refused anonymous access"));
+}
+
+#[tokio::test]
+async fn a_realm_that_knows_only_post_has_refused_there() {
+    let grant = r#"{"error":"invalid_grant"}"#;
+    for (post, get) in [
+        (Reply::status(401), Reply::status(405)),
+        (Reply::status(401), Reply::status(404)),
+        (Reply::with_body(400, grant), Reply::status(405)),
+    ] {
+        let fake = Fake::start([post, get]).await;
+        let error = fetch_of(&tokens_for(&fake.host()), &fake)
+            .await
+            .unwrap_err();
+        assert!(error.is_denied(), "{error}");
+    }
+    // One that knows neither has refused nobody.
+    let fake = Fake::start([Reply::status(404), Reply::status(404)]).await;
+    let error = fetch_of(&tokens_for(&fake.host()), &fake)
+        .await
+        .unwrap_err();
+    assert!(!error.is_denied(), "{error}");
+    assert!(error.to_string().contains("HTTP status 404"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_token_is_told() {
+    let too_large = format!(r#"{{"token":"{}"}}"#, "x".repeat(ANSWER_LIMIT_BYTES));
+    for (body, told) in [
+        ("<html>hello</html>", "not the JSON of a token"),
+        ("", "not the JSON of a token"),
+        ("{}", "an answer without token"),
+        (r#"{"access_token":""}"#, "an answer without token"),
+        (too_large.as_str(), "more than 1048576 bytes"),
+    ] {
+        let fake = Fake::start([Reply::with_body(200, body)]).await;
+        let error = fetch_of(&tokens_for(&fake.host()), &fake)
+            .await
+            .unwrap_err();
+        let sentence = format!("the registry `{}` gave no token: ", fake.host());
+        let text = error.to_string();
+        assert!(text.starts_with(&sentence) && text.contains(told), "{text}");
+        assert!(!error.is_denied());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_just_within_the_limit_is_read() {
+    let token = "x".repeat(ANSWER_LIMIT_BYTES - r#"{"token":""}"#.len());
+    let body = format!(r#"{{"token":"{token}"}}"#);
+    assert_eq!(body.len(), ANSWER_LIMIT_BYTES);
+    let fake = Fake::start([Reply::with_body(200, body)]).await;
+    let fetched = fetch_of(&tokens_for(&fake.host()), &fake).await.unwrap();
+    assert_eq!(fetched.token.expose_secret(), token);
+}
+
+#[tokio::test]
+async fn a_query_in_the_realm_stays_there() {
+    let fake = Fake::start([Reply::status(404), Reply::token()]).await;
+    let realm = fake.url("/token?tenant=a%26b&x");
+    let tokens = tokens_for(&fake.host());
+    tokens.fetch(&fake.host(), &realm, "", &[]).await.unwrap();
+    let [post, get] = &fake.seen()[..] else {
+        panic!("{:?}", fake.seen());
+    };
+    assert_eq!(post.query, pairs([("tenant", "a&b"), ("x", "")]));
+    assert_eq!(
+        get.query,
+        pairs([("tenant", "a&b"), ("x", ""), ("account", "me")])
+    );
+    // What the challenge left out is left out.
+    assert_eq!((post.field("service"), post.field("scope")), (None, None));
+}
+
+#[tokio::test]
+async fn a_realm_that_hangs_is_given_up() {
+    for planned in [vec![Reply::Hang], vec![Reply::status(404), Reply::Hang]] {
+        let fake = Fake::start(planned).await;
+        let mut tokens = tokens_for(&fake.host());
+        tokens.call_limit = Duration::from_millis(200);
+        let error = fetch_of(&tokens, &fake).await.unwrap_err();
+        let TokenError::Transport { at, source, .. } = &error else {
+            panic!("{error}");
+        };
+        assert!(source.is_timeout(), "{source:?}");
+        assert_eq!(*at, fake.host());
+    }
+}
+
+#[test]
+fn three_requests_end_before_the_builder_gives_up() {
+    assert!(CALL_LIMIT * 3 < Duration::from_mins(1));
+}
+
+#[tokio::test]
+async fn every_user_and_password_arrives_as_it_is() {
+    for (user, password) in [
+        (
+            "_json_key",
+            "{\n  \"type\": \"service_account\",\r\n  \"key\": \"a\\nb\"\n}",
+        ),
+        ("robot$ci+push", "a&b=c+d%20e%"),
+        ("jürgen", "pässwörd 🔑"),
+        ("user@example.com", "quotes \" ' ` and $HOME"),
+        ("00000000-0000-0000-0000-000000000000", "a:b:c"),
+        ("tab\there", " spaces around "),
+    ] {
+        let fake = Fake::start([Reply::status(405), Reply::token()]).await;
+        let credential = Credential::new(&fake.host(), user.into(), password.into());
+        fetch_of(&tokens([credential]), &fake).await.unwrap();
+        let [post, get] = &fake.seen()[..] else {
+            panic!("{:?}", fake.seen());
+        };
+        assert_eq!(post.field("username"), Some(user));
+        assert_eq!(post.field("password"), Some(password));
+        assert_eq!(get.field("account"), Some(user));
+        assert_eq!(get.basic(), Some((user.into(), password.into())));
+    }
+}
+
+#[tokio::test]
+async fn a_user_with_a_colon_goes_by_post_alone() {
+    let credential = |fake: &Fake| Credential::new(&fake.host(), "a:b".into(), PASSWORD.into());
+    let fake = Fake::start([Reply::token()]).await;
+    fetch_of(&tokens([credential(&fake)]), &fake).await.unwrap();
+    assert_eq!(fake.seen()[0].field("username"), Some("a:b"));
+
+    // Basic authentication would make `b:correct horse` of the password.
+    let fake = Fake::start([Reply::status(405)]).await;
+    let error = fetch_of(&tokens([credential(&fake)]), &fake)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("colon"), "{error}");
+    let fake = Fake::start([Reply::status(401)]).await;
+    let error = fetch_of(&tokens([credential(&fake)]), &fake)
+        .await
+        .unwrap_err();
+    assert!(error.is_denied(), "{error}");
+}

@@ -1,0 +1,219 @@
+//! A server that answers each request as planned, and fails the test when one was not planned or a
+//! planned one did not come.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// Takes connections one after another until it is dropped.
+pub(super) struct Fake {
+    pub(super) address: SocketAddr,
+    log: Arc<Mutex<Log>>,
+    _serving: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Log {
+    planned: VecDeque<Reply>,
+    seen: Vec<Seen>,
+    unforeseen: Vec<String>,
+}
+
+/// An answer, or none.
+pub(super) enum Reply {
+    /// Status, headers (each with its end of line), body.
+    Answer(u16, String, String),
+    Hang,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) method: String,
+    pub(super) path: String,
+    /// Of the query.
+    pub(super) query: Vec<(String, String)>,
+    /// Of the body.
+    pub(super) form: Vec<(String, String)>,
+    pub(super) authorization: Option<String>,
+}
+
+impl Reply {
+    pub(super) fn status(status: u16) -> Self {
+        Self::with_body(status, "<html>no</html>")
+    }
+
+    pub(super) fn with_body(status: u16, body: impl Into<String>) -> Self {
+        Self::Answer(status, String::new(), body.into())
+    }
+
+    pub(super) fn token() -> Self {
+        Self::with_body(200, r#"{"token":"the-token","expires_in":300}"#)
+    }
+
+    /// As a registry answers those who come without a token.
+    pub(super) fn challenge(realm: &str) -> Self {
+        let header = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"s\"\r\n");
+        Self::Answer(401, header, String::new())
+    }
+}
+
+impl Seen {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        let mut fields = self.query.iter().chain(&self.form);
+        fields.find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+
+    /// User and password as the header has them, parted at the first colon.
+    pub(super) fn basic(&self) -> Option<(String, String)> {
+        let encoded = self.authorization.as_ref()?.strip_prefix("Basic ")?;
+        let decoded = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
+        let (user, password) = decoded.split_once(':').unwrap();
+        Some((user.to_owned(), password.to_owned()))
+    }
+}
+
+impl Fake {
+    pub(super) async fn start(planned: impl IntoIterator<Item = Reply>) -> Self {
+        Self::start_with(None, planned).await
+    }
+
+    pub(super) async fn start_with(
+        tls: Option<TlsAcceptor>,
+        planned: impl IntoIterator<Item = Reply>,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let log = Arc::new(Mutex::new(Log {
+            planned: planned.into_iter().collect(),
+            ..Log::default()
+        }));
+        let mut serving = JoinSet::new();
+        let noted = Arc::clone(&log);
+        serving.spawn(async move {
+            let mut open = JoinSet::new();
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let (noted, tls) = (Arc::clone(&noted), tls.clone());
+                open.spawn(async move {
+                    match tls {
+                        // A client that does not trust us goes away, and is not seen.
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(socket).await {
+                                exchange(stream, &noted).await;
+                            }
+                        }
+                        None => exchange(socket, &noted).await,
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            log,
+            _serving: serving,
+        }
+    }
+
+    pub(super) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What came until now.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.log.lock().unwrap().seen.clone()
+    }
+
+    /// Each request's method.
+    pub(super) fn methods(&self) -> Vec<String> {
+        let seen = self.seen().into_iter();
+        seen.map(|seen| seen.method).collect()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let log = self.log.lock().unwrap();
+        assert!(
+            log.unforeseen.is_empty(),
+            "not planned: {:?}",
+            log.unforeseen
+        );
+        assert_eq!(log.planned.len(), 0, "planned and not asked for");
+    }
+}
+
+async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, log: &Mutex<Log>) {
+    let mut stream = BufReader::new(stream);
+    let Some(seen) = read(&mut stream).await else {
+        return;
+    };
+    let reply = {
+        let mut log = log.lock().unwrap();
+        let reply = log.planned.pop_front();
+        if reply.is_none() {
+            log.unforeseen
+                .push(format!("{} {}", seen.method, seen.path));
+        }
+        log.seen.push(seen);
+        reply.unwrap_or(Reply::status(501))
+    };
+    let Reply::Answer(status, headers, body) = reply else {
+        return std::future::pending().await;
+    };
+    let answer = format!(
+        "HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // A client may have read enough before the end.
+    let _gone = stream.write_all(answer.as_bytes()).await;
+    let _gone = stream.shutdown().await;
+}
+
+async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await.ok()? == 0 {
+            return None;
+        }
+    }
+    let mut lines = head.lines();
+    let mut words = lines.next()?.split(' ');
+    let (method, target) = (words.next()?.to_owned(), words.next()?);
+    let header = |name: &str| {
+        let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+        headers.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+    };
+    let length = header("content-length").map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    if method == "POST" {
+        assert_eq!(
+            header("content-type"),
+            Some("application/x-www-form-urlencoded")
+        );
+    }
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let pairs = |bytes: &[u8]| url::form_urlencoded::parse(bytes).into_owned().collect();
+    Some(Seen {
+        method,
+        path: path.to_owned(),
+        query: pairs(query.as_bytes()),
+        form: pairs(&body),
+        authorization: header("authorization").map(str::to_owned),
+    })
+}

@@ -1,0 +1,269 @@
+//! Who gets a password: the registry's own realm, and nobody that the registry does not name.
+
+use std::sync::Arc;
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::TlsAcceptor;
+
+use super::fake::Reply;
+use super::*;
+
+#[tokio::test]
+async fn a_realm_on_another_host_gets_the_password_once_the_registry_has_named_it() {
+    let realm = Fake::start([Reply::token(), Reply::token()]).await;
+    let registry = Fake::start([Reply::challenge(&realm.url("/token"))]).await;
+    let tokens = tokens_for(&registry.host());
+    // The registry is asked once, without the password.
+    for query in ["", "?tenant=a"] {
+        let address = realm.url(&format!("/token{query}"));
+        tokens
+            .fetch(&registry.host(), &address, "s", &scopes())
+            .await
+            .unwrap();
+    }
+    let [seen] = &registry.seen()[..] else {
+        panic!("{:?}", registry.seen());
+    };
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("GET", "/v2/"));
+    assert_eq!(seen.authorization, None);
+    assert_eq!(realm.methods(), ["POST", "POST"]);
+}
+
+#[tokio::test]
+async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
+    // It would fail the test by being asked.
+    let foreign = Fake::start([]).await;
+    let named = Fake::start([]).await;
+    let basic = Reply::Answer(
+        401,
+        format!(
+            "WWW-Authenticate: Basic realm=\"{}\"\r\n",
+            foreign.url("/token")
+        ),
+        String::new(),
+    );
+    for (answer, told) in [
+        (
+            Reply::challenge(&named.url("/token")),
+            "names another place",
+        ),
+        (
+            Reply::challenge(&foreign.url("/other")),
+            "names another place",
+        ),
+        (Reply::challenge("no address"), "names no place"),
+        (basic, "names no place"),
+        (Reply::status(200), "names no place"),
+        (Reply::status(500), "names no place"),
+        (
+            // The word of whoever stands at the end of a redirection is not the registry's.
+            Reply::Answer(
+                302,
+                format!("Location: {}\r\n", named.url("/v2/")),
+                String::new(),
+            ),
+            "names no place",
+        ),
+    ] {
+        let registry = Fake::start([answer]).await;
+        let tokens = tokens_for(&registry.host());
+        let address = foreign.url("/token");
+        let fetched = tokens
+            .fetch(&registry.host(), &address, "s", &scopes())
+            .await;
+        let error = fetched.unwrap_err();
+        assert!(matches!(error, TokenError::Realm { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(told) && text.contains(&address), "{text}");
+        assert!(!format!("{error:?} {tokens:?}").contains(PASSWORD));
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
+    let foreign = Fake::start([]).await;
+    let registry = Fake::start([Reply::Hang]).await;
+    let mut tokens = tokens_for(&registry.host());
+    tokens.call_limit = Duration::from_millis(200);
+    let fetched = tokens
+        .fetch(&registry.host(), &foreign.url("/token"), "s", &scopes())
+        .await;
+    let Err(TokenError::Transport { at, .. }) = fetched else {
+        panic!("{fetched:?}");
+    };
+    assert_eq!(at, registry.host());
+}
+
+#[tokio::test]
+async fn a_password_is_given_away_only_where_the_registry_takes_no_tokens() {
+    let basic = || {
+        Reply::Answer(
+            401,
+            "WWW-Authenticate: Basic realm=\"x\"\r\n".into(),
+            String::new(),
+        )
+    };
+    let both = || {
+        let headers = "WWW-Authenticate: Basic realm=\"x\"\r\n\
+                       WWW-Authenticate: Bearer realm=\"https://a.example/t\"\r\n";
+        Reply::Answer(401, headers.into(), String::new())
+    };
+    for (answer, given) in [
+        (basic(), true),
+        (Reply::status(200), true),
+        (both(), false),
+        (Reply::challenge("https://auth.example.com/token"), false),
+    ] {
+        let registry = Fake::start([answer]).await;
+        let tokens = tokens_for(&registry.host());
+        let credential = tokens.credential_without_tokens(&registry.host()).await;
+        assert_eq!(credential.is_some(), given);
+        let [seen] = &registry.seen()[..] else {
+            panic!("{:?}", registry.seen());
+        };
+        assert_eq!(seen.authorization, None);
+    }
+    // Nobody is asked about hosts that have none.
+    let registry = Fake::start([]).await;
+    let tokens = tokens_for("registry.example.com");
+    let credential = tokens.credential_without_tokens(&registry.host()).await;
+    assert!(credential.is_none());
+    // One that is out of our reach may be within the builder's.
+    let registry = Fake::start([Reply::Hang]).await;
+    let mut tokens = tokens_for(&registry.host());
+    tokens.call_limit = Duration::from_millis(200);
+    let credential = tokens.credential_without_tokens(&registry.host()).await;
+    assert_eq!(credential.map(Credential::username), Some("me"));
+}
+
+#[tokio::test]
+async fn no_password_is_sent_without_tls_but_to_this_machine() {
+    let tokens = tokens_for("registry.example.com");
+    for realm in [
+        "http://registry.example.com/token",
+        "http://127.0.0.1:9/token",
+    ] {
+        let fetched = tokens.fetch("registry.example.com", realm, "s", &[]).await;
+        let Err(TokenError::Realm { .. }) = fetched else {
+            panic!("{fetched:?}");
+        };
+    }
+}
+
+#[tokio::test]
+async fn redirections_are_followed_with_and_without_credentials_by_nobody() {
+    let elsewhere = Fake::start([]).await;
+    for status in [301, 302, 303, 307, 308] {
+        let redirection = || {
+            let location = format!("Location: {}\r\n", elsewhere.url("/token"));
+            Reply::Answer(status, location, String::new())
+        };
+        for (planned, with_credential) in [
+            (vec![redirection()], true),
+            (vec![Reply::status(404), redirection()], true),
+            (vec![redirection()], false),
+        ] {
+            let fake = Fake::start(planned).await;
+            let tokens = if with_credential {
+                tokens_for(&fake.host())
+            } else {
+                tokens([])
+            };
+            let error = fetch_of(&tokens, &fake).await.unwrap_err();
+            let told = format!("HTTP status {status}, and redirections are not followed");
+            assert!(error.to_string().ends_with(&told), "{error}");
+        }
+    }
+}
+
+/// A TLS server for these names, and a client that trusts it and finds them there.
+async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, reqwest::Client) {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(names.clone()).unwrap();
+    let certificate = certificate.self_signed(&key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .unwrap();
+    let fake = Fake::start_with(Some(TlsAcceptor::from(Arc::new(server))), planned).await;
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate.der().clone()).unwrap();
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let client = names
+        .iter()
+        .fold(client().tls_backend_preconfigured(tls), |client, name| {
+            client.resolve(name, fake.address)
+        });
+    (fake, client.build().unwrap())
+}
+
+#[tokio::test]
+async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
+    let realm = "https://auth.docker.io/token";
+    for configured in ["docker.io", "https://index.docker.io/v1/"] {
+        let planned = vec![Reply::challenge(realm), Reply::token(), Reply::token()];
+        let names = ["registry-1.docker.io", "auth.docker.io"];
+        let (hub, client) = on_the_internet(&names, planned).await;
+        let credential = Credential::new(configured, "me".into(), PASSWORD.into());
+        let tokens = Tokens::new(client, [credential].into_iter().collect());
+        // The first is what builders say.
+        for host in ["registry-1.docker.io", "docker.io"] {
+            tokens
+                .fetch(host, realm, "registry.docker.io", &scopes())
+                .await
+                .unwrap();
+        }
+        let seen: Vec<_> = hub
+            .seen()
+            .iter()
+            .map(|seen| format!("{} {}", seen.method, seen.path))
+            .collect();
+        assert_eq!(seen, ["GET /v2/", "POST /token", "POST /token"]);
+    }
+}
+
+#[tokio::test]
+async fn docker_hubs_password_is_not_for_a_place_that_docker_hub_does_not_name() {
+    let planned = vec![Reply::challenge("https://auth.docker.io/token")];
+    let names = ["registry-1.docker.io", "auth.docker.io.evil.example"];
+    let (_hub, client) = on_the_internet(&names, planned).await;
+    let credential = Credential::new("docker.io", "me".into(), PASSWORD.into());
+    let tokens = Tokens::new(client, [credential].into_iter().collect());
+    let fetched = tokens
+        .fetch(
+            "registry-1.docker.io",
+            "https://auth.docker.io.evil.example/token",
+            "registry.docker.io",
+            &scopes(),
+        )
+        .await;
+    assert!(
+        matches!(fetched, Err(TokenError::Realm { .. })),
+        "{fetched:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_host_with_its_port_written_out_is_asked_for_its_realm() {
+    let realm = "https://registry.example.com/token";
+    let planned = vec![Reply::challenge(realm), Reply::token()];
+    let (registry, client) = on_the_internet(&["registry.example.com"], planned).await;
+    let host = format!("registry.example.com:{}", registry.address.port());
+    let credential = Credential::new(&host, "me".into(), PASSWORD.into());
+    let tokens = Tokens::new(client, [credential].into_iter().collect());
+    tokens.fetch(&host, realm, "s", &scopes()).await.unwrap();
+    assert_eq!(registry.methods(), ["GET", "POST"]);
+}
