@@ -26,7 +26,12 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> Option<BuildPlan> {
     let context = places.context(variables.context.as_deref(), context, findings);
-    let dockerfile = places.dockerfile(dockerfile, findings);
+    // Without a context its default Dockerfile is missing too, which would tell the same fault twice.
+    let dockerfile = if context.is_none() && variables.dockerfile.is_none() {
+        None
+    } else {
+        places.dockerfile(dockerfile, findings)
+    };
     let target = variables
         .target
         .as_deref()
