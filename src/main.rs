@@ -30,9 +30,10 @@ const CANCELED_FLUSH_LIMIT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread()
-        // One to wait for the network and one to encrypt; files are read by threads of their own.
-        .worker_threads(2)
+    // One thread: the way of a context through the two connections is a chain of short tasks, and
+    // waking a second thread for each link costs more than the second thread gives. Files are read
+    // by threads of their own.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     else {
