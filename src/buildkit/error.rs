@@ -169,16 +169,9 @@ fn kind(status: &Status) -> ErrorKind {
     if names_a_registry(message) {
         return ErrorKind::Registry {
             reference: registry_reference(message).unwrap_or_default(),
-            denied: [
-                "401",
-                "403",
-                "denied",
-                "unauthorized",
-                "authorization failed",
-                "no basic auth",
-            ]
-            .iter()
-            .any(|word| message.to_ascii_lowercase().contains(word)),
+            denied: REFUSAL_WORDS
+                .iter()
+                .any(|word| message.to_ascii_lowercase().contains(word)),
         };
     }
     ErrorKind::Build
@@ -196,6 +189,15 @@ const REGISTRY_WORDS: [&str; 5] = [
     "failed to load metadata for ",
     "failed to authorize",
     "failed to fetch oauth token",
+];
+
+/// How registries say no. Not the bare numbers 401 and 403: ports and digests hold them too.
+const REFUSAL_WORDS: [&str; 5] = [
+    "unauthorized",
+    "forbidden",
+    "denied",
+    "authorization failed",
+    "no basic auth",
 ];
 
 fn names_a_registry(message: &str) -> bool {
@@ -291,6 +293,13 @@ mod tests {
             ),
             ErrorKind::Registry {
                 reference: "docker.io/library/nope:latest".into(),
+                denied: false
+            }
+        );
+        assert_eq!(
+            kind("failed to push localhost:40153/app:1: connection refused"),
+            ErrorKind::Registry {
+                reference: "localhost:40153/app:1".into(),
                 denied: false
             }
         );
