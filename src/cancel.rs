@@ -1,12 +1,19 @@
 //! Why and when a run stops before its end.
 //!
 //! Stopping is an argument that travels down: whoever holds a [`Cancel`] can await it or fire it.
-//! The first reason stays; later ones are only its echo.
+//! The first reason stays; later ones are only its echo. A signal, first or not, also means hurry:
+//! whoever sent it ends the process by force soon after.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// What a run may take from the first signal to the last word to Depot. With the log's last lines
+/// after it, the program ends within a second.
+const HURRY_LIMIT: Duration = Duration::from_millis(850);
 
 /// Who stopped the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +38,11 @@ impl fmt::Display for Reason {
 /// A stop that can be awaited and fired from anywhere. Clones are the same stop.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
-    token: CancellationToken,
+    stop: CancellationToken,
     reason: Arc<OnceLock<Reason>>,
+    hurry: CancellationToken,
+    /// Until when everything has to be over, from the first signal on.
+    deadline: Arc<OnceLock<Instant>>,
 }
 
 impl Cancel {
@@ -42,16 +52,20 @@ impl Cancel {
         Self::default()
     }
 
-    /// Fires it. Only the first call counts.
+    /// Fires it. Only the first call gives the reason.
     pub fn fire(&self, reason: Reason) {
-        // An error means that another reason was first.
+        // Errors mean that another call was first.
         let _already = self.reason.set(reason);
-        self.token.cancel();
+        if let Reason::Signal(_) = reason {
+            let _already = self.deadline.set(Instant::now() + HURRY_LIMIT);
+            self.hurry.cancel();
+        }
+        self.stop.cancel();
     }
 
     /// Waits until somebody fires it. Cancel safe.
     pub async fn fired(&self) -> Reason {
-        self.token.cancelled().await;
+        self.stop.cancelled().await;
         // The reason is set before the token; the default is never seen.
         self.reason.get().copied().unwrap_or(Reason::Depot)
     }
@@ -73,6 +87,23 @@ impl Cancel {
             output = work => Ok(output),
         }
     }
+
+    /// Runs `work` for at most `limit`, and from the first signal on for at most what is left then.
+    /// `None` when it was cut off.
+    pub async fn within<Work: Future>(&self, limit: Duration, work: Work) -> Option<Work::Output> {
+        let until = Instant::now() + limit;
+        tokio::pin!(work);
+        tokio::select! {
+            output = &mut work => return Some(output),
+            () = self.hurry.cancelled() => {}
+            () = tokio::time::sleep_until(until) => return None,
+        }
+        let until = self
+            .deadline
+            .get()
+            .map_or(until, |deadline| until.min(*deadline));
+        tokio::time::timeout_at(until, work).await.ok()
+    }
 }
 
 #[cfg(test)]
@@ -90,5 +121,32 @@ mod tests {
             cancel.unless_fired(async { 7 }).await,
             Err(Reason::Signal(15))
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_cuts_what_is_left_and_depot_does_not() {
+        let minute = Duration::from_mins(1);
+        let cancel = Cancel::new();
+        cancel.fire(Reason::Depot);
+        let begun = Instant::now();
+        let half = async { tokio::time::sleep(minute / 2).await };
+        assert_eq!(cancel.within(minute, half).await, Some(()));
+        assert_eq!(begun.elapsed(), minute / 2);
+
+        let begun = Instant::now();
+        let signal = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            cancel.fire(Reason::Signal(15));
+        };
+        let never = std::future::pending::<()>();
+        let (cut, ()) = tokio::join!(cancel.within(minute, never), signal);
+        assert_eq!(cut, None);
+        assert_eq!(begun.elapsed(), Duration::from_secs(3) + HURRY_LIMIT);
+        assert_eq!(cancel.reason(), Some(Reason::Depot));
+        // All that comes after shares the same deadline.
+        let begun = Instant::now();
+        let never = std::future::pending::<()>();
+        assert_eq!(cancel.within(minute, never).await, None);
+        assert!(begun.elapsed() < Duration::from_millis(2));
     }
 }

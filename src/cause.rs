@@ -18,6 +18,23 @@ pub fn one_line(error: &dyn Error) -> String {
     line
 }
 
+/// Whether the TLS handshake behind `error` failed because of who the server is.
+pub(crate) fn is_untrusted_server(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error hides what it wraps from `source`, which gives what comes after that.
+        let wrapped = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref());
+        if let Some(rustls::Error::InvalidCertificate(_)) = wrapped.or(error.downcast_ref()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ pub enum Exit {
     Infrastructure,
     /// A registry said no or could not be reached.
     Registry,
+    /// A fault of this program, which is a bug.
+    Internal,
     /// Depot stopped the build, because somebody stopped it there.
     CanceledByDepot,
     /// A signal with this number stopped the run.
@@ -36,6 +38,8 @@ impl Exit {
             Self::Infrastructure => 4,
             Self::Registry => 5,
             Self::CanceledByDepot => 6,
+            // `EX_SOFTWARE`, far from those that people may meet.
+            Self::Internal => 70,
             // As shells have it.
             Self::Signal(number) => number.saturating_add(128),
         }

@@ -6,6 +6,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
     else {
-        return Exit::Infrastructure.into();
+        return Exit::Internal.into();
     };
     let exit = runtime.block_on(start(environment));
     // A thread that waits for a disk must not hold up the end.
@@ -54,15 +55,15 @@ async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
         paint: Paint { colour: !no_color },
         ..OutputOptions::default()
     };
-    let Ok(output) = Output::stderr(options) else {
-        return Exit::Infrastructure;
+    let (Ok(output), Ok(signals)) = (Output::stderr(options), Signals::listen()) else {
+        return Exit::Internal;
     };
     let working_directory = env::current_dir().unwrap_or_default();
     let exit = match config::read(environment, &working_directory) {
         Ok((plan, warnings)) => {
             install_log(&output, plan.debug);
             tell(&warnings);
-            run(&plan, &output).await
+            run(&plan, &output, signals).await
         }
         Err(error) => refuse(&output, &error),
     };
@@ -99,22 +100,19 @@ fn refuse(output: &Output, error: &ConfigError) -> Exit {
 }
 
 /// Runs the plan, and stops it at the first signal.
-async fn run(plan: &Plan, output: &Output) -> Exit {
+async fn run(plan: &Plan, output: &Output, mut signals: Signals) -> Exit {
     let cancel = Cancel::new();
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return Exit::Infrastructure;
-    };
+    let mut is_stopping = false;
     let mut running = std::pin::pin!(pipe::run(plan, output, &cancel));
     loop {
         tokio::select! {
             exit = &mut running => return exit,
-            number = either(&mut interrupt, &mut terminate) => {
-                if let Some(Reason::Signal(first)) = cancel.reason() {
-                    return Exit::Signal(first);
+            number = signals.next() => {
+                if is_stopping {
+                    tracing::error!("ended at once: Depot may show the build as running for a while");
+                    return Exit::Signal(number);
                 }
+                is_stopping = true;
                 tracing::warn!("stopping the build; a second signal ends the program at once");
                 cancel.fire(Reason::Signal(number));
             }
@@ -122,9 +120,26 @@ async fn run(plan: &Plan, output: &Output) -> Exit {
     }
 }
 
-async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> u8 {
-    tokio::select! {
-        _ = interrupt.recv() => SIGINT,
-        _ = terminate.recv() => SIGTERM,
+/// The signals that stop a run.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From now on they are heard, and end the program no more by themselves.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The number of the next one. Cancel safe.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => SIGINT,
+            _ = self.terminate.recv() => SIGTERM,
+        }
     }
 }

@@ -6,9 +6,11 @@
 
 mod authorizer;
 mod failure;
+mod on_machine;
 mod request;
 
-use std::panic::{self, AssertUnwindSafe};
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
@@ -17,31 +19,33 @@ use secrecy::ExposeSecret;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::buildkit::{Connection, Solved};
+use crate::buildkit::Solved;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
-use crate::depot::{Api, ApiError, Build, BuilderPlatform, Outcome, Steps};
+use crate::depot::{Api, Build, Outcome};
 use crate::exit::Exit;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};
 use crate::report::summary::{self, Delivery, Summary};
 use failure::Failure;
 
-/// How long Depot is told of the end of a build that ended by itself.
+/// How long Depot is told of the end of a build. From a signal on, what is left of a second.
 const FINISH_LIMIT: Duration = Duration::from_mins(1);
-
-/// The same for a build that was stopped: all of the end has to fit into a second.
-const CANCELED_FINISH_LIMIT: Duration = Duration::from_millis(500);
 
 /// How long a build whose creation was under way may take to appear after a stop, so that it can be
 /// finished.
 const CREATE_GRACE: Duration = Duration::from_millis(400);
 
-/// How long our last steps may take to reach Depot.
-const REPORT_GRACE: Duration = Duration::from_millis(250);
+/// How long the last of the progress may take to be shown once the build has ended: a log that
+/// nobody reads must not hold the end up.
+const SHOW_GRACE: Duration = Duration::from_secs(5);
 
 /// Status messages that wait to be shown. Past them the builder waits, and its memory is larger.
 const STATUS_IN_FLIGHT: usize = 64;
+
+/// What the part that needs a machine came to; a panic is a bug of ours.
+type Result<T> = std::result::Result<T, Failure>;
+type Caught<T> = std::result::Result<T, Box<dyn Any + Send>>;
 
 /// Runs the plan to its end and says how it ended.
 ///
@@ -57,39 +61,78 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         Ok(build) => build,
         Err(failure) => return failure.tell(output, None),
     };
+    output.masker().add(build.token().expose_secret());
     output.say(summary::page(build.url(), output.options()));
 
-    let (status, shown) = mpsc::channel(STATUS_IN_FLIGHT);
     let mut progress = Progress::new(output.options().clone());
+    let result = build_and_finish(plan, &build, &mut progress, output, cancel).await;
+    let exit = match result {
+        Ok(Ok(solved)) => {
+            output.say(closing(plan, &build, &solved, started.elapsed(), output));
+            match cancel.reason() {
+                // The signal came after the work was done, and whoever sent it asks for its number.
+                Some(Reason::Signal(number)) => return Exit::Signal(number),
+                Some(Reason::Depot) | None => return Exit::Success,
+            }
+        }
+        Ok(Err(failure)) => failure.tell(output, Some(&progress)),
+        Err(_panic) => {
+            tracing::error!("depot-build failed with an internal error, which is told above");
+            Exit::Internal
+        }
+    };
+    output.say(summary::page(build.url(), output.options()));
+    exit
+}
+
+/// Builds, shows the progress beside it, and tells Depot how it ended.
+///
+/// The three hold each other up as little as possible: Depot hears of the end before the last line
+/// is shown, and a fault of ours in either of the first two does not keep it from Depot.
+async fn build_and_finish(
+    plan: &Plan,
+    build: &Build,
+    progress: &mut Progress,
+    output: &Output,
+    cancel: &Cancel,
+) -> Caught<Result<Solved>> {
+    let (status, shown) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
     let updates = ReceiverStream::new(shown).map(|status| Update {
         source: Source::default(),
         status,
     });
-    let showing = show(&mut progress, updates, output);
-    // A panic is a bug of ours, and still no reason to leave a machine running.
-    let building = AssertUnwindSafe(on_build(plan, &build, status, cancel)).catch_unwind();
-    let (result, ()) = tokio::join!(building, showing);
-
-    let outcome = match &result {
-        Ok(Ok(_)) => Outcome::Success,
-        Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
-        Ok(Err(failure)) => Outcome::Failure(failure.one_line()),
-        Err(_) => Outcome::Failure("depot-build failed with an internal error".into()),
+    let showing = AssertUnwindSafe(show(progress, updates, output)).catch_unwind();
+    let mut showing = std::pin::pin!(showing);
+    let working = async {
+        let masker = output.masker();
+        let building = on_machine::build(plan, build, status, masker, cancel);
+        let result = AssertUnwindSafe(building).catch_unwind().await;
+        let outcome = match &result {
+            Ok(Ok(_)) => Outcome::Success,
+            Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
+            Ok(Err(failure)) => Outcome::Failure(masker.mask(failure.one_line())),
+            Err(_) => Outcome::Failure("depot-build failed with an internal error".into()),
+        };
+        finish(build, outcome, cancel).await;
+        result
     };
-    finish(&build, outcome).await;
-
-    match result {
-        Ok(Ok(solved)) => {
-            output.say(closing(plan, &build, &solved, started.elapsed(), output));
-            Exit::Success
+    let mut working = std::pin::pin!(working);
+    let mut is_shown = false;
+    let result = loop {
+        tokio::select! {
+            result = &mut working => break result,
+            caught = &mut showing, if !is_shown => {
+                is_shown = true;
+                if caught.is_err() {
+                    tracing::error!("the progress cannot be shown any further: an internal error");
+                }
+            }
         }
-        Ok(Err(failure)) => {
-            let exit = failure.tell(output, Some(&progress));
-            output.say(summary::page(build.url(), output.options()));
-            exit
-        }
-        Err(panic) => panic::resume_unwind(panic),
+    };
+    if !is_shown {
+        let _too_slow = cancel.within(SHOW_GRACE, showing).await;
     }
+    result
 }
 
 /// Whatever way a secret finds into the log, from a build step say, it is not readable there.
@@ -100,14 +143,14 @@ fn mask_secrets(plan: &Plan, output: &Output) {
     }
 }
 
-fn client(plan: &Plan) -> Result<Api, Failure> {
+fn client(plan: &Plan) -> Result<Api> {
     let tls = crate::roots::client_config().map_err(Failure::Tls)?;
     Api::new(plan.depot.api_url.clone(), tls).map_err(Failure::Client)
 }
 
 /// Creates the build. A stop while Depot is creating it waits a moment for its id: a build that
 /// nobody knows cannot be finished.
-async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build, Failure> {
+async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
     let creating = Build::create(
         api,
         &plan.depot.token,
@@ -119,118 +162,22 @@ async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build, Failure
         Ok(created) => return created.map_err(Failure::Create),
         Err(reason) => reason,
     };
-    if let Ok(Ok(build)) = tokio::time::timeout(CREATE_GRACE, creating).await {
-        finish(&build, Outcome::Canceled).await;
+    if let Some(Ok(build)) = cancel.within(CREATE_GRACE, creating).await {
+        finish(&build, Outcome::Canceled, cancel).await;
     }
     Err(Failure::Canceled(reason))
 }
 
-/// All that needs a machine. While it goes on, Depot hears that we are alive.
-async fn on_build(
-    plan: &Plan,
-    build: &Build,
-    status: mpsc::Sender<StatusResponse>,
-    cancel: &Cancel,
-) -> Result<Solved, Failure> {
-    let platform = request::builder_platform(plan);
-    let (steps, reports) = Steps::new(status.clone());
-    let health = async {
-        build.report_health(platform).await;
-        cancel.fire(Reason::Depot);
-        std::future::pending::<()>().await;
-    };
-    let reporting = build.report_steps(reports);
-    let solving = async {
-        let connection = connect(build, platform, &steps, cancel).await?;
-        drop(steps);
-        let services = request::services(plan)?;
-        let stopped = async {
-            cancel.fired().await;
-        };
-        let solved = connection
-            .solve(&request::solve(plan), services, status, stopped)
-            .await;
-        solved.map_err(|error| match cancel.reason() {
-            Some(reason) => Failure::Canceled(reason),
-            None => Failure::Solve(error),
-        })
-    };
-    let mut solving = std::pin::pin!(solving);
-    let mut reporting = std::pin::pin!(reporting);
-    let mut health = std::pin::pin!(health);
-    let mut reported = false;
-    let solved = loop {
-        tokio::select! {
-            solved = &mut solving => break solved,
-            () = &mut reporting, if !reported => reported = true,
-            () = &mut health => {}
-        }
-    };
-    if !reported {
-        // The step that failed is the one to be seen on the build's page.
-        let _too_slow = tokio::time::timeout(REPORT_GRACE, reporting).await;
-    }
-    solved
-}
-
-/// Acquires a machine and connects to it, each as a step that people see.
-async fn connect(
-    build: &Build,
-    platform: BuilderPlatform,
-    steps: &Steps,
-    cancel: &Cancel,
-) -> Result<Connection, Failure> {
-    let step = steps
-        .begin(&format!("[depot] launching {platform} machine"))
-        .await;
-    let machine = match cancel.unless_fired(build.machine(platform)).await {
-        Ok(Ok(machine)) => machine,
-        Ok(Err(error)) => {
-            step.failed(&error).await;
-            return Err(Failure::Machine(error));
-        }
-        Err(reason) => {
-            step.canceled().await;
-            return Err(Failure::Canceled(reason));
-        }
-    };
-    step.done().await;
-
-    let step = steps
-        .begin(&format!("[depot] connecting to {platform} machine"))
-        .await;
-    let address = request::address(machine);
-    match cancel.unless_fired(Connection::open(&address)).await {
-        Ok(Ok(connection)) => {
-            step.done().await;
-            Ok(connection)
-        }
-        Ok(Err(error)) => {
-            step.failed(&error).await;
-            Err(Failure::Connect(error))
-        }
-        Err(reason) => {
-            step.canceled().await;
-            Err(Failure::Canceled(reason))
-        }
-    }
-}
-
 /// Tells Depot how the build ended. That Depot does not hear of it changes nothing of what was done.
-async fn finish(build: &Build, outcome: Outcome) {
-    let limit = match outcome {
-        Outcome::Canceled => CANCELED_FINISH_LIMIT,
-        Outcome::Success | Outcome::Failure(_) => FINISH_LIMIT,
+async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
+    let telling = build.finish(outcome, FINISH_LIMIT);
+    let why = match cancel.within(FINISH_LIMIT, telling).await {
+        Some(Ok(())) => return,
+        Some(Err(error)) => crate::cause::one_line(&error),
+        None => "no answer came in time".into(),
     };
-    if let Err(error) = build.finish(outcome, limit).await {
-        tell_unfinished(&error);
-    }
-}
-
-fn tell_unfinished(error: &ApiError) {
     tracing::warn!(
-        "Depot could not be told that the build has ended, and may show it as running for a while: {}",
-        crate::cause::one_line(error)
+        "Depot could not be told that the build has ended, and may show it as running for a while: {why}"
     );
 }
 

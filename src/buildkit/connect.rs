@@ -46,7 +46,8 @@ const CONNECT_LIMIT: Duration = Duration::from_mins(5);
 /// The pause between two tries, growing from the first to the second.
 const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// A builder that does not answer for this long, and then for half of it, is gone.
+/// A builder is asked for a sign of life after the first of these without a word, and is gone when
+/// none has come within the second.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
 
 /// Where a builder is and how to trust it.
@@ -117,7 +118,11 @@ impl Connection {
             .transpose()
             .map_err(ConnectError::Tls)?
             .map(|(config, name)| (TlsConnector::from(config), name));
-        let shown = format!("{}:{}", address.host, address.port);
+        let shown = if address.host.contains(':') {
+            format!("[{}]:{}", address.host, address.port)
+        } else {
+            format!("{}:{}", address.host, address.port)
+        };
         let deadline = tokio::time::Instant::now() + CONNECT_LIMIT;
         let mut pause = PAUSE_BOUNDS.0;
         loop {
@@ -136,7 +141,7 @@ impl Connection {
                     });
                 }
                 Ok(Err(TryError::Later(source))) => source,
-                Err(elapsed) => elapsed.into(),
+                Err(_) => format!("no answer within {} s", TRY_LIMIT.as_secs()).into(),
             };
             if tokio::time::Instant::now() + pause >= deadline {
                 return Err(ConnectError::Unreachable {

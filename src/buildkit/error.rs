@@ -42,7 +42,7 @@ pub enum ErrorKind {
         /// The registry answered that the caller may not do this.
         denied: bool,
     },
-    /// The solve was cancelled, on our side or the builder's.
+    /// The solve was cancelled by us.
     Canceled,
     /// The connection to the builder broke, or it went away.
     Connection,
@@ -155,13 +155,19 @@ fn source(json: &[u8]) -> Option<Source> {
 
 fn kind(status: &Status) -> ErrorKind {
     let message = status.message();
-    match status.code() {
-        Code::Cancelled => return ErrorKind::Canceled,
-        Code::Unavailable if !names_a_registry(message) => return ErrorKind::Connection,
-        _ => {}
-    }
+    // First, since tonic gives a connection that closes under a call the code of a cancelled one.
     if is_transport_failure(status) {
         return ErrorKind::Connection;
+    }
+    // Before any look at the words: here they hold the user's own command line.
+    if message.contains(STEP_FAILED) {
+        return ErrorKind::Build;
+    }
+    match status.code() {
+        // We asked for no end: the builder is being shut down.
+        Code::Cancelled => return ErrorKind::Connection,
+        Code::Unavailable if !names_a_registry(message) => return ErrorKind::Connection,
+        _ => {}
     }
     if message.contains("no active session") || message.contains("error from sender") {
         return ErrorKind::Session;
@@ -182,6 +188,9 @@ fn is_transport_failure(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
 }
 
+/// What BuildKit says of a `RUN` step that failed, after its command line.
+const STEP_FAILED: &str = " did not complete successfully";
+
 /// The words with which BuildKit begins to tell of a registry's failure.
 const REGISTRY_WORDS: [&str; 5] = [
     "failed to push ",
@@ -192,7 +201,10 @@ const REGISTRY_WORDS: [&str; 5] = [
 ];
 
 /// How registries say no. Not the bare numbers 401 and 403: ports and digests hold them too.
-const REFUSAL_WORDS: [&str; 5] = [
+const REFUSAL_WORDS: [&str; 7] = [
+    // As our own answers to the builder's questions for tokens end.
+    "(http 401)",
+    "(http 403)",
     "unauthorized",
     "forbidden",
     "denied",
@@ -308,9 +320,19 @@ mod tests {
             ErrorKind::Build
         );
         assert_eq!(
-            SolveError::from_status(&Status::unavailable("closing")).kind,
-            ErrorKind::Connection
+            kind(
+                "process \"sh -c echo failed to push x: denied; exit 1\" did not complete successfully: exit code: 1"
+            ),
+            ErrorKind::Build
         );
+        for status in [
+            Status::unavailable("closing"),
+            Status::cancelled("context canceled"),
+            Status::from_error(Box::new(std::io::Error::other("reset"))),
+        ] {
+            let kind = SolveError::from_status(&status).kind;
+            assert_eq!(kind, ErrorKind::Connection, "{status}");
+        }
     }
 
     #[test]

@@ -13,11 +13,14 @@ use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
 use super::session::{Services, Session};
 
+/// How long a builder may take to open a session: it only has to answer.
+const SESSION_LIMIT: Duration = Duration::from_secs(30);
+
 /// How long the status may still come after the solve has ended. Its stream ends by itself.
 const STATUS_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a cancelled solve may take to show what it stopped.
-const CANCEL_GRACE: Duration = Duration::from_millis(300);
+const CANCEL_GRACE: Duration = Duration::from_millis(200);
 
 /// What is to be solved.
 #[derive(Clone, Debug, Default)]
@@ -69,25 +72,39 @@ impl Connection {
         status: mpsc::Sender<StatusResponse>,
         cancel: impl Future<Output = ()>,
     ) -> Result<Solved, SolveError> {
-        let mut session = Session::open(self, services)
-            .await
-            .map_err(|status| SolveError::from_status(&status))?;
+        let mut cancel = std::pin::pin!(cancel);
+        let canceled = || SolveError::local(ErrorKind::Canceled, "canceled");
+        let mut session = tokio::select! {
+            biased;
+            () = &mut cancel => return Err(canceled()),
+            opened = tokio::time::timeout(SESSION_LIMIT, Session::open(self, services)) => {
+                opened
+                    .map_err(|_| SolveError::local(
+                        ErrorKind::Connection,
+                        "the builder did not open a session in time",
+                    ))?
+                    .map_err(|status| SolveError::from_status(&status))?
+            }
+        };
         let reference = uuid::Uuid::new_v4().simple().to_string();
         let request = request(&reference, session.id(), solve);
 
         let mut control = self.control();
         let mut watching = std::pin::pin!(self.watch(reference, status));
-        let mut watched = false;
+        let mut is_watched = false;
+        let mut is_canceled = false;
         let solving = async {
             let mut solving = std::pin::pin!(control.solve(request));
-            let mut cancel = std::pin::pin!(cancel);
             loop {
                 tokio::select! {
                     biased;
-                    () = &mut cancel => return None,
+                    () = &mut cancel => {
+                        is_canceled = true;
+                        return None;
+                    }
                     outcome = &mut solving => return Some(outcome),
-                    outcome = &mut watching, if !watched => {
-                        watched = true;
+                    outcome = &mut watching, if !is_watched => {
+                        is_watched = true;
                         if let Err(status) = outcome {
                             tracing::debug!("no more progress is shown: {}", status.message());
                         }
@@ -98,19 +115,24 @@ impl Connection {
         };
         // The future of the call is dropped with this block: that is what stops the builder.
         let outcome = solving.await;
-        let grace = if outcome.is_some() {
-            STATUS_GRACE
-        } else {
-            CANCEL_GRACE
-        };
-        if !watched {
-            let _too_slow = tokio::time::timeout(grace, &mut watching).await;
+        if !is_watched {
+            let grace = if is_canceled {
+                CANCEL_GRACE
+            } else {
+                STATUS_GRACE
+            };
+            tokio::select! {
+                _ = &mut watching => {}
+                () = tokio::time::sleep(grace) => {}
+                // Polled again only if it was not over above.
+                () = &mut cancel, if !is_canceled => {}
+            }
         }
         let failure = session.failure();
         session.close().await;
 
         match outcome {
-            None => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
+            None => Err(canceled()),
             Some(Ok(answer)) => Ok(Solved {
                 response: answer.into_inner().exporter_response,
             }),

@@ -44,8 +44,8 @@ pub enum Outcome {
 impl Build {
     /// Creates a build in `project_id`, or in the only project of a project token.
     ///
-    /// Repeated on transient failures. One whose answer got lost leaves a build without machines
-    /// behind, which Depot ends by itself.
+    /// Repeated on transient failures. Where only the answer got lost, that leaves a build behind that
+    /// never asks for a machine and whose id nobody knows; it cannot be finished from here.
     pub async fn create(
         api: Api,
         token: &SecretString,
@@ -72,6 +72,12 @@ impl Build {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The token of this build, to be kept out of the log.
+    #[must_use]
+    pub fn token(&self) -> &SecretString {
+        &self.token
     }
 
     /// The build's page.
@@ -105,7 +111,8 @@ impl Build {
             .unary("FinishBuild", &self.token, &request, retry)
             .await;
         match answer {
-            // It is finished already: an earlier try took effect, and only its answer got lost.
+            // It is finished already: mostly by an earlier try of ours whose answer got lost. Whoever
+            // else did it, there is nothing left to tell.
             Err(error) if error.code() == Some(&Code::FailedPrecondition) => Ok(()),
             answer => answer.map(|_| ()),
         }

@@ -126,14 +126,14 @@ pub enum ApiError {
         source: reqwest::Error,
     },
     /// No whole answer came in time.
-    #[error("Depot's API at {address} did not answer {method} within {seconds} s")]
+    #[error("Depot's API at {address} did not answer {method} within {:.1} s", limit.as_secs_f32())]
     TooSlow {
         /// The call.
         method: &'static str,
         /// The API's address, without path.
         address: String,
         /// The limit.
-        seconds: u64,
+        limit: std::time::Duration,
     },
     /// The answer is larger than any that the protocol knows.
     #[error("the answer to {method} is larger than {limit} bytes")]
@@ -159,7 +159,10 @@ impl ApiError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => !source.is_builder(),
+            // Who does not prove to be Depot now will not do so in a minute.
+            Self::Transport { source, .. } => {
+                !source.is_builder() && !crate::cause::is_untrusted_server(source)
+            }
             Self::TooSlow { .. } => true,
             Self::Refused { code, .. } => matches!(
                 code,
@@ -186,7 +189,15 @@ impl ApiError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Refused { .. } => !self.is_transient(),
+            Self::Refused { code, .. } => matches!(
+                code,
+                Code::Unauthenticated
+                    | Code::PermissionDenied
+                    | Code::NotFound
+                    | Code::InvalidArgument
+                    | Code::FailedPrecondition
+                    | Code::ResourceExhausted
+            ),
             Self::Foreign { status, .. } => matches!(status, 401 | 403),
             _ => false,
         }
@@ -221,5 +232,15 @@ mod tests {
         assert!(!refused(Code::Unauthenticated).is_transient());
         assert!(refused(Code::Unauthenticated).is_refusal());
         assert!(!refused(Code::Unavailable).is_refusal());
+        // A limit that passes is waited for, and one that does not is Depot's word.
+        assert!(refused(Code::ResourceExhausted).is_transient());
+        assert!(refused(Code::ResourceExhausted).is_refusal());
+        for fault in [
+            Code::Internal,
+            Code::from_http(500),
+            Code::Other("unknown".into()),
+        ] {
+            assert!(!refused(fault.clone()).is_refusal(), "{fault}");
+        }
     }
 }

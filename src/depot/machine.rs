@@ -149,8 +149,12 @@ impl Build {
             match answer.connection {
                 Some(MachineConnection::Active(active)) => return machine(platform, active),
                 Some(MachineConnection::Pending(pending)) => {
-                    let asked = Duration::from_millis(u64::try_from(pending.wait_ms).unwrap_or(0));
-                    let pause = asked.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1);
+                    let pause = match u64::try_from(pending.wait_ms) {
+                        Ok(asked @ 1..) => Duration::from_millis(asked),
+                        // "Not at all" would be a loop without rest.
+                        Ok(0) | Err(_) => Duration::from_secs(1),
+                    };
+                    let pause = pause.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1);
                     if Instant::now() + pause > deadline {
                         return Err(MachineError::TooSlow { platform });
                     }
@@ -174,28 +178,36 @@ impl Build {
     ///
     /// A report that fails is not the end of a build: the next one may come through. Cancel safe.
     pub async fn report_health(&self, platform: BuilderPlatform) {
-        let request = self.machine_request(platform);
         loop {
             let sent = Instant::now();
-            let answer: Result<ReportBuildHealthResponse, _> = self
-                .api
-                .unary("ReportBuildHealth", &self.token, &request, Retry::NEVER)
-                .await;
-            let mut pause = HEALTH_INTERVAL.saturating_sub(sent.elapsed());
-            match answer {
-                Ok(answer) => {
-                    if let Some(left) = answer.cancels_at.and_then(time_left) {
-                        if left.is_zero() {
-                            return;
-                        }
-                        pause = pause.min(left);
-                    }
-                }
-                Err(error) => {
-                    tracing::debug!("health report failed: {}", crate::cause::one_line(&error));
-                }
+            let left = self.health(platform).await;
+            if left == Some(Duration::ZERO) {
+                return;
             }
+            let pause = HEALTH_INTERVAL.saturating_sub(sent.elapsed());
+            let pause = left.map_or(pause, |left| pause.min(left));
             tokio::time::sleep(pause.max(PAUSE_BOUNDS.0)).await;
+        }
+    }
+
+    /// Whether Depot wants the build stopped, as far as one report tells. Cancel safe.
+    pub async fn is_canceled(&self, platform: BuilderPlatform) -> bool {
+        self.health(platform).await == Some(Duration::ZERO)
+    }
+
+    /// Sends one report. `Some` is the time until Depot wants the build stopped, zero if it is over.
+    async fn health(&self, platform: BuilderPlatform) -> Option<Duration> {
+        let request = self.machine_request(platform);
+        let answer: Result<ReportBuildHealthResponse, _> = self
+            .api
+            .unary("ReportBuildHealth", &self.token, &request, Retry::NEVER)
+            .await;
+        match answer {
+            Ok(answer) => answer.cancels_at.and_then(time_left),
+            Err(error) => {
+                tracing::debug!("health report failed: {}", crate::cause::one_line(&error));
+                None
+            }
         }
     }
 

@@ -52,8 +52,8 @@ impl Failure {
             Self::Solve(error) => match error.kind {
                 ErrorKind::Build | ErrorKind::Session => Exit::BuildFailed,
                 ErrorKind::Registry { .. } => Exit::Registry,
-                ErrorKind::Connection => Exit::Infrastructure,
-                ErrorKind::Canceled => Exit::CanceledByDepot,
+                // Canceled by us has a reason, and is told as that; see `on_machine`.
+                ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,
             },
             Self::Canceled(Reason::Depot) => Exit::CanceledByDepot,
             Self::Canceled(Reason::Signal(number)) => Exit::Signal(*number),
@@ -164,7 +164,7 @@ fn solve_hint(error: &SolveError) -> Option<String> {
                 )
             })
         }
-        ErrorKind::Build if error.message.contains("not found") => Some(
+        ErrorKind::Build if is_missing_file(&error.message) => Some(
             "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
              relative to CONTEXT"
                 .into(),
@@ -174,4 +174,13 @@ fn solve_hint(error: &SolveError) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// `COPY` and `ADD` of what the context lacks, in the words of BuildKit's versions.
+fn is_missing_file(message: &str) -> bool {
+    let words = [
+        "failed to compute cache key",
+        "failed to calculate checksum",
+    ];
+    words.iter().any(|words| message.contains(words)) && message.contains("not found")
 }

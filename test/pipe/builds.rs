@@ -223,3 +223,47 @@ fn a_missing_file_is_named_with_a_hint() {
         run.expect(1, &["nowhere", "hint: ", ".dockerignore"]);
     });
 }
+
+#[test]
+fn the_next_container_of_a_repository_sends_only_what_has_changed() {
+    with_place(async |place| {
+        let context = small_context();
+        let bytes = 3 << 20;
+        let noise: Vec<u8> = (0_u32..bytes)
+            .map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[1])
+            .collect();
+        context.file("file", &noise).unwrap();
+        let mut sent = Vec::new();
+        for repository in ["acme/one", "acme/one", "acme/other"] {
+            let depot = place.depot(Scenario::default()).await;
+            let run = Program::of(&depot, context.path())
+                .set("BITBUCKET_REPO_FULL_NAME", repository)
+                .run()
+                .await;
+            run.expect(0, &[]);
+            sent.push(depot.record().connections[0].received.get());
+        }
+        assert!(sent[0] > u64::from(bytes), "{sent:?}");
+        assert!(sent[1] < u64::from(bytes) / 10, "{sent:?}");
+        assert!(sent[2] > u64::from(bytes), "{sent:?}");
+    });
+}
+
+#[test]
+fn a_secret_in_a_failing_command_is_masked_in_the_log_and_for_depot() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let secret = place.registry.password();
+        let context = place.busybox_context(&format!("RUN echo {secret}; exit 1"));
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("masked"), &place.registry)
+            .run()
+            .await;
+        run.expect(1, &["***"]).without(secret);
+        let record = depot.record();
+        let BuildState::Failed(error) = &record.last_build().unwrap().state else {
+            panic!("{record:#?}");
+        };
+        assert!(error.contains("***") && !error.contains(secret), "{error}");
+    });
+}

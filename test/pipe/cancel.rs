@@ -1,7 +1,9 @@
 //! Stopping: by signals in each phase, and by Depot.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use depot_standin::fixtures::BUSYBOX_BASE;
 use depot_standin::{BuildState, Fault, MachinePlan, Method, Port, Scenario};
 
 use super::place::{small_context, with_place};
@@ -81,9 +83,11 @@ fn a_signal_while_the_build_is_being_created_leaves_no_build_behind() {
             .await
             .unwrap();
         stop(running, "TERM", 143).await;
-        for build in depot.record().builds {
-            assert_eq!(build.state, BuildState::Canceled);
-        }
+        let record = depot.record();
+        let [build] = &record.builds[..] else {
+            panic!("{record:#?}");
+        };
+        assert_eq!(build.state, BuildState::Canceled);
     });
 }
 
@@ -104,7 +108,70 @@ fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
             })
             .await
             .unwrap();
-        stop(running, "TERM", 143).await;
+        let log = stop(running, "TERM", 143).await;
+        assert!(log.contains("ended at once"), "{log}");
+    });
+}
+
+#[test]
+fn a_signal_is_heard_while_depot_does_not_answer_to_the_end_of_a_build() {
+    with_place(async |place| {
+        let depot = place
+            .depot(Scenario::default().always(Method::FinishBuild, Fault::Hang))
+            .await;
+        let context = small_context();
+        let running = Program::of(&depot, context.path()).start();
+        depot
+            .wait_for("FinishBuild", Duration::from_secs(20), |record| {
+                record.calls_of(Method::FinishBuild).count() == 1
+            })
+            .await
+            .unwrap();
+        let log = stop(running, "TERM", 143).await;
+        assert!(log.contains("may show it as running"), "{log}");
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_keep_a_signal_from_depot() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        // More than the log's queue and its pipe hold together. The builder drops what goes beyond
+        // 200 KiB/s of a step, so several run side by side, at a lower pace.
+        let mut lines = String::new();
+        for step in 0..6 {
+            let line = "this line is printed more often than anybody reads it";
+            let print = format!(
+                "for i in $(seq 60); do yes {line} {step} | head -n 250; usleep 100000; done; echo {step} > /done"
+            );
+            writeln!(lines, "FROM base AS step{step}\nRUN {print}").unwrap();
+        }
+        lines.push_str("FROM scratch\n");
+        for step in 0..6 {
+            writeln!(lines, "COPY --from=step{step} /done /{step}").unwrap();
+        }
+        let context = place.busybox_context("");
+        let base = BUSYBOX_BASE.replacen("FROM scratch", "FROM scratch AS base", 1);
+        context
+            .file("Dockerfile", format!("{base}{lines}"))
+            .unwrap();
+        let running = Program::of(&depot, context.path()).start();
+        depot
+            .wait_for("the log", Duration::from_mins(1), |record| {
+                let mut connections = record.connections.iter();
+                connections.any(|connection| connection.sent.get() > 1600 << 10)
+            })
+            .await
+            .unwrap();
+        running.signal("TERM").await;
+        depot
+            .wait_for("the end of the build", STOP_LIMIT, |record| {
+                let build = record.last_build();
+                build.is_some_and(|build| build.state != BuildState::Created)
+            })
+            .await
+            .unwrap();
+        running.end().await.expect(143, &[]);
     });
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use depot_standin::Scenario;
 use depot_standin::fixtures::Context;
@@ -12,9 +13,9 @@ use depot_standin::fixtures::Context;
 use super::place::{Place, with_place};
 use super::program::{Program, Run};
 
-/// Copies the whole context and lists it in the log, one entry a line: type, mode, owner, path, link.
+/// Copies the whole context and lists it in the log, one entry a line: type, mode, owner, time, path, link.
 const LIST: &str =
-    "COPY . /context\nRUN cd /context && find . -exec stat -c 'entry %F %a %u:%g %n %N' {} +";
+    "COPY . /context\nRUN cd /context && find . -exec stat -c 'entry %F %a %u:%g %Y %n %N' {} +";
 
 async fn listed(place: &Place, context: &Context) -> Run {
     let depot = place.depot(Scenario::default()).await;
@@ -35,6 +36,9 @@ fn entries_keep_their_kind_and_mode_and_lose_their_owner() {
         let script = context.path().join("folder/script");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o751)).unwrap();
         std::os::unix::fs::chown(&script, Some(1234), Some(1234)).unwrap();
+        let moment = UNIX_EPOCH + Duration::from_secs(1_234_567_890);
+        let file = fs::File::options().write(true).open(&script).unwrap();
+        file.set_modified(moment).unwrap();
         symlink("/etc/passwd", context.path().join("outside")).unwrap();
         symlink("nowhere", context.path().join("dangling")).unwrap();
         symlink("loop", context.path().join("loop")).unwrap();
@@ -42,10 +46,10 @@ fn entries_keep_their_kind_and_mode_and_lose_their_owner() {
         run.expect(
             0,
             &[
-                "entry regular file 751 0:0 ./folder/script",
-                "entry symbolic link 777 0:0 ./outside './outside' -> '/etc/passwd'",
-                "entry symbolic link 777 0:0 ./dangling './dangling' -> 'nowhere'",
-                "entry symbolic link 777 0:0 ./loop './loop' -> 'loop'",
+                "entry regular file 751 0:0 1234567890 ./folder/script",
+                " ./outside './outside' -> '/etc/passwd'",
+                " ./dangling './dangling' -> 'nowhere'",
+                " ./loop './loop' -> 'loop'",
             ],
         );
     });

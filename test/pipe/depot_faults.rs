@@ -46,7 +46,8 @@ fn a_passing_fault_is_waited_out_and_told() {
                 Method::GetBuildKitConnection,
                 Fault::Html { status: 502 },
             )
-            .first(1, Method::FinishBuild, unavailable());
+            .first(1, Method::FinishBuild, unavailable())
+            .first(1, Method::FinishBuild, Fault::LoseAnswer);
         let depot = place.depot(scenario).await;
         let context = small_context();
         let run = Program::of(&depot, context.path()).run().await;
@@ -54,6 +55,26 @@ fn a_passing_fault_is_waited_out_and_told() {
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
         depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_limit_that_does_not_pass_is_depots_refusal_and_a_fault_of_depot_is_not() {
+    with_place(async |place| {
+        let cases = [
+            (Code::PermissionDenied, 3),
+            (Code::FailedPrecondition, 3),
+            (Code::Internal, 4),
+        ];
+        for (refusal, exit) in cases {
+            let fault = Fault::error(refusal, "because");
+            let depot = place
+                .depot(Scenario::default().always(Method::CreateBuild, fault))
+                .await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path()).run().await;
+            run.expect(exit, &["because"]);
+        }
     });
 }
 

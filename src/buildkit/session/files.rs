@@ -145,3 +145,36 @@ impl tower_service::Service<http::Request<Body>> for Server {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonic::codec::Codec;
+
+    use super::*;
+
+    fn ask_for(name: &str) -> Result<Response<sender::Packets>, Status> {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Directory {
+            tree: Tree::new(folder.path(), &[]).unwrap(),
+            only: None,
+        };
+        let files = FileSync::default().with("context", directory);
+        let mut codec = ProstCodec::<Packet, Packet>::default();
+        let mut request = Request::new(Streaming::new_empty(codec.decoder(), Body::empty()));
+        request
+            .metadata_mut()
+            .insert("dir-name", name.parse().unwrap());
+        server(files, Failure::default()).diff_copy(request)
+    }
+
+    #[tokio::test]
+    async fn only_a_directory_that_was_offered_is_served() {
+        assert!(ask_for("context").is_ok());
+        for name in ["dockerfile", "", "/", "../context", "Context"] {
+            let Err(status) = ask_for(name) else {
+                panic!("`{name}` was served");
+            };
+            assert_eq!(status.code(), tonic::Code::NotFound, "{name}");
+        }
+    }
+}

@@ -37,7 +37,7 @@ use super::wire::BytesMessage;
 const WINDOW_BYTES: u32 = 4 << 20;
 
 /// How long calls of the builder may take to notice that the session is over.
-const CLOSE_GRACE: Duration = Duration::from_millis(200);
+const CLOSE_GRACE: Duration = Duration::from_millis(100);
 
 /// What the builder may ask us for.
 pub struct Services {

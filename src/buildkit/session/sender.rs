@@ -108,6 +108,16 @@ impl Transfer {
             let request = tokio::select! {
                 request = requests.message() => request,
                 () = self.sender.closed() => break,
+                Some(ended) = threads.join_next() => {
+                    // Ending early is no fault, but a panic must not leave the builder waiting.
+                    if ended.is_err() {
+                        let text = "the context cannot be sent: an internal error";
+                        let packet = self.failed(text, None);
+                        let _gone = self.sender.send(packet).await;
+                        break;
+                    }
+                    continue;
+                }
             };
             let packet = match request {
                 Ok(Some(packet)) => packet,
@@ -339,4 +349,91 @@ fn modified_nanoseconds(metadata: &std::fs::Metadata) -> i64 {
         .mtime()
         .saturating_mul(1_000_000_000)
         .saturating_add(metadata.mtime_nsec())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::context::Tree;
+    use crate::report::log::subscriber;
+    use crate::report::output::{Output, OutputOptions};
+
+    /// Lists a file of ten bytes, lets `change` happen to it, and reads it then. Returns what was sent
+    /// and what was logged.
+    fn sent_after(change: impl FnOnce(&std::path::Path)) -> (Vec<Packet>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, "0123456789").unwrap();
+        let (sender, mut packets) = mpsc::channel(PACKETS_IN_FLIGHT);
+        let transfer = Transfer {
+            directory: Arc::new(Directory {
+                tree: Tree::new(folder.path(), &[]).unwrap(),
+                only: None,
+            }),
+            listed: Arc::default(),
+            sender,
+            failure: Failure::default(),
+        };
+        transfer.list(&Selection::default());
+        let listed = transfer.take(0).unwrap();
+        assert!(transfer.take(0).is_none(), "a file is sent once");
+        change(&path);
+        let (wanted, queue) = mpsc::unbounded_channel();
+        wanted.send((0, listed)).unwrap();
+        drop(wanted);
+        let (output, log) = Output::captured(OutputOptions::default());
+        tracing::subscriber::with_default(subscriber(output, false), || {
+            transfer.read_queued(&Mutex::new(queue));
+        });
+        drop(transfer);
+        let sent = std::iter::from_fn(|| packets.blocking_recv())
+            .filter(|packet| packet.r#type() != PacketType::Stat)
+            .collect();
+        (sent, log.text())
+    }
+
+    fn contents(packets: &[Packet]) -> Vec<&[u8]> {
+        packets.iter().map(|packet| &*packet.data).collect()
+    }
+
+    #[test]
+    fn a_file_arrives_whole_and_ends_with_an_empty_packet() {
+        let (packets, log) = sent_after(|_| {});
+        assert_eq!(contents(&packets), [&b"0123456789"[..], b""]);
+        assert_eq!(log, "");
+    }
+
+    #[test]
+    fn a_file_that_grows_is_sent_up_to_its_listed_size_and_told() {
+        let (packets, log) = sent_after(|path| fs::write(path, "0123456789 and more").unwrap());
+        assert_eq!(contents(&packets), [&b"0123456789"[..], b""]);
+        assert!(log.contains("`log` changed while"), "{log}");
+    }
+
+    #[test]
+    fn a_file_that_shrinks_is_sent_as_it_is_and_told() {
+        let (packets, log) = sent_after(|path| fs::write(path, "0123").unwrap());
+        assert_eq!(contents(&packets), [&b"0123"[..], b""]);
+        assert!(log.contains("`log` changed while"), "{log}");
+    }
+
+    #[test]
+    fn a_file_that_vanishes_or_becomes_a_link_ends_the_transfer_with_its_name() {
+        let become_link = |path: &std::path::Path| {
+            fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+        };
+        for change in [become_link, |path: &std::path::Path| {
+            fs::remove_file(path).unwrap()
+        }] {
+            let (packets, _) = sent_after(change);
+            let [packet] = &packets[..] else {
+                panic!("{packets:?}");
+            };
+            assert_eq!(packet.r#type(), PacketType::Error);
+            assert!(String::from_utf8_lossy(&packet.data).contains("`log`"));
+        }
+    }
 }
