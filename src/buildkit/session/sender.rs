@@ -34,8 +34,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Packets that may wait to be sent: with full chunks, half a MiB.
 const PACKETS_IN_FLIGHT: usize = 8;
 
-/// Files that are read side by side.
-const READERS: usize = 2;
+/// Files that are read side by side. A clone that was just made is not in memory: with fewer, it is the
+/// disk's answers that the line waits for.
+const READERS: usize = 6;
 
 /// What a transfer sends. Owns the transfer: dropping it ends the threads at their next packet.
 pub(super) struct Packets {
