@@ -21,8 +21,8 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
     };
     let pipe = build_pipe()?;
     let engine = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
-    let registry = Registry::start(&state_folder()).await?;
-    let busybox = Busybox::fetch(&state_folder()).await?;
+    let registry = Registry::start_beside(&engine, &state_folder()).await?;
+    let busybox = Busybox::fetch_beside(&engine, &state_folder()).await?;
     let depot = StandIn::start(engine.clone(), Scenario::default()).await?;
     let homes = tempfile::tempdir()?;
     let size = std::fs::metadata(&pipe)?.len();

@@ -23,7 +23,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
         let engine = Engine::start(&options).await.unwrap_or_else(|error| {
             panic!("no engine: {error:?} {}", error.hint().unwrap_or_default())
         });
-        let registry = Registry::start(&state_folder())
+        let registry = Registry::start_beside(&engine, &state_folder())
             .await
             .unwrap_or_else(|error| {
                 panic!(
@@ -31,10 +31,11 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
                     error.hint().unwrap_or_default()
                 )
             });
+        let busybox = Busybox::fetch_beside(&engine, &state_folder()).await;
         Place {
             builder: Arc::new(engine),
             registry,
-            busybox: Busybox::fetch(&state_folder()).await.unwrap(),
+            busybox: busybox.unwrap(),
         }
     })
 });

@@ -43,9 +43,12 @@ async fn prepare() -> Result<Ground, String> {
     let engine = Engine::start(&EngineOptions::of_this_machine())
         .await
         .unwrap();
-    engine.check_loopback().await.unwrap();
-    let registry = Registry::start(&state_folder()).await.unwrap();
-    let busybox = Busybox::fetch(&state_folder()).await.unwrap();
+    let registry = Registry::start_beside(&engine, &state_folder())
+        .await
+        .unwrap();
+    let busybox = Busybox::fetch_beside(&engine, &state_folder())
+        .await
+        .unwrap();
     Ok(Ground {
         cli,
         engine: Arc::new(engine),

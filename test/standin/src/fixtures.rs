@@ -90,6 +90,17 @@ pub enum BusyboxError {
     },
 }
 
+impl BusyboxError {
+    /// The next thing to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Packages(error) => error.hint(),
+            Self::Image { .. } => None,
+        }
+    }
+}
+
 /// A folder to build from, removed when dropped.
 #[derive(Debug)]
 pub struct Context(TempDir);

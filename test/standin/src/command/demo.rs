@@ -24,7 +24,7 @@ pub(crate) async fn demo(arguments: &Arguments) -> Result<ExitCode, CommandError
     say("starting a builder, a registry and a local Depot")?;
     let world = World::start(arguments).await?;
     say(&format!("builder: {}", world.engine.info()))?;
-    let busybox = Busybox::fetch(&state_folder()).await?;
+    let busybox = Busybox::fetch_beside(&world.engine, &state_folder()).await?;
     let context = Context::on_busybox(&busybox, STEPS).map_err(CommandError::Context)?;
     context
         .file("greeting", "hello from a local Depot\n")

@@ -9,7 +9,8 @@ mod serve;
 use std::io;
 use std::sync::Arc;
 
-use depot_standin::engine::{Engine, EngineError, EngineOptions, PackagesError, state_folder};
+use depot_standin::engine::{Engine, EngineError, EngineOptions, state_folder};
+use depot_standin::fixtures::BusyboxError;
 use depot_standin::registry::{ReadError, Registry, RegistryError};
 use depot_standin::{Scenario, StandIn, StartError};
 
@@ -32,8 +33,7 @@ impl World {
             ..EngineOptions::of_this_machine()
         };
         let engine = Arc::new(Engine::start(&options).await?);
-        let registry = Registry::start(&state_folder()).await?;
-        engine.check_loopback().await?;
+        let registry = Registry::start_beside(&engine, &state_folder()).await?;
         let depot = StandIn::start(Arc::clone(&engine) as _, Scenario::default()).await?;
         Ok(Self {
             engine,
@@ -96,7 +96,7 @@ pub(crate) enum CommandError {
     #[error("nothing can be printed")]
     Print(#[source] io::Error),
     #[error("there is no busybox to build an image from")]
-    Busybox(#[from] PackagesError),
+    Busybox(#[from] BusyboxError),
     #[error("the build context could not be written")]
     Context(#[source] io::Error),
     #[error("cargo could not be run")]
