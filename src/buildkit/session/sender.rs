@@ -427,7 +427,7 @@ mod tests {
             std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
         };
         for change in [become_link, |path: &std::path::Path| {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         }] {
             let (packets, _) = sent_after(change);
             let [packet] = &packets[..] else {
