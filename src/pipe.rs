@@ -138,7 +138,7 @@ async fn build_and_finish(
 /// Whatever way a secret finds into the log, from a build step say, it is not readable there.
 fn mask_secrets(plan: &Plan, output: &Output) {
     output.masker().add(plan.depot.token.expose_secret());
-    for credential in plan.credentials.iter() {
+    for credential in plan.registries.credentials.iter() {
         output.masker().add(credential.password().expose_secret());
     }
 }

@@ -50,7 +50,8 @@ pub(super) fn read(
         dockerfile: dockerfile?,
         target,
         build_args: build_args.unwrap_or_default(),
-        platform,
+        platforms: platform.into_iter().collect(),
+        machine: None,
         no_cache,
     })
 }

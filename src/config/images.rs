@@ -34,7 +34,11 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Image
     if is_given && variables.push.is_none() {
         findings.warn(Warning::NamedButNotPushed);
     }
-    ImagePlan { references, push }
+    ImagePlan {
+        references,
+        push,
+        save: None,
+    }
 }
 
 fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {

@@ -37,7 +37,7 @@ use self::{
     environment::Environment,
     findings::Findings,
     paths::Places,
-    plan::DepotPlan,
+    plan::{DepotPlan, RegistriesPlan},
     variables::{
         BuildVariables, DepotVariables, ImageVariables, PipeVariables, PipelineVariables,
         RegistryVariables,
@@ -109,7 +109,10 @@ pub fn read(
                     depot,
                     build,
                     image,
-                    credentials,
+                    registries: RegistriesPlan {
+                        credentials,
+                        ..RegistriesPlan::default()
+                    },
                     pipeline,
                     debug,
                 },

@@ -7,7 +7,7 @@ use std::{fmt, path::PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
-use super::platform::Platform;
+use super::platform::{Machine, Platform};
 use crate::{
     bitbucket::Pipeline,
     registry::{credentials::Credentials, reference::Reference},
@@ -22,8 +22,8 @@ pub struct Plan {
     pub build: BuildPlan,
     /// What becomes of the image.
     pub image: ImagePlan,
-    /// Who we are at registries.
-    pub credentials: Credentials,
+    /// Who we are at registries, and what holds for them.
+    pub registries: RegistriesPlan,
     /// Which pipeline this is, as far as Bitbucket told.
     pub pipeline: Pipeline,
     /// Whether to log what helps to find a fault of the pipe.
@@ -63,8 +63,10 @@ pub struct BuildPlan {
     pub target: Option<String>,
     /// In the order given, each name once.
     pub build_args: BuildArguments,
-    /// What to build for; `None` for the platform of the machine that builds.
-    pub platform: Option<Platform>,
+    /// What to build for, each once, in the order given; empty for the platform of the machine that builds.
+    pub platforms: Vec<Platform>,
+    /// The one machine that builds for all of them; `None` where each has its own.
+    pub machine: Option<Machine>,
     /// Whether to run every step anew.
     pub no_cache: bool,
 }
@@ -76,6 +78,85 @@ pub struct ImagePlan {
     pub references: Vec<Reference>,
     /// Whether to push it under all of them.
     pub push: bool,
+    /// Whether Depot's registry keeps it, and under which tags; `None` if it does not.
+    pub save: Option<SavePlan>,
+}
+
+/// How Depot's registry keeps an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SavePlan {
+    /// Tags of the user's; without any there is Depot's own, which is the build's id.
+    pub tags: Vec<String>,
+}
+
+/// Who we are at registries, and what holds for them.
+#[derive(Debug, Clone, Default)]
+pub struct RegistriesPlan {
+    /// User names and passwords, by host.
+    pub credentials: Credentials,
+    /// Hosts that may have any certificate, or none, in the form of [`canonical_host`].
+    ///
+    /// [`canonical_host`]: crate::registry::credentials::canonical_host
+    pub insecure: Vec<String>,
+    /// Who we are at Amazon, for its registries.
+    pub aws: AwsPlan,
+    /// Whether repositories of the image that Amazon does not have are made.
+    pub create_repositories: bool,
+}
+
+/// Who we are at Amazon. Nothing of it is used unless a registry of Amazon's is.
+///
+/// The first that is there counts: a role by the step's identity, keys, the machine's role.
+#[derive(Debug, Clone, Default)]
+pub struct AwsPlan {
+    /// Keys of a user or a session.
+    pub keys: Option<AwsKeys>,
+    /// The step's identity, to be exchanged for a role.
+    pub role: Option<AwsRole>,
+    /// Where a container's credentials are given out, on a self-hosted runner.
+    pub container: Option<AwsContainer>,
+    /// One address instead of all of Amazon's.
+    pub endpoint: Option<Url>,
+}
+
+/// Keys of a user or a session at Amazon.
+#[derive(Debug, Clone)]
+pub struct AwsKeys {
+    /// The key's id, which counts as no secret.
+    pub id: String,
+    /// The key.
+    pub secret: SecretString,
+    /// Present with the keys of a session.
+    pub session: Option<SecretString>,
+}
+
+/// A role at Amazon that the step's identity may take.
+#[derive(Debug, Clone)]
+pub struct AwsRole {
+    /// Its ARN.
+    pub arn: String,
+    /// The step's identity token, signed by Bitbucket.
+    pub token: SecretString,
+    /// How the session is called in Amazon's records.
+    pub session_name: String,
+}
+
+/// Where a container's credentials are given out.
+#[derive(Debug, Clone)]
+pub struct AwsContainer {
+    /// The address.
+    pub url: Url,
+    /// What to send as `Authorization`.
+    pub authorization: Option<AwsAuthorization>,
+}
+
+/// What proves to a container's endpoint that it is the container who asks.
+#[derive(Debug, Clone)]
+pub enum AwsAuthorization {
+    /// This text.
+    Token(SecretString),
+    /// What this file holds at that moment.
+    File(PathBuf),
 }
 
 /// Build arguments, whose values may be secrets though they should not be.

@@ -58,12 +58,16 @@ fn token_and_project_are_enough() {
         (clone.path(), clone.path().join("Dockerfile"))
     );
     assert_eq!(
-        (plan.build.target, plan.build.platform, plan.build.no_cache),
-        (None, None, false)
+        (
+            plan.build.target,
+            plan.build.platforms.len(),
+            plan.build.no_cache
+        ),
+        (None, 0, false)
     );
     assert!(plan.build.build_args.is_empty() && plan.image.references.is_empty());
     assert!(!plan.image.push && !plan.debug);
-    assert!(plan.credentials.for_host("docker.io").is_none());
+    assert!(plan.registries.credentials.for_host("docker.io").is_none());
     assert_eq!(plan.pipeline.clone_dir, Some(clone.path()));
 }
 
@@ -97,7 +101,7 @@ const ALL: [(&str, &str); 22] = [
 fn every_variable_finds_its_place() {
     let clone = Clone::new();
     fs::write(clone.path().join("app/depot.yml"), "id: from-file\n").unwrap();
-    let (plan, warnings) = clone.read(&ALL).unwrap();
+    let (mut plan, warnings) = clone.read(&ALL).unwrap();
     assert_eq!(
         warnings,
         [Warning::RepeatedBuildArgument {
@@ -119,7 +123,7 @@ fn every_variable_finds_its_place() {
         plan.build.build_args.iter().collect::<Vec<_>>(),
         [("VERSION", "1.11-hunter4"), ("TAG", "v1")]
     );
-    let platform = plan.build.platform.unwrap();
+    let platform = plan.build.platforms.pop().unwrap();
     assert_eq!(
         (platform.to_string().as_str(), platform.machine()),
         ("linux/arm64", Machine::Arm64)
@@ -138,7 +142,11 @@ fn every_variable_finds_its_place() {
             "registry.example.com/acme/app:latest"
         ]
     );
-    let credential = plan.credentials.for_host("registry.example.com").unwrap();
+    let credential = plan
+        .registries
+        .credentials
+        .for_host("registry.example.com")
+        .unwrap();
     assert_eq!(
         (credential.username(), credential.password().expose_secret()),
         ("robot", "password-hunter3")

@@ -21,7 +21,7 @@ const PIPE_STORAGE: &str = ".bitbucket/pipelines/generated";
 
 /// The machine to build on: the platform's, or without one that of our own architecture.
 pub(super) fn builder_platform(plan: &Plan) -> BuilderPlatform {
-    let machine = plan.build.platform.as_ref().map(Platform::machine);
+    let machine = plan.build.platforms.first().map(Platform::machine);
     match machine.or_else(Machine::of_this_program) {
         Some(Machine::Arm64) => BuilderPlatform::Arm64,
         Some(Machine::Amd64) | None => BuilderPlatform::Amd64,
@@ -64,7 +64,7 @@ pub(super) fn solve(plan: &Plan) -> Solve {
     if let Some(target) = &build.target {
         attributes.insert("target".into(), target.clone());
     }
-    if let Some(platform) = &build.platform {
+    if let Some(platform) = build.platforms.first() {
         attributes.insert("platform".into(), platform.to_string());
     }
     if build.no_cache {
@@ -123,7 +123,7 @@ pub(super) fn services(plan: &Plan) -> Result<Services, Failure> {
         .connect_timeout(std::time::Duration::from_secs(10))
         .build()
         .map_err(Failure::Client)?;
-    let tokens = Tokens::new(http, plan.credentials.clone());
+    let tokens = Tokens::new(http, plan.registries.credentials.clone());
     Ok(Services {
         shared_key: shared_key(plan),
         files,

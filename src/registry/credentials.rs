@@ -19,6 +19,8 @@ pub struct Credential {
     host: String,
     username: String,
     password: SecretString,
+    is_identity_token: bool,
+    origin: Option<String>,
 }
 
 impl Credential {
@@ -29,7 +31,38 @@ impl Credential {
             host: canonical_host(host),
             username,
             password,
+            is_identity_token: false,
+            origin: None,
         }
+    }
+
+    /// With an identity token, which is what `docker login` keeps for registries that give one out: a refresh token of
+    /// OAuth2, good for fetching tokens and for nothing else.
+    #[must_use]
+    pub fn with_identity_token(host: &str, token: SecretString) -> Self {
+        Self {
+            is_identity_token: true,
+            ..Self::new(host, String::new(), token)
+        }
+    }
+
+    /// Notes where it was found, in words for people.
+    #[must_use]
+    pub fn from_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Where it was found, in words for people.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// Whether [`Self::password`] is an identity token; there is no user name then.
+    #[must_use]
+    pub fn is_identity_token(&self) -> bool {
+        self.is_identity_token
     }
 
     /// The registry's host in its one form; `docker.io` for Docker Hub.
@@ -57,6 +90,7 @@ impl fmt::Debug for Credential {
         fields
             .field("host", &self.host)
             .field("username", &self.username)
+            .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
 }
