@@ -22,6 +22,8 @@ pub enum Reason {
     Signal(u8),
     /// Depot, in its answer to a health report: somebody stopped the build on its page.
     Depot,
+    /// Another part of the same work failed, so that this one is of no use any more.
+    Sibling,
 }
 
 impl fmt::Display for Reason {
@@ -31,6 +33,7 @@ impl fmt::Display for Reason {
             Self::Signal(15) => formatter.write_str("canceled by SIGTERM"),
             Self::Signal(number) => write!(formatter, "canceled by signal {number}"),
             Self::Depot => formatter.write_str("canceled by Depot"),
+            Self::Sibling => formatter.write_str("canceled because another part failed"),
         }
     }
 }
@@ -40,6 +43,8 @@ impl fmt::Display for Reason {
 pub struct Cancel {
     stop: CancellationToken,
     reason: Arc<OnceLock<Reason>>,
+    /// The reason of whom this is a child.
+    above: Option<Arc<OnceLock<Reason>>>,
     hurry: CancellationToken,
     /// Until when everything has to be over, from the first signal on.
     deadline: Arc<OnceLock<Instant>>,
@@ -50,6 +55,20 @@ impl Cancel {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A stop for parts of the work: fired by itself it leaves `self` alone, and whatever fires `self` fires it too.
+    ///
+    /// A child has no children of its own.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self {
+            stop: self.stop.child_token(),
+            reason: Arc::default(),
+            above: Some(Arc::clone(&self.reason)),
+            hurry: self.hurry.clone(),
+            deadline: Arc::clone(&self.deadline),
+        }
     }
 
     /// Fires it. Only the first call gives the reason.
@@ -67,13 +86,14 @@ impl Cancel {
     pub async fn fired(&self) -> Reason {
         self.stop.cancelled().await;
         // The reason is set before the token; the default is never seen.
-        self.reason.get().copied().unwrap_or(Reason::Depot)
+        self.reason().unwrap_or(Reason::Depot)
     }
 
-    /// The reason, once it has been fired.
+    /// The reason, once it has been fired. What was fired from above wins: it is for all.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        self.reason.get().copied()
+        let above = self.above.as_ref().and_then(|reason| reason.get());
+        above.or(self.reason.get()).copied()
     }
 
     /// Runs `work` until it ends or this is fired, whichever comes first; then `work` is dropped.
@@ -121,6 +141,19 @@ mod tests {
             cancel.unless_fired(async { 7 }).await,
             Err(Reason::Signal(15))
         );
+    }
+
+    #[tokio::test]
+    async fn a_child_stops_alone_or_with_all() {
+        let cancel = Cancel::new();
+        let (one, other) = (cancel.child(), cancel.child());
+        one.fire(Reason::Sibling);
+        assert_eq!(one.fired().await, Reason::Sibling);
+        assert_eq!((other.reason(), cancel.reason()), (None, None));
+        cancel.fire(Reason::Signal(15));
+        for each in [one, other] {
+            assert_eq!(each.fired().await, Reason::Signal(15));
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,33 +1,42 @@
 //! The story of one run.
 //!
-//! A build is created at Depot, a machine is acquired for it and connected to, the image is solved
+//! A build is created at Depot, machines are acquired for it and connected to, the image is solved
 //! there and pushed from there, and the build is finished, whatever happened in between. Stopping
 //! travels down as a [`Cancel`]; nothing here is dropped in the middle but what may be.
 
 mod authorizer;
 mod failure;
+mod machines;
+mod merge;
 mod on_machine;
+mod registries;
 mod request;
+mod round;
+mod target;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use secrecy::ExposeSecret;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::buildkit::Solved;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::depot::{Api, Build, Outcome};
 use crate::exit::Exit;
+use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};
 use crate::report::summary::{self, Delivery, Summary};
 use failure::Failure;
+use machines::Work;
+use on_machine::Delivered;
+use registries::Registries;
+use target::Target;
 
 /// How long Depot is told of the end of a build. From a signal on, what is left of a second.
 const FINISH_LIMIT: Duration = Duration::from_mins(1);
@@ -55,27 +64,29 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     mask_secrets(plan, output);
     let api = match client(plan) {
         Ok(api) => api,
-        Err(failure) => return failure.tell(output, None),
+        Err(failure) => return failure.tell(plan, output, None),
     };
     let build = match create(plan, api, cancel).await {
         Ok(build) => build,
-        Err(failure) => return failure.tell(output, None),
+        Err(failure) => return failure.tell(plan, output, None),
     };
-    output.masker().add(build.token().expose_secret());
+    for secret in build.secrets() {
+        output.masker().add(secret.expose_secret());
+    }
     output.say(summary::page(build.url(), output.options()));
 
     let mut progress = Progress::new(output.options().clone());
     let result = build_and_finish(plan, &build, &mut progress, output, cancel).await;
     let exit = match result {
-        Ok(Ok(solved)) => {
-            output.say(closing(plan, &build, &solved, started.elapsed(), output));
+        Ok(Ok(images)) => {
+            output.say(closing(plan, &build, &images, started.elapsed(), output));
             match cancel.reason() {
                 // The signal came after the work was done, and whoever sent it asks for its number.
                 Some(Reason::Signal(number)) => return Exit::Signal(number),
-                Some(Reason::Depot) | None => return Exit::Success,
+                Some(Reason::Depot | Reason::Sibling) | None => return Exit::Success,
             }
         }
-        Ok(Err(failure)) => failure.tell(output, Some(&progress)),
+        Ok(Err(failure)) => failure.tell(plan, output, Some(&progress)),
         Err(_panic) => {
             tracing::error!("depot-build failed with an internal error, which is told above");
             Exit::Internal
@@ -95,17 +106,16 @@ async fn build_and_finish(
     progress: &mut Progress,
     output: &Output,
     cancel: &Cancel,
-) -> Caught<Result<Solved>> {
-    let (status, shown) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
-    let updates = ReceiverStream::new(shown).map(|status| Update {
-        source: Source::default(),
-        status,
-    });
-    let showing = AssertUnwindSafe(show(progress, updates, output)).catch_unwind();
+) -> Caught<Result<Vec<Delivered>>> {
+    let targets = target::targets(plan);
+    let sources = sources(&targets, progress);
+    let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
+    let showing = show(progress, ReceiverStream::new(shown), output);
+    let showing = AssertUnwindSafe(showing).catch_unwind();
     let mut showing = std::pin::pin!(showing);
     let working = async {
         let masker = output.masker();
-        let building = on_machine::build(plan, build, status, masker, cancel);
+        let building = work(plan, build, targets, &sources, status, masker, cancel);
         let result = AssertUnwindSafe(building).catch_unwind().await;
         let outcome = match &result {
             Ok(Ok(_)) => Outcome::Success,
@@ -135,11 +145,46 @@ async fn build_and_finish(
     result
 }
 
+/// As what the steps of each machine are shown: with its platforms, where there are several machines.
+fn sources(targets: &[Target], progress: &mut Progress) -> Vec<Source> {
+    match targets {
+        [_] => vec![Source::default()],
+        targets => targets
+            .iter()
+            .map(|target| progress.add_source(&target.label()))
+            .collect(),
+    }
+}
+
+/// The part that needs machines and registries.
+async fn work(
+    plan: &Plan,
+    build: &Build,
+    targets: Vec<Target>,
+    sources: &[Source],
+    status: mpsc::Sender<Update>,
+    masker: &Masker,
+    cancel: &Cancel,
+) -> Result<Vec<Delivered>> {
+    let work = Work {
+        plan,
+        build,
+        targets,
+        names: request::names(plan, build.saved())?,
+        registries: Arc::new(Registries::new(plan, build.saved())?),
+        masker,
+        cancel,
+        prepared: OnceCell::new(),
+    };
+    let delivered = work.run(sources, status).await?;
+    work.registries.tell_of_unused();
+    Ok(delivered)
+}
+
 /// Whatever way a secret finds into the log, from a build step say, it is not readable there.
 fn mask_secrets(plan: &Plan, output: &Output) {
-    output.masker().add(plan.depot.token.expose_secret());
-    for credential in plan.registries.credentials.iter() {
-        output.masker().add(credential.password().expose_secret());
+    for secret in plan.secrets() {
+        output.masker().add(secret.expose_secret());
     }
 }
 
@@ -181,18 +226,33 @@ async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
     );
 }
 
-fn closing(plan: &Plan, build: &Build, solved: &Solved, took: Duration, output: &Output) -> String {
-    let delivery = if plan.image.push {
-        Delivery::Pushed
-    } else {
-        Delivery::Built
-    };
-    let references = request::references(plan);
+/// What was done with the image, and how to get at it where Depot keeps it.
+fn closing(
+    plan: &Plan,
+    build: &Build,
+    images: &[Delivered],
+    took: Duration,
+    output: &Output,
+) -> String {
+    let is_saved = plan.image.save.is_some();
+    let named = images.iter().flat_map(|image| {
+        let names = image.names.iter().map(ToString::to_string);
+        names.map(|name| (name, image.digest.as_deref()))
+    });
     let summary = Summary {
-        delivery,
-        // An image that was not pushed has none of its names anywhere.
-        references: if plan.image.push { &references } else { &[] },
-        digest: solved.digest(),
+        delivery: match (plan.image.push, is_saved) {
+            (true, true) => Delivery::PushedAndSaved,
+            (true, false) => Delivery::Pushed,
+            (false, true) => Delivery::Saved,
+            (false, false) => Delivery::Built,
+        },
+        references: &named.collect::<Vec<_>>(),
+        saved: if is_saved {
+            &build.saved().references
+        } else {
+            &[]
+        },
+        digest: images.first().and_then(|image| image.digest.as_deref()),
         elapsed: took,
         url: build.url(),
     };

@@ -23,7 +23,9 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
     let engine = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
     let registry = Registry::start_beside(&engine, &state_folder()).await?;
     let busybox = Busybox::fetch_beside(&engine, &state_folder()).await?;
-    let depot = StandIn::start(engine.clone(), Scenario::default()).await?;
+    // Depot's machines are two, and so are these.
+    let second = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
+    let depot = StandIn::start_on(engine.clone(), second, Scenario::default()).await?;
     let homes = tempfile::tempdir()?;
     let size = std::fs::metadata(&pipe)?.len();
     let cli_size = std::fs::metadata(&cli)?.len();
@@ -43,15 +45,18 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
         "RUN --mount=type=bind,target=/context test -e /context/files",
     )?;
     context::write(large.path())?;
+    // Nothing runs in it: it is built for any platform on any processor.
+    let copied = Context::new("FROM scratch\nCOPY file /file\n")?;
+    copied.file("file", "content\n")?;
     let pushed = format!("{}/bench:cached", registry.host());
+    let both = format!("{}/bench:both", registry.host());
 
     let cases = [
         case(
             "cached build",
             &place,
             runs,
-            small.path(),
-            None,
+            Job::build(small.path()),
             Identity::Kept,
         )
         .await?,
@@ -59,8 +64,18 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
             "cached push",
             &place,
             runs,
-            small.path(),
-            Some(&pushed),
+            Job::push(small.path(), &pushed),
+            Identity::Kept,
+        )
+        .await?,
+        case(
+            "cached push, two platforms",
+            &place,
+            runs,
+            Job {
+                platforms: Some("linux/amd64,linux/arm64"),
+                ..Job::push(copied.path(), &both)
+            },
             Identity::Kept,
         )
         .await?,
@@ -68,8 +83,7 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
             "20,000 files, 500 MB: cold",
             &place,
             runs,
-            large.path(),
-            None,
+            Job::build(large.path()),
             Identity::New,
         )
         .await?,
@@ -77,8 +91,7 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
             "the same, unchanged, each run in a new container",
             &place,
             runs,
-            large.path(),
-            None,
+            Job::build(large.path()),
             Identity::KeptByOurs,
         )
         .await?,
@@ -86,8 +99,7 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
             "the same, unchanged, the CLI with its home kept",
             &place,
             runs,
-            large.path(),
-            None,
+            Job::build(large.path()),
             Identity::Kept,
         )
         .await?,
@@ -100,6 +112,31 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
         mib(size),
         mib(cli_size),
     ))
+}
+
+/// What both programs are to do.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    context: &'a Path,
+    push: Option<&'a str>,
+    platforms: Option<&'a str>,
+}
+
+impl<'a> Job<'a> {
+    fn build(context: &'a Path) -> Self {
+        Self {
+            context,
+            push: None,
+            platforms: None,
+        }
+    }
+
+    fn push(context: &'a Path, reference: &'a str) -> Self {
+        Self {
+            push: Some(reference),
+            ..Self::build(context)
+        }
+    }
 }
 
 /// What a builder may know from earlier runs.
@@ -127,8 +164,7 @@ async fn case(
     name: &'static str,
     place: &Place<'_>,
     runs: usize,
-    context: &Path,
-    push: Option<&str>,
+    job: Job<'_>,
     identity: Identity,
 ) -> Result<Case, Failure> {
     say(&format!("{name} …"));
@@ -149,8 +185,9 @@ async fn case(
             Identity::KeptByOurs => (&kept, &new),
         };
         let wish = |identity| Wish {
-            context,
-            push,
+            context: job.context,
+            push: job.push,
+            platforms: job.platforms,
             identity,
         };
         // Each goes first as often as the other: what one leaves to be cleaned up must not always

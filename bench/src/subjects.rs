@@ -20,6 +20,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) context: &'a Path,
     /// Pushed under this reference, if there is one.
     pub(crate) push: Option<&'a str>,
+    /// Built for these platforms, with commas between; for the machine's own without any.
+    pub(crate) platforms: Option<&'a str>,
     /// What each program knows a builder's copy of the context by: a run with the same text may find
     /// what an earlier one left.
     pub(crate) identity: &'a str,
@@ -50,6 +52,9 @@ impl Place<'_> {
                 ("REGISTRY_PASSWORD", self.registry.password().into()),
             ]);
         }
+        if let Some(platforms) = wish.platforms {
+            variables.push(("PLATFORMS", platforms.into()));
+        }
         run(self.pipe.as_os_str(), &[], &variables, wish.context).await
     }
 
@@ -76,6 +81,9 @@ impl Place<'_> {
         let mut words = vec!["build", "--progress", "plain"];
         if let Some(reference) = wish.push {
             words.extend(["--push", "-t", reference]);
+        }
+        if let Some(platforms) = wish.platforms {
+            words.extend(["--platform", platforms]);
         }
         words.push(".");
         run(self.cli.as_os_str(), &words, &variables, wish.context).await

@@ -41,6 +41,8 @@ pub enum ErrorKind {
         reference: String,
         /// The registry answered that the caller may not do this.
         denied: bool,
+        /// What the builder was doing there.
+        action: RegistryAction,
     },
     /// The solve was cancelled by us.
     Canceled,
@@ -48,6 +50,17 @@ pub enum ErrorKind {
     Connection,
     /// We could not give the builder what it asked us for, mostly files of the context.
     Session,
+}
+
+/// What a builder does with a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistryAction {
+    /// It resolves or pulls an image, such as that of a `FROM`.
+    Pull,
+    /// It pushes the image.
+    Push,
+    /// It pushes the image, whose manifest has a form that the registry does not take.
+    PushRefusedForm,
 }
 
 /// Lines of a source file, for an excerpt.
@@ -178,6 +191,7 @@ fn kind(status: &Status) -> ErrorKind {
             denied: REFUSAL_WORDS
                 .iter()
                 .any(|word| message.to_ascii_lowercase().contains(word)),
+            action: registry_action(message),
         };
     }
     ErrorKind::Build
@@ -191,9 +205,12 @@ fn is_transport_failure(status: &Status) -> bool {
 /// What BuildKit says of a `RUN` step that failed, after its command line.
 const STEP_FAILED: &str = " did not complete successfully";
 
+/// The words with which BuildKit begins to tell of a push that failed.
+const PUSH_WORDS: &str = "failed to push ";
+
 /// The words with which BuildKit begins to tell of a registry's failure.
 const REGISTRY_WORDS: [&str; 5] = [
-    "failed to push ",
+    PUSH_WORDS,
     "failed to resolve source metadata for ",
     "failed to load metadata for ",
     "failed to authorize",
@@ -211,6 +228,31 @@ const REFUSAL_WORDS: [&str; 7] = [
     "authorization failed",
     "no basic auth",
 ];
+
+/// How registries say that they do not know a manifest's form, in lower case.
+///
+/// BuildKit passes on the status and, where there is one, the first error of the answer.
+const FORM_WORDS: [&str; 7] = [
+    "415 unsupported media type",
+    "manifest invalid",
+    "manifest_invalid",
+    "unsupported media type",
+    "unsupported manifest",
+    "unknown media type",
+    "mediatype in manifest should be",
+];
+
+fn registry_action(message: &str) -> RegistryAction {
+    let Some((_, push)) = message.split_once(PUSH_WORDS) else {
+        return RegistryAction::Pull;
+    };
+    let push = push.to_ascii_lowercase();
+    if FORM_WORDS.iter().any(|word| push.contains(word)) {
+        RegistryAction::PushRefusedForm
+    } else {
+        RegistryAction::Push
+    }
+}
 
 fn names_a_registry(message: &str) -> bool {
     REGISTRY_WORDS.iter().any(|words| message.contains(words))
@@ -296,7 +338,8 @@ mod tests {
             ),
             ErrorKind::Registry {
                 reference: "localhost:5000/app:1".into(),
-                denied: true
+                denied: true,
+                action: RegistryAction::Push,
             }
         );
         assert_eq!(
@@ -305,14 +348,26 @@ mod tests {
             ),
             ErrorKind::Registry {
                 reference: "docker.io/library/nope:latest".into(),
-                denied: false
+                denied: false,
+                action: RegistryAction::Pull,
             }
         );
         assert_eq!(
             kind("failed to push localhost:40153/app:1: connection refused"),
             ErrorKind::Registry {
                 reference: "localhost:40153/app:1".into(),
-                denied: false
+                denied: false,
+                action: RegistryAction::Push,
+            }
+        );
+        assert_eq!(
+            kind(
+                "failed to push r.example/app:1: unexpected status from PUT request to https://r.example/v2/app/manifests/1: 415 Unsupported Media Type"
+            ),
+            ErrorKind::Registry {
+                reference: "r.example/app:1".into(),
+                denied: false,
+                action: RegistryAction::PushRefusedForm,
             }
         );
         assert_eq!(

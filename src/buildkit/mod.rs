@@ -8,13 +8,15 @@ mod connect;
 mod error;
 mod io;
 mod own_step;
+mod pushes;
 pub mod session;
 mod solve;
 mod tls;
 mod wire;
 
 pub use connect::{Address, ConnectError, Connection};
-pub use error::{ErrorKind, SolveError, Source};
+pub use error::{ErrorKind, RegistryAction, SolveError, Source};
 pub use own_step::{CANCELED, OwnStep};
+pub use pushes::Pushes;
 pub use solve::{Export, Solve, Solved};
 pub use tls::{MutualTls, TlsError};

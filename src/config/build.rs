@@ -9,7 +9,7 @@ use super::{
     pairs::{self, Pair, PairFault},
     paths::Places,
     plan::{BuildArguments, BuildPlan},
-    platform::Platform,
+    platform::{Machine, Platform},
     read_boolean,
     values::words,
     variables::BuildVariables,
@@ -40,18 +40,22 @@ pub(super) fn read(
         .build_args
         .as_deref()
         .map(|value| arguments(value, environment, findings));
-    let platform = variables
+    let platforms = variables
         .platforms
         .as_deref()
-        .and_then(|value| platform(value, findings));
+        .map(|value| platforms(value, findings));
+    let machine = variables
+        .build_platform
+        .as_deref()
+        .and_then(|value| machine(value, findings));
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
     Some(BuildPlan {
         context: context?,
         dockerfile: dockerfile?,
         target,
         build_args: build_args.unwrap_or_default(),
-        platforms: platform.into_iter().collect(),
-        machine: None,
+        platforms: platforms.unwrap_or_default(),
+        machine,
         no_cache,
     })
 }
@@ -122,15 +126,14 @@ fn argument_fault(fault: PairFault) -> Fault {
     Fault::new("BUILD_ARGS", problem, advice)
 }
 
-fn platform(value: &str, findings: &mut Findings) -> Option<Platform> {
+/// Each platform once.
+fn platforms(value: &str, findings: &mut Findings) -> Vec<Platform> {
     let mut platforms: Vec<Platform> = Vec::new();
-    let mut is_faulty = false;
     for text in words(value) {
         match Platform::parse(text) {
             Ok(platform) if platforms.contains(&platform) => {}
             Ok(platform) => platforms.push(platform),
             Err(error) => {
-                is_faulty = true;
                 let advice = "write `linux/amd64` or `linux/arm64`, or one of their kin such as `linux/arm/v7`";
                 findings.fault(Fault::new(
                     "PLATFORMS",
@@ -140,19 +143,26 @@ fn platform(value: &str, findings: &mut Findings) -> Option<Platform> {
             }
         }
     }
-    if platforms.len() > 1 {
-        let named: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-        let problem = format!(
-            "names {} platforms, {}",
-            named.len(),
-            findings.shown(&named.join(", "))
-        );
-        findings.fault(Fault::new(
-            "PLATFORMS",
-            problem,
-            "write one: this version builds for one platform at a time",
-        ));
+    platforms
+}
+
+/// The machine for all platforms; `None` where each has its own.
+fn machine(value: &str, findings: &mut Findings) -> Option<Machine> {
+    let value = value.trim();
+    if value.eq_ignore_ascii_case("dynamic") {
         return None;
     }
-    platforms.pop().filter(|_| !is_faulty)
+    // One machine is of one plain platform: `arm/v7` is built on one, but is none.
+    let plain = Platform::parse(value).ok().and_then(|platform| {
+        let is_plain = platform.architecture() == platform.machine().to_string();
+        (is_plain && platform.variant().is_none()).then(|| platform.machine())
+    });
+    if plain.is_none() {
+        findings.fault(Fault::new(
+            "BUILD_PLATFORM",
+            format!("{} is no machine of Depot's", findings.shown(value)),
+            "write `linux/amd64`, `linux/arm64`, or `dynamic` for the machine of each platform",
+        ));
+    }
+    plain
 }

@@ -11,7 +11,7 @@ use super::{table::VARIABLES, warning::Warning};
 const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
 
 /// What other tools and pipes call our variables.
-const SYNONYMS: [(&str, &str); 28] = [
+const SYNONYMS: [(&str, &str); 27] = [
     ("DEPOT_API_TOKEN", "DEPOT_TOKEN"),
     ("TOKEN", "DEPOT_TOKEN"),
     ("DEPOT_PROJECT", "DEPOT_PROJECT_ID"),
@@ -30,7 +30,6 @@ const SYNONYMS: [(&str, &str); 28] = [
     ("BUILD_TARGET", "TARGET"),
     ("TARGET_STAGE", "TARGET"),
     ("BUILD_ARGUMENTS", "BUILD_ARGS"),
-    ("BUILD_PLATFORM", "PLATFORMS"),
     ("TARGET_PLATFORM", "PLATFORMS"),
     ("DOCKER_REGISTRY", "REGISTRY"),
     ("REGISTRY_URL", "REGISTRY"),

@@ -10,7 +10,10 @@ use url::Url;
 use super::platform::{Machine, Platform};
 use crate::{
     bitbucket::Pipeline,
-    registry::{credentials::Credentials, reference::Reference},
+    registry::{
+        credentials::{Credential, Credentials},
+        reference::Reference,
+    },
 };
 
 /// One run of the pipe.
@@ -28,6 +31,30 @@ pub struct Plan {
     pub pipeline: Pipeline,
     /// Whether to log what helps to find a fault of the pipe.
     pub debug: bool,
+}
+
+impl Plan {
+    /// Every secret in it, for whoever keeps them out of the log.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let registries = &self.registries;
+        let passwords = registries.credentials.iter().map(Credential::password);
+        let aws = &registries.aws;
+        let keys = aws.keys.iter();
+        let keys = keys.flat_map(|keys| [Some(&keys.secret), keys.session.as_ref()]);
+        let role = aws.role.iter().map(|role| &role.token);
+        let container =
+            aws.container
+                .iter()
+                .filter_map(|container| match &container.authorization {
+                    Some(AwsAuthorization::Token(token)) => Some(token),
+                    Some(AwsAuthorization::File(_)) | None => None,
+                });
+        std::iter::once(&self.depot.token)
+            .chain(passwords)
+            .chain(keys.flatten())
+            .chain(role)
+            .chain(container)
+    }
 }
 
 /// Who asks Depot for which project's build.

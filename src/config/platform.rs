@@ -96,6 +96,16 @@ impl Platform {
         self.variant.as_deref()
     }
 
+    /// As the entries of an index have it.
+    #[must_use]
+    pub fn oci(&self) -> serde_json::Value {
+        let mut platform = serde_json::json!({ "os": "linux", "architecture": self.architecture });
+        if let (Some(variant), Some(platform)) = (&self.variant, platform.as_object_mut()) {
+            platform.insert("variant".into(), variant.clone().into());
+        }
+        platform
+    }
+
     /// The machine that builds for it.
     #[must_use]
     pub fn machine(&self) -> Machine {

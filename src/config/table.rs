@@ -108,7 +108,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 15] = [
+pub const VARIABLES: [Variable; 16] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -164,7 +164,13 @@ pub const VARIABLES: [Variable; 15] = [
         "PLATFORMS",
         Kind::Words,
         Fallback::Described("the platform of the step's machine"),
-        "Platform to build for; one for now.",
+        "Platforms to build for.",
+    ),
+    Variable::new(
+        "BUILD_PLATFORM",
+        Kind::Text,
+        Fallback::Value("dynamic"),
+        "Machine that builds for all platforms.",
     ),
     Variable::new(
         "NO_CACHE",

@@ -72,7 +72,7 @@ fn token_and_project_are_enough() {
 }
 
 /// Every variable with a value of its own.
-const ALL: [(&str, &str); 22] = [
+const ALL: [(&str, &str); 23] = [
     TOKEN,
     ("DEPOT_API_URL", "http://127.0.0.1:4000"),
     ("IMAGE_COUNT", "2"),
@@ -83,7 +83,8 @@ const ALL: [(&str, &str); 22] = [
     ("TARGET", " final "),
     ("BUILD_ARGS", "VERSION=1.10\nTAG\nVERSION=1.11-hunter4"),
     ("TAG", "v1"),
-    ("PLATFORMS", "arm64/v8, linux/arm64"),
+    ("PLATFORMS", "arm64/v8, linux/arm64, linux/386"),
+    ("BUILD_PLATFORM", "linux/amd64"),
     ("PUSH", "Yes"),
     ("REGISTRY", "registry.example.com"),
     ("REGISTRY_USERNAME", "robot"),
@@ -101,7 +102,7 @@ const ALL: [(&str, &str); 22] = [
 fn every_variable_finds_its_place() {
     let clone = Clone::new();
     fs::write(clone.path().join("app/depot.yml"), "id: from-file\n").unwrap();
-    let (mut plan, warnings) = clone.read(&ALL).unwrap();
+    let (plan, warnings) = clone.read(&ALL).unwrap();
     assert_eq!(
         warnings,
         [Warning::RepeatedBuildArgument {
@@ -123,11 +124,14 @@ fn every_variable_finds_its_place() {
         plan.build.build_args.iter().collect::<Vec<_>>(),
         [("VERSION", "1.11-hunter4"), ("TAG", "v1")]
     );
-    let platform = plan.build.platforms.pop().unwrap();
-    assert_eq!(
-        (platform.to_string().as_str(), platform.machine()),
-        ("linux/arm64", Machine::Arm64)
-    );
+    let platforms: Vec<String> = plan
+        .build
+        .platforms
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(platforms, ["linux/arm64", "linux/386"]);
+    assert_eq!(plan.build.machine, Some(Machine::Amd64));
     assert!(plan.build.no_cache && plan.image.push && plan.debug);
     let references: Vec<String> = plan
         .image
@@ -190,6 +194,7 @@ fn all_faults_are_told_at_once_each_on_a_line() {
             ("TARGET", "two stages"),
             ("BUILD_ARGS", "{A: [s3cret]"),
             ("PLATFORMS", "linux/amd64,linux/arm64,windows"),
+            ("BUILD_PLATFORM", "arm/v7"),
             ("REGISTRY", "https://registry.example.com/acme"),
             ("REGISTRY_USERNAME", "me"),
             ("NO_CACHE", "2"),
@@ -216,8 +221,8 @@ fn all_faults_are_told_at_once_each_on_a_line() {
              lines, or `NAME=VALUE` lines",
             "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or one \
              of their kin such as `linux/arm/v7`",
-            "PLATFORMS: names 2 platforms, `linux/amd64, linux/arm64`; write one: this version builds for one platform \
-             at a time",
+            "BUILD_PLATFORM: `arm/v7` is no machine of Depot's; write `linux/amd64`, `linux/arm64`, or `dynamic` for \
+             the machine of each platform",
             "NO_CACHE: `2` is neither true nor false; write `true` or `false`",
             "REGISTRY: `https://registry.example.com/acme` is no host; write just the host, \
              `registry.example.com`",

@@ -26,6 +26,7 @@ pub(super) struct BuildVariables {
     pub(super) target: Option<String>,
     pub(super) build_args: Option<String>,
     pub(super) platforms: Option<String>,
+    pub(super) build_platform: Option<String>,
     pub(super) no_cache: Option<String>,
 }
 

@@ -7,13 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
 use super::api::{Api, Retry};
 use super::error::{ApiError, Code};
 use super::messages::{
-    BuildError, BuildOptions, BuildResult, CreateBuildRequest, CreateBuildResponse, Empty,
-    FinishBuildRequest,
+    AdditionalCredential, AdditionalTag, BuildError, BuildOptions, BuildResult, CreateBuildRequest,
+    CreateBuildResponse, Empty, FinishBuildRequest,
 };
 
 /// The largest error text that is sent for the build's page.
@@ -28,6 +30,33 @@ pub struct Build {
     pub(super) token: Arc<SecretString>,
     url: Arc<str>,
     project_id: Arc<str>,
+    saved: Arc<Saved>,
+}
+
+/// Where Depot keeps the image of a build, and who may put it there.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// References that the builder is to push the image to, beside the user's own.
+    pub references: Vec<String>,
+    /// Host, user name and password for them, good for this build.
+    pub credentials: Vec<(String, String, SecretString)>,
+}
+
+impl Saved {
+    /// A login that cannot be read is left out: the push will say what it lacks.
+    fn new(tags: Vec<AdditionalTag>, credentials: Vec<AdditionalCredential>) -> Self {
+        let login = |credential: AdditionalCredential| {
+            let decoded = STANDARD.decode(credential.token).ok()?;
+            let decoded = String::from_utf8(decoded).ok()?;
+            let (username, password) = decoded.split_once(':')?;
+            Some((credential.host, username.to_owned(), password.into()))
+        };
+        let pushed = tags.into_iter().filter(|tag| tag.push);
+        Self {
+            references: pushed.map(|tag| tag.tag).collect(),
+            credentials: credentials.into_iter().filter_map(login).collect(),
+        }
+    }
 }
 
 /// How a build ended, as Depot is told.
@@ -65,6 +94,10 @@ impl Build {
             token: Arc::new(created.build_token.into()),
             url: created.build_url.into(),
             project_id: created.project_id.into(),
+            saved: Arc::new(Saved::new(
+                created.additional_tags,
+                created.additional_credentials,
+            )),
         })
     }
 
@@ -74,10 +107,10 @@ impl Build {
         &self.id
     }
 
-    /// The token of this build, to be kept out of the log.
-    #[must_use]
-    pub fn token(&self) -> &SecretString {
-        &self.token
+    /// What came with this build and has to be kept out of the log: its token, and the logins of [`Self::saved`].
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        let logins = self.saved.credentials.iter();
+        std::iter::once(&*self.token).chain(logins.map(|(_, _, password)| password))
     }
 
     /// The build's page.
@@ -90,6 +123,12 @@ impl Build {
     #[must_use]
     pub fn project_id(&self) -> &str {
         &self.project_id
+    }
+
+    /// Where Depot keeps the image; empty unless the build was created to be saved.
+    #[must_use]
+    pub fn saved(&self) -> &Saved {
+        &self.saved
     }
 
     /// Tells Depot how the build ended, within `within` however often that is tried.
@@ -130,7 +169,38 @@ fn shorten(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
+
+    #[test]
+    fn logins_are_read_and_those_that_are_none_left_out() {
+        let credential = |token: &str| AdditionalCredential {
+            host: "registry.example".into(),
+            token: token.into(),
+        };
+        let tag = |tag: &str, push| AdditionalTag {
+            tag: tag.into(),
+            push,
+        };
+        let tokens = [
+            STANDARD.encode("x-token:a:b"),
+            "!".into(),
+            STANDARD.encode("x"),
+        ];
+        let saved = Saved::new(
+            vec![tag("registry.example/p:1", true), tag("elsewhere/p", false)],
+            tokens.iter().map(|token| credential(token)).collect(),
+        );
+        assert_eq!(saved.references, ["registry.example/p:1"]);
+        let [(host, username, password)] = &saved.credentials[..] else {
+            panic!("{saved:?}");
+        };
+        assert_eq!(
+            (host.as_str(), username.as_str(), password.expose_secret()),
+            ("registry.example", "x-token", "a:b")
+        );
+    }
 
     #[test]
     fn a_long_error_is_cut_between_characters() {

@@ -41,6 +41,12 @@ pub struct BuildOptions {
     /// The image is loaded into a Docker daemon.
     #[prost(bool, tag = "5")]
     pub load: bool,
+    /// The image is kept in Depot's registry.
+    #[prost(bool, tag = "8")]
+    pub save: bool,
+    /// The user's tags for it there.
+    #[prost(string, repeated, tag = "9")]
+    pub save_tags: Vec<String>,
 }
 
 /// The kind of command that a build belongs to.
@@ -80,6 +86,41 @@ pub struct CreateBuildResponse {
     /// The project that Depot chose; it wins over the one asked for.
     #[prost(string, tag = "6")]
     pub project_id: String,
+    /// Logins for the hosts of `additional_tags`.
+    #[prost(message, repeated, tag = "7")]
+    pub additional_credentials: Vec<AdditionalCredential>,
+    /// Names that the image gets beside the user's own.
+    #[prost(message, repeated, tag = "8")]
+    pub additional_tags: Vec<AdditionalTag>,
+}
+
+/// A login for one registry, good for this build.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct AdditionalCredential {
+    /// The registry's host.
+    #[prost(string, tag = "1")]
+    pub host: String,
+    /// `user:password` in base64.
+    #[prost(string, tag = "2")]
+    pub token: String,
+}
+
+impl fmt::Debug for AdditionalCredential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "AdditionalCredential({:?}, ***)", self.host)
+    }
+}
+
+/// A name that Depot wants the image to have.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct AdditionalTag {
+    /// A reference, such as `registry.depot.dev/project:build`.
+    #[prost(string, tag = "1")]
+    pub tag: String,
+    /// Whether the builder is to push it there.
+    #[prost(bool, tag = "2")]
+    pub push: bool,
 }
 
 impl fmt::Debug for CreateBuildResponse {
@@ -90,6 +131,8 @@ impl fmt::Debug for CreateBuildResponse {
             .field("build_token", &"***")
             .field("build_url", &self.build_url)
             .field("project_id", &self.project_id)
+            .field("additional_credentials", &self.additional_credentials)
+            .field("additional_tags", &self.additional_tags)
             .finish()
     }
 }
@@ -257,6 +300,10 @@ mod tests {
     fn tokens_and_keys_are_masked_in_debug_output() {
         let created = CreateBuildResponse {
             build_token: "token-of-the-build".into(),
+            additional_credentials: vec![AdditionalCredential {
+                host: "registry.example".into(),
+                token: "login-in-base64".into(),
+            }],
             ..Default::default()
         };
         let active = ActiveConnection {
@@ -269,5 +316,7 @@ mod tests {
         let shown = format!("{created:?} {active:?}");
         assert!(!shown.contains("token-of-the-build"), "{shown}");
         assert!(!shown.contains("private-key"), "{shown}");
+        assert!(!shown.contains("login-in-base64"), "{shown}");
+        assert!(shown.contains("registry.example"), "{shown}");
     }
 }

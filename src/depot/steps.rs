@@ -61,6 +61,12 @@ impl Steps {
 }
 
 impl Step {
+    /// Says something in the step's name.
+    pub async fn say(&self, line: impl Display) {
+        let status = self.step.log(SystemTime::now(), &format!("{line}\n"));
+        self.steps.tell(status).await;
+    }
+
     /// Ends the step well.
     pub async fn done(self) {
         self.steps.tell(self.step.done(SystemTime::now())).await;

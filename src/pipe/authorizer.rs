@@ -1,17 +1,20 @@
 //! Answers the builder's questions for registry access with the credentials of this run.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
+use super::registries::Registries;
 use crate::buildkit::session::{Authorizer, RegistryToken, TokenError, TokenRequest};
-use crate::registry::token::Tokens;
 
-/// The session's authorizer over [`Tokens`].
-pub(super) struct RegistryAuthorizer(pub(super) Tokens);
+/// The session's authorizer over the run's [`Registries`], which all of its sessions share.
+pub(super) struct RegistryAuthorizer(pub(super) Arc<Registries>);
 
 #[tonic::async_trait]
 impl Authorizer for RegistryAuthorizer {
     async fn credentials(&self, host: &str) -> Option<(String, SecretString)> {
-        let credential = self.0.credential_without_tokens(host).await?;
+        let tokens = &self.0.tokens;
+        let credential = tokens.credential_without_tokens(host).await?;
         Some((
             credential.username().to_owned(),
             credential.password().clone(),
@@ -21,6 +24,7 @@ impl Authorizer for RegistryAuthorizer {
     async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError> {
         let fetched = self
             .0
+            .tokens
             .fetch(
                 &request.host,
                 &request.realm,

@@ -1,10 +1,17 @@
-//! How a run can fail, with the exit code, the text for Depot and the hint for people.
+//! How a run can fail, with the exit code and the text for Depot; what to do about it is in `hints.rs`.
+
+mod hints;
 
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
+use crate::config::Plan;
 use crate::context::TreeError;
-use crate::depot::{ApiError, Code, MachineError};
+use crate::depot::{ApiError, MachineError};
 use crate::exit::Exit;
+use crate::registry::client::ClientError;
+use crate::registry::index::MergeError;
+use crate::registry::keyring::KeyringError;
+use crate::registry::reference::{Reference, ReferenceError};
 use crate::report::excerpt::SourceExcerpt;
 use crate::report::output::Output;
 use crate::report::progress::Progress;
@@ -25,52 +32,112 @@ pub(super) enum Failure {
     /// There is no build.
     #[error("the build could not be created at Depot")]
     Create(#[source] ApiError),
+    /// Depot named a place for the image that is no reference.
+    #[error("Depot wants the image to be saved as `{reference}`, which is no reference")]
+    SavedReference {
+        reference: String,
+        #[source]
+        source: ReferenceError,
+    },
     /// There is no machine.
     #[error(transparent)]
     Machine(MachineError),
     /// The machine cannot be used.
     #[error(transparent)]
     Connect(ConnectError),
-    /// The build failed.
-    #[error("failed to build")]
-    Solve(#[source] SolveError),
+    /// The build failed. `target`: on which machine, where there are several.
+    #[error("failed to build{}", for_target(.target.as_deref()))]
+    Solve {
+        #[source]
+        error: SolveError,
+        target: Option<String>,
+    },
+    /// The image was built, and is not in all of its registries.
+    #[error(transparent)]
+    Push(PushFailure),
+    /// The same, of an image that several machines have built.
+    #[error(transparent)]
+    Publish(Box<PublishFailure>),
+    /// A machine did not tell what it built.
+    #[error("the builder did not tell the digest of {0}")]
+    NoDigest(String),
+    /// What a machine has pushed cannot be read back.
+    #[error("what was built for {target} cannot be read back from its registry")]
+    ReadBack {
+        target: String,
+        #[source]
+        source: Box<ClientError>,
+    },
+    /// The machines' images do not make one.
+    #[error("the images of the machines cannot be merged")]
+    Merge(#[source] MergeError),
+    /// There are no credentials for a registry of the image.
+    #[error("no credentials for the registry")]
+    Credentials(#[source] KeyringError),
     /// Somebody stopped it.
     #[error("{0}")]
     Canceled(Reason),
+}
+
+/// A push by a builder that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to push{}", for_target(.target.as_deref()))]
+pub(super) struct PushFailure {
+    #[source]
+    pub(super) error: SolveError,
+    pub(super) target: Option<String>,
+    /// The names that the image has nevertheless.
+    pub(super) pushed: Vec<String>,
+    /// Those that it does not have.
+    pub(super) missing: Vec<String>,
+}
+
+/// An index of ours that a registry did not take.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to push `{reference}`")]
+pub(super) struct PublishFailure {
+    pub(super) reference: Reference,
+    #[source]
+    pub(super) source: ClientError,
+    /// The names that the image has nevertheless.
+    pub(super) pushed: Vec<String>,
+    /// Those that it does not have.
+    pub(super) missing: Vec<String>,
+}
+
+fn for_target(target: Option<&str>) -> String {
+    target
+        .map(|target| format!(" for {target}"))
+        .unwrap_or_default()
 }
 
 impl Failure {
     /// How the program ends.
     fn exit(&self) -> Exit {
         match self {
-            Self::Directory(_) => Exit::BuildFailed,
             Self::Create(error) => api_exit(error),
             Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
-            Self::Tls(_) | Self::Client(_) | Self::Machine(_) | Self::Connect(_) => {
-                Exit::Infrastructure
-            }
-            Self::Solve(error) => match error.kind {
+            Self::Tls(_)
+            | Self::Client(_)
+            | Self::Machine(_)
+            | Self::Connect(_)
+            | Self::SavedReference { .. }
+            | Self::NoDigest(_) => Exit::Infrastructure,
+            Self::Solve { error, .. } => match error.kind {
                 ErrorKind::Build | ErrorKind::Session => Exit::BuildFailed,
                 ErrorKind::Registry { .. } => Exit::Registry,
                 // Canceled by us has a reason, and is told as that; see `on_machine`.
                 ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,
             },
+            Self::Push(_) | Self::Publish(_) | Self::ReadBack { .. } | Self::Credentials(_) => {
+                Exit::Registry
+            }
+            // A part is only ever stopped by another one's failure, which is what is told.
+            Self::Directory(_) | Self::Merge(_) | Self::Canceled(Reason::Sibling) => {
+                Exit::BuildFailed
+            }
             Self::Canceled(Reason::Depot) => Exit::CanceledByDepot,
             Self::Canceled(Reason::Signal(number)) => Exit::Signal(*number),
-        }
-    }
-
-    /// What to change, where a setting helps.
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Create(error) => create_hint(error),
-            Self::Connect(ConnectError::Unreachable { .. }) => Some(
-                "the step must be able to open TCP connections to Depot's machines; on a \
-                 self-hosted runner, look at its firewall"
-                    .into(),
-            ),
-            Self::Solve(error) => error.hint.map(Into::into).or_else(|| solve_hint(error)),
-            _ => None,
         }
     }
 
@@ -80,23 +147,59 @@ impl Failure {
     }
 
     /// Tells people, and says how the program ends.
-    pub(super) fn tell(&self, output: &Output, progress: Option<&Progress>) -> Exit {
-        let hint = self.hint();
+    pub(super) fn tell(&self, plan: &Plan, output: &Output, progress: Option<&Progress>) -> Exit {
+        let hint = hints::hint(self, plan);
         let hints: Vec<&str> = hint.as_deref().into_iter().collect();
         let block = match self {
-            Self::Solve(error) => failure::Failure {
-                step: progress.and_then(|progress| progress.failed_step_behind(&error.message)),
-                // The innermost is the line itself, those before it are what it was included from.
-                excerpt: error.sources.last().map(excerpt).as_ref(),
-                error: &error.message,
-                hints: &hints,
-            }
-            .render(output.options()),
+            Self::Solve { error, .. } => solve_block(self, error, &hints, output, progress),
+            Self::Push(failure) => solve_block(self, &failure.error, &hints, output, progress),
             _ => chain::render(self, &hints, output.options()),
         };
         output.say(block);
+        match self {
+            Self::Push(PushFailure {
+                pushed, missing, ..
+            }) => tell_names(pushed, missing),
+            Self::Publish(failure) => tell_names(&failure.pushed, &failure.missing),
+            _ => {}
+        }
         self.exit()
     }
+}
+
+/// The step that failed, the lines that it came from, and the builder's words.
+fn solve_block(
+    failure: &Failure,
+    error: &SolveError,
+    hints: &[&str],
+    output: &Output,
+    progress: Option<&Progress>,
+) -> String {
+    failure::Failure {
+        step: progress.and_then(|progress| progress.failed_step_behind(&error.message)),
+        // The innermost is the line itself, those before it are what it was included from.
+        excerpt: error.sources.last().map(excerpt).as_ref(),
+        what: &failure.to_string(),
+        error: &error.message,
+        hints,
+    }
+    .render(output.options())
+}
+
+/// Which names the image has after all. Where there is but one there is nothing to tell.
+fn tell_names(pushed: &[String], missing: &[String]) {
+    if pushed.len() + missing.len() < 2 {
+        return;
+    }
+    let listed = |names: &[String]| match names {
+        [] => "nothing".to_owned(),
+        names => names.join(", "),
+    };
+    tracing::error!(
+        "pushed: {}; not pushed: {}",
+        listed(pushed),
+        listed(missing)
+    );
 }
 
 fn excerpt(source: &crate::buildkit::Source) -> SourceExcerpt {
@@ -113,74 +216,4 @@ fn api_exit(error: &ApiError) -> Exit {
     } else {
         Exit::Infrastructure
     }
-}
-
-fn create_hint(error: &ApiError) -> Option<String> {
-    let hint = match error {
-        ApiError::Refused { code, .. } => match code {
-            Code::Unauthenticated => {
-                "DEPOT_TOKEN is not a token that Depot knows: make a project token on the \
-                 project's settings page and store it as a secured variable of the repository"
-            }
-            Code::PermissionDenied => {
-                "DEPOT_TOKEN may not build in this project: use a project token of the project in \
-                 DEPOT_PROJECT_ID, or an organization token"
-            }
-            Code::NotFound => {
-                "write the project's id, from its settings page at Depot, into DEPOT_PROJECT_ID or \
-                 depot.json; a project token works for its own project only"
-            }
-            Code::ResourceExhausted => {
-                "a limit of the Depot account is reached: see its usage page"
-            }
-            _ => return None,
-        },
-        ApiError::Foreign { .. } => {
-            "something between this step and Depot answered instead: look at DEPOT_API_URL and at \
-             proxies"
-        }
-        ApiError::Transport { .. } | ApiError::TooSlow { .. } => {
-            "the step must be able to reach this address: look at DEPOT_API_URL, at proxies and at \
-             firewalls"
-        }
-        _ => return None,
-    };
-    Some(hint.into())
-}
-
-fn solve_hint(error: &SolveError) -> Option<String> {
-    match &error.kind {
-        ErrorKind::Registry {
-            reference,
-            denied: true,
-        } => {
-            let host = reference.split('/').next().unwrap_or_default();
-            Some(if host.is_empty() {
-                "look at REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD".into()
-            } else {
-                format!(
-                    "look at REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD: they must belong to \
-                     `{host}` and allow what the build does there"
-                )
-            })
-        }
-        ErrorKind::Build if is_missing_file(&error.message) => Some(
-            "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
-             relative to CONTEXT"
-                .into(),
-        ),
-        ErrorKind::Connection => {
-            Some("the machine went away; running the step again uses what was built so far".into())
-        }
-        _ => None,
-    }
-}
-
-/// `COPY` and `ADD` of what the context lacks, in the words of BuildKit's versions.
-fn is_missing_file(message: &str) -> bool {
-    let words = [
-        "failed to compute cache key",
-        "failed to calculate checksum",
-    ];
-    words.iter().any(|words| message.contains(words)) && message.contains("not found")
 }

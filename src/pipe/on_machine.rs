@@ -1,133 +1,231 @@
-//! The part of a run that needs a machine: acquiring it, connecting to it, solving on it.
+//! The part of a run that one machine does: acquiring it, connecting to it, solving on it, round by round.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 use tokio::sync::mpsc;
 
-use super::failure::Failure;
-use super::{Result, request};
-use crate::buildkit::{Connection, ErrorKind, SolveError, Solved};
+use super::failure::{Failure, PushFailure};
+use super::machines::Work;
+use super::round::{Next, PAUSE, Round, exported};
+use super::target::Target;
+use super::{Result, STATUS_IN_FLIGHT, request};
+use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
-use crate::config::Plan;
-use crate::depot::{Build, BuilderPlatform, Steps};
-use crate::report::mask::Masker;
-
-/// How long our last steps may take to reach Depot.
-const REPORT_GRACE: Duration = Duration::from_millis(250);
+use crate::depot::Steps;
+use crate::registry::reference::Reference;
+use crate::report::progress::{Source, Update};
 
 /// How long Depot is asked whether it took a machine away on purpose.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 
-/// All that needs a machine. While it goes on, Depot hears that we are alive.
-pub(super) async fn build(
-    plan: &Plan,
-    build: &Build,
-    status: mpsc::Sender<StatusResponse>,
-    masker: &Masker,
-    cancel: &Cancel,
-) -> Result<Solved> {
-    let platform = request::builder_platform(plan);
-    let (steps, reports) = Steps::new(status.clone());
-    let health = async {
-        build.report_health(platform).await;
-        cancel.fire(Reason::Depot);
-        std::future::pending::<()>().await;
-    };
-    let reporting = build.report_steps(reports);
-    let solving = async {
-        let connection = connect(build, platform, &steps, masker, cancel).await?;
-        drop(steps);
-        let services = request::services(plan)?;
-        let stopped = async {
-            cancel.fired().await;
+/// What one round came to.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    /// The names that the image has now, or, where machines share the work, will have.
+    pub(super) names: Vec<Reference>,
+    /// The digest of the index or manifest, as far as the builder told.
+    pub(super) digest: Option<String>,
+}
+
+/// One machine's part.
+pub(super) struct Part<'a> {
+    pub(super) work: &'a Work<'a>,
+    pub(super) target: &'a Target,
+    /// As which its steps are shown.
+    pub(super) source: Source,
+    /// Fires when the run is to stop, or when another machine has failed.
+    pub(super) cancel: Cancel,
+    pub(super) status: mpsc::Sender<Update>,
+}
+
+impl Part<'_> {
+    /// Builds, and pushes in as many rounds as it takes.
+    ///
+    /// Not cancel safe: stop it through `cancel`.
+    pub(super) async fn build(self, steps: Steps) -> Result<Vec<Delivered>> {
+        let health = async {
+            self.work.build.report_health(self.target.machine).await;
+            self.work.cancel.fire(Reason::Depot);
+            std::future::pending().await
         };
-        let solved = connection
-            .solve(&request::solve(plan), services, status, stopped)
-            .await;
+        let building = async {
+            // Registries are asked while the machine is being started.
+            let (connection, prepared) =
+                tokio::join!(self.connect(&steps), self.work.prepare(&self.cancel));
+            drop(steps);
+            // A machine that cannot be had is told first: the registries' no may be only its echo.
+            let connection = connection?;
+            prepared?;
+            self.rounds(&connection).await
+        };
+        tokio::select! {
+            delivered = building => delivered,
+            never = health => never,
+        }
+    }
+
+    async fn rounds(&self, connection: &Connection) -> Result<Vec<Delivered>> {
+        let work = self.work;
+        if work.names.is_empty() {
+            let solved = self.solve(connection, None, &mut Pushes::default()).await?;
+            return Ok(vec![Delivered {
+                names: Vec::new(),
+                digest: solved.digest().map(str::to_owned),
+            }]);
+        }
+        let mut waiting: VecDeque<Round> = work.rounds();
+        let mut pushes = Pushes::default();
+        let mut delivered = Vec::new();
+        while let Some(round) = waiting.pop_front() {
+            let error = match self.solve(connection, Some(&round), &mut pushes).await {
+                Ok(solved) => {
+                    delivered.push(Delivered {
+                        names: round.names,
+                        digest: solved.digest().map(str::to_owned),
+                    });
+                    continue;
+                }
+                Err(Failure::Solve { error, .. }) => error,
+                Err(other) => return Err(other),
+            };
+            match round.after(&error) {
+                Next::Again { rounds, pause, why } => {
+                    tracing::warn!("{}", work.masker.mask(why));
+                    if pause {
+                        let waited = self.cancel.unless_fired(tokio::time::sleep(PAUSE)).await;
+                        waited.map_err(Failure::Canceled)?;
+                    }
+                    for round in rounds.into_iter().rev() {
+                        waiting.push_front(round);
+                    }
+                }
+                Next::Fail => return Err(self.failed(error, &pushes)),
+            }
+        }
+        Ok(delivered)
+    }
+
+    /// A failed push is told with what was pushed; by digest, nothing has a name yet.
+    fn failed(&self, error: SolveError, pushes: &Pushes) -> Failure {
+        let work = self.work;
+        let ErrorKind::Registry { reference, .. } = &error.kind else {
+            return self.solve_failure(error);
+        };
+        let is_push = work
+            .names
+            .iter()
+            .any(|name| exported(name, work.by_digest()) == *reference);
+        if !is_push {
+            return self.solve_failure(error);
+        }
+        // The exporter tells of the failing one as of the others.
+        let is_pushed = |name: &String| name != reference && pushes.has(name) && !work.by_digest();
+        let names = work.names.iter().map(ToString::to_string);
+        let (pushed, missing) = names.partition(is_pushed);
+        Failure::Push(PushFailure {
+            error,
+            target: self.label(),
+            pushed,
+            missing,
+        })
+    }
+
+    fn solve_failure(&self, error: SolveError) -> Failure {
+        Failure::Solve {
+            error,
+            target: self.label(),
+        }
+    }
+
+    /// What this part is called where there are others.
+    fn label(&self) -> Option<String> {
+        self.work.by_digest().then(|| self.target.to_string())
+    }
+
+    /// One solve, whose status is shown and read on the way.
+    async fn solve(
+        &self,
+        connection: &Connection,
+        round: Option<&Round>,
+        pushes: &mut Pushes,
+    ) -> Result<Solved> {
+        let work = self.work;
+        let services = request::services(work.plan, work.authorizer())?;
+        let solve: Solve = request::solve(work.plan, self.target, round, work.by_digest());
+        let (sender, mut told) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
+        let showing = async {
+            while let Some(status) = told.recv().await {
+                pushes.observe(&status);
+                let source = self.source;
+                // Nobody looks any more: the rest is still read for what was pushed.
+                let _ended = self.status.send(Update { source, status }).await;
+            }
+        };
+        let stopped = async {
+            self.cancel.fired().await;
+        };
+        let solving = connection.solve(&solve, services, sender, stopped);
+        let (solved, ()) = tokio::join!(solving, showing);
         match solved {
             Ok(solved) => Ok(solved),
-            Err(error) => Err(why_it_failed(error, build, platform, cancel).await),
-        }
-    };
-    let mut solving = std::pin::pin!(solving);
-    let mut reporting = std::pin::pin!(reporting);
-    let mut health = std::pin::pin!(health);
-    let mut reported = false;
-    let solved = loop {
-        tokio::select! {
-            solved = &mut solving => break solved,
-            () = &mut reporting, if !reported => reported = true,
-            () = &mut health => {}
-        }
-    };
-    if !reported && cancel.reason().is_none() {
-        // The step that failed is the one to be seen on the build's page.
-        let _too_slow = cancel.within(REPORT_GRACE, reporting).await;
-    }
-    solved
-}
-
-/// A machine that went away may have been taken by whoever stopped the build at Depot, which the next
-/// health report would have told.
-async fn why_it_failed(
-    error: SolveError,
-    build: &Build,
-    platform: BuilderPlatform,
-    cancel: &Cancel,
-) -> Failure {
-    if cancel.reason().is_none() && error.kind == ErrorKind::Connection {
-        let asking = build.is_canceled(platform);
-        if cancel.within(ASK_LIMIT, asking).await == Some(true) {
-            return Failure::Canceled(Reason::Depot);
+            Err(error) => Err(self.why_it_failed(error).await),
         }
     }
-    match cancel.reason() {
-        Some(reason) => Failure::Canceled(reason),
-        None => Failure::Solve(error),
+
+    /// A machine that went away may have been taken by whoever stopped the build at Depot, which the next health report
+    /// would have told.
+    async fn why_it_failed(&self, error: SolveError) -> Failure {
+        if self.cancel.reason().is_none() && error.kind == ErrorKind::Connection {
+            let asking = self.work.build.is_canceled(self.target.machine);
+            if self.work.cancel.within(ASK_LIMIT, asking).await == Some(true) {
+                return Failure::Canceled(Reason::Depot);
+            }
+        }
+        match self.cancel.reason() {
+            Some(reason) => Failure::Canceled(reason),
+            None => self.solve_failure(error),
+        }
     }
-}
 
-/// Acquires a machine and connects to it, each as a step that people see.
-async fn connect(
-    build: &Build,
-    platform: BuilderPlatform,
-    steps: &Steps,
-    masker: &Masker,
-    cancel: &Cancel,
-) -> Result<Connection> {
-    let step = steps
-        .begin(&format!("[depot] launching {platform} machine"))
-        .await;
-    let machine = match cancel.unless_fired(build.machine(platform)).await {
-        Ok(Ok(machine)) => machine,
-        Ok(Err(error)) => {
-            step.failed(masker.mask(error.to_string())).await;
-            return Err(Failure::Machine(error));
-        }
-        Err(reason) => {
-            step.canceled().await;
-            return Err(Failure::Canceled(reason));
-        }
-    };
-    step.done().await;
+    /// Acquires a machine and connects to it, each as a step that people see.
+    async fn connect(&self, steps: &Steps) -> Result<Connection> {
+        let (platform, masker) = (self.target.machine, self.work.masker);
+        let step = steps
+            .begin(&format!("[depot] launching {platform} machine"))
+            .await;
+        let asking = self.work.build.machine(platform);
+        let machine = match self.cancel.unless_fired(asking).await {
+            Ok(Ok(machine)) => machine,
+            Ok(Err(error)) => {
+                step.failed(masker.mask(error.to_string())).await;
+                return Err(Failure::Machine(error));
+            }
+            Err(reason) => {
+                step.canceled().await;
+                return Err(Failure::Canceled(reason));
+            }
+        };
+        step.done().await;
 
-    let step = steps
-        .begin(&format!("[depot] connecting to {platform} machine"))
-        .await;
-    let address = request::address(machine);
-    match cancel.unless_fired(Connection::open(&address)).await {
-        Ok(Ok(connection)) => {
-            step.done().await;
-            Ok(connection)
-        }
-        Ok(Err(error)) => {
-            step.failed(masker.mask(error.to_string())).await;
-            Err(Failure::Connect(error))
-        }
-        Err(reason) => {
-            step.canceled().await;
-            Err(Failure::Canceled(reason))
+        let step = steps
+            .begin(&format!("[depot] connecting to {platform} machine"))
+            .await;
+        let address = request::address(machine);
+        match self.cancel.unless_fired(Connection::open(&address)).await {
+            Ok(Ok(connection)) => {
+                step.done().await;
+                Ok(connection)
+            }
+            Ok(Err(error)) => {
+                step.failed(masker.mask(error.to_string())).await;
+                Err(Failure::Connect(error))
+            }
+            Err(reason) => {
+                step.canceled().await;
+                Err(Failure::Canceled(reason))
+            }
         }
     }
 }

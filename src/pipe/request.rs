@@ -4,98 +4,131 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::authorizer::RegistryAuthorizer;
 use super::failure::Failure;
-use crate::buildkit::session::{Directory, FileSync, Services};
+use super::round::Round;
+use super::target::Target;
+use crate::buildkit::session::{Authorizer, Directory, FileSync, Services};
 use crate::buildkit::{Address, Export, MutualTls, Solve};
 use crate::config::Plan;
-use crate::config::platform::{Machine, Platform};
 use crate::context::Tree;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
-use crate::depot::{self, BuilderPlatform};
-use crate::registry::token::Tokens;
+use crate::depot::{self, Saved};
+use crate::registry::reference::Reference;
 
 /// Where the other pipes of a step keep their files, below the clone directory. Those may hold
 /// secrets, so they are never part of a context.
 const PIPE_STORAGE: &str = ".bitbucket/pipelines/generated";
 
-/// The machine to build on: the platform's, or without one that of our own architecture.
-pub(super) fn builder_platform(plan: &Plan) -> BuilderPlatform {
-    let machine = plan.build.platforms.first().map(Platform::machine);
-    match machine.or_else(Machine::of_this_program) {
-        Some(Machine::Arm64) => BuilderPlatform::Arm64,
-        Some(Machine::Amd64) | None => BuilderPlatform::Amd64,
-    }
-}
-
 /// What Depot notes of the build.
 pub(super) fn build_options(plan: &Plan) -> BuildOptions {
+    let save = plan.image.save.as_ref();
+    let names: Vec<String> = pushed(plan).map(ToString::to_string).collect();
+    let output = BuildOutput {
+        kind: "image".into(),
+        attributes: HashMap::from([
+            ("name".into(), names.join(",")),
+            ("push".into(), "true".into()),
+        ]),
+    };
     BuildOptions {
         command: Command::Build.into(),
-        tags: references(plan),
-        outputs: export(plan)
-            .map(|export| BuildOutput {
-                kind: export.kind,
-                attributes: export.attributes,
-            })
-            .into_iter()
+        tags: plan
+            .image
+            .references
+            .iter()
+            .map(ToString::to_string)
             .collect(),
+        outputs: plan.image.push.then_some(output).into_iter().collect(),
         push: plan.image.push,
         load: false,
+        save: save.is_some(),
+        save_tags: save.map(|save| save.tags.clone()).unwrap_or_default(),
     }
 }
 
-/// What the builder is to solve.
-pub(super) fn solve(plan: &Plan) -> Solve {
+/// Every name that the image is to have in a registry: the user's own, and those where Depot keeps it.
+pub(super) fn names(plan: &Plan, saved: &Saved) -> Result<Vec<Reference>, Failure> {
+    let mut names: Vec<Reference> = pushed(plan).cloned().collect();
+    for reference in &saved.references {
+        let name =
+            Reference::parse_push_target(reference).map_err(|source| Failure::SavedReference {
+                reference: reference.clone(),
+                source,
+            })?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn pushed(plan: &Plan) -> impl Iterator<Item = &Reference> {
+    let references = plan.image.push.then_some(&plan.image.references);
+    references.into_iter().flatten()
+}
+
+/// What the builder of `target` is to solve. Without `round` the image stays in its cache.
+pub(super) fn solve(plan: &Plan, target: &Target, round: Option<&Round>, by_digest: bool) -> Solve {
     let build = &plan.build;
     let mut attributes = HashMap::from([
         ("filename".into(), file_name(&build.dockerfile)),
-        // As the released CLI: Depot's builders read the first, and provenance without an index of
-        // its own is what BuildKit adds by itself.
+        // As the released CLI: Depot's builders read it.
         ("build-arg:DEPOT_TARGET".into(), "default".into()),
-        (
+    ]);
+    if !round.is_some_and(|round| round.docker_form) {
+        // As the released CLI. Docker's manifests cannot hold attestations.
+        attributes.insert(
             "attest:provenance".into(),
             "mode=min,inline-only=true".into(),
-        ),
-    ]);
+        );
+    }
     for (name, value) in build.build_args.iter() {
         attributes.insert(format!("build-arg:{name}"), value.to_owned());
     }
     if let Some(target) = &build.target {
         attributes.insert("target".into(), target.clone());
     }
-    if let Some(platform) = build.platforms.first() {
-        attributes.insert("platform".into(), platform.to_string());
+    if !target.platforms.is_empty() {
+        let platforms: Vec<String> = target.platforms.iter().map(ToString::to_string).collect();
+        attributes.insert("platform".into(), platforms.join(","));
+    }
+    if by_digest {
+        // An index even of one platform, so that all parts are alike.
+        attributes.insert("multi-platform".into(), "true".into());
     }
     if build.no_cache {
         attributes.insert("no-cache".into(), String::new());
     }
     Solve {
         frontend_attributes: attributes,
-        export: export(plan),
+        export: round.map(|round| export(round, by_digest)),
         internal: true,
     }
 }
 
-fn export(plan: &Plan) -> Option<Export> {
-    plan.image.push.then(|| Export {
+fn export(round: &Round, by_digest: bool) -> Export {
+    let mut attributes = HashMap::from([
+        ("name".into(), round.exported(by_digest).join(",")),
+        ("push".into(), "true".into()),
+        ("depot.export.image.version".into(), "2".into()),
+    ]);
+    if by_digest {
+        attributes.insert("push-by-digest".into(), "true".into());
+    }
+    if round.insecure {
+        attributes.insert("registry.insecure".into(), "true".into());
+    }
+    if round.docker_form {
+        attributes.insert("oci-mediatypes".into(), "false".into());
+    }
+    Export {
         kind: "image".into(),
-        attributes: HashMap::from([
-            ("name".into(), references(plan).join(",")),
-            ("push".into(), "true".into()),
-            ("depot.export.image.version".into(), "2".into()),
-        ]),
-    })
-}
-
-/// The names of the image, in full.
-pub(super) fn references(plan: &Plan) -> Vec<String> {
-    let references = &plan.image.references;
-    references.iter().map(ToString::to_string).collect()
+        attributes,
+    }
 }
 
 /// What the builder may ask us for.
-pub(super) fn services(plan: &Plan) -> Result<Services, Failure> {
+pub(super) fn services(plan: &Plan, authorizer: Arc<dyn Authorizer>) -> Result<Services, Failure> {
     let context = &plan.build.context;
     let dockerfile = &plan.build.dockerfile;
     let name = file_name(dockerfile);
@@ -116,18 +149,10 @@ pub(super) fn services(plan: &Plan) -> Result<Services, Failure> {
                 only: Some(vec![name.clone(), format!("{name}.dockerignore")]),
             },
         );
-    let tls = crate::roots::client_config().map_err(Failure::Tls)?;
-    let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(std::time::Duration::from_secs(10))
-        .build()
-        .map_err(Failure::Client)?;
-    let tokens = Tokens::new(http, plan.registries.credentials.clone());
     Ok(Services {
         shared_key: shared_key(plan),
         files,
-        authorizer: Arc::new(RegistryAuthorizer(tokens)),
+        authorizer,
     })
 }
 

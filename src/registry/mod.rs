@@ -7,3 +7,8 @@ pub mod reference;
 
 pub mod challenge;
 pub mod token;
+
+pub mod client;
+pub mod index;
+pub mod keyring;
+pub mod publish;

@@ -10,39 +10,62 @@
 //! A builder waits a minute for a token. The three requests that one can take have to fit in there.
 
 mod answer;
+mod insecure;
 mod realm;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
 use url::Url;
 
 use super::challenge::bearer_realm;
-use super::credentials::{Credential, Credentials, canonical_host};
-use answer::{ANSWER_LIMIT_BYTES, Answer, Unread, printable};
-use realm::{authority, is_own, is_same, registry_address};
+use super::credentials::{Credential, canonical_host};
+use super::keyring::{Keyring, KeyringError};
+pub(super) use answer::printable;
+use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
+pub use insecure::Insecure;
+pub(super) use realm::registry_address;
+use realm::{authority, is_own, is_own_host, is_same};
 
 /// One exchange with a registry or its realm.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a token is handed to all who ask for the same: builders that work side by side ask within moments of each
+/// other. One that asks later has been refused with the token that it had, and gets a new one.
+const SHARED_FOR: Duration = Duration::from_secs(10);
+
+/// Questions whose answers are shared; a build asks for a few.
+const SHARED_LIMIT: usize = 1000;
 
 /// Fetches tokens for registries.
 #[derive(Debug)]
 pub struct Tokens {
     http: reqwest::Client,
-    credentials: Credentials,
+    keyring: Arc<Keyring>,
+    insecure: Option<Insecure>,
     /// Realms that registries have confirmed as theirs, by host.
     confirmed: Mutex<HashMap<String, Url>>,
+    shared: Mutex<HashMap<Question, Arc<Shared>>>,
+    /// Hosts without login of which that was told.
+    told: Mutex<BTreeSet<String>>,
     call_limit: Duration,
 }
 
+/// Host, realm, service and scopes.
+type Question = (String, String, String, Vec<String>);
+
+/// The answer to one question, or the lock that whoever asks the same has to wait for.
+type Shared = tokio::sync::Mutex<Option<(Instant, Token)>>;
+
 /// A token and how long it counts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Token {
     /// To be sent as `Authorization: Bearer`.
     pub token: SecretString,
@@ -65,6 +88,9 @@ pub enum TokenError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The login that it takes cannot be made.
+    #[error(transparent)]
+    Login(KeyringError),
     /// The credentials are wrong, or anonymous access is not allowed.
     #[error("the registry `{host}` refused {who} (HTTP {status}){said}")]
     Denied {
@@ -102,19 +128,41 @@ impl TokenError {
     /// Whether the registry itself said no.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Denied { .. })
+        match self {
+            Self::Denied { .. } => true,
+            Self::Login(error) => error.is_denied(),
+            _ => false,
+        }
     }
 }
 
 impl Tokens {
     /// With these credentials. `http` must not follow redirects: a password must not either.
     #[must_use]
-    pub fn new(http: reqwest::Client, credentials: Credentials) -> Self {
+    pub fn new(http: reqwest::Client, keyring: Arc<Keyring>) -> Self {
         Self {
             http,
-            credentials,
+            keyring,
+            insecure: None,
             confirmed: Mutex::default(),
+            shared: Mutex::default(),
+            told: Mutex::default(),
             call_limit: CALL_LIMIT,
+        }
+    }
+
+    /// Asks these hosts, and realms on them, without a look at their certificates, and sends them passwords without TLS.
+    #[must_use]
+    pub fn trusting(mut self, insecure: Insecure) -> Self {
+        self.insecure = Some(insecure);
+        self
+    }
+
+    /// What to ask the place at `url` with, on behalf of `host`.
+    fn http_for(&self, host: &str, url: &Url) -> &reqwest::Client {
+        match &self.insecure {
+            Some(insecure) if insecure.covers(host) && is_own_host(host, url) => &insecure.http,
+            _ => &self.http,
         }
     }
 
@@ -122,16 +170,73 @@ impl Tokens {
     ///
     /// The registry itself is asked, so that nobody gets a password by saying that it takes none. One that
     /// cannot be asked from here gets the benefit of the doubt: no tokens could be fetched for it either.
-    pub async fn credential_without_tokens(&self, host: &str) -> Option<&Credential> {
-        let credential = self.credentials.for_host(host)?;
-        match self.own_realm(host).await {
-            Ok(Some(_)) => None,
-            Ok(None) | Err(_) => Some(credential),
+    pub async fn credential_without_tokens(&self, host: &str) -> Option<Credential> {
+        let credential = match self.keyring.for_host(host).await {
+            Ok(credential) => credential?,
+            Err(error) => {
+                self.tell_once(host, &crate::cause::one_line(&error));
+                return None;
+            }
+        };
+        let takes_tokens = match self.keyring.takes_tokens(host) {
+            Some(known) => known,
+            None => matches!(self.own_realm(host).await, Ok(Some(_))),
+        };
+        if !takes_tokens && credential.is_identity_token() {
+            let why = "it takes no tokens, and all there is for it is an identity token";
+            self.tell_once(host, &format!("no login for the registry `{host}`: {why}"));
+            return None;
         }
+        (!takes_tokens).then_some(credential)
     }
 
-    /// A token of `host` for `scopes`, from `realm`.
+    /// The login for `host`, for a registry that takes user and password.
+    pub async fn login(&self, host: &str) -> Result<Option<Credential>, TokenError> {
+        let login = self
+            .keyring
+            .for_host(host)
+            .await
+            .map_err(TokenError::Login)?;
+        Ok(login.filter(|login| !login.is_identity_token()))
+    }
+
+    /// A token of `host` for `scopes`, from `realm`. Who asks for the same at the same time shares it.
     pub async fn fetch(
+        &self,
+        host: &str,
+        realm: &str,
+        service: &str,
+        scopes: &[String],
+    ) -> Result<Token, TokenError> {
+        let shared = self.shared(host, realm, service, scopes);
+        let mut known = shared.lock().await;
+        if let Some((fetched, token)) = &*known
+            && fetched.elapsed() < SHARED_FOR.min(Duration::from_secs(token.expires_in) / 2)
+        {
+            return Ok(token.clone());
+        }
+        let token = self.fetch_anew(host, realm, service, scopes).await?;
+        *known = Some((Instant::now(), token.clone()));
+        Ok(token)
+    }
+
+    fn shared(&self, host: &str, realm: &str, service: &str, scopes: &[String]) -> Arc<Shared> {
+        let mut scopes = scopes.to_vec();
+        scopes.sort();
+        let question = (
+            canonical_host(host),
+            realm.to_owned(),
+            service.to_owned(),
+            scopes,
+        );
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() >= SHARED_LIMIT {
+            shared.clear();
+        }
+        Arc::clone(shared.entry(question).or_default())
+    }
+
+    async fn fetch_anew(
         &self,
         host: &str,
         realm: &str,
@@ -143,17 +248,23 @@ impl Tokens {
             realm: printable(realm, 200),
             reason,
         };
-        let credential = self.credentials.for_host(host);
-        let url = realm::parse(realm, host, credential.is_some()).map_err(unusable)?;
+        let credential = self
+            .keyring
+            .for_host(host)
+            .await
+            .map_err(TokenError::Login)?;
+        let wants_tls = credential.is_some()
+            && !(self.insecure.as_ref()).is_some_and(|insecure| insecure.covers(host));
+        let url = realm::parse(realm, host, wants_tls).map_err(unusable)?;
         let query = Query {
             host,
             realm: url,
             service,
             scopes,
-            credential,
+            credential: credential.as_ref(),
             limit: self.call_limit,
         };
-        let Some(credential) = credential else {
+        let Some(credential) = &credential else {
             return self.get(&query).await;
         };
         if !is_own(host, &query.realm) {
@@ -175,6 +286,10 @@ impl Tokens {
             Posted::Token(token) => return Ok(token),
             Posted::Unknown { refusal } => refusal,
         };
+        if credential.is_identity_token() {
+            let what = "it takes no identity tokens".into();
+            return Err(refusal.unwrap_or_else(|| query.unusable(what)));
+        }
         if credential.username().contains(':') {
             // Basic authentication ends the name at the first colon.
             let what = "its user name has a colon, and it takes no POST".into();
@@ -187,18 +302,34 @@ impl Tokens {
         }
     }
 
-    /// OAuth2 with the password.
+    /// Warns of a login that cannot be used: once, however often a builder asks.
+    fn tell_once(&self, host: &str, what: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < SHARED_LIMIT && told.insert(canonical_host(host)) {
+            tracing::warn!("{}", printable(what, 1000));
+        }
+    }
+
+    /// OAuth2 with the password, or with an identity token.
     async fn post(&self, query: &Query<'_>, credential: &Credential) -> Result<Posted, TokenError> {
         let scope = query.scopes.join(" ");
-        let mut form = vec![
-            ("grant_type", "password"),
-            ("client_id", "depot-build"),
-            ("username", credential.username()),
-            ("password", credential.password().expose_secret()),
-        ];
+        let secret = credential.password().expose_secret();
+        let mut form = vec![("client_id", "depot-build")];
+        if credential.is_identity_token() {
+            form.extend([("grant_type", "refresh_token"), ("refresh_token", secret)]);
+        } else {
+            form.extend([
+                ("grant_type", "password"),
+                ("username", credential.username()),
+                ("password", secret),
+            ]);
+        }
         form.extend(given("service", query.service));
         form.extend(given("scope", &scope));
-        let request = self.http.post(query.realm.clone()).form(&form);
+        let request = self
+            .http_for(query.host, &query.realm)
+            .post(query.realm.clone())
+            .form(&form);
         let answer = query.send(request).await?;
         match answer.status {
             // Google, JFrog and others answer these to a POST that they do not know. Some of them are
@@ -221,7 +352,8 @@ impl Tokens {
     async fn get(&self, query: &Query<'_>) -> Result<Token, TokenError> {
         let mut parameters: Vec<_> = given("service", query.service).collect();
         parameters.extend(query.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        let mut request = self.http.get(query.realm.clone());
+        let http = self.http_for(query.host, &query.realm);
+        let mut request = http.get(query.realm.clone());
         if let Some(credential) = query.credential {
             parameters.push(("account", credential.username()));
             request = request.basic_auth(
@@ -241,19 +373,7 @@ impl Tokens {
         {
             return Ok(Some(known.clone()));
         }
-        let address = registry_address(&host).ok_or_else(|| TokenError::Unusable {
-            host: host.clone(),
-            what: "its name is no host".into(),
-        })?;
-        let request = self.http.get(address.clone()).timeout(self.call_limit);
-        let answer = request
-            .send()
-            .await
-            .map_err(|source| TokenError::Transport {
-                host: host.clone(),
-                at: authority(&address),
-                source: source.without_url(),
-            })?;
+        let answer = self.ask(&host).await?;
         let own = answer
             .headers()
             .get_all(WWW_AUTHENTICATE)
@@ -265,6 +385,43 @@ impl Tokens {
             known.insert(host, own.clone());
         }
         Ok(own)
+    }
+}
+
+impl Tokens {
+    /// What the registry says to somebody without login.
+    async fn ask(&self, host: &str) -> Result<reqwest::Response, TokenError> {
+        let address = registry_address(host).ok_or_else(|| TokenError::Unusable {
+            host: host.to_owned(),
+            what: "its name is no host".into(),
+        })?;
+        let transport = |address: &Url, source: reqwest::Error| TokenError::Transport {
+            host: host.to_owned(),
+            at: authority(address),
+            source: source.without_url(),
+        };
+        let places = match &self.insecure {
+            Some(insecure) if insecure.covers(host) => Insecure::places(&address),
+            _ => vec![address],
+        };
+        let mut outcome = None;
+        for place in places {
+            let http = self.http_for(host, &place);
+            let sent = http
+                .get(place.clone())
+                .timeout(self.call_limit)
+                .send()
+                .await;
+            match sent {
+                Ok(answer) => return Ok(answer),
+                // The first place is the better one, and its failure says more.
+                Err(source) => outcome = outcome.or_else(|| Some(transport(&place, source))),
+            }
+        }
+        Err(outcome.unwrap_or_else(|| TokenError::Unusable {
+            host: host.to_owned(),
+            what: "there is no place to ask".into(),
+        }))
     }
 }
 
@@ -317,8 +474,12 @@ impl Query<'_> {
     fn denied(&self, answer: &Answer) -> TokenError {
         let who = match self.credential {
             Some(credential) => {
-                let user = printable(credential.username(), 100);
-                format!("the credentials of user `{user}`")
+                let user = match credential.username() {
+                    "" => "an identity token".to_owned(),
+                    user => format!("the credentials of user `{}`", printable(user, 100)),
+                };
+                let origin = credential.origin().map(|origin| format!(" from {origin}"));
+                user + &origin.unwrap_or_default()
             }
             None => "anonymous access".into(),
         };

@@ -19,6 +19,8 @@ pub struct Failure<'a> {
     pub step: Option<&'a FailedStep>,
     /// The lines of the Dockerfile that it stands for.
     pub excerpt: Option<&'a SourceExcerpt>,
+    /// What was not done, such as `failed to build`.
+    pub what: &'a str,
     /// What the builder says.
     pub error: &'a str,
     /// What may be changed, each in a line.
@@ -48,7 +50,7 @@ impl Failure<'_> {
         block.push_str(
             &options
                 .paint
-                .message(Kind::Error, &format!("failed to build: {error}")),
+                .message(Kind::Error, &format!("{}: {error}", self.what)),
         );
         block.push_str(&chain::hints(self.hints, &options.masker));
         block
@@ -76,6 +78,7 @@ mod tests {
         let failure = Failure {
             step: Some(&step),
             excerpt: Some(&excerpt),
+            what: "failed to build",
             error: "process \"/bin/sh -c make\" did not complete successfully: exit code: 2",
             hints: &["run `make` in the base image to see it fail"],
         };
@@ -100,6 +103,7 @@ mod tests {
         let failure = Failure {
             step: None,
             excerpt: None,
+            what: "failed to build",
             error: "no such\x1b[2J file\n",
             hints: &[],
         };

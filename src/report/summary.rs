@@ -14,6 +14,10 @@ pub enum Delivery {
     Built,
     /// It is in its registries.
     Pushed,
+    /// It is in Depot's registry.
+    Saved,
+    /// It is in its registries, and in Depot's.
+    PushedAndSaved,
 }
 
 /// What came of a build that succeeded.
@@ -21,9 +25,11 @@ pub enum Delivery {
 pub struct Summary<'a> {
     /// What was done.
     pub delivery: Delivery,
-    /// The names of the image, each with registry and tag.
-    pub references: &'a [String],
-    /// The digest of its manifest or index, if the builder told one.
+    /// The names of the image, each with registry and tag, and the digest of its manifest or index there.
+    pub references: &'a [(String, Option<&'a str>)],
+    /// Those of them where Depot keeps it.
+    pub saved: &'a [String],
+    /// The digest of an image without names, if the builder told one.
     pub digest: Option<&'a str>,
     /// Time since the program began.
     pub elapsed: Duration,
@@ -50,20 +56,18 @@ impl Summary<'_> {
         let done = match self.delivery {
             Delivery::Built => "built",
             Delivery::Pushed => "built and pushed",
+            Delivery::Saved => "built and saved",
+            Delivery::PushedAndSaved => "built, pushed and saved",
         };
-        let digest = self
-            .digest
-            .map(|digest| text::one_line(digest, CHARACTERS, &options.masker));
-        let full = |reference: &String| {
-            let reference = text::one_line(reference, CHARACTERS, &options.masker);
-            digest
-                .as_ref()
-                .map_or(reference.clone(), |digest| format!("{reference}@{digest}"))
+        let line = |text: &str| text::one_line(text, CHARACTERS, &options.masker);
+        let full = |(reference, digest): &(String, Option<&str>)| match digest {
+            Some(digest) => format!("{}@{}", line(reference), line(digest)),
+            None => line(reference),
         };
         let seconds = format!("{:.1}s", self.elapsed.as_secs_f64());
-        let text = match (self.references, &digest) {
+        let text = match (self.references, self.digest) {
             ([], None) => format!("{done} in {seconds}"),
-            ([], Some(digest)) => format!("{done} {digest} in {seconds}"),
+            ([], Some(digest)) => format!("{done} {} in {seconds}", line(digest)),
             ([reference], _) => format!("{done} {} in {seconds}", full(reference)),
             (references, _) => references.iter().map(full).fold(
                 format!(
@@ -77,7 +81,26 @@ impl Summary<'_> {
                 },
             ),
         };
-        options.paint.message(Kind::Success, &text) + &page(self.url, options)
+        let pull = self.pull(options);
+        options.paint.message(Kind::Success, &text) + &pull + &page(self.url, options)
+    }
+
+    /// How to get the image from where Depot keeps it, as commands to paste.
+    fn pull(&self, options: &OutputOptions) -> String {
+        let Some(first) = self.saved.first() else {
+            return String::new();
+        };
+        let host = first.split('/').next().unwrap_or_default();
+        let mut text = format!(
+            "to pull the image, with a Depot token of yours:\n  \
+             echo \"$DEPOT_TOKEN\" | docker login {} --username x-token --password-stdin",
+            text::one_line(host, CHARACTERS, &options.masker)
+        );
+        for reference in self.saved {
+            let reference = text::one_line(reference, CHARACTERS, &options.masker);
+            let _infallible = write!(text, "\n  docker pull {reference}");
+        }
+        options.paint.message(Kind::Info, &text)
     }
 }
 
@@ -91,12 +114,13 @@ mod tests {
     fn summary(delivery: Delivery, references: &[&str], digest: Option<&str>) -> String {
         let references: Vec<_> = references
             .iter()
-            .map(|&reference| reference.to_owned())
+            .map(|&reference| (reference.to_owned(), digest))
             .collect();
         let elapsed = Duration::from_millis(12_345);
         Summary {
             delivery,
             references: &references,
+            saved: &[],
             digest,
             elapsed,
             url: URL,

@@ -11,6 +11,7 @@ mod context;
 mod depot_faults;
 mod machines;
 mod place;
+mod platforms;
 mod program;
 mod registries;
 mod tokens;

@@ -7,10 +7,12 @@ use depot_standin::fixtures::{Busybox, Context};
 use depot_standin::registry::Registry;
 use depot_standin::{Builder, Scenario, StandIn};
 use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
 
 /// The shared parts. They end with the process: each hangs on a lifeline of its own.
 pub struct Place {
     pub builder: Arc<dyn Builder>,
+    second: OnceCell<Arc<dyn Builder>>,
     pub registry: Registry,
     pub busybox: Busybox,
 }
@@ -34,6 +36,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
         let busybox = Busybox::fetch_beside(&engine, &state_folder()).await;
         Place {
             builder: Arc::new(engine),
+            second: OnceCell::new(),
             registry,
             busybox: busybox.unwrap(),
         }
@@ -50,6 +53,20 @@ impl Place {
     /// A Depot of the test's own, in front of the shared engine.
     pub async fn depot(&self, scenario: Scenario) -> StandIn {
         StandIn::start(self.builder.clone(), scenario)
+            .await
+            .unwrap()
+    }
+
+    /// The same, with another engine for ARM64: Depot has separate machines, and two exports at once on one engine can
+    /// get in each other's way.
+    pub async fn depot_of_two(&self, scenario: Scenario) -> StandIn {
+        let start = async || {
+            let engine = Engine::start(&EngineOptions::of_this_machine()).await;
+            let engine: Arc<dyn Builder> = Arc::new(engine.unwrap());
+            engine
+        };
+        let second = self.second.get_or_init(start).await;
+        StandIn::start_on(self.builder.clone(), second.clone(), scenario)
             .await
             .unwrap()
     }

@@ -173,7 +173,7 @@ fn issue(text: &str, life_seconds: u64, now: SystemTime) -> Option<i64> {
 }
 
 /// On one line, without control characters, and short.
-pub(super) fn printable(text: &str, limit: usize) -> String {
+pub(in crate::registry) fn printable(text: &str, limit: usize) -> String {
     text.chars()
         .map(|character| {
             if character.is_control() {

@@ -34,6 +34,11 @@ pub(super) fn is_own(host: &str, realm: &Url) -> bool {
     authority(realm) == canonical_host(host)
 }
 
+/// Whether the realm is on the registry's own host, whatever the port.
+pub(super) fn is_own_host(host: &str, realm: &Url) -> bool {
+    registry_address(host).is_some_and(|registry| registry.host() == realm.host())
+}
+
 /// Whether two addresses are one place; the query does not count.
 pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     one.origin() == other.origin() && one.path() == other.path()
@@ -41,7 +46,7 @@ pub(super) fn is_same(one: &Url, other: &Url) -> bool {
 
 /// Where the registry itself is asked: `https://host/v2/`, or with `http` on this machine, as
 /// registries for development have it.
-pub(super) fn registry_address(host: &str) -> Option<Url> {
+pub(in crate::registry) fn registry_address(host: &str) -> Option<Url> {
     let host = canonical_host(host);
     let server = if host == DOCKER_HUB {
         DOCKER_HUB_SERVER

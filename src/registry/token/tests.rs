@@ -21,7 +21,11 @@ fn client() -> reqwest::ClientBuilder {
 }
 
 fn tokens(credentials: impl IntoIterator<Item = Credential>) -> Tokens {
-    Tokens::new(client().build().unwrap(), credentials.into_iter().collect())
+    Tokens::new(client().build().unwrap(), keyring(credentials))
+}
+
+fn keyring(credentials: impl IntoIterator<Item = Credential>) -> Arc<Keyring> {
+    Arc::new(Keyring::new(credentials.into_iter().collect()))
 }
 
 /// The one credential is for `host`.

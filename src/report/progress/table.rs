@@ -136,9 +136,11 @@ impl Table {
     }
 }
 
-/// As BuildKit itself names the steps of a build for several platforms: `[linux/amd64 2/4] RUN make`.
+/// As BuildKit itself names the steps of a build for several platforms: `[linux/amd64 2/4] RUN make`. What has such a
+/// name already keeps it.
 fn labelled<'a>(label: Option<&str>, name: &'a str) -> Cow<'a, str> {
     match (label, name.strip_prefix('[')) {
+        (Some(_), Some(rest)) if rest.starts_with("linux/") => name.into(),
         (Some(label), Some(rest)) => format!("[{label} {rest}").into(),
         (Some(label), None) => format!("[{label}] {name}").into(),
         (None, _) => name.into(),

@@ -1,0 +1,137 @@
+//! What to change after a failure, where a setting helps: the one place behind `config` that names variables.
+
+use super::Failure;
+use crate::buildkit::{ConnectError, ErrorKind, SolveError};
+use crate::config::Plan;
+use crate::depot::{ApiError, Code};
+use crate::registry::client::ClientError;
+use crate::registry::reference::DOCKER_HUB;
+
+/// What to change, where a setting helps.
+pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
+    match failure {
+        Failure::Create(error) => create_hint(error),
+        Failure::Connect(ConnectError::Unreachable { .. }) => Some(
+            "the step must be able to open TCP connections to Depot's machines; on a \
+             self-hosted runner, look at its firewall"
+                .into(),
+        ),
+        Failure::Solve { error, .. } => solve_hint(error, plan),
+        Failure::Push(push) => solve_hint(&push.error, plan),
+        Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
+        Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
+        _ => None,
+    }
+}
+
+fn create_hint(error: &ApiError) -> Option<String> {
+    let hint = match error {
+        ApiError::Refused { code, .. } => match code {
+            Code::Unauthenticated => {
+                "DEPOT_TOKEN is not a token that Depot knows: make a project token on the \
+                 project's settings page and store it as a secured variable of the repository"
+            }
+            Code::PermissionDenied => {
+                "DEPOT_TOKEN may not build in this project: use a project token of the project in \
+                 DEPOT_PROJECT_ID, or an organization token"
+            }
+            Code::NotFound => {
+                "write the project's id, from its settings page at Depot, into DEPOT_PROJECT_ID or \
+                 depot.json; a project token works for its own project only"
+            }
+            Code::ResourceExhausted => {
+                "a limit of the Depot account is reached: see its usage page"
+            }
+            _ => return None,
+        },
+        ApiError::Foreign { .. } => {
+            "something between this step and Depot answered instead: look at DEPOT_API_URL and at \
+             proxies"
+        }
+        ApiError::Transport { .. } | ApiError::TooSlow { .. } => {
+            "the step must be able to reach this address: look at DEPOT_API_URL, at proxies and at \
+             firewalls"
+        }
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+fn solve_hint(error: &SolveError, plan: &Plan) -> Option<String> {
+    if let Some(hint) = error.hint {
+        return Some(hint.into());
+    }
+    match &error.kind {
+        ErrorKind::Registry {
+            reference, denied, ..
+        } => {
+            let host = reference.split('/').next().unwrap_or_default();
+            if *denied {
+                Some(login_hint(host, plan))
+            } else {
+                is_untrusted(&error.message).then(|| insecure_hint(host))
+            }
+        }
+        ErrorKind::Build if is_missing_file(&error.message) => Some(
+            "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
+             relative to CONTEXT"
+                .into(),
+        ),
+        ErrorKind::Connection => {
+            Some("the machine went away; running the step again uses what was built so far".into())
+        }
+        _ => None,
+    }
+}
+
+fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
+    if error.is_denied() {
+        Some(login_hint(host, plan))
+    } else if error.is_certificate() {
+        Some(insecure_hint(host))
+    } else {
+        None
+    }
+}
+
+/// After a refusal: which variable the login came from, or which one would give it.
+fn login_hint(host: &str, plan: &Plan) -> String {
+    let credential = plan.registries.credentials.for_host(host);
+    let origin = credential.and_then(|credential| credential.origin());
+    match (host, origin) {
+        ("", _) => {
+            "look at the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
+        }
+        (host, Some(origin)) => format!(
+            "look at {origin}: it must belong to `{host}` and allow what the build does there"
+        ),
+        (DOCKER_HUB, None) => {
+            "give DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, as secured variables".into()
+        }
+        (host, None) => format!(
+            "give REGISTRY: {host}, REGISTRY_USERNAME and REGISTRY_PASSWORD, or an entry for \
+             `{host}` in REGISTRIES"
+        ),
+    }
+}
+
+fn insecure_hint(host: &str) -> String {
+    format!(
+        "where `{host}` is your own and its certificate cannot be a public one, write its host \
+         into REGISTRY_INSECURE: it is then trusted without check"
+    )
+}
+
+/// A certificate that was not accepted, in the words of the builder's TLS.
+fn is_untrusted(message: &str) -> bool {
+    message.contains("x509: ") || message.contains("failed to verify certificate")
+}
+
+/// `COPY` and `ADD` of what the context lacks, in the words of BuildKit's versions.
+fn is_missing_file(message: &str) -> bool {
+    let words = [
+        "failed to compute cache key",
+        "failed to calculate checksum",
+    ];
+    words.iter().any(|words| message.contains(words)) && message.contains("not found")
+}

@@ -1,0 +1,177 @@
+//! The machines of a run, side by side: one failing stops the others, and their parts become one image.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{OnceCell, mpsc};
+
+use super::Result;
+use super::authorizer::RegistryAuthorizer;
+use super::failure::Failure;
+use super::merge;
+use super::on_machine::{Delivered, Part};
+use super::registries::Registries;
+use super::round::{self, Round};
+use super::target::Target;
+use crate::cancel::{Cancel, Reason};
+use crate::config::Plan;
+use crate::depot::{Build, Steps};
+use crate::registry::reference::Reference;
+use crate::report::mask::Masker;
+use crate::report::progress::{Source, Update};
+
+/// How long our last steps may take to reach Depot.
+const REPORT_GRACE: Duration = Duration::from_millis(250);
+
+/// What all machines of a run share.
+pub(super) struct Work<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) build: &'a Build,
+    pub(super) targets: Vec<Target>,
+    /// Every name that the image is to have, Depot's own included.
+    pub(super) names: Vec<Reference>,
+    pub(super) registries: Arc<Registries>,
+    pub(super) masker: &'a Masker,
+    pub(super) cancel: &'a Cancel,
+    /// Whether the registries are ready; see [`Self::prepare`].
+    pub(super) prepared: OnceCell<()>,
+}
+
+impl Work<'_> {
+    /// Whether each machine makes a part, pushed by its digest, that becomes an image only with the others'.
+    pub(super) fn by_digest(&self) -> bool {
+        self.targets.len() > 1
+    }
+
+    pub(super) fn rounds(&self) -> VecDeque<Round> {
+        round::rounds(&self.names, &self.plan.registries.insecure)
+    }
+
+    pub(super) fn authorizer(&self) -> Arc<RegistryAuthorizer> {
+        Arc::new(RegistryAuthorizer(Arc::clone(&self.registries)))
+    }
+
+    /// Sees that the registries of the image let us in, as far as that can be known before a push; once for all machines.
+    pub(super) async fn prepare(&self, cancel: &Cancel) -> Result<()> {
+        let preparing = self
+            .prepared
+            .get_or_try_init(|| self.registries.prepare(&self.names));
+        match cancel.unless_fired(preparing).await {
+            Ok(prepared) => prepared.map(|()| ()),
+            Err(reason) => Err(Failure::Canceled(reason)),
+        }
+    }
+
+    /// Builds on every machine and gives the image its names. While it goes on, Depot hears that we are alive.
+    ///
+    /// `sources` are what the targets' steps are shown as, in their order.
+    pub(super) async fn run(
+        &self,
+        sources: &[Source],
+        status: mpsc::Sender<Update>,
+    ) -> Result<Vec<Delivered>> {
+        let (log, shown) = mpsc::channel(super::STATUS_IN_FLIGHT);
+        let (steps, reports) = Steps::new(log);
+        let own = own_steps(shown, status.clone());
+        let reporting = self.build.report_steps(reports);
+        // Held by nothing else, so that reports and progress end with the work.
+        let working = async move {
+            let delivered = self.image(sources, &status, &steps).await;
+            drop((steps, status));
+            delivered
+        };
+        let mut own = std::pin::pin!(own);
+        let mut reporting = std::pin::pin!(reporting);
+        let mut working = std::pin::pin!(working);
+        let (mut is_shown, mut is_reported) = (false, false);
+        let delivered = loop {
+            tokio::select! {
+                delivered = &mut working => break delivered,
+                () = &mut reporting, if !is_reported => is_reported = true,
+                () = &mut own, if !is_shown => is_shown = true,
+            }
+        };
+        if !is_shown {
+            own.await;
+        }
+        if !is_reported && self.cancel.reason().is_none() {
+            // The step that failed is the one to be seen on the build's page.
+            let _too_slow = self.cancel.within(REPORT_GRACE, reporting).await;
+        }
+        delivered
+    }
+
+    /// Builds on every machine, and merges what they made where they are several.
+    async fn image(
+        &self,
+        sources: &[Source],
+        status: &mpsc::Sender<Update>,
+        steps: &Steps,
+    ) -> Result<Vec<Delivered>> {
+        let parts = self.parts(sources, status, steps).await?;
+        if self.by_digest() && !self.names.is_empty() {
+            merge::merge(self, &parts, steps).await
+        } else {
+            Ok(parts.into_iter().flatten().collect())
+        }
+    }
+
+    /// What each machine delivered, in the order of the targets.
+    ///
+    /// Returns once *all* have ended; the first failure is the cause, those after it are only its echo.
+    async fn parts(
+        &self,
+        sources: &[Source],
+        status: &mpsc::Sender<Update>,
+        steps: &Steps,
+    ) -> Result<Vec<Vec<Delivered>>> {
+        let together = self.cancel.child();
+        let mut running = FuturesUnordered::new();
+        for (index, (target, &source)) in self.targets.iter().zip(sources).enumerate() {
+            let part = Part {
+                work: self,
+                target,
+                source,
+                cancel: together.clone(),
+                status: status.clone(),
+            };
+            let building = part.build(steps.clone());
+            running.push(async move { (index, building.await) });
+        }
+        let mut parts = Vec::new();
+        let mut failure = None;
+        while let Some((index, ended)) = running.next().await {
+            match ended {
+                Ok(delivered) => parts.push((index, delivered)),
+                Err(error) => {
+                    together.fire(Reason::Sibling);
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        parts.sort_by_key(|&(index, _)| index);
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(parts.into_iter().map(|(_, delivered)| delivered).collect()),
+        }
+    }
+}
+
+/// Shows steps of our own, which belong to no machine.
+async fn own_steps(
+    mut steps: mpsc::Receiver<bollard_buildkit_proto::moby::buildkit::v1::StatusResponse>,
+    status: mpsc::Sender<Update>,
+) {
+    while let Some(step) = steps.recv().await {
+        let update = Update {
+            source: Source::default(),
+            status: step,
+        };
+        if status.send(update).await.is_err() {
+            return; // nobody looks any more
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Makes one image of what several machines have pushed by digest, and gives it its names.
+//!
+//! The builders have pushed every blob to every repository already, so what is left is small: each part's index is read
+//! back, one index of all is made, and that is put under every tag. Nothing has a tag before all parts are there.
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+
+use super::Result;
+use super::failure::{Failure, PublishFailure};
+use super::machines::Work;
+use super::on_machine::Delivered;
+use crate::depot::{Step, Steps};
+use crate::registry::client::Manifest;
+use crate::registry::index::{self, Part};
+use crate::registry::publish::publish;
+use crate::registry::reference::Reference;
+
+/// Merges `parts`, one for each target in their order, and returns the image under its names.
+pub(super) async fn merge(
+    work: &Work<'_>,
+    parts: &[Vec<Delivered>],
+    steps: &Steps,
+) -> Result<Vec<Delivered>> {
+    let targets: Vec<String> = work.targets.iter().map(ToString::to_string).collect();
+    let step = steps
+        .begin(&format!("[depot] merging {}", targets.join(" and ")))
+        .await;
+    let merged = match work.cancel.unless_fired(images(work, parts, &step)).await {
+        Ok(merged) => merged,
+        Err(reason) => Err(Failure::Canceled(reason)),
+    };
+    match &merged {
+        Ok(_) => step.done().await,
+        Err(Failure::Canceled(_)) => step.canceled().await,
+        Err(failure) => step.failed(work.masker.mask(failure.one_line())).await,
+    }
+    merged
+}
+
+/// One image for all names, or one for each form that registries take.
+async fn images(work: &Work<'_>, parts: &[Vec<Delivered>], step: &Step) -> Result<Vec<Delivered>> {
+    let mut delivered: Vec<Delivered> = Vec::new();
+    let mut failures = Vec::new();
+    for (digests, names) in alike(work, parts)? {
+        let image = image(work, &digests, &names).await?;
+        let mut pushed = Vec::new();
+        for (name, answer) in publish(&work.registries.client, &image, &names).await {
+            match answer {
+                Ok(()) => {
+                    step.say(format_args!("pushed {name}@{}", image.digest))
+                        .await;
+                    pushed.push(name);
+                }
+                Err(error) => failures.push((name, error)),
+            }
+        }
+        delivered.push(Delivered {
+            names: pushed,
+            digest: Some(image.digest),
+        });
+    }
+    let mut failures = failures.into_iter();
+    let Some((reference, source)) = failures.next() else {
+        return Ok(delivered);
+    };
+    let pushed = delivered.iter().flat_map(|image| &image.names);
+    let others = failures.map(|(name, _)| name.to_string());
+    Err(Failure::Publish(Box::new(PublishFailure {
+        pushed: pushed.map(ToString::to_string).collect(),
+        missing: [reference.to_string()].into_iter().chain(others).collect(),
+        reference,
+        source,
+    })))
+}
+
+/// Names whose parts are the same, with the digest of each part in the order of the targets.
+///
+/// All have the same but where a registry got its parts in another round than others.
+fn alike(
+    work: &Work<'_>,
+    parts: &[Vec<Delivered>],
+) -> Result<BTreeMap<Vec<String>, Vec<Reference>>> {
+    let mut alike: BTreeMap<Vec<String>, Vec<Reference>> = BTreeMap::new();
+    for name in &work.names {
+        let digests: Option<Vec<String>> = parts
+            .iter()
+            .map(|part| {
+                let round = part.iter().find(|round| round.names.contains(name))?;
+                round.digest.clone()
+            })
+            .collect();
+        let digests = digests.ok_or_else(|| Failure::NoDigest(name.to_string()))?;
+        alike.entry(digests).or_default().push(name.clone());
+    }
+    Ok(alike)
+}
+
+/// Reads the parts back, all at once, and merges them.
+async fn image(work: &Work<'_>, digests: &[String], names: &[Reference]) -> Result<Manifest> {
+    let Some(name) = names.first() else {
+        return Err(Failure::NoDigest("the image".into()));
+    };
+    let (host, repository) = (name.host(), name.repository());
+    let client = &work.registries.client;
+    let reading = digests
+        .iter()
+        .zip(&work.targets)
+        .map(async |(digest, target)| {
+            let manifest = client.manifest(host, repository, digest).await;
+            manifest
+                .map(|manifest| {
+                    Part::new(manifest, target.platform().map(|platform| platform.oci()))
+                })
+                .map_err(|source| Failure::ReadBack {
+                    target: target.to_string(),
+                    source: Box::new(source),
+                })
+        });
+    let parts = try_join_all(reading).await?;
+    index::merge(&parts).map_err(Failure::Merge)
+}

@@ -1,0 +1,97 @@
+//! What a run needs to talk to registries: who we are there, tokens, and a client of our own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+
+use super::Result;
+use super::failure::Failure;
+use crate::config::Plan;
+use crate::depot::Saved;
+use crate::registry::client::Client;
+use crate::registry::credentials::Credential;
+use crate::registry::keyring::Keyring;
+use crate::registry::reference::Reference;
+use crate::registry::token::{Insecure, Tokens};
+
+/// How long a connection to a registry may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Who we are at registries, and what speaks to them.
+pub(super) struct Registries {
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) client: Client,
+}
+
+impl Registries {
+    /// With the logins of the plan, and those that Depot gave for this build.
+    pub(super) fn new(plan: &Plan, saved: &Saved) -> Result<Self> {
+        let http = http(crate::roots::client_config().map_err(Failure::Tls)?)?;
+        let of_depot = saved.credentials.iter().map(|(host, username, password)| {
+            Credential::new(host, username.clone(), password.clone())
+        });
+        // Depot's come first: they are for this build alone.
+        let given = of_depot.chain(plan.registries.credentials.iter().cloned());
+        let keyring = Arc::new(Keyring::new(given.collect()));
+        let mut tokens = Tokens::new(http.clone(), Arc::clone(&keyring));
+        let insecure = insecure(&plan.registries.insecure)?;
+        if let Some(insecure) = &insecure {
+            tokens = tokens.trusting(insecure.clone());
+        }
+        let tokens = Arc::new(tokens);
+        let mut client = Client::new(http, Arc::clone(&tokens));
+        if let Some(insecure) = insecure {
+            client = client.trusting(insecure);
+        }
+        Ok(Self {
+            keyring,
+            tokens,
+            client,
+        })
+    }
+
+    /// Gets the logins that are made on demand: whatever is wrong there is known before minutes of building. All
+    /// registries at once.
+    pub(super) async fn prepare(&self, names: &[Reference]) -> Result<()> {
+        let hosts: BTreeSet<&str> = names.iter().map(Reference::host).collect();
+        let logins = hosts.into_iter().map(async |host| {
+            let login = self.keyring.for_host(host).await;
+            login.map(|_| ()).map_err(Failure::Credentials)
+        });
+        try_join_all(logins).await.map(|_| ())
+    }
+
+    /// Tells of logins that nothing asked for, which often stand for a host that was mistyped.
+    pub(super) fn tell_of_unused(&self) {
+        for credential in self.keyring.unused() {
+            if let Some(origin) = credential.origin() {
+                tracing::info!(
+                    "the login for `{}` ({origin}) was not needed by this build",
+                    credential.host()
+                );
+            }
+        }
+    }
+}
+
+/// Redirections are followed by whoever knows what may go along, not by the client.
+fn http(tls: rustls::ClientConfig) -> Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_LIMIT)
+        .build()
+        .map_err(Failure::Client)
+}
+
+/// What speaks to registries that are trusted without check, if there are any.
+fn insecure(hosts: &[String]) -> Result<Option<Insecure>> {
+    if hosts.is_empty() {
+        return Ok(None);
+    }
+    let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
+    Ok(Some(Insecure::new(hosts.iter().cloned(), http(unchecked)?)))
+}

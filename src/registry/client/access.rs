@@ -1,0 +1,78 @@
+//! What lets us into a registry: a token, or user and password, as its challenge wants it.
+//!
+//! What worked is remembered for one repository and one purpose, so that ten tags cost one token.
+
+use std::sync::PoisonError;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Client;
+use super::call::{Answer, Call};
+use super::error::{ClientError, Trouble};
+use crate::registry::challenge::{bearer, is_basic};
+use crate::registry::credentials::canonical_host;
+
+/// An `Authorization`, which shows itself to nobody.
+pub(super) type Access = HeaderValue;
+
+impl Client {
+    /// What let us in before.
+    pub(super) fn known_access(&self, call: &Call<'_>) -> Option<Access> {
+        let known = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key(call)).cloned()
+    }
+
+    pub(super) fn remember(&self, call: &Call<'_>, access: Access) {
+        let mut known = self.access.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(key(call), access);
+    }
+
+    /// What the registry asks for in `refusal`; `None` where there is nothing that it has not refused already.
+    pub(super) async fn new_access(
+        &self,
+        call: &Call<'_>,
+        refusal: &Answer,
+        refused: Option<&Access>,
+    ) -> Result<Option<Access>, ClientError> {
+        let challenges = refusal.headers.get_all(WWW_AUTHENTICATE);
+        let challenges: Vec<&str> = challenges
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let access = if let Some(challenge) = challenges.iter().copied().find_map(bearer) {
+            let actions = if call.is_push() { "pull,push" } else { "pull" };
+            let scope = format!("repository:{}:{actions}", call.repository);
+            let fetched = self
+                .tokens
+                .fetch(call.host, &challenge.realm, &challenge.service, &[scope])
+                .await;
+            let token = fetched.map_err(|error| call.error(Trouble::Token(Box::new(error))))?;
+            sensitive("Bearer ", &token.token)
+        } else if challenges.iter().copied().any(is_basic) {
+            let login = self.tokens.login(call.host).await;
+            let login = login.map_err(|error| call.error(Trouble::Token(Box::new(error))))?;
+            login.and_then(|login| {
+                let password = login.password().expose_secret();
+                let login = format!("{}:{password}", login.username());
+                sensitive("Basic ", &STANDARD.encode(login).into())
+            })
+        } else {
+            None
+        };
+        Ok(access.filter(|access| refused != Some(access)))
+    }
+}
+
+fn key(call: &Call<'_>) -> (String, String, bool) {
+    let host = canonical_host(call.host);
+    (host, call.repository.to_owned(), call.is_push())
+}
+
+fn sensitive(scheme: &str, secret: &SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("{scheme}{}", secret.expose_secret())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

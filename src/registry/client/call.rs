@@ -1,0 +1,245 @@
+//! One call of a registry: sent, let in, redirected, read.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::{Method, Response, StatusCode};
+use url::Url;
+
+use super::error::{ClientError, Trouble};
+use super::retry::Pauses;
+use super::{Client, MANIFEST_LIMIT_BYTES};
+use crate::registry::credentials::canonical_host;
+use crate::registry::token::{Insecure, registry_address};
+
+/// One exchange with a registry, body included.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// Places that one call may be sent on to.
+const REDIRECTS_LIMIT: usize = 3;
+
+/// What is asked of a registry.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) method: Method,
+    pub(super) host: &'a str,
+    pub(super) repository: &'a str,
+    pub(super) reference: &'a str,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) body: Bytes,
+}
+
+/// What a registry answered, read to its end.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// A header's text; empty where there is none.
+    pub(super) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(
+        method: Method,
+        host: &'a str,
+        repository: &'a str,
+        reference: &'a str,
+    ) -> Self {
+        Self {
+            method,
+            host,
+            repository,
+            reference,
+            headers: Vec::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(super) fn is_push(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    pub(super) fn error(&self, trouble: Trouble) -> ClientError {
+        ClientError::new(self, trouble)
+    }
+}
+
+impl Client {
+    /// One call, repeated while that may help, until the registry has said yes or no.
+    pub(super) async fn exchange(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+        let mut pauses = Pauses::default();
+        loop {
+            let answer = self.let_in(call).await;
+            let (why, asked) = match &answer {
+                Ok(answer) if Pauses::is_worth_another(answer.status) => (
+                    format!("HTTP {}", answer.status.as_u16()),
+                    answer.header("retry-after").to_owned(),
+                ),
+                Err(error) if error.is_transient() => (error.cause_line(), String::new()),
+                _ => return answer,
+            };
+            let Some(pause) = pauses.next(&asked) else {
+                return answer;
+            };
+            tracing::warn!(
+                "`{}` did not answer as it should ({why}); trying again in {:.1} s",
+                call.host,
+                pause.as_secs_f32()
+            );
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One call, with the access that let us in before, or that the registry now asks for.
+    async fn let_in(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+        let known = self.known_access(call);
+        let answer = self.send(call, known.as_ref()).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // None yet, or it has ended.
+        let Some(access) = self.new_access(call, &answer, known.as_ref()).await? else {
+            return Ok(answer);
+        };
+        let answer = self.send(call, Some(&access)).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            self.remember(call, access);
+        }
+        Ok(answer)
+    }
+
+    /// Sends a call to where its registry is, and on to where that sends it.
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        access: Option<&HeaderValue>,
+    ) -> Result<Answer, ClientError> {
+        let mut trouble = None;
+        for place in self.places(call)? {
+            match self.send_to(call, &place, access).await {
+                Ok(answer) => {
+                    self.remember_place(call.host, &place);
+                    return Ok(answer);
+                }
+                // The first place is the better one, and its failure says more.
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        let nowhere = || Trouble::Malformed("its name is no host".into());
+        Err(call.error(trouble.unwrap_or_else(nowhere)))
+    }
+
+    async fn send_to(
+        &self,
+        call: &Call<'_>,
+        place: &Url,
+        access: Option<&HeaderValue>,
+    ) -> Result<Answer, Trouble> {
+        let path = format!("{}/manifests/{}", call.repository, call.reference);
+        let origin = place
+            .join(&path)
+            .map_err(|_| Trouble::Malformed("its name is no host".into()))?;
+        let mut url = origin.clone();
+        for _ in 0..=REDIRECTS_LIMIT {
+            let mut request = self
+                .http_for(call.host, &url)
+                .request(call.method.clone(), url.clone())
+                .timeout(CALL_LIMIT)
+                .body(call.body.clone());
+            for (name, value) in &call.headers {
+                request = request.header(name, value);
+            }
+            // Nobody else gets what lets us in here.
+            if let Some(access) = access.filter(|_| url.origin() == origin.origin()) {
+                request = request.header(AUTHORIZATION, access);
+            }
+            let response = request.send().await.map_err(Trouble::transport)?;
+            let Some(next) = redirection(&response, &url) else {
+                return read(response).await;
+            };
+            let to = next.host_str().unwrap_or_default().to_owned();
+            if call.is_push() {
+                return Err(Trouble::Redirected { to });
+            }
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(Trouble::Redirected { to });
+            }
+            url = next;
+        }
+        Err(Trouble::Malformed(format!(
+            "it redirects more than {REDIRECTS_LIMIT} times"
+        )))
+    }
+
+    fn http_for(&self, host: &str, url: &Url) -> &reqwest::Client {
+        match &self.insecure {
+            Some(insecure)
+                if insecure.covers(host)
+                    && registry_address(host).is_some_and(|own| own.host() == url.host()) =>
+            {
+                &insecure.http
+            }
+            _ => &self.http,
+        }
+    }
+
+    /// Where the registry may be, each ending in `/v2/`.
+    fn places(&self, call: &Call<'_>) -> Result<Vec<Url>, ClientError> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = places.get(&canonical_host(call.host)) {
+            return Ok(vec![known.clone()]);
+        }
+        drop(places);
+        let address = registry_address(call.host)
+            .ok_or_else(|| call.error(Trouble::Malformed("its name is no host".into())))?;
+        Ok(match &self.insecure {
+            Some(insecure) if insecure.covers(call.host) => Insecure::places(&address),
+            _ => vec![address],
+        })
+    }
+
+    fn remember_place(&self, host: &str, place: &Url) {
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places
+            .entry(canonical_host(host))
+            .or_insert_with(|| place.clone());
+    }
+}
+
+/// Where an answer sends us on to.
+fn redirection(response: &Response, from: &Url) -> Option<Url> {
+    if !response.status().is_redirection() {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    let next = from.join(location).ok()?;
+    matches!(next.scheme(), "http" | "https").then_some(next)
+}
+
+/// Reads an answer to its end, which may not lie beyond what a manifest can have.
+async fn read(mut response: Response) -> Result<Answer, Trouble> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(Trouble::transport)? {
+        if body.len() + chunk.len() > MANIFEST_LIMIT_BYTES {
+            let what = format!("more than {MANIFEST_LIMIT_BYTES} bytes");
+            return Err(Trouble::Malformed(what));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body: body.freeze(),
+    })
+}

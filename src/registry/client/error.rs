@@ -1,0 +1,225 @@
+//! Why a registry did not do what it was asked for.
+
+use std::fmt::Write as _;
+
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+use super::call::{Answer, Call};
+use super::retry::Pauses;
+use crate::registry::token::{TokenError, printable};
+
+/// How much of a registry's own words is shown, in characters.
+const WORDS_LIMIT: usize = 500;
+
+/// Why a registry did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry `{host}` {done} `{repository}` at `{reference}`")]
+pub struct ClientError {
+    host: String,
+    repository: String,
+    reference: String,
+    done: &'static str,
+    #[source]
+    trouble: Trouble,
+}
+
+/// What happened. Tells in [`ClientError`]'s own text what has no cause behind it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    /// No answer, or one that broke off.
+    #[error("{0}")]
+    Transport(String, #[source] reqwest::Error),
+    /// There is nothing to be let in with.
+    #[error(transparent)]
+    Token(Box<TokenError>),
+    /// Its answer.
+    #[error("HTTP {}{said}", .status.as_u16())]
+    Status {
+        status: StatusCode,
+        /// The code of the first error; open, since registries have their own.
+        code: String,
+        /// `: ` and its words, or nothing.
+        said: String,
+    },
+    /// An answer that cannot be used.
+    #[error("{0}")]
+    Malformed(String),
+    /// It sent us to a place that is not gone to.
+    #[error("it redirects to `{to}`, which is not followed")]
+    Redirected { to: String },
+}
+
+impl Trouble {
+    pub(super) fn transport(error: reqwest::Error) -> Self {
+        let what = if error.is_timeout() {
+            "no answer came in time"
+        } else if error.is_connect() {
+            "it could not be reached"
+        } else {
+            "the connection broke off"
+        };
+        Self::Transport(what.into(), error.without_url())
+    }
+
+    /// What an answer says that is no success.
+    pub(super) fn of_answer(answer: &Answer) -> Self {
+        let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        let text = |pointer: &str| {
+            let value = body.as_ref()?.pointer(pointer)?.as_str()?;
+            Some(printable(value, WORDS_LIMIT)).filter(|text| !text.is_empty())
+        };
+        let code = text("/errors/0/code").unwrap_or_default();
+        let message = text("/errors/0/message").or_else(|| text("/message"));
+        let mut said = String::new();
+        for part in [Some(code.clone()), message].into_iter().flatten() {
+            if !part.is_empty() {
+                // Writing to a string never fails.
+                let _infallible = write!(said, ": {part}");
+            }
+        }
+        Self::Status {
+            status: answer.status,
+            code,
+            said,
+        }
+    }
+}
+
+impl ClientError {
+    pub(super) fn new(call: &Call<'_>, trouble: Trouble) -> Self {
+        Self {
+            host: call.host.to_owned(),
+            repository: call.repository.to_owned(),
+            reference: call.reference.to_owned(),
+            done: if call.method == Method::GET {
+                "gave no manifest of"
+            } else {
+                "took no manifest for"
+            },
+            trouble,
+        }
+    }
+
+    /// The registry.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Its answer's status, if it answered.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match &self.trouble {
+            Trouble::Status { status, .. } => Some(status.as_u16()),
+            _ => None,
+        }
+    }
+
+    /// Whether it does not let us in, or not do this.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        match &self.trouble {
+            Trouble::Token(error) => error.is_denied(),
+            _ => matches!(self.status(), Some(401 | 403)),
+        }
+    }
+
+    /// Whether the same call may go well a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match &self.trouble {
+            Trouble::Transport(..) => !self.is_certificate() && !self.is_unknown_host(),
+            Trouble::Status { status, .. } => Pauses::is_worth_another(*status),
+            _ => false,
+        }
+    }
+
+    /// Whether it does not know the form of the manifest.
+    #[must_use]
+    pub fn refuses_media_type(&self) -> bool {
+        let Trouble::Status { status, code, said } = &self.trouble else {
+            return false;
+        };
+        let said = said.to_ascii_lowercase();
+        let words = [
+            "manifest invalid",
+            "unsupported media type",
+            "unknown media type",
+        ];
+        match status.as_u16() {
+            415 => true,
+            400 | 404 | 405 => {
+                matches!(code.as_str(), "MANIFEST_INVALID" | "UNSUPPORTED")
+                    || words.iter().any(|word| said.contains(word))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether its certificate is not to be trusted.
+    #[must_use]
+    pub fn is_certificate(&self) -> bool {
+        match &self.trouble {
+            Trouble::Transport(_, source) => crate::cause::is_untrusted_server(source),
+            Trouble::Token(error) => crate::cause::is_untrusted_server(error.as_ref()),
+            _ => false,
+        }
+    }
+
+    /// Whether there is no such host.
+    #[must_use]
+    pub fn is_unknown_host(&self) -> bool {
+        match &self.trouble {
+            Trouble::Transport(_, source) => {
+                source.is_connect() && crate::cause::one_line(source).contains("dns error")
+            }
+            _ => false,
+        }
+    }
+
+    /// What happened, without what was asked.
+    pub(super) fn cause_line(&self) -> String {
+        crate::cause::one_line(&self.trouble)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use reqwest::header::HeaderMap;
+
+    use super::*;
+
+    fn error(status: u16, body: &[u8]) -> ClientError {
+        let call = Call::new(Method::PUT, "r.example", "acme/app", "1.0");
+        call.error(Trouble::of_answer(&Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: HeaderMap::new(),
+            body: Bytes::copy_from_slice(body),
+        }))
+    }
+
+    #[test]
+    fn the_registrys_words_are_told_and_its_codes_decide() {
+        let body = br#"{"errors":[{"code":"MANIFEST_INVALID","message":"no\nOCI"}]}"#;
+        let refused = error(400, body);
+        assert_eq!(
+            crate::cause::one_line(&refused),
+            "the registry `r.example` took no manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
+        );
+        assert!(refused.refuses_media_type() && !refused.is_denied() && !refused.is_transient());
+        assert!(error(403, b"<html>").is_denied());
+        assert!(error(503, b"").is_transient());
+        assert!(!error(404, b"{}").refuses_media_type());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let line = crate::cause::one_line(&error(status, &body));
+            prop_assert!(!line.contains('\n'));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A client for the small part of the distribution API that is left to us: manifests, read and put.
+//!
+//! Blobs are pushed by builders. What a registry sends is bounded and checked against its digest; where it sends us is
+//! followed without our authorization; what it refuses is not asked for again. The protocol is the distribution
+//! specification of OCI, 1.1.
+
+mod access;
+mod call;
+mod error;
+mod retry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, StatusCode};
+use url::Url;
+
+use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use super::token::{Insecure, Tokens};
+use access::Access;
+use call::Call;
+pub use error::ClientError;
+use error::Trouble;
+
+/// Registries refuse manifests beyond this size.
+const MANIFEST_LIMIT_BYTES: usize = 4 << 20;
+
+/// A manifest or an index, byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// What it is.
+    pub media_type: String,
+    /// `sha256:…` of `bytes`, computed here.
+    pub digest: String,
+    /// JSON.
+    pub bytes: Bytes,
+}
+
+impl Manifest {
+    /// Computes the digest.
+    #[must_use]
+    pub fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
+        let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
+        let hash: String = hash
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self {
+            media_type: media_type.into(),
+            digest: format!("sha256:{hash}"),
+            bytes,
+        }
+    }
+}
+
+/// Talks to registries, with the logins and tokens that it is given.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    insecure: Option<Insecure>,
+    tokens: Arc<Tokens>,
+    /// What let us in, by host, repository and whether it was to push.
+    access: Mutex<HashMap<(String, String, bool), Access>>,
+    /// Where registries answer that may be in several places.
+    places: Mutex<HashMap<String, Url>>,
+}
+
+impl Client {
+    /// `http` must not follow redirects.
+    #[must_use]
+    pub fn new(http: reqwest::Client, tokens: Arc<Tokens>) -> Self {
+        Self {
+            http,
+            insecure: None,
+            tokens,
+            access: Mutex::default(),
+            places: Mutex::default(),
+        }
+    }
+
+    /// Speaks to these hosts without a look at their certificates.
+    #[must_use]
+    pub fn trusting(mut self, insecure: Insecure) -> Self {
+        self.insecure = Some(insecure);
+        self
+    }
+
+    /// Reads the manifest or index that `reference`, a tag or a digest, stands for.
+    pub async fn manifest(
+        &self,
+        host: &str,
+        repository: &str,
+        reference: &str,
+    ) -> Result<Manifest, ClientError> {
+        let mut call = Call::new(Method::GET, host, repository, reference);
+        let accept = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].join(", ");
+        call.headers
+            .extend(header_value(&accept).map(|value| (ACCEPT, value)));
+        let answer = self.exchange(&call).await?;
+        if answer.status != StatusCode::OK {
+            return Err(call.error(Trouble::of_answer(&answer)));
+        }
+        let told = answer.header("content-type");
+        let media_type = told.split(';').next().unwrap_or_default().trim();
+        let manifest = Manifest::new(media_type, answer.body.clone());
+        let digests = [answer.header("docker-content-digest"), reference];
+        for digest in digests
+            .into_iter()
+            .filter(|text| text.starts_with("sha256:"))
+        {
+            if digest != manifest.digest {
+                let what = format!("what came has the digest {}", manifest.digest);
+                return Err(call.error(Trouble::Malformed(what)));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// Puts a manifest or index where `reference`, a tag or its digest, stands for it from then on.
+    ///
+    /// All that it names must be there already. May be repeated: the same bytes make the same manifest.
+    pub async fn put_manifest(
+        &self,
+        host: &str,
+        repository: &str,
+        reference: &str,
+        manifest: &Manifest,
+    ) -> Result<(), ClientError> {
+        let mut call = Call::new(Method::PUT, host, repository, reference);
+        let media_type = header_value(&manifest.media_type);
+        call.headers
+            .extend(media_type.map(|value| (CONTENT_TYPE, value)));
+        call.body = manifest.bytes.clone();
+        let answer = self.exchange(&call).await?;
+        if !answer.status.is_success() {
+            return Err(call.error(Trouble::of_answer(&answer)));
+        }
+        let digest = answer.header("docker-content-digest");
+        if digest.starts_with("sha256:") && digest != manifest.digest {
+            let what = format!("it keeps another digest, {digest}, for {}", manifest.digest);
+            return Err(call.error(Trouble::Malformed(what)));
+        }
+        Ok(())
+    }
+}
+
+fn header_value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(text).ok()
+}

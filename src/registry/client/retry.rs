@@ -1,0 +1,115 @@
+//! What is worth another try, how often, and after what pause.
+
+use std::time::{Duration, SystemTime};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use reqwest::StatusCode;
+use tokio::time::Instant;
+
+/// Tries after the first.
+const TIMES: usize = 3;
+
+/// The limit for all tries together.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// The longest pause that a registry may ask for.
+const ASKED_LIMIT: Duration = Duration::from_mins(1);
+
+/// The pauses between the tries of one call.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    backoff: ExponentialBackoff,
+    deadline: Instant,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            backoff: ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(500))
+                .with_max_delay(Duration::from_secs(10))
+                .with_max_times(TIMES)
+                .with_jitter()
+                .build(),
+            deadline: Instant::now() + LIMIT,
+        }
+    }
+}
+
+impl Pauses {
+    /// What a registry, or a proxy before it, says that may be over soon. Never what it says to us.
+    pub(super) fn is_worth_another(status: StatusCode) -> bool {
+        matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+    }
+
+    /// The pause before the next try; `None` when there is none. `asked` is the registry's `Retry-After`.
+    pub(super) fn next(&mut self, asked: &str) -> Option<Duration> {
+        let own = self.backoff.next()?;
+        let pause = match retry_after(asked, SystemTime::now()) {
+            Some(asked) if asked > ASKED_LIMIT => return None,
+            Some(asked) => own.max(asked),
+            None => own,
+        };
+        (Instant::now() + pause < self.deadline).then_some(pause)
+    }
+}
+
+/// Seconds or a date, as RFC 9110 has it. A date that has passed is no pause.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let moment = httpdate(text)?;
+    Some(moment.duration_since(now).unwrap_or_default())
+}
+
+/// `Wed, 25 Nov 2026 07:00:00 GMT`, the one form of dates that is still made.
+fn httpdate(text: &str) -> Option<SystemTime> {
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (_, rest) = text.split_once(", ")?;
+    let mut parts = rest.split(' ');
+    let day: u8 = parts.next()?.parse().ok()?;
+    let month = parts.next()?;
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    let year: u16 = parts.next()?.parse().ok()?;
+    let time = parts.next()?;
+    if parts.next()? != "GMT" || parts.next().is_some() {
+        return None;
+    }
+    humantime::parse_rfc3339(&format!("{year:04}-{month:02}-{day:02}T{time}Z")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_may_ask_for_seconds_or_for_a_moment() {
+        let now = humantime::parse_rfc3339("2026-11-25T07:00:00Z").unwrap();
+        for (text, seconds) in [
+            ("7", Some(7)),
+            (" 0 ", Some(0)),
+            ("Wed, 25 Nov 2026 07:00:09 GMT", Some(9)),
+            ("Wed, 25 Nov 2026 06:00:00 GMT", Some(0)),
+            ("Wed, 25 Nov 2026 07:00:09 CET", None),
+            ("soon", None),
+            ("", None),
+            ("-1", None),
+            ("Wed, 99 Foo 2026 07:00:09 GMT", None),
+        ] {
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(text, now), expected, "{text}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_are_few_and_none_is_longer_than_a_minute() {
+        let mut pauses = Pauses::default();
+        assert!(pauses.next("5").unwrap() >= Duration::from_secs(5));
+        assert_eq!(pauses.next("61"), None);
+        assert_eq!((0..10).filter_map(|_| pauses.next("")).count(), TIMES - 2);
+    }
+}

@@ -1,0 +1,1 @@
+//! The client against registries that answer as planned, and against real ones.

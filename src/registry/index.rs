@@ -1,0 +1,300 @@
+//! Merges the images of several machines into one index.
+//!
+//! Each machine pushes an index, or one manifest, of its own. Their entries go into a new index as they stand: sizes,
+//! digests, platforms and annotations are the builders' words, and are repeated, not retold. Attestations stay beside the
+//! image that they are about. What a registry holds by digest is never written anew, so nothing but the new index differs.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::client::Manifest;
+
+/// The media type of an OCI index.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The media type of an OCI manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The media type of a Docker manifest list.
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The media type of a Docker manifest.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// More entries than any image has.
+const ENTRIES_LIMIT: usize = 1000;
+
+/// One machine's part of an image.
+#[derive(Clone, Debug)]
+pub struct Part {
+    manifest: Manifest,
+    /// What a manifest without index is for, as an index writes it.
+    platform: Option<Value>,
+}
+
+impl Part {
+    /// `platform` counts where `manifest` is no index: those tell theirs themselves.
+    #[must_use]
+    pub fn new(manifest: Manifest, platform: Option<Value>) -> Self {
+        Self { manifest, platform }
+    }
+}
+
+/// Why images do not make one.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// A part is no index and no manifest.
+    #[error("{digest} is neither an index nor a manifest: {what}")]
+    Unknown {
+        /// The part.
+        digest: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Two parts are for one platform, so that nobody could tell which of them a pull gets.
+    #[error("there are two images for `{platform}`")]
+    PlatformTwice {
+        /// The platform, such as `linux/amd64`.
+        platform: String,
+    },
+    /// A part without index, for a platform that nobody knows.
+    #[error("nobody told which platform {digest} is for")]
+    NoPlatform {
+        /// The part.
+        digest: String,
+    },
+    /// Nothing has so many entries.
+    #[error("more than {ENTRIES_LIMIT} entries")]
+    TooMany,
+}
+
+/// One index of all parts, in their order. The same parts make the same bytes.
+///
+/// Its form is Docker's where all parts have Docker's, and OCI's otherwise.
+pub fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
+    let mut entries: Vec<Value> = Vec::new();
+    let mut annotations = Map::new();
+    for part in parts {
+        let json: Value = serde_json::from_slice(&part.manifest.bytes)
+            .map_err(|_| unknown(&part.manifest, "it is no JSON"))?;
+        match part.manifest.media_type.as_str() {
+            OCI_INDEX | DOCKER_LIST => {
+                let listed = json.get("manifests").and_then(Value::as_array);
+                let listed = listed.ok_or_else(|| unknown(&part.manifest, "it lists nothing"))?;
+                for entry in listed {
+                    check(&part.manifest, entry)?;
+                    entries.push(entry.clone());
+                }
+                let told = json.get("annotations").and_then(Value::as_object);
+                for (name, value) in told.into_iter().flatten() {
+                    annotations
+                        .entry(name.clone())
+                        .or_insert_with(|| value.clone());
+                }
+            }
+            OCI_MANIFEST | DOCKER_MANIFEST => entries.push(entry(part)?),
+            other => return Err(unknown(&part.manifest, other)),
+        }
+        if entries.len() > ENTRIES_LIMIT {
+            return Err(MergeError::TooMany);
+        }
+    }
+    check_platforms(&entries)?;
+    let is_docker = parts.iter().all(|part| {
+        matches!(
+            part.manifest.media_type.as_str(),
+            DOCKER_LIST | DOCKER_MANIFEST
+        )
+    });
+    let media_type = if is_docker { DOCKER_LIST } else { OCI_INDEX };
+    let mut index = json!({
+        "schemaVersion": 2,
+        "mediaType": media_type,
+        "manifests": entries,
+    });
+    if let (false, false, Some(index)) = (is_docker, annotations.is_empty(), index.as_object_mut())
+    {
+        index.insert("annotations".into(), annotations.into());
+    }
+    Ok(Manifest::new(media_type, Bytes::from(format!("{index:#}"))))
+}
+
+/// A manifest without index, as an entry of one.
+fn entry(part: &Part) -> Result<Value, MergeError> {
+    let manifest = &part.manifest;
+    let platform = part.platform.clone();
+    let platform = platform.ok_or_else(|| MergeError::NoPlatform {
+        digest: manifest.digest.clone(),
+    })?;
+    Ok(json!({
+        "mediaType": manifest.media_type,
+        "digest": manifest.digest,
+        "size": manifest.bytes.len(),
+        "platform": platform,
+    }))
+}
+
+/// What every entry needs for a registry to take it.
+fn check(of: &Manifest, entry: &Value) -> Result<(), MergeError> {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+    if text("mediaType").is_empty() || !text("digest").contains(':') {
+        return Err(unknown(of, "an entry has no media type or no digest"));
+    }
+    if entry.get("size").and_then(Value::as_u64).is_none() {
+        return Err(unknown(of, "an entry has no size"));
+    }
+    Ok(())
+}
+
+/// Sees that each platform has one image. Attestations have none.
+fn check_platforms(entries: &[Value]) -> Result<(), MergeError> {
+    let mut seen = BTreeSet::new();
+    for entry in entries {
+        let Some(platform) = platform(entry) else {
+            continue;
+        };
+        if !seen.insert(platform.clone()) {
+            return Err(MergeError::PlatformTwice { platform });
+        }
+    }
+    Ok(())
+}
+
+/// `linux/arm/v7`, with the version and features of a system behind it where it has some; `None` for an attestation.
+fn platform(entry: &Value) -> Option<String> {
+    let platform = entry.get("platform")?;
+    let text = |name: &str| {
+        platform
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (os, architecture) = (text("os"), text("architecture"));
+    if os.is_empty() || os == "unknown" || architecture == "unknown" {
+        return None;
+    }
+    let parts = [os, architecture, text("variant"), text("os.version")];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let features = platform
+        .get("os.features")
+        .map(|features| format!(" {features}"));
+    Some(parts.join("/") + &features.unwrap_or_default())
+}
+
+fn unknown(manifest: &Manifest, what: impl Into<String>) -> MergeError {
+    MergeError::Unknown {
+        digest: manifest.digest.clone(),
+        what: what.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn index(media_type: &str, entries: &Value, annotations: &Value) -> Part {
+        let json = json!({
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "manifests": entries,
+            "annotations": annotations,
+        });
+        Part::new(Manifest::new(media_type, json.to_string().into()), None)
+    }
+
+    fn image(architecture: &str) -> Value {
+        json!({
+            "mediaType": OCI_MANIFEST,
+            "digest": format!("sha256:{architecture}"),
+            "size": 7,
+            "platform": { "os": "linux", "architecture": architecture },
+            "annotations": { "of": architecture },
+        })
+    }
+
+    fn attestation(architecture: &str) -> Value {
+        json!({
+            "mediaType": OCI_MANIFEST,
+            "digest": format!("sha256:about-{architecture}"),
+            "size": 8,
+            "platform": { "os": "unknown", "architecture": "unknown" },
+            "annotations": {
+                "vnd.docker.reference.type": "attestation-manifest",
+                "vnd.docker.reference.digest": format!("sha256:{architecture}"),
+            },
+        })
+    }
+
+    fn json_of(manifest: &Manifest) -> Value {
+        serde_json::from_slice(&manifest.bytes).unwrap()
+    }
+
+    #[test]
+    fn entries_and_annotations_are_kept_as_they_stand() {
+        let parts = [
+            index(
+                OCI_INDEX,
+                &json!([image("amd64"), attestation("amd64")]),
+                &json!({ "both": "first", "one": "1" }),
+            ),
+            index(
+                OCI_INDEX,
+                &json!([image("arm64"), attestation("arm64")]),
+                &json!({ "both": "second" }),
+            ),
+        ];
+        let merged = merge(&parts).unwrap();
+        assert_eq!(
+            json_of(&merged),
+            json!({
+                "schemaVersion": 2,
+                "mediaType": OCI_INDEX,
+                "manifests": [image("amd64"), attestation("amd64"), image("arm64"), attestation("arm64")],
+                "annotations": { "both": "first", "one": "1" },
+            })
+        );
+        assert_eq!(merged.digest, merge(&parts).unwrap().digest);
+    }
+
+    #[test]
+    fn a_platform_twice_is_told() {
+        let part = index(OCI_INDEX, &json!([image("amd64")]), &json!({}));
+        let error = merge(&[part.clone(), part]).unwrap_err();
+        assert_eq!(error.to_string(), "there are two images for `linux/amd64`");
+    }
+
+    #[test]
+    fn docker_images_make_a_docker_list_and_bare_manifests_get_their_platform() {
+        let manifest = |media_type| Manifest::new(media_type, Bytes::from_static(b"{}"));
+        let platform = json!({ "os": "linux", "architecture": "amd64" });
+        let bare = Part::new(manifest(DOCKER_MANIFEST), Some(platform.clone()));
+        let merged = merge(std::slice::from_ref(&bare)).unwrap();
+        assert_eq!(merged.media_type, DOCKER_LIST);
+        let entry = &json_of(&merged)["manifests"][0];
+        assert_eq!(entry["platform"], platform);
+        assert_eq!(entry["size"], 2);
+
+        let oci = index(OCI_INDEX, &json!([image("arm64")]), &json!({}));
+        assert_eq!(merge(&[bare, oci]).unwrap().media_type, OCI_INDEX);
+        let unknown = Part::new(manifest(OCI_MANIFEST), None);
+        assert!(matches!(
+            merge(&[unknown]),
+            Err(MergeError::NoPlatform { .. })
+        ));
+        let foreign = Part::new(manifest("text/html"), Some(platform));
+        assert!(matches!(merge(&[foreign]), Err(MergeError::Unknown { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), entry in ".{0,40}") {
+            for media_type in [OCI_INDEX, DOCKER_MANIFEST] {
+                let part = Part::new(Manifest::new(media_type, bytes.clone().into()), None);
+                let _either = merge(&[part]);
+            }
+            let part = index(OCI_INDEX, &json!([entry, { "digest": entry }, null]), &json!(entry));
+            prop_assert!(merge(&[part]).is_err());
+        }
+    }
+}

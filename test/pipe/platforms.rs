@@ -1,0 +1,250 @@
+//! Two architectures: each on its own machine, one image at the end, or none.
+//!
+//! The machines are two engines, as Depot's are two machines. Both run on one processor here, so what is built for ARM64
+//! only copies.
+
+use std::time::Duration;
+
+use depot_standin::fixtures::Context;
+use depot_standin::{Architecture, BuildState, Code, Fault, MachinePlan, Method, Scenario};
+use serde_json::Value;
+
+use super::place::{Place, small_context, with_place};
+use super::program::Program;
+
+const BOTH: &str = "linux/amd64, linux/arm64";
+
+/// The entries of an index, as `architecture/variant`, provenance left out.
+fn platforms(index: &Value) -> Vec<String> {
+    let entries = index["manifests"].as_array().unwrap();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    entries
+        .iter()
+        .map(|entry| &entry["platform"])
+        .filter(|platform| platform["os"] != "unknown")
+        .map(|platform| match text(&platform["variant"]) {
+            variant if variant.is_empty() => text(&platform["architecture"]),
+            variant => format!("{}/{variant}", text(&platform["architecture"])),
+        })
+        .collect()
+}
+
+/// A build that has long to do on AMD64, and this on ARM64.
+fn slow_on_amd64(place: &Place, on_arm64: &str) -> Context {
+    let context = place.busybox_context("");
+    let dockerfile = format!(
+        "FROM scratch AS amd64\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"sleep\", \"120\"]\n\
+         FROM scratch AS arm64\n{on_arm64}\n\
+         FROM $TARGETARCH\n"
+    );
+    std::fs::write(
+        context.path().join("Dockerfile"),
+        format!("ARG TARGETARCH\n{dockerfile}"),
+    )
+    .unwrap();
+    context
+}
+
+/// Reads every manifest and blob of an image back, and returns its index.
+async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
+    let registry = &place.registry;
+    let top = registry.manifest(repository, tag).await.unwrap();
+    let index = top.json().unwrap();
+    for entry in index["manifests"].as_array().unwrap() {
+        let digest = entry["digest"].as_str().unwrap();
+        let manifest = registry.manifest(repository, digest).await.unwrap();
+        assert_eq!(manifest.digest, digest);
+        assert_eq!(entry["size"], Value::from(manifest.bytes.len()));
+        let manifest = manifest.json().unwrap();
+        let layers = manifest["layers"].as_array().unwrap();
+        for blob in layers.iter().chain([&manifest["config"]]) {
+            // The digest is checked by the reader.
+            let digest = blob["digest"].as_str().unwrap();
+            let bytes = registry.blob(repository, digest).await.unwrap();
+            assert_eq!(blob["size"], Value::from(bytes.len()));
+        }
+    }
+    index
+}
+
+#[test]
+fn two_machines_build_side_by_side_and_make_one_image_under_every_name() {
+    with_place(async |place| {
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = small_context();
+        let host = place.registry.host();
+        let names =
+            ["two/app:1", "two/app:latest", "two/other:1"].map(|name| format!("{host}/{name}"));
+        let run = Program::of(&depot, context.path())
+            .push(&names.join("\n"), &place.registry)
+            .set("PLATFORMS", BOTH)
+            .run()
+            .await;
+        run.expect(
+            0,
+            &[
+                "[depot] launching amd64 machine",
+                "[depot] launching arm64 machine",
+                "[linux/amd64 1/1] COPY file /file",
+                "[linux/arm64 1/1] COPY file /file",
+                "[linux/arm64 internal]",
+                "[depot] merging linux/amd64 and linux/arm64",
+                "built and pushed one image as 3 references",
+            ],
+        )
+        .without("[linux/amd64 linux/amd64");
+
+        let digest = place
+            .registry
+            .manifest("two/app", "1")
+            .await
+            .unwrap()
+            .digest;
+        for (repository, tag) in [("two/app", "1"), ("two/app", "latest"), ("two/other", "1")] {
+            let manifest = place.registry.manifest(repository, tag).await.unwrap();
+            assert_eq!(manifest.digest, digest, "{repository}:{tag}");
+            assert_eq!(
+                manifest.media_type,
+                "application/vnd.oci.image.index.v1+json"
+            );
+            let index = read_back(place, repository, tag).await;
+            assert_eq!(platforms(&index), ["amd64", "arm64"]);
+            // Each with its provenance, which says whose it is.
+            let entries = index["manifests"].as_array().unwrap();
+            let of = |entry: &Value| entry["annotations"]["vnd.docker.reference.digest"].clone();
+            assert_eq!(entries.len(), 4, "{index:#}");
+            for image in entries
+                .iter()
+                .filter(|entry| entry["platform"]["os"] == "linux")
+            {
+                let attestations = entries.iter().filter(|entry| of(entry) == image["digest"]);
+                assert_eq!(attestations.count(), 1, "{index:#}");
+            }
+            let shown = format!("{host}/{repository}:{tag}@{digest}");
+            assert!(run.log.contains(&shown), "{}", run.log);
+        }
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
+        assert_eq!(record.calls_of(Method::CreateBuild).count(), 1);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn platforms_that_share_a_machine_are_one_solve() {
+    with_place(async |place| {
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("shared"), &place.registry)
+            .set("PLATFORMS", "arm64 linux/arm/v7")
+            .run()
+            .await;
+        run.expect(0, &["launching arm64 machine", "[linux/arm/v7 1/1] COPY"])
+            .without("amd64 machine")
+            .without("merging");
+        let index = read_back(place, "shared", "test").await;
+        assert_eq!(platforms(&index), ["arm64", "arm/v7"]);
+
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("three"), &place.registry)
+            .set("PLATFORMS", "linux/arm/v7 linux/386 linux/arm64")
+            .run()
+            .await;
+        run.expect(0, &["merging linux/arm/v7, linux/arm64 and linux/386"]);
+        let index = read_back(place, "three", "test").await;
+        assert_eq!(platforms(&index), ["arm/v7", "arm64", "386"]);
+    });
+}
+
+#[test]
+fn one_machine_builds_for_all_where_that_is_wanted() {
+    with_place(async |place| {
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("forced"), &place.registry)
+            .set("PLATFORMS", BOTH)
+            .set("BUILD_PLATFORM", "linux/amd64")
+            .run()
+            .await;
+        run.expect(0, &["launching amd64 machine"])
+            .without("arm64 machine")
+            .without("merging");
+        let index = read_back(place, "forced", "test").await;
+        assert_eq!(platforms(&index), ["amd64", "arm64"]);
+    });
+}
+
+#[test]
+fn one_platform_that_fails_names_itself_and_stops_the_other() {
+    with_place(async |place| {
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = slow_on_amd64(place, "COPY nothing /");
+        let begun = std::time::Instant::now();
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("half"), &place.registry)
+            .set("PLATFORMS", BOTH)
+            .run()
+            .await;
+        run.expect(1, &["failed to build for linux/arm64", "nothing", "hint: "]);
+        assert!(begun.elapsed() < Duration::from_mins(1), "{}", run.log);
+        assert_eq!(
+            place.registry.tags("half").await.unwrap(),
+            Vec::<String>::new()
+        );
+        let record = depot.record();
+        let BuildState::Failed(error) = &record.last_build().unwrap().state else {
+            panic!("{record:#?}");
+        };
+        assert!(error.contains("linux/arm64"), "{error}");
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_machine_that_cannot_be_had_stops_the_other() {
+    with_place(async |place| {
+        let refused = MachinePlan::default();
+        let scenario = Scenario::default()
+            .machine(
+                Architecture::Arm64,
+                refused.pending(1000, Duration::from_millis(100)),
+            )
+            .machine(Architecture::Amd64, MachinePlan::default());
+        let scenario = scenario.always(
+            Method::GetBuildKitConnection,
+            Fault::error(Code::PermissionDenied, "no machines for you"),
+        );
+        let depot = place.depot_of_two(scenario).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("no-machine"), &place.registry)
+            .set("PLATFORMS", BOTH)
+            .run()
+            .await;
+        run.expect(3, &["no machines for you"]);
+        let record = depot.record();
+        assert!(matches!(
+            record.last_build().unwrap().state,
+            BuildState::Failed(_)
+        ));
+    });
+}
+
+#[test]
+fn a_signal_stops_both_machines() {
+    with_place(async |place| {
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = slow_on_amd64(place, "COPY busybox /");
+        let mut running = Program::of(&depot, context.path())
+            .set("PLATFORMS", "linux/amd64, linux/arm64")
+            .start();
+        running.until("sleep 120").await;
+        running.signal("TERM").await;
+        let run = running.end().await;
+        run.expect(143, &["canceled by SIGTERM"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+    });
+}
