@@ -14,13 +14,19 @@ use serde::de::DeserializeOwned;
 use super::{
     fault::Fault,
     findings::Findings,
-    table::{CONTEXT_VARIABLES, VARIABLES, Variable},
+    table::{CONTEXT_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable},
     values::{ENTRY_MARK, is_given},
     warning::Warning,
 };
 
 /// More entries than anybody writes; the bound on what a wrong count can cost.
 const ARRAY_MAX_ENTRIES: usize = 1000;
+
+/// Those of [`IDENTITY_VARIABLES`] whose value is the proof itself.
+const SECRET_IDENTITIES: [&str; 2] = [
+    "BITBUCKET_STEP_OIDC_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+];
 
 /// The environment, and the known variables that it gives values to.
 pub(super) struct Environment {
@@ -42,9 +48,13 @@ impl Environment {
             all,
             given: BTreeMap::new(),
         };
-        for variable in VARIABLES.iter().filter(|variable| variable.secret) {
+        let secrets = VARIABLES.iter().filter(|variable| variable.secret);
+        for name in secrets
+            .map(|variable| variable.name)
+            .chain(SECRET_IDENTITIES)
+        {
             // Before anything is said of any variable: a secret can stand in the wrong one as well.
-            if let Some(Ok(secret)) = environment.text(variable.name) {
+            if let Some(Ok(secret)) = environment.text(name) {
                 findings.keep_secret(secret);
             }
         }
@@ -53,7 +63,7 @@ impl Environment {
                 environment.given.insert(variable.name, value);
             }
         }
-        for name in CONTEXT_VARIABLES {
+        for name in CONTEXT_VARIABLES.into_iter().chain(IDENTITY_VARIABLES) {
             // Bitbucket sets these: there is nobody to tell that one is not UTF-8.
             if let Some(Ok(value)) = environment.text(name) {
                 environment.given.insert(name, value.to_owned());

@@ -1,8 +1,13 @@
 //! What becomes of the image: its names, and whether it is pushed.
 
 use super::{
-    fault::Fault, findings::Findings, plan::ImagePlan, read_boolean, values::words,
-    variables::ImageVariables, warning::Warning,
+    fault::Fault,
+    findings::Findings,
+    plan::{ImagePlan, SavePlan},
+    read_boolean,
+    values::words,
+    variables::ImageVariables,
+    warning::Warning,
 };
 use crate::registry::reference::{Reference, ReferenceError};
 
@@ -31,14 +36,47 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Image
             advice,
         ));
     }
+    let save = save(variables, findings);
     if is_given && variables.push.is_none() {
-        findings.warn(Warning::NamedButNotPushed);
+        findings.warn(Warning::NamedButNotPushed {
+            saved: save.is_some(),
+        });
     }
     ImagePlan {
         references,
         push,
-        save: None,
+        save,
     }
+}
+
+/// How Depot's registry keeps the image, if it is to.
+fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan> {
+    let is_wanted = read_boolean("SAVE", variables.save.as_deref(), findings);
+    let mut tags: Vec<String> = Vec::new();
+    for tag in variables.save_tags.iter().flat_map(|value| words(value)) {
+        // A tag is what can stand behind a name and its colon.
+        let reference = Reference::parse(&format!("a:{tag}"));
+        if reference.is_ok_and(|reference| reference.tag() == tag && reference.digest().is_none()) {
+            if !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+            continue;
+        }
+        findings.fault(Fault::new(
+            "SAVE_TAGS",
+            format!("{} is no tag", findings.shown(tag)),
+            "write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`",
+        ));
+    }
+    if variables.save_tags.is_some() && variables.save.is_none() {
+        let problem = "given, though SAVE is not";
+        findings.fault(Fault::new(
+            "SAVE_TAGS",
+            problem,
+            "write `SAVE: 'true'` too, or neither",
+        ));
+    }
+    is_wanted.then_some(SavePlan { tags })
 }
 
 fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
@@ -92,6 +130,7 @@ mod tests {
         let variables = ImageVariables {
             image: image.map(Into::into),
             push: push.map(Into::into),
+            ..ImageVariables::default()
         };
         let plan = read(&variables, &mut findings);
         let error = findings.into_error();
@@ -176,7 +215,7 @@ mod tests {
             read(
                 &ImageVariables {
                     image: Some(image.into()),
-                    push: None,
+                    ..ImageVariables::default()
                 },
                 &mut findings,
             );
@@ -185,12 +224,43 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_saved_under_tags() {
+        let saved = |save: Option<&str>, tags: Option<&str>| {
+            let variables = ImageVariables {
+                image: Some("app".into()),
+                save: save.map(Into::into),
+                save_tags: tags.map(Into::into),
+                ..ImageVariables::default()
+            };
+            let mut findings = Findings::default();
+            let plan = read(&variables, &mut findings);
+            let error = findings.into_error();
+            let tags = plan.save.map(|save| save.tags.join(" "));
+            (tags, error.to_string(), error.warnings().to_vec())
+        };
+        let (tags, error, warnings) = saved(Some("true"), Some("1.0, latest 1.0"));
+        assert_eq!((tags.as_deref(), error.as_str()), (Some("1.0 latest"), ""));
+        assert_eq!(warnings, [Warning::NamedButNotPushed { saved: true }]);
+        assert_eq!(saved(Some("true"), None).0.as_deref(), Some(""));
+        assert_eq!(saved(Some("false"), Some("x")).0, None);
+        assert_eq!(
+            saved(None, Some("a:b -x")).1,
+            "SAVE_TAGS: `a:b` is no tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
+             SAVE_TAGS: `-x` is no tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
+             SAVE_TAGS: given, though SAVE is not; write `SAVE: 'true'` too, or neither"
+        );
+    }
+
+    #[test]
     fn a_push_needs_a_name_and_a_name_wants_a_push() {
         let fault = "IMAGE: not given, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
         assert_eq!(plan(None, Some("true")).1, fault);
         assert_eq!(plan(Some("A"), Some("true")).1.lines().count(), 1);
         assert_eq!(plan(None, None), (vec![], String::new(), vec![]));
-        assert_eq!(plan(Some("app"), None).2, [Warning::NamedButNotPushed]);
+        assert_eq!(
+            plan(Some("app"), None).2,
+            [Warning::NamedButNotPushed { saved: false }]
+        );
         assert_eq!(plan(Some("app"), Some("false")).2, []);
         assert_eq!(
             plan(None, Some("maybe")).1,

@@ -8,13 +8,14 @@
 //! case. Lists are Bitbucket arrays or one text with an entry a line; images and platforms are separated by commas and
 //! spaces too. The size of all this is bounded by the kernel's limits on a process's environment.
 
+mod amazon;
 mod build;
 mod depot;
 mod environment;
 mod fault;
 mod findings;
 mod images;
-mod login;
+mod logins;
 mod near_miss;
 mod pairs;
 mod paths;
@@ -39,8 +40,8 @@ use self::{
     paths::Places,
     plan::{DepotPlan, RegistriesPlan},
     variables::{
-        BuildVariables, DepotVariables, ImageVariables, PipeVariables, PipelineVariables,
-        RegistryVariables,
+        AmazonVariables, BuildVariables, DepotVariables, IdentityVariables, ImageVariables,
+        PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
 pub use self::{
@@ -64,6 +65,8 @@ pub fn read(
     let build: BuildVariables = environment.variables(&mut findings);
     let image: ImageVariables = environment.variables(&mut findings);
     let registry: RegistryVariables = environment.variables(&mut findings);
+    let amazon: AmazonVariables = environment.variables(&mut findings);
+    let identity: IdentityVariables = environment.variables(&mut findings);
     let pipe: PipeVariables = environment.variables(&mut findings);
     let pipeline: PipelineVariables = environment.variables(&mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
@@ -89,7 +92,19 @@ pub fn read(
         &environment,
         &mut findings,
     );
-    let credentials = login::read(registry, &mut findings);
+    let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
+    let credentials = logins::read(
+        registry,
+        working_directory,
+        &image.references,
+        &mut findings,
+    );
+    let create_repositories = read_boolean(
+        "ECR_CREATE_REPOSITORY",
+        amazon.ecr_create_repository.as_deref(),
+        &mut findings,
+    );
+    let aws = amazon::read(amazon, identity, &pipeline, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
@@ -111,7 +126,9 @@ pub fn read(
                     image,
                     registries: RegistriesPlan {
                         credentials,
-                        ..RegistriesPlan::default()
+                        insecure,
+                        aws,
+                        create_repositories,
                     },
                     pipeline,
                     debug,

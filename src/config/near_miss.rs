@@ -11,7 +11,7 @@ use super::{table::VARIABLES, warning::Warning};
 const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
 
 /// What other tools and pipes call our variables.
-const SYNONYMS: [(&str, &str); 27] = [
+const SYNONYMS: [(&str, &str); 30] = [
     ("DEPOT_API_TOKEN", "DEPOT_TOKEN"),
     ("TOKEN", "DEPOT_TOKEN"),
     ("DEPOT_PROJECT", "DEPOT_PROJECT_ID"),
@@ -34,10 +34,13 @@ const SYNONYMS: [(&str, &str); 27] = [
     ("DOCKER_REGISTRY", "REGISTRY"),
     ("REGISTRY_URL", "REGISTRY"),
     ("REGISTRY_USER", "REGISTRY_USERNAME"),
-    ("DOCKER_USERNAME", "REGISTRY_USERNAME"),
-    ("DOCKERHUB_USERNAME", "REGISTRY_USERNAME"),
-    ("DOCKER_PASSWORD", "REGISTRY_PASSWORD"),
-    ("DOCKERHUB_PASSWORD", "REGISTRY_PASSWORD"),
+    ("DOCKER_USERNAME", "DOCKERHUB_USERNAME"),
+    ("DOCKER_HUB_USER", "DOCKERHUB_USERNAME"),
+    ("DOCKER_PASSWORD", "DOCKERHUB_TOKEN"),
+    ("DOCKERHUB_PASSWORD", "DOCKERHUB_TOKEN"),
+    ("AWS_ROLE_ARN", "AWS_OIDC_ROLE_ARN"),
+    ("CREATE_REPOSITORY", "ECR_CREATE_REPOSITORY"),
+    ("SAVE_TAG", "SAVE_TAGS"),
     ("REGISTRY_TOKEN", "REGISTRY_PASSWORD"),
 ];
 
@@ -96,6 +99,11 @@ fn meant(name: &str) -> Option<&'static str> {
             .min_by_key(|&(slips, _)| slips)
             .map(|(_, known)| known)
     })
+}
+
+/// Whether `given` is probably a slip of `known`.
+pub(super) fn is_slip(given: &str, known: &str) -> bool {
+    slips(&plain(given), &plain(known)).is_some()
 }
 
 /// Without what is easily written differently: case, `_` and `-`.
@@ -185,7 +193,7 @@ mod tests {
             ("REGISTRY_USER", "REGISTRY_USERNAME"),
             ("REGISTRY_USER_NAME", "REGISTRY_USERNAME"),
             ("REGISTRY_PASSWD", "REGISTRY_PASSWORD"),
-            ("DOCKER_PASSWORD", "REGISTRY_PASSWORD"),
+            ("DOCKER_PASSWORD", "DOCKERHUB_TOKEN"),
             ("NOCACHE", "NO_CACHE"),
             ("CONTEX", "CONTEXT"),
             ("PSUH", "PUSH"),

@@ -17,13 +17,15 @@ pub enum Kind {
     Words,
     /// Names and values: lines, an array, or a YAML mapping.
     Pairs,
+    /// A list of YAML mappings: one YAML text, or an array of such.
+    List,
 }
 
 impl Kind {
     /// Whether a Bitbucket array (`NAME_COUNT`, `NAME_0` …) is one way to give it.
     #[must_use]
     pub const fn takes_array(self) -> bool {
-        matches!(self, Self::Words | Self::Pairs)
+        matches!(self, Self::Words | Self::Pairs | Self::List)
     }
 }
 
@@ -108,7 +110,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 16] = [
+pub const VARIABLES: [Variable; 29] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -135,6 +137,18 @@ pub const VARIABLES: [Variable; 16] = [
         Kind::Boolean,
         Fallback::Described("`false`"),
         "Whether to push the image under every `IMAGE`.",
+    ),
+    Variable::new(
+        "SAVE",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Whether Depot's registry keeps the image.",
+    ),
+    Variable::new(
+        "SAVE_TAGS",
+        Kind::Words,
+        Fallback::Described("the build's id"),
+        "Tags for the image in Depot's registry.",
     ),
     Variable::new(
         "CONTEXT",
@@ -179,6 +193,19 @@ pub const VARIABLES: [Variable; 16] = [
         "Whether to run every step anew.",
     ),
     Variable::new(
+        "DOCKERHUB_USERNAME",
+        Kind::Text,
+        Fallback::SameName,
+        "User name at Docker Hub.",
+    ),
+    Variable::new(
+        "DOCKERHUB_TOKEN",
+        Kind::Text,
+        Fallback::SameName,
+        "Access token or password at Docker Hub.",
+    )
+    .secret(),
+    Variable::new(
         "REGISTRY",
         Kind::Text,
         Fallback::Described("Docker Hub, `docker.io`"),
@@ -197,6 +224,63 @@ pub const VARIABLES: [Variable; 16] = [
         "Password or token at the registry.",
     )
     .secret(),
+    Variable::new(
+        "REGISTRIES",
+        Kind::List,
+        Fallback::SameName,
+        "Logins for any number of registries.",
+    )
+    .secret(),
+    Variable::new(
+        "DOCKER_CONFIG",
+        Kind::Text,
+        Fallback::None,
+        "Folder of a Docker `config.json` to take logins from.",
+    ),
+    Variable::new(
+        "REGISTRY_INSECURE",
+        Kind::Words,
+        Fallback::None,
+        "Registries to trust without a look at their certificates.",
+    ),
+    Variable::new(
+        "AWS_ACCESS_KEY_ID",
+        Kind::Text,
+        Fallback::SameName,
+        "Id of an access key, for Amazon ECR.",
+    ),
+    Variable::new(
+        "AWS_SECRET_ACCESS_KEY",
+        Kind::Text,
+        Fallback::SameName,
+        "The access key itself.",
+    )
+    .secret(),
+    Variable::new(
+        "AWS_SESSION_TOKEN",
+        Kind::Text,
+        Fallback::SameName,
+        "Session token of a temporary access key.",
+    )
+    .secret(),
+    Variable::new(
+        "AWS_OIDC_ROLE_ARN",
+        Kind::Text,
+        Fallback::SameName,
+        "Role that the step takes by its own identity, for Amazon ECR.",
+    ),
+    Variable::new(
+        "AWS_ENDPOINT_URL",
+        Kind::Text,
+        Fallback::None,
+        "One address in place of all of Amazon's.",
+    ),
+    Variable::new(
+        "ECR_CREATE_REPOSITORY",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Whether repositories that Amazon ECR lacks are made.",
+    ),
     Variable::new(
         "DEPOT_API_URL",
         Kind::Text,
@@ -224,4 +308,13 @@ pub const CONTEXT_VARIABLES: [&str; 11] = [
     "BITBUCKET_BUILD_NUMBER",
     "BITBUCKET_PIPELINE_UUID",
     "BITBUCKET_STEP_UUID",
+];
+
+/// What proves who the step is, or the machine that it runs on. None of these is the user's to give, and none is shown.
+pub const IDENTITY_VARIABLES: [&str; 5] = [
+    "BITBUCKET_STEP_OIDC_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
 
 use super::{
-    table::{CONTEXT_VARIABLES, Fallback, Kind, VARIABLES},
+    table::{CONTEXT_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, VARIABLES},
     variables::{
-        BuildVariables, DepotVariables, ImageVariables, PipeVariables, PipelineVariables,
-        RegistryVariables,
+        AmazonVariables, BuildVariables, DepotVariables, IdentityVariables, ImageVariables,
+        PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
 
@@ -64,6 +64,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<BuildVariables>(),
         fields::<ImageVariables>(),
         fields::<RegistryVariables>(),
+        fields::<AmazonVariables>(),
         fields::<PipeVariables>(),
     ];
     let read = structs.iter().flatten().map(String::as_str);
@@ -75,6 +76,11 @@ fn the_structs_have_a_field_for_each_variable() {
     assert_eq!(
         sorted(read.iter().map(String::as_str)),
         sorted(CONTEXT_VARIABLES)
+    );
+    let read = fields::<IdentityVariables>();
+    assert_eq!(
+        sorted(read.iter().map(String::as_str)),
+        sorted(IDENTITY_VARIABLES)
     );
 }
 

@@ -379,7 +379,7 @@ fn warnings_read_as_sentences() {
             "two Depot projects: `one` in `/a/depot.json` is used, `two` in `/depot.json` is not; DEPOT_PROJECT_ID decides it",
         ),
         (
-            Warning::NamedButNotPushed,
+            Warning::NamedButNotPushed { saved: false },
             "IMAGE is given and PUSH is not: the image is built and then kept nowhere",
         ),
     ] {

@@ -35,14 +35,32 @@ pub(super) struct BuildVariables {
 pub(super) struct ImageVariables {
     pub(super) image: Option<String>,
     pub(super) push: Option<String>,
+    pub(super) save: Option<String>,
+    pub(super) save_tags: Option<String>,
 }
 
-/// Who we are at a registry.
+/// Who we are at registries.
 #[derive(Default, Deserialize)]
 pub(super) struct RegistryVariables {
+    pub(super) dockerhub_username: Option<String>,
+    pub(super) dockerhub_token: Option<String>,
     pub(super) registry: Option<String>,
     pub(super) registry_username: Option<String>,
     pub(super) registry_password: Option<String>,
+    pub(super) registries: Option<String>,
+    pub(super) docker_config: Option<String>,
+    pub(super) registry_insecure: Option<String>,
+}
+
+/// Who we are at Amazon.
+#[derive(Default, Deserialize)]
+pub(super) struct AmazonVariables {
+    pub(super) aws_access_key_id: Option<String>,
+    pub(super) aws_secret_access_key: Option<String>,
+    pub(super) aws_session_token: Option<String>,
+    pub(super) aws_oidc_role_arn: Option<String>,
+    pub(super) aws_endpoint_url: Option<String>,
+    pub(super) ecr_create_repository: Option<String>,
 }
 
 /// How the pipe itself behaves.
@@ -69,4 +87,14 @@ pub(super) struct PipelineVariables {
     pub(super) bitbucket_build_number: Option<String>,
     pub(super) bitbucket_pipeline_uuid: Option<String>,
     pub(super) bitbucket_step_uuid: Option<String>,
+}
+
+/// What proves who the step is, or its machine. None of these is the user's to give.
+#[derive(Default, Deserialize)]
+pub(super) struct IdentityVariables {
+    pub(super) bitbucket_step_oidc_token: Option<String>,
+    pub(super) aws_container_credentials_relative_uri: Option<String>,
+    pub(super) aws_container_credentials_full_uri: Option<String>,
+    pub(super) aws_container_authorization_token: Option<String>,
+    pub(super) aws_container_authorization_token_file: Option<String>,
 }

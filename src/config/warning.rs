@@ -46,8 +46,29 @@ pub enum Warning {
         /// The API's host.
         host: String,
     },
-    /// The image gets a name and then goes nowhere.
-    NamedButNotPushed,
+    /// A variable and the Docker configuration have different logins for one host.
+    TwoLogins {
+        /// The host.
+        host: String,
+        /// Where the one that counts is from.
+        used: String,
+        /// Where the other one is from.
+        ignored: String,
+    },
+    /// Two ways to prove who we are at Amazon.
+    KeysBesideRole,
+    /// The Docker configuration leaves a login to a program.
+    CredentialHelper {
+        /// The host; empty for all that have no entry.
+        host: String,
+        /// The program, as it may be shown.
+        program: String,
+    },
+    /// The image gets a name and is not pushed there.
+    NamedButNotPushed {
+        /// Depot keeps it.
+        saved: bool,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -95,10 +116,40 @@ impl fmt::Display for Warning {
                     "DEPOT_API_URL sends the token to `{host}` without encryption; write https://"
                 )
             }
-            Self::NamedButNotPushed => {
+            Self::TwoLogins {
+                host,
+                used,
+                ignored,
+            } => write!(
+                formatter,
+                "two logins for `{}`: that of {used} is used, that of {ignored} is not",
+                host.escape_debug()
+            ),
+            Self::CredentialHelper { host, program } if host.is_empty() => write!(
+                formatter,
+                "DOCKER_CONFIG leaves logins to the program {program}, which cannot be run here: only those in the file count"
+            ),
+            Self::CredentialHelper { host, program } => write!(
+                formatter,
+                "DOCKER_CONFIG leaves the login for `{}` to the program {program}, which cannot be run here",
+                host.escape_debug()
+            ),
+            Self::NamedButNotPushed { saved: false } => {
                 write!(
                     formatter,
                     "IMAGE is given and PUSH is not: the image is built and then kept nowhere"
+                )
+            }
+            Self::NamedButNotPushed { saved: true } => {
+                write!(
+                    formatter,
+                    "IMAGE is given and PUSH is not: Depot keeps the image, and nobody has it under that name"
+                )
+            }
+            Self::KeysBesideRole => {
+                write!(
+                    formatter,
+                    "AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both given: the role is used, the key is not"
                 )
             }
         }

@@ -49,12 +49,12 @@ pub(super) enum Failure {
     #[error("failed to build{}", for_target(.target.as_deref()))]
     Solve {
         #[source]
-        error: SolveError,
+        error: Box<SolveError>,
         target: Option<String>,
     },
     /// The image was built, and is not in all of its registries.
     #[error(transparent)]
-    Push(PushFailure),
+    Push(Box<PushFailure>),
     /// The same, of an image that several machines have built.
     #[error(transparent)]
     Publish(Box<PublishFailure>),
@@ -157,9 +157,7 @@ impl Failure {
         };
         output.say(block);
         match self {
-            Self::Push(PushFailure {
-                pushed, missing, ..
-            }) => tell_names(pushed, missing),
+            Self::Push(failure) => tell_names(&failure.pushed, &failure.missing),
             Self::Publish(failure) => tell_names(&failure.pushed, &failure.missing),
             _ => {}
         }

@@ -60,7 +60,7 @@ impl Work<'_> {
             .prepared
             .get_or_try_init(|| self.registries.prepare(&self.names));
         match cancel.unless_fired(preparing).await {
-            Ok(prepared) => prepared.map(|()| ()),
+            Ok(prepared) => prepared.copied(),
             Err(reason) => Err(Failure::Canceled(reason)),
         }
     }

@@ -87,7 +87,7 @@ impl Part<'_> {
                     });
                     continue;
                 }
-                Err(Failure::Solve { error, .. }) => error,
+                Err(Failure::Solve { error, .. }) => *error,
                 Err(other) => return Err(other),
             };
             match round.after(&error) {
@@ -123,18 +123,18 @@ impl Part<'_> {
         // The exporter tells of the failing one as of the others.
         let is_pushed = |name: &String| name != reference && pushes.has(name) && !work.by_digest();
         let names = work.names.iter().map(ToString::to_string);
-        let (pushed, missing) = names.partition(is_pushed);
-        Failure::Push(PushFailure {
+        let (there, missing) = names.partition(is_pushed);
+        Failure::Push(Box::new(PushFailure {
             error,
             target: self.label(),
-            pushed,
+            pushed: there,
             missing,
-        })
+        }))
     }
 
     fn solve_failure(&self, error: SolveError) -> Failure {
         Failure::Solve {
-            error,
+            error: Box::new(error),
             target: self.label(),
         }
     }

@@ -21,7 +21,7 @@ pub struct ClientError {
     reference: String,
     done: &'static str,
     #[source]
-    trouble: Trouble,
+    trouble: Box<Trouble>,
 }
 
 /// What happened. Tells in [`ClientError`]'s own text what has no cause behind it.
@@ -97,7 +97,7 @@ impl ClientError {
             } else {
                 "took no manifest for"
             },
-            trouble,
+            trouble: Box::new(trouble),
         }
     }
 
@@ -110,7 +110,7 @@ impl ClientError {
     /// Its answer's status, if it answered.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match &self.trouble {
+        match &*self.trouble {
             Trouble::Status { status, .. } => Some(status.as_u16()),
             _ => None,
         }
@@ -119,7 +119,7 @@ impl ClientError {
     /// Whether it does not let us in, or not do this.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        match &self.trouble {
+        match &*self.trouble {
             Trouble::Token(error) => error.is_denied(),
             _ => matches!(self.status(), Some(401 | 403)),
         }
@@ -128,7 +128,7 @@ impl ClientError {
     /// Whether the same call may go well a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match &self.trouble {
+        match &*self.trouble {
             Trouble::Transport(..) => !self.is_certificate() && !self.is_unknown_host(),
             Trouble::Status { status, .. } => Pauses::is_worth_another(*status),
             _ => false,
@@ -138,7 +138,7 @@ impl ClientError {
     /// Whether it does not know the form of the manifest.
     #[must_use]
     pub fn refuses_media_type(&self) -> bool {
-        let Trouble::Status { status, code, said } = &self.trouble else {
+        let Trouble::Status { status, code, said } = &*self.trouble else {
             return false;
         };
         let said = said.to_ascii_lowercase();
@@ -160,7 +160,7 @@ impl ClientError {
     /// Whether its certificate is not to be trusted.
     #[must_use]
     pub fn is_certificate(&self) -> bool {
-        match &self.trouble {
+        match &*self.trouble {
             Trouble::Transport(_, source) => crate::cause::is_untrusted_server(source),
             Trouble::Token(error) => crate::cause::is_untrusted_server(error.as_ref()),
             _ => false,
@@ -170,7 +170,7 @@ impl ClientError {
     /// Whether there is no such host.
     #[must_use]
     pub fn is_unknown_host(&self) -> bool {
-        match &self.trouble {
+        match &*self.trouble {
             Trouble::Transport(_, source) => {
                 source.is_connect() && crate::cause::one_line(source).contains("dns error")
             }

@@ -12,6 +12,7 @@ mod retry;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -45,14 +46,14 @@ impl Manifest {
     #[must_use]
     pub fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
         let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        let hash: String = hash
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut digest = "sha256:".to_owned();
+        for byte in hash.as_ref() {
+            // Writing to a string never fails.
+            let _infallible = write!(digest, "{byte:02x}");
+        }
         Self {
             media_type: media_type.into(),
-            digest: format!("sha256:{hash}"),
+            digest,
             bytes,
         }
     }

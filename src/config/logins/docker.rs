@@ -1,0 +1,269 @@
+//! Logins out of Docker's own `config.json`.
+//!
+//! A file that `docker login` wrote holds them under `auths`, in base64. Where it was told to keep them elsewhere it names
+//! a program that fetches them, and there is none in an image that holds nothing but us: those are told.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
+
+use crate::config::{fault::Fault, findings::Findings, warning::Warning};
+use crate::registry::credentials::{Credential, canonical_host};
+use crate::registry::reference::Reference;
+
+const VARIABLE: &str = "DOCKER_CONFIG";
+const FILE: &str = "config.json";
+
+/// No such file is larger; what is larger is something else.
+const SIZE_LIMIT_BYTES: u64 = 1 << 20;
+
+/// What a Docker configuration says of registries.
+#[derive(Default)]
+pub(super) struct Configuration {
+    pub(super) logins: Vec<Credential>,
+    /// Hosts whose logins a program would have to fetch, with its name; the host is empty for "all others".
+    pub(super) helpers: Vec<(String, String)>,
+}
+
+/// Reads the file, or the file in the folder, that `value` names.
+pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Configuration {
+    let path = directory.join(value.trim());
+    let path = if path.is_dir() { path.join(FILE) } else { path };
+    let text = match contents(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            let shown = findings.shown(&path.display().to_string());
+            let problem = format!("{shown} cannot be read: {error}");
+            let advice = "write the path of the folder that holds `config.json`, in the clone";
+            findings.fault(Fault::new(VARIABLE, problem, advice));
+            return Configuration::default();
+        }
+    };
+    let Ok(Value::Object(json)) = serde_json::from_str(&text) else {
+        // Neither the text nor the reader's words are shown: both may hold a password.
+        let shown = findings.shown(&path.display().to_string());
+        let problem = format!("{shown} is no JSON object");
+        let advice = "give the file that `docker login` writes";
+        findings.fault(Fault::new(VARIABLE, problem, advice));
+        return Configuration::default();
+    };
+    let section = |name: &str| json.get(name).and_then(Value::as_object);
+    let mut configuration = Configuration::default();
+    for (address, entry) in section("auths").into_iter().flatten() {
+        configuration
+            .logins
+            .extend(login(address, entry, &path, findings));
+    }
+    let helper = |program: &Value| program.as_str().unwrap_or_default().to_owned();
+    for (host, program) in section("credHelpers").into_iter().flatten() {
+        configuration
+            .helpers
+            .push((canonical_host(host), helper(program)));
+    }
+    if let Some(program) = json.get("credsStore") {
+        configuration.helpers.push((String::new(), helper(program)));
+    }
+    configuration
+}
+
+fn contents(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(path)?;
+    file.take(SIZE_LIMIT_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > SIZE_LIMIT_BYTES {
+        return Err(io::Error::other(
+            "it is larger than any Docker configuration",
+        ));
+    }
+    Ok(text)
+}
+
+/// One entry; `None` for the empty ones that Docker leaves where a program keeps the login.
+fn login(address: &str, entry: &Value, path: &Path, findings: &mut Findings) -> Option<Credential> {
+    let empty = Map::new();
+    let entry = entry.as_object().unwrap_or(&empty);
+    let text = |name: &str| {
+        let value = entry.get(name).and_then(Value::as_str).unwrap_or_default();
+        (!value.is_empty()).then_some(value)
+    };
+    let host = canonical_host(address);
+    let origin = origin(path);
+    if let Some(token) = text("identitytoken") {
+        findings.keep_secret(token);
+        let credential = Credential::with_identity_token(&host, token.into());
+        return Some(credential.from_origin(origin));
+    }
+    let (username, password) = match (text("auth"), text("username"), text("password")) {
+        (Some(auth), ..) => {
+            findings.keep_secret(auth);
+            let Some(login) = decoded(auth) else {
+                let shown = findings.shown(address);
+                let problem = format!("the entry {shown} of {origin} holds no login");
+                let advice =
+                    "`auth` must be `user:password` in base64, as `docker login` writes it";
+                findings.fault(Fault::new(VARIABLE, problem, advice));
+                return None;
+            };
+            login
+        }
+        (None, Some(username), Some(password)) => (username.to_owned(), password.to_owned()),
+        _ => return None,
+    };
+    findings.keep_secret(&password);
+    Some(Credential::new(&host, username, password.into()).from_origin(origin))
+}
+
+/// `user:password`; Docker has written a zero byte behind some.
+fn decoded(auth: &str) -> Option<(String, String)> {
+    let bytes = STANDARD.decode(auth.trim()).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (username, password) = text.split_once(':')?;
+    let password = password.trim_end_matches('\0');
+    (!username.is_empty() && !password.is_empty())
+        .then(|| (username.to_owned(), password.to_owned()))
+}
+
+fn origin(path: &Path) -> String {
+    let name: PathBuf = path
+        .components()
+        .rev()
+        .take(2)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
+    format!("`{}`", name.display().to_string().escape_debug())
+}
+
+/// Tells of programs that would have to fetch a login: a fault where the image cannot be pushed without it.
+pub(super) fn tell_of_helpers(
+    helpers: &[(String, String)],
+    logins: &[Credential],
+    images: &[Reference],
+    findings: &mut Findings,
+) {
+    let has_login = |host: &str| logins.iter().any(|login| login.host() == host);
+    for (host, program) in helpers {
+        let program = findings.shown(program);
+        let mut wanted = images.iter().map(|image| canonical_host(image.host()));
+        let missing = wanted.find(|image| image == host && !has_login(image));
+        if let Some(missing) = missing {
+            let problem = format!(
+                "leaves the login for `{missing}` to the program {program}, which cannot be run here"
+            );
+            let advice =
+                "give that login in REGISTRIES, or in REGISTRY_USERNAME and REGISTRY_PASSWORD";
+            findings.fault(Fault::new(VARIABLE, problem, advice));
+        } else if host.is_empty() || !has_login(host) {
+            findings.warn(Warning::CredentialHelper {
+                host: host.clone(),
+                program,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn outcome(json: &str) -> (Vec<String>, Vec<(String, String)>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE), json).unwrap();
+        let mut findings = Findings::default();
+        let read = read(
+            &folder.path().display().to_string(),
+            Path::new("/"),
+            &mut findings,
+        );
+        let shown = |login: &Credential| {
+            let password = login.password().expose_secret();
+            format!("{} {} {password}", login.host(), login.username())
+        };
+        let logins = read.logins.iter().map(shown).collect();
+        (logins, read.helpers, findings.into_error().to_string())
+    }
+
+    #[test]
+    fn every_form_of_a_login_is_read() {
+        let auth = STANDARD.encode("me:pass:word");
+        let json = serde_json::json!({
+            "auths": {
+                "https://index.docker.io/v1/": { "auth": auth },
+                "a.example": { "username": "u", "password": "p" },
+                "b.example:5000": { "identitytoken": "refresh", "auth": STANDARD.encode("x:") },
+                "kept.elsewhere": {},
+            },
+            "credHelpers": { "c.example": "ecr-login" },
+            "credsStore": "desktop",
+            "HttpHeaders": {},
+        });
+        let (logins, helpers, error) = outcome(&json.to_string());
+        assert_eq!(
+            logins,
+            [
+                "a.example u p",
+                "b.example:5000  refresh",
+                "docker.io me pass:word"
+            ]
+        );
+        assert_eq!(error, "");
+        let helpers: Vec<_> = helpers
+            .iter()
+            .map(|(host, program)| format!("{host} {program}"))
+            .collect();
+        assert_eq!(helpers, ["c.example ecr-login", " desktop"]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_file_is_told_without_its_content() {
+        let (_, _, error) = outcome("hunter2");
+        assert!(
+            error.contains("is no JSON object") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let (_, _, error) = outcome(r#"{"auths":{"a.example":{"auth":"hunter2!"}}}"#);
+        assert!(
+            error.contains("the entry `a.example`") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let mut findings = Findings::default();
+        read("nowhere", Path::new("/"), &mut findings);
+        let error = findings.into_error().to_string();
+        assert!(
+            error.starts_with("DOCKER_CONFIG: `/nowhere` cannot be read"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_program_is_a_fault_only_where_its_login_is_needed() {
+        let helpers = [("c.example".to_owned(), "ecr-login".to_owned())];
+        let image = [Reference::parse("c.example/app:1").unwrap()];
+        let told = |logins: &[Credential], images: &[Reference]| {
+            let mut findings = Findings::default();
+            tell_of_helpers(&helpers, logins, images, &mut findings);
+            let error = findings.into_error();
+            (error.faults().len(), error.warnings().len())
+        };
+        let login = Credential::new("c.example", "u".into(), "p".into());
+        assert_eq!(told(&[], &image), (1, 0));
+        assert_eq!(told(&[], &[]), (0, 1));
+        assert_eq!(told(&[login], &image), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r#"([{}\[\]":,]|auths|auth|s3cret|null|1){0,16}"#) {
+            let (_, _, error) = outcome(&text);
+            prop_assert!(!error.contains("s3cret"));
+        }
+    }
+}
