@@ -22,12 +22,15 @@ pub fn one_line(error: &dyn Error) -> String {
 pub(crate) fn is_untrusted_server(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        // An I/O error hides what it wraps from `source`, which gives what comes after that.
-        let wrapped = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(_)) = wrapped.or(error.downcast_ref()) {
+        // An I/O error hides what it wraps from `source`, which gives what comes after that; and one may wrap another.
+        let mut inner = error;
+        while let Some(wrapped) = inner.downcast_ref::<std::io::Error>() {
+            match wrapped.get_ref() {
+                Some(wrapped) => inner = wrapped,
+                None => break,
+            }
+        }
+        if let Some(rustls::Error::InvalidCertificate(_)) = inner.downcast_ref() {
             return true;
         }
         cause = error.source();

@@ -5,6 +5,7 @@
 //! travels down as a [`Cancel`]; nothing here is dropped in the middle but what may be.
 
 mod authorizer;
+mod ecr;
 mod failure;
 mod machines;
 mod merge;
@@ -171,7 +172,7 @@ async fn work(
         build,
         targets,
         names: request::names(plan, build.saved())?,
-        registries: Arc::new(Registries::new(plan, build.saved())?),
+        registries: Arc::new(Registries::new(plan, build.saved(), masker)?),
         masker,
         cancel,
         prepared: OnceCell::new(),

@@ -9,6 +9,7 @@ use crate::context::TreeError;
 use crate::depot::{ApiError, MachineError};
 use crate::exit::Exit;
 use crate::registry::client::ClientError;
+use crate::registry::ecr::EcrError;
 use crate::registry::index::MergeError;
 use crate::registry::keyring::KeyringError;
 use crate::registry::reference::{Reference, ReferenceError};
@@ -74,6 +75,14 @@ pub(super) enum Failure {
     /// There are no credentials for a registry of the image.
     #[error("no credentials for the registry")]
     Credentials(#[source] KeyringError),
+    /// A repository could not be made.
+    #[error("the repository `{repository}` could not be made at `{host}`")]
+    Repository {
+        host: String,
+        repository: String,
+        #[source]
+        source: Box<EcrError>,
+    },
     /// Somebody stopped it.
     #[error("{0}")]
     Canceled(Reason),
@@ -129,9 +138,11 @@ impl Failure {
                 // Canceled by us has a reason, and is told as that; see `on_machine`.
                 ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,
             },
-            Self::Push(_) | Self::Publish(_) | Self::ReadBack { .. } | Self::Credentials(_) => {
-                Exit::Registry
-            }
+            Self::Push(_)
+            | Self::Publish(_)
+            | Self::ReadBack { .. }
+            | Self::Credentials(_)
+            | Self::Repository { .. } => Exit::Registry,
             // A part is only ever stopped by another one's failure, which is what is told.
             Self::Directory(_) | Self::Merge(_) | Self::Canceled(Reason::Sibling) => {
                 Exit::BuildFailed

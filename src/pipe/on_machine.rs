@@ -159,8 +159,13 @@ impl Part<'_> {
             while let Some(status) = told.recv().await {
                 pushes.observe(&status);
                 let source = self.source;
-                // Nobody looks any more: the rest is still read for what was pushed.
-                let _ended = self.status.send(Update { source, status }).await;
+                // Where nobody looks any more, or the log takes nothing while the run is to stop, the rest is still read
+                // for what was pushed.
+                tokio::select! {
+                    biased;
+                    _ended = self.status.send(Update { source, status }) => {}
+                    _reason = self.cancel.fired() => {}
+                }
             }
         };
         let stopped = async {

@@ -7,14 +7,17 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use super::Result;
+use super::ecr::{AmazonLogins, access};
 use super::failure::Failure;
 use crate::config::Plan;
 use crate::depot::Saved;
 use crate::registry::client::Client;
 use crate::registry::credentials::Credential;
+use crate::registry::ecr::{Ecr, EcrHost, Ensured};
 use crate::registry::keyring::Keyring;
 use crate::registry::reference::Reference;
 use crate::registry::token::{Insecure, Tokens};
+use crate::report::mask::Masker;
 
 /// How long a connection to a registry may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -24,18 +27,30 @@ pub(super) struct Registries {
     pub(super) keyring: Arc<Keyring>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) client: Client,
+    ecr: Arc<Ecr>,
+    makes_repositories: bool,
 }
 
 impl Registries {
-    /// With the logins of the plan, and those that Depot gave for this build.
-    pub(super) fn new(plan: &Plan, saved: &Saved) -> Result<Self> {
-        let http = http(crate::roots::client_config().map_err(Failure::Tls)?)?;
+    /// With the logins of the plan, those that Depot gave for this build, and Amazon's, which are made on demand.
+    pub(super) fn new(plan: &Plan, saved: &Saved, masker: &Masker) -> Result<Self> {
+        let tls = || crate::roots::client_config().map_err(Failure::Tls);
+        let http = client(builder(tls()?))?;
+        let direct = client(builder(tls()?).no_proxy())?;
+        let secrets = masker.clone();
+        let ecr = Arc::new(Ecr::new(
+            http.clone(),
+            direct,
+            access(&plan.registries.aws),
+            Arc::new(move |secret: &str| secrets.add(secret)),
+        ));
         let of_depot = saved.credentials.iter().map(|(host, username, password)| {
             Credential::new(host, username.clone(), password.clone())
         });
         // Depot's come first: they are for this build alone.
         let given = of_depot.chain(plan.registries.credentials.iter().cloned());
-        let keyring = Arc::new(Keyring::new(given.collect()));
+        let amazon = Arc::new(AmazonLogins(Arc::clone(&ecr)));
+        let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
         let mut tokens = Tokens::new(http.clone(), Arc::clone(&keyring));
         let insecure = insecure(&plan.registries.insecure)?;
         if let Some(insecure) = &insecure {
@@ -50,18 +65,45 @@ impl Registries {
             keyring,
             tokens,
             client,
+            ecr,
+            makes_repositories: plan.registries.create_repositories,
         })
     }
 
-    /// Gets the logins that are made on demand: whatever is wrong there is known before minutes of building. All
-    /// registries at once.
+    /// Gets the logins that are made on demand, and makes Amazon's repositories if that is wanted: whatever is wrong there
+    /// is known before minutes of building. All registries at once.
     pub(super) async fn prepare(&self, names: &[Reference]) -> Result<()> {
         let hosts: BTreeSet<&str> = names.iter().map(Reference::host).collect();
         let logins = hosts.into_iter().map(async |host| {
             let login = self.keyring.for_host(host).await;
             login.map(|_| ()).map_err(Failure::Credentials)
         });
-        try_join_all(logins).await.map(|_| ())
+        try_join_all(logins).await?;
+        if !self.makes_repositories {
+            return Ok(());
+        }
+        let repositories: BTreeSet<(&str, &str)> = names
+            .iter()
+            .map(|name| (name.host(), name.repository()))
+            .collect();
+        let making = repositories.into_iter().map(async |(host, repository)| {
+            let Some(registry) = EcrHost::parse(host) else {
+                return Ok(());
+            };
+            match self.ecr.ensure_repository(&registry, repository).await {
+                Ok(Ensured::Created) => {
+                    tracing::info!("made the repository `{repository}` at `{host}`");
+                    Ok(())
+                }
+                Ok(Ensured::Existed) => Ok(()),
+                Err(source) => Err(Failure::Repository {
+                    host: host.to_owned(),
+                    repository: repository.to_owned(),
+                    source: Box::new(source),
+                }),
+            }
+        });
+        try_join_all(making).await.map(|_| ())
     }
 
     /// Tells of logins that nothing asked for, which often stand for a host that was mistyped.
@@ -78,13 +120,15 @@ impl Registries {
 }
 
 /// Redirections are followed by whoever knows what may go along, not by the client.
-fn http(tls: rustls::ClientConfig) -> Result<reqwest::Client> {
+fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_LIMIT)
-        .build()
-        .map_err(Failure::Client)
+}
+
+fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
+    builder.build().map_err(Failure::Client)
 }
 
 /// What speaks to registries that are trusted without check, if there are any.
@@ -93,5 +137,6 @@ fn insecure(hosts: &[String]) -> Result<Option<Insecure>> {
         return Ok(None);
     }
     let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
-    Ok(Some(Insecure::new(hosts.iter().cloned(), http(unchecked)?)))
+    let http = client(builder(unchecked))?;
+    Ok(Some(Insecure::new(hosts.iter().cloned(), http)))
 }

@@ -54,6 +54,12 @@ impl KeyringError {
     pub fn is_denied(&self) -> bool {
         self.denied
     }
+
+    /// The source's own error, where it is of this type.
+    #[must_use]
+    pub fn cause<Cause: Error + 'static>(&self) -> Option<&Cause> {
+        self.cause.downcast_ref()
+    }
 }
 
 /// Every login of a run.

@@ -9,6 +9,10 @@ pub mod challenge;
 pub mod token;
 
 pub mod client;
+pub mod ecr;
 pub mod index;
 pub mod keyring;
 pub mod publish;
+
+#[cfg(test)]
+mod fake;

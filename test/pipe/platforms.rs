@@ -236,7 +236,7 @@ fn a_signal_stops_both_machines() {
         let mut running = Program::of(&depot, context.path())
             .set("PLATFORMS", "linux/amd64, linux/arm64")
             .start();
-        running.until("sleep 120").await;
+        running.until("2/2] RUN").await;
         running.signal("TERM").await;
         let run = running.end().await;
         run.expect(143, &["canceled by SIGTERM"]);

@@ -213,7 +213,7 @@ fn a_user_who_may_only_pull_is_told_so() {
         let run = push(&depot, &registry, registry.reader(), "some/app").await;
         run.expect(
             5,
-            &[registry.host(), "some/app", "hint: ", "REGISTRY_USERNAME"],
+            &[registry.host(), "some/app", "hint: ", "REGISTRY_PASSWORD"],
         )
         .without(registry.reader().password());
         let record = registry.record();

@@ -5,6 +5,7 @@ use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::config::Plan;
 use crate::depot::{ApiError, Code};
 use crate::registry::client::ClientError;
+use crate::registry::ecr::{EcrError, EcrHost};
 use crate::registry::reference::DOCKER_HUB;
 
 /// What to change, where a setting helps.
@@ -20,8 +21,50 @@ pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
         Failure::Push(push) => solve_hint(&push.error, plan),
         Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
+        Failure::Credentials(error) => amazon_hint(error.cause()?),
+        Failure::Repository { source, .. } => amazon_hint(source),
         _ => None,
     }
+}
+
+/// After a refusal of Amazon's: which of our proofs it was, and what it lacks.
+fn amazon_hint(error: &EcrError) -> Option<String> {
+    const KEYS: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    let hint = match (error, error.code()) {
+        (EcrError::NoIdentity, _) => format!(
+            "give AWS_OIDC_ROLE_ARN, with `oidc: true` in the step, or {KEYS}, as secured variables"
+        ),
+        (_, "ExpiredToken" | "ExpiredTokenException")
+            if error.action() == "AssumeRoleWithWebIdentity" =>
+        {
+            "the step's identity has ended: it counts for an hour from the step's start".into()
+        }
+        (_, "ExpiredToken" | "ExpiredTokenException") => format!(
+            "AWS_SESSION_TOKEN has ended: give {KEYS} of a new session, or use AWS_OIDC_ROLE_ARN, which \
+             does not end"
+        ),
+        (_, "AccessDenied" | "InvalidIdentityToken")
+            if error.action() == "AssumeRoleWithWebIdentity" =>
+        {
+            "the role in AWS_OIDC_ROLE_ARN must trust Bitbucket's identity provider and this \
+             repository: look at its trust policy for the provider, `aud` and `sub`"
+                .into()
+        }
+        (
+            _,
+            "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature",
+        ) => format!("look at {KEYS}: Amazon does not know the one, or the other is not of it"),
+        (_, "AccessDeniedException" | "AccessDenied") => format!(
+            "whoever AWS_OIDC_ROLE_ARN or {KEYS} stand for must be allowed `ecr:{}`",
+            error.action()
+        ),
+        _ => return None,
+    };
+    Some(hint)
 }
 
 fn create_hint(error: &ApiError) -> Option<String> {
@@ -103,7 +146,11 @@ fn login_hint(host: &str, plan: &Plan) -> String {
             "look at the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
         }
         (host, Some(origin)) => format!(
-            "look at {origin}: it must belong to `{host}` and allow what the build does there"
+            "look at {origin} and the user that it is of: they must belong to `{host}` and allow what the build does there"
+        ),
+        (host, None) if EcrHost::parse(host).is_some() => format!(
+            "who AWS_OIDC_ROLE_ARN or AWS_ACCESS_KEY_ID stand for must be allowed to use the repository at `{host}`; one \
+             that is missing can be made with ECR_CREATE_REPOSITORY: 'true'"
         ),
         (DOCKER_HUB, None) => {
             "give DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, as secured variables".into()

@@ -1,1 +1,356 @@
 //! The client against registries that answer as planned, and against real ones.
+
+use depot_standin::engine::state_folder;
+use depot_standin::registry::Registry;
+use depot_standin::registry::tokens::{TokenPlan, TokenRegistry};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use secrecy::SecretString;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls;
+
+use super::*;
+use crate::registry::credentials::Credential;
+use crate::registry::fake::{Fake, Reply};
+use crate::registry::index::OCI_INDEX;
+use crate::registry::keyring::Keyring;
+use crate::registry::publish::publish;
+use crate::registry::reference::Reference;
+
+const PASSWORD: &str = "pa$$ \"word'";
+
+fn http(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
+    builder
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+}
+
+fn client_with(http: reqwest::Client, logins: &[(&str, &str, &str)]) -> Client {
+    let login = |(host, user, password): &(&str, &str, &str)| {
+        Credential::new(host, (*user).to_owned(), SecretString::from(*password))
+    };
+    let keyring = Arc::new(Keyring::new(logins.iter().map(login).collect()));
+    let tokens = Arc::new(Tokens::new(http.clone(), keyring));
+    Client::new(http, tokens)
+}
+
+fn client(logins: &[(&str, &str, &str)]) -> Client {
+    client_with(
+        http(crate::roots::client_config().unwrap())
+            .build()
+            .unwrap(),
+        logins,
+    )
+}
+
+fn index() -> Manifest {
+    Manifest::new(
+        OCI_INDEX,
+        Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#),
+    )
+}
+
+fn served(manifest: &Manifest) -> Reply {
+    let headers = format!("Content-Type: {}\r\n", manifest.media_type);
+    Reply::Answer(
+        200,
+        headers,
+        String::from_utf8(manifest.bytes.to_vec()).unwrap(),
+    )
+}
+
+fn challenge(scheme: &str) -> Reply {
+    Reply::Answer(
+        401,
+        format!("WWW-Authenticate: {scheme}\r\n"),
+        String::new(),
+    )
+}
+
+fn seen(fake: &Fake) -> Vec<String> {
+    let seen = fake.seen().into_iter();
+    seen.map(|seen| format!("{} {}", seen.method, seen.path))
+        .collect()
+}
+
+#[tokio::test]
+async fn one_token_is_enough_for_many_tags() {
+    let fake = Fake::start([]).await;
+    let bearer = format!("Bearer realm=\"{}\",service=\"s\"", fake.url("/token"));
+    fake.plan([
+        challenge(&bearer),
+        Reply::token(),
+        Reply::status(201),
+        Reply::status(201),
+    ]);
+    let client = client(&[(&fake.host(), "me", PASSWORD)]);
+    for tag in ["1", "2"] {
+        client
+            .put_manifest(&fake.host(), "acme/app", tag, &index())
+            .await
+            .unwrap();
+    }
+    let put = |tag: &str| format!("PUT /v2/acme/app/manifests/{tag}");
+    assert_eq!(
+        seen(&fake),
+        [put("1"), "POST /token".into(), put("1"), put("2")]
+    );
+    let requests = fake.seen();
+    assert_eq!(
+        requests[1].field("scope"),
+        Some("repository:acme/app:pull,push")
+    );
+    assert_eq!(requests[1].field("password"), Some(PASSWORD));
+    for put in &requests[2..] {
+        assert_eq!(put.authorization.as_deref(), Some("Bearer the-token"));
+        assert_eq!(put.header("content-type"), Some(OCI_INDEX));
+        assert_eq!(put.body, index().bytes);
+    }
+}
+
+#[tokio::test]
+async fn user_and_password_go_to_a_registry_that_wants_them() {
+    let fake = Fake::start([challenge("Basic realm=\"x\""), served(&index())]).await;
+    let client = client(&[
+        (&fake.host(), "me", PASSWORD),
+        ("other.example", "you", "no"),
+    ]);
+    let manifest = client.manifest(&fake.host(), "app", "1").await.unwrap();
+    assert_eq!(manifest, index());
+    let requests = fake.seen();
+    assert_eq!(requests[0].authorization, None);
+    assert_eq!(requests[1].basic(), Some(("me".into(), PASSWORD.into())));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_the_registrys_words_and_not_repeated() {
+    let said = r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#;
+    let fake = Fake::start([Reply::with_body(403, said)]).await;
+    let error = client(&[])
+        .put_manifest(&fake.host(), "app", "1", &index())
+        .await
+        .unwrap_err();
+    assert!(error.is_denied() && !error.is_transient());
+    let line = crate::cause::one_line(&error);
+    assert!(line.ends_with("HTTP 403: DENIED: not yours"), "{line}");
+
+    // Without a login there is nothing to come back with.
+    let fake = Fake::start([challenge("Basic realm=\"x\"")]).await;
+    let error = client(&[])
+        .manifest(&fake.host(), "app", "1")
+        .await
+        .unwrap_err();
+    assert!(error.is_denied());
+    assert_eq!(error.status(), Some(401));
+}
+
+#[tokio::test]
+async fn what_is_over_soon_is_tried_again() {
+    let later = Reply::Answer(429, "Retry-After: 1\r\n".into(), String::new());
+    let fake = Fake::start([later, Reply::status(500), Reply::status(201)]).await;
+    let begun = std::time::Instant::now();
+    client(&[])
+        .put_manifest(&fake.host(), "app", "1", &index())
+        .await
+        .unwrap();
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(1));
+    assert_eq!(fake.seen().len(), 3);
+
+    let fake = Fake::start([(); 4].map(|()| Reply::status(500))).await;
+    let error = client(&[])
+        .put_manifest(&fake.host(), "app", "1", &index())
+        .await
+        .unwrap_err();
+    assert_eq!(error.status(), Some(500));
+}
+
+#[tokio::test]
+async fn no_authorization_follows_a_redirection_to_another_place() {
+    let other = Fake::start([served(&index())]).await;
+    let there = format!("Location: {}\r\n", other.url("/elsewhere"));
+    let fake = Fake::start([
+        challenge("Basic realm=\"x\""),
+        Reply::Answer(307, there.clone(), String::new()),
+    ])
+    .await;
+    let reader = client(&[
+        (&fake.host(), "me", PASSWORD),
+        (&other.host(), "you", "other"),
+    ]);
+    assert_eq!(
+        reader.manifest(&fake.host(), "app", "1").await.unwrap(),
+        index()
+    );
+    assert_eq!(other.seen()[0].authorization, None);
+    assert_eq!(other.seen()[0].path, "/elsewhere");
+
+    let fake = Fake::start([Reply::Answer(307, there, String::new())]).await;
+    let error = client(&[])
+        .put_manifest(&fake.host(), "app", "1", &index())
+        .await
+        .unwrap_err();
+    assert!(
+        crate::cause::one_line(&error).contains("which is not followed"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_what_was_asked_for_is_told() {
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let fake = Fake::start([served(&index())]).await;
+    let error = client(&[])
+        .manifest(&fake.host(), "app", &wrong)
+        .await
+        .unwrap_err();
+    assert!(
+        crate::cause::one_line(&error).contains("what came has the digest"),
+        "{error}"
+    );
+
+    let told = format!("Docker-Content-Digest: {wrong}\r\n");
+    let fake = Fake::start([Reply::Answer(201, told, String::new())]).await;
+    let error = client(&[])
+        .put_manifest(&fake.host(), "app", "1", &index())
+        .await
+        .unwrap_err();
+    assert!(
+        crate::cause::one_line(&error).contains("keeps another digest"),
+        "{error}"
+    );
+
+    // Cut in the middle, each time.
+    let cut = "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n{".to_owned();
+    let fake = Fake::start([(); 4].map(|()| Reply::Raw(cut.clone()))).await;
+    let error = client(&[])
+        .manifest(&fake.host(), "app", "1")
+        .await
+        .unwrap_err();
+    assert!(error.is_transient(), "{error}");
+
+    let large = "x".repeat(MANIFEST_LIMIT_BYTES + 1);
+    let fake = Fake::start([Reply::ok(&large)]).await;
+    let error = client(&[])
+        .manifest(&fake.host(), "app", "1")
+        .await
+        .unwrap_err();
+    assert!(
+        crate::cause::one_line(&error).contains("more than"),
+        "{error}"
+    );
+}
+
+/// A registry whose certificate nobody knows, and a client that finds it under that name.
+async fn unknown_authority(
+    planned: Vec<Reply>,
+) -> (Fake, impl Fn(rustls::ClientConfig) -> reqwest::Client) {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["registry.test".to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key.into())
+        .unwrap();
+    let fake = Fake::start_with(Some(TlsAcceptor::from(Arc::new(server))), planned).await;
+    let address = fake.address;
+    let client = move |tls| http(tls).resolve("registry.test", address).build().unwrap();
+    (fake, client)
+}
+
+#[tokio::test]
+async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
+    let (fake, build) =
+        unknown_authority(vec![challenge("Basic realm=\"x\""), served(&index())]).await;
+    let checked = build(crate::roots::client_config().unwrap());
+    let unchecked = build(crate::roots::unchecked_client_config().unwrap());
+    let host = format!("registry.test:{}", fake.address.port());
+    let login = (host.as_str(), "me", PASSWORD);
+
+    let error = client_with(checked.clone(), &[login])
+        .manifest(&host, "app", "1")
+        .await
+        .unwrap_err();
+    assert!(error.is_certificate() && !error.is_transient(), "{error:?}");
+    assert_eq!(fake.seen().len(), 0);
+    // Another host's being trusted changes nothing.
+    let other = Insecure::new(["other.test".to_owned()], unchecked.clone());
+    let client = client_with(checked.clone(), &[login]).trusting(other);
+    assert!(
+        client
+            .manifest(&host, "app", "1")
+            .await
+            .unwrap_err()
+            .is_certificate()
+    );
+
+    let insecure = Insecure::new([host.clone()], unchecked);
+    let client = client_with(checked, &[login]).trusting(insecure);
+    assert_eq!(client.manifest(&host, "app", "1").await.unwrap(), index());
+    assert_eq!(fake.seen()[1].basic(), Some(("me".into(), PASSWORD.into())));
+}
+
+#[tokio::test]
+async fn a_host_that_is_none_is_told_at_once() {
+    let error = client(&[])
+        .manifest("no-such-host.invalid", "app", "1")
+        .await
+        .unwrap_err();
+    assert!(
+        error.is_unknown_host() && !error.is_transient(),
+        "{error:?}"
+    );
+}
+
+/// An index of nothing, for which a real registry wants no blobs.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_registries_take_and_give_back_what_was_put() {
+    let registry = Registry::start(&state_folder()).await.unwrap();
+    let host = registry.host();
+    let owner = client(&[(&host, registry.username(), registry.password())]);
+    let names = ["app:1", "app:latest", "other/app:1"];
+    let names = names.map(|name| Reference::parse(&format!("{host}/{name}")).unwrap());
+    for (name, answer) in publish(&owner, &index(), &names).await {
+        answer.unwrap();
+        let read = owner
+            .manifest(&host, name.repository(), name.tag())
+            .await
+            .unwrap();
+        assert_eq!(read, index());
+    }
+    let stranger = client(&[(&host, registry.username(), "wrong")]);
+    let answers = publish(&stranger, &index(), &names).await;
+    assert!(
+        answers
+            .iter()
+            .all(|(_, answer)| answer.as_ref().is_err_and(ClientError::is_denied))
+    );
+    registry.stop().await.unwrap();
+
+    let registry = TokenRegistry::start(&state_folder(), TokenPlan::default())
+        .await
+        .unwrap();
+    let host = registry.host();
+    let user = |login: &depot_standin::registry::Login| {
+        client(&[(host, login.username(), login.password())])
+    };
+    let owner = user(registry.owner());
+    owner
+        .put_manifest(host, "app", "1", &index())
+        .await
+        .unwrap();
+    assert_eq!(
+        owner.manifest(host, "app", &index().digest).await.unwrap(),
+        index()
+    );
+    let reader = user(registry.reader());
+    assert_eq!(reader.manifest(host, "app", "1").await.unwrap(), index());
+    let error = reader
+        .put_manifest(host, "app", "2", &index())
+        .await
+        .unwrap_err();
+    assert!(error.is_denied(), "{error:?}");
+    registry.stop().await.unwrap();
+}

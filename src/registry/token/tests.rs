@@ -1,13 +1,12 @@
 //! Tokens asked of places that answer as planned, over real connections on loopback.
 
 mod exchange;
-mod fake;
 mod trust;
 
 use secrecy::SecretString;
 
 use super::*;
-use fake::Fake;
+use crate::registry::fake::Fake;
 
 const PASSWORD: &str = "correct horse";
 

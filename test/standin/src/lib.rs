@@ -46,6 +46,7 @@ mod stand_in;
 mod tasks;
 mod wire;
 
+pub mod aws;
 pub mod engine;
 pub mod fixtures;
 mod packages;

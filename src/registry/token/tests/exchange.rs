@@ -1,7 +1,7 @@
 //! What is asked of a realm, in which order, and what is made of its answers.
 
-use super::fake::Reply;
 use super::*;
+use crate::registry::fake::Reply;
 
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
     pairs

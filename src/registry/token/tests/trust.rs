@@ -6,8 +6,8 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
-use super::fake::Reply;
 use super::*;
+use crate::registry::fake::Reply;
 
 #[tokio::test]
 async fn a_realm_on_another_host_gets_the_password_once_the_registry_has_named_it() {

@@ -27,6 +27,7 @@ const NUMBERS: u8 = 250;
 pub(crate) enum Kind {
     Engine,
     Registry,
+    Aws,
     #[cfg(test)]
     Test,
 }
@@ -36,6 +37,7 @@ impl Kind {
         match self {
             Self::Engine => "engine",
             Self::Registry => "registry",
+            Self::Aws => "aws",
             #[cfg(test)]
             Self::Test => "test",
         }

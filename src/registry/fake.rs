@@ -13,8 +13,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 /// Takes connections one after another until it is dropped.
-pub(super) struct Fake {
-    pub(super) address: SocketAddr,
+pub(in crate::registry) struct Fake {
+    pub(in crate::registry) address: SocketAddr,
     log: Arc<Mutex<Log>>,
     _serving: JoinSet<()>,
 }
@@ -27,52 +27,65 @@ struct Log {
 }
 
 /// An answer, or none.
-pub(super) enum Reply {
+pub(in crate::registry) enum Reply {
     /// Status, headers (each with its end of line), body.
     Answer(u16, String, String),
+    /// These bytes and then the end of the connection.
+    Raw(String),
     Hang,
 }
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(in crate::registry) struct Seen {
+    pub(in crate::registry) method: String,
+    pub(in crate::registry) path: String,
     /// Of the query.
-    pub(super) query: Vec<(String, String)>,
+    pub(in crate::registry) query: Vec<(String, String)>,
     /// Of the body.
-    pub(super) form: Vec<(String, String)>,
-    pub(super) authorization: Option<String>,
+    pub(in crate::registry) form: Vec<(String, String)>,
+    pub(in crate::registry) authorization: Option<String>,
+    pub(in crate::registry) body: Vec<u8>,
+    head: String,
 }
 
 impl Reply {
-    pub(super) fn status(status: u16) -> Self {
+    pub(in crate::registry) fn status(status: u16) -> Self {
         Self::with_body(status, "<html>no</html>")
     }
 
-    pub(super) fn with_body(status: u16, body: impl Into<String>) -> Self {
+    pub(in crate::registry) fn with_body(status: u16, body: impl Into<String>) -> Self {
         Self::Answer(status, String::new(), body.into())
     }
 
-    pub(super) fn token() -> Self {
+    pub(in crate::registry) fn ok(body: &str) -> Self {
+        Self::with_body(200, body)
+    }
+
+    pub(in crate::registry) fn token() -> Self {
         Self::with_body(200, r#"{"token":"the-token","expires_in":300}"#)
     }
 
     /// As a registry answers those who come without a token.
-    pub(super) fn challenge(realm: &str) -> Self {
+    pub(in crate::registry) fn challenge(realm: &str) -> Self {
         let header = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"s\"\r\n");
         Self::Answer(401, header, String::new())
     }
 }
 
 impl Seen {
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(in crate::registry) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
+        headers.find_map(|(known, value)| known.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    pub(in crate::registry) fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.query.iter().chain(&self.form);
         fields.find_map(|(known, value)| (known == name).then_some(value.as_str()))
     }
 
     /// User and password as the header has them, parted at the first colon.
-    pub(super) fn basic(&self) -> Option<(String, String)> {
+    pub(in crate::registry) fn basic(&self) -> Option<(String, String)> {
         let encoded = self.authorization.as_ref()?.strip_prefix("Basic ")?;
         let decoded = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
         let (user, password) = decoded.split_once(':').unwrap();
@@ -81,11 +94,11 @@ impl Seen {
 }
 
 impl Fake {
-    pub(super) async fn start(planned: impl IntoIterator<Item = Reply>) -> Self {
+    pub(in crate::registry) async fn start(planned: impl IntoIterator<Item = Reply>) -> Self {
         Self::start_with(None, planned).await
     }
 
-    pub(super) async fn start_with(
+    pub(in crate::registry) async fn start_with(
         tls: Option<TlsAcceptor>,
         planned: impl IntoIterator<Item = Reply>,
     ) -> Self {
@@ -122,21 +135,26 @@ impl Fake {
         }
     }
 
-    pub(super) fn host(&self) -> String {
+    pub(in crate::registry) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(in crate::registry) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
+    /// Plans more, for what could not be known before the start.
+    pub(in crate::registry) fn plan(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.log.lock().unwrap().planned.extend(replies);
+    }
+
     /// What came until now.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::registry) fn seen(&self) -> Vec<Seen> {
         self.log.lock().unwrap().seen.clone()
     }
 
     /// Each request's method.
-    pub(super) fn methods(&self) -> Vec<String> {
+    pub(in crate::registry) fn methods(&self) -> Vec<String> {
         let seen = self.seen().into_iter();
         seen.map(|seen| seen.method).collect()
     }
@@ -172,13 +190,14 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, log: &Mutex<Log>)
         log.seen.push(seen);
         reply.unwrap_or(Reply::status(501))
     };
-    let Reply::Answer(status, headers, body) = reply else {
-        return std::future::pending().await;
+    let answer = match reply {
+        Reply::Answer(status, headers, body) => format!(
+            "HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+        Reply::Raw(bytes) => bytes,
+        Reply::Hang => return std::future::pending().await,
     };
-    let answer = format!(
-        "HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
     // A client may have read enough before the end.
     let _gone = stream.write_all(answer.as_bytes()).await;
     let _gone = stream.shutdown().await;
@@ -202,10 +221,11 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
     if method == "POST" {
-        assert_eq!(
-            header("content-type"),
-            Some("application/x-www-form-urlencoded")
-        );
+        let known = [
+            "application/x-www-form-urlencoded",
+            "application/x-amz-json-1.1",
+        ];
+        assert!(header("content-type").is_some_and(|media_type| known.contains(&media_type)));
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let pairs = |bytes: &[u8]| url::form_urlencoded::parse(bytes).into_owned().collect();
@@ -215,5 +235,7 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
         query: pairs(query.as_bytes()),
         form: pairs(&body),
         authorization: header("authorization").map(str::to_owned),
+        body,
+        head,
     })
 }

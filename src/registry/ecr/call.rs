@@ -1,0 +1,238 @@
+//! Calls of Amazon's APIs: signed or not, repeated while that may help, read with a limit.
+
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::BytesMut;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{RequestBuilder, StatusCode};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::Url;
+
+use super::access::Keys;
+use super::error::EcrError;
+use super::host::EcrHost;
+use super::xml;
+use crate::registry::token::printable;
+
+/// One exchange.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Tries after the first, and the limit for all together.
+const RETRIES: usize = 3;
+const RETRY_LIMIT: Duration = Duration::from_secs(20);
+
+/// The largest answer that is read: tokens have a few KiB.
+const ANSWER_LIMIT_BYTES: usize = 1 << 20;
+
+/// How much of Amazon's words is shown, in characters. One of its messages repeats the whole request.
+const WORDS_LIMIT: usize = 300;
+
+const JSON: &str = "application/x-amz-json-1.1";
+
+/// An answer, read to its end.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// The name of a refusal where a header tells it.
+    kind: String,
+    pub(super) body: String,
+}
+
+/// One signed call of a registry's API; `http` follows no redirects.
+pub(super) async fn signed(
+    http: &reqwest::Client,
+    host: &EcrHost,
+    endpoint: Option<&Url>,
+    keys: &Keys,
+    action: &'static str,
+    body: &Value,
+) -> Result<Value, EcrError> {
+    let url = address(endpoint, &host.api(), action)?;
+    let body = body.to_string();
+    let target = format!("{}.{action}", host.target());
+    let build = || {
+        let headers = signature(host, &url, keys, &target, &body);
+        let headers = headers.ok_or(EcrError::Unsigned { action })?;
+        let mut request = http.post(url.clone()).header(CONTENT_TYPE, JSON);
+        request = request.header("x-amz-target", &target);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        Ok(request.body(body.clone()))
+    };
+    let answer = repeated(action, &url, build).await?;
+    if !answer.status.is_success() {
+        return Err(answer.refusal(action));
+    }
+    serde_json::from_str(&answer.body).map_err(|_| EcrError::Malformed {
+        action,
+        what: "it is no JSON".into(),
+    })
+}
+
+/// Where to call: Amazon's own address, or the one instead of all of them.
+pub(super) fn address(
+    endpoint: Option<&Url>,
+    own: &str,
+    action: &'static str,
+) -> Result<Url, EcrError> {
+    endpoint
+        .cloned()
+        .or_else(|| Url::parse(own).ok())
+        .ok_or_else(|| EcrError::Malformed {
+            action,
+            what: "there is no address for the region".into(),
+        })
+}
+
+/// The headers that sign a call, by Signature Version 4.
+fn signature(
+    host: &EcrHost,
+    url: &Url,
+    keys: &Keys,
+    target: &str,
+    body: &str,
+) -> Option<Vec<(String, HeaderValue)>> {
+    let session = keys.session.as_ref();
+    let identity = Credentials::new(
+        &keys.id,
+        keys.secret.expose_secret(),
+        session.map(|session| session.expose_secret().to_owned()),
+        None,
+        "depot-build",
+    )
+    .into();
+    let parameters = SigningParams::builder()
+        .identity(&identity)
+        .region(host.region())
+        .name(host.service())
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .ok()?
+        .into();
+    let headers = [("content-type", JSON), ("x-amz-target", target)];
+    let request = SignableRequest::new(
+        "POST",
+        url.as_str(),
+        headers.into_iter(),
+        SignableBody::Bytes(body.as_bytes()),
+    );
+    let (instructions, _) = sign(request.ok()?, &parameters).ok()?.into_parts();
+    let header = |(name, value): (&str, &str)| {
+        let mut value = HeaderValue::from_str(value).ok()?;
+        value.set_sensitive(true);
+        Some((name.to_owned(), value))
+    };
+    instructions.headers().map(header).collect()
+}
+
+/// Sends what `build` makes, anew for each try since a signature holds the time.
+pub(super) async fn repeated(
+    action: &'static str,
+    url: &Url,
+    build: impl Fn() -> Result<RequestBuilder, EcrError>,
+) -> Result<Answer, EcrError> {
+    let deadline = Instant::now() + RETRY_LIMIT;
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(300))
+        .with_max_delay(Duration::from_secs(5))
+        .with_max_times(RETRIES)
+        .with_jitter()
+        .build();
+    loop {
+        let answer = once(action, url, build()?).await;
+        let error = match answer {
+            Ok(answer) if answer.status.is_success() => return Ok(answer),
+            Ok(answer) => answer.refusal(action),
+            Err(error) => error,
+        };
+        if !error.is_transient() {
+            return Err(error);
+        }
+        let pause = pauses
+            .next()
+            .filter(|pause| Instant::now() + *pause < deadline);
+        let Some(pause) = pause else {
+            return Err(error);
+        };
+        tracing::warn!(
+            "{}; trying again in {:.1} s",
+            crate::cause::one_line(&error),
+            pause.as_secs_f32()
+        );
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// One exchange, read to its end.
+pub(super) async fn once(
+    action: &'static str,
+    url: &Url,
+    request: RequestBuilder,
+) -> Result<Answer, EcrError> {
+    let transport = |source: reqwest::Error| EcrError::Transport {
+        action,
+        at: url.host_str().unwrap_or_default().to_owned(),
+        source: source.without_url(),
+    };
+    let sent = request.timeout(CALL_LIMIT).send().await;
+    let mut response = sent.map_err(transport)?;
+    let kind = response.headers().get("x-amzn-errortype");
+    let kind = kind
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default()
+        .to_owned();
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(transport)? {
+        if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
+            let what = format!("it has more than {ANSWER_LIMIT_BYTES} bytes");
+            return Err(EcrError::Malformed { action, what });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        status: response.status(),
+        kind,
+        body: String::from_utf8_lossy(&body).into_owned(),
+    })
+}
+
+impl Answer {
+    /// What Amazon says in a refusal: JSON from its newer services, XML from its older ones.
+    pub(super) fn refusal(&self, action: &'static str) -> EcrError {
+        let json: Value = serde_json::from_str(&self.body).unwrap_or_default();
+        let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
+        let code = text("__type")
+            .or_else(|| text("code"))
+            .or_else(|| Some(self.kind.clone()).filter(|kind| !kind.is_empty()))
+            .or_else(|| xml::text(&self.body, "Code"))
+            .unwrap_or_default();
+        // `com.amazonaws.ecr#AccessDeniedException`, and in headers `AccessDeniedException:http://…`.
+        let code = code.rsplit('#').next().unwrap_or_default();
+        let code = code.split(':').next().unwrap_or_default();
+        let said = text("message")
+            .or_else(|| text("Message"))
+            .or_else(|| xml::text(&self.body, "Message"))
+            // What follows is the request as Amazon has read it.
+            .map(|said| {
+                said.split("The Canonical String")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .map(|said| printable(said.trim(), WORDS_LIMIT))
+            .filter(|said| !said.is_empty());
+        EcrError::Refused {
+            action,
+            status: self.status.as_u16(),
+            code: printable(code, 100),
+            said: said.map(|said| format!(": {said}")).unwrap_or_default(),
+        }
+    }
+}

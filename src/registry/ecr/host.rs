@@ -1,0 +1,198 @@
+//! Amazon's registries, told by their hosts.
+//!
+//! The account and the region stand in a private registry's name, and nothing else has to be known to reach its API. A host
+//! that only looks like one gets no signature and no token: it has to match from its first character to its last.
+
+/// A registry of Amazon's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EcrHost {
+    /// An account's own registry in one region.
+    Private {
+        /// Twelve digits.
+        account: String,
+        /// Such as `eu-central-1`.
+        region: String,
+        /// By the endpoints that meet the US government's rules for cryptography.
+        fips: bool,
+    },
+    /// The public gallery, which all accounts share.
+    Public,
+}
+
+/// The one region in which the public gallery has its API.
+const PUBLIC_REGION: &str = "us-east-1";
+
+impl EcrHost {
+    /// Reads a host, as it stands in a reference; `None` for any other registry.
+    #[must_use]
+    pub fn parse(host: &str) -> Option<Self> {
+        let host = host.to_ascii_lowercase();
+        if host == "public.ecr.aws" {
+            return Some(Self::Public);
+        }
+        let (account, rest) = host.split_once('.')?;
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let services = [
+            ("dkr.ecr.", false),
+            ("dkr.ecr-fips.", true),
+            ("dkr-ecr.", false),
+            ("dkr-ecr-fips.", true),
+        ];
+        let (service, region, fips) = services
+            .iter()
+            .find_map(|&(service, fips)| Some((service, rest.strip_prefix(service)?, fips)))?;
+        // The names with one dash are those that have IPv6 addresses too, and have endings of their own.
+        let endings: &[&str] = if service.starts_with("dkr-ecr") {
+            &[".on.aws", ".on.amazonwebservices.com.cn"]
+        } else {
+            &[".amazonaws.com", ".amazonaws.com.cn"]
+        };
+        let region = endings
+            .iter()
+            .find_map(|ending| region.strip_suffix(ending))?;
+        let is_region = !region.is_empty()
+            && region
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        is_region.then(|| Self::Private {
+            account: account.to_owned(),
+            region: region.to_owned(),
+            fips,
+        })
+    }
+
+    /// The region that requests are signed for.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        match self {
+            Self::Private { region, .. } => region,
+            Self::Public => PUBLIC_REGION,
+        }
+    }
+
+    /// The service that requests are signed for.
+    pub(super) fn service(&self) -> &'static str {
+        match self {
+            Self::Private { .. } => "ecr",
+            Self::Public => "ecr-public",
+        }
+    }
+
+    /// What stands before the name of an action in the header that names it.
+    pub(super) fn target(&self) -> &'static str {
+        match self {
+            Self::Private { .. } => "AmazonEC2ContainerRegistry_V20150921",
+            Self::Public => "SpencerFrontendService",
+        }
+    }
+
+    /// The address of its API.
+    pub(super) fn api(&self) -> String {
+        match self {
+            Self::Private { region, fips, .. } => {
+                let fips = if *fips { "-fips" } else { "" };
+                format!("https://ecr{fips}.{region}.{}/", domain(region)).replacen(
+                    "https://ecr.",
+                    "https://api.ecr.",
+                    1,
+                )
+            }
+            Self::Public => format!("https://api.ecr-public.{PUBLIC_REGION}.amazonaws.com/"),
+        }
+    }
+
+    /// The address of the service that gives out sessions of roles, in the same region.
+    pub(super) fn sts(&self) -> String {
+        let region = self.region();
+        format!("https://sts.{region}.{}/", domain(region))
+    }
+
+    /// Whether it takes tokens, as opposed to user and password.
+    #[must_use]
+    pub fn takes_tokens(&self) -> bool {
+        matches!(self, Self::Public)
+    }
+}
+
+/// China's regions are a world of their own.
+fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_and_region_stand_in_the_host() {
+        for (host, region, api, sts) in [
+            (
+                "123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+                "eu-central-1",
+                "https://api.ecr.eu-central-1.amazonaws.com/",
+                "https://sts.eu-central-1.amazonaws.com/",
+            ),
+            (
+                "123456789012.DKR.ECR.cn-north-1.amazonaws.com.cn",
+                "cn-north-1",
+                "https://api.ecr.cn-north-1.amazonaws.com.cn/",
+                "https://sts.cn-north-1.amazonaws.com.cn/",
+            ),
+            (
+                "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com",
+                "us-gov-west-1",
+                "https://ecr-fips.us-gov-west-1.amazonaws.com/",
+                "https://sts.us-gov-west-1.amazonaws.com/",
+            ),
+            (
+                "123456789012.dkr-ecr.us-east-2.on.aws",
+                "us-east-2",
+                "https://api.ecr.us-east-2.amazonaws.com/",
+                "https://sts.us-east-2.amazonaws.com/",
+            ),
+            (
+                "public.ecr.aws",
+                "us-east-1",
+                "https://api.ecr-public.us-east-1.amazonaws.com/",
+                "https://sts.us-east-1.amazonaws.com/",
+            ),
+        ] {
+            let parsed = EcrHost::parse(host).unwrap_or_else(|| panic!("{host}"));
+            assert_eq!(
+                (
+                    parsed.region(),
+                    parsed.api().as_str(),
+                    parsed.sts().as_str()
+                ),
+                (region, api, sts)
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_none() {
+        for host in [
+            "",
+            "docker.io",
+            "12345678901.dkr.ecr.eu-central-1.amazonaws.com",
+            "1234567890123.dkr.ecr.eu-central-1.amazonaws.com",
+            "12345678901a.dkr.ecr.eu-central-1.amazonaws.com",
+            "123456789012.dkr.ecr..amazonaws.com",
+            "123456789012.dkr.ecr.eu.central.amazonaws.com",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com:443",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example",
+            "123456789012.dkr.ecr.evil.example/.amazonaws.com",
+            "123456789012.dkr.ecr.eu-central-1.on.aws",
+            "x.123456789012.dkr.ecr.eu-central-1.amazonaws.com",
+            "public.ecr.aws.evil.example",
+        ] {
+            assert_eq!(EcrHost::parse(host), None, "{host}");
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The client against places that answer as planned, and against a real moto.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use depot_standin::aws::{ACCOUNT, Moto};
+use depot_standin::engine::state_folder;
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::*;
+use crate::registry::fake::{Fake, Reply};
+
+const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+fn http() -> reqwest::Client {
+    let tls = crate::roots::client_config().unwrap();
+    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
+    let builder = builder.redirect(reqwest::redirect::Policy::none());
+    builder.no_proxy().build().unwrap()
+}
+
+/// The client, and the secrets that it told.
+fn ecr(access: Access) -> (Ecr, Arc<Mutex<Vec<String>>>) {
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let listener = Arc::clone(&told);
+    let listener = Arc::new(move |secret: &str| listener.lock().unwrap().push(secret.into()));
+    (Ecr::new(http(), http(), access, listener), told)
+}
+
+fn keys() -> Keys {
+    Keys {
+        id: "AKIAIOSFODNN7EXAMPLE".into(),
+        secret: KEY.into(),
+        session: None,
+        until: None,
+    }
+}
+
+fn with_keys(endpoint: &str) -> Access {
+    Access {
+        keys: Some(keys()),
+        endpoint: Some(Url::parse(endpoint).unwrap()),
+        ..Access::default()
+    }
+}
+
+fn registry(region: &str) -> (String, EcrHost) {
+    let host = format!("{ACCOUNT}.dkr.ecr.{region}.amazonaws.com");
+    let parsed = EcrHost::parse(&host).unwrap();
+    (host, parsed)
+}
+
+/// A login that ends so many seconds from now, less two.
+fn login(password: &str, life: u64) -> Reply {
+    let token = STANDARD.encode(format!("AWS:{password}"));
+    let end = SystemTime::now() - Duration::from_secs(2) + Duration::from_secs(life);
+    let end = end
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    Reply::ok(&format!(
+        r#"{{"authorizationData":[{{"authorizationToken":"{token}","expiresAt":{end}.5,"proxyEndpoint":"x"}}]}}"#
+    ))
+}
+
+fn refusal(status: u16, code: &str) -> Reply {
+    let body = format!(r#"{{"__type":"com.amazonaws.ecr#{code}","message":"because {code}"}}"#);
+    Reply::Answer(status, String::new(), body)
+}
+
+async fn password(ecr: &Ecr, region: &str) -> Result<String, EcrError> {
+    let (name, host) = registry(region);
+    let credential = ecr.credential(&name, &host).await?;
+    assert_eq!(
+        (credential.host(), credential.username()),
+        (name.as_str(), "AWS")
+    );
+    Ok(credential.password().expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_login_is_asked_for_once_and_again_before_it_ends() {
+    let hours = 12 * 60 * 60;
+    let fake = Fake::start([
+        login("first", hours),
+        login("second", 0),
+        login("third", hours),
+    ])
+    .await;
+    let (ecr, told) = ecr(with_keys(&fake.url("/")));
+    let one = async || password(&ecr, "eu-central-1").await.unwrap();
+    // Side by side, and then from what is kept.
+    let (a, b) = tokio::join!(one(), one());
+    assert_eq!(
+        (a.as_str(), b.as_str(), one().await.as_str()),
+        ("first", "first", "first")
+    );
+    assert_eq!(fake.seen().len(), 1);
+    // Another region is another registry; a login that has ended is none.
+    let other = async || password(&ecr, "us-east-1").await.unwrap();
+    assert_eq!(other().await, "second");
+    assert_eq!(other().await, "third");
+    assert_eq!(other().await, "third");
+    for seen in fake.seen() {
+        let signed = seen.authorization.unwrap();
+        assert!(
+            signed.starts_with("AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/"),
+            "{signed}"
+        );
+        assert!(!signed.contains(KEY));
+    }
+    let told = told.lock().unwrap().join(" ");
+    assert!(
+        ["first", "second", "third", KEY]
+            .iter()
+            .all(|secret| told.contains(secret)),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn what_amazon_refuses_is_told_and_not_repeated() {
+    for code in [
+        "ExpiredTokenException",
+        "UnrecognizedClientException",
+        "AccessDeniedException",
+    ] {
+        let fake = Fake::start([refusal(400, code)]).await;
+        let (ecr, _) = ecr(with_keys(&fake.url("/")));
+        let error = password(&ecr, "eu-central-1").await.unwrap_err();
+        assert!(error.is_denied() && !error.is_transient());
+        assert_eq!(error.code(), code);
+        assert_eq!(
+            error.to_string(),
+            format!("Amazon refused GetAuthorizationToken (HTTP 400): {code}: because {code}")
+        );
+        assert_eq!(fake.seen().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_over_soon_is_tried_again() {
+    let fake = Fake::start([
+        refusal(400, "ThrottlingException"),
+        Reply::Answer(503, String::new(), "<html>".into()),
+        login("password", 3600),
+    ])
+    .await;
+    let (ecr, _) = ecr(with_keys(&fake.url("/")));
+    assert_eq!(password(&ecr, "eu-central-1").await.unwrap(), "password");
+    assert_eq!(fake.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_is_told() {
+    for body in [
+        "",
+        "{}",
+        r#"{"authorizationData":[]}"#,
+        r#"{"authorizationData":[{"authorizationToken":"!"}]}"#,
+    ] {
+        let fake = Fake::start([Reply::ok(body)]).await;
+        let (ecr, _) = ecr(with_keys(&fake.url("/")));
+        let error = password(&ecr, "eu-central-1").await.unwrap_err();
+        assert!(matches!(error, EcrError::Malformed { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_container_and_a_machine_have_keys_of_their_own() {
+    let given = r#"{"AccessKeyId":"ASIAEXAMPLEEXAMPLE00","SecretAccessKey":"k","Token":"s","Expiration":"2999-01-01T00:00:00Z"}"#;
+    let fake = Fake::start([Reply::ok(given), login("password", 3600)]).await;
+    let container = Container {
+        url: Url::parse(&fake.url("/keys")).unwrap(),
+        authorization: Some(Authorization::Token("proof".into())),
+    };
+    let (one, _) = ecr(Access {
+        container: Some(container.clone()),
+        endpoint: Some(Url::parse(&fake.url("/")).unwrap()),
+        ..Access::default()
+    });
+    assert_eq!(password(&one, "eu-central-1").await.unwrap(), "password");
+    assert_eq!(fake.seen()[0].authorization.as_deref(), Some("proof"));
+
+    let machine = Fake::start([
+        Reply::ok("token-of-the-machine"),
+        Reply::ok("role-of-the-machine\n"),
+        Reply::ok(given),
+        login("password", 3600),
+    ])
+    .await;
+    let (other, _) = ecr(Access {
+        endpoint: Some(Url::parse(&machine.url("/")).unwrap()),
+        metadata: Some(Url::parse(&machine.url("/")).unwrap()),
+        ..Access::default()
+    });
+    assert_eq!(password(&other, "eu-central-1").await.unwrap(), "password");
+    let asked: Vec<String> = machine
+        .seen()
+        .iter()
+        .map(|seen| format!("{} {}", seen.method, seen.path))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "PUT /latest/api/token",
+            "GET /latest/meta-data/iam/security-credentials/",
+            "GET /latest/meta-data/iam/security-credentials/role-of-the-machine",
+            "POST /",
+        ]
+    );
+    // A proof goes to no stranger.
+    let (foreign, _) = ecr(Access {
+        container: Some(Container {
+            url: Url::parse("http://192.0.2.1/keys").unwrap(),
+            ..container
+        }),
+        ..Access::default()
+    });
+    let error = password(&foreign, "eu-central-1").await.unwrap_err();
+    assert!(
+        matches!(error, EcrError::ForeignContainer { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn nobody_is_nobody() {
+    let fake = Fake::start([Reply::Answer(404, String::new(), String::new())]).await;
+    let (ecr, _) = ecr(Access {
+        metadata: Some(Url::parse(&fake.url("/")).unwrap()),
+        ..Access::default()
+    });
+    let error = password(&ecr, "eu-central-1").await.unwrap_err();
+    assert!(matches!(error, EcrError::NoIdentity), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moto_gives_logins_and_makes_repositories_and_refuses_strangers() {
+    let moto = Moto::start(&state_folder()).await.unwrap();
+    let (by_keys, _) = ecr(with_keys(&moto.endpoint()));
+    let regions = ["eu-central-1", "us-west-2"];
+    let logins = regions.map(|region| password(&by_keys, region));
+    for login in futures_util::future::join_all(logins).await {
+        assert_eq!(login.unwrap(), format!("{ACCOUNT}-auth-token"));
+    }
+    let (_, host) = registry("eu-central-1");
+    let ensure = async || by_keys.ensure_repository(&host, "team/app").await.unwrap();
+    assert_eq!(ensure().await, Ensured::Created);
+    assert_eq!(ensure().await, Ensured::Existed);
+    assert_eq!(
+        moto.repositories("eu-central-1").await.unwrap(),
+        ["team/app"]
+    );
+
+    let (by_role, told) = ecr(Access {
+        role: Some(Role {
+            arn: format!("arn:aws:iam::{ACCOUNT}:role/pipelines"),
+            token: "signed-identity".into(),
+            session_name: "depot-build-1".into(),
+        }),
+        endpoint: Some(Url::parse(&moto.endpoint()).unwrap()),
+        ..Access::default()
+    });
+    assert_eq!(
+        password(&by_role, "eu-central-1").await.unwrap(),
+        format!("{ACCOUNT}-auth-token")
+    );
+    assert!(told.lock().unwrap().len() >= 3);
+
+    let user = moto.user("reader").await.unwrap();
+    moto.check_signatures().await.unwrap();
+    let error = password(&ecr(with_keys(&moto.endpoint())).0, "eu-central-1")
+        .await
+        .unwrap_err();
+    // Amazon itself says `UnrecognizedClientException`.
+    assert_eq!(error.code(), "InvalidClientTokenId", "{error}");
+    let as_user = |secret: &str| Access {
+        keys: Some(Keys {
+            id: user.id.clone(),
+            secret: secret.into(),
+            ..keys()
+        }),
+        ..with_keys(&moto.endpoint())
+    };
+    // The right key makes the signature that moto expects; what is missing then is the right.
+    for (secret, code) in [
+        (user.secret.as_str(), "AccessDenied"),
+        ("another", "SignatureDoesNotMatch"),
+    ] {
+        let error = password(&ecr(as_user(secret)).0, "eu-central-1")
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(!error.to_string().contains(&user.secret), "{error}");
+    }
+    moto.stop().await.unwrap();
+}
