@@ -190,7 +190,7 @@ fn mask_secrets(plan: &Plan, output: &Output) {
 }
 
 fn client(plan: &Plan) -> Result<Api> {
-    let tls = crate::roots::client_config().map_err(Failure::Tls)?;
+    let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
     Api::new(plan.depot.api_url.clone(), tls).map_err(Failure::Client)
 }
 

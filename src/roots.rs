@@ -1,22 +1,54 @@
 //! Whom this program trusts on the internet.
 //!
-//! Mozilla's roots are built in: the pipe's image holds nothing else, and no certificates of its own.
+//! Mozilla's roots are built in: the pipe's image holds nothing else, and no certificates of its own. A company's own
+//! authorities can be added to them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+/// Authorities that are trusted beside Mozilla's.
+#[derive(Clone, Default)]
+pub struct Authorities(Vec<CertificateDer<'static>>);
+
+impl fmt::Debug for Authorities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Authorities({})", self.0.len())
+    }
+}
+
+impl Authorities {
+    /// Reads every certificate of a PEM text; other things in it are passed over.
+    ///
+    /// # Errors
+    /// On a certificate that is none.
+    pub fn parse(pem: &[u8]) -> Result<Self, rustls::pki_types::pem::Error> {
+        let certificates: Result<_, _> = CertificateDer::pem_slice_iter(pem).collect();
+        certificates.map(Self)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// The TLS configuration for Depot's API and for registries.
 ///
 /// # Errors
 /// None in practice: the protocol versions that it asks for are those that it was built with.
-pub fn client_config() -> Result<ClientConfig, rustls::Error> {
-    let roots = RootCertStore {
+pub fn client_config(extra: &Authorities) -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
+    // What is no authority is left out: a bundle of a whole system has some that nobody can use.
+    roots.add_parsable_certificates(extra.0.iter().cloned());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -33,7 +65,7 @@ pub fn client_config() -> Result<ClientConfig, rustls::Error> {
 /// # Errors
 /// None in practice, as with [`client_config`].
 pub fn unchecked_client_config() -> Result<ClientConfig, rustls::Error> {
-    let mut config = client_config()?;
+    let mut config = client_config(&Authorities::default())?;
     let unchecked = Unchecked(rustls::crypto::ring::default_provider());
     config
         .dangerous()

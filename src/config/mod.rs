@@ -9,6 +9,7 @@
 //! spaces too. The size of all this is bounded by the kernel's limits on a process's environment.
 
 mod amazon;
+mod authorities;
 mod build;
 mod depot;
 mod environment;
@@ -106,6 +107,11 @@ pub fn read(
     );
     let aws = amazon::read(amazon, identity, &pipeline, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
+    let authorities = authorities::read(
+        pipe.ssl_cert_file.as_deref(),
+        working_directory,
+        &mut findings,
+    );
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
     match (token, project, api_url, build) {
@@ -130,6 +136,7 @@ pub fn read(
                         aws,
                         create_repositories,
                     },
+                    authorities,
                     pipeline,
                     debug,
                 },

@@ -14,6 +14,7 @@ use crate::{
         credentials::{Credential, Credentials},
         reference::Reference,
     },
+    roots::Authorities,
 };
 
 /// One run of the pipe.
@@ -27,6 +28,8 @@ pub struct Plan {
     pub image: ImagePlan,
     /// Who we are at registries, and what holds for them.
     pub registries: RegistriesPlan,
+    /// Whom to trust beside the public authorities.
+    pub authorities: Authorities,
     /// Which pipeline this is, as far as Bitbucket told.
     pub pipeline: Pipeline,
     /// Whether to log what helps to find a fault of the pipe.

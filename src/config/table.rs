@@ -110,7 +110,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 29] = [
+pub const VARIABLES: [Variable; 30] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -280,6 +280,12 @@ pub const VARIABLES: [Variable; 29] = [
         Kind::Boolean,
         Fallback::Value("false"),
         "Whether repositories that Amazon ECR lacks are made.",
+    ),
+    Variable::new(
+        "SSL_CERT_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File of certificates to trust beside the public authorities.",
     ),
     Variable::new(
         "DEPOT_API_URL",

@@ -66,6 +66,7 @@ pub(super) struct AmazonVariables {
 /// How the pipe itself behaves.
 #[derive(Default, Deserialize)]
 pub(super) struct PipeVariables {
+    pub(super) ssl_cert_file: Option<String>,
     pub(super) debug: Option<String>,
 }
 

@@ -34,7 +34,7 @@ pub(super) struct Registries {
 impl Registries {
     /// With the logins of the plan, those that Depot gave for this build, and Amazon's, which are made on demand.
     pub(super) fn new(plan: &Plan, saved: &Saved, masker: &Masker) -> Result<Self> {
-        let tls = || crate::roots::client_config().map_err(Failure::Tls);
+        let tls = || crate::roots::client_config(&plan.authorities).map_err(Failure::Tls);
         let http = client(builder(tls()?))?;
         let direct = client(builder(tls()?).no_proxy())?;
         let secrets = masker.clone();

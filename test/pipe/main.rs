@@ -14,5 +14,6 @@ mod place;
 mod platforms;
 mod program;
 mod registries;
+mod several;
 mod tokens;
 mod variables;

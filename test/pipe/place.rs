@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use depot_standin::engine::{Engine, EngineOptions, state_folder};
 use depot_standin::fixtures::{Busybox, Context};
+use depot_standin::internet::{Internet, variables};
 use depot_standin::registry::Registry;
 use depot_standin::{Builder, Scenario, StandIn};
 use tokio::runtime::Runtime;
@@ -13,6 +14,9 @@ use tokio::sync::OnceCell;
 pub struct Place {
     pub builder: Arc<dyn Builder>,
     second: OnceCell<Arc<dyn Builder>>,
+    internet: Internet,
+    /// An engine that somebody else started knows nothing of our internet.
+    has_internet: bool,
     pub registry: Registry,
     pub busybox: Busybox,
 }
@@ -21,7 +25,8 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     RUNTIME.block_on(async {
-        let options = EngineOptions::of_this_machine();
+        let internet = Internet::start().await.unwrap();
+        let options = options(&internet);
         let engine = Engine::start(&options).await.unwrap_or_else(|error| {
             panic!("no engine: {error:?} {}", error.hint().unwrap_or_default())
         });
@@ -35,6 +40,8 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             });
         let busybox = Busybox::fetch_beside(&engine, &state_folder()).await;
         Place {
+            has_internet: engine.is_own(),
+            internet,
             builder: Arc::new(engine),
             second: OnceCell::new(),
             registry,
@@ -43,6 +50,15 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     })
 });
 
+/// Engines of our own go to the internet through ours.
+fn options(internet: &Internet) -> EngineOptions {
+    let environment = variables(&internet.proxy(), &internet.authority());
+    EngineOptions {
+        environment: environment.into(),
+        ..EngineOptions::of_this_machine()
+    }
+}
+
 /// Runs a test on the shared runtime, with the shared parts.
 pub fn with_place<Test: AsyncFnOnce(&'static Place)>(test: Test) {
     let place = &*PLACE;
@@ -50,6 +66,14 @@ pub fn with_place<Test: AsyncFnOnce(&'static Place)>(test: Test) {
 }
 
 impl Place {
+    /// The internet that engines and the pipe are led to; `None`, which is told, where the engine is not ours.
+    pub fn internet(&self) -> Option<&Internet> {
+        if !self.has_internet {
+            eprintln!("left out: the machine's own engine goes to the internet by itself");
+        }
+        self.has_internet.then_some(&self.internet)
+    }
+
     /// A Depot of the test's own, in front of the shared engine.
     pub async fn depot(&self, scenario: Scenario) -> StandIn {
         StandIn::start(self.builder.clone(), scenario)
@@ -61,7 +85,7 @@ impl Place {
     /// get in each other's way.
     pub async fn depot_of_two(&self, scenario: Scenario) -> StandIn {
         let start = async || {
-            let engine = Engine::start(&EngineOptions::of_this_machine()).await;
+            let engine = Engine::start(&options(&self.internet)).await;
             let engine: Arc<dyn Builder> = Arc::new(engine.unwrap());
             engine
         };

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use depot_standin::StandIn;
+use depot_standin::internet::{Internet, variables};
 use depot_standin::registry::Registry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
@@ -74,6 +75,14 @@ impl Program {
             .set("REGISTRY", registry.host())
             .set("REGISTRY_USERNAME", registry.username())
             .set("REGISTRY_PASSWORD", registry.password())
+    }
+
+    /// On the internet of tests.
+    pub fn on(self, internet: &Internet) -> Self {
+        let variables = variables(&internet.proxy(), &internet.authority());
+        variables
+            .into_iter()
+            .fold(self, |program, (name, value)| program.set(name, value))
     }
 
     /// Runs it by way of another program, such as one that gives up rights.

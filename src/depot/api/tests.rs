@@ -50,7 +50,11 @@ fn a_torn_envelope_is_no_error_and_no_panic() {
 
 fn api(address: std::net::SocketAddr) -> Api {
     let base = Url::parse(&format!("http://{address}/")).unwrap();
-    Api::new(base, crate::roots::client_config().unwrap()).unwrap()
+    Api::new(
+        base,
+        crate::roots::client_config(&crate::roots::Authorities::default()).unwrap(),
+    )
+    .unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +83,7 @@ async fn an_answer_without_end_is_cut_off() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     // HTTP/1.1, since the server's part of HTTP/2 is no small thing: the bound is the same.
-    let tls = crate::roots::client_config().unwrap();
+    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
     let api = Api {
         http: reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -137,7 +141,9 @@ async fn over_tls_all_calls_share_one_connection_of_http_2() {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    client.alpn_protocols = crate::roots::client_config().unwrap().alpn_protocols;
+    client.alpn_protocols = crate::roots::client_config(&crate::roots::Authorities::default())
+        .unwrap()
+        .alpn_protocols;
     let base = Url::parse(&format!("https://localhost:{port}")).unwrap();
     let api = Api::new(base, client).unwrap();
 

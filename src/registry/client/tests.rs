@@ -36,7 +36,7 @@ fn client_with(http: reqwest::Client, logins: &[(&str, &str, &str)]) -> Client {
 
 fn client(logins: &[(&str, &str, &str)]) -> Client {
     client_with(
-        http(crate::roots::client_config().unwrap())
+        http(crate::roots::client_config(&crate::roots::Authorities::default()).unwrap())
             .build()
             .unwrap(),
         logins,
@@ -264,7 +264,8 @@ async fn unknown_authority(
 async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
     let (fake, build) =
         unknown_authority(vec![challenge("Basic realm=\"x\""), served(&index())]).await;
-    let checked = build(crate::roots::client_config().unwrap());
+    let checked =
+        build(crate::roots::client_config(&crate::roots::Authorities::default()).unwrap());
     let unchecked = build(crate::roots::unchecked_client_config().unwrap());
     let host = format!("registry.test:{}", fake.address.port());
     let login = (host.as_str(), "me", PASSWORD);

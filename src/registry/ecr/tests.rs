@@ -15,7 +15,7 @@ use crate::registry::fake::{Fake, Reply};
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 fn http() -> reqwest::Client {
-    let tls = crate::roots::client_config().unwrap();
+    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
     let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
     let builder = builder.redirect(reqwest::redirect::Policy::none());
     builder.no_proxy().build().unwrap()

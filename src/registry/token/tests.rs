@@ -12,7 +12,7 @@ const PASSWORD: &str = "correct horse";
 
 /// As the pipe has it, but on no way round loopback.
 fn client() -> reqwest::ClientBuilder {
-    let tls = crate::roots::client_config().unwrap();
+    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

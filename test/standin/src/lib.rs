@@ -49,6 +49,7 @@ mod wire;
 pub mod aws;
 pub mod engine;
 pub mod fixtures;
+pub mod internet;
 mod packages;
 mod process;
 pub mod registry;

@@ -84,8 +84,13 @@ impl Registry {
     ///
     /// Cancel safe: dropping the future ends what was started.
     pub async fn start(state: &Path) -> Result<Self, RegistryError> {
-        let folder = daemon_folder().await?;
         let login = Login::random().map_err(RegistryError::Start)?;
+        Self::start_for(state, login).await
+    }
+
+    /// The same for a user and a password that somebody else gives out.
+    pub async fn start_for(state: &Path, login: Login) -> Result<Self, RegistryError> {
+        let folder = daemon_folder().await?;
         let [users, storage] = ["htpasswd", "storage"].map(|name| folder.path().join(name));
         fs::write(&users, login.htpasswd().map_err(RegistryError::Start)?)
             .map_err(RegistryError::Start)?;

@@ -14,7 +14,6 @@ mod own;
 
 use std::{
     fmt, io,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -89,13 +88,13 @@ impl Engine {
         let mut engine = match &options.choice {
             EngineChoice::Docker(address) => Self::of_docker(address.clone()).await?,
             EngineChoice::Buildkitd(address) => Self::of_buildkitd(address.clone()).await?,
-            EngineChoice::Own => Self::own(&options.state).await?,
+            EngineChoice::Own => Self::own(options).await?,
             EngineChoice::Automatic => match Self::of_machine(options.docker_host.as_deref()).await
             {
                 Ok(engine) => engine,
                 Err(machines) => {
                     let passed_over = machines.to_string();
-                    match Self::own(&options.state).await {
+                    match Self::own(options).await {
                         Ok(mut engine) => {
                             engine.info.passed_over = Some(passed_over);
                             engine
@@ -120,6 +119,12 @@ impl Engine {
             Door::Docker(address) => docker::connect_buildkit(address).await,
             Door::Buildkitd(address) => address.connect().await.map(BufReader::new),
         }
+    }
+
+    /// Whether it is one of our own, and so has the environment that it was to have.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.daemon.is_some()
     }
 
     /// What it is, for messages.
@@ -256,8 +261,8 @@ impl Engine {
         Ok(Self::new(Door::Buildkitd(address), description, None))
     }
 
-    async fn own(state: &Path) -> Result<Self, EngineError> {
-        let (daemon, address) = own::start(state).await?;
+    async fn own(options: &EngineOptions) -> Result<Self, EngineError> {
+        let (daemon, address) = own::start(&options.state, &options.environment).await?;
         let info = docker::info(&address).await.map_err(EngineError::Start)?;
         let description = format!(
             "Docker Engine {} of our own at {address}",

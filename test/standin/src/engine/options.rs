@@ -46,6 +46,8 @@ pub struct EngineOptions {
     pub docker_host: Option<String>,
     /// Where downloaded packages are kept.
     pub state: PathBuf,
+    /// What an engine of our own is told of the way to the internet, as variables of its environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl EngineOptions {
@@ -58,6 +60,7 @@ impl EngineOptions {
                 .filter(|host| !host.is_empty())
                 .map(|host| host.to_string_lossy().into_owned()),
             state: state_folder(),
+            environment: Vec::new(),
         }
     }
 }

@@ -22,7 +22,10 @@ const ISOLATE: &str = include_str!("isolate.sh");
 /// Starts an engine and waits until its `BuildKit` answers.
 ///
 /// Cancel safe: dropping the future ends what was started.
-pub(super) async fn start(state: &Path) -> Result<(Supervised, Address), EngineError> {
+pub(super) async fn start(
+    state: &Path,
+    environment: &[(&'static str, String)],
+) -> Result<(Supervised, Address), EngineError> {
     if !fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         return Err(EngineError::NotRoot);
     }
@@ -34,7 +37,7 @@ pub(super) async fn start(state: &Path) -> Result<(Supervised, Address), EngineE
             .map_err(|error| EngineError::Start(error.into()))??;
 
     let socket = folder.path().join("docker.sock");
-    let command = prepare(&folder, &socket, &packages).map_err(EngineError::Start)?;
+    let command = prepare(&folder, &socket, &packages, environment).map_err(EngineError::Start)?;
     let mut daemon = Supervised::start(folder, &command).map_err(EngineError::Start)?;
     let address = Address::Unix(socket);
     daemon
@@ -49,6 +52,7 @@ fn prepare(
     folder: &RunFolder,
     socket: &Path,
     packages: &Unpacked,
+    environment: &[(&'static str, String)],
 ) -> std::io::Result<Vec<OsString>> {
     let run = folder.path();
     let temporary = run.join("tmp");
@@ -86,6 +90,11 @@ fn prepare(
     let size = memory::ram_disk().map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
 
     let mut command = vec!["env".into(), path, temporary_folder];
+    command.extend(
+        environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}").into()),
+    );
     command.extend(
         [
             "unshare",

@@ -20,6 +20,7 @@ fn options(choice: EngineChoice) -> EngineOptions {
         choice,
         docker_host: None,
         state: state_folder(),
+        environment: Vec::new(),
     }
 }
 

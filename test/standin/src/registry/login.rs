@@ -24,6 +24,15 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
+    /// One that is known already.
+    #[must_use]
+    pub fn of(username: &str, password: &str) -> Self {
+        Self {
+            username: username.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
     /// The user's name.
     #[must_use]
     pub fn username(&self) -> &str {

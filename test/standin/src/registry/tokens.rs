@@ -73,6 +73,7 @@ impl TokenRegistry {
             Realm::WithRegistry => format!("http://{host}{TOKEN_PATH}"),
             Realm::OtherPort => elsewhere,
             Realm::Nowhere => format!("http://{host}/nowhere"),
+            Realm::At(address) => address.to_owned(),
         };
         let folder = daemon_folder().await?;
         let certificate = folder.path().join("certificate.pem");

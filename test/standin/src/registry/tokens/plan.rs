@@ -73,4 +73,6 @@ pub enum Realm {
     OtherPort,
     /// To a path where nobody gives out tokens.
     Nowhere,
+    /// To this address, which somebody leads to the registry's port.
+    At(&'static str),
 }

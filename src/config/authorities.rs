@@ -1,0 +1,78 @@
+//! Whom to trust beside the public authorities: for registries, proxies and networks of a company's own.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::{fault::Fault, findings::Findings};
+use crate::roots::Authorities;
+
+const VARIABLE: &str = "SSL_CERT_FILE";
+
+/// A whole system's bundle has a quarter of it.
+const SIZE_LIMIT_BYTES: u64 = 1 << 20;
+
+/// Reads the file that `value` names, relative to `directory`.
+pub(super) fn read(value: Option<&str>, directory: &Path, findings: &mut Findings) -> Authorities {
+    let Some(value) = value else {
+        return Authorities::default();
+    };
+    let path = directory.join(value.trim());
+    let problem = match contents(&path).map(|pem| Authorities::parse(&pem)) {
+        Ok(Ok(authorities)) if !authorities.is_empty() => return authorities,
+        Ok(_) => "holds no certificate".to_owned(),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    let shown = findings.shown(&path.display().to_string());
+    findings.fault(Fault::new(
+        VARIABLE,
+        format!("{shown} {problem}"),
+        "write the path of a file in the clone with certificates in PEM, each from `-----BEGIN CERTIFICATE-----` on",
+    ));
+    Authorities::default()
+}
+
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let mut pem = Vec::new();
+    let mut file = File::open(path)?.take(SIZE_LIMIT_BYTES + 1);
+    file.read_to_end(&mut pem)?;
+    if pem.len() as u64 > SIZE_LIMIT_BYTES {
+        return Err(io::Error::other(
+            "it is larger than any bundle of certificates",
+        ));
+    }
+    Ok(pem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_read_and_what_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let outcome = |name: &str, content: &[u8]| {
+            std::fs::write(folder.path().join(name), content).unwrap();
+            let mut findings = Findings::default();
+            let authorities = read(Some(name), folder.path(), &mut findings);
+            (authorities.is_empty(), findings.into_error().to_string())
+        };
+        let certificate = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let pem = format!("# ours\n{}", certificate.cert.pem());
+        assert_eq!(outcome("good.pem", pem.as_bytes()), (false, String::new()));
+        let (_, error) = outcome("none.pem", b"\xff hunter2");
+        assert!(
+            error.contains("holds no certificate") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let mut findings = Findings::default();
+        read(Some("missing.pem"), folder.path(), &mut findings);
+        assert!(
+            findings
+                .into_error()
+                .to_string()
+                .contains("missing.pem` cannot be read")
+        );
+        assert!(read(None, folder.path(), &mut Findings::default()).is_empty());
+    }
+}
