@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
+use depot_standin::skopeo::Skopeo;
 use depot_standin::{Architecture, BuildState, Code, Fault, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
@@ -41,26 +43,14 @@ fn slow_on_amd64(place: &Place, on_arm64: &str) -> Context {
     context
 }
 
-/// Reads every manifest and blob of an image back, and returns its index.
+/// Has skopeo read back every manifest and blob of an image, and returns its index.
 async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
-    let registry = &place.registry;
-    let top = registry.manifest(repository, tag).await.unwrap();
-    let index = top.json().unwrap();
-    for entry in index["manifests"].as_array().unwrap() {
-        let digest = entry["digest"].as_str().unwrap();
-        let manifest = registry.manifest(repository, digest).await.unwrap();
-        assert_eq!(manifest.digest, digest);
-        assert_eq!(entry["size"], Value::from(manifest.bytes.len()));
-        let manifest = manifest.json().unwrap();
-        let layers = manifest["layers"].as_array().unwrap();
-        for blob in layers.iter().chain([&manifest["config"]]) {
-            // The digest is checked by the reader.
-            let digest = blob["digest"].as_str().unwrap();
-            let bytes = registry.blob(repository, digest).await.unwrap();
-            assert_eq!(blob["size"], Value::from(bytes.len()));
-        }
-    }
-    index
+    let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
+    let reference = format!("{}/{repository}:{tag}", place.registry.host());
+    skopeo
+        .read_back(&reference, place.registry.login())
+        .await
+        .unwrap()
 }
 
 #[test]

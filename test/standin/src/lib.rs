@@ -54,6 +54,7 @@ mod packages;
 mod process;
 pub mod registry;
 pub mod released_cli;
+pub mod skopeo;
 
 use std::fmt;
 

@@ -32,6 +32,8 @@ pub(crate) enum Set {
     Registry,
     /// A static `busybox`, to build images from.
     Busybox,
+    /// skopeo, with the libraries that a bare system lacks.
+    Skopeo,
 }
 
 impl Set {
@@ -41,6 +43,7 @@ impl Set {
             Self::Engine => "engine-26",
             Self::Registry => "registry-2",
             Self::Busybox => "busybox",
+            Self::Skopeo => "skopeo-1",
         }
     }
 
@@ -54,6 +57,14 @@ impl Set {
             ],
             Self::Registry => &[("docker-registry", Release::OfMachine)],
             Self::Busybox => &[("busybox-static", Release::OfMachine)],
+            Self::Skopeo => &[
+                ("skopeo", Release::OfMachine),
+                ("libgpgme11", Release::OfMachine),
+                ("libassuan0", Release::OfMachine),
+                ("libdevmapper1.02.1", Release::OfMachine),
+                ("libgpg-error0", Release::OfMachine),
+                ("libudev1", Release::OfMachine),
+            ],
         }
     }
 }
@@ -72,6 +83,15 @@ impl Unpacked {
                 program: name.to_owned(),
                 folder: self.0.clone(),
             })
+    }
+
+    /// Where libraries of the set are.
+    pub(crate) fn library_folders(&self) -> Vec<PathBuf> {
+        let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
+        ["usr/lib", "lib"]
+            .into_iter()
+            .map(|folder| self.0.join(folder).join(&triplet))
+            .collect()
     }
 
     /// Where programs of the set are, in the order of a search path.

@@ -167,6 +167,12 @@ impl Registry {
         self.client.address().to_string()
     }
 
+    /// Its user and password.
+    #[must_use]
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
     /// The only user.
     #[must_use]
     pub fn username(&self) -> &str {

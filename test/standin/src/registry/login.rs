@@ -59,10 +59,12 @@ impl Login {
     }
 
     pub(super) fn authorization(&self) -> String {
-        format!(
-            "Basic {}",
-            STANDARD.encode(format!("{}:{}", self.username, self.password))
-        )
+        format!("Basic {}", self.encoded())
+    }
+
+    /// `user:password` in base64.
+    pub(crate) fn encoded(&self) -> String {
+        STANDARD.encode(format!("{}:{}", self.username, self.password))
     }
 }
 
