@@ -6,6 +6,7 @@ use depot_standin::engine::{Engine, EngineOptions, state_folder};
 use depot_standin::fixtures::{Busybox, Context};
 use depot_standin::internet::{Internet, variables};
 use depot_standin::registry::Registry;
+use depot_standin::registry::tokens::{Realm, TokenPlan, TokenRegistry};
 use depot_standin::{Builder, Scenario, StandIn};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
@@ -15,6 +16,7 @@ pub struct Place {
     pub builder: Arc<dyn Builder>,
     second: OnceCell<Arc<dyn Builder>>,
     internet: Internet,
+    hub: OnceCell<TokenRegistry>,
     /// An engine that somebody else started knows nothing of our internet.
     has_internet: bool,
     pub registry: Registry,
@@ -42,6 +44,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
         Place {
             has_internet: engine.is_own(),
             internet,
+            hub: OnceCell::new(),
             builder: Arc::new(engine),
             second: OnceCell::new(),
             registry,
@@ -66,12 +69,15 @@ pub fn with_place<Test: AsyncFnOnce(&'static Place)>(test: Test) {
 }
 
 impl Place {
-    /// The internet that engines and the pipe are led to; `None`, which is told, where the engine is not ours.
+    /// The internet that engines and the pipe are led to; `None` where the engine is somebody else's, which goes to the
+    /// internet by itself. CI has one of ours.
     pub fn internet(&self) -> Option<&Internet> {
-        if !self.has_internet {
-            eprintln!("left out: the machine's own engine goes to the internet by itself");
-        }
-        self.has_internet.then_some(&self.internet)
+        let has_internet = self.has_internet;
+        assert!(
+            has_internet || std::env::var_os("CI").is_none(),
+            "no engine of our own"
+        );
+        has_internet.then_some(&self.internet)
     }
 
     /// A Depot of the test's own, in front of the shared engine.
@@ -93,6 +99,20 @@ impl Place {
         StandIn::start_on(self.builder.clone(), second.clone(), scenario)
             .await
             .unwrap()
+    }
+
+    /// A registry with tokens, in the place of Docker Hub.
+    pub async fn docker_hub(&self, internet: &Internet) -> &TokenRegistry {
+        let start = async || {
+            let realm = Realm::At("https://auth.docker.io/token");
+            let plan = TokenPlan::default().realm(realm);
+            let hub = TokenRegistry::start(&state_folder(), plan).await.unwrap();
+            for host in ["registry-1.docker.io", "auth.docker.io"] {
+                internet.route(host, hub.host());
+            }
+            hub
+        };
+        self.hub.get_or_init(start).await
     }
 
     /// A context whose Dockerfile has busybox's commands and these lines.

@@ -4,7 +4,6 @@
 
 use depot_standin::engine::state_folder;
 use depot_standin::internet::{Internet, Planned, RegistryFault};
-use depot_standin::registry::tokens::{Realm, TokenPlan, TokenRegistry};
 use depot_standin::registry::{Login, Registry};
 use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario, StandIn};
 use http::Method;
@@ -17,17 +16,6 @@ async fn registry(internet: &Internet, host: &str) -> Registry {
     let registry = Registry::start(&state_folder()).await.unwrap();
     internet.route(host, &registry.host());
     registry
-}
-
-/// A registry with tokens, in the place of Docker Hub.
-async fn docker_hub(internet: &Internet) -> TokenRegistry {
-    let realm = Realm::At("https://auth.docker.io/token");
-    let plan = TokenPlan::default().realm(realm);
-    let hub = TokenRegistry::start(&state_folder(), plan).await.unwrap();
-    for host in ["registry-1.docker.io", "auth.docker.io"] {
-        internet.route(host, hub.host());
-    }
-    hub
 }
 
 /// The program, on the internet, with the least there is to build.
@@ -61,7 +49,7 @@ fn one_build_is_pushed_to_registries_of_three_kinds() {
         let Some(internet) = place.internet() else {
             return;
         };
-        let hub = docker_hub(internet).await;
+        let hub = place.docker_hub(internet).await;
         let one = registry(internet, "one.example.com").await;
         let other = registry(internet, "other.example.com").await;
         for platforms in ["linux/amd64", "linux/amd64,linux/arm64"] {
@@ -324,7 +312,7 @@ fn a_docker_configuration_lets_in_and_a_login_that_is_not_needed_is_told() {
         let config = serde_json::json!({ "auths": { registry.host(): { "auth": auth } } });
         std::fs::create_dir(context.path().join("docker")).unwrap();
         context
-            .file("docker/config.json", &config.to_string())
+            .file("docker/config.json", config.to_string())
             .unwrap();
         let run = Program::of(&depot, context.path())
             .set("IMAGE", place.image("by-config"))

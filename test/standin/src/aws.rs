@@ -1,6 +1,6 @@
 //! A local Amazon: a real moto, which answers for STS and ECR among others.
 //!
-//! It comes from PyPI, once, into a folder of this clone, in a Python environment of its own. It keeps all in memory, and
+//! It comes from the Python package index, once, into a folder of this clone, in a Python environment of its own. It keeps all in memory, and
 //! ends with its handle or with this process.
 
 use std::fs::{self, File};
