@@ -1,9 +1,11 @@
 //! Builds that go through, and one whose own step fails.
 
+use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
+use depot_standin::registry::Registry;
 use depot_standin::{
-    Architecture, BuildState, ConnectionState, Method, Outcome, Record, Request, Scenario,
-    TokenKind,
+    Architecture, BuildState, ConnectionState, CreateBuildAnswer, HostCredential, Method, Outcome,
+    Record, Request, Scenario, TokenKind,
 };
 use serde_json::Value;
 
@@ -136,6 +138,49 @@ async fn a_pushed_image_can_be_read_back() {
         read_image(ground, "cli/pushed", &manifest.json().unwrap()).await,
         (HERE.to_string(), 3)
     );
+}
+
+#[tokio::test]
+async fn a_saved_image_goes_where_depot_says() {
+    let Some(ground) = ground().await else { return };
+    let registry = &ground.registry;
+    // A registry of its own, whose login stands in no configuration of the CLI's: it has to take Depot's.
+    let kept = Registry::start(&state_folder()).await.unwrap();
+    let scenario = Scenario::default().answer(CreateBuildAnswer {
+        additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
+        additional_credentials: vec![HostCredential {
+            host: kept.host(),
+            username: kept.username().to_owned(),
+            password: kept.password().to_owned(),
+        }],
+        ..CreateBuildAnswer::default()
+    });
+    let trial = Trial::start(ground, scenario).await;
+    let context = Context::on_busybox(&ground.busybox, "RUN echo saved > /saved").unwrap();
+    let reference = format!("{}/cli/saved:v1", registry.host());
+
+    let ran = trial
+        .build(
+            &context,
+            &[
+                "--save",
+                "--save-tag",
+                "nightly",
+                "--push",
+                "-t",
+                &reference,
+            ],
+        )
+        .await;
+
+    ran.exits(0).finishes(&BuildState::Succeeded);
+    trial.stand_in.check().unwrap();
+    let options = ran.build().options.first().unwrap();
+    assert!(options.save);
+    assert_eq!(options.save_tags, ["nightly"]);
+    kept.manifest("kept", &ran.build().id).await.unwrap();
+    registry.manifest("cli/saved", "v1").await.unwrap();
+    kept.stop().await.unwrap();
 }
 
 #[tokio::test]
