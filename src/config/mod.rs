@@ -70,6 +70,7 @@ pub fn read(
     let identity: IdentityVariables = environment.variables(&mut findings);
     let pipe: PipeVariables = environment.variables(&mut findings);
     let pipeline: PipelineVariables = environment.variables(&mut findings);
+    logins::keep_secrets(&registry, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
     let places = Places::new(working_directory, pipeline.bitbucket_clone_dir.as_deref());

@@ -165,18 +165,67 @@ fn every_variable_finds_its_place() {
     assert_eq!(plan.pipeline.repository().as_deref(), Some("acme/app"));
 }
 
+/// A value of its own in every variable that holds a secret.
+const SECRETS: [(&str, &str); 9] = [
+    ("DOCKERHUB_USERNAME", "me"),
+    ("DOCKERHUB_TOKEN", "planted-hub"),
+    (
+        "REGISTRIES",
+        "- {registry: b.example, username: u, password: planted-list}",
+    ),
+    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "planted-key"),
+    ("AWS_SESSION_TOKEN", "planted-session"),
+    (
+        "AWS_OIDC_ROLE_ARN",
+        "arn:aws:iam::123456789012:role/pipelines",
+    ),
+    ("BITBUCKET_STEP_OIDC_TOKEN", "planted-identity"),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "planted-container"),
+];
+
 #[test]
-fn a_plan_shows_no_secret() {
+fn a_plan_shows_no_secret_and_knows_all() {
     let clone = Clone::new();
-    let (plan, warnings) = clone.read(&[&ALL[..], &[PROJECT]].concat()).unwrap();
+    let container = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/keys");
+    let all = [&ALL[..], &SECRETS, &[PROJECT, container]].concat();
+    let (plan, warnings) = clone.read(&all).unwrap();
     let shown = format!("{plan:?} {plan:#?} {warnings:?}");
     assert!(
         shown.contains("VERSION") && shown.contains("robot"),
         "{shown}"
     );
-    for secret in ["hunter2", "hunter3", "hunter4"] {
+    for secret in ["hunter2", "hunter3", "hunter4", "planted"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+    let known: Vec<&str> = plan.secrets().map(ExposeSecret::expose_secret).collect();
+    for secret in [
+        "depot-token-hunter2",
+        "password-hunter3",
+        "planted-hub",
+        "planted-list",
+        "planted-key",
+        "planted-session",
+        "planted-identity",
+        "planted-container",
+    ] {
+        assert!(known.contains(&secret), "{secret}");
+    }
+}
+
+#[test]
+fn a_fault_shows_no_secret_that_stands_in_a_wrong_place() {
+    let clone = Clone::new();
+    let wrong = [
+        ("IMAGE", "planted-identity:planted-key:planted-list"),
+        ("TARGET", "planted-hub planted-session"),
+        ("REGISTRY_INSECURE", "planted-container/x"),
+    ];
+    let error = clone
+        .read(&[&SECRETS[..], &[TOKEN, PROJECT], &wrong].concat())
+        .unwrap_err();
+    assert_eq!(error.faults().len(), 3, "{error}");
+    assert!(!error.to_string().contains("planted"), "{error}");
 }
 
 #[test]

@@ -1,15 +1,37 @@
 //! Amazon's registries, among the places where logins come from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::config::plan::{AwsAuthorization, AwsPlan};
 use crate::registry::credentials::Credential;
-use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrError, EcrHost, Keys, Role};
+use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrHost, Keys, Role};
 use crate::registry::keyring::{CredentialSource, SourceError};
 
 /// Logins of Amazon's registries, made when they are asked for.
 #[derive(Debug)]
-pub(super) struct AmazonLogins(pub(super) Arc<Ecr>);
+pub(super) struct AmazonLogins {
+    ecr: Arc<Ecr>,
+    /// Whether the image goes to the public registry. Otherwise that is only read, which anybody may do: a login makes it
+    /// faster, and one that cannot be had fails no build.
+    pushes_public: bool,
+    /// Whether somebody said who we are. The machine's own role, which takes time to look for, is no reason to log in for
+    /// reading.
+    is_known: bool,
+    /// Set once the public registry is read without login.
+    reads_public: AtomicBool,
+}
+
+impl AmazonLogins {
+    pub(super) fn new(ecr: Arc<Ecr>, plan: &AwsPlan, pushes_public: bool) -> Self {
+        Self {
+            ecr,
+            pushes_public,
+            is_known: plan.role.is_some() || plan.keys.is_some() || plan.container.is_some(),
+            reads_public: AtomicBool::new(false),
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl CredentialSource for AmazonLogins {
@@ -25,13 +47,21 @@ impl CredentialSource for AmazonLogins {
         let Some(registry) = EcrHost::parse(host) else {
             return Ok(None);
         };
-        match self.0.credential(host, &registry).await {
+        let is_read = registry == EcrHost::Public && !self.pushes_public;
+        if is_read && (!self.is_known || self.reads_public.load(Ordering::Relaxed)) {
+            return Ok(None);
+        }
+        match self.ecr.credential(host, &registry).await {
             Ok(credential) => {
                 tracing::debug!("Amazon gave a login for `{host}`");
                 Ok(Some(credential))
             }
-            // Anybody may pull from the public one.
-            Err(EcrError::NoIdentity) if registry == EcrHost::Public => Ok(None),
+            Err(error) if is_read => {
+                let why = crate::cause::one_line(&error);
+                tracing::info!("`{host}` is read without login, which is slower: {why}");
+                self.reads_public.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
             Err(error) => Err(SourceError {
                 denied: error.is_denied(),
                 cause: Box::new(error),

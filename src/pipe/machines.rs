@@ -149,7 +149,9 @@ impl Work<'_> {
                 Ok(delivered) => parts.push((index, delivered)),
                 Err(error) => {
                     together.fire(Reason::Sibling);
-                    failure.get_or_insert(error);
+                    if matches!(failure, None | Some(Failure::Canceled(Reason::Sibling))) {
+                        failure = Some(error);
+                    }
                 }
             }
         }

@@ -51,18 +51,38 @@ impl Part<'_> {
             std::future::pending().await
         };
         let building = async {
-            // Registries are asked while the machine is being started.
-            let (connection, prepared) =
-                tokio::join!(self.connect(&steps), self.work.prepare(&self.cancel));
+            let connection = self.ready(&steps).await?;
             drop(steps);
-            // A machine that cannot be had is told first: the registries' no may be only its echo.
-            let connection = connection?;
-            prepared?;
             self.rounds(&connection).await
         };
         tokio::select! {
             delivered = building => delivered,
             never = health => never,
+        }
+    }
+
+    /// Acquires the machine and has the registries asked meanwhile. Whichever fails first ends the other's waiting.
+    async fn ready(&self, steps: &Steps) -> Result<Connection> {
+        let stop_if_failed = |is_failed: bool| {
+            if is_failed {
+                self.cancel.fire(Reason::Sibling);
+            }
+        };
+        let connecting = async {
+            let connection = self.connect(steps).await;
+            stop_if_failed(connection.is_err());
+            connection
+        };
+        let preparing = async {
+            let prepared = self.work.prepare(&self.cancel).await;
+            stop_if_failed(prepared.is_err());
+            prepared
+        };
+        match tokio::join!(connecting, preparing) {
+            (Ok(connection), Ok(())) => Ok(connection),
+            (Ok(_) | Err(Failure::Canceled(Reason::Sibling)), Err(cause)) | (Err(cause), _) => {
+                Err(cause)
+            }
         }
     }
 

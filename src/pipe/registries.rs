@@ -49,7 +49,10 @@ impl Registries {
         });
         // Depot's come first: they are for this build alone.
         let given = of_depot.chain(plan.registries.credentials.iter().cloned());
-        let amazon = Arc::new(AmazonLogins(Arc::clone(&ecr)));
+        let mut pushed = plan.image.references.iter().filter(|_| plan.image.push);
+        let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
+        let aws = &plan.registries.aws;
+        let amazon = Arc::new(AmazonLogins::new(Arc::clone(&ecr), aws, pushes_public));
         let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
         let mut tokens = Tokens::new(http.clone(), Arc::clone(&keyring));
         let insecure = insecure(&plan.registries.insecure)?;

@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::credentials::{Credential, Credentials, canonical_host};
 
+/// Hosts that are remembered; a build uses a few.
+const HOSTS_LIMIT: usize = 1000;
+
 /// Makes logins for some registries.
 #[tonic::async_trait]
 pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
@@ -120,7 +123,10 @@ impl Keyring {
 
     fn note(&self, host: &str) {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.insert(canonical_host(host));
+        // Hosts come from builders too.
+        if asked.len() < HOSTS_LIMIT {
+            asked.insert(canonical_host(host));
+        }
     }
 
     fn source(&self, host: &str) -> Option<&Arc<dyn CredentialSource>> {

@@ -2,10 +2,15 @@
 //!
 //! All hosts lead to real registries on this machine; see the stand-in's `internet`.
 
+use std::time::Duration;
+
 use depot_standin::engine::state_folder;
+use depot_standin::fixtures::Context;
 use depot_standin::internet::{Internet, Planned, RegistryFault};
 use depot_standin::registry::{Login, Registry};
-use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario, StandIn};
+use depot_standin::{
+    BuildState, CreateBuildAnswer, HostCredential, MachinePlan, Scenario, StandIn,
+};
 use http::Method;
 
 use super::place::{Place, small_context, with_place};
@@ -50,7 +55,10 @@ fn one_build_is_pushed_to_registries_of_three_kinds() {
             return;
         };
         let hub = place.docker_hub(internet).await;
-        let one = registry(internet, "one.example.com").await;
+        // Whatever a password holds, it arrives.
+        let odd = Login::of("robot", "p$A ${B} \"c\" 'd', e:\nsecond line\\");
+        let one = Registry::start_for(&state_folder(), odd).await.unwrap();
+        internet.route("one.example.com", &one.host());
         let other = registry(internet, "other.example.com").await;
         for platforms in ["linux/amd64", "linux/amd64,linux/arm64"] {
             let depot = place.depot_of_two(Scenario::default()).await;
@@ -480,9 +488,24 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
         for region in ["eu-central-1", "us-west-2"] {
             assert_eq!(moto.repositories(region).await.unwrap(), ["team/app"]);
         }
-        // Keys that Amazon does not know end the build at once.
-        moto.check_signatures().await.unwrap();
+        // A base image from there, for whom nothing is pushed.
         let depot = place.depot(Scenario::default()).await;
+        let context =
+            Context::new(&format!("FROM {}/team/app:1\nCOPY file /again\n", hosts[0])).unwrap();
+        context.file("file", "content\n").unwrap();
+        let run = program(&depot, internet, context.path())
+            .set("PUSH", "false")
+            .set("AWS_ENDPOINT_URL", moto.endpoint())
+            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+            .run()
+            .await;
+        run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
+            .without("hunter2");
+        // Keys that Amazon does not know end the build at once, though there is no machine yet.
+        moto.check_signatures().await.unwrap();
+        let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));
+        let depot = place.depot(Scenario::default().machines(slow)).await;
         let context = small_context();
         let run = program(&depot, internet, context.path())
             .set("IMAGE", format!("{}/team/app:2", hosts[0]))

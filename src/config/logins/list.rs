@@ -20,6 +20,7 @@ const ADVICE: &str = "write a YAML list of `{registry: HOST, username: USER, pas
 
 /// Reads every login, and tells of each bad one.
 pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
+    keep_secrets(value, findings);
     let listed = if value.starts_with(ENTRY_MARK) {
         let entries: Vec<&str> = entries(value).collect();
         let parsed = entries.iter().enumerate();
@@ -34,15 +35,27 @@ pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
     let Some(listed) = listed else {
         return Vec::new();
     };
-    for entry in &listed {
-        if let Some(password) = entry.get("password").and_then(Value::as_str) {
-            findings.keep_secret(password);
-        }
-    }
     let logins = listed.iter().enumerate();
     logins
         .filter_map(|(index, entry)| login(index + 1, entry, findings))
         .collect()
+}
+
+/// Keeps every password out of what is said from here on. What cannot be read is told by [`read`].
+pub(super) fn keep_secrets(value: &str, findings: &mut Findings) {
+    let texts: Vec<&str> = if value.starts_with(ENTRY_MARK) {
+        entries(value).collect()
+    } else {
+        vec![value]
+    };
+    let parsed = texts
+        .into_iter()
+        .filter_map(|text| serde_yaml::from_str(text).ok());
+    for entry in parsed.flat_map(unlisted) {
+        if let Some(password) = entry.get("password").and_then(Value::as_str) {
+            findings.keep_secret(password);
+        }
+    }
 }
 
 /// The entries of a list; anything else is one entry, which is looked at as such.

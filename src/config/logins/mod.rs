@@ -19,6 +19,13 @@ use super::{
 use crate::registry::credentials::{Credential, Credentials, canonical_host};
 use crate::registry::reference::{DOCKER_HUB, Reference};
 
+/// Keeps the passwords inside of variables out of what is said of others; to be called before anything is said.
+pub(super) fn keep_secrets(variables: &RegistryVariables, findings: &mut Findings) {
+    if let Some(value) = variables.registries.as_deref() {
+        list::keep_secrets(value, findings);
+    }
+}
+
 /// Reads every login. `working_directory` is what a Docker configuration's path is relative to.
 pub(super) fn read(
     mut variables: RegistryVariables,

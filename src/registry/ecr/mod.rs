@@ -16,6 +16,7 @@ mod xml;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -48,6 +49,8 @@ pub struct Ecr {
     listener: SecretListener,
     /// By whether they are for China's regions, which are a world of their own.
     keys: Kept<bool, Keys>,
+    /// Set once it is known that there is nothing to prove who we are: to look for it takes a second.
+    is_nobody: AtomicBool,
     logins: Kept<EcrHost, Credential>,
 }
 
@@ -82,6 +85,7 @@ impl Ecr {
             access,
             listener,
             keys: Kept::default(),
+            is_nobody: AtomicBool::new(false),
             logins: Kept::default(),
         }
     }
@@ -158,7 +162,13 @@ impl Ecr {
         let keys = self
             .keys
             .get(is_china, async || {
-                let keys = identity::keys(&self.access, host, &self.http, &self.direct).await?;
+                if self.is_nobody.load(Ordering::Relaxed) {
+                    return Err(EcrError::NoIdentity);
+                }
+                let keys = identity::keys(&self.access, host, &self.http, &self.direct).await;
+                let is_nobody = matches!(keys, Err(EcrError::NoIdentity));
+                self.is_nobody.store(is_nobody, Ordering::Relaxed);
+                let keys = keys?;
                 keys.secrets().for_each(|secret| (self.listener)(secret));
                 let until = keys.until.unwrap_or_else(|| SystemTime::now() + LOGIN_LIFE);
                 Ok((keys, until))
