@@ -12,6 +12,7 @@
 mod answer;
 mod insecure;
 mod realm;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,6 @@ use std::time::{Duration, SystemTime};
 use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
 use url::Url;
 
 use super::challenge::bearer_realm;
@@ -33,16 +33,13 @@ use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
 pub use insecure::Insecure;
 pub(super) use realm::registry_address;
 use realm::{authority, is_own, is_own_host, is_same};
+use shared::Shared;
 
 /// One exchange with a registry or its realm.
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a token is handed to all who ask for the same: builders that work side by side ask within moments of each
-/// other. One that asks later has been refused with the token that it had, and gets a new one.
-const SHARED_FOR: Duration = Duration::from_secs(10);
-
-/// Questions whose answers are shared; a build asks for a few.
-const SHARED_LIMIT: usize = 1000;
+/// Hosts of which it was told that there is no login for them; a build uses a few.
+const TOLD_LIMIT: usize = 1000;
 
 /// Fetches tokens for registries.
 #[derive(Debug)]
@@ -52,17 +49,11 @@ pub struct Tokens {
     insecure: Option<Insecure>,
     /// Realms that registries have confirmed as theirs, by host.
     confirmed: Mutex<HashMap<String, Url>>,
-    shared: Mutex<HashMap<Question, Arc<Shared>>>,
+    shared: Shared,
     /// Hosts without login of which that was told.
     told: Mutex<BTreeSet<String>>,
     call_limit: Duration,
 }
-
-/// Host, realm, service and scopes.
-type Question = (String, String, String, Vec<String>);
-
-/// The answer to one question, or the lock that whoever asks the same has to wait for.
-type Shared = tokio::sync::Mutex<Option<(Instant, Token)>>;
 
 /// A token and how long it counts.
 #[derive(Clone, Debug)]
@@ -145,7 +136,7 @@ impl Tokens {
             keyring,
             insecure: None,
             confirmed: Mutex::default(),
-            shared: Mutex::default(),
+            shared: Shared::default(),
             told: Mutex::default(),
             call_limit: CALL_LIMIT,
         }
@@ -208,32 +199,9 @@ impl Tokens {
         service: &str,
         scopes: &[String],
     ) -> Result<Token, TokenError> {
-        let shared = self.shared(host, realm, service, scopes);
-        let mut known = shared.lock().await;
-        if let Some((fetched, token)) = &*known
-            && fetched.elapsed() < SHARED_FOR.min(Duration::from_secs(token.expires_in) / 2)
-        {
-            return Ok(token.clone());
-        }
-        let token = self.fetch_anew(host, realm, service, scopes).await?;
-        *known = Some((Instant::now(), token.clone()));
-        Ok(token)
-    }
-
-    fn shared(&self, host: &str, realm: &str, service: &str, scopes: &[String]) -> Arc<Shared> {
-        let mut scopes = scopes.to_vec();
-        scopes.sort();
-        let question = (
-            canonical_host(host),
-            realm.to_owned(),
-            service.to_owned(),
-            scopes,
-        );
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.len() >= SHARED_LIMIT {
-            shared.clear();
-        }
-        Arc::clone(shared.entry(question).or_default())
+        let question = (host, realm, service, scopes);
+        let fetching = async || self.fetch_anew(host, realm, service, scopes).await;
+        self.shared.ask(question, fetching).await
     }
 
     async fn fetch_anew(
@@ -305,7 +273,7 @@ impl Tokens {
     /// Warns of a login that cannot be used: once, however often a builder asks.
     fn tell_once(&self, host: &str, what: &str) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < SHARED_LIMIT && told.insert(canonical_host(host)) {
+        if told.len() < TOLD_LIMIT && told.insert(canonical_host(host)) {
             tracing::warn!("{}", printable(what, 1000));
         }
     }

@@ -5,17 +5,21 @@
 
 #![cfg(test)]
 
+mod amazon;
 mod builds;
 mod cancel;
 mod context;
 mod depot_faults;
 mod examples;
 mod machines;
+mod on_internet;
 mod pipeline;
 mod place;
 mod platforms;
 mod program;
 mod registries;
+mod registry_faults;
+mod saved;
 mod several;
 mod tokens;
 mod variables;

@@ -45,12 +45,18 @@ fn slow_on_amd64(place: &Place, on_arm64: &str) -> Context {
 
 /// Has skopeo read back every manifest and blob of an image, and returns its index.
 async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
-    let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
-    let reference = format!("{}/{repository}:{tag}", place.registry.host());
-    skopeo
-        .read_back(&reference, place.registry.login())
-        .await
-        .unwrap()
+    let index = place.registry.manifest(repository, tag).await.unwrap();
+    let index = index.json().unwrap();
+    match Skopeo::fetch(&state_folder()).await {
+        Ok(skopeo) => {
+            let reference = format!("{}/{repository}:{tag}", place.registry.host());
+            let read = skopeo.read_back(&reference, place.registry.login()).await;
+            assert_eq!(read.unwrap(), index);
+        }
+        // On a machine without Debian's packages; CI has them.
+        Err(error) => assert!(std::env::var_os("CI").is_none(), "no skopeo: {error:?}"),
+    }
+    index
 }
 
 #[test]

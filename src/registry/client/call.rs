@@ -37,6 +37,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// It is another place's, to which the registry sent us on.
+    pub(super) is_foreign: bool,
 }
 
 impl Answer {
@@ -105,7 +107,8 @@ impl Client {
     async fn let_in(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let known = self.known_access(call);
         let answer = self.send(call, known.as_ref()).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
+        // What another place wants to be let in with is not what this registry wants.
+        if answer.status != StatusCode::UNAUTHORIZED || answer.is_foreign {
             return Ok(answer);
         }
         // None yet, or it has ended.
@@ -166,7 +169,8 @@ impl Client {
             }
             let response = request.send().await.map_err(Trouble::transport)?;
             let Some(next) = redirection(&response, &url) else {
-                return read(response).await;
+                let is_foreign = url.origin() != origin.origin();
+                return read(response, is_foreign).await;
             };
             let to = next.host_str().unwrap_or_default().to_owned();
             if call.is_push() {
@@ -228,7 +232,7 @@ fn redirection(response: &Response, from: &Url) -> Option<Url> {
 }
 
 /// Reads an answer to its end, which may not lie beyond what a manifest can have.
-async fn read(mut response: Response) -> Result<Answer, Trouble> {
+async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
     let mut body = BytesMut::new();
     while let Some(chunk) = response.chunk().await.map_err(Trouble::transport)? {
         if body.len() + chunk.len() > MANIFEST_LIMIT_BYTES {
@@ -241,5 +245,6 @@ async fn read(mut response: Response) -> Result<Answer, Trouble> {
         status: response.status(),
         headers: response.headers().clone(),
         body: body.freeze(),
+        is_foreign,
     })
 }

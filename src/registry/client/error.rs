@@ -198,6 +198,7 @@ mod tests {
             status: StatusCode::from_u16(status).unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body),
+            is_foreign: false,
         }))
     }
 

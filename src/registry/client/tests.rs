@@ -184,6 +184,17 @@ async fn no_authorization_follows_a_redirection_to_another_place() {
     assert_eq!(other.seen()[0].authorization, None);
     assert_eq!(other.seen()[0].path, "/elsewhere");
 
+    // What the other place wants to be let in with is nobody's business there.
+    let guarded = Fake::start([challenge("Basic realm=\"x\"")]).await;
+    let onwards = format!("Location: {}\r\n", guarded.url("/elsewhere"));
+    let sender = Fake::start([Reply::Answer(307, onwards, String::new())]).await;
+    let reader = client(&[(&sender.host(), "me", PASSWORD)]);
+    let error = reader
+        .manifest(&sender.host(), "app", "1")
+        .await
+        .unwrap_err();
+    assert!(error.is_denied(), "{error:?}");
+
     let fake = Fake::start([Reply::Answer(307, there, String::new())]).await;
     let error = client(&[])
         .put_manifest(&fake.host(), "app", "1", &index())

@@ -239,7 +239,9 @@ async fn nobody_is_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moto_gives_logins_and_makes_repositories_and_refuses_strangers() {
-    let moto = Moto::start(&state_folder()).await.unwrap();
+    let Some(moto) = Moto::for_tests(&state_folder()).await.unwrap() else {
+        return;
+    };
     let (by_keys, _) = ecr(with_keys(&moto.endpoint()));
     let regions = ["eu-central-1", "us-west-2"];
     let logins = regions.map(|region| password(&by_keys, region));

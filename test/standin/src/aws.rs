@@ -3,8 +3,9 @@
 //! It comes from the Python package index, once, into a folder of this clone, in a Python environment of its own. It keeps all in memory, and
 //! ends with its handle or with this process.
 
+use std::env;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -102,6 +103,25 @@ impl Moto {
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}/", self.address)
+    }
+
+    /// The same for tests: `None` where it cannot be installed, which is told, and which fails in CI.
+    ///
+    /// # Errors
+    /// In CI, and where it is installed and does not run.
+    pub async fn for_tests(state: &Path) -> Result<Option<Self>, MotoError> {
+        match Self::start(state).await {
+            Ok(moto) => Ok(Some(moto)),
+            Err(MotoError::Install(why)) if env::var_os("CI").is_none() => {
+                // Not through `eprintln!`: what a passing test prints with that is not shown.
+                let told = format!(
+                    "left out: no local Amazon, which takes python3 with venv and pip: {why}\n"
+                );
+                let _not_shown = io::stderr().write_all(told.as_bytes());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The names of all repositories in a region.

@@ -8,7 +8,7 @@ mod fault;
 mod proxy;
 mod record;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -19,19 +19,19 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsage
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 pub use fault::{Planned, RegistryFault};
 pub use record::Seen;
 
+use crate::process::{Kind, RunFolder};
 use crate::tasks::Tasks;
 
 /// A running internet. Dropping it ends it.
 pub struct Internet {
     address: SocketAddr,
     world: Arc<World>,
-    folder: TempDir,
+    folder: RunFolder,
     tasks: Tasks,
 }
 
@@ -46,6 +46,8 @@ impl std::fmt::Debug for Internet {
 
 /// What the proxy's tasks share.
 struct World {
+    /// Hosts that lead nowhere and were asked for.
+    nowhere: Mutex<BTreeSet<String>>,
     routes: Mutex<HashMap<String, Route>>,
     faults: Mutex<Vec<Planned>>,
     seen: Mutex<Vec<Seen>>,
@@ -70,9 +72,11 @@ impl Internet {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let folder = tempfile::tempdir()?;
+        let claimed = tokio::task::spawn_blocking(|| RunFolder::claim(Kind::Internet, None)).await;
+        let folder = claimed?.map_err(io::Error::other)?;
         let tasks = Tasks::default();
         let world = World {
+            nowhere: Mutex::default(),
             routes: Mutex::default(),
             faults: Mutex::default(),
             seen: Mutex::default(),
@@ -134,6 +138,12 @@ impl Internet {
         let faults = lock(&self.world.faults);
         let left = faults.iter().filter(|fault| fault.host == host);
         left.map(|fault| fault.times).sum()
+    }
+
+    /// The hosts that were asked for and lead nowhere.
+    #[must_use]
+    pub fn nowhere(&self) -> Vec<String> {
+        lock(&self.world.nowhere).iter().cloned().collect()
     }
 
     /// What was asked of a host until now.

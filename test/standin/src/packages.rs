@@ -57,6 +57,16 @@ impl Set {
             ],
             Self::Registry => &[("docker-registry", Release::OfMachine)],
             Self::Busybox => &[("busybox-static", Release::OfMachine)],
+            // The libraries' names differ from one Debian to the next.
+            Self::Skopeo if is_debian_13() => &[
+                ("skopeo", Release::OfMachine),
+                ("libgpgme11t64", Release::OfMachine),
+                ("libassuan9", Release::OfMachine),
+                ("libdevmapper1.02.1", Release::OfMachine),
+                ("libgpg-error0", Release::OfMachine),
+                ("libsqlite3-0", Release::OfMachine),
+                ("libudev1", Release::OfMachine),
+            ],
             Self::Skopeo => &[
                 ("skopeo", Release::OfMachine),
                 ("libgpgme11", Release::OfMachine),
@@ -67,6 +77,14 @@ impl Set {
             ],
         }
     }
+}
+
+/// Whether the machine is a Debian of this name.
+fn is_debian_13() -> bool {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release
+        .lines()
+        .any(|line| line == "VERSION_CODENAME=trixie")
 }
 
 /// An unpacked [`Set`].

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,6 +14,9 @@ use tokio::process::Command;
 
 use crate::packages::{self, PackagesError, Set};
 use crate::registry::Login;
+
+/// Far longer than reading back any image of a test takes.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A skopeo that can be run.
 #[derive(Clone, Debug)]
@@ -69,7 +73,7 @@ impl Skopeo {
             let libraries = env::join_paths(&self.libraries).map_err(io::Error::other)?;
             command.env("LD_LIBRARY_PATH", libraries);
         }
-        let ran = command.output().await?;
+        let ran = tokio::time::timeout(LIMIT, command.output()).await??;
         if !ran.status.success() {
             let told = String::from_utf8_lossy(&ran.stderr).into_owned();
             return Err(io::Error::other(told));

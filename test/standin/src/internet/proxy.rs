@@ -62,7 +62,8 @@ async fn connect(socket: TcpStream, world: Arc<World>) -> io::Result<()> {
     let route = host
         .as_ref()
         .and_then(|host| lock(&world.routes).get(host).cloned());
-    let (Some(host), Some(route)) = (host, route) else {
+    let (Some(host), Some(route)) = (host.clone(), route) else {
+        lock(&world.nowhere).insert(host.unwrap_or(head));
         return socket.write_all(b"HTTP/1.1 502 Nowhere\r\n\r\n").await;
     };
     socket.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;

@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     Engine,
     Registry,
     Aws,
+    Internet,
     #[cfg(test)]
     Test,
 }
@@ -38,6 +39,7 @@ impl Kind {
             Self::Engine => "engine",
             Self::Registry => "registry",
             Self::Aws => "aws",
+            Self::Internet => "internet",
             #[cfg(test)]
             Self::Test => "test",
         }

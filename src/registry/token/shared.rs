@@ -1,0 +1,65 @@
+//! One answer for all who ask the same at the same time.
+//!
+//! Builders that work side by side ask for the same tokens within moments of each other.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Token, TokenError};
+use crate::registry::credentials::canonical_host;
+
+/// How long a token is handed to all who ask for the same. One that asks later has been refused with the token that it had,
+/// and gets a new one.
+const SHARED_FOR: Duration = Duration::from_secs(10);
+
+/// Questions whose answers are shared; a build asks a few.
+const QUESTIONS_LIMIT: usize = 1000;
+
+/// Host, realm, service and scopes.
+type Question = (String, String, String, Vec<String>);
+
+/// The answer to one question and when it came, or the lock that whoever asks the same has to wait for.
+type Answer = tokio::sync::Mutex<Option<(Instant, Token)>>;
+
+/// Answers that are shared.
+#[derive(Debug, Default)]
+pub(super) struct Shared(Mutex<HashMap<Question, Arc<Answer>>>);
+
+impl Shared {
+    /// The answer to host, realm, service and scopes: somebody else's, or what `fetch` gives.
+    pub(super) async fn ask(
+        &self,
+        question: (&str, &str, &str, &[String]),
+        fetch: impl AsyncFnOnce() -> Result<Token, TokenError>,
+    ) -> Result<Token, TokenError> {
+        let answer = self.answer(question);
+        let mut known = answer.lock().await;
+        if let Some((fetched, token)) = &*known
+            && fetched.elapsed() < SHARED_FOR.min(Duration::from_secs(token.expires_in) / 2)
+        {
+            return Ok(token.clone());
+        }
+        let token = fetch().await?;
+        *known = Some((Instant::now(), token.clone()));
+        Ok(token)
+    }
+
+    fn answer(&self, (host, realm, service, scopes): (&str, &str, &str, &[String])) -> Arc<Answer> {
+        let mut scopes = scopes.to_vec();
+        scopes.sort();
+        let question = (
+            canonical_host(host),
+            realm.to_owned(),
+            service.to_owned(),
+            scopes,
+        );
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= QUESTIONS_LIMIT {
+            answers.clear();
+        }
+        Arc::clone(answers.entry(question).or_default())
+    }
+}

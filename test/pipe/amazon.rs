@@ -1,0 +1,133 @@
+//! Amazon's registries, by their names: logins from a real moto, images in real registries.
+
+use std::time::Duration;
+
+use depot_standin::aws::{ACCOUNT, Moto};
+use depot_standin::engine::state_folder;
+use depot_standin::fixtures::Context;
+use depot_standin::registry::{Login, Registry};
+use depot_standin::{MachinePlan, Scenario};
+
+use super::on_internet::program;
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+#[test]
+fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let Some(moto) = Moto::for_tests(&state_folder()).await.unwrap() else {
+            return;
+        };
+        let account = ACCOUNT;
+        let login = || Login::of("AWS", &format!("{account}-auth-token"));
+        let hosts = ["eu-central-1", "us-west-2"]
+            .map(|region| format!("{account}.dkr.ecr.{region}.amazonaws.com"));
+        let mut registries = Vec::new();
+        for host in &hosts {
+            let registry = Registry::start_for(&state_folder(), login()).await.unwrap();
+            internet.route(host, &registry.host());
+            registries.push(registry);
+        }
+        let identity = "header.hunter2-identity.signature";
+        for by_role in [false, true] {
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let context = small_context();
+            let program = program(&depot, internet, context.path())
+                .set(
+                    "IMAGE",
+                    format!("{}/team/app:1 {}/team/app:1", hosts[0], hosts[1]),
+                )
+                .set(
+                    "PLATFORMS",
+                    if by_role {
+                        "linux/amd64,linux/arm64"
+                    } else {
+                        "linux/amd64"
+                    },
+                )
+                .set("AWS_ENDPOINT_URL", moto.endpoint())
+                .set("ECR_CREATE_REPOSITORY", "true");
+            let program = if by_role {
+                program
+                    .set(
+                        "AWS_OIDC_ROLE_ARN",
+                        format!("arn:aws:iam::{account}:role/pipelines"),
+                    )
+                    .set("BITBUCKET_STEP_OIDC_TOKEN", identity)
+            } else {
+                program
+                    .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+                    .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+            };
+            let run = program.run().await;
+            run.expect(0, &["built and pushed one image as 2 references"])
+                .without("hunter2")
+                .without(&format!("{account}-auth-token"));
+            if !by_role {
+                run.expect(0, &["made the repository `team/app`"]);
+            }
+            for registry in &registries {
+                assert_eq!(registry.tags("team/app").await.unwrap(), ["1"]);
+            }
+        }
+        for region in ["eu-central-1", "us-west-2"] {
+            assert_eq!(moto.repositories(region).await.unwrap(), ["team/app"]);
+        }
+        // A base image from there, for whom nothing is pushed.
+        let depot = place.depot(Scenario::default()).await;
+        let context =
+            Context::new(&format!("FROM {}/team/app:1\nCOPY file /again\n", hosts[0])).unwrap();
+        context.file("file", "content\n").unwrap();
+        let run = program(&depot, internet, context.path())
+            .set("PUSH", "false")
+            .set("AWS_ENDPOINT_URL", moto.endpoint())
+            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+            .run()
+            .await;
+        run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
+            .without("hunter2");
+        // Keys that Amazon does not know end the build at once, though there is no machine yet.
+        moto.check_signatures().await.unwrap();
+        let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));
+        let depot = place.depot(Scenario::default().machines(slow)).await;
+        let context = small_context();
+        let run = program(&depot, internet, context.path())
+            .set("IMAGE", format!("{}/team/app:2", hosts[0]))
+            .set("AWS_ENDPOINT_URL", moto.endpoint())
+            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+            .run()
+            .await;
+        run.expect(
+            5,
+            &[
+                "Amazon refused GetAuthorizationToken",
+                "hint: look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            ],
+        )
+        .without("COPY file")
+        .without("hunter2");
+        moto.stop().await.unwrap();
+    });
+}
+
+#[test]
+fn a_role_without_the_steps_identity_is_told_before_anything_is_started() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set(
+                "AWS_OIDC_ROLE_ARN",
+                "arn:aws:iam::123456789012:role/pipelines",
+            )
+            .run()
+            .await;
+        run.expect(2, &["AWS_OIDC_ROLE_ARN", "`oidc: true`", "hint: "]);
+        assert!(depot.record().calls.is_empty());
+    });
+}

@@ -1,0 +1,206 @@
+//! Registries that do at times what they should not, with one platform and with two.
+
+use depot_standin::Scenario;
+use depot_standin::engine::state_folder;
+use depot_standin::internet::{Internet, Planned, RegistryFault};
+use depot_standin::registry::Registry;
+use http::Method;
+
+use super::on_internet::{program, registry, silent};
+use super::place::{Place, small_context, with_place};
+use super::program::Run;
+
+/// A build for one platform or two, which fails at first and then does not, or fails for good.
+async fn with_fault(
+    place: &Place,
+    internet: &Internet,
+    host: &str,
+    registry: &Registry,
+    platforms: &str,
+) -> Run {
+    let depot = place.depot_of_two(Scenario::default()).await;
+    let context = small_context();
+    let run = program(&depot, internet, context.path())
+        .set("IMAGE", format!("{host}/app:1"))
+        .set("PLATFORMS", platforms)
+        .set("REGISTRY", host)
+        .set("REGISTRY_USERNAME", registry.username())
+        .set("REGISTRY_PASSWORD", registry.password())
+        .run()
+        .await;
+    silent(&run, &[registry]);
+    depot.check().unwrap();
+    run
+}
+
+fn fault(
+    host: &str,
+    method: Method,
+    path_part: &'static str,
+    times: usize,
+    fault: RegistryFault,
+) -> Planned {
+    Planned {
+        host: host.to_owned(),
+        method,
+        path_part,
+        times,
+        fault,
+    }
+}
+
+#[test]
+fn the_last_manifest_is_put_again_where_a_registry_is_out_of_order() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "busy.example.com";
+        let registry = registry(internet, host).await;
+        let later = vec![("retry-after", "1".to_owned())];
+        for answer in [
+            RegistryFault::Answer(429, later),
+            RegistryFault::Answer(500, Vec::new()),
+        ] {
+            internet.plan(fault(host, Method::PUT, "/app/manifests/1", 1, answer));
+            let run = with_fault(place, internet, host, &registry, "linux/amd64,linux/arm64").await;
+            run.expect(0, &["trying again in", "built and pushed"]);
+            assert_eq!(internet.unmet(host), 0);
+            assert_eq!(registry.tags("app").await.unwrap(), ["1"]);
+        }
+        // For good.
+        let gone = RegistryFault::Answer(500, Vec::new());
+        internet.plan(fault(host, Method::PUT, "/app/manifests/1", 4, gone));
+        let run = with_fault(place, internet, host, &registry, "linux/amd64,linux/arm64").await;
+        run.expect(5, &["failed to push `busy.example.com/app:1`", "HTTP 500"]);
+    });
+}
+
+#[test]
+fn a_blob_that_is_cut_is_pushed_again() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "cut.example.com";
+        let registry = registry(internet, host).await;
+        let cut = RegistryFault::CutAfter(1);
+        internet.plan(fault(host, Method::PUT, "/blobs/uploads/", 1, cut));
+        let run = with_fault(place, internet, host, &registry, "linux/amd64").await;
+        run.expect(0, &["built and pushed"]);
+        assert_eq!(internet.unmet(host), 0);
+        assert_eq!(registry.tags("app").await.unwrap(), ["1"]);
+    });
+}
+
+#[test]
+fn no_login_follows_a_redirection_to_another_host() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let (host, other) = ("sends-on.example.com", "sent-to.example.com");
+        let registry = registry(internet, host).await;
+        // The same images by another name, for whoever has a login there: nobody has.
+        internet.route(other, &registry.host());
+        let place_of = format!("https://{other}/v2/app/manifests/1");
+        let onwards = RegistryFault::Answer(307, vec![("location", place_of)]);
+        internet.plan(fault(
+            host,
+            Method::GET,
+            "/app/manifests/sha256:",
+            1000,
+            onwards,
+        ));
+        let run = with_fault(place, internet, host, &registry, "linux/amd64,linux/arm64").await;
+        run.expect(5, &["cannot be read back"]);
+        let seen = internet.seen(other);
+        assert!(!seen.is_empty());
+        assert!(seen.iter().all(|seen| seen.scheme.is_empty()), "{seen:#?}");
+        assert_eq!(registry.tags("app").await.unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_registry_that_takes_no_oci_manifests_gets_dockers() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "old.example.com";
+        let registry = registry(internet, host).await;
+        for (platforms, media_type) in [
+            (
+                "linux/amd64",
+                "application/vnd.docker.distribution.manifest.v2+json",
+            ),
+            (
+                "linux/amd64,linux/arm64",
+                "application/vnd.docker.distribution.manifest.list.v2+json",
+            ),
+        ] {
+            let refusal = RegistryFault::RefuseOci(415);
+            internet.plan(fault(host, Method::PUT, "/manifests/", 1000, refusal));
+            let run = with_fault(place, internet, host, &registry, platforms).await;
+            run.expect(0, &["does not take OCI manifests", "built and pushed"]);
+            let manifest = registry.manifest("app", "1").await.unwrap();
+            assert_eq!(manifest.media_type, media_type);
+        }
+    });
+}
+
+#[test]
+fn a_certificate_that_nobody_knows_is_taken_where_that_is_asked_for() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "own.example.com";
+        let registry = Registry::start(&state_folder()).await.unwrap();
+        internet.route_untrusted(host, &registry.host());
+        for platforms in ["linux/amd64", "linux/amd64,linux/arm64"] {
+            let run = with_fault(place, internet, host, &registry, platforms).await;
+            run.expect(
+                5,
+                &[
+                    "hint: where `own.example.com` is your own",
+                    "REGISTRY_INSECURE",
+                ],
+            );
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let context = small_context();
+            let run = program(&depot, internet, context.path())
+                .set("IMAGE", format!("{host}/app:{}", platforms.len()))
+                .set("PLATFORMS", platforms)
+                .set("REGISTRY", host)
+                .set("REGISTRY_USERNAME", registry.username())
+                .set("REGISTRY_PASSWORD", registry.password())
+                .set("REGISTRY_INSECURE", host)
+                .run()
+                .await;
+            run.expect(0, &["built and pushed"]);
+        }
+        assert_eq!(registry.tags("app").await.unwrap(), ["11", "23"]);
+    });
+}
+
+#[test]
+fn a_host_that_is_none_is_told() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = program(&depot, internet, context.path())
+            .set("IMAGE", "nowhere.example.com/app:1")
+            .run()
+            .await;
+        run.expect(5, &["nowhere.example.com"]);
+        assert!(
+            internet
+                .nowhere()
+                .contains(&"nowhere.example.com".to_owned())
+        );
+    });
+}

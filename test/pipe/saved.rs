@@ -1,0 +1,84 @@
+//! Images that Depot keeps.
+
+use depot_standin::{CreateBuildAnswer, HostCredential, Scenario};
+
+use super::on_internet::{registry, silent};
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+#[test]
+fn depot_keeps_an_image_beside_the_users_own_registry() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let kept = registry(internet, "registry.depot.dev").await;
+        let own = registry(internet, "own-registry.example.com").await;
+        let scenario = || {
+            Scenario::default().answer(CreateBuildAnswer {
+                additional_tags: vec!["registry.depot.dev/{project_id}:{build_id}".into()],
+                additional_credentials: vec![HostCredential {
+                    host: "registry.depot.dev".into(),
+                    username: kept.username().into(),
+                    password: kept.password().into(),
+                }],
+                ..CreateBuildAnswer::default()
+            })
+        };
+        for (push, platforms) in [
+            ("true", "linux/amd64,linux/arm64"),
+            ("false", "linux/amd64"),
+        ] {
+            let depot = place.depot_of_two(scenario()).await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path())
+                .on(internet)
+                .set("IMAGE", "own-registry.example.com/app:1")
+                .set("PUSH", push)
+                .set("PLATFORMS", platforms)
+                .set("SAVE", "true")
+                .set("SAVE_TAGS", "nightly")
+                .set("REGISTRY", "own-registry.example.com")
+                .set("REGISTRY_USERNAME", own.username())
+                .set("REGISTRY_PASSWORD", own.password())
+                .run()
+                .await;
+            let record = depot.record();
+            let build = record.last_build().unwrap();
+            let (project, tag) = (depot.project_id(), build.id.as_str());
+            let reference = format!("registry.depot.dev/{project}:{tag}");
+            let done = if push == "true" {
+                "built, pushed and saved"
+            } else {
+                "built and saved"
+            };
+            run.expect(
+                0,
+                &[
+                    done,
+                    &format!("docker pull {reference}"),
+                    "docker login registry.depot.dev --username x-token --password-stdin",
+                ],
+            );
+            silent(&run, &[&kept, &own]);
+            let saved = kept.manifest(project, tag).await.unwrap();
+            assert!(
+                run.log.contains(&format!("{reference}@{}", saved.digest)),
+                "{}",
+                run.log
+            );
+            let [options] = &build.options[..] else {
+                panic!("{build:#?}");
+            };
+            assert!(options.save);
+            assert_eq!(options.save_tags, ["nightly"]);
+        }
+        assert_eq!(own.tags("app").await.unwrap(), ["1"]);
+        // Nobody came to either with the other's user.
+        let users = internet
+            .seen("registry.depot.dev")
+            .into_iter()
+            .filter_map(|seen| seen.user);
+        assert!(users.into_iter().all(|user| user == kept.username()));
+    });
+}
