@@ -15,6 +15,7 @@ use super::{
     variables::{AmazonVariables, IdentityVariables, PipelineVariables},
     warning::Warning,
 };
+use crate::registry::{ecr::EcrHost, reference::Reference};
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
@@ -33,6 +34,7 @@ pub(super) fn read(
     variables: AmazonVariables,
     identity: IdentityVariables,
     pipeline: &PipelineVariables,
+    images: &[Reference],
     findings: &mut Findings,
 ) -> AwsPlan {
     let keys = keys(
@@ -43,6 +45,14 @@ pub(super) fn read(
     );
     let role = variables.aws_oidc_role_arn.and_then(|arn| {
         let token = identity.bitbucket_step_oidc_token.clone();
+        let is_needed = images
+            .iter()
+            .any(|image| EcrHost::parse(image.host()).is_some());
+        if token.is_none() && (keys.is_some() || !is_needed) {
+            // It may be a variable of the whole workspace, and this build can do without.
+            findings.warn(Warning::RoleWithoutIdentity);
+            return None;
+        }
         role(&arn, token, pipeline, findings)
     });
     if keys.is_some() && role.is_some() {
@@ -70,7 +80,9 @@ fn keys(
     match (id, secret) {
         (Some(id), Some(secret)) => {
             let id = id.trim().to_owned();
-            let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric()) && id.len() >= 16;
+            let is_id = id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !is_id {
                 // Not shown: the two are easily put in each other's place.
                 let problem = "is no id of an access key";
@@ -210,6 +222,19 @@ mod tests {
     const ARN: &str = "arn:aws:iam::123456789012:role/ci/pipelines";
 
     fn outcome(variables: AmazonVariables, token: Option<&str>) -> (AwsPlan, String, Vec<Warning>) {
+        outcome_for(
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com/app",
+            variables,
+            token,
+        )
+    }
+
+    fn outcome_for(
+        image: &str,
+        variables: AmazonVariables,
+        token: Option<&str>,
+    ) -> (AwsPlan, String, Vec<Warning>) {
+        let images = [Reference::parse(image).unwrap()];
         let mut findings = Findings::default();
         let identity = IdentityVariables {
             bitbucket_step_oidc_token: token.map(Into::into),
@@ -220,7 +245,7 @@ mod tests {
             bitbucket_build_number: Some("7".into()),
             ..PipelineVariables::default()
         };
-        let plan = read(variables, identity, &pipeline, &mut findings);
+        let plan = read(variables, identity, &pipeline, &images, &mut findings);
         let error = findings.into_error();
         (plan, error.to_string(), error.warnings().to_vec())
     }

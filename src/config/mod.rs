@@ -106,7 +106,12 @@ pub fn read(
         amazon.ecr_create_repository.as_deref(),
         &mut findings,
     );
-    let aws = amazon::read(amazon, identity, &pipeline, &mut findings);
+    let pushed = if image.push {
+        &image.references[..]
+    } else {
+        &[]
+    };
+    let aws = amazon::read(amazon, identity, &pipeline, pushed, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
     let authorities = authorities::read(
         pipe.ssl_cert_file.as_deref(),

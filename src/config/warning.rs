@@ -57,6 +57,8 @@ pub enum Warning {
     },
     /// Two ways to prove who we are at Amazon.
     KeysBesideRole,
+    /// A role, and nothing to take it by.
+    RoleWithoutIdentity,
     /// The Docker configuration leaves a login to a program.
     CredentialHelper {
         /// The host; empty for all that have no entry.
@@ -144,6 +146,12 @@ impl fmt::Display for Warning {
                 write!(
                     formatter,
                     "IMAGE is given and PUSH is not: Depot keeps the image, and nobody has it under that name"
+                )
+            }
+            Self::RoleWithoutIdentity => {
+                write!(
+                    formatter,
+                    "AWS_OIDC_ROLE_ARN is given and is not used: the step lacks `oidc: true`"
                 )
             }
             Self::KeysBesideRole => {

@@ -125,6 +125,11 @@ fn a_role_without_the_steps_identity_is_told_before_anything_is_started() {
                 "AWS_OIDC_ROLE_ARN",
                 "arn:aws:iam::123456789012:role/pipelines",
             )
+            .set(
+                "IMAGE",
+                format!("{ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/app"),
+            )
+            .set("PUSH", "true")
             .run()
             .await;
         run.expect(2, &["AWS_OIDC_ROLE_ARN", "`oidc: true`", "hint: "]);

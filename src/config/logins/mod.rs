@@ -1,8 +1,9 @@
 //! Who we are at registries: every login that variables give, one for each host.
 //!
 //! Logins come from pairs of variables, from a list, and from a Docker configuration. Two different ones for one host
-//! are a fault where variables give both, since nobody could tell which is meant; a variable beats the Docker
-//! configuration, which is often shared by many builds.
+//! are a fault where variables give both, since nobody could tell which is meant. But Docker Hub's own variables beat
+//! those for any registry that name no host, and a variable beats the Docker configuration: those are often shared by many
+//! builds.
 
 mod docker;
 mod host;
@@ -34,6 +35,7 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> Credentials {
     let mut logins: Vec<Credential> = Vec::new();
+    let is_default = variables.registry.is_none();
     let pairs = [
         pair::docker_hub(&mut variables, findings),
         pair::registry(&mut variables, findings),
@@ -47,7 +49,7 @@ pub(super) fn read(
         .flatten()
         .chain(listed.into_iter().flatten())
     {
-        add(&mut logins, login, findings);
+        add(&mut logins, login, is_default, findings);
     }
     if let Some(value) = variables.docker_config.as_deref() {
         let configuration = docker::read(value, working_directory, findings);
@@ -87,7 +89,9 @@ pub(super) fn insecure(value: Option<&str>, findings: &mut Findings) -> Vec<Stri
 }
 
 /// Adds a login that a variable gives, unless there is another one for its host.
-fn add(logins: &mut Vec<Credential>, login: Credential, findings: &mut Findings) {
+///
+/// `is_default`: whether the host of `REGISTRY_USERNAME` was left out, and so is Docker Hub.
+fn add(logins: &mut Vec<Credential>, login: Credential, is_default: bool, findings: &mut Findings) {
     let Some(known) = logins.iter().find(|known| known.host() == login.host()) else {
         logins.push(login);
         return;
@@ -95,16 +99,20 @@ fn add(logins: &mut Vec<Credential>, login: Credential, findings: &mut Findings)
     if is_same(known, &login) {
         return;
     }
-    let (host, given) = (findings.masked(login.host()), origin(&login));
-    let is_default = host == DOCKER_HUB && given == "REGISTRY_PASSWORD";
+    if login.host() == DOCKER_HUB && origin(&login) == "REGISTRY_PASSWORD" && is_default {
+        // Both may be variables of the whole workspace, and this one named no host.
+        findings.warn(Warning::TwoLogins {
+            host: login.host().to_owned(),
+            used: origin(known),
+            ignored: origin(&login),
+        });
+        return;
+    }
+    let host = findings.masked(login.host());
     findings.fault(Fault::new(
-        given,
+        origin(&login),
         format!("another login for `{host}` than that of {}", origin(known)),
-        if is_default {
-            "write the host that it is for into REGISTRY, or give one of the two"
-        } else {
-            "give one of the two"
-        },
+        "give one of the two",
     ));
 }
 
@@ -161,11 +169,9 @@ mod tests {
             registry: None,
             ..variables()
         };
-        let (_, error) = outcome(twice);
         assert_eq!(
-            error,
-            "REGISTRY_PASSWORD: another login for `docker.io` than that of DOCKERHUB_TOKEN; write the host that it is \
-             for into REGISTRY, or give one of the two"
+            outcome(twice),
+            (vec!["me@docker.io".to_owned()], String::new())
         );
         let list = "- {registry: a.example, username: robot, password: word}\n\
                     - {registry: A.Example, username: robot, password: other}\n";
