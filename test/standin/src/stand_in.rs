@@ -71,28 +71,35 @@ impl StandIn {
     ///
     /// One builder serves both machines. An ARM64 image whose Dockerfile only copies is built on any processor. But the
     /// machines share their image store then, which those at Depot do not: of two exports that would create the same name
-    /// at the same moment, one fails with `already exists`. Have a build create that name first.
+    /// at the same moment, one fails with `already exists`. Have a build create that name first, or use
+    /// [`StandIn::start_on`].
     ///
     /// # Errors
     /// When loopback has no port left, or a certificate cannot be made.
     pub async fn start(builder: Arc<dyn Builder>, scenario: Scenario) -> Result<Self, StartError> {
+        Self::start_on(Arc::clone(&builder), builder, scenario).await
+    }
+
+    /// The same with a builder for each architecture, as Depot has it: what one machine knows, the other does not.
+    ///
+    /// # Errors
+    /// As [`StandIn::start`].
+    pub async fn start_on(
+        amd64: Arc<dyn Builder>,
+        arm64: Arc<dyn Builder>,
+        scenario: Scenario,
+    ) -> Result<Self, StartError> {
         let random = || random_text().map_err(|error| StartError::Random(error.to_string()));
         let user_token = format!("standin-user-{}", random()?);
         let project_id: String = random()?.chars().take(10).collect();
         let recorder = Arc::new(Recorder::new());
         let tasks = Tasks::default();
-        let machine = |architecture| {
+        let machine = |architecture, builder| {
             let plan = scenario.plan(architecture).clone();
-            Machine::start(
-                architecture,
-                plan,
-                Arc::clone(&builder),
-                Arc::clone(&recorder),
-                &tasks,
-            )
+            Machine::start(architecture, plan, builder, Arc::clone(&recorder), &tasks)
         };
-        let (amd64, amd64_address) = machine(Architecture::Amd64)?;
-        let (arm64, arm64_address) = machine(Architecture::Arm64)?;
+        let (amd64, amd64_address) = machine(Architecture::Amd64, amd64)?;
+        let (arm64, arm64_address) = machine(Architecture::Arm64, arm64)?;
         let addresses = HashMap::from([
             (Architecture::Amd64, amd64_address),
             (Architecture::Arm64, arm64_address),
