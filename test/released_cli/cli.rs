@@ -46,9 +46,19 @@ pub(crate) struct Ran {
 impl Trial {
     /// Starts a stand-in that behaves as `scenario` says.
     pub(crate) async fn start(ground: &'static Ground, scenario: Scenario) -> Self {
-        let stand_in = StandIn::start(Arc::clone(&ground.engine) as _, scenario)
-            .await
-            .unwrap();
+        let engine = Arc::clone(&ground.engine);
+        let stand_in = StandIn::start(engine, scenario).await.unwrap();
+        Self::with(ground, stand_in)
+    }
+
+    /// The same with another engine for ARM64, as Depot has separate machines; `None` where there is no other.
+    pub(crate) async fn start_on_two(ground: &'static Ground, scenario: Scenario) -> Option<Self> {
+        let (amd64, arm64) = (Arc::clone(&ground.engine), ground.second_engine().await?);
+        let stand_in = StandIn::start_on(amd64, arm64, scenario).await.unwrap();
+        Some(Self::with(ground, stand_in))
+    }
+
+    fn with(ground: &'static Ground, stand_in: StandIn) -> Self {
         let home = tempfile::Builder::new()
             .prefix("depot-home-")
             .tempdir()

@@ -17,6 +17,25 @@ pub(crate) struct Ground {
     pub(crate) engine: Arc<Engine>,
     pub(crate) registry: Registry,
     pub(crate) busybox: Busybox,
+    second: OnceCell<Option<Arc<Engine>>>,
+}
+
+impl Ground {
+    /// Another engine, started for the first who asks. `None` where the machine's own Docker Engine is used, which there is
+    /// once.
+    pub(crate) async fn second_engine(&self) -> Option<Arc<Engine>> {
+        let start = async || {
+            let engine = Engine::start(&EngineOptions::of_this_machine())
+                .await
+                .unwrap();
+            if engine.docker_host() == self.engine.docker_host() {
+                tell("for two platforms, which takes two engines of our own");
+                return None;
+            }
+            Some(Arc::new(engine))
+        };
+        self.second.get_or_init(start).await.clone()
+    }
 }
 
 /// The ground, or `None` where the CLI cannot be had: then the test is left out, and has said so.
@@ -54,6 +73,7 @@ async fn prepare() -> Result<Ground, String> {
         engine: Arc::new(engine),
         registry,
         busybox,
+        second: OnceCell::new(),
     })
 }
 

@@ -15,3 +15,5 @@ mod cli;
 mod ground;
 mod machines;
 mod refusals;
+mod saves;
+mod two_engines;

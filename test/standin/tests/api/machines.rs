@@ -30,6 +30,16 @@ impl Builder for Echo {
     }
 }
 
+/// Says who it is, and no more.
+struct Named(&'static [u8]);
+
+impl Builder for Named {
+    fn connect(&self) -> Connecting<'_> {
+        let stream: Box<dyn BuilderStream> = Box::new(tokio::io::join(self.0, tokio::io::sink()));
+        Box::pin(async { Ok(stream) })
+    }
+}
+
 /// Connects as a client that was handed `active` would; `with_certificate` is whether it shows its own.
 async fn connect(
     active: &ActiveConnection,
@@ -136,6 +146,25 @@ async fn each_machine_has_an_authority_and_a_name_of_its_own() {
         ..arm64
     };
     connect(&crossed, true).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn each_machine_leads_to_a_builder_of_its_own() {
+    let [amd64, arm64] = [&b"the first"[..], &b"the second"[..]];
+    let depot = StandIn::start_on(
+        Arc::new(Named(amd64)),
+        Arc::new(Named(arm64)),
+        Scenario::default(),
+    );
+    let depot = depot.await.unwrap();
+    for (architecture, name) in [(Architecture::Amd64, amd64), (Architecture::Arm64, arm64)] {
+        let active = machine(&depot, architecture).await;
+        let mut stream = connect(&active, true).await.unwrap();
+        let mut told = vec![0; name.len()];
+        stream.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, name, "{architecture}");
+        assert_eq!(depot.record().connections_to(architecture).count(), 1);
+    }
 }
 
 #[tokio::test]

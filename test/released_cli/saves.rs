@@ -1,0 +1,67 @@
+//! Images that Depot keeps: where they go, and with whose login, is for `CreateBuild` to say.
+
+use depot_standin::engine::state_folder;
+use depot_standin::fixtures::Context;
+use depot_standin::registry::Registry;
+use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario};
+
+use crate::cli::{Ran, Trial};
+use crate::ground::ground;
+
+/// Saves an image of one file to a registry whose login stands in no configuration of the CLI's: it has to take Depot's.
+async fn save(trial: &Trial) -> Ran {
+    let context = Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap();
+    trial
+        .build(&context, &["--save", "--save-tag", "nightly"])
+        .await
+}
+
+/// `CreateBuild` names `kept` as the place for what is saved, with this password.
+fn keeping_at(kept: &Registry, password: &str) -> Scenario {
+    Scenario::default().answer(CreateBuildAnswer {
+        additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
+        additional_credentials: vec![HostCredential {
+            host: kept.host(),
+            username: kept.username().to_owned(),
+            password: password.to_owned(),
+        }],
+        ..CreateBuildAnswer::default()
+    })
+}
+
+#[tokio::test]
+async fn what_is_saved_alone_goes_where_depot_says() {
+    let Some(ground) = ground().await else { return };
+    let kept = Registry::start(&state_folder()).await.unwrap();
+    let trial = Trial::start(ground, keeping_at(&kept, kept.password())).await;
+
+    let ran = save(&trial).await;
+
+    ran.exits(0).finishes(&BuildState::Succeeded);
+    trial.stand_in.check().unwrap();
+    let options = ran.build().options.first().unwrap();
+    assert_eq!(
+        (options.save, options.push, &options.save_tags[..]),
+        (true, false, &["nightly".to_owned()][..])
+    );
+    assert_eq!(kept.tags("kept").await.unwrap(), [ran.build().id.clone()]);
+    kept.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_save_with_a_login_that_counts_for_nothing_fails_the_build() {
+    let Some(ground) = ground().await else { return };
+    let kept = Registry::start(&state_folder()).await.unwrap();
+    let trial = Trial::start(ground, keeping_at(&kept, "another")).await;
+
+    let ran = save(&trial).await;
+
+    ran.exits(1).prints("401 Unauthorized");
+    assert!(
+        matches!(ran.build().state, BuildState::Failed(_)),
+        "{ran:#?}"
+    );
+    trial.stand_in.check().unwrap();
+    assert_eq!(kept.tags("kept").await.unwrap(), Vec::<String>::new());
+    kept.stop().await.unwrap();
+}
