@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::ServerConfig;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -80,8 +80,8 @@ impl Internet {
             routes: Mutex::default(),
             faults: Mutex::default(),
             seen: Mutex::default(),
-            known: Authority::new()?,
-            unknown: Authority::new()?,
+            known: Authority::new("authority of the internet of tests")?,
+            unknown: Authority::new("authority that nobody knows")?,
             tasks: tasks.clone(),
         };
         let internet = Self {
@@ -175,9 +175,10 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> io::Result<Self> {
+    fn new(name: &str) -> io::Result<Self> {
         let make = || {
             let mut params = CertificateParams::new(Vec::new())?;
+            params.distinguished_name.push(DnType::CommonName, name);
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
             let key = KeyPair::generate()?;

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::fault::RegistryFault;
 use super::record::Seen;
@@ -23,6 +24,12 @@ use super::{Route, World, lock};
 
 /// The longest head of a `CONNECT` that is read.
 const HEAD_LIMIT_BYTES: u64 = 16 << 10;
+
+/// Requests that are remembered; those of all tests together are some thousands.
+const SEEN_LIMIT: usize = 100_000;
+
+/// How long a client may take until it is connected.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
@@ -44,36 +51,12 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
     }
 }
 
-/// Reads for which host a tunnel is wanted, and is that host.
+/// Is the host that a tunnel is wanted to.
 async fn connect(socket: TcpStream, world: Arc<World>) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    let mut socket = BufReader::new(socket);
-    let mut head = String::new();
-    let mut limited = (&mut socket).take(HEAD_LIMIT_BYTES);
-    while !head.ends_with("\r\n\r\n") {
-        if limited.read_line(&mut head).await? == 0 {
-            return Ok(());
-        }
-    }
-    let host = head
-        .strip_prefix("CONNECT ")
-        .and_then(|rest| rest.split_once(':'))
-        .map(|(host, _)| host.to_owned());
-    let route = host
-        .as_ref()
-        .and_then(|host| lock(&world.routes).get(host).cloned());
-    let (Some(host), Some(route)) = (host.clone(), route) else {
-        lock(&world.nowhere).insert(host.unwrap_or(head));
-        return socket.write_all(b"HTTP/1.1 502 Nowhere\r\n\r\n").await;
+    let accepted = tokio::time::timeout(CONNECT_LIMIT, accept(socket, &world)).await?;
+    let Some((host, route, stream)) = accepted? else {
+        return Ok(());
     };
-    socket.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
-    let authority = if route.is_trusted {
-        &world.known
-    } else {
-        &world.unknown
-    };
-    let tls = TlsAcceptor::from(authority.server(&host)?);
-    let stream = tls.accept(socket).await?;
     let service = service_fn(move |request| {
         let (world, host, route) = (Arc::clone(&world), host.clone(), route.clone());
         async move { answer(world, &host, &route, request).await }
@@ -83,6 +66,41 @@ async fn connect(socket: TcpStream, world: Arc<World>) -> io::Result<()> {
         .serve_connection(TokioIo::new(stream), service)
         .await;
     served.map_err(io::Error::other)
+}
+
+/// Reads for which host a tunnel is wanted, and greets the client as that host; `None` where it leads nowhere.
+async fn accept(
+    socket: TcpStream,
+    world: &World,
+) -> io::Result<Option<(String, Route, TlsStream<BufReader<TcpStream>>)>> {
+    socket.set_nodelay(true)?;
+    let mut socket = BufReader::new(socket);
+    let mut head = String::new();
+    let mut limited = (&mut socket).take(HEAD_LIMIT_BYTES);
+    while !head.ends_with("\r\n\r\n") {
+        if limited.read_line(&mut head).await? == 0 {
+            return Ok(None);
+        }
+    }
+    let host = head
+        .strip_prefix("CONNECT ")
+        .and_then(|rest| rest.split_once(':'))
+        .map_or_else(|| head.clone(), |(host, _)| host.to_owned());
+    let route = lock(&world.routes).get(&host).cloned();
+    let Some(route) = route else {
+        lock(&world.nowhere).insert(host);
+        socket.write_all(b"HTTP/1.1 502 Nowhere\r\n\r\n").await?;
+        return Ok(None);
+    };
+    socket.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
+    let authority = if route.is_trusted {
+        &world.known
+    } else {
+        &world.unknown
+    };
+    let tls = TlsAcceptor::from(authority.server(&host)?);
+    let stream = tls.accept(socket).await?;
+    Ok(Some((host, route, stream)))
 }
 
 /// What a connection that is to be cut ends with.
@@ -101,7 +119,9 @@ async fn answer(
     let media_type = seen.media_type.clone();
     let place = {
         let mut all = lock(&world.seen);
-        all.push(seen);
+        if all.len() < SEEN_LIMIT {
+            all.push(seen);
+        }
         all.len() - 1
     };
     let fault = {
