@@ -9,17 +9,18 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
+    depot::is_this_machine,
     fault::Fault,
     findings::Findings,
     plan::{AwsAuthorization, AwsContainer, AwsKeys, AwsPlan, AwsRole},
     variables::{AmazonVariables, IdentityVariables, PipelineVariables},
     warning::Warning,
 };
-use crate::registry::{ecr::EcrHost, reference::Reference};
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const ROLE: &str = "AWS_OIDC_ROLE_ARN";
+const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
 /// Where Amazon's container services give out credentials, for a relative address.
 const CONTAINER_BASE: &str = "http://169.254.170.2";
@@ -29,12 +30,27 @@ const SESSION_MAX_CHARACTERS: usize = 64;
 
 const OIDC_HINT: &str = "write into the step, beside `script:`, the line `oidc: true`";
 
+/// What proves who the step is, whether or not it is used.
+pub(super) fn proofs(identity: &IdentityVariables) -> Vec<SecretString> {
+    let proofs = [
+        &identity.bitbucket_step_oidc_token,
+        &identity.aws_container_authorization_token,
+    ];
+    proofs
+        .into_iter()
+        .flatten()
+        .map(|proof| trimmed(proof))
+        .collect()
+}
+
 /// Reads all that is given, and tells of each bad part.
+///
+/// `is_needed`: whether the image goes to a registry of Amazon's for which there is no other login.
 pub(super) fn read(
     variables: AmazonVariables,
     identity: IdentityVariables,
     pipeline: &PipelineVariables,
-    images: &[Reference],
+    is_needed: bool,
     findings: &mut Findings,
 ) -> AwsPlan {
     let keys = keys(
@@ -45,9 +61,6 @@ pub(super) fn read(
     );
     let role = variables.aws_oidc_role_arn.and_then(|arn| {
         let token = identity.bitbucket_step_oidc_token.clone();
-        let is_needed = images
-            .iter()
-            .any(|image| EcrHost::parse(image.host()).is_some());
         if token.is_none() && (keys.is_some() || !is_needed) {
             // It may be a variable of the whole workspace, and this build can do without.
             findings.warn(Warning::RoleWithoutIdentity);
@@ -148,7 +161,7 @@ fn is_role(arn: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte);
     let name = resource.strip_prefix("role/").unwrap_or_default();
     scheme == "arn"
-        && partition.starts_with("aws")
+        && (partition == "aws" || partition.starts_with("aws-"))
         && service == "iam"
         && region.is_empty()
         && is_account
@@ -174,17 +187,25 @@ fn session_name(pipeline: &PipelineVariables) -> String {
 
 fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
     let url = Url::parse(text.trim());
-    let url = url
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if url.is_none() {
+    let url = url.ok().filter(|url| {
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        let has_more = url.query().is_some() || url.fragment().is_some();
+        matches!(url.scheme(), "http" | "https") && url.has_host() && !has_login && !has_more
+    });
+    let Some(url) = url else {
         findings.fault(Fault::new(
-            "AWS_ENDPOINT_URL",
+            ENDPOINT,
             format!("{} is no address", findings.shown(text)),
-            "write an address such as `https://vpce.example.com`, or leave it out",
+            "write an address without login and query, such as `https://vpce.example.com`, or leave it out",
         ));
+        return None;
+    };
+    if url.scheme() == "http" && !is_this_machine(&url) {
+        findings.warn(Warning::UnencryptedAmazon {
+            host: url.host_str().unwrap_or_default().to_owned(),
+        });
     }
-    url
+    Some(url)
 }
 
 /// Where the machine's container service gives out credentials. What cannot be read is none: the user did not write it.
@@ -193,9 +214,12 @@ fn container(identity: IdentityVariables) -> Option<AwsContainer> {
         identity.aws_container_credentials_relative_uri,
         identity.aws_container_credentials_full_uri,
     ) {
-        (Some(path), _) => Url::parse(CONTAINER_BASE).ok()?.join(&path).ok()?,
+        // Behind the base as it stands: joined, it could name another host.
+        (Some(path), _) if path.starts_with('/') => {
+            Url::parse(&format!("{CONTAINER_BASE}{path}")).ok()?
+        }
         (None, Some(url)) => Url::parse(&url).ok()?,
-        (None, None) => return None,
+        (Some(_), _) | (None, None) => return None,
     };
     let file = identity.aws_container_authorization_token_file;
     let token = identity.aws_container_authorization_token;
@@ -222,19 +246,14 @@ mod tests {
     const ARN: &str = "arn:aws:iam::123456789012:role/ci/pipelines";
 
     fn outcome(variables: AmazonVariables, token: Option<&str>) -> (AwsPlan, String, Vec<Warning>) {
-        outcome_for(
-            "123456789012.dkr.ecr.eu-central-1.amazonaws.com/app",
-            variables,
-            token,
-        )
+        outcome_for(true, variables, token)
     }
 
     fn outcome_for(
-        image: &str,
+        is_needed: bool,
         variables: AmazonVariables,
         token: Option<&str>,
     ) -> (AwsPlan, String, Vec<Warning>) {
-        let images = [Reference::parse(image).unwrap()];
         let mut findings = Findings::default();
         let identity = IdentityVariables {
             bitbucket_step_oidc_token: token.map(Into::into),
@@ -245,7 +264,7 @@ mod tests {
             bitbucket_build_number: Some("7".into()),
             ..PipelineVariables::default()
         };
-        let plan = read(variables, identity, &pipeline, &images, &mut findings);
+        let plan = read(variables, identity, &pipeline, is_needed, &mut findings);
         let error = findings.into_error();
         (plan, error.to_string(), error.warnings().to_vec())
     }
@@ -324,6 +343,29 @@ mod tests {
     }
 
     #[test]
+    fn one_address_for_all_holds_no_login() {
+        let read = |text: &str| {
+            let mut findings = Findings::default();
+            let url = endpoint(text, &mut findings);
+            (url.is_some(), findings.into_error().to_string())
+        };
+        assert!(read("http://127.0.0.1:5000").0);
+        for text in [
+            "http://me:hunter2@a.example/",
+            "https://a.example/?x",
+            "ftp://a.example",
+            "x",
+        ] {
+            let (is_read, error) = read(text);
+            assert!(
+                !is_read && error.starts_with("AWS_ENDPOINT_URL: "),
+                "{error}"
+            );
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
     fn a_containers_endpoint_is_relative_or_whole() {
         let relative = container(IdentityVariables {
             aws_container_credentials_relative_uri: Some("/v2/credentials/x".into()),
@@ -333,6 +375,17 @@ mod tests {
             relative.unwrap().url.as_str(),
             "http://169.254.170.2/v2/credentials/x"
         );
+        for path in ["//evil.example/x", "@evil.example/x", "x"] {
+            let relative = container(IdentityVariables {
+                aws_container_credentials_relative_uri: Some(path.into()),
+                ..IdentityVariables::default()
+            });
+            let host = relative.map(|container| container.url.host_str().map(str::to_owned));
+            assert!(
+                host.is_none_or(|host| host.as_deref() == Some("169.254.170.2")),
+                "{path}"
+            );
+        }
         let whole = container(IdentityVariables {
             aws_container_credentials_full_uri: Some("http://127.0.0.1:7/c".into()),
             aws_container_authorization_token_file: Some("/t".into()),

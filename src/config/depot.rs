@@ -67,7 +67,7 @@ fn checked_url(text: &str) -> Result<Url, &'static str> {
 }
 
 /// Whether nothing sent there leaves this machine.
-fn is_this_machine(url: &Url) -> bool {
+pub(super) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),

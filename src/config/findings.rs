@@ -23,7 +23,11 @@ impl Findings {
     pub(super) fn keep_secret(&mut self, secret: &str) {
         let secret = secret.trim();
         if secret.len() >= SECRET_MIN_BYTES {
-            self.secrets.push(secret.to_owned());
+            // The longest first: one may be the beginning of another.
+            let place = self
+                .secrets
+                .partition_point(|known| known.len() >= secret.len());
+            self.secrets.insert(place, secret.to_owned());
         }
     }
 
@@ -120,6 +124,15 @@ mod tests {
         }
         let long = findings.shown(&"ä".repeat(500));
         assert_eq!(long.chars().count(), SHOWN_CHARACTERS + 3);
+    }
+
+    #[test]
+    fn a_secret_that_begins_with_another_is_not_shown_in_part() {
+        let mut findings = Findings::default();
+        for secret in ["abcd", "abcdHUNTER", "abcdef"] {
+            findings.keep_secret(secret);
+        }
+        assert_eq!(findings.shown("abcdHUNTER abcdef abcd"), "`*** *** ***`");
     }
 
     #[test]

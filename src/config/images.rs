@@ -76,6 +76,9 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
             "write `SAVE: 'true'` too, or neither",
         ));
     }
+    if !tags.is_empty() && !is_wanted && variables.save.is_some() {
+        findings.warn(Warning::TagsWithoutSave);
+    }
     is_wanted.then_some(SavePlan { tags })
 }
 
@@ -242,7 +245,9 @@ mod tests {
         assert_eq!((tags.as_deref(), error.as_str()), (Some("1.0 latest"), ""));
         assert_eq!(warnings, [Warning::NamedButNotPushed { saved: true }]);
         assert_eq!(saved(Some("true"), None).0.as_deref(), Some(""));
-        assert_eq!(saved(Some("false"), Some("x")).0, None);
+        let (tags, _, warnings) = saved(Some("false"), Some("x"));
+        assert_eq!(tags, None);
+        assert!(warnings.contains(&Warning::TagsWithoutSave), "{warnings:?}");
         assert_eq!(
             saved(None, Some("a:b -x")).1,
             "SAVE_TAGS: `a:b` is no tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\

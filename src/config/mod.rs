@@ -51,6 +51,7 @@ pub use self::{
     warning::Warning,
 };
 use crate::bitbucket::Pipeline;
+use crate::registry::ecr::EcrHost;
 
 /// Reads and checks everything that a run needs to know.
 ///
@@ -70,7 +71,7 @@ pub fn read(
     let identity: IdentityVariables = environment.variables(&mut findings);
     let pipe: PipeVariables = environment.variables(&mut findings);
     let pipeline: PipelineVariables = environment.variables(&mut findings);
-    logins::keep_secrets(&registry, &mut findings);
+    logins::keep_secrets(&registry, working_directory, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
     let places = Places::new(working_directory, pipeline.bitbucket_clone_dir.as_deref());
@@ -95,12 +96,12 @@ pub fn read(
         &mut findings,
     );
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
-    let credentials = logins::read(
-        registry,
-        working_directory,
-        &image.references,
-        &mut findings,
-    );
+    let pushed = if image.push {
+        &image.references[..]
+    } else {
+        &[]
+    };
+    let credentials = logins::read(registry, working_directory, pushed, &mut findings);
     let create_repositories = read_boolean(
         "ECR_CREATE_REPOSITORY",
         amazon.ecr_create_repository.as_deref(),
@@ -111,7 +112,12 @@ pub fn read(
     } else {
         &[]
     };
-    let aws = amazon::read(amazon, identity, &pipeline, pushed, &mut findings);
+    let mut needing_amazon = pushed
+        .iter()
+        .filter(|image| credentials.for_host(image.host()).is_none());
+    let needs_amazon = needing_amazon.any(|image| EcrHost::parse(image.host()).is_some());
+    let proofs = amazon::proofs(&identity);
+    let aws = amazon::read(amazon, identity, &pipeline, needs_amazon, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
     let authorities = authorities::read(
         pipe.ssl_cert_file.as_deref(),
@@ -143,6 +149,7 @@ pub fn read(
                         create_repositories,
                     },
                     authorities,
+                    other_secrets: proofs,
                     pipeline,
                     debug,
                 },

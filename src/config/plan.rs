@@ -30,6 +30,8 @@ pub struct Plan {
     pub registries: RegistriesPlan,
     /// Whom to trust beside the public authorities.
     pub authorities: Authorities,
+    /// Secrets of the step that this run does not need, and that are kept out of the log all the same.
+    pub other_secrets: Vec<SecretString>,
     /// Which pipeline this is, as far as Bitbucket told.
     pub pipeline: Pipeline,
     /// Whether to log what helps to find a fault of the pipe.
@@ -57,6 +59,7 @@ impl Plan {
             .chain(keys.flatten())
             .chain(role)
             .chain(container)
+            .chain(&self.other_secrets)
     }
 }
 

@@ -66,6 +66,13 @@ pub enum Warning {
         /// The program, as it may be shown.
         program: String,
     },
+    /// Keys and identities would travel readably over a network.
+    UnencryptedAmazon {
+        /// The host in place of Amazon's.
+        host: String,
+    },
+    /// Tags for an image that is not saved.
+    TagsWithoutSave,
     /// The image gets a name and is not pushed there.
     NamedButNotPushed {
         /// Depot keeps it.
@@ -146,6 +153,16 @@ impl fmt::Display for Warning {
                 write!(
                     formatter,
                     "IMAGE is given and PUSH is not: Depot keeps the image, and nobody has it under that name"
+                )
+            }
+            Self::UnencryptedAmazon { host } => write!(
+                formatter,
+                "AWS_ENDPOINT_URL sends the step's identity to `{host}` without encryption; write https://"
+            ),
+            Self::TagsWithoutSave => {
+                write!(
+                    formatter,
+                    "SAVE_TAGS is given and SAVE is false: nothing is saved"
                 )
             }
             Self::RoleWithoutIdentity => {

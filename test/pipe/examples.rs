@@ -19,7 +19,7 @@ const AMAZON: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 /// What no log may hold.
 const SECRETS: [&str; 5] = [
     "token-of-ghcr",
-    "pass: word's",
+    "pass: word #1",
     "secret/of+the+key",
     "-auth-token",
     "signed-identity-of-the-step",
@@ -55,7 +55,7 @@ impl<'a> Scene<'a> {
         let logins = [
             (AMAZON, Login::of("AWS", &format!("{ACCOUNT}-auth-token"))),
             ("ghcr.io", Login::of("acme", "token-of-ghcr")),
-            ("registry.example.com", Login::of("robot", "pass: word's")),
+            ("registry.example.com", Login::of("robot", "pass: word #1")),
         ];
         let mut registries = BTreeMap::new();
         for (host, login) in logins {
@@ -85,8 +85,8 @@ impl<'a> Scene<'a> {
             ("DOCKERHUB_USERNAME", self.hub.owner().username()),
             ("DOCKERHUB_TOKEN", self.hub.owner().password()),
             ("REGISTRY_USERNAME", "robot"),
-            ("REGISTRY_PASSWORD", "pass: word's"),
-            ("ROBOT_TOKEN", "pass: word's"),
+            ("REGISTRY_PASSWORD", "pass: word #1"),
+            ("ROBOT_TOKEN", "pass: word #1"),
             ("GHCR_TOKEN", "token-of-ghcr"),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "secret/of+the+key"),

@@ -11,8 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
+use super::pair;
 use crate::config::{fault::Fault, findings::Findings, warning::Warning};
 use crate::registry::credentials::{Credential, canonical_host};
+use crate::registry::ecr::EcrHost;
 use crate::registry::reference::Reference;
 
 const VARIABLE: &str = "DOCKER_CONFIG";
@@ -27,12 +29,20 @@ pub(super) struct Configuration {
     pub(super) logins: Vec<Credential>,
     /// Hosts whose logins a program would have to fetch, with its name; the host is empty for "all others".
     pub(super) helpers: Vec<(String, String)>,
+    /// Hosts that somebody has logged in to, with the login kept elsewhere.
+    pub(super) empty: Vec<String>,
 }
 
 /// Reads the file, or the file in the folder, that `value` names.
 pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Configuration {
-    let path = directory.join(value.trim());
-    let path = if path.is_dir() { path.join(FILE) } else { path };
+    if is_content(value) {
+        let problem = "holds a configuration, and takes the path of one";
+        let advice =
+            "write it to a file in an earlier line of the script, and give that file's path";
+        findings.fault(Fault::new(VARIABLE, problem, advice));
+        return Configuration::default();
+    }
+    let path = place(value, directory);
     let text = match contents(&path) {
         Ok(text) => text,
         Err(error) => {
@@ -54,6 +64,9 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
     let section = |name: &str| json.get(name).and_then(Value::as_object);
     let mut configuration = Configuration::default();
     for (address, entry) in section("auths").into_iter().flatten() {
+        if entry.as_object().is_none_or(Map::is_empty) {
+            configuration.empty.push(canonical_host(address));
+        }
         configuration
             .logins
             .extend(login(address, entry, &path, findings));
@@ -70,7 +83,43 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
     configuration
 }
 
+/// Keeps every password of the file out of what is said from here on. What cannot be read is told by [`read`].
+pub(super) fn keep_secrets(value: &str, directory: &Path, findings: &mut Findings) {
+    if is_content(value) {
+        findings.keep_secret(value);
+        return;
+    }
+    let text = contents(&place(value, directory)).unwrap_or_default();
+    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    let entries = json.get("auths").and_then(Value::as_object);
+    for entry in entries.into_iter().flat_map(Map::values) {
+        for name in ["auth", "password", "identitytoken", "registrytoken"] {
+            let secret = entry.get(name).and_then(Value::as_str).unwrap_or_default();
+            findings.keep_secret(secret);
+            if let Some((_, password)) = decoded(secret) {
+                findings.keep_secret(&password);
+            }
+        }
+    }
+}
+
+/// Whether this is what the file should hold, as it is or in base64. Such a value is never shown.
+fn is_content(value: &str) -> bool {
+    let is_json = |text: &str| text.trim_start().starts_with('{');
+    let packed: String = value.split_whitespace().collect();
+    let unpacked = STANDARD.decode(packed).unwrap_or_default();
+    is_json(value) || String::from_utf8(unpacked).is_ok_and(|text| is_json(&text))
+}
+
+fn place(value: &str, directory: &Path) -> PathBuf {
+    let path = directory.join(value.trim());
+    if path.is_dir() { path.join(FILE) } else { path }
+}
+
 fn contents(path: &Path) -> io::Result<String> {
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut text = String::new();
     let file = File::open(path)?;
     file.take(SIZE_LIMIT_BYTES + 1).read_to_string(&mut text)?;
@@ -113,8 +162,9 @@ fn login(address: &str, entry: &Value, path: &Path, findings: &mut Findings) -> 
         (None, Some(username), Some(password)) => (username.to_owned(), password.to_owned()),
         _ => return None,
     };
-    findings.keep_secret(&password);
-    Some(Credential::new(&host, username, password.into()).from_origin(origin))
+    let names = (VARIABLE, VARIABLE);
+    let credential = pair::credential(&host, &username, &password, names, findings)?;
+    Some(credential.from_origin(origin))
 }
 
 /// `user:password`; Docker has written a zero byte behind some.
@@ -140,18 +190,24 @@ fn origin(path: &Path) -> String {
 }
 
 /// Tells of programs that would have to fetch a login: a fault where the image cannot be pushed without it.
+///
+/// Amazon's registries need no login: the pipe gets theirs itself.
 pub(super) fn tell_of_helpers(
-    helpers: &[(String, String)],
+    configuration: &Configuration,
     logins: &[Credential],
-    images: &[Reference],
+    pushed: &[Reference],
     findings: &mut Findings,
 ) {
-    let has_login = |host: &str| logins.iter().any(|login| login.host() == host);
-    for (host, program) in helpers {
+    let has_login = |host: &str| {
+        EcrHost::parse(host).is_some() || logins.iter().any(|login| login.host() == host)
+    };
+    for (host, program) in &configuration.helpers {
         let program = findings.shown(program);
-        let mut wanted = images.iter().map(|image| canonical_host(image.host()));
-        let missing = wanted.find(|image| image == host && !has_login(image));
-        if let Some(missing) = missing {
+        let is_its = |image: &String| {
+            image == host || (host.is_empty() && configuration.empty.contains(image))
+        };
+        let mut wanted = pushed.iter().map(|image| canonical_host(image.host()));
+        if let Some(missing) = wanted.find(|image| is_its(image) && !has_login(image)) {
             let problem = format!(
                 "leaves the login for `{missing}` to the program {program}, which cannot be run here"
             );
@@ -245,18 +301,43 @@ mod tests {
 
     #[test]
     fn a_program_is_a_fault_only_where_its_login_is_needed() {
-        let helpers = [("c.example".to_owned(), "ecr-login".to_owned())];
-        let image = [Reference::parse("c.example/app:1").unwrap()];
-        let told = |logins: &[Credential], images: &[Reference]| {
+        let amazon = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+        let told = |helper: &str, image: &str, logins: &[Credential]| {
+            let configuration = Configuration {
+                helpers: vec![(helper.to_owned(), "ecr-login".to_owned())],
+                empty: vec!["d.example".to_owned()],
+                ..Configuration::default()
+            };
+            let pushed = [Reference::parse(image).unwrap()];
             let mut findings = Findings::default();
-            tell_of_helpers(&helpers, logins, images, &mut findings);
+            tell_of_helpers(&configuration, logins, &pushed, &mut findings);
             let error = findings.into_error();
             (error.faults().len(), error.warnings().len())
         };
         let login = Credential::new("c.example", "u".into(), "p".into());
-        assert_eq!(told(&[], &image), (1, 0));
-        assert_eq!(told(&[], &[]), (0, 1));
-        assert_eq!(told(&[login], &image), (0, 0));
+        assert_eq!(told("c.example", "c.example/app:1", &[]), (1, 0));
+        assert_eq!(told("c.example", "acme/app:1", &[]), (0, 1));
+        assert_eq!(told("c.example", "c.example/app:1", &[login]), (0, 0));
+        assert_eq!(told(amazon, &format!("{amazon}/app:1"), &[]), (0, 0));
+        // Of "all others", those that somebody has logged in to.
+        assert_eq!(told("", "d.example/app:1", &[]), (1, 0));
+        assert_eq!(told("", "e.example/app:1", &[]), (0, 1));
+    }
+
+    #[test]
+    fn a_configuration_in_place_of_its_path_is_never_shown() {
+        let auth = STANDARD.encode("me:hunter2");
+        let json = format!(r#"{{"auths":{{"a.example":{{"auth":"{auth}"}}}}}}"#);
+        for value in [&json, &STANDARD.encode(&json)] {
+            let mut findings = Findings::default();
+            read(value, Path::new("/"), &mut findings);
+            let error = findings.into_error().to_string();
+            assert!(
+                error.starts_with("DOCKER_CONFIG: holds a configuration"),
+                "{error}"
+            );
+            assert!(!error.contains(&auth), "{error}");
+        }
     }
 
     proptest! {

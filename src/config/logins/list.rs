@@ -10,16 +10,27 @@ use crate::config::{
     fault::Fault,
     findings::Findings,
     near_miss::is_slip,
-    values::{ENTRY_MARK, entries},
+    values::{ENTRY_MARK, entries, is_given},
 };
 use crate::registry::credentials::Credential;
 
 const VARIABLE: &str = "REGISTRIES";
 const KEYS: [&str; 3] = ["registry", "username", "password"];
+/// More logins than anybody has; what YAML can make of so much text is bounded by it.
+const SIZE_LIMIT_BYTES: usize = 32 << 10;
 const ADVICE: &str = "write a YAML list of `{registry: HOST, username: USER, password: PASSWORD}`";
 
 /// Reads every login, and tells of each bad one.
 pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
+    if value.len() > SIZE_LIMIT_BYTES {
+        let problem = format!("has more than {SIZE_LIMIT_BYTES} bytes");
+        findings.fault(Fault::new(
+            VARIABLE,
+            problem,
+            "list only the registries that the build uses",
+        ));
+        return Vec::new();
+    }
     keep_secrets(value, findings);
     let listed = if value.starts_with(ENTRY_MARK) {
         let entries: Vec<&str> = entries(value).collect();
@@ -43,6 +54,9 @@ pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
 
 /// Keeps every password out of what is said from here on. What cannot be read is told by [`read`].
 pub(super) fn keep_secrets(value: &str, findings: &mut Findings) {
+    if value.len() > SIZE_LIMIT_BYTES {
+        return;
+    }
     let texts: Vec<&str> = if value.starts_with(ENTRY_MARK) {
         entries(value).collect()
     } else {
@@ -103,7 +117,8 @@ fn login(number: usize, entry: &Value, findings: &mut Findings) -> Option<Creden
         }
     }
     let mut text = |key: &'static str| match mapping.get(key) {
-        Some(Value::String(text)) if !text.trim().is_empty() => Some(text.as_str()),
+        // A name that is left of an unset variable is no value either.
+        Some(Value::String(text)) if is_given(text) => Some(text.as_str()),
         found => {
             let (problem, advice) = match found {
                 None | Some(Value::Null | Value::String(_)) => {
@@ -195,6 +210,10 @@ mod tests {
             (
                 "- {registry: a.example, username: me, password: hunter2, hunter2: x}",
                 "entry 1 of REGISTRIES: has a key that is none of `registry`, `username` and `password`; ",
+            ),
+            (
+                "- {registry: a.example, username: me, password: $UNSET}",
+                "entry 1 of REGISTRIES: has no `password`; ",
             ),
             (
                 "- {registry: a.example, username: me}",

@@ -21,7 +21,14 @@ use crate::registry::credentials::{Credential, Credentials, canonical_host};
 use crate::registry::reference::{DOCKER_HUB, Reference};
 
 /// Keeps the passwords inside of variables out of what is said of others; to be called before anything is said.
-pub(super) fn keep_secrets(variables: &RegistryVariables, findings: &mut Findings) {
+pub(super) fn keep_secrets(
+    variables: &RegistryVariables,
+    working_directory: &Path,
+    findings: &mut Findings,
+) {
+    if let Some(value) = variables.docker_config.as_deref() {
+        docker::keep_secrets(value, working_directory, findings);
+    }
     if let Some(value) = variables.registries.as_deref() {
         list::keep_secrets(value, findings);
     }
@@ -31,7 +38,7 @@ pub(super) fn keep_secrets(variables: &RegistryVariables, findings: &mut Finding
 pub(super) fn read(
     mut variables: RegistryVariables,
     working_directory: &Path,
-    images: &[Reference],
+    pushed: &[Reference],
     findings: &mut Findings,
 ) -> Credentials {
     let mut logins: Vec<Credential> = Vec::new();
@@ -53,18 +60,18 @@ pub(super) fn read(
     }
     if let Some(value) = variables.docker_config.as_deref() {
         let configuration = docker::read(value, working_directory, findings);
-        for login in configuration.logins {
+        for login in &configuration.logins {
             match logins.iter().find(|known| known.host() == login.host()) {
-                Some(known) if is_same(known, &login) => {}
+                Some(known) if is_same(known, login) || known.origin() == login.origin() => {}
                 Some(known) => findings.warn(Warning::TwoLogins {
                     host: login.host().to_owned(),
                     used: origin(known),
-                    ignored: origin(&login),
+                    ignored: origin(login),
                 }),
-                None => logins.push(login),
+                None => logins.push(login.clone()),
             }
         }
-        docker::tell_of_helpers(&configuration.helpers, &logins, images, findings);
+        docker::tell_of_helpers(&configuration, &logins, pushed, findings);
     }
     logins.into_iter().collect()
 }
