@@ -131,6 +131,11 @@ impl Ecr {
         host: &EcrHost,
         repository: &str,
     ) -> Result<Ensured, EcrError> {
+        // In the public registry the account's alias stands before the name, and is no part of it.
+        let repository = match (host, repository.split_once('/')) {
+            (EcrHost::Public, Some((_alias, name))) => name,
+            _ => repository,
+        };
         let names = json!({ "repositoryNames": [repository] });
         match self.call(host, "DescribeRepositories", &names).await {
             Ok(_) => return Ok(Ensured::Existed),

@@ -227,6 +227,46 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
 }
 
 #[tokio::test]
+async fn the_public_registry_has_an_api_of_its_own() {
+    let token = STANDARD.encode("AWS:password");
+    let answer =
+        format!(r#"{{"authorizationData":{{"authorizationToken":"{token}","expiresAt":9e9}}}}"#);
+    let fake = Fake::start([
+        Reply::ok(&answer),
+        refusal(400, "RepositoryNotFoundException"),
+        Reply::ok("{}"),
+    ])
+    .await;
+    let (ecr, _) = ecr(with_keys(&fake.url("/")));
+    let host = EcrHost::parse("public.ecr.aws").unwrap();
+    let credential = ecr.credential("public.ecr.aws", &host).await.unwrap();
+    assert_eq!(credential.password().expose_secret(), "password");
+    let ensured = ecr.ensure_repository(&host, "acme/team/app").await.unwrap();
+    assert_eq!(ensured, Ensured::Created);
+    let seen = fake.seen();
+    let targets: Vec<_> = seen
+        .iter()
+        .filter_map(|seen| seen.header("x-amz-target"))
+        .collect();
+    assert_eq!(
+        targets,
+        [
+            "GetAuthorizationToken",
+            "DescribeRepositories",
+            "CreateRepository"
+        ]
+        .map(|action| format!("SpencerFrontendService.{action}"))
+    );
+    // The alias of the account is no part of the repository's name.
+    assert_eq!(seen[2].body, br#"{"repositoryName":"team/app"}"#);
+    let signed = seen[0].authorization.as_deref().unwrap();
+    assert!(
+        signed.contains("/us-east-1/ecr-public/aws4_request"),
+        "{signed}"
+    );
+}
+
+#[tokio::test]
 async fn nobody_is_nobody() {
     let fake = Fake::start([Reply::Answer(404, String::new(), String::new())]).await;
     let (ecr, _) = ecr(Access {
