@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::client::Manifest;
+use super::token::printable;
 
 /// The media type of an OCI index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -153,6 +154,7 @@ fn check_platforms(entries: &[Value]) -> Result<(), MergeError> {
             continue;
         };
         if !seen.insert(platform.clone()) {
+            let platform = printable(&platform, 200);
             return Err(MergeError::PlatformTwice { platform });
         }
     }

@@ -100,17 +100,21 @@ impl Keyring {
         let Some(source) = self.source(host) else {
             return Ok(None);
         };
-        source.credential(host).await.map_err(|error| KeyringError {
-            host: canonical_host(host),
-            denied: error.denied,
-            cause: error.cause.into(),
-        })
+        let host = canonical_host(host);
+        source
+            .credential(&host)
+            .await
+            .map_err(|error| KeyringError {
+                host,
+                denied: error.denied,
+                cause: error.cause.into(),
+            })
     }
 
     /// Whether the registry takes tokens, where that is known without asking it.
     #[must_use]
     pub fn takes_tokens(&self, host: &str) -> Option<bool> {
-        self.source(host)?.takes_tokens(host)
+        self.source(host)?.takes_tokens(&canonical_host(host))
     }
 
     /// The given logins that nobody wanted.

@@ -102,6 +102,16 @@ pub enum TokenError {
         /// What came instead.
         what: String,
     },
+    /// The registry, or its realm, is out of order for a while.
+    #[error("the registry `{host}` gives no token now (HTTP {status}){said}")]
+    Unavailable {
+        /// The registry.
+        host: String,
+        /// The status of the answer.
+        status: u16,
+        /// `: ` and its words, or nothing.
+        said: String,
+    },
     /// No answer.
     #[error("cannot reach `{at}` for a token of the registry `{host}`")]
     Transport {
@@ -116,6 +126,18 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// Whether the same may go well a little later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Transport { source, .. } => {
+                !source.is_builder() && !crate::cause::is_untrusted_server(source)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the registry itself said no.
     #[must_use]
     pub fn is_denied(&self) -> bool {
@@ -149,6 +171,11 @@ impl Tokens {
         self
     }
 
+    fn trusts(&self, host: &str) -> bool {
+        let insecure = self.insecure.as_ref();
+        insecure.is_some_and(|insecure| insecure.covers(host))
+    }
+
     /// What to ask the place at `url` with, on behalf of `host`.
     fn http_for(&self, host: &str, url: &Url) -> &reqwest::Client {
         match &self.insecure {
@@ -171,7 +198,11 @@ impl Tokens {
         };
         let takes_tokens = match self.keyring.takes_tokens(host) {
             Some(known) => known,
-            None => matches!(self.own_realm(host).await, Ok(Some(_))),
+            // One that is out of order does not say what it takes.
+            None => matches!(
+                self.own_realm(host).await,
+                Ok(Some(_)) | Err(TokenError::Unavailable { .. })
+            ),
         };
         if !takes_tokens && credential.is_identity_token() {
             let why = "it takes no tokens, and all there is for it is an identity token";
@@ -221,9 +252,14 @@ impl Tokens {
             .for_host(host)
             .await
             .map_err(TokenError::Login)?;
-        let wants_tls = credential.is_some()
-            && !(self.insecure.as_ref()).is_some_and(|insecure| insecure.covers(host));
-        let url = realm::parse(realm, host, wants_tls).map_err(unusable)?;
+        let url = match realm::parse(realm, host, credential.is_some()) {
+            Ok(url) => url,
+            // A registry that is trusted without TLS may have its realm on its own host, and nowhere else.
+            Err(reason) => realm::parse(realm, host, false)
+                .ok()
+                .filter(|url| is_own_host(host, url) && self.trusts(host))
+                .ok_or_else(|| unusable(reason))?,
+        };
         let query = Query {
             host,
             realm: url,
@@ -342,6 +378,13 @@ impl Tokens {
             return Ok(Some(known.clone()));
         }
         let answer = self.ask(&host).await?;
+        if is_out_of_order(answer.status()) {
+            return Err(TokenError::Unavailable {
+                host,
+                status: answer.status().as_u16(),
+                said: String::new(),
+            });
+        }
         let own = answer
             .headers()
             .get_all(WWW_AUTHENTICATE)
@@ -393,6 +436,11 @@ impl Tokens {
     }
 }
 
+/// What may be over soon.
+fn is_out_of_order(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
 /// What came of a POST.
 enum Posted {
     Token(Token),
@@ -435,6 +483,13 @@ impl Query<'_> {
         ) {
             return Err(self.denied(answer));
         }
+        if is_out_of_order(answer.status) {
+            return Err(TokenError::Unavailable {
+                host: self.host.to_owned(),
+                status: answer.status.as_u16(),
+                said: self.said(answer),
+            });
+        }
         let token = answer.token(SystemTime::now());
         token.map_err(|what| self.unusable(what))
     }
@@ -455,10 +510,14 @@ impl Query<'_> {
             host: self.host.to_owned(),
             who,
             status: answer.status.as_u16(),
-            said: match answer.words(self.credential) {
-                said if said.is_empty() => said,
-                said => format!(": {said}"),
-            },
+            said: self.said(answer),
+        }
+    }
+
+    fn said(&self, answer: &Answer) -> String {
+        match answer.words(self.credential) {
+            said if said.is_empty() => said,
+            said => format!(": {said}"),
         }
     }
 

@@ -37,8 +37,6 @@ pub(super) enum Trouble {
     #[error("HTTP {}{said}", .status.as_u16())]
     Status {
         status: StatusCode,
-        /// The code of the first error; open, since registries have their own.
-        code: String,
         /// `: ` and its words, or nothing.
         said: String,
     },
@@ -72,7 +70,7 @@ impl Trouble {
         let code = text("/errors/0/code").unwrap_or_default();
         let message = text("/errors/0/message").or_else(|| text("/message"));
         let mut said = String::new();
-        for part in [Some(code.clone()), message].into_iter().flatten() {
+        for part in [Some(code), message].into_iter().flatten() {
             if !part.is_empty() {
                 // Writing to a string never fails.
                 let _infallible = write!(said, ": {part}");
@@ -80,7 +78,6 @@ impl Trouble {
         }
         Self::Status {
             status: answer.status,
-            code,
             said,
         }
     }
@@ -129,30 +126,10 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &*self.trouble {
-            Trouble::Transport(..) => !self.is_certificate() && !self.is_unknown_host(),
+            // A name that cannot be found now may be found in a moment.
+            Trouble::Transport(..) => !self.is_certificate(),
+            Trouble::Token(error) => error.is_transient(),
             Trouble::Status { status, .. } => Pauses::is_worth_another(*status),
-            _ => false,
-        }
-    }
-
-    /// Whether it does not know the form of the manifest.
-    #[must_use]
-    pub fn refuses_media_type(&self) -> bool {
-        let Trouble::Status { status, code, said } = &*self.trouble else {
-            return false;
-        };
-        let said = said.to_ascii_lowercase();
-        let words = [
-            "manifest invalid",
-            "unsupported media type",
-            "unknown media type",
-        ];
-        match status.as_u16() {
-            415 => true,
-            400 | 404 | 405 => {
-                matches!(code.as_str(), "MANIFEST_INVALID" | "UNSUPPORTED")
-                    || words.iter().any(|word| said.contains(word))
-            }
             _ => false,
         }
     }
@@ -163,17 +140,6 @@ impl ClientError {
         match &*self.trouble {
             Trouble::Transport(_, source) => crate::cause::is_untrusted_server(source),
             Trouble::Token(error) => crate::cause::is_untrusted_server(error.as_ref()),
-            _ => false,
-        }
-    }
-
-    /// Whether there is no such host.
-    #[must_use]
-    pub fn is_unknown_host(&self) -> bool {
-        match &*self.trouble {
-            Trouble::Transport(_, source) => {
-                source.is_connect() && crate::cause::one_line(source).contains("dns error")
-            }
             _ => false,
         }
     }
@@ -210,10 +176,9 @@ mod tests {
             crate::cause::one_line(&refused),
             "the registry `r.example` took no manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
         );
-        assert!(refused.refuses_media_type() && !refused.is_denied() && !refused.is_transient());
+        assert!(!refused.is_denied() && !refused.is_transient());
         assert!(error(403, b"<html>").is_denied());
         assert!(error(503, b"").is_transient());
-        assert!(!error(404, b"{}").refuses_media_type());
     }
 
     proptest! {

@@ -21,7 +21,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use super::token::{Insecure, Tokens};
+use super::token::{Insecure, Tokens, printable};
 use access::Access;
 use call::Call;
 pub use error::ClientError;
@@ -108,6 +108,11 @@ impl Client {
         }
         let told = answer.header("content-type");
         let media_type = told.split(';').next().unwrap_or_default().trim();
+        // A storage that the registry has sent us on to knows nothing of manifests.
+        let media_type = match media_type {
+            OCI_INDEX | DOCKER_LIST | OCI_MANIFEST | DOCKER_MANIFEST => media_type.to_owned(),
+            other => told_inside(&answer.body).unwrap_or_else(|| printable(other, 100)),
+        };
         let manifest = Manifest::new(media_type, answer.body.clone());
         let digests = [answer.header("docker-content-digest"), reference];
         for digest in digests
@@ -148,6 +153,12 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// What a manifest says itself that it is.
+fn told_inside(body: &[u8]) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Some(printable(json.get("mediaType")?.as_str()?, 100))
 }
 
 fn header_value(text: &str) -> Option<HeaderValue> {

@@ -94,7 +94,9 @@ impl EcrError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { .. } => true,
+            Self::Transport { source, .. } => {
+                !source.is_builder() && !crate::cause::is_untrusted_server(source)
+            }
             Self::Refused { status, code, .. } => {
                 matches!(status, 429 | 500 | 502 | 503 | 504)
                     || matches!(

@@ -52,11 +52,7 @@ impl EcrHost {
         let region = endings
             .iter()
             .find_map(|ending| region.strip_suffix(ending))?;
-        let is_region = !region.is_empty()
-            && region
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        is_region.then(|| Self::Private {
+        is_region(region).then(|| Self::Private {
             account: account.to_owned(),
             region: region.to_owned(),
             fips,
@@ -114,6 +110,17 @@ impl EcrHost {
     pub fn takes_tokens(&self) -> bool {
         matches!(self, Self::Public)
     }
+}
+
+/// `eu-central-1`: words, and a number at the end. Other names of Amazon's, such as those of buckets, are none.
+fn is_region(text: &str) -> bool {
+    let mut parts: Vec<&str> = text.split('-').collect();
+    let number = parts.pop().unwrap_or_default();
+    let is_number =
+        (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let is_word =
+        |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_number && parts.len() >= 2 && parts.iter().all(is_word)
 }
 
 /// China's regions are a world of their own.
@@ -184,6 +191,10 @@ mod tests {
             "1234567890123.dkr.ecr.eu-central-1.amazonaws.com",
             "12345678901a.dkr.ecr.eu-central-1.amazonaws.com",
             "123456789012.dkr.ecr..amazonaws.com",
+            "123456789012.dkr.ecr-fips.s3.amazonaws.com",
+            "123456789012.dkr.ecr.s3-us-west-2.amazonaws.com",
+            "123456789012.dkr.ecr.s3-accelerate.amazonaws.com",
+            "123456789012.dkr.ecr.eu-central-.amazonaws.com",
             "123456789012.dkr.ecr.eu.central.amazonaws.com",
             "123456789012.dkr.ecr.eu-central-1.amazonaws.com:443",
             "123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example",

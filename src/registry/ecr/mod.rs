@@ -136,7 +136,14 @@ impl Ecr {
             (EcrHost::Public, Some((_alias, name))) => name,
             _ => repository,
         };
-        let names = json!({ "repositoryNames": [repository] });
+        let mut names = json!({ "repositoryNames": [repository] });
+        let mut name = json!({ "repositoryName": repository });
+        if let EcrHost::Private { account, .. } = host {
+            // Without it Amazon takes the caller's own registry, which may be another account's.
+            for body in [&mut names, &mut name] {
+                body["registryId"] = account.as_str().into();
+            }
+        }
         match self.call(host, "DescribeRepositories", &names).await {
             Ok(_) => return Ok(Ensured::Existed),
             // Whoever may not look may still be allowed to make one.
@@ -147,7 +154,6 @@ impl Ecr {
                 ) => {}
             Err(error) => return Err(error),
         }
-        let name = json!({ "repositoryName": repository });
         match self.call(host, "CreateRepository", &name).await {
             Ok(_) => Ok(Ensured::Created),
             Err(error) if error.code() == "RepositoryAlreadyExistsException" => {

@@ -55,7 +55,6 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
         (Reply::challenge("no address"), "names no place"),
         (basic, "names no place"),
         (Reply::status(200), "names no place"),
-        (Reply::status(500), "names no place"),
         (
             // The word of whoever stands at the end of a redirection is not the registry's.
             Reply::Answer(
@@ -78,6 +77,17 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
         assert!(text.contains(told) && text.contains(&address), "{text}");
         assert!(!format!("{error:?} {tokens:?}").contains(PASSWORD));
     }
+    // One that is out of order has named nothing yet, and its password stays here too.
+    let registry = Fake::start([Reply::status(500), Reply::status(503)]).await;
+    let tokens = tokens_for(&registry.host());
+    let address = foreign.url("/token");
+    let fetched = tokens
+        .fetch(&registry.host(), &address, "s", &scopes())
+        .await;
+    let error = fetched.unwrap_err();
+    assert!(error.is_transient() && !error.is_denied(), "{error}");
+    let given = tokens.credential_without_tokens(&registry.host()).await;
+    assert!(given.is_none());
 }
 
 #[tokio::test]
