@@ -135,8 +135,15 @@ impl Client {
                     self.remember_place(call.host, &place);
                     return Ok(answer);
                 }
-                // The first place is the better one, and its failure says more.
-                Err(error) => trouble = trouble.or(Some(error)),
+                // The first place is the better one, and its failure says more; only where nobody is there is the next one
+                // tried, since what is without TLS must not be reached by a bad moment.
+                Err(error) => {
+                    let is_nobody_there = error.is_connect();
+                    trouble = trouble.or(Some(error));
+                    if !is_nobody_there {
+                        break;
+                    }
+                }
             }
         }
         let nowhere = || Trouble::Malformed("its name is no host".into());

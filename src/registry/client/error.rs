@@ -60,6 +60,11 @@ impl Trouble {
         Self::Transport(what.into(), error.without_url())
     }
 
+    /// Whether there was no connection at all, TLS included.
+    pub(super) fn is_connect(&self) -> bool {
+        matches!(self, Self::Transport(_, source) if source.is_connect())
+    }
+
     /// What an answer says that is no success.
     pub(super) fn of_answer(answer: &Answer) -> Self {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
