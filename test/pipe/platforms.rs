@@ -64,6 +64,8 @@ fn two_machines_build_side_by_side_and_make_one_image_under_every_name() {
     with_place(async |place| {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = small_context();
+        // Of its own: a step that another build has at the same time may be shown by that one's name.
+        context.file("file", "of two machines\n").unwrap();
         let host = place.registry.host();
         let names =
             ["two/app:1", "two/app:latest", "two/other:1"].map(|name| format!("{host}/{name}"));

@@ -251,7 +251,7 @@ fn a_realm_that_gives_no_tokens_is_told() {
             ),
             (
                 TokenPlan::default().post(TokenAnswer::Status(500)),
-                "HTTP status 500",
+                "gives no token now (HTTP 500)",
             ),
             (
                 TokenPlan::default().realm(Realm::Nowhere),
