@@ -31,8 +31,8 @@ use super::keyring::{Keyring, KeyringError};
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
 pub use insecure::Insecure;
-pub(super) use realm::registry_address;
 use realm::{authority, is_own, is_own_host, is_same};
+pub(super) use realm::{is_here, registry_address};
 use shared::Shared;
 
 /// One exchange with a registry or its realm.
@@ -212,14 +212,9 @@ impl Tokens {
         (!takes_tokens).then_some(credential)
     }
 
-    /// The login for `host`, for a registry that takes user and password.
+    /// The login for `host`, whatever it is.
     pub async fn login(&self, host: &str) -> Result<Option<Credential>, TokenError> {
-        let login = self
-            .keyring
-            .for_host(host)
-            .await
-            .map_err(TokenError::Login)?;
-        Ok(login.filter(|login| !login.is_identity_token()))
+        self.keyring.for_host(host).await.map_err(TokenError::Login)
     }
 
     /// A token of `host` for `scopes`, from `realm`. Who asks for the same at the same time shares it.

@@ -13,7 +13,7 @@ use super::Client;
 use super::call::{Answer, Call};
 use super::error::{ClientError, Trouble};
 use crate::registry::challenge::{bearer, is_basic};
-use crate::registry::credentials::canonical_host;
+use crate::registry::credentials::{Credential, canonical_host};
 
 /// An `Authorization`, which shows itself to nobody.
 pub(super) type Access = HeaderValue;
@@ -54,6 +54,10 @@ impl Client {
         } else if challenges.iter().copied().any(is_basic) {
             let login = self.tokens.login(call.host).await;
             let login = login.map_err(|error| call.error(Trouble::Token(Box::new(error))))?;
+            if login.as_ref().is_some_and(Credential::is_identity_token) {
+                let what = "it takes no tokens, and all there is for it is an identity token";
+                return Err(call.error(Trouble::Malformed(what.into())));
+            }
             login.and_then(|login| {
                 let password = login.password().expose_secret();
                 let login = format!("{}:{password}", login.username());
@@ -64,6 +68,26 @@ impl Client {
         };
         Ok(access.filter(|access| refused != Some(access)))
     }
+}
+
+/// The forms in which a registry's words may repeat what it was sent.
+pub(super) fn forms(access: &Access) -> Vec<String> {
+    let text = access.to_str().unwrap_or_default();
+    let Some((scheme, sent)) = text.split_once(' ') else {
+        return Vec::new();
+    };
+    let mut forms = vec![sent.to_owned()];
+    if scheme == "Basic" {
+        let login = STANDARD.decode(sent).unwrap_or_default();
+        let login = String::from_utf8(login).unwrap_or_default();
+        forms.extend(
+            login
+                .split_once(':')
+                .map(|(_, password)| password.to_owned()),
+        );
+    }
+    forms.retain(|form| !form.is_empty());
+    forms
 }
 
 fn key(call: &Call<'_>) -> (String, String, bool) {

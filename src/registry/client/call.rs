@@ -12,10 +12,13 @@ use super::error::{ClientError, Trouble};
 use super::retry::Pauses;
 use super::{Client, MANIFEST_LIMIT_BYTES};
 use crate::registry::credentials::canonical_host;
-use crate::registry::token::{Insecure, registry_address};
+use crate::registry::token::{Insecure, is_here, registry_address};
 
 /// One exchange with a registry, body included.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How much of a refusal is read.
+const WORDS_LIMIT_BYTES: usize = 64 << 10;
 
 /// Places that one call may be sent on to.
 const REDIRECTS_LIMIT: usize = 3;
@@ -39,6 +42,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// It is another place's, to which the registry sent us on.
     pub(super) is_foreign: bool,
+    /// What was sent to be let in, which words of a refusal may repeat.
+    pub(super) sent: Option<HeaderValue>,
 }
 
 impl Answer {
@@ -171,19 +176,24 @@ impl Client {
                 request = request.header(name, value);
             }
             // Nobody else gets what lets us in here.
-            if let Some(access) = access.filter(|_| url.origin() == origin.origin()) {
+            let sent = access.filter(|_| url.origin() == origin.origin());
+            if let Some(access) = sent {
                 request = request.header(AUTHORIZATION, access);
             }
             let response = request.send().await.map_err(Trouble::transport)?;
             let Some(next) = redirection(&response, &url) else {
                 let is_foreign = url.origin() != origin.origin();
-                return read(response, is_foreign).await;
+                let mut answer = read(response, is_foreign).await?;
+                answer.sent = sent.cloned();
+                return Ok(answer);
             };
             let to = next.host_str().unwrap_or_default().to_owned();
             if call.is_push() {
                 return Err(Trouble::Redirected { to });
             }
-            if url.scheme() == "https" && next.scheme() != "https" {
+            // Nor is anything of this machine asked on behalf of a registry elsewhere.
+            let is_unsafe = url.scheme() == "https" && next.scheme() != "https";
+            if is_unsafe || (is_here(&next) && !is_here(&origin)) {
                 return Err(Trouble::Redirected { to });
             }
             url = next;
@@ -239,9 +249,21 @@ fn redirection(response: &Response, from: &Url) -> Option<Url> {
 }
 
 /// Reads an answer to its end, which may not lie beyond what a manifest can have.
+///
+/// Of a refusal the status counts: its words may be cut.
 async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
+    let is_refusal = !response.status().is_success();
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(Trouble::transport)? {
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(_) if is_refusal => break,
+            Err(error) => return Err(Trouble::transport(error)),
+        };
+        if is_refusal && body.len() + chunk.len() > WORDS_LIMIT_BYTES {
+            break;
+        }
         if body.len() + chunk.len() > MANIFEST_LIMIT_BYTES {
             let what = format!("more than {MANIFEST_LIMIT_BYTES} bytes");
             return Err(Trouble::Malformed(what));
@@ -253,5 +275,6 @@ async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Troubl
         headers: response.headers().clone(),
         body: body.freeze(),
         is_foreign,
+        sent: None,
     })
 }

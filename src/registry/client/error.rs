@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
+use super::access::forms;
 use super::call::{Answer, Call};
 use super::retry::Pauses;
 use crate::registry::token::{TokenError, printable};
@@ -70,7 +71,10 @@ impl Trouble {
         let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
         let text = |pointer: &str| {
             let value = body.as_ref()?.pointer(pointer)?.as_str()?;
-            Some(printable(value, WORDS_LIMIT)).filter(|text| !text.is_empty())
+            // Before it is cut: half a secret would not be found any more.
+            let sent = answer.sent.iter().flat_map(forms);
+            let value = sent.fold(value.to_owned(), |text, form| text.replace(&form, "***"));
+            Some(printable(&value, WORDS_LIMIT)).filter(|text| !text.is_empty())
         };
         let code = text("/errors/0/code").unwrap_or_default();
         let message = text("/errors/0/message").or_else(|| text("/message"));
@@ -170,6 +174,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body),
             is_foreign: false,
+            sent: None,
         }))
     }
 

@@ -1,5 +1,7 @@
 //! The client against registries that answer as planned, and against real ones.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use depot_standin::engine::state_folder;
 use depot_standin::registry::Registry;
 use depot_standin::registry::tokens::{TokenPlan, TokenRegistry};
@@ -142,6 +144,28 @@ async fn a_refusal_is_told_with_the_registrys_words_and_not_repeated() {
         .unwrap_err();
     assert!(error.is_denied());
     assert_eq!(error.status(), Some(401));
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_what_it_was_sent_shows_none_of_it() {
+    let sent = STANDARD.encode(format!("me:{PASSWORD}"));
+    let said = serde_json::json!({
+        "errors": [{ "code": "DENIED", "message": format!("{sent} is {PASSWORD}") }],
+    });
+    let refusal = Reply::with_body(403, said.to_string());
+    let fake = Fake::start([challenge("Basic realm=\"x\""), refusal]).await;
+    let client = client(&[(&fake.host(), "me", PASSWORD)]);
+    let error = client.manifest(&fake.host(), "app", "1").await.unwrap_err();
+    let line = crate::cause::one_line(&error);
+    assert!(line.ends_with("HTTP 403: DENIED: *** is ***"), "{line}");
+    // Its status counts, though its words are cut.
+    let cut = "HTTP/1.1 403 X\r\nContent-Length: 100\r\n\r\n{".to_owned();
+    let fake = Fake::start([Reply::Raw(cut)]).await;
+    let error = self::client(&[])
+        .manifest(&fake.host(), "app", "1")
+        .await
+        .unwrap_err();
+    assert!(error.is_denied(), "{error:?}");
 }
 
 #[tokio::test]

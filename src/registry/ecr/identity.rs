@@ -1,5 +1,6 @@
 //! Keys at Amazon: from a role, as they were given, or of the machine that we run on.
 
+use std::io::Read;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +19,12 @@ const METADATA: &str = "http://169.254.169.254/";
 
 /// That place answers at once or is not there.
 const METADATA_LIMIT: Duration = Duration::from_secs(1);
+
+/// The shortest that Amazon gives keys for; what counts where their end was not told.
+const SHORTEST_LIFE: Duration = Duration::from_mins(15);
+
+/// The longest proof of a container that is read.
+const PROOF_LIMIT_BYTES: u64 = 64 << 10;
 
 /// Places of Amazon's container services, beside loopback.
 const CONTAINER_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
@@ -92,6 +99,7 @@ impl Given {
             what: "it holds no keys".into(),
         })?;
         let until = given.expiration.as_deref().and_then(parse_moment);
+        let until = until.or_else(|| SystemTime::now().checked_add(SHORTEST_LIFE));
         Ok(Keys {
             id: given.access_key_id,
             secret: given.secret_access_key,
@@ -114,7 +122,12 @@ async fn of_container(container: &Container, direct: &reqwest::Client) -> Result
         Some(Authorization::File(path)) => {
             let text = tokio::task::spawn_blocking({
                 let path = path.clone();
-                move || std::fs::read_to_string(path)
+                move || {
+                    let mut text = String::new();
+                    let file = std::fs::File::open(path)?;
+                    file.take(PROOF_LIMIT_BYTES).read_to_string(&mut text)?;
+                    Ok::<_, std::io::Error>(text)
+                }
             });
             let text = text
                 .await

@@ -107,14 +107,16 @@ impl Ecr {
         // A list from private registries, one entry from the public one.
         let data = answer.get("authorizationData");
         let data = data.and_then(|data| data.get(0)).or(data);
-        let login = data
+        let token = data
             .and_then(|data| data.get("authorizationToken"))
             .and_then(Value::as_str)
-            .and_then(decoded)
-            .ok_or_else(|| EcrError::Malformed {
-                action: ACTION,
-                what: "it holds no login".into(),
-            })?;
+            .unwrap_or_default();
+        // As it is sent to the registry, and may come back in its words.
+        (self.listener)(token);
+        let login = decoded(token).ok_or_else(|| EcrError::Malformed {
+            action: ACTION,
+            what: "it holds no login".into(),
+        })?;
         let until = data
             .and_then(|data| data.get("expiresAt"))
             .and_then(Value::as_f64)
@@ -207,7 +209,14 @@ fn moment(seconds: f64) -> Option<SystemTime> {
 /// Values that are made when they are asked for, kept while they are good, and made once for all who ask together.
 struct Kept<Key, Value>(Mutex<HashMap<Key, Arc<Slot<Value>>>>);
 
-type Slot<Value> = tokio::sync::Mutex<Option<(Value, SystemTime)>>;
+type Slot<Value> = tokio::sync::Mutex<Option<Good<Value>>>;
+
+/// A value, when it is to be renewed, and when it ends.
+struct Good<Value> {
+    value: Value,
+    renewal: SystemTime,
+    end: SystemTime,
+}
 
 impl<Key, Value> Default for Kept<Key, Value> {
     fn default() -> Self {
@@ -216,23 +225,33 @@ impl<Key, Value> Default for Kept<Key, Value> {
 }
 
 impl<Key: Eq + Hash, Value: Clone> Kept<Key, Value> {
-    /// `make` gives the value and when it ends.
-    async fn get<Error>(
+    /// `make` gives the value and when it ends. One that cannot be renewed is given out until its end.
+    async fn get<Error: std::error::Error>(
         &self,
         key: Key,
         make: impl AsyncFnOnce() -> Result<(Value, SystemTime), Error>,
     ) -> Result<Value, Error> {
         let mut slot = self.slot(key).lock_owned().await;
-        if let Some((value, until)) = &*slot
-            && SystemTime::now() < *until
-        {
-            return Ok(value.clone());
-        }
         let begun = SystemTime::now();
-        let (value, until) = make().await?;
-        let life = until.duration_since(begun).unwrap_or_default();
-        let renewal = (life / 10).min(RENEWAL_LIMIT);
-        *slot = Some((value.clone(), begun + life.saturating_sub(renewal)));
+        if let Some(good) = slot.as_ref().filter(|good| begun < good.renewal) {
+            return Ok(good.value.clone());
+        }
+        let renewed = make().await;
+        let (value, end) = match (renewed, &*slot) {
+            (Ok(fresh), _) => fresh,
+            (Err(error), Some(good)) if SystemTime::now() < good.end => {
+                let why = crate::cause::one_line(&error);
+                tracing::warn!("what ends soon could not be renewed, and is still used: {why}");
+                return Ok(good.value.clone());
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let life = end.duration_since(begun).unwrap_or_default();
+        *slot = Some(Good {
+            value: value.clone(),
+            renewal: begun + life.saturating_sub((life / 10).min(RENEWAL_LIMIT)),
+            end,
+        });
         Ok(value)
     }
 

@@ -80,7 +80,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// Loopback in all its forms, and the addresses where clouds tell a machine who it is.
-fn is_here(url: &Url) -> bool {
+pub(in crate::registry) fn is_here(url: &Url) -> bool {
     let of_v4 = |address: std::net::Ipv4Addr| {
         address.is_loopback() || address.is_link_local() || address.is_unspecified()
     };
