@@ -15,8 +15,9 @@ use crate::registry::client::Client;
 use crate::registry::credentials::Credential;
 use crate::registry::ecr::{Ecr, EcrHost, Ensured};
 use crate::registry::keyring::Keyring;
+use crate::registry::reach::Reach;
 use crate::registry::reference::Reference;
-use crate::registry::token::{Insecure, Tokens};
+use crate::registry::token::Tokens;
 use crate::report::mask::Masker;
 
 /// How long a connection to a registry may take.
@@ -54,16 +55,14 @@ impl Registries {
         let aws = &plan.registries.aws;
         let amazon = Arc::new(AmazonLogins::new(Arc::clone(&ecr), aws, pushes_public));
         let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
-        let mut tokens = Tokens::new(http.clone(), Arc::clone(&keyring));
-        let insecure = insecure(&plan.registries.insecure)?;
-        if let Some(insecure) = &insecure {
-            tokens = tokens.trusting(insecure.clone());
+        let mut reach = Reach::new(http);
+        let insecure = &plan.registries.insecure;
+        if !insecure.is_empty() {
+            let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
+            reach = reach.trusting(insecure, client(builder(unchecked))?);
         }
-        let tokens = Arc::new(tokens);
-        let mut client = Client::new(http, Arc::clone(&tokens));
-        if let Some(insecure) = insecure {
-            client = client.trusting(insecure);
-        }
+        let tokens = Arc::new(Tokens::new(reach, Arc::clone(&keyring)));
+        let client = Client::new(Arc::clone(&tokens));
         Ok(Self {
             keyring,
             tokens,
@@ -132,14 +131,4 @@ fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
 
 fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
     builder.build().map_err(Failure::Client)
-}
-
-/// What speaks to registries that are trusted without check, if there are any.
-fn insecure(hosts: &[String]) -> Result<Option<Insecure>> {
-    if hosts.is_empty() {
-        return Ok(None);
-    }
-    let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
-    let http = client(builder(unchecked))?;
-    Ok(Some(Insecure::new(hosts.iter().cloned(), http)))
 }

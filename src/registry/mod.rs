@@ -5,7 +5,9 @@
 pub mod credentials;
 pub mod reference;
 
+mod address;
 pub mod challenge;
+mod retry;
 pub mod token;
 
 pub mod client;
@@ -13,6 +15,7 @@ pub mod ecr;
 pub mod index;
 pub mod keyring;
 pub mod publish;
+pub mod reach;
 
 #[cfg(test)]
 mod fake;

@@ -10,7 +10,7 @@
 //! A builder waits a minute for a token. The three requests that one can take have to fit in there.
 
 mod answer;
-mod insecure;
+mod error;
 mod realm;
 mod shared;
 #[cfg(test)]
@@ -25,14 +25,16 @@ use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::address::is_own_host;
 use super::challenge::bearer_realm;
 use super::credentials::{Credential, canonical_host};
-use super::keyring::{Keyring, KeyringError};
+use super::keyring::Keyring;
+use super::reach::Reach;
+use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
-pub use insecure::Insecure;
-use realm::{authority, is_own, is_own_host, is_same};
-pub(super) use realm::{is_here, registry_address};
+pub use error::TokenError;
+use realm::{authority, is_own, is_same};
 use shared::Shared;
 
 /// One exchange with a registry or its realm.
@@ -44,9 +46,8 @@ const TOLD_LIMIT: usize = 1000;
 /// Fetches tokens for registries.
 #[derive(Debug)]
 pub struct Tokens {
-    http: reqwest::Client,
+    pub(super) reach: Reach,
     keyring: Arc<Keyring>,
-    insecure: Option<Insecure>,
     /// Realms that registries have confirmed as theirs, by host.
     confirmed: Mutex<HashMap<String, Url>>,
     shared: Shared,
@@ -66,121 +67,17 @@ pub struct Token {
     pub issued_at: Option<i64>,
 }
 
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The challenge cannot be answered.
-    #[error("the registry `{host}` asks for tokens from `{realm}`: {reason}")]
-    Realm {
-        /// The registry.
-        host: String,
-        /// The place that it named.
-        realm: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// The login that it takes cannot be made.
-    #[error(transparent)]
-    Login(KeyringError),
-    /// The credentials are wrong, or anonymous access is not allowed.
-    #[error("the registry `{host}` refused {who} (HTTP {status}){said}")]
-    Denied {
-        /// The registry.
-        host: String,
-        /// Whose access.
-        who: String,
-        /// The realm's answer.
-        status: u16,
-        /// `: ` and the realm's words, or nothing.
-        said: String,
-    },
-    /// The realm answered with something else than a token.
-    #[error("the registry `{host}` gave no token: {what}")]
-    Unusable {
-        /// The registry.
-        host: String,
-        /// What came instead.
-        what: String,
-    },
-    /// The registry, or its realm, is out of order for a while.
-    #[error("the registry `{host}` gives no token now (HTTP {status}){said}")]
-    Unavailable {
-        /// The registry.
-        host: String,
-        /// The status of the answer.
-        status: u16,
-        /// `: ` and its words, or nothing.
-        said: String,
-    },
-    /// No answer.
-    #[error("cannot reach `{at}` for a token of the registry `{host}`")]
-    Transport {
-        /// The registry.
-        host: String,
-        /// The host that was called.
-        at: String,
-        /// What the network said.
-        #[source]
-        source: reqwest::Error,
-    },
-}
-
-impl TokenError {
-    /// Whether the same may go well a little later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Unavailable { .. } => true,
-            Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether the registry itself said no.
-    #[must_use]
-    pub fn is_denied(&self) -> bool {
-        match self {
-            Self::Denied { .. } => true,
-            Self::Login(error) => error.is_denied(),
-            _ => false,
-        }
-    }
-}
-
 impl Tokens {
-    /// With these credentials. `http` must not follow redirects: a password must not either.
+    /// With these credentials, for registries that are reached so.
     #[must_use]
-    pub fn new(http: reqwest::Client, keyring: Arc<Keyring>) -> Self {
+    pub fn new(reach: Reach, keyring: Arc<Keyring>) -> Self {
         Self {
-            http,
+            reach,
             keyring,
-            insecure: None,
             confirmed: Mutex::default(),
             shared: Shared::default(),
             told: Mutex::default(),
             call_limit: CALL_LIMIT,
-        }
-    }
-
-    /// Asks these hosts, and realms on them, without a look at their certificates, and sends them passwords without TLS.
-    #[must_use]
-    pub fn trusting(mut self, insecure: Insecure) -> Self {
-        self.insecure = Some(insecure);
-        self
-    }
-
-    fn trusts(&self, host: &str) -> bool {
-        let insecure = self.insecure.as_ref();
-        insecure.is_some_and(|insecure| insecure.covers(host))
-    }
-
-    /// What to ask the place at `url` with, on behalf of `host`.
-    fn http_for(&self, host: &str, url: &Url) -> &reqwest::Client {
-        match &self.insecure {
-            Some(insecure) if insecure.covers(host) && is_own_host(host, url) => &insecure.http,
-            _ => &self.http,
         }
     }
 
@@ -252,7 +149,7 @@ impl Tokens {
             // A registry that is trusted without TLS may have its realm on its own host, and nowhere else.
             Err(reason) => realm::parse(realm, host, false)
                 .ok()
-                .filter(|url| is_own_host(host, url) && self.trusts(host))
+                .filter(|url| is_own_host(host, url) && self.reach.trusts(host))
                 .ok_or_else(|| unusable(reason))?,
         };
         let query = Query {
@@ -326,6 +223,7 @@ impl Tokens {
         form.extend(given("service", query.service));
         form.extend(given("scope", &scope));
         let request = self
+            .reach
             .http_for(query.host, &query.realm)
             .post(query.realm.clone())
             .form(&form);
@@ -351,7 +249,7 @@ impl Tokens {
     async fn get(&self, query: &Query<'_>) -> Result<Token, TokenError> {
         let mut parameters: Vec<_> = given("service", query.service).collect();
         parameters.extend(query.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        let http = self.http_for(query.host, &query.realm);
+        let http = self.reach.http_for(query.host, &query.realm);
         let mut request = http.get(query.realm.clone());
         if let Some(credential) = query.credential {
             parameters.push(("account", credential.username()));
@@ -392,48 +290,34 @@ impl Tokens {
         }
         Ok(own)
     }
-}
 
-impl Tokens {
     /// What the registry says to somebody without login.
     async fn ask(&self, host: &str) -> Result<reqwest::Response, TokenError> {
-        let address = registry_address(host).ok_or_else(|| TokenError::Unusable {
-            host: host.to_owned(),
-            what: "its name is no host".into(),
-        })?;
-        let transport = |address: &Url, source: reqwest::Error| TokenError::Transport {
-            host: host.to_owned(),
-            at: authority(address),
-            source: source.without_url(),
-        };
-        let places = match &self.insecure {
-            Some(insecure) if insecure.covers(host) => Insecure::places(&address),
-            _ => vec![address],
-        };
-        let mut outcome = None;
-        for place in places {
-            let http = self.http_for(host, &place);
+        let attempt = |place: Url| async move {
+            let http = self.reach.http_for(host, &place);
             let sent = http
                 .get(place.clone())
                 .timeout(self.call_limit)
                 .send()
                 .await;
-            match sent {
-                Ok(answer) => return Ok(answer),
-                // The first place is the better one, and its failure says more.
-                Err(source) => outcome = outcome.or_else(|| Some(transport(&place, source))),
-            }
+            sent.map_err(|source| (authority(&place), source))
+        };
+        let asked = self
+            .reach
+            .ask(host, attempt, |(_, source)| source.is_connect());
+        match asked.await {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err((at, source))) => Err(TokenError::Transport {
+                host: host.to_owned(),
+                at,
+                source: source.without_url(),
+            }),
+            None => Err(TokenError::Unusable {
+                host: host.to_owned(),
+                what: "its name is no host".into(),
+            }),
         }
-        Err(outcome.unwrap_or_else(|| TokenError::Unusable {
-            host: host.to_owned(),
-            what: "there is no place to ask".into(),
-        }))
     }
-}
-
-/// What may be over soon.
-fn is_out_of_order(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// What came of a POST.

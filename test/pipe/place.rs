@@ -1,6 +1,7 @@
 //! What all tests share: an engine, a registry, a busybox, and the runtime that they live on.
 
-use std::sync::{Arc, LazyLock};
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Once};
 
 use depot_standin::engine::{Engine, EngineOptions, state_folder};
 use depot_standin::fixtures::{Busybox, Context};
@@ -24,6 +25,9 @@ pub struct Place {
 }
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// What is left out is told once.
+static TOLD: Once = Once::new();
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     RUNTIME.block_on(async {
@@ -77,6 +81,13 @@ impl Place {
             has_internet || std::env::var_os("CI").is_none(),
             "no engine of our own"
         );
+        if !has_internet {
+            // Not through `eprintln!`: what a passing test prints with that is not shown.
+            TOLD.call_once(|| {
+                let told = "left out: registries by their real names, since the machine's own engine builds\n";
+                let _not_shown = std::io::stderr().write_all(told.as_bytes());
+            });
+        }
         has_internet.then_some(&self.internet)
     }
 

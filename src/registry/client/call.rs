@@ -1,6 +1,5 @@
 //! One call of a registry: sent, let in, redirected, read.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -9,13 +8,19 @@ use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::error::{ClientError, Trouble};
-use super::retry::Pauses;
 use super::{Client, MANIFEST_LIMIT_BYTES};
-use crate::registry::credentials::canonical_host;
-use crate::registry::token::{Insecure, is_here, registry_address};
+use crate::registry::address::is_here;
+use crate::registry::retry::{Patience, Pauses, is_out_of_order};
 
 /// One exchange with a registry, body included.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// All else of a build is done by the time that its manifests are put: they are worth some patience.
+const PATIENCE: Patience = Patience {
+    times: 3,
+    limit: Duration::from_mins(2),
+    pauses: (Duration::from_millis(500), Duration::from_secs(10)),
+};
 
 /// How much of a refusal is read.
 const WORDS_LIMIT_BYTES: usize = 64 << 10;
@@ -85,11 +90,11 @@ impl<'a> Call<'a> {
 impl Client {
     /// One call, repeated while that may help, until the registry has said yes or no.
     pub(super) async fn exchange(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
-        let mut pauses = Pauses::default();
+        let mut pauses = Pauses::new(PATIENCE);
         loop {
             let answer = self.let_in(call).await;
             let (why, asked) = match &answer {
-                Ok(answer) if Pauses::is_worth_another(answer.status) => (
+                Ok(answer) if is_out_of_order(answer.status) => (
                     format!("HTTP {}", answer.status.as_u16()),
                     answer.header("retry-after").to_owned(),
                 ),
@@ -133,26 +138,14 @@ impl Client {
         call: &Call<'_>,
         access: Option<&HeaderValue>,
     ) -> Result<Answer, ClientError> {
-        let mut trouble = None;
-        for place in self.places(call)? {
-            match self.send_to(call, &place, access).await {
-                Ok(answer) => {
-                    self.remember_place(call.host, &place);
-                    return Ok(answer);
-                }
-                // The first place is the better one, and its failure says more; only where nobody is there is the next one
-                // tried, since what is without TLS must not be reached by a bad moment.
-                Err(error) => {
-                    let is_nobody_there = error.is_connect();
-                    trouble = trouble.or(Some(error));
-                    if !is_nobody_there {
-                        break;
-                    }
-                }
-            }
-        }
-        let nowhere = || Trouble::Malformed("its name is no host".into());
-        Err(call.error(trouble.unwrap_or_else(nowhere)))
+        let attempt = |place: Url| async move { self.send_to(call, &place, access).await };
+        let asked = self
+            .tokens
+            .reach
+            .ask(call.host, attempt, Trouble::is_connect);
+        let nowhere = || Err(Trouble::Malformed("its name is no host".into()));
+        let answer = asked.await.unwrap_or_else(nowhere);
+        answer.map_err(|trouble| call.error(trouble))
     }
 
     async fn send_to(
@@ -168,6 +161,8 @@ impl Client {
         let mut url = origin.clone();
         for _ in 0..=REDIRECTS_LIMIT {
             let mut request = self
+                .tokens
+                .reach
                 .http_for(call.host, &url)
                 .request(call.method.clone(), url.clone())
                 .timeout(CALL_LIMIT)
@@ -201,40 +196,6 @@ impl Client {
         Err(Trouble::Malformed(format!(
             "it redirects more than {REDIRECTS_LIMIT} times"
         )))
-    }
-
-    fn http_for(&self, host: &str, url: &Url) -> &reqwest::Client {
-        match &self.insecure {
-            Some(insecure)
-                if insecure.covers(host)
-                    && registry_address(host).is_some_and(|own| own.host() == url.host()) =>
-            {
-                &insecure.http
-            }
-            _ => &self.http,
-        }
-    }
-
-    /// Where the registry may be, each ending in `/v2/`.
-    fn places(&self, call: &Call<'_>) -> Result<Vec<Url>, ClientError> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = places.get(&canonical_host(call.host)) {
-            return Ok(vec![known.clone()]);
-        }
-        drop(places);
-        let address = registry_address(call.host)
-            .ok_or_else(|| call.error(Trouble::Malformed("its name is no host".into())))?;
-        Ok(match &self.insecure {
-            Some(insecure) if insecure.covers(call.host) => Insecure::places(&address),
-            _ => vec![address],
-        })
-    }
-
-    fn remember_place(&self, host: &str, place: &Url) {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places
-            .entry(canonical_host(host))
-            .or_insert_with(|| place.clone());
     }
 }
 

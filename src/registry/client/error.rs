@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::access::forms;
 use super::call::{Answer, Call};
-use super::retry::Pauses;
+use crate::registry::retry::is_out_of_order;
 use crate::registry::token::{TokenError, printable};
 
 /// How much of a registry's own words is shown, in characters.
@@ -138,7 +138,7 @@ impl ClientError {
             // A name that cannot be found now may be found in a moment.
             Trouble::Transport(..) => !self.is_certificate(),
             Trouble::Token(error) => error.is_transient(),
-            Trouble::Status { status, .. } => Pauses::is_worth_another(*status),
+            Trouble::Status { status, .. } => is_out_of_order(*status),
             _ => false,
         }
     }

@@ -7,7 +7,6 @@
 mod access;
 mod call;
 mod error;
-mod retry;
 #[cfg(test)]
 mod tests;
 
@@ -18,10 +17,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
-use url::Url;
 
 use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use super::token::{Insecure, Tokens, printable};
+use super::token::{Tokens, printable};
 use access::Access;
 use call::Call;
 pub use error::ClientError;
@@ -62,33 +60,19 @@ impl Manifest {
 /// Talks to registries, with the logins and tokens that it is given.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
-    insecure: Option<Insecure>,
     tokens: Arc<Tokens>,
     /// What let us in, by host, repository and whether it was to push.
     access: Mutex<HashMap<(String, String, bool), Access>>,
-    /// Where registries answer that may be in several places.
-    places: Mutex<HashMap<String, Url>>,
 }
 
 impl Client {
-    /// `http` must not follow redirects.
+    /// Reaches registries as `tokens` does.
     #[must_use]
-    pub fn new(http: reqwest::Client, tokens: Arc<Tokens>) -> Self {
+    pub fn new(tokens: Arc<Tokens>) -> Self {
         Self {
-            http,
-            insecure: None,
             tokens,
             access: Mutex::default(),
-            places: Mutex::default(),
         }
-    }
-
-    /// Speaks to these hosts without a look at their certificates.
-    #[must_use]
-    pub fn trusting(mut self, insecure: Insecure) -> Self {
-        self.insecure = Some(insecure);
-        self
     }
 
     /// Reads the manifest or index that `reference`, a tag or a digest, stands for.

@@ -16,6 +16,7 @@ use crate::registry::fake::{Fake, Reply};
 use crate::registry::index::OCI_INDEX;
 use crate::registry::keyring::Keyring;
 use crate::registry::publish::publish;
+use crate::registry::reach::Reach;
 use crate::registry::reference::Reference;
 
 const PASSWORD: &str = "pa$$ \"word'";
@@ -27,22 +28,17 @@ fn http(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
         .no_proxy()
 }
 
-fn client_with(http: reqwest::Client, logins: &[(&str, &str, &str)]) -> Client {
+fn client_with(reach: Reach, logins: &[(&str, &str, &str)]) -> Client {
     let login = |(host, user, password): &(&str, &str, &str)| {
         Credential::new(host, (*user).to_owned(), SecretString::from(*password))
     };
     let keyring = Arc::new(Keyring::new(logins.iter().map(login).collect()));
-    let tokens = Arc::new(Tokens::new(http.clone(), keyring));
-    Client::new(http, tokens)
+    Client::new(Arc::new(Tokens::new(reach, keyring)))
 }
 
 fn client(logins: &[(&str, &str, &str)]) -> Client {
-    client_with(
-        http(crate::roots::client_config(&crate::roots::Authorities::default()).unwrap())
-            .build()
-            .unwrap(),
-        logins,
-    )
+    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+    client_with(Reach::new(http(tls).build().unwrap()), logins)
 }
 
 fn index() -> Manifest {
@@ -323,15 +319,16 @@ async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
     let host = format!("registry.test:{}", fake.address.port());
     let login = (host.as_str(), "me", PASSWORD);
 
-    let error = client_with(checked.clone(), &[login])
+    let error = client_with(Reach::new(checked.clone()), &[login])
         .manifest(&host, "app", "1")
         .await
         .unwrap_err();
     assert!(error.is_certificate() && !error.is_transient(), "{error:?}");
     assert_eq!(fake.seen().len(), 0);
     // Another host's being trusted changes nothing.
-    let other = Insecure::new(["other.test".to_owned()], unchecked.clone());
-    let client = client_with(checked.clone(), &[login]).trusting(other);
+    let other = ["other.test".to_owned()];
+    let reach = Reach::new(checked.clone()).trusting(&other, unchecked.clone());
+    let client = client_with(reach, &[login]);
     assert!(
         client
             .manifest(&host, "app", "1")
@@ -340,8 +337,8 @@ async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
             .is_certificate()
     );
 
-    let insecure = Insecure::new([host.clone()], unchecked);
-    let client = client_with(checked, &[login]).trusting(insecure);
+    let reach = Reach::new(checked).trusting([&host], unchecked);
+    let client = client_with(reach, &[login]);
     assert_eq!(client.manifest(&host, "app", "1").await.unwrap(), index());
     assert_eq!(fake.seen()[1].basic(), Some(("me".into(), PASSWORD.into())));
 }

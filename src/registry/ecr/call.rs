@@ -5,27 +5,29 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::BytesMut;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::Value;
-use tokio::time::Instant;
 use url::Url;
 
 use super::access::Keys;
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
+use crate::registry::retry::{Patience, Pauses};
 use crate::registry::token::printable;
 
 /// One exchange.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Tries after the first, and the limit for all together.
-const RETRIES: usize = 3;
-const RETRY_LIMIT: Duration = Duration::from_secs(20);
+/// A registry's login is waited for by a build.
+const PATIENCE: Patience = Patience {
+    times: 3,
+    limit: Duration::from_secs(20),
+    pauses: (Duration::from_millis(300), Duration::from_secs(5)),
+};
 
 /// The largest answer that is read: tokens have a few KiB.
 const ANSWER_LIMIT_BYTES: usize = 1 << 20;
@@ -138,13 +140,7 @@ pub(super) async fn repeated(
     url: &Url,
     build: impl Fn() -> Result<RequestBuilder, EcrError>,
 ) -> Result<Answer, EcrError> {
-    let deadline = Instant::now() + RETRY_LIMIT;
-    let mut pauses = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(300))
-        .with_max_delay(Duration::from_secs(5))
-        .with_max_times(RETRIES)
-        .with_jitter()
-        .build();
+    let mut pauses = Pauses::new(PATIENCE);
     loop {
         let answer = once(action, url, build()?).await;
         let error = match answer {
@@ -155,10 +151,7 @@ pub(super) async fn repeated(
         if !error.is_transient() {
             return Err(error);
         }
-        let pause = pauses
-            .next()
-            .filter(|pause| Instant::now() + *pause < deadline);
-        let Some(pause) = pause else {
+        let Some(pause) = pauses.next("") else {
             return Err(error);
         };
         tracing::warn!(

@@ -20,7 +20,7 @@ fn client() -> reqwest::ClientBuilder {
 }
 
 fn tokens(credentials: impl IntoIterator<Item = Credential>) -> Tokens {
-    Tokens::new(client().build().unwrap(), keyring(credentials))
+    Tokens::new(Reach::new(client().build().unwrap()), keyring(credentials))
 }
 
 fn keyring(credentials: impl IntoIterator<Item = Credential>) -> Arc<Keyring> {

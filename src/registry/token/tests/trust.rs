@@ -228,7 +228,7 @@ async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
         let names = ["registry-1.docker.io", "auth.docker.io"];
         let (hub, client) = on_the_internet(&names, planned).await;
         let credential = Credential::new(configured, "me".into(), PASSWORD.into());
-        let tokens = Tokens::new(client, keyring([credential]));
+        let tokens = Tokens::new(Reach::new(client), keyring([credential]));
         // The first is what builders say. Different scopes, since who asks for the same shares the answer.
         for (host, scope) in ["registry-1.docker.io", "docker.io"].iter().zip(scopes()) {
             tokens
@@ -251,7 +251,7 @@ async fn docker_hubs_password_is_not_for_a_place_that_docker_hub_does_not_name()
     let names = ["registry-1.docker.io", "auth.docker.io.evil.example"];
     let (_hub, client) = on_the_internet(&names, planned).await;
     let credential = Credential::new("docker.io", "me".into(), PASSWORD.into());
-    let tokens = Tokens::new(client, keyring([credential]));
+    let tokens = Tokens::new(Reach::new(client), keyring([credential]));
     let fetched = tokens
         .fetch(
             "registry-1.docker.io",
@@ -273,7 +273,7 @@ async fn a_host_with_its_port_written_out_is_asked_for_its_realm() {
     let (registry, client) = on_the_internet(&["registry.example.com"], planned).await;
     let host = format!("registry.example.com:{}", registry.address.port());
     let credential = Credential::new(&host, "me".into(), PASSWORD.into());
-    let tokens = Tokens::new(client, keyring([credential]));
+    let tokens = Tokens::new(Reach::new(client), keyring([credential]));
     tokens.fetch(&host, realm, "s", &scopes()).await.unwrap();
     assert_eq!(registry.methods(), ["GET", "POST"]);
 }

@@ -6,14 +6,24 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
-/// Tries after the first.
-const TIMES: usize = 3;
-
-/// The limit for all tries together.
-const LIMIT: Duration = Duration::from_mins(2);
-
 /// The longest pause that a registry may ask for.
 const ASKED_LIMIT: Duration = Duration::from_mins(1);
+
+/// What a registry, or a proxy before it, says that may be over soon. Never what it says to us.
+pub(super) fn is_out_of_order(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// How often and how long a call is tried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Tries after the first.
+    pub(super) times: usize,
+    /// The limit for all tries together.
+    pub(super) limit: Duration,
+    /// The first pause, and the longest.
+    pub(super) pauses: (Duration, Duration),
+}
 
 /// The pauses between the tries of one call.
 #[derive(Debug)]
@@ -22,24 +32,17 @@ pub(super) struct Pauses {
     deadline: Instant,
 }
 
-impl Default for Pauses {
-    fn default() -> Self {
+impl Pauses {
+    pub(super) fn new(patience: Patience) -> Self {
         Self {
             backoff: ExponentialBuilder::default()
-                .with_min_delay(Duration::from_millis(500))
-                .with_max_delay(Duration::from_secs(10))
-                .with_max_times(TIMES)
+                .with_min_delay(patience.pauses.0)
+                .with_max_delay(patience.pauses.1)
+                .with_max_times(patience.times)
                 .with_jitter()
                 .build(),
-            deadline: Instant::now() + LIMIT,
+            deadline: Instant::now() + patience.limit,
         }
-    }
-}
-
-impl Pauses {
-    /// What a registry, or a proxy before it, says that may be over soon. Never what it says to us.
-    pub(super) fn is_worth_another(status: StatusCode) -> bool {
-        matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
     }
 
     /// The pause before the next try; `None` when there is none. `asked` is the registry's `Retry-After`.
@@ -107,9 +110,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pauses_are_few_and_none_is_longer_than_a_minute() {
-        let mut pauses = Pauses::default();
+        let mut pauses = Pauses::new(Patience {
+            times: 5,
+            limit: Duration::from_mins(2),
+            pauses: (Duration::from_millis(500), Duration::from_secs(10)),
+        });
         assert!(pauses.next("5").unwrap() >= Duration::from_secs(5));
         assert_eq!(pauses.next("61"), None);
-        assert_eq!((0..10).filter_map(|_| pauses.next("")).count(), TIMES - 2);
+        assert_eq!((0..10).filter_map(|_| pauses.next("")).count(), 3);
     }
 }
