@@ -94,6 +94,30 @@ fn a_blob_that_is_cut_is_pushed_again() {
 }
 
 #[test]
+fn a_push_of_the_builder_is_tried_once_more_and_then_told() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "down.example.com";
+        let registry = registry(internet, host).await;
+        // BuildKit itself repeats 429 and 5xx, some without a word.
+        let down = RegistryFault::Answer(409, Vec::new());
+        internet.plan(fault(host, Method::PUT, "/app/manifests/1", 1, down));
+        let run = with_fault(place, internet, host, &registry, "linux/amd64").await;
+        run.expect(0, &["is tried once more", "409", "built and pushed"]);
+        assert_eq!(internet.unmet(host), 0);
+        assert_eq!(registry.tags("app").await.unwrap(), ["1"]);
+
+        let down = RegistryFault::Answer(409, Vec::new());
+        internet.plan(fault(host, Method::PUT, "/app/manifests/1", 2, down));
+        let run = with_fault(place, internet, host, &registry, "linux/amd64").await;
+        run.expect(5, &["is tried once more", "failed to push", host, "409"]);
+        assert_eq!(internet.unmet(host), 0);
+    });
+}
+
+#[test]
 fn no_login_follows_a_redirection_to_another_host() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
