@@ -22,6 +22,8 @@ pub enum Exit {
     Internal,
     /// Depot stopped the build, because somebody stopped it there.
     CanceledByDepot,
+    /// The step's Docker daemon is not there, or did not take the image.
+    Docker,
     /// A signal with this number stopped the run.
     Signal(u8),
 }
@@ -38,6 +40,7 @@ impl Exit {
             Self::Infrastructure => 4,
             Self::Registry => 5,
             Self::CanceledByDepot => 6,
+            Self::Docker => 7,
             // `EX_SOFTWARE`, far from those that people may meet.
             Self::Internal => 70,
             // As shells have it.

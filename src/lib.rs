@@ -12,6 +12,7 @@ mod cause;
 pub mod config;
 pub mod context;
 pub mod depot;
+pub mod docker;
 pub mod exit;
 pub mod pipe;
 pub mod registry;

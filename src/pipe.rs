@@ -7,6 +7,8 @@
 mod authorizer;
 mod ecr;
 mod failure;
+mod leases;
+mod load;
 mod machines;
 mod merge;
 mod on_machine;
@@ -34,6 +36,8 @@ use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};
 use crate::report::summary::{self, Delivery, Summary};
 use failure::Failure;
+use leases::Leases;
+use load::StepDaemon;
 use machines::Work;
 use on_machine::Delivered;
 use registries::Registries;
@@ -57,6 +61,14 @@ const STATUS_IN_FLIGHT: usize = 64;
 type Result<T> = std::result::Result<T, Failure>;
 type Caught<T> = std::result::Result<T, Box<dyn Any + Send>>;
 
+/// What a run has to do, and with what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    plan: &'a Plan,
+    build: &'a Build,
+    daemon: Option<&'a StepDaemon>,
+}
+
 /// Runs the plan to its end and says how it ended.
 ///
 /// Not cancel safe: stop it through `cancel`.
@@ -65,6 +77,10 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     mask_secrets(plan, output);
     let api = match client(plan) {
         Ok(api) => api,
+        Err(failure) => return failure.tell(plan, output, None),
+    };
+    let daemon = match StepDaemon::connect(plan, cancel).await {
+        Ok(daemon) => daemon,
         Err(failure) => return failure.tell(plan, output, None),
     };
     let build = match create(plan, api, cancel).await {
@@ -77,7 +93,12 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     output.say(summary::page(build.url(), output.options()));
 
     let mut progress = Progress::new(output.options().clone());
-    let result = build_and_finish(plan, &build, &mut progress, output, cancel).await;
+    let asked = Asked {
+        plan,
+        build: &build,
+        daemon: daemon.as_ref(),
+    };
+    let result = build_and_finish(asked, &mut progress, output, cancel).await;
     let exit = match result {
         Ok(Ok(images)) => {
             output.say(closing(plan, &build, &images, started.elapsed(), output));
@@ -102,13 +123,12 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
 /// The three hold each other up as little as possible: Depot hears of the end before the last line
 /// is shown, and a fault of ours in either of the first two does not keep it from Depot.
 async fn build_and_finish(
-    plan: &Plan,
-    build: &Build,
+    asked: Asked<'_>,
     progress: &mut Progress,
     output: &Output,
     cancel: &Cancel,
 ) -> Caught<Result<Vec<Delivered>>> {
-    let targets = target::targets(plan);
+    let targets = target::targets(asked.plan);
     let sources = sources(&targets, progress);
     let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
     let showing = show(progress, ReceiverStream::new(shown), output);
@@ -116,7 +136,7 @@ async fn build_and_finish(
     let mut showing = std::pin::pin!(showing);
     let working = async {
         let masker = output.masker();
-        let building = work(plan, build, targets, &sources, status, masker, cancel);
+        let building = work(asked, targets, &sources, status, masker, cancel);
         let result = AssertUnwindSafe(building).catch_unwind().await;
         let outcome = match &result {
             Ok(Ok(_)) => Outcome::Success,
@@ -124,7 +144,7 @@ async fn build_and_finish(
             Ok(Err(failure)) => Outcome::Failure(masker.mask(failure.one_line())),
             Err(_) => Outcome::Failure("depot-build failed with an internal error".into()),
         };
-        finish(build, outcome, cancel).await;
+        finish(asked.build, outcome, cancel).await;
         result
     };
     let mut working = std::pin::pin!(working);
@@ -159,23 +179,30 @@ fn sources(targets: &[Target], progress: &mut Progress) -> Vec<Source> {
 
 /// The part that needs machines and registries.
 async fn work(
-    plan: &Plan,
-    build: &Build,
+    asked: Asked<'_>,
     targets: Vec<Target>,
     sources: &[Source],
     status: mpsc::Sender<Update>,
     masker: &Masker,
     cancel: &Cancel,
 ) -> Result<Vec<Delivered>> {
+    let Asked {
+        plan,
+        build,
+        daemon,
+    } = asked;
     let work = Work {
         plan,
         build,
         targets,
-        names: request::names(plan, build.saved())?,
+        names: request::names(plan, build)?,
         registries: Arc::new(Registries::new(plan, build.saved(), masker)?),
         masker,
         cancel,
         prepared: OnceCell::new(),
+        daemon,
+        loaded_names: request::loaded_names(plan, build),
+        leases: Leases::default(),
     };
     let delivered = work.run(sources, status).await?;
     work.registries.tell_of_unused();
@@ -241,11 +268,10 @@ fn closing(
         names.map(|name| (name, image.digest.as_deref()))
     });
     let summary = Summary {
-        delivery: match (plan.image.push, is_saved) {
-            (true, true) => Delivery::PushedAndSaved,
-            (true, false) => Delivery::Pushed,
-            (false, true) => Delivery::Saved,
-            (false, false) => Delivery::Built,
+        delivery: Delivery {
+            pushed: plan.image.push,
+            saved: is_saved,
+            loaded: plan.image.load.is_some(),
         },
         references: &named.collect::<Vec<_>>(),
         saved: if is_saved {

@@ -268,6 +268,12 @@ fn registry_reference(message: &str) -> Option<String> {
     (!reference.is_empty()).then(|| reference.to_owned())
 }
 
+/// A builder's words in a status, for people.
+#[must_use]
+pub fn words(status: &Status) -> String {
+    clean(status.message())
+}
+
 /// Takes away what only a programmer of gRPC needs: `rpc error: code = Unknown desc = `.
 fn clean(message: &str) -> String {
     let mut rest = message;

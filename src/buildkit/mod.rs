@@ -5,6 +5,7 @@
 //! so what all later ones do. It knows nothing of Depot or Bitbucket.
 
 mod connect;
+mod content;
 mod error;
 mod io;
 mod own_step;
@@ -15,7 +16,7 @@ mod tls;
 mod wire;
 
 pub use connect::{Address, ConnectError, Connection};
-pub use error::{ErrorKind, RegistryAction, SolveError, Source};
+pub use error::{ErrorKind, RegistryAction, SolveError, Source, words};
 pub use own_step::{CANCELED, OwnStep};
 pub use pushes::Pushes;
 pub use solve::{Export, Solve, Solved};

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     fault::Fault,
     findings::Findings,
-    table::{CONTEXT_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable},
+    table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable},
     values::{ENTRY_MARK, is_given},
     warning::Warning,
 };
@@ -63,7 +63,8 @@ impl Environment {
                 environment.given.insert(variable.name, value);
             }
         }
-        for name in CONTEXT_VARIABLES.into_iter().chain(IDENTITY_VARIABLES) {
+        let step = CONTEXT_VARIABLES.into_iter().chain(IDENTITY_VARIABLES);
+        for name in step.chain(DAEMON_VARIABLES) {
             // Bitbucket sets these: there is nobody to tell that one is not UTF-8.
             if let Some(Ok(value)) = environment.text(name) {
                 environment.given.insert(name, value.to_owned());

@@ -1,9 +1,9 @@
-//! What becomes of the image: its names, and whether it is pushed.
+//! What becomes of the image: its names, and whether it is pushed, loaded, saved.
 
 use super::{
     fault::Fault,
     findings::Findings,
-    plan::{ImagePlan, SavePlan},
+    plan::{ImagePlan, LoadPlan, SavePlan},
     read_boolean,
     values::words,
     variables::ImageVariables,
@@ -14,9 +14,15 @@ use crate::registry::reference::{Reference, ReferenceError};
 const VARIABLE: &str = "IMAGE";
 const UNSET_HINT: &str = "a variable in IMAGE has no value in this pipeline; BITBUCKET_TAG, for one, is there in builds of a tag only";
 
-/// Reads every reference, and tells of each bad one.
-pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> ImagePlan {
+/// Reads every reference, and tells of each bad one. `daemon` is asked only where there is one to be loaded into.
+pub(super) fn read(
+    variables: &ImageVariables,
+    daemon: impl FnOnce(&mut Findings) -> LoadPlan,
+    findings: &mut Findings,
+) -> ImagePlan {
     let push = read_boolean("PUSH", variables.push.as_deref(), findings);
+    let is_loaded = read_boolean("LOAD", variables.load.as_deref(), findings);
+    let load = is_loaded.then(|| daemon(findings));
     let mut references: Vec<Reference> = Vec::new();
     let mut is_given = false;
     for text in variables.image.iter().flat_map(|value| words(value)) {
@@ -37,7 +43,7 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Image
         ));
     }
     let save = save(variables, findings);
-    if is_given && variables.push.is_none() {
+    if is_given && variables.push.is_none() && !is_loaded {
         findings.warn(Warning::NamedButNotPushed {
             saved: save.is_some(),
         });
@@ -45,6 +51,7 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Image
     ImagePlan {
         references,
         push,
+        load,
         save,
     }
 }
@@ -127,6 +134,14 @@ fn holds_login(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::docker::Endpoint;
+
+    fn read(variables: &ImageVariables, findings: &mut Findings) -> ImagePlan {
+        let daemon = |_: &mut Findings| LoadPlan {
+            daemon: Endpoint::Unix("/d.sock".into()),
+        };
+        super::read(variables, daemon, findings)
+    }
 
     fn plan(image: Option<&str>, push: Option<&str>) -> (Vec<String>, String, Vec<Warning>) {
         let mut findings = Findings::default();
@@ -271,5 +286,25 @@ mod tests {
             plan(None, Some("maybe")).1,
             "PUSH: `maybe` is neither true nor false; write `true` or `false`"
         );
+    }
+
+    #[test]
+    fn an_image_is_loaded_with_or_without_a_name() {
+        for (load, is_loaded) in [(None, false), (Some("false"), false), (Some("yes"), true)] {
+            let mut findings = Findings::default();
+            let variables = ImageVariables {
+                load: load.map(Into::into),
+                ..ImageVariables::default()
+            };
+            assert_eq!(read(&variables, &mut findings).load.is_some(), is_loaded);
+            let variables = ImageVariables {
+                image: Some("app".into()),
+                ..variables
+            };
+            let plan = read(&variables, &mut findings);
+            assert_eq!(plan.references.len(), 1);
+            let warnings = findings.into_error().warnings().to_vec();
+            assert_eq!(warnings.is_empty(), is_loaded, "{warnings:?}");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod environment;
 mod fault;
 mod findings;
 mod images;
+mod load;
 mod logins;
 mod near_miss;
 mod pairs;
@@ -41,8 +42,8 @@ use self::{
     paths::Places,
     plan::{DepotPlan, RegistriesPlan},
     variables::{
-        AmazonVariables, BuildVariables, DepotVariables, IdentityVariables, ImageVariables,
-        PipeVariables, PipelineVariables, RegistryVariables,
+        AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
+        ImageVariables, PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
 pub use self::{
@@ -66,6 +67,7 @@ pub fn read(
     let depot: DepotVariables = environment.variables(&mut findings);
     let build: BuildVariables = environment.variables(&mut findings);
     let image: ImageVariables = environment.variables(&mut findings);
+    let docker: DockerVariables = environment.variables(&mut findings);
     let registry: RegistryVariables = environment.variables(&mut findings);
     let amazon: AmazonVariables = environment.variables(&mut findings);
     let identity: IdentityVariables = environment.variables(&mut findings);
@@ -86,7 +88,8 @@ pub fn read(
         &dockerfile,
         &mut findings,
     );
-    let image = images::read(&image, &mut findings);
+    let daemon = |findings: &mut Findings| load::read(&docker, working_directory, findings);
+    let image = images::read(&image, daemon, &mut findings);
     let build = build::read(
         &build,
         &places,

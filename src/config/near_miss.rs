@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{table::VARIABLES, warning::Warning};
+use super::{
+    table::{DAEMON_VARIABLES, VARIABLES},
+    warning::Warning,
+};
 
 /// From this length on, two slips are still recognised; shorter names are too easily something else.
 const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
@@ -65,10 +68,8 @@ pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a str>, used: &[String]
 /// Names that Bitbucket and Docker set in every pipe.
 fn is_ordinary(name: &str) -> bool {
     name.starts_with("BITBUCKET_")
-        || matches!(
-            name,
-            "CI" | "PATH" | "HOME" | "HOSTNAME" | "PWD" | "TERM" | "DOCKER_HOST"
-        )
+        || matches!(name, "CI" | "PATH" | "HOME" | "HOSTNAME" | "PWD" | "TERM")
+        || DAEMON_VARIABLES.contains(&name)
 }
 
 fn without_array_suffix(name: &str) -> &str {

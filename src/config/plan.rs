@@ -10,6 +10,7 @@ use url::Url;
 use super::platform::{Machine, Platform};
 use crate::{
     bitbucket::Pipeline,
+    docker::Endpoint,
     registry::{
         credentials::{Credential, Credentials},
         reference::Reference,
@@ -111,8 +112,17 @@ pub struct ImagePlan {
     pub references: Vec<Reference>,
     /// Whether to push it under all of them.
     pub push: bool,
+    /// Which Docker daemon it is loaded into, under the same names; `None` for none.
+    pub load: Option<LoadPlan>,
     /// Whether Depot's registry keeps it, and under which tags; `None` if it does not.
     pub save: Option<SavePlan>,
+}
+
+/// Where an image is loaded.
+#[derive(Debug, Clone)]
+pub struct LoadPlan {
+    /// Where the daemon listens.
+    pub daemon: Endpoint,
 }
 
 /// How Depot's registry keeps an image.

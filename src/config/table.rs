@@ -110,7 +110,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 30] = [
+pub const VARIABLES: [Variable; 31] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -137,6 +137,12 @@ pub const VARIABLES: [Variable; 30] = [
         Kind::Boolean,
         Fallback::Described("`false`"),
         "Whether to push the image under every `IMAGE`.",
+    ),
+    Variable::new(
+        "LOAD",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Whether to load the image into the step's Docker daemon.",
     ),
     Variable::new(
         "SAVE",
@@ -324,3 +330,6 @@ pub const IDENTITY_VARIABLES: [&str; 5] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
+
+/// Where the step's Docker daemon is. Docker's own variables, which Bitbucket sets.
+pub const DAEMON_VARIABLES: [&str; 3] = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
 
 use super::{
-    table::{CONTEXT_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, VARIABLES},
+    table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, VARIABLES},
     variables::{
-        AmazonVariables, BuildVariables, DepotVariables, IdentityVariables, ImageVariables,
-        PipeVariables, PipelineVariables, RegistryVariables,
+        AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
+        ImageVariables, PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
 
@@ -81,6 +81,11 @@ fn the_structs_have_a_field_for_each_variable() {
     assert_eq!(
         sorted(read.iter().map(String::as_str)),
         sorted(IDENTITY_VARIABLES)
+    );
+    let read = fields::<DockerVariables>();
+    assert_eq!(
+        sorted(read.iter().map(String::as_str)),
+        sorted(DAEMON_VARIABLES)
     );
 }
 

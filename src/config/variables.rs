@@ -35,8 +35,21 @@ pub(super) struct BuildVariables {
 pub(super) struct ImageVariables {
     pub(super) image: Option<String>,
     pub(super) push: Option<String>,
+    pub(super) load: Option<String>,
     pub(super) save: Option<String>,
     pub(super) save_tags: Option<String>,
+}
+
+/// Where the Docker daemon is that images are loaded into. Docker's own variables, which Bitbucket sets.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct DockerVariables {
+    pub(super) docker_host: Option<String>,
+    pub(super) docker_tls_verify: Option<String>,
+    pub(super) docker_cert_path: Option<String>,
 }
 
 /// Who we are at registries.

@@ -15,7 +15,7 @@ use super::api::{Api, Retry};
 use super::error::{ApiError, Code};
 use super::messages::{
     AdditionalCredential, AdditionalTag, BuildError, BuildOptions, BuildResult, CreateBuildRequest,
-    CreateBuildResponse, Empty, FinishBuildRequest,
+    CreateBuildResponse, Empty, FinishBuildRequest, GetPullInfoRequest, GetPullInfoResponse,
 };
 
 /// The largest error text that is sent for the build's page.
@@ -31,6 +31,18 @@ pub struct Build {
     url: Arc<str>,
     project_id: Arc<str>,
     saved: Arc<Saved>,
+    loads_by_registry: bool,
+}
+
+/// Where a saved image can be pulled from.
+#[derive(Debug)]
+pub struct PullInfo {
+    /// The image.
+    pub reference: String,
+    /// Whose login it is.
+    pub username: String,
+    /// Good for this image only.
+    pub password: SecretString,
 }
 
 /// Where Depot keeps the image of a build, and who may put it there.
@@ -98,6 +110,9 @@ impl Build {
                 created.additional_tags,
                 created.additional_credentials,
             )),
+            loads_by_registry: created
+                .registry
+                .is_some_and(|registry| registry.load_using_registry),
         })
     }
 
@@ -125,7 +140,27 @@ impl Build {
         &self.project_id
     }
 
-    /// Where Depot keeps the image; empty unless the build was created to be saved.
+    /// Whether Depot would have the image saved, and a daemon that is to have it pull it from there.
+    #[must_use]
+    pub fn loads_by_registry(&self) -> bool {
+        self.loads_by_registry
+    }
+
+    /// Asks where the saved image can be pulled from. `token` is the user's own.
+    pub async fn pull_info(&self, token: &SecretString) -> Result<PullInfo, ApiError> {
+        let request = GetPullInfoRequest {
+            build_id: self.id.to_string(),
+        };
+        let answer = self.api.unary("GetPullInfo", token, &request, Retry::NEVER);
+        let answer: GetPullInfoResponse = answer.await?;
+        Ok(PullInfo {
+            reference: answer.reference,
+            username: answer.username,
+            password: answer.password.into(),
+        })
+    }
+
+    /// Where Depot keeps the image; empty unless the build was created to be saved, or to be loaded from there.
     #[must_use]
     pub fn saved(&self) -> &Saved {
         &self.saved

@@ -80,6 +80,9 @@ pub struct CreateBuildResponse {
     /// Authorizes every later call of this build.
     #[prost(string, tag = "2")]
     pub build_token: String,
+    /// How Depot would have the image loaded.
+    #[prost(message, optional, tag = "3")]
+    pub registry: Option<RegistryChoice>,
     /// The build's page, for people.
     #[prost(string, tag = "5")]
     pub build_url: String,
@@ -92,6 +95,43 @@ pub struct CreateBuildResponse {
     /// Names that the image gets beside the user's own.
     #[prost(message, repeated, tag = "8")]
     pub additional_tags: Vec<AdditionalTag>,
+}
+
+/// How Depot would have an image loaded into a Docker daemon.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct RegistryChoice {
+    /// By a pull from Depot's registry, where the image is saved for it.
+    #[prost(bool, tag = "3")]
+    pub load_using_registry: bool,
+}
+
+/// Asks where the saved image of a build can be pulled from.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct GetPullInfoRequest {
+    /// The build.
+    #[prost(string, tag = "1")]
+    pub build_id: String,
+}
+
+/// Where a saved image can be pulled from, and with which login.
+#[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
+pub struct GetPullInfoResponse {
+    /// The image.
+    #[prost(string, tag = "1")]
+    pub reference: String,
+    /// User name.
+    #[prost(string, tag = "2")]
+    pub username: String,
+    /// Password.
+    #[prost(string, tag = "3")]
+    pub password: String,
+}
+
+impl fmt::Debug for GetPullInfoResponse {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "GetPullInfoResponse({:?}, ***)", self.reference)
+    }
 }
 
 /// A login for one registry, good for this build.
@@ -129,6 +169,7 @@ impl fmt::Debug for CreateBuildResponse {
             .debug_struct("CreateBuildResponse")
             .field("build_id", &self.build_id)
             .field("build_token", &"***")
+            .field("registry", &self.registry)
             .field("build_url", &self.build_url)
             .field("project_id", &self.project_id)
             .field("additional_credentials", &self.additional_credentials)
@@ -306,6 +347,10 @@ mod tests {
             }],
             ..Default::default()
         };
+        let pull = GetPullInfoResponse {
+            password: "password-to-pull".into(),
+            ..Default::default()
+        };
         let active = ActiveConnection {
             cert: Some(Certificate {
                 cert: "PEM".into(),
@@ -313,9 +358,10 @@ mod tests {
             }),
             ..Default::default()
         };
-        let shown = format!("{created:?} {active:?}");
+        let shown = format!("{created:?} {active:?} {pull:?}");
         assert!(!shown.contains("token-of-the-build"), "{shown}");
         assert!(!shown.contains("private-key"), "{shown}");
+        assert!(!shown.contains("password-to-pull"), "{shown}");
         assert!(!shown.contains("login-in-base64"), "{shown}");
         assert!(shown.contains("registry.example"), "{shown}");
     }

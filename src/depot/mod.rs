@@ -11,7 +11,7 @@ pub mod messages;
 mod steps;
 
 pub use api::{Api, Retry};
-pub use build::{Build, Outcome, Saved};
+pub use build::{Build, Outcome, PullInfo, Saved};
 pub use error::{ApiError, Code};
 pub use machine::{Endpoint, Machine, MachineError, MachineTls};
 pub use messages::BuilderPlatform;

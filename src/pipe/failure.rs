@@ -2,11 +2,13 @@
 
 mod hints;
 
+use super::on_machine::Delivered;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
 use crate::config::Plan;
 use crate::context::TreeError;
 use crate::depot::{ApiError, MachineError};
+use crate::docker::{BlobError, DaemonError, LoadError};
 use crate::exit::Exit;
 use crate::registry::client::ClientError;
 use crate::registry::ecr::EcrError;
@@ -83,6 +85,15 @@ pub(super) enum Failure {
         #[source]
         source: Box<EcrError>,
     },
+    /// The Docker daemon that the image is to be loaded into cannot be used.
+    #[error(transparent)]
+    Daemon(DaemonError),
+    /// Nothing of what is built is for the daemon.
+    #[error("the Docker daemon is for {daemon}, and the image for {offered} alone")]
+    NoPlatform { daemon: String, offered: String },
+    /// The image is not in the daemon.
+    #[error(transparent)]
+    Load(Box<LoadFailure>),
     /// Somebody stopped it.
     #[error("{0}")]
     Canceled(Reason),
@@ -111,6 +122,20 @@ pub(super) struct PublishFailure {
     /// The names that the image has nevertheless.
     pub(super) pushed: Vec<String>,
     /// Those that it does not have.
+    pub(super) missing: Vec<String>,
+}
+
+/// An image that a daemon did not get.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to load the image into Docker {version}")]
+pub(super) struct LoadFailure {
+    #[source]
+    pub(super) error: LoadError,
+    /// The daemon's.
+    pub(super) version: String,
+    /// The names that the image has in registries nevertheless.
+    pub(super) pushed: Vec<String>,
+    /// Those that it does not have in the daemon.
     pub(super) missing: Vec<String>,
 }
 
@@ -147,9 +172,30 @@ impl Failure {
             Self::Directory(_) | Self::Merge(_) | Self::Canceled(Reason::Sibling) => {
                 Exit::BuildFailed
             }
+            Self::Daemon(_) => Exit::Docker,
+            Self::NoPlatform { .. } => Exit::BadVariables,
+            Self::Load(failure) => match failure.error {
+                LoadError::Blob(_) => Exit::Infrastructure,
+                _ => Exit::Docker,
+            },
             Self::Canceled(Reason::Depot) => Exit::CanceledByDepot,
             Self::Canceled(Reason::Signal(number)) => Exit::Signal(*number),
         }
+    }
+
+    /// Whether it may come from a builder that went away.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Load(failure)
+            if matches!(failure.error, LoadError::Blob(BlobError::Broken { .. })))
+    }
+
+    /// The same, when the image was pushed before.
+    pub(super) fn after_pushing(mut self, delivered: &[Delivered]) -> Self {
+        if let Self::Load(failure) = &mut self {
+            let names = delivered.iter().flat_map(|image| &image.names);
+            failure.pushed = names.map(ToString::to_string).collect();
+        }
+        self
     }
 
     /// The failure and its causes in one line, for the build's page.
@@ -168,8 +214,17 @@ impl Failure {
         };
         output.say(block);
         match self {
+            // As it is to be pasted.
+            Self::Daemon(DaemonError::Unreachable { .. }) => {
+                output.say("  services:\n    - docker\n".to_owned());
+            }
             Self::Push(failure) => tell_names(&failure.pushed, &failure.missing),
             Self::Publish(failure) => tell_names(&failure.pushed, &failure.missing),
+            Self::Load(failure) if !failure.pushed.is_empty() => tracing::error!(
+                "pushed: {}; not loaded: {}",
+                failure.pushed.join(", "),
+                failure.missing.join(", ")
+            ),
             _ => {}
         }
         self.exit()

@@ -11,8 +11,10 @@ use tokio::sync::{OnceCell, mpsc};
 use super::Result;
 use super::authorizer::RegistryAuthorizer;
 use super::failure::Failure;
+use super::leases::Leases;
+use super::load::{Loading, StepDaemon};
 use super::merge;
-use super::on_machine::{Delivered, Part};
+use super::on_machine::{Delivered, Made, Part};
 use super::registries::Registries;
 use super::round::{self, Round};
 use super::target::Target;
@@ -38,6 +40,12 @@ pub(super) struct Work<'a> {
     pub(super) cancel: &'a Cancel,
     /// Whether the registries are ready; see [`Self::prepare`].
     pub(super) prepared: OnceCell<()>,
+    /// The daemon that the image is loaded into, where it is to be.
+    pub(super) daemon: Option<&'a StepDaemon>,
+    /// The names that the image has there.
+    pub(super) loaded_names: Vec<Reference>,
+    /// What machines keep for the load.
+    pub(super) leases: Leases,
 }
 
 impl Work<'_> {
@@ -80,6 +88,7 @@ impl Work<'_> {
         // Held by nothing else, so that reports and progress end with the work.
         let working = async move {
             let delivered = self.image(sources, &status, &steps).await;
+            self.leases.delete(self.cancel).await;
             drop((steps, status));
             delivered
         };
@@ -105,50 +114,115 @@ impl Work<'_> {
         delivered
     }
 
-    /// Builds on every machine, and merges what they made where they are several.
+    /// Builds on every machine, makes one image of it, and loads that, while Depot hears that the machines are in use.
     async fn image(
         &self,
         sources: &[Source],
         status: &mpsc::Sender<Update>,
         steps: &Steps,
     ) -> Result<Vec<Delivered>> {
-        let parts = self.parts(sources, status, steps).await?;
-        if self.by_digest() && !self.names.is_empty() {
-            merge::merge(self, &parts, steps).await
-        } else {
-            Ok(parts.into_iter().flatten().collect())
-        }
-    }
-
-    /// What each machine delivered, in the order of the targets.
-    ///
-    /// Returns once *all* have ended; the first failure is the cause, those after it are only its echo.
-    async fn parts(
-        &self,
-        sources: &[Source],
-        status: &mpsc::Sender<Update>,
-        steps: &Steps,
-    ) -> Result<Vec<Vec<Delivered>>> {
         let together = self.cancel.child();
-        let mut running = FuturesUnordered::new();
-        for (index, (target, &source)) in self.targets.iter().zip(sources).enumerate() {
-            let part = Part {
+        let targets = self.targets.iter().zip(sources).enumerate();
+        let parts: Vec<Part<'_>> = targets
+            .map(|(index, (target, &source))| Part {
                 work: self,
                 target,
+                loaded: self
+                    .daemon
+                    .filter(|daemon| daemon.target() == index)
+                    .map(|_| &*self.loaded_names),
                 source,
                 cancel: together.clone(),
                 status: status.clone(),
+            })
+            .collect();
+        let health = self
+            .targets
+            .iter()
+            .map(|target| self.build.report_health(target.machine));
+        let mut health: FuturesUnordered<_> = health.collect();
+        let health = async {
+            if health.next().await.is_some() {
+                self.cancel.fire(Reason::Depot);
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            delivered = self.delivered(&parts, steps) => delivered,
+            never = health => never,
+        }
+    }
+
+    /// Builds on every machine, merges what they made where they are several, and loads it.
+    async fn delivered(&self, parts: &[Part<'_>], steps: &Steps) -> Result<Vec<Delivered>> {
+        let looking = self
+            .daemon
+            .map(|daemon| daemon.look(self.plan, self.build, self.masker));
+        let mut exported = None;
+        let mut made = Vec::new();
+        for (part, one) in parts.iter().zip(self.parts(parts, steps).await?) {
+            exported = exported.or(one.exported.map(|exported| (part, exported)));
+            made.push(one.delivered);
+        }
+        let mut delivered = if self.by_digest() && !self.names.is_empty() {
+            merge::merge(self, &made, steps).await?
+        } else {
+            made.into_iter().flatten().collect()
+        };
+        self.forget_passing_names(&mut delivered);
+        if let (Some(daemon), Some(looking), Some((part, exported))) =
+            (self.daemon, looking, &exported)
+        {
+            let loading = Loading {
+                daemon,
+                names: &self.loaded_names,
+                part,
+                exported,
             };
-            let building = part.build(steps.clone());
-            running.push(async move { (index, building.await) });
+            let look = looking.end().await;
+            let loaded = Box::pin(loading.run(look, steps)).await;
+            loaded.map_err(|failure| failure.after_pushing(&delivered))?;
+            if !self.plan.image.push {
+                delivered.push(Delivered {
+                    names: self.loaded_names.clone(),
+                    digest: None,
+                });
+            }
+        }
+        Ok(delivered)
+    }
+
+    /// Names that the image has at Depot only so that the daemon can pull it are of no use to anybody afterwards.
+    fn forget_passing_names(&self, delivered: &mut Vec<Delivered>) {
+        if self.daemon.is_none() || self.plan.image.save.is_some() {
+            return;
+        }
+        let passing = &self.build.saved().references;
+        for image in delivered.iter_mut() {
+            image
+                .names
+                .retain(|name| !passing.contains(&name.to_string()));
+        }
+        delivered.retain(|image| !image.names.is_empty());
+    }
+
+    /// What each machine made, in the order of the targets.
+    ///
+    /// Returns once *all* have ended; the first failure is the cause, those after it are only its echo.
+    async fn parts(&self, all: &[Part<'_>], steps: &Steps) -> Result<Vec<Made>> {
+        let mut running = FuturesUnordered::new();
+        for (index, part) in all.iter().enumerate() {
+            running.push(async move { (index, part.build(steps).await) });
         }
         let mut parts = Vec::new();
         let mut failure = None;
         while let Some((index, ended)) = running.next().await {
             match ended {
-                Ok(delivered) => parts.push((index, delivered)),
+                Ok(made) => parts.push((index, made)),
                 Err(error) => {
-                    together.fire(Reason::Sibling);
+                    if let Some(part) = all.first() {
+                        part.cancel.fire(Reason::Sibling); // that of all
+                    }
                     if matches!(failure, None | Some(Failure::Canceled(Reason::Sibling))) {
                         failure = Some(error);
                     }
@@ -158,7 +232,7 @@ impl Work<'_> {
         parts.sort_by_key(|&(index, _)| index);
         match failure {
             Some(failure) => Err(failure),
-            None => Ok(parts.into_iter().map(|(_, delivered)| delivered).collect()),
+            None => Ok(parts.into_iter().map(|(_, made)| made).collect()),
         }
     }
 }

@@ -8,9 +8,11 @@ use tokio::sync::mpsc;
 
 use super::failure::{Failure, PushFailure};
 use super::machines::Work;
+use super::request::Wanted;
 use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT, request};
+use crate::buildkit::session::FileSink;
 use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
@@ -19,6 +21,9 @@ use crate::report::progress::{Source, Update};
 
 /// How long Depot is asked whether it took a machine away on purpose.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Under which Depot's fork answers with the lease that keeps what it has exported.
+const LEASE: &str = "depot/session.id";
 
 /// What one round came to.
 #[derive(Debug)]
@@ -29,10 +34,27 @@ pub(super) struct Delivered {
     pub(super) digest: Option<String>,
 }
 
+/// What a machine has at hand for whoever wants to read it.
+#[derive(Debug)]
+pub(super) struct Exported {
+    pub(super) connection: Connection,
+    pub(super) solved: Solved,
+}
+
+/// What a machine has made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) delivered: Vec<Delivered>,
+    /// Present where the image is loaded from here.
+    pub(super) exported: Option<Exported>,
+}
+
 /// One machine's part.
 pub(super) struct Part<'a> {
     pub(super) work: &'a Work<'a>,
     pub(super) target: &'a Target,
+    /// The names that the image has in the daemon, where it is loaded from here.
+    pub(super) loaded: Option<&'a [Reference]>,
     /// As which its steps are shown.
     pub(super) source: Source,
     /// Fires when the run is to stop, or when another machine has failed.
@@ -44,21 +66,14 @@ impl Part<'_> {
     /// Builds, and pushes in as many rounds as it takes.
     ///
     /// Not cancel safe: stop it through `cancel`.
-    pub(super) async fn build(self, steps: Steps) -> Result<Vec<Delivered>> {
-        let health = async {
-            self.work.build.report_health(self.target.machine).await;
-            self.work.cancel.fire(Reason::Depot);
-            std::future::pending().await
-        };
-        let building = async {
-            let connection = self.ready(&steps).await?;
-            drop(steps);
-            self.rounds(&connection).await
-        };
-        tokio::select! {
-            delivered = building => delivered,
-            never = health => never,
-        }
+    pub(super) async fn build(&self, steps: &Steps) -> Result<Made> {
+        let connection = self.ready(steps).await?;
+        let (delivered, solved) = self.rounds(&connection).await?;
+        let exported = self.loaded.and(solved);
+        Ok(Made {
+            delivered,
+            exported: exported.map(|solved| Exported { connection, solved }),
+        })
     }
 
     /// Acquires the machine and has the registries asked meanwhile. Whichever fails first ends the other's waiting.
@@ -86,25 +101,29 @@ impl Part<'_> {
         }
     }
 
-    async fn rounds(&self, connection: &Connection) -> Result<Vec<Delivered>> {
+    /// What was delivered, and the answer to the first solve that went well.
+    async fn rounds(&self, connection: &Connection) -> Result<(Vec<Delivered>, Option<Solved>)> {
         let work = self.work;
         if work.names.is_empty() {
-            let solved = self.solve(connection, None, &mut Pushes::default()).await?;
-            return Ok(vec![Delivered {
+            let solved = self.round(connection, None, &mut Pushes::default()).await?;
+            let delivered = Delivered {
                 names: Vec::new(),
                 digest: solved.digest().map(str::to_owned),
-            }]);
+            };
+            return Ok((vec![delivered], Some(solved)));
         }
+        let mut first = None;
         let mut waiting: VecDeque<Round> = work.rounds();
         let mut pushes = Pushes::default();
         let mut delivered = Vec::new();
         while let Some(round) = waiting.pop_front() {
-            let error = match self.solve(connection, Some(&round), &mut pushes).await {
+            let error = match self.round(connection, Some(&round), &mut pushes).await {
                 Ok(solved) => {
                     delivered.push(Delivered {
                         names: round.names,
                         digest: solved.digest().map(str::to_owned),
                     });
+                    first.get_or_insert(solved);
                     continue;
                 }
                 Err(Failure::Solve { error, .. }) => *error,
@@ -124,7 +143,7 @@ impl Part<'_> {
                 Next::Fail => return Err(self.failed(error, &pushes)),
             }
         }
-        Ok(delivered)
+        Ok((delivered, first))
     }
 
     /// A failed push is told with what was pushed; by digest, nothing has a name yet.
@@ -164,16 +183,49 @@ impl Part<'_> {
         self.work.by_digest().then(|| self.target.to_string())
     }
 
-    /// One solve, whose status is shown and read on the way.
-    async fn solve(
+    /// One solve, for one round of pushes or for none.
+    async fn round(
         &self,
         connection: &Connection,
         round: Option<&Round>,
         pushes: &mut Pushes,
     ) -> Result<Solved> {
+        let wanted = Wanted {
+            round,
+            by_digest: self.work.by_digest(),
+            loaded: self.loaded,
+        };
+        let solve = request::solve(self.work.plan, self.target, wanted);
+        let solved = self.solve(connection, &solve, None, pushes).await?;
+        if self.loaded.is_some()
+            && let Some(lease) = solved.response.get(LEASE)
+        {
+            self.work.leases.keep(connection, lease);
+        }
+        Ok(solved)
+    }
+
+    /// One more solve, whose exporter sends us a file.
+    pub(super) async fn export(
+        &self,
+        connection: &Connection,
+        solve: &Solve,
+        file: FileSink,
+    ) -> Result<Solved> {
+        self.solve(connection, solve, Some(file), &mut Pushes::default())
+            .await
+    }
+
+    /// A solve, whose status is shown and read on the way.
+    async fn solve(
+        &self,
+        connection: &Connection,
+        solve: &Solve,
+        file: Option<FileSink>,
+        pushes: &mut Pushes,
+    ) -> Result<Solved> {
         let work = self.work;
-        let services = request::services(work.plan, work.authorizer())?;
-        let solve: Solve = request::solve(work.plan, self.target, round, work.by_digest());
+        let services = request::services(work.plan, work.authorizer(), file)?;
         let (sender, mut told) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
         let showing = async {
             while let Some(status) = told.recv().await {
@@ -191,7 +243,7 @@ impl Part<'_> {
         let stopped = async {
             self.cancel.fired().await;
         };
-        let solving = connection.solve(&solve, services, sender, stopped);
+        let solving = connection.solve(solve, services, sender, stopped);
         let (solved, ()) = tokio::join!(solving, showing);
         match solved {
             Ok(solved) => Ok(solved),
@@ -202,16 +254,22 @@ impl Part<'_> {
     /// A machine that went away may have been taken by whoever stopped the build at Depot, which the next health report
     /// would have told.
     async fn why_it_failed(&self, error: SolveError) -> Failure {
-        if self.cancel.reason().is_none() && error.kind == ErrorKind::Connection {
-            let asking = self.work.build.is_canceled(self.target.machine);
-            if self.work.cancel.within(ASK_LIMIT, asking).await == Some(true) {
-                return Failure::Canceled(Reason::Depot);
-            }
-        }
-        match self.cancel.reason() {
+        let is_broken = error.kind == ErrorKind::Connection;
+        match self.why_it_stopped(is_broken).await {
             Some(reason) => Failure::Canceled(reason),
             None => self.solve_failure(error),
         }
+    }
+
+    /// Whether the run was stopped, also where we know that only from a connection that broke.
+    pub(super) async fn why_it_stopped(&self, is_broken: bool) -> Option<Reason> {
+        if self.cancel.reason().is_none() && is_broken {
+            let asking = self.work.build.is_canceled(self.target.machine);
+            if self.work.cancel.within(ASK_LIMIT, asking).await == Some(true) {
+                return Some(Reason::Depot);
+            }
+        }
+        self.cancel.reason()
     }
 
     /// Acquires a machine and connects to it, each as a step that people see.

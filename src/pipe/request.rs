@@ -7,12 +7,13 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::round::Round;
 use super::target::Target;
-use crate::buildkit::session::{Authorizer, Directory, FileSync, Services};
+use crate::buildkit::session::{Authorizer, Directory, FileSink, FileSync, Services};
 use crate::buildkit::{Address, Export, MutualTls, Solve};
 use crate::config::Plan;
+use crate::config::platform::Platform;
 use crate::context::Tree;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
-use crate::depot::{self, Saved};
+use crate::depot::{self, Build};
 use crate::registry::reference::Reference;
 
 /// Where the other pipes of a step keep their files, below the clone directory. Those may hold
@@ -40,16 +41,19 @@ pub(super) fn build_options(plan: &Plan) -> BuildOptions {
             .collect(),
         outputs: plan.image.push.then_some(output).into_iter().collect(),
         push: plan.image.push,
-        load: false,
+        load: plan.image.load.is_some(),
         save: save.is_some(),
         save_tags: save.map(|save| save.tags.clone()).unwrap_or_default(),
     }
 }
 
 /// Every name that the image is to have in a registry: the user's own, and those where Depot keeps it.
-pub(super) fn names(plan: &Plan, saved: &Saved) -> Result<Vec<Reference>, Failure> {
+pub(super) fn names(plan: &Plan, build: &Build) -> Result<Vec<Reference>, Failure> {
     let mut names: Vec<Reference> = pushed(plan).cloned().collect();
-    for reference in &saved.references {
+    let is_kept =
+        plan.image.save.is_some() || (plan.image.load.is_some() && build.loads_by_registry());
+    let kept = is_kept.then_some(&build.saved().references);
+    for reference in kept.into_iter().flatten() {
         let name =
             Reference::parse_push_target(reference).map_err(|source| Failure::SavedReference {
                 reference: reference.clone(),
@@ -62,19 +66,41 @@ pub(super) fn names(plan: &Plan, saved: &Saved) -> Result<Vec<Reference>, Failur
     Ok(names)
 }
 
+/// Every name that the image is to have in a Docker daemon: the user's own, or one of ours.
+pub(super) fn loaded_names(plan: &Plan, build: &Build) -> Vec<Reference> {
+    if !plan.image.references.is_empty() {
+        return plan.image.references.clone();
+    }
+    let id = build.id().chars();
+    let tag: String = id
+        .filter(|character| character.is_ascii_alphanumeric() || "_.-".contains(*character))
+        .take(100)
+        .collect();
+    let ours = [format!("depot-build:{tag}"), "depot-build:latest".into()];
+    let mut ours = ours.iter().filter_map(|name| Reference::parse(name).ok());
+    ours.next().into_iter().collect()
+}
+
 fn pushed(plan: &Plan) -> impl Iterator<Item = &Reference> {
     let references = plan.image.push.then_some(&plan.image.references);
     references.into_iter().flatten()
 }
 
-/// What the builder of `target` is to solve. Without `round` the image stays in its cache.
-pub(super) fn solve(plan: &Plan, target: &Target, round: Option<&Round>, by_digest: bool) -> Solve {
-    let build = &plan.build;
-    let mut attributes = HashMap::from([
-        ("filename".into(), file_name(&build.dockerfile)),
-        // As the released CLI: Depot's builders read it.
-        ("build-arg:DEPOT_TARGET".into(), "default".into()),
-    ]);
+/// What is to become of what a machine builds; without anything it stays in its cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted<'a> {
+    /// It is pushed under these names.
+    pub(super) round: Option<&'a Round>,
+    /// Pushed without tags, as a part that becomes an image with others'.
+    pub(super) by_digest: bool,
+    /// It is read from the builder afterwards, for a daemon where it has these names.
+    pub(super) loaded: Option<&'a [Reference]>,
+}
+
+/// What the builder of `target` is to solve.
+pub(super) fn solve(plan: &Plan, target: &Target, wanted: Wanted<'_>) -> Solve {
+    let round = wanted.round;
+    let mut attributes = frontend(plan, &target.platforms);
     if !round.is_some_and(|round| round.docker_form) {
         // As the released CLI. Docker's manifests cannot hold attestations.
         attributes.insert(
@@ -82,53 +108,112 @@ pub(super) fn solve(plan: &Plan, target: &Target, round: Option<&Round>, by_dige
             "mode=min,inline-only=true".into(),
         );
     }
+    if wanted.by_digest {
+        // An index even of one platform, so that all parts are alike.
+        attributes.insert("multi-platform".into(), "true".into());
+    }
+    Solve {
+        frontend_attributes: attributes,
+        export: export(wanted),
+        // A builder keeps the manifest of what stands in its history; Depot's does so for the sake of the lease.
+        internal: wanted.loaded.is_none(),
+    }
+}
+
+/// The same image again as an archive for a daemon, which is sent to us. It is in the builder's cache.
+///
+/// `gzip`: the daemon reads no other compression.
+pub(super) fn archive(
+    plan: &Plan,
+    platform: Option<&Platform>,
+    names: &[Reference],
+    gzip: bool,
+) -> Solve {
+    let mut attributes = HashMap::from([("name".into(), joined(names))]);
+    if gzip {
+        attributes.insert("compression".into(), "gzip".into());
+        attributes.insert("force-compression".into(), "true".into());
+    }
+    let mut frontend = frontend(plan, platform.map(std::slice::from_ref).unwrap_or_default());
+    // What was built a moment ago is not built anew.
+    frontend.remove("no-cache");
+    Solve {
+        frontend_attributes: frontend,
+        export: Some(Export {
+            kind: "docker".into(),
+            attributes,
+        }),
+        internal: true,
+    }
+}
+
+/// What the Dockerfile is built with.
+fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
+    let build = &plan.build;
+    let mut attributes = HashMap::from([
+        ("filename".into(), file_name(&build.dockerfile)),
+        // As the released CLI: Depot's builders read it.
+        ("build-arg:DEPOT_TARGET".into(), "default".into()),
+    ]);
     for (name, value) in build.build_args.iter() {
         attributes.insert(format!("build-arg:{name}"), value.to_owned());
     }
     if let Some(target) = &build.target {
         attributes.insert("target".into(), target.clone());
     }
-    if !target.platforms.is_empty() {
-        let platforms: Vec<String> = target.platforms.iter().map(ToString::to_string).collect();
+    if !platforms.is_empty() {
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
         attributes.insert("platform".into(), platforms.join(","));
-    }
-    if by_digest {
-        // An index even of one platform, so that all parts are alike.
-        attributes.insert("multi-platform".into(), "true".into());
     }
     if build.no_cache {
         attributes.insert("no-cache".into(), String::new());
     }
-    Solve {
-        frontend_attributes: attributes,
-        export: round.map(|round| export(round, by_digest)),
-        internal: true,
-    }
+    attributes
 }
 
-fn export(round: &Round, by_digest: bool) -> Export {
-    let mut attributes = HashMap::from([
-        ("name".into(), round.exported(by_digest).join(",")),
-        ("push".into(), "true".into()),
-        ("depot.export.image.version".into(), "2".into()),
-    ]);
-    if by_digest {
-        attributes.insert("push-by-digest".into(), "true".into());
+fn export(wanted: Wanted<'_>) -> Option<Export> {
+    let mut attributes = HashMap::new();
+    match (wanted.round, wanted.loaded) {
+        (Some(round), _) => {
+            attributes.insert("name".into(), round.exported(wanted.by_digest).join(","));
+            attributes.insert("push".into(), "true".into());
+            if wanted.by_digest {
+                attributes.insert("push-by-digest".into(), "true".into());
+            }
+            if round.insecure {
+                attributes.insert("registry.insecure".into(), "true".into());
+            }
+            if round.docker_form {
+                attributes.insert("oci-mediatypes".into(), "false".into());
+            }
+        }
+        // With a name the builder has all layers at hand afterwards, those of base images included.
+        (None, Some(names)) => {
+            attributes.insert("name".into(), joined(names));
+        }
+        (None, None) => return None,
     }
-    if round.insecure {
-        attributes.insert("registry.insecure".into(), "true".into());
+    attributes.insert("depot.export.image.version".into(), "2".into());
+    if wanted.loaded.is_some() {
+        attributes.insert("depot.export.lease".into(), "true".into());
     }
-    if round.docker_form {
-        attributes.insert("oci-mediatypes".into(), "false".into());
-    }
-    Export {
+    Some(Export {
         kind: "image".into(),
         attributes,
-    }
+    })
+}
+
+fn joined(names: &[Reference]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(",")
 }
 
 /// What the builder may ask us for.
-pub(super) fn services(plan: &Plan, authorizer: Arc<dyn Authorizer>) -> Result<Services, Failure> {
+pub(super) fn services(
+    plan: &Plan,
+    authorizer: Arc<dyn Authorizer>,
+    file: Option<FileSink>,
+) -> Result<Services, Failure> {
     let context = &plan.build.context;
     let dockerfile = &plan.build.dockerfile;
     let name = file_name(dockerfile);
@@ -153,6 +238,7 @@ pub(super) fn services(plan: &Plan, authorizer: Arc<dyn Authorizer>) -> Result<S
         shared_key: shared_key(plan),
         files,
         authorizer,
+        file,
     })
 }
 

@@ -31,6 +31,7 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt::Write as _, mem, time::Durat
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
 
+pub(crate) use self::format::size;
 pub use self::runner::{Update, show};
 use self::{
     focus::Focus,

@@ -7,17 +7,35 @@ use super::{message::Kind, output::OutputOptions, text};
 /// Characters shown of a reference or an address.
 const CHARACTERS: usize = 1000;
 
-/// What was done with the image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// It stays in the builder's cache.
-    Built,
+/// What was done with the image; nothing leaves it in the builder's cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
     /// It is in its registries.
-    Pushed,
+    pub pushed: bool,
     /// It is in Depot's registry.
-    Saved,
-    /// It is in its registries, and in Depot's.
-    PushedAndSaved,
+    pub saved: bool,
+    /// It is in the step's Docker daemon.
+    pub loaded: bool,
+}
+
+impl Delivery {
+    /// `built, pushed and loaded`.
+    fn words(self) -> String {
+        let done = [
+            (true, "built"),
+            (self.pushed, "pushed"),
+            (self.saved, "saved"),
+            (self.loaded, "loaded"),
+        ];
+        let done: Vec<_> = done
+            .into_iter()
+            .filter_map(|(is_done, word)| is_done.then_some(word))
+            .collect();
+        match &done[..] {
+            [words @ .., last] if !words.is_empty() => format!("{} and {last}", words.join(", ")),
+            words => words.concat(),
+        }
+    }
 }
 
 /// What came of a build that succeeded.
@@ -53,12 +71,7 @@ impl Summary<'_> {
     /// The closing lines; the page of the build comes last.
     #[must_use]
     pub fn render(&self, options: &OutputOptions) -> String {
-        let done = match self.delivery {
-            Delivery::Built => "built",
-            Delivery::Pushed => "built and pushed",
-            Delivery::Saved => "built and saved",
-            Delivery::PushedAndSaved => "built, pushed and saved",
-        };
+        let done = self.delivery.words();
         let line = |text: &str| text::one_line(text, CHARACTERS, &options.masker);
         let full = |(reference, digest): &(String, Option<&str>)| match digest {
             Some(digest) => format!("{}@{}", line(reference), line(digest)),
@@ -110,6 +123,28 @@ mod tests {
 
     const URL: &str = "https://depot.dev/orgs/o/projects/p/builds/b";
     const DIGEST: &str = "sha256:0123";
+    const PUSHED: Delivery = Delivery {
+        pushed: true,
+        saved: false,
+        loaded: false,
+    };
+
+    #[test]
+    fn all_that_was_done_is_told() {
+        for (pushed, saved, loaded, words) in [
+            (false, false, false, "built"),
+            (false, false, true, "built and loaded"),
+            (true, false, true, "built, pushed and loaded"),
+            (true, true, true, "built, pushed, saved and loaded"),
+        ] {
+            let delivery = Delivery {
+                pushed,
+                saved,
+                loaded,
+            };
+            assert_eq!(delivery.words(), words);
+        }
+    }
 
     fn summary(delivery: Delivery, references: &[&str], digest: Option<&str>) -> String {
         let references: Vec<_> = references
@@ -130,12 +165,12 @@ mod tests {
 
     #[test]
     fn a_pushed_image_is_named_with_its_digest() {
-        insta::assert_snapshot!(summary(Delivery::Pushed, &["docker.io/org/app:1.0"], Some(DIGEST)), @"
+        insta::assert_snapshot!(summary(PUSHED, &["docker.io/org/app:1.0"], Some(DIGEST)), @"
         ✔ built and pushed docker.io/org/app:1.0@sha256:0123 in 12.3s
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
         ");
         insta::assert_snapshot!(
-            summary(Delivery::Pushed, &["docker.io/org/app:1.0", "ghcr.io/org/app:1.0"], Some(DIGEST)),
+            summary(PUSHED, &["docker.io/org/app:1.0", "ghcr.io/org/app:1.0"], Some(DIGEST)),
             @"
         ✔ built and pushed one image as 2 references in 12.3s:
           docker.io/org/app:1.0@sha256:0123
@@ -147,15 +182,15 @@ mod tests {
 
     #[test]
     fn a_build_that_goes_nowhere_is_told_too() {
-        insta::assert_snapshot!(summary(Delivery::Built, &[], None), @"
+        insta::assert_snapshot!(summary(Delivery::default(), &[], None), @"
         ✔ built in 12.3s
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
         ");
-        insta::assert_snapshot!(summary(Delivery::Built, &[], Some(DIGEST)), @"
+        insta::assert_snapshot!(summary(Delivery::default(), &[], Some(DIGEST)), @"
         ✔ built sha256:0123 in 12.3s
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
         ");
-        insta::assert_snapshot!(summary(Delivery::Built, &["docker.io/org/app:1.0"], None), @"
+        insta::assert_snapshot!(summary(Delivery::default(), &["docker.io/org/app:1.0"], None), @"
         ✔ built docker.io/org/app:1.0 in 12.3s
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
         ");

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use depot_standin::aws::{ACCOUNT, Moto};
+use depot_standin::daemon::Release;
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
 use depot_standin::internet::Internet;
@@ -10,7 +11,7 @@ use depot_standin::registry::tokens::TokenRegistry;
 use depot_standin::registry::{Login, Registry};
 use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario, StandIn};
 
-use super::pipeline::{Call, Step, environment, examples};
+use super::pipeline::{Call, Line, Step, environment, examples, expanded};
 use super::place::{Place, with_place};
 use super::program::Program;
 
@@ -100,6 +101,17 @@ impl<'a> Scene<'a> {
         .collect()
     }
 
+    /// A command that runs an image finds it in the step's daemon. What is in the image does not run: it is made of files.
+    async fn command(&self, words: &str, step: &Step, command: &str) {
+        assert_eq!(step.services, ["docker"], "{words}");
+        let image = command.strip_prefix("docker run --rm ").unwrap();
+        let image = image.split(' ').next().unwrap();
+        let commit = BTreeMap::from([("BITBUCKET_COMMIT", "0123456789ab".to_owned())]);
+        let daemon = self.place.daemon(Release::Docker26).await;
+        let found = daemon.image(&expanded(image, &commit)).await.unwrap();
+        assert!(found.is_some(), "{words}");
+    }
+
     async fn run(&self, words: &str, step: &Step, call: &Call) {
         let kept = &self.place.registry;
         let scenario = Scenario::default().answer(CreateBuildAnswer {
@@ -123,6 +135,10 @@ impl<'a> Scene<'a> {
             if name != "DEPOT_API_URL" {
                 program = program.set(&name, value);
             }
+        }
+        if step.services.iter().any(|service| service == "docker") {
+            let daemon = self.place.daemon(Release::Docker26).await;
+            program = program.set("DOCKER_HOST", daemon.docker_host());
         }
         if step.oidc {
             program = program.set("BITBUCKET_STEP_OIDC_TOKEN", "signed-identity-of-the-step");
@@ -155,9 +171,14 @@ fn every_example_of_the_readme_does_what_it_says() {
         let examples = examples();
         assert!(examples.len() >= 7, "{examples:#?}");
         for (words, step) in &examples {
-            for call in &step.script {
-                assert!(call.pipe.starts_with("org/depot-build:"), "{words}");
-                scene.run(words, step, call).await;
+            for line in &step.script {
+                match line {
+                    Line::Pipe(call) => {
+                        assert!(call.pipe.starts_with("org/depot-build:"), "{words}");
+                        scene.run(words, step, call).await;
+                    }
+                    Line::Command(command) => scene.command(words, step, command).await,
+                }
             }
         }
         // What they say is there is there.

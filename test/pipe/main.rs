@@ -11,6 +11,8 @@ mod cancel;
 mod context;
 mod depot_faults;
 mod examples;
+mod loading;
+mod loading_faults;
 mod machines;
 mod on_internet;
 mod pipeline;

@@ -14,7 +14,18 @@ const PIPE_YML: &str = include_str!("../../pipe.yml");
 pub struct Step {
     #[serde(default)]
     pub oidc: bool,
-    pub script: Vec<Call>,
+    #[serde(default)]
+    pub services: Vec<String>,
+    pub script: Vec<Line>,
+}
+
+/// One line of a script.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    Pipe(Call),
+    /// A command for the step's shell.
+    Command(String),
 }
 
 /// The call of a pipe.
@@ -62,7 +73,7 @@ pub fn examples() -> Vec<(String, Step)> {
 }
 
 /// Puts in the variables that there are; the names of others stay, as Bitbucket leaves them.
-fn expanded(text: &str, variables: &BTreeMap<&str, String>) -> String {
+pub fn expanded(text: &str, variables: &BTreeMap<&str, String>) -> String {
     let mut result = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {

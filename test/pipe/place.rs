@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Once};
 
+use depot_standin::daemon::{Daemon, Release};
 use depot_standin::engine::{Engine, EngineOptions, state_folder};
 use depot_standin::fixtures::{Busybox, Context};
 use depot_standin::internet::{Internet, variables};
@@ -18,6 +19,7 @@ pub struct Place {
     second: OnceCell<Arc<dyn Builder>>,
     internet: Internet,
     hub: OnceCell<TokenRegistry>,
+    daemons: [OnceCell<Daemon>; 3],
     /// An engine that somebody else started knows nothing of our internet.
     has_internet: bool,
     pub registry: Registry,
@@ -49,6 +51,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             has_internet: engine.is_own(),
             internet,
             hub: OnceCell::new(),
+            daemons: [const { OnceCell::const_new() }; 3],
             builder: Arc::new(engine),
             second: OnceCell::new(),
             registry,
@@ -110,6 +113,13 @@ impl Place {
         StandIn::start_on(self.builder.clone(), second.clone(), scenario)
             .await
             .unwrap()
+    }
+
+    /// A daemon to load into, which other tests load into as well.
+    pub async fn daemon(&self, release: Release) -> &Daemon {
+        let start = async || Daemon::start(release, &state_folder()).await.unwrap();
+        let at = Release::ALL.iter().position(|&known| known == release);
+        self.daemons[at.unwrap()].get_or_init(start).await
     }
 
     /// A registry with tokens, in the place of Docker Hub.

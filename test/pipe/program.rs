@@ -77,6 +77,13 @@ impl Program {
             .set("REGISTRY_PASSWORD", registry.password())
     }
 
+    /// Loads the image into a daemon, under a name.
+    pub fn load(self, image: &str, docker_host: &str) -> Self {
+        self.set("IMAGE", image)
+            .set("LOAD", "true")
+            .set("DOCKER_HOST", docker_host)
+    }
+
     /// On the internet of tests.
     pub fn on(self, internet: &Internet) -> Self {
         let variables = variables(&internet.proxy(), &internet.authority());

@@ -10,6 +10,7 @@ mod authority;
 mod files;
 mod health;
 mod metadata;
+mod receive;
 mod sender;
 
 use std::sync::{Arc, OnceLock};
@@ -28,6 +29,7 @@ use tonic_prost::ProstCodec;
 
 pub use auth::{Authorizer, RegistryToken, TokenError, TokenRequest};
 pub use files::{Directory, FileSync};
+pub use receive::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
 use super::io::{SessionIo, outbound};
@@ -48,6 +50,8 @@ pub struct Services {
     pub files: FileSync,
     /// Registries.
     pub authorizer: Arc<dyn Authorizer>,
+    /// Where the one file goes that an exporter sends to us.
+    pub file: Option<FileSink>,
 }
 
 /// An open session. [`Session::close`] ends it in order, dropping it ends it at once.
@@ -95,7 +99,8 @@ impl Session {
             "x-docker-expose-session-sharedkey",
             ascii(&services.shared_key)?,
         );
-        for method in METHODS {
+        let file_send = services.file.is_some().then_some(FILE_SEND);
+        for method in METHODS.into_iter().chain(file_send) {
             metadata.append(
                 "x-docker-expose-session-grpc-method",
                 MetadataValue::from_static(method),
@@ -109,6 +114,10 @@ impl Session {
                 AuthServer::new(auth::Auth::new(services.authorizer))
                     .max_decoding_message_size(MESSAGE_LIMIT_BYTES),
             );
+        let routes = match services.file {
+            Some(sink) => routes.add_service(receive::Receiver::new(sink)),
+            None => routes,
+        };
         let (tasks, ended, stop) = (
             TaskTracker::new(),
             CancellationToken::new(),
@@ -172,6 +181,9 @@ const METHODS: [&str; 6] = [
     "/moby.filesync.v1.Auth/GetTokenAuthority",
     "/moby.filesync.v1.Auth/VerifyTokenAuthority",
 ];
+
+/// The one that takes a file, where one is awaited.
+const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 
 fn ascii(text: &str) -> Result<MetadataValue<Ascii>, Status> {
     // The shared key is made of names of the user's; what no header can hold becomes a dash.

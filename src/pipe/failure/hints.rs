@@ -4,6 +4,7 @@ use super::Failure;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::config::Plan;
 use crate::depot::{ApiError, Code};
+use crate::docker::{DaemonError, LoadError};
 use crate::registry::client::ClientError;
 use crate::registry::ecr::{EcrError, EcrHost};
 use crate::registry::reference::DOCKER_HUB;
@@ -23,8 +24,30 @@ pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
         Failure::Credentials(error) => amazon_hint(error.cause()?),
         Failure::Repository { source, .. } => amazon_hint(source),
+        Failure::Daemon(DaemonError::Unreachable { .. }) => {
+            Some("LOAD needs the step's Docker daemon; write in the step, beside `script:`".into())
+        }
+        Failure::NoPlatform { daemon, .. } => Some(format!(
+            "write `{daemon}` into PLATFORMS as well, or leave LOAD out"
+        )),
+        Failure::Load(failure) => load_hint(&failure.error),
         _ => None,
     }
+}
+
+fn load_hint(error: &LoadError) -> Option<String> {
+    let hint = match error {
+        LoadError::Refused { told } if told.contains("no space left on device") => {
+            "the daemon's disk is full: remove images that the step does not need any more, \
+             or give the step a larger `size`"
+        }
+        LoadError::Lost(_) | LoadError::Stalled(_) => {
+            "the daemon may have run out of memory: give the service `docker` more, such as \
+             `memory: 2048` under `definitions`"
+        }
+        _ => return None,
+    };
+    Some(hint.into())
 }
 
 /// After a refusal of Amazon's: which of our proofs it was, and what it lacks.

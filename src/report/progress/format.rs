@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 /// Bytes in decimal units, at most one digit after the point: `532B`, `1.2MB`, `5MB`.
-pub(super) fn size(bytes: i64) -> String {
-    let bytes = u64::try_from(bytes).unwrap_or_default();
+pub(crate) fn size(bytes: u64) -> String {
     let units = [
         ("TB", 1_000_000_000_000_u64),
         ("GB", 1_000_000_000),
@@ -46,29 +45,29 @@ mod tests {
     #[test]
     fn sizes_are_short() {
         let shown = [
-            -1,
             0,
+            1,
             999,
             1000,
             1_250_000,
             5_000_000,
             999_999_999,
             12_340_000_000,
-            i64::MAX,
+            u64::MAX,
         ]
         .map(size);
         assert_eq!(
             shown,
             [
                 "0B",
-                "0B",
+                "1B",
                 "999B",
                 "1kB",
                 "1.2MB",
                 "5MB",
                 "999.9MB",
                 "12.3GB",
-                "9223372TB"
+                "18446744TB"
             ]
         );
     }

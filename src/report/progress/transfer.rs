@@ -131,10 +131,11 @@ impl Transfer {
     }
 
     fn show(&self, lines: &mut String) {
+        let shown = |bytes: i64| size(u64::try_from(bytes).unwrap_or_default());
         let counted = match (self.current, self.total) {
             (..=0, ..=0) => String::new(),
-            (current, ..=0) => format!(" {}", size(current)),
-            (current, total) => format!(" {} / {}", size(current), size(total)),
+            (current, ..=0) => format!(" {}", shown(current)),
+            (current, total) => format!(" {} / {}", shown(current), shown(total)),
         };
         let took = self.latest.since(self.started);
         let took = if took >= WORTH_TELLING {

@@ -47,6 +47,7 @@ mod tasks;
 mod wire;
 
 pub mod aws;
+pub mod daemon;
 pub mod engine;
 pub mod fixtures;
 pub mod internet;

@@ -28,6 +28,8 @@ pub(crate) enum Set {
     /// Docker Engine 26.1 from Debian 13 (its `BuildKit` is 0.13), with a `runc` that runs on this machine: Debian 13's
     /// wants a newer C library than Debian 12 has. Also `busybox`, for machines without `ip`.
     Engine,
+    /// Docker Engine 20.10 from Debian 12, with what it links to.
+    OldEngine,
     /// The reference registry.
     Registry,
     /// A static `busybox`, to build images from.
@@ -41,6 +43,7 @@ impl Set {
     fn name(self) -> &'static str {
         match self {
             Self::Engine => "engine-26",
+            Self::OldEngine => "engine-20",
             Self::Registry => "registry-2",
             Self::Busybox => "busybox",
             Self::Skopeo => "skopeo-1",
@@ -53,6 +56,13 @@ impl Set {
                 ("docker.io", Release::Trixie),
                 ("containerd", Release::Trixie),
                 ("runc", Release::OfMachine),
+                ("busybox-static", Release::OfMachine),
+            ],
+            Self::OldEngine => &[
+                ("docker.io", Release::Bookworm),
+                ("containerd", Release::Bookworm),
+                ("runc", Release::Bookworm),
+                ("libdevmapper1.02.1", Release::Bookworm),
                 ("busybox-static", Release::OfMachine),
             ],
             Self::Registry => &[("docker-registry", Release::OfMachine)],

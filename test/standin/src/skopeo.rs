@@ -55,32 +55,63 @@ impl Skopeo {
         let host = reference.split('/').next().unwrap_or_default();
         let authentication = authentication(&folder, host, login)?;
         let image = folder.path().join("image");
-        let mut command = Command::new(&self.program);
+        let mut command = self.copy();
         command
-            .args([
-                "--insecure-policy",
-                "copy",
-                "--all",
-                "--src-tls-verify=false",
-                "--src-authfile",
-            ])
+            .args(["--all", "--src-tls-verify=false", "--src-authfile"])
             .arg(&authentication)
             .arg(format!("docker://{reference}"))
-            .arg(format!("dir:{}", image.display()))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        if !self.libraries.is_empty() {
-            let libraries = env::join_paths(&self.libraries).map_err(io::Error::other)?;
-            command.env("LD_LIBRARY_PATH", libraries);
-        }
-        let ran = tokio::time::timeout(LIMIT, command.output()).await??;
-        if !ran.status.success() {
-            let told = String::from_utf8_lossy(&ran.stderr).into_owned();
-            return Err(io::Error::other(told));
-        }
+            .arg(format!("dir:{}", image.display()));
+        run(command).await?;
         let manifest = fs::read(image.join("manifest.json"))?;
         serde_json::from_slice(&manifest).map_err(io::Error::other)
     }
+
+    /// Puts an image for this machine's platform under a second name in the same registry, with layers that are compressed
+    /// with zstd.
+    pub async fn compress_with_zstd(
+        &self,
+        reference: &str,
+        compressed: &str,
+        login: &Login,
+    ) -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let host = reference.split('/').next().unwrap_or_default();
+        let authentication = authentication(&folder, host, login)?;
+        let mut command = self.copy();
+        command
+            // Where it notes which blobs are the same in other compressions, and would take those.
+            .env("HOME", folder.path())
+            .args(["--src-tls-verify=false", "--dest-tls-verify=false"])
+            .args(["--format", "oci", "--dest-compress-format", "zstd"])
+            .arg("--authfile")
+            .arg(&authentication)
+            .arg(format!("docker://{reference}"))
+            .arg(format!("docker://{compressed}"));
+        run(command).await
+    }
+
+    fn copy(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["--insecure-policy", "copy"])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if let Ok(libraries) = env::join_paths(&self.libraries)
+            && !self.libraries.is_empty()
+        {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
+        command
+    }
+}
+
+async fn run(mut command: Command) -> io::Result<()> {
+    let ran = tokio::time::timeout(LIMIT, command.output()).await??;
+    if ran.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&ran.stderr).into_owned();
+    Err(io::Error::other(told))
 }
 
 /// A login for one host in a file that nobody else may read: arguments are everybody's to see.

@@ -30,7 +30,7 @@ impl Address {
     }
 
     /// Opens a connection. Cancel safe.
-    pub(super) async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
+    pub(crate) async fn connect(&self) -> io::Result<Box<dyn Duplex>> {
         let connect = async {
             Ok(match self {
                 Self::Unix(path) => Box::new(UnixStream::connect(path).await?) as Box<dyn Duplex>,

@@ -24,8 +24,8 @@ const UPGRADE_LIMIT: Duration = Duration::from_secs(10);
 /// What we read of `GET /info`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Info {
-    pub(super) server_version: String,
+pub(crate) struct Info {
+    pub(crate) server_version: String,
     pub(super) operating_system: String,
     #[serde(default)]
     driver_status: Option<Vec<(String, String)>>,
@@ -64,7 +64,7 @@ impl Info {
 }
 
 /// Asks the engine at `address` for what it is.
-pub(super) async fn info(address: &Address) -> io::Result<Info> {
+pub(crate) async fn info(address: &Address) -> io::Result<Info> {
     let request = Request::get("/info")
         .body(Bytes::new())
         .map_err(io::Error::other)?;

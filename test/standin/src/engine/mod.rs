@@ -5,12 +5,12 @@
 
 mod address;
 pub(crate) mod containers;
-mod docker;
+pub(crate) mod docker;
 mod error;
 pub(crate) mod http;
 mod memory;
 mod options;
-mod own;
+pub(crate) mod own;
 
 use std::{
     fmt, io,
@@ -25,6 +25,7 @@ pub use address::{Address, AddressError, Duplex};
 pub use error::EngineError;
 pub use options::{EngineChoice, EngineOptions, state_folder};
 
+use crate::packages::Set;
 use crate::process::Supervised;
 pub use crate::{
     packages::PackagesError,
@@ -163,6 +164,24 @@ impl Engine {
         }
     }
 
+    /// Makes an engine of our own forget an image that it was told to name.
+    ///
+    /// # Errors
+    /// The engine did not do it.
+    pub async fn forget_image(&self, name: &str) -> io::Result<()> {
+        let (Some(address), Some(_)) = (self.docker(), &self.daemon) else {
+            return Ok(());
+        };
+        let request = Request::delete(format!("/images/{name}?force=true"))
+            .body(Bytes::new())
+            .map_err(io::Error::other)?;
+        let answer = http::send_within(PRUNE_LIMIT, address, request, PRUNE_ANSWER_LIMIT).await?;
+        match answer.status() {
+            StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
+            status => Err(io::Error::other(format!("the engine answered {status}"))),
+        }
+    }
+
     /// Where Docker's API is.
     pub(crate) fn docker(&self) -> Option<&Address> {
         match &self.door {
@@ -262,7 +281,13 @@ impl Engine {
     }
 
     async fn own(options: &EngineOptions) -> Result<Self, EngineError> {
-        let (daemon, address) = own::start(&options.state, &options.environment).await?;
+        let plan = own::Plan {
+            set: Set::Engine,
+            containerd: true,
+            environment: options.environment.clone(),
+            disk: None,
+        };
+        let (daemon, address) = own::start(&options.state, &plan).await?;
         let info = docker::info(&address).await.map_err(EngineError::Start)?;
         let description = format!(
             "Docker Engine {} of our own at {address}",

@@ -19,17 +19,27 @@ use crate::{
 
 const ISOLATE: &str = include_str!("isolate.sh");
 
+/// What an engine of our own is.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Its packages.
+    pub(crate) set: Set,
+    /// It keeps images in containerd's store, not in the classic one.
+    pub(crate) containerd: bool,
+    /// What it is told of the way to the internet, as variables of its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
+    /// The size in bytes of its disk, which then is in memory; `None` for whatever the machine has room for.
+    pub(crate) disk: Option<u64>,
+}
+
 /// Starts an engine and waits until its `BuildKit` answers.
 ///
 /// Cancel safe: dropping the future ends what was started.
-pub(super) async fn start(
-    state: &Path,
-    environment: &[(&'static str, String)],
-) -> Result<(Supervised, Address), EngineError> {
+pub(crate) async fn start(state: &Path, plan: &Plan) -> Result<(Supervised, Address), EngineError> {
     if !fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0) {
         return Err(EngineError::NotRoot);
     }
-    let packages = packages::fetch(state, Set::Engine).await?;
+    let packages = packages::fetch(state, plan.set).await?;
     let busybox = packages.program("busybox")?;
     let folder =
         tokio::task::spawn_blocking(move || RunFolder::claim(Kind::Engine, Some(&busybox)))
@@ -37,7 +47,7 @@ pub(super) async fn start(
             .map_err(|error| EngineError::Start(error.into()))??;
 
     let socket = folder.path().join("docker.sock");
-    let command = prepare(&folder, &socket, &packages, environment).map_err(EngineError::Start)?;
+    let command = prepare(&folder, &socket, &packages, plan).map_err(EngineError::Start)?;
     let mut daemon = Supervised::start(folder, &command).map_err(EngineError::Start)?;
     let address = Address::Unix(socket);
     daemon
@@ -52,14 +62,14 @@ fn prepare(
     folder: &RunFolder,
     socket: &Path,
     packages: &Unpacked,
-    environment: &[(&'static str, String)],
+    plan: &Plan,
 ) -> std::io::Result<Vec<OsString>> {
     let run = folder.path();
     let temporary = run.join("tmp");
     fs::create_dir(&temporary)?;
     let settings = run.join("daemon.json");
     let written = json!({
-        "features": { "containerd-snapshotter": true },
+        "features": { "containerd-snapshotter": plan.containerd },
         "hosts": [format!("unix://{}", socket.display())],
         "data-root": run.join("data"),
         "exec-root": run.join("exec"),
@@ -87,11 +97,14 @@ fn prepare(
     path.push(env::join_paths(folders).map_err(std::io::Error::other)?);
     let mut temporary_folder = OsString::from("TMPDIR=");
     temporary_folder.push(&temporary);
-    let size = memory::ram_disk().map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+    let disk = plan.disk.or_else(memory::ram_disk);
+    let size = disk.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+    let mut libraries = OsString::from("LD_LIBRARY_PATH=");
+    libraries.push(env::join_paths(packages.library_folders()).map_err(std::io::Error::other)?);
 
-    let mut command = vec!["env".into(), path, temporary_folder];
+    let mut command = vec!["env".into(), path, temporary_folder, libraries];
     command.extend(
-        environment
+        plan.environment
             .iter()
             .map(|(name, value)| format!("{name}={value}").into()),
     );

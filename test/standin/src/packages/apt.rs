@@ -19,7 +19,7 @@ const COMMAND_LIMIT: Duration = Duration::from_mins(5);
 const LISTS_LIMIT: Duration = Duration::from_hours(6);
 /// How much of a failed command's output a message shows.
 const TOLD_CHARACTERS: usize = 2000;
-/// Debian's keys, where the machine has them in a file of their own. Debian 12's hold Debian 13's too.
+/// Debian's keys, where the machine has them in a file of their own. Each release's hold the other's too.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The Debian release that a package is taken from.
@@ -27,6 +27,8 @@ const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 pub(crate) enum Release {
     /// The one that the machine runs.
     OfMachine,
+    /// Debian 12.
+    Bookworm,
     /// Debian 13.
     Trixie,
 }
@@ -68,11 +70,7 @@ impl Apt {
         // The machine's settings hold (a proxy, say), but hooks that it has for its own updates are not ours to run.
         let hooks = "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear APT::Update::Pre-Invoke;\n";
         fs::write(folder.join("apt.conf"), hooks).map_err(failed)?;
-        fs::write(
-            folder.join("mirror.sources"),
-            sources(&apt.mirror().await?, &apt.codename),
-        )
-        .map_err(failed)?;
+        fs::write(folder.join("mirror.sources"), sources(&apt.mirror().await?)).map_err(failed)?;
 
         let mut update = apt.command();
         update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
@@ -91,6 +89,7 @@ impl Apt {
             .iter()
             .map(|(name, release)| match release {
                 Release::OfMachine => format!("{name}/{}", self.codename),
+                Release::Bookworm => format!("{name}/bookworm"),
                 Release::Trixie => format!("{name}/trixie"),
             })
             .collect();
@@ -186,13 +185,10 @@ fn mirror_of(printed: &str, codename: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// A file in apt's own form: the machine's release and Debian 13, and of each nothing but the list of packages.
-fn sources(mirror: &str, codename: &str) -> String {
-    let suites = if codename == "trixie" {
-        "trixie".to_owned()
-    } else {
-        format!("{codename} trixie")
-    };
+/// A file in apt's own form: Debian 12 and 13, and of each nothing but the list of packages.
+fn sources(mirror: &str) -> String {
+    // The machine's own is one of them; see `codename`.
+    let suites = "bookworm trixie";
     let signed = if Path::new(KEYRING).exists() {
         format!("Signed-By: {KEYRING}\n")
     } else {

@@ -1,0 +1,115 @@
+//! Reading blobs of the builder, and letting go of those that it kept for us.
+//!
+//! BuildKit serves containerd's content service on the same connection (`containerd/api/services/content/v1`,
+//! `Content/Read`), Depot's fork containerd's leases as well (`containerd/api/services/leases/v1`, `Leases/Delete`). The
+//! few messages are written by hand, with fields that share their buffers.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use http::uri::PathAndQuery;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::Channel;
+use tonic::{Request, Status};
+use tonic_prost::ProstCodec;
+
+use super::connect::{Connection, MESSAGE_LIMIT_BYTES};
+
+/// `ReadContentRequest`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ReadRequest {
+    #[prost(string, tag = "1")]
+    digest: String,
+    #[prost(int64, tag = "2")]
+    offset: i64,
+    /// Zero for all.
+    #[prost(int64, tag = "3")]
+    size: i64,
+}
+
+/// `ReadContentResponse`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct ReadResponse {
+    #[prost(int64, tag = "1")]
+    offset: i64,
+    #[prost(bytes = "bytes", tag = "2")]
+    data: Bytes,
+}
+
+/// `DeleteRequest` of the leases.
+#[derive(Clone, PartialEq, prost::Message)]
+struct DeleteRequest {
+    #[prost(string, tag = "1")]
+    id: String,
+}
+
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+struct Empty {}
+
+impl Connection {
+    /// Reads a blob, piece by piece. Nothing is held against its digest.
+    ///
+    /// A builder that does not have it, or gives out none, fails at the first piece. Dropping the stream ends the reading.
+    pub fn read_blob(
+        &self,
+        digest: &str,
+    ) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
+        let request = ReadRequest {
+            digest: digest.to_owned(),
+            offset: 0,
+            size: 0,
+        };
+        let mut client = self.grpc();
+        let opening = async move {
+            ready(&mut client).await?;
+            let path = PathAndQuery::from_static("/containerd.services.content.v1.Content/Read");
+            let codec: ProstCodec<ReadRequest, ReadResponse> = ProstCodec::default();
+            let answer = client.server_streaming(Request::new(request), path, codec);
+            Ok::<_, Status>(answer.await?.into_inner())
+        };
+        stream::once(opening)
+            .try_flatten()
+            .map_ok(|response| response.data)
+    }
+
+    /// Reads a whole blob of at most `limit` bytes, such as a manifest.
+    pub async fn read_document(&self, digest: &str, limit: usize) -> Result<Bytes, Status> {
+        let mut pieces = std::pin::pin!(self.read_blob(digest));
+        let mut document = BytesMut::new();
+        while let Some(piece) = pieces.next().await {
+            document.extend_from_slice(&piece?);
+            if document.len() > limit {
+                return Err(Status::out_of_range(format!(
+                    "{digest} has more than {limit} bytes"
+                )));
+            }
+        }
+        Ok(document.freeze())
+    }
+
+    /// Deletes a lease: what the builder kept for its sake may go.
+    pub async fn delete_lease(&self, id: &str) -> Result<(), Status> {
+        let request = DeleteRequest { id: id.to_owned() };
+        let mut client = self.grpc();
+        ready(&mut client).await?;
+        let path = PathAndQuery::from_static("/containerd.services.leases.v1.Leases/Delete");
+        let codec: ProstCodec<DeleteRequest, Empty> = ProstCodec::default();
+        client.unary(Request::new(request), path, codec).await?;
+        Ok(())
+    }
+
+    /// A client for calls that no stubs are at hand for.
+    fn grpc(&self) -> tonic::client::Grpc<Channel> {
+        let client = tonic::client::Grpc::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+            .accept_compressed(CompressionEncoding::Gzip);
+        match self.compression {
+            Some(encoding) => client.send_compressed(encoding),
+            None => client,
+        }
+    }
+}
+
+async fn ready(client: &mut tonic::client::Grpc<Channel>) -> Result<(), Status> {
+    let ready = client.ready().await;
+    ready.map_err(|error| Status::unavailable(error.to_string()))
+}

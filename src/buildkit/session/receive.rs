@@ -1,0 +1,165 @@
+//! `moby.filesync.v1.FileSend`: taking the one file that an exporter sends to us, such as an archive of the image.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{self, Future};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::sync::mpsc;
+use tonic::body::Body;
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+
+use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
+use crate::buildkit::wire::BytesMessage;
+
+/// Pieces that wait to be taken.
+const PIECES: usize = 2;
+
+/// Where a file goes, piece by piece.
+#[derive(Debug)]
+pub struct FileSink(mpsc::Sender<Piece>);
+
+/// What passes between the builder's call and whoever takes the file.
+#[derive(Debug)]
+enum Piece {
+    Some(Bytes),
+    /// The file is whole. Without this, an end means that it is not.
+    End,
+    Broken(Status),
+}
+
+/// A place for one file, and the pieces that arrive there. They end with an error unless all of it came.
+pub fn file() -> (
+    FileSink,
+    impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+) {
+    let (sender, receiver) = mpsc::channel(PIECES);
+    let pieces = stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver: mpsc::Receiver<Piece> = receiver?;
+        match receiver.recv().await {
+            Some(Piece::Some(bytes)) => Some((Ok(bytes), Some(receiver))),
+            Some(Piece::End) => None,
+            Some(Piece::Broken(status)) => Some((Err(status), None)),
+            None => Some((Err(Status::aborted("the file did not come whole")), None)),
+        }
+    });
+    (FileSink(sender), pieces)
+}
+
+/// Takes one file, and refuses any other.
+#[derive(Clone)]
+pub(super) struct Receiver(Arc<Mutex<Option<FileSink>>>);
+
+impl Receiver {
+    pub(super) fn new(sink: FileSink) -> Self {
+        Self(Arc::new(Mutex::new(Some(sink))))
+    }
+}
+
+impl fmt::Debug for Receiver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FileSend").finish_non_exhaustive()
+    }
+}
+
+type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl StreamingService<BytesMessage> for Receiver {
+    type Response = BytesMessage;
+    type ResponseStream = stream::Empty<Result<BytesMessage, Status>>;
+    type Future = Answering<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<BytesMessage>>) -> Self::Future {
+        // A poisoned lock cannot be: nothing panics while it is held.
+        let sink = self.0.lock().ok().and_then(|mut sink| sink.take());
+        Box::pin(async move {
+            let Some(sink) = sink else {
+                return Err(Status::unavailable("no file is awaited here"));
+            };
+            let mut pieces = request.into_inner();
+            // The answer comes once all is here: the builder takes it for our word that it is.
+            loop {
+                let (piece, outcome) = match pieces.message().await {
+                    Ok(Some(message)) => (Piece::Some(message.data), None),
+                    Ok(None) => (Piece::End, Some(Ok(Response::new(stream::empty())))),
+                    Err(status) => (Piece::Broken(status.clone()), Some(Err(status))),
+                };
+                if sink.0.send(piece).await.is_err() {
+                    return Err(Status::aborted("the file is not wanted any more"));
+                }
+                if let Some(outcome) = outcome {
+                    return outcome;
+                }
+            }
+        })
+    }
+}
+
+impl NamedService for Receiver {
+    const NAME: &'static str = "moby.filesync.v1.FileSend";
+}
+
+impl tower_service::Service<http::Request<Body>> for Receiver {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path() != super::FILE_SEND {
+            let status = Status::unimplemented("only DiffCopy is served");
+            return Box::pin(future::ready(Ok(status.into_http())));
+        }
+        let service = self.clone();
+        Box::pin(async move {
+            let codec: ProstCodec<BytesMessage, BytesMessage> = ProstCodec::default();
+            let mut grpc = Grpc::new(codec).apply_max_message_size_config(
+                Some(MESSAGE_LIMIT_BYTES),
+                Some(MESSAGE_LIMIT_BYTES),
+            );
+            Ok(grpc.streaming(service, request).await)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_is_whole_only_when_its_end_was_told() {
+        for (end, is_whole) in [
+            (Some(Piece::End), true),
+            (Some(Piece::Broken(Status::internal("x"))), false),
+            (None, false),
+        ] {
+            let (sink, pieces) = file();
+            let sending = async {
+                for piece in [Bytes::from("a"), Bytes::new(), Bytes::from("b")] {
+                    sink.0.send(Piece::Some(piece)).await.unwrap();
+                }
+                if let Some(end) = end {
+                    sink.0.send(end).await.unwrap();
+                }
+                drop(sink);
+            };
+            let taking = pieces.try_collect::<Vec<_>>();
+            let ((), taken) = tokio::join!(sending, taking);
+            assert_eq!(
+                taken.map(|pieces| pieces.concat() == b"ab").is_ok(),
+                is_whole
+            );
+        }
+    }
+}

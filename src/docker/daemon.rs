@@ -1,0 +1,235 @@
+//! A daemon: what it is, and what is asked of it in one call.
+
+use std::io;
+use std::time::Duration;
+
+use bollard::errors::Error;
+use bollard::models::{SystemInfo, SystemVersion};
+use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
+
+use super::endpoint::{Connector, Endpoint};
+use super::error::DaemonError;
+use super::platform::Platform;
+use super::transport::Transport;
+use crate::registry::reference::Reference;
+
+/// How long a daemon may take to come up: it starts beside the step.
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long it may take to say what it is.
+const START_CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// The pause between two looks for it.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a call may take that moves no data, in seconds.
+const CALL_LIMIT_SECONDS: u64 = 60;
+
+/// A daemon that answers.
+#[derive(Clone, Debug)]
+pub struct Daemon {
+    docker: Docker,
+    about: About,
+}
+
+/// What a daemon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Such as `25.0.3`.
+    pub version: String,
+    /// What it runs.
+    pub platform: Platform,
+    /// How it keeps images.
+    pub store: Store,
+}
+
+/// How a daemon keeps images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// As layers under chain ids, by a driver such as `overlay2`.
+    Classic,
+    /// As blobs and snapshots, by containerd.
+    Containerd,
+    /// In some other program's way.
+    Other,
+}
+
+impl About {
+    fn new(version: SystemVersion, info: &SystemInfo) -> Self {
+        let is_docker = version
+            .components
+            .iter()
+            .flatten()
+            .any(|component| component.name == "Engine");
+        let is_containerd = info.driver_status.iter().flatten().any(|pair| {
+            matches!(&pair[..], [key, value]
+                if key == "driver-type" && value.starts_with("io.containerd.snapshotter."))
+        });
+        Self {
+            version: version.version.unwrap_or_else(|| "unknown".to_owned()),
+            platform: Platform {
+                os: version.os.unwrap_or_else(|| "linux".to_owned()),
+                architecture: version.arch.unwrap_or_default(),
+                variant: None,
+            },
+            store: match (is_docker, is_containerd) {
+                (true, true) => Store::Containerd,
+                (true, false) => Store::Classic,
+                (false, _) => Store::Other,
+            },
+        }
+    }
+
+    /// Whether it reads layers that are compressed with zstd, as Docker does from 23.0 on.
+    pub(super) fn reads_zstd(&self) -> bool {
+        let major = self.version.split('.').next().unwrap_or_default();
+        self.store == Store::Containerd || major.parse::<u32>().is_ok_and(|major| major >= 23)
+    }
+}
+
+impl Daemon {
+    /// Sees that a daemon answers, and what it is. One that is just starting is waited for, for a moment.
+    ///
+    /// Cancel safe.
+    pub async fn connect(endpoint: Endpoint) -> Result<Self, DaemonError> {
+        let shown = endpoint.to_string();
+        let may_be_starting = matches!(endpoint, Endpoint::Tcp { .. });
+        let connector = Connector::new(endpoint).map_err(DaemonError::Certificates)?;
+        let transport = Transport::new(connector);
+        let deadline = tokio::time::Instant::now() + START_LIMIT;
+        loop {
+            let source = match Self::asked(&transport).await {
+                Ok(daemon) => return Ok(daemon),
+                Err(Error::IOError { err }) => err,
+                Err(Error::RequestTimeoutError) => {
+                    let told = format!("no answer within {} s", START_CALL_LIMIT.as_secs());
+                    io::Error::new(io::ErrorKind::TimedOut, told)
+                }
+                Err(source) => return Err(DaemonError::answer("its version", source)),
+            };
+            let is_refused = refused(&source);
+            if !may_be_starting || !is_refused || tokio::time::Instant::now() + PAUSE > deadline {
+                return Err(DaemonError::Unreachable {
+                    endpoint: shown,
+                    source,
+                });
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn asked(transport: &Transport) -> Result<Self, Error> {
+        let docker = client(transport, API_DEFAULT_VERSION)?.with_timeout(START_CALL_LIMIT);
+        // Both without a version in their paths: any daemon answers that.
+        let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
+        let agreed = version.api_version.as_deref().and_then(api_version);
+        let agreed = agreed
+            .filter(|theirs| theirs < API_DEFAULT_VERSION)
+            .unwrap_or(*API_DEFAULT_VERSION);
+        Ok(Self {
+            docker: client(&transport.of_version(&agreed), &agreed)?,
+            about: About::new(version, &info),
+        })
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    pub(super) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// Its client for a call that may take so long.
+    pub(super) fn patient(&self, limit: Duration) -> Docker {
+        self.docker.clone().with_timeout(limit)
+    }
+
+    /// Gives an image, named by its id or another name, one more name.
+    pub(super) async fn tag(&self, image: &str, name: &Reference) -> Result<(), Error> {
+        let repository = format!("{}/{}", name.host(), name.repository());
+        let options = TagImageOptionsBuilder::default()
+            .repo(&repository)
+            .tag(name.tag())
+            .build();
+        self.docker.tag_image(image, Some(options)).await
+    }
+
+    /// Takes a name away; the image stays, whether or not it has another one.
+    pub(super) async fn untag(&self, name: &str) -> Result<(), Error> {
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        let removing = self.docker.remove_image(name, Some(options), None);
+        removing.await.map(|_| ())
+    }
+}
+
+fn client(transport: &Transport, version: &ClientVersion) -> Result<Docker, Error> {
+    // The address is only what requests carry as their host.
+    let address = Some("http://docker");
+    let transport = transport.clone();
+    let send = move |request| transport.send(request);
+    Docker::connect_with_custom_transport(send, address, CALL_LIMIT_SECONDS, version)
+}
+
+/// `1.43`.
+fn api_version(text: &str) -> Option<ClientVersion> {
+    let (major, minor) = text.split_once('.')?;
+    Some(ClientVersion {
+        major_version: major.parse().ok()?,
+        minor_version: minor.parse().ok()?,
+    })
+}
+
+/// Whether nothing listens there yet.
+fn refused(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if kind == Some(io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn about(component: &str, driver_status: &[[&str; 2]], version: &str) -> About {
+        let told = json!({
+            "Version": version, "Os": "linux", "Arch": "amd64",
+            "Components": [{ "Name": component, "Version": version }],
+        });
+        let info = json!({ "DriverStatus": driver_status });
+        About::new(
+            serde_json::from_value(told).unwrap(),
+            &serde_json::from_value(info).unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_store_is_told_by_what_the_daemon_says_of_its_driver() {
+        let classic = [["Backing Filesystem", "extfs"], ["Using metacopy", "false"]];
+        let containerd = [["driver-type", "io.containerd.snapshotter.v1"]];
+        assert_eq!(about("Engine", &classic, "25.0.3").store, Store::Classic);
+        assert_eq!(
+            about("Engine", &containerd, "29.0.0").store,
+            Store::Containerd
+        );
+        assert_eq!(
+            about("Podman Engine", &classic, "4.9.3").store,
+            Store::Other
+        );
+        let old = about("Engine", &classic, "20.10.24+dfsg1");
+        assert!(!old.reads_zstd());
+        assert_eq!(old.platform.to_string(), "linux/amd64");
+        assert!(about("Engine", &classic, "23.0.0-rc.1").reads_zstd());
+        assert!(!about("Engine", &classic, "dev").reads_zstd());
+    }
+}

@@ -1,0 +1,331 @@
+//! An image of one platform, as its manifest and its config describe it.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
+
+use super::platform::Platform;
+
+/// More layers than any file system driver stacks.
+const LAYERS_LIMIT: usize = 1000;
+
+/// The media type of a manifest that names none.
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// A blob, as a manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What it is, such as `application/vnd.oci.image.layer.v1.tar+gzip`.
+    #[serde(default)]
+    pub media_type: String,
+    /// `sha256:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+impl Descriptor {
+    /// The hexadecimal digits alone.
+    pub(super) fn hex(&self) -> &str {
+        self.digest.strip_prefix("sha256:").unwrap_or_default()
+    }
+
+    /// Whether it is compressed with zstd.
+    pub(super) fn is_zstd(&self) -> bool {
+        self.media_type.ends_with("zstd")
+    }
+}
+
+/// One layer.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// As it is transferred.
+    pub blob: Descriptor,
+    /// What stands for it and all layers below it in a daemon's classic store.
+    pub(super) chain: ChainId,
+    /// The digest of what it unpacks to.
+    pub(super) diff_id: String,
+}
+
+/// An image of one platform.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub(super) manifest: Bytes,
+    pub(super) manifest_descriptor: Descriptor,
+    pub(super) config: Bytes,
+    pub(super) config_descriptor: Descriptor,
+    /// From the lowest on.
+    pub(super) layers: Vec<Layer>,
+    platform: Platform,
+}
+
+/// Why a manifest and a config are no image that can be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// One of them cannot be read.
+    #[error("the image's {what} cannot be read")]
+    Json {
+        /// Which.
+        what: &'static str,
+        /// What the reader said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A digest in another form than every tool writes them.
+    #[error("the image's manifest has a digest `{0}`, which is not one of SHA-256")]
+    Digest(String),
+    /// The config is another image's.
+    #[error("the image's config does not have the digest {0} that its manifest names")]
+    Config(String),
+    /// Manifest and config speak of different images.
+    #[error("the image's manifest has {blobs} layers and its config {diffs}")]
+    Layers {
+        /// In the manifest.
+        blobs: usize,
+        /// In the config.
+        diffs: usize,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    #[serde(default)]
+    media_type: Option<String>,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    variant: Option<String>,
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    #[serde(default)]
+    diff_ids: Vec<String>,
+}
+
+impl Image {
+    /// Reads a manifest and the config that belongs to it.
+    pub fn parse(manifest: Bytes, config: Bytes) -> Result<Self, ImageError> {
+        let json = |what| move |source| ImageError::Json { what, source };
+        let named: Manifest = serde_json::from_slice(&manifest).map_err(json("manifest"))?;
+        let parsed: Config = serde_json::from_slice(&config).map_err(json("config"))?;
+        let diffs = parsed.rootfs.diff_ids;
+        if named.layers.len() != diffs.len() || diffs.len() > LAYERS_LIMIT {
+            return Err(ImageError::Layers {
+                blobs: named.layers.len(),
+                diffs: diffs.len(),
+            });
+        }
+        let mut chain: Option<ChainId> = None;
+        let mut layers = Vec::with_capacity(diffs.len());
+        for (blob, diff_id) in named.layers.into_iter().zip(diffs) {
+            for digest in [&blob.digest, &diff_id] {
+                checked(digest)?;
+            }
+            let next = ChainId::above(chain.as_ref(), &diff_id);
+            chain = Some(next);
+            layers.push(Layer {
+                blob,
+                chain: next,
+                diff_id,
+            });
+        }
+        checked(&named.config.digest)?;
+        if digest_of(&config) != named.config.digest {
+            return Err(ImageError::Config(named.config.digest));
+        }
+        let manifest_descriptor = Descriptor {
+            media_type: named.media_type.unwrap_or_else(|| MANIFEST.to_owned()),
+            digest: digest_of(&manifest),
+            size: manifest.len() as u64,
+        };
+        let platform = Platform {
+            os: parsed.os,
+            architecture: parsed.architecture,
+            variant: parsed.variant.filter(|variant| !variant.is_empty()),
+        };
+        Ok(Self {
+            manifest,
+            manifest_descriptor,
+            config_descriptor: Descriptor {
+                // A daemon may go by it; some exporters leave it out.
+                size: config.len() as u64,
+                ..named.config
+            },
+            config,
+            layers,
+            platform,
+        })
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn platform(&self) -> &Platform {
+        &self.platform
+    }
+
+    /// The digest of its config: its id in a daemon's classic store.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.config_descriptor.digest
+    }
+
+    /// The digest of its manifest: its id in a daemon's containerd store.
+    #[must_use]
+    pub fn manifest_digest(&self) -> &str {
+        &self.manifest_descriptor.digest
+    }
+
+    /// The digests of what its layers unpack to, from the lowest on.
+    pub(super) fn diff_ids(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().map(|layer| &*layer.diff_id)
+    }
+}
+
+/// What names a layer together with all layers below it: the digest of a chain of digests.
+///
+/// Defined by the OCI image specification, `config.md`, section "Layer `ChainID`".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ChainId([u8; 32]);
+
+impl ChainId {
+    /// The id of a layer that lies above `below`.
+    pub(super) fn above(below: Option<&Self>, diff_id: &str) -> Self {
+        let Some(below) = below else {
+            // The lowest layer's is its own.
+            return Self(parse_hex(diff_id).unwrap_or_default());
+        };
+        let text = format!("sha256:{} {diff_id}", hex(&below.0));
+        let mut id = [0; 32];
+        id.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        Self(id)
+    }
+}
+
+/// `sha256:…` of some bytes.
+pub(super) fn digest_of(bytes: &[u8]) -> String {
+    written(digest(&SHA256, bytes).as_ref())
+}
+
+/// A hash as digests are written.
+pub(super) fn written(hash: &[u8]) -> String {
+    format!("sha256:{}", hex(hash))
+}
+
+fn checked(digest: &str) -> Result<(), ImageError> {
+    if parse_hex(digest).is_some() {
+        Ok(())
+    } else {
+        Err(ImageError::Digest(digest.chars().take(100).collect()))
+    }
+}
+
+/// The bytes of `sha256:` and 64 hexadecimal digits, as lower-case as every digest is.
+fn parse_hex(digest: &str) -> Option<[u8; 32]> {
+    let digits = digest.strip_prefix("sha256:")?.as_bytes();
+    if digits.len() != 64 {
+        return None;
+    }
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = value(*high)? << 4 | value(*low)?;
+    }
+    Some(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string never fails.
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// An image whose layers hold these bytes, uncompressed.
+    pub(in super::super) fn image(layers: &[&[u8]]) -> Image {
+        let (manifest, config) = documents(layers);
+        Image::parse(manifest, config).unwrap()
+    }
+
+    pub(in super::super) fn documents(layers: &[&[u8]]) -> (Bytes, Bytes) {
+        let diff_ids: Vec<_> = layers.iter().map(|layer| digest_of(layer)).collect();
+        let config = json!({
+            "os": "linux", "architecture": "amd64", "config": {},
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        });
+        let config = Bytes::from(config.to_string());
+        let blobs: Vec<_> = layers
+            .iter()
+            .map(|layer| {
+                json!({
+                    "mediaType": "application/vnd.oci.image.layer.v1.tar",
+                    "digest": digest_of(layer), "size": layer.len(),
+                })
+            })
+            .collect();
+        let manifest = json!({
+            "schemaVersion": 2,
+            "config": { "mediaType": "application/vnd.oci.image.config.v1+json",
+                        "digest": digest_of(&config), "size": config.len() },
+            "layers": blobs,
+        });
+        (manifest.to_string().into(), config)
+    }
+
+    #[test]
+    fn chain_ids_are_those_of_the_specification() {
+        let image = image(&[b"one", b"two", b"three"]);
+        let [one, two, three] = [b"one".as_slice(), b"two", b"three"].map(digest_of);
+        assert_eq!(written(&image.layers[0].chain.0), one);
+        let second = digest_of(format!("{one} {two}").as_bytes());
+        assert_eq!(written(&image.layers[1].chain.0), second);
+        let third = digest_of(format!("{second} {three}").as_bytes());
+        assert_eq!(written(&image.layers[2].chain.0), third);
+        assert_eq!(image.platform().to_string(), "linux/amd64");
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused() {
+        let (manifest, config) = documents(&[b"one"]);
+        let (_, other) = documents(&[b"two"]);
+        let (_, longer) = documents(&[b"one", b"two"]);
+        let refused = |manifest: &Bytes, config: &Bytes| {
+            Image::parse(manifest.clone(), config.clone())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(refused(&manifest, &other).contains("does not have the digest sha256:"));
+        assert!(refused(&manifest, &longer).contains("has 1 layers and its config 2"));
+        assert!(refused(&Bytes::from("{}"), &config).contains("manifest cannot be read"));
+        let text = String::from_utf8(manifest.to_vec()).unwrap();
+        let digest = digest_of(b"one");
+        for bad in ["sha256:../../etc/passwd", "sha512:00", "sha256:0g"] {
+            let manifest = text.replacen(&digest, bad, 1).into();
+            assert!(refused(&manifest, &config).contains(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! One load: what is sent, sending it, and seeing that it arrived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::query_parameters::ImportImageOptionsBuilder;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::time::Instant;
+
+pub use super::archive::Sent;
+use super::archive::{Form, archive, distinct};
+use super::blobs::{BlobError, Blobs};
+use super::daemon::{Daemon, Store};
+use super::error::LoadError;
+use super::image::{Descriptor, Image};
+use super::present::Present;
+use crate::registry::reference::Reference;
+
+/// How long a daemon may take over one load: longer than a step may.
+const LOAD_LIMIT: Duration = Duration::from_hours(2);
+
+/// How long it may take no byte, or unpack without a word once it has them all.
+const STALL_LIMIT: Duration = Duration::from_mins(15);
+
+/// How often it is looked whether it took some.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What a daemon says of an image that it has taken and cannot use.
+const BROKEN: [&str; 2] = ["Error unpacking image", "error unpacking image"];
+
+/// What one load sends.
+#[derive(Clone, Debug)]
+pub struct Load {
+    form: Form,
+    /// Each blob once.
+    wanted: Vec<Descriptor>,
+    /// Layers that are sent.
+    missing: usize,
+    /// Layers in all.
+    layers: usize,
+    /// The image itself is there, and only lacks names.
+    is_there: bool,
+}
+
+impl Load {
+    /// Layers that the daemon has.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        self.layers - self.missing
+    }
+
+    /// Layers that it lacks.
+    #[must_use]
+    pub fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// What they have together, as they are sent.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.wanted.iter().map(|blob| blob.size).sum()
+    }
+}
+
+/// What came of a load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// What the image is called by everybody who has the same image: its id in this daemon.
+    pub id: String,
+}
+
+impl Daemon {
+    /// What has to be sent so that the daemon has `image`.
+    ///
+    /// # Errors
+    /// What is missing comes in a form that it cannot read.
+    pub async fn plan(&self, image: &Image, present: &Present) -> Result<Load, LoadError> {
+        let is_there = self.has(image).await;
+        let there = match self.about().store {
+            _ if is_there => image.layers.len(),
+            Store::Classic => present.layers_of(image),
+            Store::Containerd | Store::Other => 0,
+        };
+        self.load_above(image, there, is_there)
+    }
+
+    /// The same with all layers, whatever the daemon has.
+    pub fn plan_whole(&self, image: &Image) -> Result<Load, LoadError> {
+        self.load_above(image, 0, false)
+    }
+
+    fn load_above(&self, image: &Image, there: usize, is_there: bool) -> Result<Load, LoadError> {
+        let wanted: Vec<_> = distinct(image, |index| index >= there).cloned().collect();
+        if wanted.iter().any(Descriptor::is_zstd) && !self.about().reads_zstd() {
+            return Err(LoadError::Zstd {
+                version: self.about().version.clone(),
+            });
+        }
+        Ok(Load {
+            form: match self.about().store {
+                Store::Containerd => Form::Oci,
+                Store::Classic | Store::Other => Form::Docker,
+            },
+            wanted,
+            missing: image.layers.len() - there,
+            layers: image.layers.len(),
+            is_there,
+        })
+    }
+
+    /// Whether the image is there, under whatever name. That it is not, or cannot be told, is no error.
+    async fn has(&self, image: &Image) -> bool {
+        let id = match self.about().store {
+            Store::Classic => image.id(),
+            Store::Containerd => image.manifest_digest(),
+            Store::Other => return false,
+        };
+        let found = self.docker().inspect_image(id).await;
+        found.is_ok_and(|found| is(&found, image))
+    }
+
+    /// Sends what `load` says, and sees that every name leads to the image then.
+    ///
+    /// Dropping the future ends the sending. A daemon that had all of it by then may still take the image.
+    pub async fn load(
+        &self,
+        image: &Image,
+        names: &[Reference],
+        load: &Load,
+        blobs: Arc<dyn Blobs>,
+        sent: &Sent,
+    ) -> Result<Loaded, LoadError> {
+        let left_out = load.present() > 0;
+        if load.is_there {
+            for name in names {
+                let id = match self.about().store {
+                    Store::Containerd => image.manifest_digest(),
+                    Store::Classic | Store::Other => image.id(),
+                };
+                let tagged = self.tag(id, name).await;
+                tagged.map_err(|error| LoadError::of(error, left_out))?;
+            }
+        } else {
+            let stream = archive(load.form, image, names, &load.wanted, blobs, sent.clone());
+            self.send(stream, sent, left_out).await?;
+        }
+        self.verify(names, left_out, |found| is(found, image), image.id())
+            .await
+    }
+
+    /// Sends an archive that somebody else made, and sees that every name leads to the image then, whose id in a classic
+    /// store or in containerd's is one of `ids` once these are known.
+    pub async fn load_archive(
+        &self,
+        names: &[Reference],
+        archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,
+        sent: &Sent,
+        ids: impl Future<Output = Vec<String>>,
+    ) -> Result<Loaded, LoadError> {
+        let (loaded, ids) = tokio::join!(self.send(archive, sent, false), ids);
+        loaded?;
+        let is_it = |found: &_| ids.iter().any(|id| has_id(found, id));
+        self.verify(names, false, is_it, &ids.join(" or ")).await
+    }
+
+    /// Streams an archive into the daemon and reads its answer to the end.
+    async fn send(
+        &self,
+        archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,
+        sent: &Sent,
+        left_out: bool,
+    ) -> Result<(), LoadError> {
+        let options = ImportImageOptionsBuilder::default().quiet(true).build();
+        let docker = self.patient(LOAD_LIMIT);
+        let sending = async {
+            let mut answer = docker.import_image_stream(options, archive, None);
+            let mut said = None;
+            while let Some(line) = answer.next().await {
+                let line = line.map_err(|error| LoadError::of(error, left_out))?;
+                let text = line.stream.unwrap_or_default();
+                if BROKEN.iter().any(|words| text.contains(words)) {
+                    // The answer goes on, and ends as one that tells of success.
+                    said.get_or_insert_with(|| text.trim().to_owned());
+                }
+            }
+            match said {
+                Some(told) => Err(LoadError::told(told, left_out)),
+                None => Ok(()),
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = sending => outcome,
+            stalled = stall(sent) => Err(stalled),
+        };
+        match (outcome, sent.failure()) {
+            // The daemon saw only that the archive broke off.
+            (Err(_), Some(cause)) => Err(cause.into()),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Sees that every name leads to the image.
+    pub(super) async fn verify(
+        &self,
+        names: &[Reference],
+        left_out: bool,
+        is_it: impl Fn(&bollard::models::ImageInspect) -> bool,
+        expected: &str,
+    ) -> Result<Loaded, LoadError> {
+        let mut id = None;
+        for name in names {
+            let found = match self.docker().inspect_image(&name.to_string()).await {
+                Ok(found) if is_it(&found) => {
+                    id = id.or(found.id);
+                    continue;
+                }
+                Ok(found) => found.id.unwrap_or_else(|| "an image without id".into()),
+                Err(bollard::errors::Error::DockerResponseServerError {
+                    status_code: 404, ..
+                }) => "nothing".to_owned(),
+                Err(error) => return Err(LoadError::of(error, false)),
+            };
+            if left_out {
+                return Err(LoadError::LayerGone {
+                    told: format!("`{name}` is {found}"),
+                });
+            }
+            return Err(LoadError::NotThere {
+                name: name.to_string(),
+                expected: expected.to_owned(),
+                found,
+            });
+        }
+        Ok(Loaded {
+            id: id.unwrap_or_else(|| expected.to_owned()),
+        })
+    }
+}
+
+/// Whether what a daemon has is the image: by its id, and by the layers that it knows of.
+pub(super) fn is(found: &bollard::models::ImageInspect, image: &Image) -> bool {
+    let layers = found
+        .root_fs
+        .as_ref()
+        .and_then(|root| root.layers.as_deref());
+    let layers = layers.unwrap_or_default();
+    (has_id(found, image.id()) || has_id(found, image.manifest_digest()))
+        && layers.iter().map(String::as_str).eq(image.diff_ids())
+}
+
+/// Podman leaves the algorithm out.
+fn has_id(found: &bollard::models::ImageInspect, id: &str) -> bool {
+    found
+        .id
+        .as_deref()
+        .is_some_and(|found| found == id || id.strip_prefix("sha256:") == Some(found))
+}
+
+/// Ends when nothing was sent for too long.
+async fn stall(sent: &Sent) -> LoadError {
+    let mut last = (sent.bytes(), Instant::now());
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let bytes = sent.bytes();
+        if bytes != last.0 {
+            last = (bytes, Instant::now());
+        } else if last.1.elapsed() >= STALL_LIMIT {
+            return LoadError::Stalled(STALL_LIMIT);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Which platform of an image suits a daemon.
+
+use std::fmt;
+
+/// What an image is for, or what a daemon runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// Such as `linux`.
+    pub os: String,
+    /// In Go's terms, such as `amd64`.
+    pub architecture: String,
+    /// Such as `v7`.
+    pub variant: Option<String>,
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(formatter, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The index of the platform among `offered` that runs best on a machine of `daemon`; `None` where none runs there.
+#[must_use]
+pub fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
+    offered
+        .iter()
+        .enumerate()
+        .filter_map(|(index, platform)| Some((rank(daemon, platform)?, index)))
+        .min()
+        .map(|(_, index)| index)
+}
+
+/// How far `platform` is from what `daemon` runs best; `None` where it does not run.
+fn rank(daemon: &Platform, platform: &Platform) -> Option<u8> {
+    if daemon.os != platform.os {
+        return None;
+    }
+    let variant = platform.variant.as_deref();
+    match (&*daemon.architecture, &*platform.architecture) {
+        ("amd64", "amd64") => Some(match variant {
+            None | Some("v1") => 0,
+            // Later levels ask for more than every machine has.
+            Some("v2") => 1,
+            Some("v3") => 2,
+            Some(_) => 3,
+        }),
+        ("arm64", "arm64") => Some(u8::from(!matches!(variant, None | Some("v8")))),
+        // 64-bit machines run what is made for their 32-bit forerunners.
+        ("amd64", "386") => Some(8),
+        ("arm64" | "arm", "arm") => Some(match variant {
+            Some("v8") => 8,
+            None | Some("v7") => 9,
+            Some("v6") => 10,
+            Some(_) => 11,
+        }),
+        (one, other) => (one == other).then_some(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(text: &str) -> Platform {
+        let mut parts = text.split('/').map(str::to_owned);
+        Platform {
+            os: parts.next().unwrap(),
+            architecture: parts.next().unwrap(),
+            variant: parts.next(),
+        }
+    }
+
+    #[test]
+    fn the_daemons_own_architecture_wins_and_what_does_not_run_is_not_taken() {
+        for (daemon, offered, best) in [
+            (
+                "linux/amd64",
+                "linux/arm64 linux/amd64",
+                Some("linux/amd64"),
+            ),
+            (
+                "linux/arm64",
+                "linux/amd64 linux/arm/v7 linux/arm64",
+                Some("linux/arm64"),
+            ),
+            (
+                "linux/amd64",
+                "linux/amd64/v3 linux/amd64/v2",
+                Some("linux/amd64/v2"),
+            ),
+            ("linux/amd64", "linux/arm64 linux/386", Some("linux/386")),
+            (
+                "linux/arm64",
+                "linux/amd64 linux/arm/v6 linux/arm/v7",
+                Some("linux/arm/v7"),
+            ),
+            (
+                "linux/riscv64",
+                "linux/amd64 linux/riscv64",
+                Some("linux/riscv64"),
+            ),
+            ("linux/amd64", "linux/arm64 linux/arm/v7", None),
+            ("linux/arm64", "linux/amd64", None),
+            ("windows/amd64", "linux/amd64", None),
+        ] {
+            let offered: Vec<_> = offered.split(' ').map(platform).collect();
+            let found = best_for(&platform(daemon), &offered);
+            let found = found.map(|index| offered[index].to_string());
+            assert_eq!(found.as_deref(), best, "{daemon}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What builders keep for our sake, and let go of when we say so.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::buildkit::Connection;
+use crate::cancel::Cancel;
+
+/// How long a builder may take to let go. It does so by itself after an hour.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// The leases of a run.
+#[derive(Debug, Default)]
+pub(super) struct Leases(Mutex<Vec<(Connection, String)>>);
+
+impl Leases {
+    /// Notes a lease, to be deleted at the end.
+    pub(super) fn keep(&self, connection: &Connection, id: &str) {
+        // A poisoned lock cannot be: nothing panics while it is held.
+        if let Ok(mut leases) = self.0.lock() {
+            leases.push((connection.clone(), id.to_owned()));
+        }
+    }
+
+    /// Deletes all leases, on whatever way out. That a builder does not answer changes nothing of what was done.
+    pub(super) async fn delete(&self, cancel: &Cancel) {
+        let leases = self.0.lock().map(|mut leases| std::mem::take(&mut *leases));
+        let deleting = leases.unwrap_or_default().into_iter();
+        let deleting = deleting.map(async |(connection, id)| {
+            if let Err(status) = connection.delete_lease(&id).await {
+                tracing::debug!(
+                    "the lease `{id}` stays at the builder: {}",
+                    status.message()
+                );
+            }
+        });
+        let _too_slow = cancel.within(LIMIT, join_all(deleting)).await;
+    }
+}

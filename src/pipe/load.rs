@@ -1,0 +1,201 @@
+//! Loading what was built into the step's Docker daemon.
+//!
+//! The daemon is looked for before anything is started, and looked at while the image is built. Then only the layers go into it
+//! that it lacks, read from the builder over the connection that is open anyway. Where that cannot be, the builder exports an
+//! archive that passes through us.
+
+mod daemon;
+mod exported;
+mod from_builder;
+mod progress;
+
+pub(super) use daemon::StepDaemon;
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, TryStreamExt};
+use tokio::sync::oneshot;
+
+use self::daemon::Look;
+use self::from_builder::FromBuilder;
+use self::progress::{shown_while, size};
+use super::Result;
+use super::failure::{Failure, LoadFailure};
+use super::on_machine::{Exported, Part};
+use super::request;
+use crate::buildkit::{session, words};
+use crate::depot::{PullInfo, Step, Steps};
+use crate::docker::{BlobError, Image, LoadError, Loaded, PullLogin, Sent};
+use crate::registry::reference::Reference;
+
+/// One load: an image of a part, for the step's daemon.
+pub(super) struct Loading<'a> {
+    pub(super) daemon: &'a StepDaemon,
+    pub(super) names: &'a [Reference],
+    /// On which machine it was built.
+    pub(super) part: &'a Part<'a>,
+    pub(super) exported: &'a Exported,
+}
+
+impl Loading<'_> {
+    /// Loads the image, as a step that people see.
+    pub(super) async fn run(&self, look: Look, steps: &Steps) -> Result<Loaded> {
+        let name = format!("[load] {}", self.daemon.title(self.names));
+        let step = steps.begin(&name).await;
+        let cancel = &self.part.cancel;
+        let loaded = match cancel.unless_fired(self.load(look, &step)).await {
+            Ok(Ok(loaded)) => Ok(loaded),
+            Ok(Err(failure)) => {
+                let reason = self.part.why_it_stopped(failure.is_broken()).await;
+                Err(reason.map_or(failure, Failure::Canceled))
+            }
+            Err(reason) => Err(Failure::Canceled(reason)),
+        };
+        match &loaded {
+            Ok(loaded) => {
+                step.say(format_args!("loaded {}", loaded.id)).await;
+                step.done().await;
+            }
+            Err(Failure::Canceled(_)) => step.canceled().await,
+            Err(failure) => {
+                let masker = self.part.work.masker;
+                step.failed(masker.mask(failure.one_line())).await;
+            }
+        }
+        loaded
+    }
+
+    async fn load(&self, mut look: Look, step: &Step) -> Result<Loaded> {
+        let image = exported::image(self.exported, self.daemon.platform()).await;
+        if let Some(pull) = look.pull.take() {
+            match self.pull(&pull, image.as_ref().ok(), step).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(why) => {
+                    let why = self.part.work.masker.mask(why);
+                    step.say(format_args!("{why}; reading the image from the builder"))
+                        .await;
+                }
+            }
+        }
+        let error = match image {
+            Ok(image) => match Box::pin(self.layers(&image, look, step)).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        let gzip = matches!(error, LoadError::Zstd { .. });
+        if !gzip && !matches!(error, LoadError::Blob(BlobError::NotServed { .. })) {
+            return Err(self.failure(error));
+        }
+        step.say(format_args!("{error}; having the builder export the image"))
+            .await;
+        Box::pin(self.archive(gzip, step)).await
+    }
+
+    fn failure(&self, error: LoadError) -> Failure {
+        Failure::Load(Box::new(LoadFailure {
+            error,
+            version: self.daemon.version().to_owned(),
+            pushed: Vec::new(),
+            missing: self.names.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
+    /// Has the daemon pull the image from Depot's registry. What fails there is told and is no failure of the run.
+    async fn pull(
+        &self,
+        pull: &PullInfo,
+        image: Option<&Image>,
+        step: &Step,
+    ) -> std::result::Result<Loaded, String> {
+        let reference = Reference::parse(&pull.reference)
+            .map_err(|error| format!("Depot names `{}`, which {error}", pull.reference))?;
+        step.say(format_args!("pulling {reference}")).await;
+        let login = PullLogin {
+            username: pull.username.clone(),
+            password: pull.password.clone(),
+        };
+        let daemon = self.daemon.docker();
+        let platform = self.daemon.platform();
+        let pulling = daemon.pull(&reference, &login, platform, self.names, image);
+        pulling
+            .await
+            .map_err(|error| crate::cause::one_line(&error))
+    }
+
+    /// Sends the layers that the daemon lacks. If one is gone that was there, all of them.
+    async fn layers(
+        &self,
+        image: &Image,
+        mut look: Look,
+        step: &Step,
+    ) -> std::result::Result<Loaded, LoadError> {
+        let daemon = self.daemon.docker();
+        look.again(daemon).await;
+        let mut load = daemon.plan(image, &look.present).await?;
+        loop {
+            let (present, missing, bytes) = (load.present(), load.missing(), load.bytes());
+            let layers = if present + missing == 1 {
+                "layer"
+            } else {
+                "layers"
+            };
+            step.say(format_args!(
+                "{present} of {} {layers} are there, sending {missing} ({})",
+                present + missing,
+                size(bytes)
+            ))
+            .await;
+            let blobs = Arc::new(FromBuilder(self.exported.connection.clone()));
+            let sent = Sent::default();
+            let loading = daemon.load(image, self.names, &load, blobs, &sent);
+            match shown_while(loading, step, &sent, Some(bytes)).await {
+                Err(LoadError::LayerGone { told }) => {
+                    step.say(format_args!("{told}: once more, with all layers"))
+                        .await;
+                    load = daemon.plan_whole(image)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Passes an archive of the image through to the daemon.
+    async fn archive(&self, gzip: bool, step: &Step) -> Result<Loaded> {
+        let part = self.part;
+        let (sink, pieces) = session::file();
+        let broken = |status: tonic::Status| BlobError::Broken {
+            digest: "the archive".into(),
+            told: words(&status),
+        };
+        let solve = request::archive(part.work.plan, self.daemon.asked(), self.names, gzip);
+        let (tell, ids) = oneshot::channel();
+        let solving = async {
+            let solved = part.export(&self.exported.connection, &solve, sink).await?;
+            let ids = ["containerimage.config.digest", "containerimage.digest"];
+            let ids = ids
+                .iter()
+                .filter_map(|id| solved.response.get(*id))
+                .cloned();
+            // Where the daemon has refused the archive already nobody wants to know.
+            let _refused = tell.send(ids.collect::<Vec<_>>());
+            Ok(())
+        };
+        let sent = Sent::default();
+        let daemon = self.daemon.docker();
+        let counted = sent.clone();
+        let pieces = pieces
+            .map_err(broken)
+            .inspect(move |piece| counted.count(piece));
+        let ids = async { ids.await.unwrap_or_default() };
+        let loading = daemon.load_archive(self.names, pieces, &sent, ids);
+        let loading = shown_while(loading, step, &sent, None);
+        match tokio::join!(solving, loading) {
+            (Ok(()), Ok(loaded)) => Ok(loaded),
+            // A broken archive is the builder's failure, or its connection's.
+            (Err(failure), Err(LoadError::Blob(_)) | Ok(_)) => Err(failure),
+            (_, Err(error)) => Err(self.failure(error)),
+        }
+    }
+}

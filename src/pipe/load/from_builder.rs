@@ -1,0 +1,30 @@
+//! Layers as the builder gives them out.
+
+use futures_util::StreamExt;
+use tonic::{Code, Status};
+
+use crate::buildkit::{Connection, words};
+use crate::docker::{BlobError, Blobs, Chunks, Descriptor};
+
+/// The blobs of a builder.
+pub(super) struct FromBuilder(pub(super) Connection);
+
+impl Blobs for FromBuilder {
+    fn read(&self, blob: &Descriptor) -> Chunks {
+        let digest = blob.digest.clone();
+        let pieces = self.0.read_blob(&digest);
+        Box::pin(pieces.map(move |piece| piece.map_err(|status| read_error(&digest, &status))))
+    }
+}
+
+/// Why a blob could not be read.
+pub(super) fn read_error(digest: &str, status: &Status) -> BlobError {
+    let digest = digest.to_owned();
+    let told = words(status);
+    match status.code() {
+        Code::NotFound | Code::Unimplemented | Code::PermissionDenied => {
+            BlobError::NotServed { digest, told }
+        }
+        _ => BlobError::Broken { digest, told },
+    }
+}

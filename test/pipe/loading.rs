@@ -1,0 +1,429 @@
+//! Loading into the step's Docker daemon, with real daemons of each kind. What goes wrong is in `loading_faults.rs`.
+
+use depot_standin::daemon::{Certificates, DoorPlan, Release};
+use depot_standin::engine::state_folder;
+use depot_standin::fixtures::Context;
+use depot_standin::skopeo::Skopeo;
+use depot_standin::{
+    Architecture, CreateBuildAnswer, HostCredential, Method, PullInfo, Record, Scenario, StandIn,
+};
+
+use super::place::{Place, small_context, with_place};
+use super::program::Program;
+
+/// Those that keep images in the classic store, as Bitbucket's does.
+pub const CLASSIC: [Release; 2] = [Release::Docker20, Release::Docker26];
+
+/// Bytes that no compression makes fewer, and others for every name.
+pub fn noise(name: &str, length: usize) -> Vec<u8> {
+    let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {
+        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// A context whose image has a layer for each of these files, in their order.
+pub fn layers(files: &[(&str, Vec<u8>)]) -> Context {
+    let mut dockerfile = "FROM scratch\n".to_owned();
+    for (name, _) in files {
+        dockerfile.push_str(&["COPY ", name, " /", name, "\n"].concat());
+    }
+    let context = Context::new(&dockerfile).unwrap();
+    for (name, content) in files {
+        context.file(name, content).unwrap();
+    }
+    context
+}
+
+/// What the machine for AMD64 has sent so far.
+pub fn sent(record: &Record) -> u64 {
+    let connections = record.connections_to(Architecture::Amd64);
+    connections.map(|connection| connection.sent.get()).sum()
+}
+
+#[test]
+fn an_image_is_loaded_into_every_kind_of_daemon() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        for release in Release::ALL {
+            let daemon = place.daemon(release).await;
+            // An empty layer is one as any.
+            let context = place.busybox_context("RUN echo loaded > /told\nRUN true\n");
+            let run = Program::of(&depot, context.path())
+                .load("acme/loaded:1 acme/loaded:2", &daemon.docker_host())
+                .run()
+                .await;
+            let told = "built and loaded one image as 2 references";
+            run.expect(0, &[told, "\n  docker.io/acme/loaded:1\n"]);
+            for name in ["acme/loaded:1", "acme/loaded:2"] {
+                let image = daemon.image(name).await.unwrap().unwrap();
+                run.expect(0, &[&format!("loaded {}", image.id)]);
+            }
+            let told = daemon.run("acme/loaded:1", &["/bin/cat", "/told"]).await;
+            assert!(told.unwrap().contains("loaded"));
+            let record = depot.record();
+            assert!(record.last_build().unwrap().options[0].load);
+        }
+    });
+}
+
+#[test]
+fn only_layers_that_the_daemon_lacks_are_sent() {
+    with_place(async |place| {
+        const MISSING: usize = 100_000;
+        for release in CLASSIC {
+            let daemon = place.daemon(release).await;
+            let label = format!("delta-{release:?}").to_lowercase();
+            let image = format!("acme/{label}:1");
+            let large = ("large", noise(&label, 8 << 20));
+            let (two, three) = (("two", noise("2", MISSING)), ("three", noise("3", MISSING)));
+            let contexts = [
+                layers(&[large.clone(), two.clone()]),
+                layers(&[large, two, three]),
+            ];
+            let mut logs = Vec::new();
+            for (context, limit) in [
+                (&contexts[0], 9 << 20),
+                (&contexts[1], MISSING as u64 + (256 << 10)),
+                (&contexts[1], 256 << 10),
+            ] {
+                let depot = place.depot(Scenario::default()).await;
+                let run = Program::of(&depot, context.path())
+                    .load(&image, &daemon.docker_host())
+                    .run()
+                    .await;
+                run.expect(0, &["built and loaded"]);
+                let sent = sent(&depot.record());
+                assert!(sent < limit, "{} {sent} bytes", run.log);
+                let loaded = daemon.image(&image).await.unwrap().unwrap();
+                run.expect(0, &[&format!("loaded {}", loaded.id)]);
+                logs.push(run.log);
+            }
+            for (log, told) in logs.iter().zip([
+                "0 of 2 layers are there, sending 2 (8.4MB)",
+                "2 of 3 layers are there, sending 1 (100.2kB)",
+                "3 of 3 layers are there, sending 0 (0B)",
+            ]) {
+                assert!(log.contains(told), "{log}");
+            }
+        }
+    });
+}
+
+#[test]
+fn layers_of_a_base_image_that_the_daemon_pulled_are_not_sent() {
+    with_place(async |place| {
+        let registry = &place.registry;
+        let depot = place.depot(Scenario::default()).await;
+        let base = place.image("load-base");
+        let context = layers(&[("base", noise("base", 4 << 20))]);
+        let run = Program::of(&depot, context.path()).push(&base, registry);
+        run.run().await.expect(0, &[]);
+        for release in CLASSIC {
+            let daemon = place.daemon(release).await;
+            let (username, password) = (registry.username(), registry.password());
+            daemon.pull(&base, username, password).await.unwrap();
+            let context = Context::new(&format!("FROM {base}\nCOPY file /file\n")).unwrap();
+            context.file("file", "content\n").unwrap();
+            let depot = place.depot(Scenario::default()).await;
+            let run = Program::of(&depot, context.path())
+                .load("acme/on-base:1", &daemon.docker_host())
+                .set("REGISTRY", registry.host())
+                .set("REGISTRY_USERNAME", username)
+                .set("REGISTRY_PASSWORD", password)
+                .run()
+                .await;
+            run.expect(0, &["1 of 2 layers are there, sending 1"]);
+            assert!(sent(&depot.record()) < 256 << 10, "{}", run.log);
+        }
+    });
+}
+
+#[test]
+fn an_image_is_pushed_and_loaded_from_one_build() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN echo both > /told");
+        let image = place.image("pushed-and-loaded");
+        let run = Program::of(&depot, context.path())
+            .push(&image, &place.registry)
+            .load(&image, &daemon.docker_host())
+            .run()
+            .await;
+        run.expect(0, &["built, pushed and loaded", &image]);
+        assert_eq!(
+            run.log.matches("exporting to image").count(),
+            1,
+            "{}",
+            run.log
+        );
+
+        // The registry has the image that the daemon has.
+        let index = place.registry.manifest("pushed-and-loaded", "test").await;
+        let index = index.unwrap().json().unwrap();
+        let digest = index["manifests"][0]["digest"].as_str().unwrap();
+        let manifest = place.registry.manifest("pushed-and-loaded", digest).await;
+        let manifest = manifest.unwrap().json().unwrap();
+        let loaded = daemon.image(&image).await.unwrap().unwrap();
+        assert_eq!(manifest["config"]["digest"], loaded.id);
+        let record = depot.record();
+        let options = &record.last_build().unwrap().options[0];
+        assert!(options.push && options.load, "{options:?}");
+    });
+}
+
+#[test]
+fn an_image_without_a_name_gets_one() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("LOAD", "true")
+            .set("DOCKER_HOST", daemon.docker_host())
+            .run()
+            .await;
+        let name = format!("depot-build:{}", depot.record().last_build().unwrap().id);
+        run.expect(0, &[&format!("built and loaded docker.io/library/{name}")]);
+        assert!(daemon.image(&name).await.unwrap().is_some());
+    });
+}
+
+#[test]
+fn an_image_for_several_platforms_is_loaded_for_the_daemons() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let context = small_context();
+        for (platforms, loaded, push) in [
+            ("linux/arm64,linux/amd64", "linux/amd64", false),
+            ("linux/arm64,linux/amd64", "linux/amd64", true),
+            ("linux/386,linux/arm64,linux/arm/v7", "linux/386", false),
+            // On one machine.
+            ("linux/386,linux/amd64", "linux/amd64", false),
+        ] {
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let image = place.image("load-one-of-many");
+            let program = Program::of(&depot, context.path());
+            let program = if push {
+                program.push(&image, &place.registry)
+            } else {
+                program
+            };
+            let run = program
+                .load(&image, &daemon.docker_host())
+                .set("PLATFORMS", platforms)
+                .run()
+                .await;
+            run.expect(0, &[&format!("into Docker 26.1.5+dfsg1 for {loaded}")]);
+            run.without("emulator");
+            let found = daemon.image(&image).await.unwrap().unwrap();
+            assert_eq!(format!("linux/{}", found.architecture), loaded);
+            daemon.remove(&image).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_image_for_another_kind_of_machine_is_loaded_only_if_it_is_all_there_is() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = small_context();
+        let program =
+            || Program::of(&depot, context.path()).load("acme/foreign:1", &daemon.docker_host());
+        let run = program().set("PLATFORMS", "linux/arm64,linux/arm/v7").run();
+        run.await.expect(
+            2,
+            &[
+                "the Docker daemon is for linux/amd64, and the image for linux/arm64, linux/arm/v7 alone",
+                "hint: write `linux/amd64` into PLATFORMS as well, or leave LOAD out",
+            ],
+        );
+        assert_eq!(depot.record().calls_of(Method::CreateBuild).count(), 0);
+        let run = program().set("PLATFORMS", "linux/arm64").run().await;
+        run.expect(
+            0,
+            &["which it runs only with an emulator", "built and loaded"],
+        );
+        let found = daemon.image("acme/foreign:1").await.unwrap().unwrap();
+        assert_eq!(found.architecture, "arm64");
+    });
+}
+
+#[test]
+fn a_daemon_behind_tls_is_spoken_to_with_certificates() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let certificates = Certificates::new().unwrap();
+        let plan = DoorPlan {
+            tls: Some(certificates.clone()),
+            ..DoorPlan::default()
+        };
+        let door = daemon.door(plan).await.unwrap();
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let write = |folder: &str, certificates: &Certificates| {
+            for (name, pem) in [
+                ("ca.pem", &certificates.authority),
+                ("cert.pem", &certificates.certificate),
+                ("key.pem", &certificates.key),
+            ] {
+                context.file(&format!("{folder}/{name}"), pem).unwrap();
+            }
+        };
+        write("right", &certificates);
+        write("wrong", &Certificates::new().unwrap());
+        let run = |folder: &str| {
+            Program::of(&depot, context.path())
+                .load("acme/tls:1", &door.docker_host())
+                .set("DOCKER_TLS_VERIFY", "1")
+                .set("DOCKER_CERT_PATH", folder)
+                .run()
+        };
+        run("right").await.expect(0, &["built and loaded"]);
+        let builds = depot.record().builds.len();
+        run("wrong").await.expect(
+            7,
+            &[
+                "no Docker daemon answers at tcp://127.0.0.1:",
+                "invalid peer certificate",
+            ],
+        );
+        assert_eq!(depot.record().builds.len(), builds);
+    });
+}
+
+/// A Depot that wants images to be loaded from a registry of its own.
+async fn by_registry(place: &Place, repository: &str, password: &str) -> StandIn {
+    let registry = &place.registry;
+    let reference = format!("{}/{repository}:{{build_id}}", registry.host());
+    let credential = HostCredential {
+        host: registry.host(),
+        username: registry.username().into(),
+        password: registry.password().into(),
+    };
+    let scenario = Scenario::default()
+        .answer(CreateBuildAnswer {
+            additional_tags: vec![reference.clone()],
+            additional_credentials: vec![credential],
+            load_using_registry: true,
+            ..CreateBuildAnswer::default()
+        })
+        .pull(PullInfo {
+            reference,
+            username: registry.username().into(),
+            password: password.into(),
+        });
+    place.depot_of_two(scenario).await
+}
+
+#[test]
+fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
+    with_place(async |place| {
+        let context = layers(&[("file", noise("pulled", 1000))]);
+        let right = place.registry.password();
+        for release in Release::ALL {
+            let daemon = place.daemon(release).await;
+            for (password, platforms, told) in [
+                (right, "linux/amd64", "pulling "),
+                (right, "linux/arm64,linux/amd64", "for linux/amd64"),
+                (
+                    "wrong-password",
+                    "linux/amd64",
+                    "; reading the image from the builder",
+                ),
+            ] {
+                let depot = by_registry(place, "load-by-pull", password).await;
+                let run = Program::of(&depot, context.path())
+                    .load("acme/pulled:1", &daemon.docker_host())
+                    .set("PLATFORMS", platforms)
+                    .run()
+                    .await;
+                run.expect(0, &["built and loaded docker.io/acme/pulled:1", told]);
+                run.without("wrong-password").without(right);
+                let image = daemon.image("acme/pulled:1").await.unwrap().unwrap();
+                assert_eq!(image.architecture, "amd64");
+                // The name that it came by is gone.
+                let names = image.repo_tags.unwrap();
+                assert_eq!(names, ["acme/pulled:1"], "{release:?} {}", run.log);
+                assert_eq!(depot.record().calls_of(Method::GetPullInfo).count(), 1);
+                daemon.remove("acme/pulled:1").await.unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn layers_that_an_old_daemon_cannot_read_are_compressed_anew() {
+    with_place(async |place| {
+        let registry = &place.registry;
+        let depot = place.depot(Scenario::default()).await;
+        let (base, zstd) = (place.image("gzip-base"), place.image("zstd-base"));
+        // All of it in one layer, which no other test's image has.
+        let context = Context::new(
+            "FROM scratch AS base\nCOPY busybox /bin/cat\nCOPY told /told\nFROM scratch\nCOPY --from=base / /\n",
+        );
+        let context = context.unwrap();
+        std::fs::copy(place.busybox.path(), context.path().join("busybox")).unwrap();
+        context.file("told", "zstd\n").unwrap();
+        let run = Program::of(&depot, context.path()).push(&base, registry);
+        run.run().await.expect(0, &[]);
+        let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
+        let compressed = skopeo.compress_with_zstd(&base, &zstd, registry.login());
+        compressed.await.unwrap();
+        for (release, told) in [
+            (
+                Release::Docker20,
+                "Docker 20.10.24+dfsg1 does not read layers that are compressed with zstd; having the builder export the image",
+            ),
+            (Release::Docker26, "0 of 2 layers are there"),
+            (Release::Docker26Containerd, "0 of 2 layers are there"),
+        ] {
+            let daemon = place.daemon(release).await;
+            let context = Context::new(&format!("FROM {zstd}\nCOPY file /file\n")).unwrap();
+            context.file("file", "content\n").unwrap();
+            let run = Program::of(&depot, context.path())
+                .load("acme/zstd:1", &daemon.docker_host())
+                .set("REGISTRY", registry.host())
+                .set("REGISTRY_USERNAME", registry.username())
+                .set("REGISTRY_PASSWORD", registry.password())
+                .run()
+                .await;
+            run.expect(0, &["built and loaded", told]);
+            let printed = daemon.run("acme/zstd:1", &["/bin/cat", "/told"]).await;
+            assert!(printed.unwrap().contains("zstd"), "{release:?}");
+        }
+    });
+}
+
+#[test]
+fn an_image_may_have_as_many_layers_as_a_daemon_stacks() {
+    with_place(async |place| {
+        let names: Vec<String> = (0..120).map(|layer| layer.to_string()).collect();
+        let files: Vec<_> = names
+            .iter()
+            .map(|name| (name.as_str(), noise(name, 2000)))
+            .collect();
+        let context = layers(&files);
+        for release in Release::ALL {
+            let depot = place.depot(Scenario::default()).await;
+            let daemon = place.daemon(release).await;
+            let run = Program::of(&depot, context.path())
+                .load("acme/many:1", &daemon.docker_host())
+                .run()
+                .await;
+            run.expect(0, &["0 of 120 layers are there", "built and loaded"]);
+            let image = daemon.image("acme/many:1").await.unwrap().unwrap();
+            assert_eq!(image.root_fs.layers.len(), 120);
+        }
+    });
+}

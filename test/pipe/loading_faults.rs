@@ -1,0 +1,352 @@
+//! What goes wrong while an image is loaded: nothing half-done is told as done, and the build is finished.
+
+use std::time::Duration;
+
+use depot_standin::daemon::{Daemon, DoorPlan, Hold, Release};
+use depot_standin::engine::{Engine, EngineOptions, state_folder};
+use depot_standin::{BuildState, MachinePlan, Method, Scenario};
+
+use super::loading::{CLASSIC, layers, noise};
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+/// More than what a daemon's socket and ours hold together.
+const LARGE: usize = 32 << 20;
+
+#[test]
+fn without_a_daemon_nothing_is_started() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let closed = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap()
+        };
+        for (host, told) in [
+            (
+                "unix:///nowhere/docker.sock".to_owned(),
+                "No such file or directory",
+            ),
+            (format!("tcp://{closed}"), "Connection refused"),
+            // Something else listens there.
+            (
+                depot.api_url().replace("http://", "tcp://"),
+                "the Docker daemon did not give its version",
+            ),
+        ] {
+            let run = Program::of(&depot, context.path())
+                .load("acme/none:1", &host)
+                .run()
+                .await;
+            run.expect(7, &[told]);
+            if told.contains("version") {
+                continue;
+            }
+            run.expect(
+                7,
+                &[
+                    &format!("no Docker daemon answers at {host}"),
+                    "hint: LOAD needs the step's Docker daemon; write in the step, beside `script:`\n  services:\n    - docker\n",
+                ],
+            );
+        }
+        assert_eq!(depot.record().calls_of(Method::CreateBuild).count(), 0);
+    });
+}
+
+#[test]
+fn a_daemon_that_is_just_starting_is_waited_for() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        // A port that nobody listens on yet.
+        let port = {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let host = format!("tcp://127.0.0.1:{port}");
+        let running = Program::of(&depot, context.path())
+            .load("acme/starting:1", &host)
+            .start();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let door = daemon.door_at(port, DoorPlan::default()).await.unwrap();
+        running.end().await.expect(0, &["built and loaded"]);
+        drop(door);
+    });
+}
+
+#[test]
+fn a_daemon_that_goes_away_in_the_middle_fails_the_run() {
+    with_place(async |place| {
+        for release in Release::ALL {
+            let daemon = place.daemon(release).await;
+            let depot = place.depot(Scenario::default()).await;
+            let plan = DoorPlan {
+                cut_after: Some(5 << 20),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let context = layers(&[("large", noise("cut", LARGE))]);
+            let run = Program::of(&depot, context.path())
+                .load("acme/cut:1", &door.docker_host())
+                .run()
+                .await;
+            run.expect(
+                7,
+                &[
+                    "failed to load the image into Docker ",
+                    "the connection to the Docker daemon broke",
+                    "hint: the daemon may have run out of memory",
+                ],
+            );
+            let state = depot.record().last_build().unwrap().state.clone();
+            assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
+            assert_eq!(daemon.image("acme/cut:1").await.unwrap(), None);
+        }
+    });
+}
+
+#[test]
+fn a_daemon_that_ends_in_the_middle_fails_the_run() {
+    with_place(async |place| {
+        let daemon = Daemon::start(Release::Docker20, &state_folder())
+            .await
+            .unwrap();
+        let depot = place.depot(Scenario::default()).await;
+        let hold = Hold::at("/images/load");
+        let plan = DoorPlan {
+            hold: Some(hold.clone()),
+            ..DoorPlan::default()
+        };
+        let door = daemon.door(plan).await.unwrap();
+        let context = layers(&[("large", noise("ends", LARGE))]);
+        let running = Program::of(&depot, context.path())
+            .load("acme/ends:1", &door.docker_host())
+            .start();
+        hold.reached().await;
+        daemon.stop().await.unwrap();
+        hold.let_go();
+        let run = running.end().await;
+        run.expect(7, &["the connection to the Docker daemon broke"]);
+    });
+}
+
+#[test]
+fn a_daemon_whose_disk_is_full_is_told() {
+    with_place(async |place| {
+        for release in Release::ALL {
+            let disk = Some(24 << 20);
+            let daemon = Daemon::start_on_disk(release, &state_folder(), disk)
+                .await
+                .unwrap();
+            let depot = place.depot(Scenario::default()).await;
+            let context = layers(&[("large", noise("disk", LARGE))]);
+            let run = Program::of(&depot, context.path())
+                .load("acme/disk:1", &daemon.docker_host())
+                .run()
+                .await;
+            run.expect(
+                7,
+                &["no space left on device", "hint: the daemon's disk is full"],
+            );
+            assert_eq!(daemon.image("acme/disk:1").await.unwrap(), None);
+            daemon.stop().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_layer_that_goes_between_looking_and_loading_is_sent_after_all() {
+    with_place(async |place| {
+        for release in CLASSIC {
+            let daemon = place.daemon(release).await;
+            let label = format!("gone-{release:?}").to_lowercase();
+            let first = ("first", noise(&label, 500_000));
+            let second = ("second", noise("second", 1000));
+            let depot = place.depot(Scenario::default()).await;
+            let below = layers(std::slice::from_ref(&first));
+            let (old, new) = (format!("acme/{label}:1"), format!("acme/{label}:2"));
+            let run = Program::of(&depot, below.path()).load(&old, &daemon.docker_host());
+            run.run().await.expect(0, &[]);
+
+            let hold = Hold::at("/images/load");
+            let plan = DoorPlan {
+                hold: Some(hold.clone()),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let context = layers(&[first, second]);
+            let running = Program::of(&depot, context.path())
+                .load(&new, &door.docker_host())
+                .start();
+            hold.reached().await;
+            daemon.remove(&old).await.unwrap();
+            hold.let_go();
+            let run = running.end().await;
+            run.expect(
+                0,
+                &[
+                    "1 of 2 layers are there, sending 1",
+                    ": once more, with all layers",
+                    "0 of 2 layers are there, sending 2",
+                    "built and loaded",
+                ],
+            );
+            let image = daemon.image(&new).await.unwrap().unwrap();
+            assert_eq!(image.root_fs.layers.len(), 2);
+        }
+    });
+}
+
+#[test]
+fn two_loads_at_once_of_images_that_share_layers_both_succeed() {
+    with_place(async |place| {
+        for release in Release::ALL {
+            let daemon = place.daemon(release).await;
+            let label = format!("shared-{release:?}").to_lowercase();
+            let shared = ("shared", noise(&label, 8 << 20));
+            let contexts =
+                ["one", "two"].map(|own| layers(&[shared.clone(), ("own", noise(own, 1 << 20))]));
+            let depot = place.depot(Scenario::default()).await;
+            let load = async |own: usize| {
+                let image = format!("acme/{label}:{own}");
+                let program = Program::of(&depot, contexts[own].path());
+                let run = program.load(&image, &daemon.docker_host()).run().await;
+                run.expect(0, &["built and loaded"]);
+                daemon.image(&image).await.unwrap().unwrap()
+            };
+            let (one, two) = tokio::join!(load(0), load(1));
+            assert_eq!(one.root_fs.layers[0], two.root_fs.layers[0]);
+            assert_ne!(one.id, two.id);
+        }
+    });
+}
+
+#[test]
+fn a_builder_that_goes_away_in_the_middle_of_a_layer_fails_the_run() {
+    with_place(async |place| {
+        let context = layers(&[("large", noise("builder", LARGE))]);
+        let mut repeated = None;
+        for release in CLASSIC {
+            let daemon = place.daemon(release).await;
+            // The first has it built, and the context sent.
+            let depot = match repeated.take() {
+                None => {
+                    let depot = place.depot(Scenario::default()).await;
+                    Program::of(&depot, context.path())
+                        .run()
+                        .await
+                        .expect(0, &[]);
+                    let plan = MachinePlan::default().cut_after_bytes(8 << 20);
+                    place.depot(Scenario::default().machines(plan)).await
+                }
+                Some(depot) => depot,
+            };
+            let run = Program::of(&depot, context.path())
+                .load("acme/builder:1", &daemon.docker_host())
+                .run()
+                .await;
+            run.expect(
+                4,
+                &[
+                    "failed to load the image",
+                    "broke off on its way from the builder",
+                ],
+            );
+            assert_eq!(daemon.image("acme/builder:1").await.unwrap(), None);
+            let state = depot.record().last_build().unwrap().state.clone();
+            assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
+            repeated = Some(depot);
+        }
+    });
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_load_stops_it() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let plan = DoorPlan {
+            pause: Some(Duration::from_millis(50)),
+            ..DoorPlan::default()
+        };
+        let door = daemon.door(plan).await.unwrap();
+        let context = layers(&[("large", noise("signal", LARGE))]);
+        let mut running = Program::of(&depot, context.path())
+            .load("acme/signal:1", &door.docker_host())
+            .start();
+        running.until("sending 1 (33").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        running.signal("TERM").await;
+        let run = running.end().await;
+        run.expect(143, &["canceled by SIGTERM"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+        assert_eq!(daemon.image("acme/signal:1").await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_builder_that_has_lost_the_layers_exports_the_image() {
+    with_place(async |place| {
+        // Its own, since what it has built is taken away from it.
+        let engine = Engine::start(&EngineOptions::of_this_machine())
+            .await
+            .unwrap();
+        let engine = std::sync::Arc::new(engine);
+        for release in Release::ALL {
+            let daemon = place.daemon(release).await;
+            let depot = depot_standin::StandIn::start(engine.clone(), Scenario::default())
+                .await
+                .unwrap();
+            let hold = Hold::at("/images/load");
+            let plan = DoorPlan {
+                hold: Some(hold.clone()),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let label = format!("lost-{release:?}").to_lowercase();
+            let image = format!("acme/{label}:1");
+            let context = layers(&[("one", noise(&label, LARGE)), ("two", noise("two", 1000))]);
+            let running = Program::of(&depot, context.path())
+                .load(&image, &door.docker_host())
+                .start();
+            hold.reached().await;
+            engine.forget_image(&image).await.unwrap();
+            engine.forget_builds().await.unwrap();
+            hold.let_go();
+            let run = running.end().await;
+            run.expect(
+                0,
+                &["; having the builder export the image", "built and loaded"],
+            );
+            let found = daemon.image(&image).await.unwrap().unwrap();
+            assert_eq!(found.root_fs.layers.len(), 2);
+        }
+    });
+}
+
+#[test]
+fn an_image_that_was_pushed_and_not_loaded_is_told_as_that() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let plan = DoorPlan {
+            cut_after: Some(1 << 20),
+            ..DoorPlan::default()
+        };
+        let door = daemon.door(plan).await.unwrap();
+        let image = place.image("pushed-not-loaded");
+        let context = layers(&[("large", noise("pushed", LARGE))]);
+        let run = Program::of(&depot, context.path())
+            .push(&image, &place.registry)
+            .load(&image, &door.docker_host())
+            .run()
+            .await;
+        run.expect(
+            7,
+            &[&format!("ERROR: pushed: {image}; not loaded: {image}")],
+        );
+    });
+}

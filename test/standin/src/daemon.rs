@@ -1,0 +1,235 @@
+//! The Docker daemon of a step: the one that images are loaded into.
+//!
+//! It is a real one, started from Debian's packages as our engines are (`engine/own.rs`), in each of the ways in which
+//! daemons keep images. A [`Door`] in front of it is a port that can be watched, slowed down and broken.
+
+mod door;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use serde::Deserialize;
+
+pub use door::{Certificates, Door, DoorPlan, Hold};
+
+use crate::engine::own::{self, Plan};
+use crate::engine::{Address, EngineError, http as one_request};
+use crate::packages::Set;
+use crate::process::Supervised;
+
+/// What the daemon may say in one answer.
+const ANSWER_LIMIT: usize = 8 << 20;
+
+/// Removing a large image takes a while.
+const CALL_LIMIT: Duration = Duration::from_mins(1);
+
+/// Which daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Docker 20.10, classic store.
+    Docker20,
+    /// Docker 26.1, classic store.
+    Docker26,
+    /// Docker 26.1, containerd's store.
+    Docker26Containerd,
+}
+
+impl Release {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Docker20, Self::Docker26, Self::Docker26Containerd];
+}
+
+/// A running daemon. Dropping it ends it, and so does the end of this process.
+#[derive(Debug)]
+pub struct Daemon {
+    address: Address,
+    daemon: Supervised,
+}
+
+/// What a daemon tells of an image.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "PascalCase")]
+pub struct Inspected {
+    /// Its id.
+    pub id: String,
+    /// What it runs on.
+    pub architecture: String,
+    /// All its names.
+    #[serde(default)]
+    pub repo_tags: Option<Vec<String>>,
+    /// Its layers.
+    #[serde(rename = "RootFS")]
+    pub root_fs: RootFs,
+}
+
+/// The layers of an image.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "PascalCase")]
+pub struct RootFs {
+    /// Digests of what they unpack to, from the lowest on.
+    #[serde(default)]
+    pub layers: Vec<String>,
+}
+
+impl Daemon {
+    /// Starts one. `state` is where downloaded packages are kept.
+    pub async fn start(release: Release, state: &Path) -> Result<Self, EngineError> {
+        Self::start_on_disk(release, state, None).await
+    }
+
+    /// As [`Daemon::start`], with a disk of so many bytes.
+    pub async fn start_on_disk(
+        release: Release,
+        state: &Path,
+        disk: Option<u64>,
+    ) -> Result<Self, EngineError> {
+        let plan = Plan {
+            set: match release {
+                Release::Docker20 => Set::OldEngine,
+                Release::Docker26 | Release::Docker26Containerd => Set::Engine,
+            },
+            containerd: release == Release::Docker26Containerd,
+            environment: Vec::new(),
+            disk,
+        };
+        let (daemon, address) = own::start(state, &plan).await?;
+        Ok(Self { address, daemon })
+    }
+
+    /// Where it listens, as in `DOCKER_HOST`.
+    #[must_use]
+    pub fn docker_host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A port that leads to it.
+    pub async fn door(&self, plan: DoorPlan) -> io::Result<Door> {
+        self.door_at(0, plan).await
+    }
+
+    /// The same at a port of 127.0.0.1 that nobody else has.
+    pub async fn door_at(&self, port: u16, plan: DoorPlan) -> io::Result<Door> {
+        Door::open(self.address.clone(), port, plan).await
+    }
+
+    /// What it knows of an image; `None` where it has none of that name.
+    pub async fn image(&self, name: &str) -> io::Result<Option<Inspected>> {
+        match self.get(&format!("/images/{name}/json")).await? {
+            (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(io::Error::other),
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, body) => Err(unexpected(status, &body)),
+        }
+    }
+
+    /// How many images it has.
+    pub async fn images(&self) -> io::Result<usize> {
+        let (_, body) = self.get("/images/json?all=true").await?;
+        let images: Vec<serde_json::Value> =
+            serde_json::from_slice(&body).map_err(io::Error::other)?;
+        Ok(images.len())
+    }
+
+    /// Has it pull an image.
+    pub async fn pull(&self, reference: &str, username: &str, password: &str) -> io::Result<()> {
+        let (name, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+        let login = serde_json::json!({ "username": username, "password": password });
+        let login = base64::engine::general_purpose::URL_SAFE.encode(login.to_string());
+        let request = Request::post(format!("/images/create?fromImage={name}&tag={tag}"))
+            .header("X-Registry-Auth", login);
+        let (status, body) = self.send(request, Bytes::new()).await?;
+        // It may fail after it has begun to answer.
+        if status == StatusCode::OK && !body.windows(7).any(|part| part == b"\"error\"") {
+            return Ok(());
+        }
+        Err(unexpected(status, &body))
+    }
+
+    /// Takes a name away, and with the last one the image.
+    pub async fn remove(&self, name: &str) -> io::Result<()> {
+        let request = Request::delete(format!("/images/{name}?force=true"));
+        match self.send(request, Bytes::new()).await? {
+            (StatusCode::OK | StatusCode::NOT_FOUND, _) => Ok(()),
+            (status, body) => Err(unexpected(status, &body)),
+        }
+    }
+
+    /// Removes every image.
+    pub async fn empty(&self) -> io::Result<()> {
+        // An image goes only when nothing stands on it.
+        for _ in 0..10 {
+            let (_, body) = self.get("/images/json?all=true").await?;
+            let images: Vec<serde_json::Value> =
+                serde_json::from_slice(&body).map_err(io::Error::other)?;
+            if images.is_empty() {
+                return Ok(());
+            }
+            for image in &images {
+                let id = image.get("Id").and_then(|id| id.as_str());
+                let request = Request::delete(format!("/images/{}?force=true", id.unwrap_or("")));
+                self.send(request, Bytes::new()).await?;
+            }
+        }
+        Err(io::Error::other("images are left"))
+    }
+
+    /// What a program prints that is run in a container of an image.
+    pub async fn run(&self, image: &str, command: &[&str]) -> io::Result<String> {
+        let container = serde_json::json!({
+            "Image": image, "Cmd": command,
+            "HostConfig": { "NetworkMode": "none" },
+        });
+        let create = Request::post("/containers/create").header("content-type", "application/json");
+        let (status, body) = self.send(create, container.to_string().into()).await?;
+        let created: serde_json::Value = serde_json::from_slice(&body)?;
+        let Some(id) = created.get("Id").and_then(|id| id.as_str()) else {
+            return Err(unexpected(status, &body));
+        };
+        let post = |action: &str| Request::post(format!("/containers/{id}/{action}"));
+        let started = self.send(post("start"), Bytes::new()).await?;
+        let waited = match started.0 {
+            StatusCode::NO_CONTENT => self.send(post("wait"), Bytes::new()).await?,
+            _ => started,
+        };
+        let (_, log) = self
+            .get(&format!("/containers/{id}/logs?stdout=1&stderr=1"))
+            .await?;
+        let remove = Request::delete(format!("/containers/{id}?force=true"));
+        self.send(remove, Bytes::new()).await?;
+        if waited.0 != StatusCode::OK {
+            return Err(unexpected(waited.0, &waited.1));
+        }
+        Ok(String::from_utf8_lossy(&log)
+            .replace(|mark: char| mark.is_control() && mark != '\n', ""))
+    }
+
+    /// Ends it and waits until nothing of it is left.
+    pub async fn stop(self) -> io::Result<()> {
+        self.daemon.stop().await
+    }
+
+    async fn get(&self, path: &str) -> io::Result<(StatusCode, Bytes)> {
+        self.send(Request::get(path), Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        request: http::request::Builder,
+        body: Bytes,
+    ) -> io::Result<(StatusCode, Bytes)> {
+        let request = request.body(body).map_err(io::Error::other)?;
+        let answer =
+            one_request::send_within(CALL_LIMIT, &self.address, request, ANSWER_LIMIT).await?;
+        Ok((answer.status(), answer.into_body()))
+    }
+}
+
+fn unexpected(status: StatusCode, body: &Bytes) -> io::Error {
+    io::Error::other(format!(
+        "the daemon answered {status}: {}",
+        String::from_utf8_lossy(body).trim()
+    ))
+}
