@@ -11,11 +11,12 @@ use depot_standin::released_cli::{self, Installed};
 use depot_standin::{Scenario, StandIn};
 
 use crate::context;
+use crate::loads;
 use crate::subjects::{Failure, Place, Wish};
 use crate::table::{Case, markdown};
 
 /// Runs all cases and returns the report.
-pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
+pub(crate) async fn run(runs: usize, group: Group) -> Result<String, Failure> {
     let Installed::Cli(cli) = tokio::task::spawn_blocking(released_cli::install).await?? else {
         return Err("the released CLI comes from npm, which this machine lacks".into());
     };
@@ -30,9 +31,10 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
     let size = std::fs::metadata(&pipe)?.len();
     let cli_size = std::fs::metadata(&cli)?.len();
     let place = Place {
-        engine: &engine,
+        engine: engine.clone(),
         depot: &depot,
         registry: &registry,
+        docker_host: "unix:///nowhere/docker.sock",
         pipe,
         cli,
         homes: homes.path(),
@@ -51,7 +53,11 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
     let pushed = format!("{}/bench:cached", registry.host());
     let both = format!("{}/bench:both", registry.host());
 
-    let cases = [
+    if group == Group::Loads {
+        let cases = loads::cases(&place, &busybox, runs).await?;
+        return Ok(markdown(&cases));
+    }
+    let mut cases = vec![
         case(
             "cached build",
             &place,
@@ -104,6 +110,7 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
         )
         .await?,
     ];
+    cases.extend(loads::cases(&place, &busybox, runs).await?);
     depot.stop().await;
     let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
     Ok(format!(
@@ -112,6 +119,15 @@ pub(crate) async fn run(runs: usize) -> Result<String, Failure> {
         mib(size),
         mib(cli_size),
     ))
+}
+
+/// Which cases.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// All of them.
+    All,
+    /// Those that load.
+    Loads,
 }
 
 /// What both programs are to do.
@@ -170,7 +186,7 @@ async fn case(
     say(&format!("{name} …"));
     let label = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
     let mut case = Case {
-        name,
+        name: name.to_owned(),
         ours: Vec::new(),
         theirs: Vec::new(),
     };
@@ -187,6 +203,7 @@ async fn case(
         let wish = |identity| Wish {
             context: job.context,
             push: job.push,
+            load: None,
             platforms: job.platforms,
             identity,
         };
@@ -212,7 +229,7 @@ async fn case(
 }
 
 /// The large cases take minutes: people see which it is.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     #[expect(clippy::print_stderr, reason = "where progress belongs")]
     {
         eprintln!("{text}");

@@ -28,3 +28,18 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Bytes that a compressor makes half of, as it does of most programs; others for each `seed`.
+pub(crate) fn half_noise(seed: usize, length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ (seed as u64 + 1).wrapping_mul(0x0100_0000_01b3);
+    let mut bytes = vec![0; length];
+    for piece in bytes.chunks_mut(8) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        // Four of eight bits are noise.
+        let noise = (state & 0x0f0f_0f0f_0f0f_0f0f).to_le_bytes();
+        piece.copy_from_slice(noise.get(..piece.len()).unwrap_or_default());
+    }
+    bytes
+}

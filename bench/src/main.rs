@@ -4,11 +4,14 @@
 //! and their ratio as a Markdown table. Wall time is noisy on shared machines: the ratio of two
 //! medians of the same run is what counts. Nothing is asserted.
 //!
+//! `cargo bench-cli loads` runs only the cases that load an image.
+//!
 //! What is measured of a process is what the operating system has counted of it when it has ended;
 //! see [`measure`].
 
 mod cases;
 mod context;
+mod loads;
 mod measure;
 mod subjects;
 mod table;
@@ -21,10 +24,15 @@ const RUNS: usize = 5;
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|word| word == measure::WORD) {
+    let first = arguments.next();
+    if first.as_deref().is_some_and(|word| word == measure::WORD) {
         return measure::run(arguments);
     }
-    match cases::run(RUNS).await {
+    let group = match first {
+        Some(word) if word == "loads" => cases::Group::Loads,
+        _ => cases::Group::All,
+    };
+    match cases::run(RUNS, group).await {
         Ok(report) => {
             #[expect(
                 clippy::print_stdout,

@@ -23,6 +23,9 @@ pub(crate) struct Figures {
     pub(crate) cpu: Duration,
     /// The largest resident size, in KiB.
     pub(crate) memory_kib: i64,
+    /// What went between it and the builders, in bytes, both ways. Counted elsewhere.
+    #[serde(default)]
+    pub(crate) line_bytes: u64,
     /// The exit code; -1 after a signal.
     pub(crate) code: i32,
 }
@@ -50,6 +53,7 @@ pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
         wall,
         cpu: time(usage.user_time()) + time(usage.system_time()),
         memory_kib: usage.max_rss(),
+        line_bytes: 0,
         code: status.code().unwrap_or(-1),
     };
     match serde_json::to_writer(io::stdout(), &figures) {

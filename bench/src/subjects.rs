@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use depot_standin::StandIn;
 use depot_standin::engine::Engine;
 use depot_standin::registry::Registry;
+use depot_standin::{Scenario, StandIn};
 use tokio::process::Command;
 
 use crate::measure::{Figures, WORD};
@@ -20,6 +21,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) context: &'a Path,
     /// Pushed under this reference, if there is one.
     pub(crate) push: Option<&'a str>,
+    /// Loaded under this name, if there is one.
+    pub(crate) load: Option<&'a str>,
     /// Built for these platforms, with commas between; for the machine's own without any.
     pub(crate) platforms: Option<&'a str>,
     /// What each program knows a builder's copy of the context by: a run with the same text may find
@@ -29,9 +32,11 @@ pub(crate) struct Wish<'a> {
 
 /// Where and as whom they build.
 pub(crate) struct Place<'a> {
-    pub(crate) engine: &'a Engine,
+    pub(crate) engine: Arc<Engine>,
     pub(crate) depot: &'a StandIn,
     pub(crate) registry: &'a Registry,
+    /// The step's Docker daemon, as in `DOCKER_HOST`.
+    pub(crate) docker_host: &'a str,
     pub(crate) pipe: PathBuf,
     pub(crate) cli: PathBuf,
     /// A folder for homes of the CLI.
@@ -39,6 +44,24 @@ pub(crate) struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// A Depot of another kind on the same engine.
+    pub(crate) async fn depot(&self, scenario: Scenario) -> Result<StandIn, Failure> {
+        Ok(StandIn::start(self.engine.clone(), scenario).await?)
+    }
+
+    /// The same place with another Depot and a daemon.
+    pub(crate) fn with<'b>(&'b self, depot: &'b StandIn, docker_host: &'b str) -> Place<'b> {
+        Place {
+            engine: self.engine.clone(),
+            depot,
+            registry: self.registry,
+            docker_host,
+            pipe: self.pipe.clone(),
+            cli: self.cli.clone(),
+            homes: self.homes,
+        }
+    }
+
     /// Runs the pipe.
     pub(crate) async fn ours(&self, wish: &Wish<'_>) -> Result<Figures, Failure> {
         let mut variables = self.common();
@@ -52,10 +75,15 @@ impl Place<'_> {
                 ("REGISTRY_PASSWORD", self.registry.password().into()),
             ]);
         }
+        if let Some(name) = wish.load {
+            variables.extend([("IMAGE", name.into()), ("LOAD", "true".into())]);
+        }
         if let Some(platforms) = wish.platforms {
             variables.push(("PLATFORMS", platforms.into()));
         }
-        run(self.pipe.as_os_str(), &[], &variables, wish.context).await
+        let before = self.line_bytes();
+        let figures = run(self.pipe.as_os_str(), &[], &variables, wish.context).await?;
+        Ok(self.counted(before, figures))
     }
 
     /// Runs the released CLI.
@@ -82,11 +110,32 @@ impl Place<'_> {
         if let Some(reference) = wish.push {
             words.extend(["--push", "-t", reference]);
         }
+        if let Some(name) = wish.load {
+            words.extend(["--load", "-t", name]);
+        }
         if let Some(platforms) = wish.platforms {
             words.extend(["--platform", platforms]);
         }
         words.push(".");
-        run(self.cli.as_os_str(), &words, &variables, wish.context).await
+        let before = self.line_bytes();
+        let figures = run(self.cli.as_os_str(), &words, &variables, wish.context).await?;
+        Ok(self.counted(before, figures))
+    }
+
+    /// What has gone over the machines' lines so far.
+    fn line_bytes(&self) -> u64 {
+        let connections = self.depot.record().connections;
+        let bytes = connections
+            .iter()
+            .map(|connection| connection.received.get() + connection.sent.get());
+        bytes.sum()
+    }
+
+    fn counted(&self, before: u64, figures: Figures) -> Figures {
+        Figures {
+            line_bytes: self.line_bytes() - before,
+            ..figures
+        }
     }
 
     fn common(&self) -> Vec<(&'static str, OsString)> {
@@ -94,6 +143,7 @@ impl Place<'_> {
             ("DEPOT_API_URL", self.depot.api_url().into()),
             ("DEPOT_TOKEN", self.depot.token().into()),
             ("DEPOT_PROJECT_ID", self.depot.project_id().into()),
+            ("DOCKER_HOST", self.docker_host.into()),
         ]
     }
 }

@@ -7,18 +7,18 @@ use crate::measure::Figures;
 /// The runs of both programs in one case.
 #[derive(Debug)]
 pub(crate) struct Case {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) ours: Vec<Figures>,
     pub(crate) theirs: Vec<Figures>,
 }
 
 type Column = fn(&Figures) -> f64;
 
-/// One row a case: ours, theirs and the ratio for wall time, processor time and memory.
+/// One row a case: ours, theirs and the ratio for wall time, processor time and memory; and what went over the line.
 pub(crate) fn markdown(cases: &[Case]) -> String {
     let mut text = String::from(
-        "| case | wall, s | CLI | ratio | CPU, s | CLI | ratio | memory, MiB | CLI | ratio |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "| case | wall, s | CLI | ratio | CPU, s | CLI | ratio | memory, MiB | CLI | ratio | line, MB | CLI |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for case in cases {
         let mut row = format!("| {} |", case.name);
@@ -36,6 +36,18 @@ pub(crate) fn markdown(cases: &[Case]) -> String {
                 ours / theirs
             );
         }
+        let line = |runs: &[Figures]| {
+            median(runs, |figures| {
+                let kilobytes = u32::try_from(figures.line_bytes / 1000);
+                f64::from(kilobytes.unwrap_or(u32::MAX)) / 1000.0
+            })
+        };
+        let _never_fails = write!(
+            row,
+            " {:.2} | {:.2} |",
+            line(&case.ours),
+            line(&case.theirs)
+        );
         text.push_str(&row);
         text.push('\n');
     }

@@ -350,3 +350,35 @@ fn an_image_that_was_pushed_and_not_loaded_is_told_as_that() {
         );
     });
 }
+
+#[test]
+fn what_a_machine_keeps_for_a_load_is_let_go_of_on_every_way_out() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let slow = DoorPlan {
+            pause: Some(Duration::from_millis(50)),
+            ..DoorPlan::default()
+        };
+        let cut = DoorPlan {
+            cut_after: Some(1 << 20),
+            ..DoorPlan::default()
+        };
+        for (plan, code) in [(DoorPlan::default(), 0), (cut, 7), (slow, 143)] {
+            let fork = Scenario::default().machines(MachinePlan::default().fork());
+            let depot = place.depot(fork).await;
+            let door = daemon.door(plan).await.unwrap();
+            let context = layers(&[("large", noise(&code.to_string(), LARGE))]);
+            let mut running = Program::of(&depot, context.path())
+                .load(&format!("acme/leased:{code}"), &door.docker_host())
+                .start();
+            if code == 143 {
+                running.until("sending 1 (33").await;
+                running.signal("TERM").await;
+            }
+            running.end().await.expect(code, &[]);
+            let record = depot.record();
+            assert_eq!(record.leases, Vec::<String>::new());
+            assert_eq!(record.deleted_leases.len(), 1);
+        }
+    });
+}

@@ -30,6 +30,8 @@ pub(crate) struct Trial {
     pub(crate) token: String,
     pub(crate) project: String,
     home: TempDir,
+    /// A Docker daemon, as in `DOCKER_HOST`; a socket that is not there without one.
+    pub(crate) docker_host: Option<String>,
 }
 
 /// How a run of the CLI ended.
@@ -73,6 +75,7 @@ impl Trial {
             token,
             project,
             home,
+            docker_host: None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Trial {
         let config = serde_json::json!({ "auths": { registry.host(): { "auth": login } } });
         std::fs::write(self.home.path().join("config.json"), config.to_string()).unwrap();
 
+        let nowhere = format!("unix://{}/no-docker.sock", self.home.path().display());
         let child = Command::new(&self.ground.cli)
             .args(["build", "--progress", "plain"])
             .args(arguments)
@@ -98,10 +102,7 @@ impl Trial {
             .env("XDG_CONFIG_HOME", self.home.path())
             .env("TMPDIR", self.home.path())
             .env("DOCKER_CONFIG", self.home.path())
-            .env(
-                "DOCKER_HOST",
-                format!("unix://{}/no-docker.sock", self.home.path().display()),
-            )
+            .env("DOCKER_HOST", self.docker_host.as_ref().unwrap_or(&nowhere))
             .current_dir(self.home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -13,6 +13,7 @@
 mod builds;
 mod cli;
 mod ground;
+mod loads;
 mod machines;
 mod refusals;
 mod saves;

@@ -6,6 +6,7 @@
 mod door;
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -104,6 +105,15 @@ impl Daemon {
     #[must_use]
     pub fn docker_host(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Where its containers reach this machine: an address on a bridge of its own.
+    pub async fn gateway(&self) -> io::Result<Ipv4Addr> {
+        let (_, body) = self.get("/networks/bridge").await?;
+        let network: serde_json::Value = serde_json::from_slice(&body).map_err(io::Error::other)?;
+        let gateway = network.pointer("/IPAM/Config/0/Gateway");
+        let gateway = gateway.and_then(|gateway| gateway.as_str()?.parse().ok());
+        gateway.ok_or_else(|| io::Error::other("its bridge has no gateway"))
     }
 
     /// A port that leads to it.

@@ -1,5 +1,7 @@
 //! A builder machine: a port with TLS of its own authority that leads, byte for byte, to BuildKit.
 
+mod fork;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -119,7 +121,7 @@ impl Machine {
         });
         let socket = TcpSocket::new_v4().map_err(StartError::Port)?;
         socket
-            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .bind((plan.address.unwrap_or(Ipv4Addr::LOCALHOST), 0).into())
             .map_err(StartError::Port)?;
         let address = socket.local_addr().map_err(StartError::Port)?;
         let mut machine = Self {
@@ -140,6 +142,7 @@ impl Machine {
                 builder,
                 recorder,
                 resets_left,
+                tasks: tasks.clone(),
             });
             machine.accepting.spawn(accept(
                 listener,
@@ -167,6 +170,7 @@ struct Service {
     builder: Arc<dyn Builder>,
     recorder: Arc<Recorder>,
     resets_left: AtomicU32,
+    tasks: Tasks,
 }
 
 async fn accept(
@@ -255,6 +259,15 @@ impl Service {
         };
         self.recorder.connection_is(number, ConnectionState::Open);
         let mut client = Counted::new(client, received, sent, self.plan.cut_after_bytes);
+        if self.plan.is_fork {
+            let (recorder, tasks) = (Arc::clone(&self.recorder), self.tasks.clone());
+            let served = fork::serve(client, builder, recorder, tasks).await;
+            switch.disarm();
+            if let Err(error) = served {
+                tracing::debug!(%error, "a connection to a machine broke");
+            }
+            return ConnectionState::Closed;
+        }
         let ended = tokio::io::copy_bidirectional_with_sizes(
             &mut client,
             &mut builder,

@@ -25,6 +25,10 @@ pub struct Record {
     pub builds: Vec<BuildRecord>,
     /// Connections to machines.
     pub connections: Vec<ConnectionRecord>,
+    /// Leases that builders gave out and that were not deleted yet.
+    pub leases: Vec<String>,
+    /// Leases that were deleted.
+    pub deleted_leases: Vec<String>,
     /// What no client that speaks Depot's protocol would have done, each as a sentence.
     pub unforeseen: Vec<String>,
 }
@@ -218,6 +222,25 @@ impl Recorder {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Record> {
         self.record.subscribe()
+    }
+
+    pub(crate) fn lease_made(&self, lease: &str) {
+        self.record
+            .send_modify(|record| record.leases.push(lease.to_owned()));
+    }
+
+    /// Whether there was such a lease.
+    pub(crate) fn lease_deleted(&self, lease: &str) -> bool {
+        let mut is_known = false;
+        self.record.send_modify(|record| {
+            let before = record.leases.len();
+            record.leases.retain(|known| known != lease);
+            is_known = record.leases.len() < before;
+            if is_known {
+                record.deleted_leases.push(lease.to_owned());
+            }
+        });
+        is_known
     }
 
     /// Adds a call and returns its number; `None` when too many were made.

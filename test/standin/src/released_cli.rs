@@ -3,8 +3,11 @@
 use std::env::consts::{ARCH, OS};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::fixtures::{Busybox, Context};
 
 /// The CLI's own version, and the one under which npm has it.
 pub const VERSION: &str = "2.102.12";
@@ -84,4 +87,20 @@ pub fn install() -> io::Result<Installed> {
         )));
     }
     Ok(Installed::Cli(program))
+}
+
+/// The image that the CLI's fast load runs in the step's daemon: a registry in front of the builder.
+pub const HELPER: &str = "public.ecr.aws/depot/cli:2.102.12";
+
+/// What [`HELPER`] is made of: the CLI itself, and something that answers as `curl` in its health check.
+pub fn helper_context(cli: &Path, busybox: &Busybox) -> io::Result<Context> {
+    let context = Context::on_busybox(
+        busybox,
+        "COPY curl /bin/curl\nCOPY depot /usr/bin/depot\nENTRYPOINT [\"/usr/bin/depot\"]",
+    )?;
+    let script = context.path().join("curl");
+    fs::write(&script, "#!/bin/sh\nexec wget -q -O /dev/null \"$2\"\n")?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    fs::copy(cli, context.path().join("depot"))?;
+    Ok(context)
 }

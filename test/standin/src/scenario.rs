@@ -4,6 +4,7 @@
 //! nothing special. Each method changes one thing.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::faults::{Fault, PlannedFault, Times};
@@ -181,6 +182,10 @@ pub struct MachinePlan {
     pub compressor: Compressor,
     /// So many connections are reset right after they were accepted, as by a machine that is still starting.
     pub resets_first: u32,
+    /// It does what Depot's fork of BuildKit does beyond upstream's.
+    pub is_fork: bool,
+    /// Where it listens, if not at 127.0.0.1.
+    pub address: Option<Ipv4Addr>,
     /// A connection is reset once so many bytes have passed, both directions and TLS excluded.
     pub cut_after_bytes: Option<u64>,
 }
@@ -219,6 +224,20 @@ impl MachinePlan {
     #[must_use]
     pub fn resets_first(mut self, connections: u32) -> Self {
         self.resets_first = connections;
+        self
+    }
+
+    /// Does what Depot's fork of BuildKit does beyond upstream's.
+    #[must_use]
+    pub fn fork(mut self) -> Self {
+        self.is_fork = true;
+        self
+    }
+
+    /// Listens at another address of this machine.
+    #[must_use]
+    pub fn at(mut self, address: Ipv4Addr) -> Self {
+        self.address = Some(address);
         self
     }
 
