@@ -20,6 +20,7 @@ mod target;
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -191,11 +192,16 @@ async fn work(
         build,
         daemon,
     } = asked;
+    let passing = request::passing_names(plan, build);
+    let mut names = request::names(plan, build)?;
+    names.extend(passing.iter().cloned());
     let work = Work {
         plan,
         build,
         targets,
-        names: request::names(plan, build)?,
+        names,
+        passing,
+        pull_failed: AtomicBool::new(false),
         registries: Arc::new(Registries::new(plan, build.saved(), masker)?),
         masker,
         cancel,

@@ -34,8 +34,8 @@ pub(super) const HEADER_LIMIT_BYTES: u32 = 16 << 20;
 /// of 1 Gbit/s.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 
-/// The same for all streams together.
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// The same for all streams together: one that is not read for a while must leave room for two that are.
+const CONNECTION_WINDOW_BYTES: u32 = 3 * STREAM_WINDOW_BYTES;
 
 /// One try to reach the builder, TLS included.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
@@ -179,6 +179,18 @@ impl Connection {
             .await
             .map_err(|status| TryError::Later(status.into()))?;
         Ok(connection)
+    }
+
+    /// Keeps the connection in use while nothing comes from it, until dropped.
+    ///
+    /// A builder takes our signs of life for a nuisance, and hangs up, when it has sent nothing itself between a few of them.
+    pub async fn keep_in_use<Never>(&self) -> Never {
+        loop {
+            tokio::time::sleep(KEEPALIVE.0).await;
+            let mut control = self.control();
+            // Whoever reads from it hears of a connection that is gone.
+            let _answer = control.list_workers(ListWorkersRequest::default()).await;
+        }
     }
 
     /// A client of the builder's control service.

@@ -96,7 +96,8 @@ struct Manifest {
     #[serde(default)]
     media_type: Option<String>,
     config: Descriptor,
-    layers: Vec<Descriptor>,
+    /// `null` in an image without any.
+    layers: Option<Vec<Descriptor>>,
 }
 
 #[derive(Deserialize)]
@@ -112,8 +113,8 @@ struct Config {
 
 #[derive(Deserialize)]
 struct RootFs {
-    #[serde(default)]
-    diff_ids: Vec<String>,
+    /// `null` in an image without any.
+    diff_ids: Option<Vec<String>>,
 }
 
 impl Image {
@@ -122,16 +123,17 @@ impl Image {
         let json = |what| move |source| ImageError::Json { what, source };
         let named: Manifest = serde_json::from_slice(&manifest).map_err(json("manifest"))?;
         let parsed: Config = serde_json::from_slice(&config).map_err(json("config"))?;
-        let diffs = parsed.rootfs.diff_ids;
-        if named.layers.len() != diffs.len() || diffs.len() > LAYERS_LIMIT {
+        let diffs = parsed.rootfs.diff_ids.unwrap_or_default();
+        let blobs = named.layers.unwrap_or_default();
+        if blobs.len() != diffs.len() || diffs.len() > LAYERS_LIMIT {
             return Err(ImageError::Layers {
-                blobs: named.layers.len(),
+                blobs: blobs.len(),
                 diffs: diffs.len(),
             });
         }
         let mut chain: Option<ChainId> = None;
         let mut layers = Vec::with_capacity(diffs.len());
-        for (blob, diff_id) in named.layers.into_iter().zip(diffs) {
+        for (blob, diff_id) in blobs.into_iter().zip(diffs) {
             for digest in [&blob.digest, &diff_id] {
                 checked(digest)?;
             }
@@ -306,6 +308,21 @@ pub(super) mod tests {
         let third = digest_of(format!("{second} {three}").as_bytes());
         assert_eq!(written(&image.layers[2].chain.0), third);
         assert_eq!(image.platform().to_string(), "linux/amd64");
+    }
+
+    #[test]
+    fn an_image_may_have_no_layers() {
+        for none in ["null", "[]"] {
+            let config = format!(
+                r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":{none}}}}}"#
+            );
+            let manifest = format!(
+                r#"{{"config":{{"digest":"{}","size":1}},"layers":{none}}}"#,
+                digest_of(config.as_bytes())
+            );
+            let image = Image::parse(manifest.into(), config.into()).unwrap();
+            assert_eq!(image.layers.len(), 0);
+        }
     }
 
     #[test]

@@ -138,8 +138,14 @@ impl Daemon {
                     Store::Containerd => image.manifest_digest(),
                     Store::Classic | Store::Other => image.id(),
                 };
-                let tagged = self.tag(id, name).await;
-                tagged.map_err(|error| LoadError::of(error, left_out))?;
+                match self.tag(id, name).await {
+                    Ok(()) => {}
+                    Err(bollard::errors::Error::DockerResponseServerError {
+                        status_code: 404,
+                        message: told,
+                    }) => return Err(LoadError::LayerGone { told }),
+                    Err(error) => return Err(LoadError::of(error, left_out)),
+                }
             }
         } else {
             let stream = archive(load.form, image, names, &load.wanted, blobs, sent.clone());
@@ -150,17 +156,21 @@ impl Daemon {
     }
 
     /// Sends an archive that somebody else made, and sees that every name leads to the image then, whose id in a classic
-    /// store or in containerd's is one of `ids` once these are known.
+    /// store or in containerd's is one of `ids` once these are known. Its layers are those of `same`, where that matters.
     pub async fn load_archive(
         &self,
         names: &[Reference],
         archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,
         sent: &Sent,
         ids: impl Future<Output = Vec<String>>,
+        same: Option<&Image>,
     ) -> Result<Loaded, LoadError> {
         let (loaded, ids) = tokio::join!(self.send(archive, sent, false), ids);
         loaded?;
-        let is_it = |found: &_| ids.iter().any(|id| has_id(found, id));
+        let is_it = |found: &_| {
+            ids.iter().any(|id| has_id(found, id))
+                && same.is_none_or(|image| has_layers(found, image))
+        };
         self.verify(names, false, is_it, &ids.join(" or ")).await
     }
 
@@ -239,14 +249,19 @@ impl Daemon {
 }
 
 /// Whether what a daemon has is the image: by its id, and by the layers that it knows of.
-pub(super) fn is(found: &bollard::models::ImageInspect, image: &Image) -> bool {
+fn is(found: &bollard::models::ImageInspect, image: &Image) -> bool {
+    (has_id(found, image.id()) || has_id(found, image.manifest_digest()))
+        && has_layers(found, image)
+}
+
+/// Whether what a daemon has consists of the image's layers.
+pub(super) fn has_layers(found: &bollard::models::ImageInspect, image: &Image) -> bool {
     let layers = found
         .root_fs
         .as_ref()
         .and_then(|root| root.layers.as_deref());
-    let layers = layers.unwrap_or_default();
-    (has_id(found, image.id()) || has_id(found, image.manifest_digest()))
-        && layers.iter().map(String::as_str).eq(image.diff_ids())
+    let layers = layers.unwrap_or_default().iter();
+    layers.map(String::as_str).eq(image.diff_ids())
 }
 
 /// Podman leaves the algorithm out.
@@ -263,7 +278,8 @@ async fn stall(sent: &Sent) -> LoadError {
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let bytes = sent.bytes();
-        if bytes != last.0 {
+        // Before the first byte it is whoever makes the archive that takes its time.
+        if bytes != last.0 || bytes == 0 {
             last = (bytes, Instant::now());
         } else if last.1.elapsed() >= STALL_LIMIT {
             return LoadError::Stalled(STALL_LIMIT);

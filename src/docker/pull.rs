@@ -18,6 +18,9 @@ use crate::registry::reference::Reference;
 /// How long a pull may take: longer than a step may.
 const PULL_LIMIT: Duration = Duration::from_hours(2);
 
+/// How long a pull may take without a word of progress.
+const SILENCE_LIMIT: Duration = Duration::from_mins(5);
+
 /// Who may pull.
 #[derive(Clone)]
 pub struct PullLogin {
@@ -36,7 +39,8 @@ impl fmt::Debug for PullLogin {
 impl Daemon {
     /// Pulls `source` for `platform`, gives the image its `names` and takes the one away that it was pulled by.
     ///
-    /// Every name leads to `image` then; without it, to whatever was pulled.
+    /// Every name leads to an image with the layers of `image` then; without it, to whatever was pulled. Its id may be that
+    /// of an index that the registry has.
     pub async fn pull(
         &self,
         source: &Reference,
@@ -63,7 +67,12 @@ impl Daemon {
         let failed = |error| LoadError::of(error, false);
         let docker = self.patient(PULL_LIMIT);
         let mut answer = docker.create_image(Some(options.build()), None, Some(credentials));
-        while let Some(line) = answer.next().await {
+        loop {
+            // Every line is a sign of life.
+            let line = tokio::time::timeout(SILENCE_LIMIT, answer.next()).await;
+            let Some(line) = line.map_err(|_| LoadError::Stalled(SILENCE_LIMIT))? else {
+                break;
+            };
             let line = line.map_err(failed)?;
             if let Some(error) = line.error_detail {
                 let told = error.message.unwrap_or_else(|| "it gave no reason".into());
@@ -84,7 +93,7 @@ impl Daemon {
         self.verify(
             names,
             false,
-            |found| image.is_none_or(|image| super::load::is(found, image)),
+            |found| image.is_none_or(|image| super::load::has_layers(found, image)),
             expected,
         )
         .await

@@ -14,8 +14,11 @@ use tokio::task::JoinSet;
 use super::blobs::{BlobError, Blobs, Check};
 use super::image::Descriptor;
 
-/// Blobs on their way at a time.
-const AT_A_TIME: usize = 3;
+/// Blobs on their way at a time: the one that is passed on, and the next, so that no round trip lies between them.
+///
+/// What waits unread of the next one takes as much of the connection's window as a stream may have. More than one such
+/// could take all of it, and the first would never come to its end.
+const AT_A_TIME: usize = 2;
 
 /// Pieces of each that wait here. BuildKit sends pieces of 1 MiB.
 const PIECES: usize = 2;

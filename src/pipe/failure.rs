@@ -125,12 +125,23 @@ pub(super) struct PublishFailure {
     pub(super) missing: Vec<String>,
 }
 
+/// What kept an image from a daemon.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadCause {
+    /// The daemon, or the way of the layers.
+    #[error(transparent)]
+    Load(LoadError),
+    /// The builder, which was to export it as a whole.
+    #[error("the builder could not export the image")]
+    Export(#[source] Box<SolveError>),
+}
+
 /// An image that a daemon did not get.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to load the image into Docker {version}")]
 pub(super) struct LoadFailure {
     #[source]
-    pub(super) error: LoadError,
+    pub(super) cause: LoadCause,
     /// The daemon's.
     pub(super) version: String,
     /// The names that the image has in registries nevertheless.
@@ -157,12 +168,7 @@ impl Failure {
             | Self::Connect(_)
             | Self::SavedReference { .. }
             | Self::NoDigest(_) => Exit::Infrastructure,
-            Self::Solve { error, .. } => match error.kind {
-                ErrorKind::Build | ErrorKind::Session => Exit::BuildFailed,
-                ErrorKind::Registry { .. } => Exit::Registry,
-                // Canceled by us has a reason, and is told as that; see `on_machine`.
-                ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,
-            },
+            Self::Solve { error, .. } => solve_exit(error),
             Self::Push(_)
             | Self::Publish(_)
             | Self::ReadBack { .. }
@@ -174,9 +180,10 @@ impl Failure {
             }
             Self::Daemon(_) => Exit::Docker,
             Self::NoPlatform { .. } => Exit::BadVariables,
-            Self::Load(failure) => match failure.error {
-                LoadError::Blob(_) => Exit::Infrastructure,
-                _ => Exit::Docker,
+            Self::Load(failure) => match &failure.cause {
+                LoadCause::Load(LoadError::Blob(_)) => Exit::Infrastructure,
+                LoadCause::Load(_) => Exit::Docker,
+                LoadCause::Export(error) => solve_exit(error),
             },
             Self::Canceled(Reason::Depot) => Exit::CanceledByDepot,
             Self::Canceled(Reason::Signal(number)) => Exit::Signal(*number),
@@ -186,7 +193,7 @@ impl Failure {
     /// Whether it may come from a builder that went away.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self, Self::Load(failure)
-            if matches!(failure.error, LoadError::Blob(BlobError::Broken { .. })))
+            if matches!(failure.cause, LoadCause::Load(LoadError::Blob(BlobError::Broken { .. }))))
     }
 
     /// The same, when the image was pushed before.
@@ -271,6 +278,15 @@ fn excerpt(source: &crate::buildkit::Source) -> SourceExcerpt {
         filename: source.filename.clone(),
         data: source.data.clone(),
         ranges: source.lines.clone(),
+    }
+}
+
+fn solve_exit(error: &SolveError) -> Exit {
+    match error.kind {
+        ErrorKind::Build | ErrorKind::Session => Exit::BuildFailed,
+        ErrorKind::Registry { .. } => Exit::Registry,
+        // Canceled by us has a reason, and is told as that; see `on_machine`.
+        ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,
     }
 }
 

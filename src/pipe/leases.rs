@@ -11,6 +11,9 @@ use crate::cancel::Cancel;
 /// How long a builder may take to let go. It does so by itself after an hour.
 const LIMIT: Duration = Duration::from_secs(2);
 
+/// The same after a stop: what is left of a second then belongs to the end of the build.
+const STOPPED_LIMIT: Duration = Duration::from_millis(150);
+
 /// The leases of a run.
 #[derive(Debug, Default)]
 pub(super) struct Leases(Mutex<Vec<(Connection, String)>>);
@@ -36,6 +39,10 @@ impl Leases {
                 );
             }
         });
-        let _too_slow = cancel.within(LIMIT, join_all(deleting)).await;
+        let limit = match cancel.reason() {
+            Some(_) => STOPPED_LIMIT,
+            None => LIMIT,
+        };
+        let _too_slow = cancel.within(limit, join_all(deleting)).await;
     }
 }

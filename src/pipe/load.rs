@@ -20,7 +20,7 @@ use self::daemon::Look;
 use self::from_builder::FromBuilder;
 use self::progress::{shown_while, size};
 use super::Result;
-use super::failure::{Failure, LoadFailure};
+use super::failure::{Failure, LoadCause, LoadFailure};
 use super::on_machine::{Exported, Part};
 use super::request;
 use crate::buildkit::{session, words};
@@ -43,7 +43,13 @@ impl Loading<'_> {
         let name = format!("[load] {}", self.daemon.title(self.names));
         let step = steps.begin(&name).await;
         let cancel = &self.part.cancel;
-        let loaded = match cancel.unless_fired(self.load(look, &step)).await {
+        let loading = async {
+            tokio::select! {
+                loaded = self.load(look, &step) => loaded,
+                never = self.exported.connection.keep_in_use() => never,
+            }
+        };
+        let loaded = match cancel.unless_fired(loading).await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(failure)) => {
                 let reason = self.part.why_it_stopped(failure.is_broken()).await;
@@ -77,12 +83,20 @@ impl Loading<'_> {
                 }
             }
         }
-        let error = match image {
-            Ok(image) => match Box::pin(self.layers(&image, look, step)).await {
+        let error = match &image {
+            Ok(image) => match Box::pin(self.layers(image, look, step)).await {
                 Ok(loaded) => return Ok(loaded),
-                Err(error) => error,
+                Err(error) => Some(error),
             },
-            Err(error) => error,
+            Err(_) => None,
+        };
+        // What was pushed is what has to be loaded.
+        let plan = &self.part.work.plan.image;
+        let is_elsewhere = plan.push || plan.save.is_some();
+        let (error, same) = match (error, image) {
+            (Some(error), Ok(image)) => (error, is_elsewhere.then_some(image)),
+            (Some(error), Err(_)) | (None, Err(error)) => (error, None),
+            (None, Ok(_)) => return Err(Failure::NoDigest("the image".into())),
         };
         let gzip = matches!(error, LoadError::Zstd { .. });
         if !gzip && !matches!(error, LoadError::Blob(BlobError::NotServed { .. })) {
@@ -90,12 +104,16 @@ impl Loading<'_> {
         }
         step.say(format_args!("{error}; having the builder export the image"))
             .await;
-        Box::pin(self.archive(gzip, step)).await
+        Box::pin(self.archive(gzip, same.as_ref(), step)).await
     }
 
     fn failure(&self, error: LoadError) -> Failure {
+        self.failure_of(LoadCause::Load(error))
+    }
+
+    fn failure_of(&self, cause: LoadCause) -> Failure {
         Failure::Load(Box::new(LoadFailure {
-            error,
+            cause,
             version: self.daemon.version().to_owned(),
             pushed: Vec::new(),
             missing: self.names.iter().map(ToString::to_string).collect(),
@@ -162,7 +180,7 @@ impl Loading<'_> {
     }
 
     /// Passes an archive of the image through to the daemon.
-    async fn archive(&self, gzip: bool, step: &Step) -> Result<Loaded> {
+    async fn archive(&self, gzip: bool, same: Option<&Image>, step: &Step) -> Result<Loaded> {
         let part = self.part;
         let (sink, pieces) = session::file();
         let broken = |status: tonic::Status| BlobError::Broken {
@@ -189,13 +207,32 @@ impl Loading<'_> {
             .map_err(broken)
             .inspect(move |piece| counted.count(piece));
         let ids = async { ids.await.unwrap_or_default() };
-        let loading = daemon.load_archive(self.names, pieces, &sent, ids);
-        let loading = shown_while(loading, step, &sent, None);
-        match tokio::join!(solving, loading) {
-            (Ok(()), Ok(loaded)) => Ok(loaded),
-            // A broken archive is the builder's failure, or its connection's.
-            (Err(failure), Err(LoadError::Blob(_)) | Ok(_)) => Err(failure),
-            (_, Err(error)) => Err(self.failure(error)),
+        let loading = daemon.load_archive(self.names, pieces, &sent, ids, same);
+        let mut loading = std::pin::pin!(shown_while(loading, step, &sent, None));
+        let mut solving = std::pin::pin!(solving);
+        let loaded = tokio::select! {
+            solved = &mut solving => match solved {
+                Ok(()) => loading.await,
+                // The archive is broken, whatever the daemon makes of it.
+                Err(failure) => return Err(self.not_exported(failure)),
+            },
+            loaded = &mut loading => match loaded {
+                // The builder still has to say that it has sent all of it, or why it has not.
+                Ok(_) | Err(LoadError::Blob(_) | LoadError::NotThere { .. }) => {
+                    solving.await.map_err(|failure| self.not_exported(failure))?;
+                    loaded
+                }
+                error => error,
+            },
+        };
+        loaded.map_err(|error| self.failure(error))
+    }
+
+    /// A solve that failed after the one that built the image.
+    fn not_exported(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Solve { error, .. } => self.failure_of(LoadCause::Export(error)),
+            other => other,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -35,6 +36,10 @@ pub(super) struct Work<'a> {
     pub(super) targets: Vec<Target>,
     /// Every name that the image is to have, Depot's own included.
     pub(super) names: Vec<Reference>,
+    /// Those of them that it has only so that the daemon can pull it.
+    pub(super) passing: Vec<Reference>,
+    /// It does not have them, and need not.
+    pub(super) pull_failed: AtomicBool,
     pub(super) registries: Arc<Registries>,
     pub(super) masker: &'a Masker,
     pub(super) cancel: &'a Cancel,
@@ -179,7 +184,11 @@ impl Work<'_> {
                 part,
                 exported,
             };
-            let look = looking.end().await;
+            let looking = self.cancel.unless_fired(looking.end()).await;
+            let mut look = looking.map_err(Failure::Canceled)?;
+            if self.pull_failed.load(Ordering::Relaxed) {
+                look.forget_pull();
+            }
             let loaded = Box::pin(loading.run(look, steps)).await;
             loaded.map_err(|failure| failure.after_pushing(&delivered))?;
             if !self.plan.image.push {
@@ -194,14 +203,11 @@ impl Work<'_> {
 
     /// Names that the image has at Depot only so that the daemon can pull it are of no use to anybody afterwards.
     fn forget_passing_names(&self, delivered: &mut Vec<Delivered>) {
-        if self.daemon.is_none() || self.plan.image.save.is_some() {
+        if self.passing.is_empty() {
             return;
         }
-        let passing = &self.build.saved().references;
         for image in delivered.iter_mut() {
-            image
-                .names
-                .retain(|name| !passing.contains(&name.to_string()));
+            image.names.retain(|name| !self.passing.contains(name));
         }
         delivered.retain(|image| !image.names.is_empty());
     }

@@ -1,6 +1,7 @@
 //! The part of a run that one machine does: acquiring it, connecting to it, solving on it, round by round.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
@@ -129,6 +130,7 @@ impl Part<'_> {
                 Err(Failure::Solve { error, .. }) => *error,
                 Err(other) => return Err(other),
             };
+            let round_names = round.names.clone();
             match round.after(&error) {
                 Next::Again { rounds, pause, why } => {
                     tracing::warn!("{}", work.masker.mask(why));
@@ -140,10 +142,39 @@ impl Part<'_> {
                         waiting.push_front(round);
                     }
                 }
+                Next::Fail if self.lacks_only_passing_names(&error, &pushes) => {
+                    let why = work.masker.mask(error.message);
+                    tracing::warn!(
+                        "the daemon cannot pull the image from where Depot wanted it, and gets it from the builder: {why}"
+                    );
+                    work.pull_failed.store(true, Ordering::Relaxed);
+                    let there = |name: &&Reference| !work.passing.contains(name);
+                    delivered.push(Delivered {
+                        names: round_names.iter().filter(there).cloned().collect(),
+                        digest: None,
+                    });
+                    // Exports what is in the cache by now.
+                    let solved = self.round(connection, None, &mut pushes).await?;
+                    first.get_or_insert(solved);
+                }
                 Next::Fail => return Err(self.failed(error, &pushes)),
             }
         }
         Ok((delivered, first))
+    }
+
+    /// Whether a push failed that nobody asked for, by a machine that builds alone, and every name that stays was pushed.
+    fn lacks_only_passing_names(&self, error: &SolveError, pushes: &Pushes) -> bool {
+        let work = self.work;
+        let ErrorKind::Registry { reference, .. } = &error.kind else {
+            return false;
+        };
+        let is_passing = |name: &Reference| work.passing.contains(name);
+        let failed = |name: &&Reference| name.to_string() == *reference;
+        let mut names = work.names.iter();
+        !work.by_digest()
+            && work.passing.iter().any(|name| failed(&name))
+            && names.all(|name| is_passing(name) || pushes.has(&name.to_string()))
     }
 
     /// A failed push is told with what was pushed; by digest, nothing has a name yet.

@@ -47,12 +47,26 @@ pub(super) fn build_options(plan: &Plan) -> BuildOptions {
     }
 }
 
-/// Every name that the image is to have in a registry: the user's own, and those where Depot keeps it.
+/// The names that the image has at Depot only so that a daemon can pull it. Last among all names.
+pub(super) fn passing_names(plan: &Plan, build: &Build) -> Vec<Reference> {
+    let image = &plan.image;
+    if image.load.is_none() || image.save.is_some() || !build.loads_by_registry() {
+        return Vec::new();
+    }
+    let kept = build.saved().references.iter();
+    let kept = kept.filter_map(|name| Reference::parse_push_target(name).ok());
+    kept.filter(|name| !pushed(plan).any(|pushed| pushed == name))
+        .collect()
+}
+
+/// Every name that the image is to have in a registry to stay: the user's own, and those where Depot keeps it.
 pub(super) fn names(plan: &Plan, build: &Build) -> Result<Vec<Reference>, Failure> {
     let mut names: Vec<Reference> = pushed(plan).cloned().collect();
-    let is_kept =
-        plan.image.save.is_some() || (plan.image.load.is_some() && build.loads_by_registry());
-    let kept = is_kept.then_some(&build.saved().references);
+    let kept = plan
+        .image
+        .save
+        .is_some()
+        .then_some(&build.saved().references);
     for reference in kept.into_iter().flatten() {
         let name =
             Reference::parse_push_target(reference).map_err(|source| Failure::SavedReference {

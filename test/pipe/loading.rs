@@ -1,5 +1,7 @@
 //! Loading into the step's Docker daemon, with real daemons of each kind. What goes wrong is in `loading_faults.rs`.
 
+use std::time::Duration;
+
 use depot_standin::daemon::{Certificates, DoorPlan, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
@@ -303,13 +305,13 @@ fn a_daemon_behind_tls_is_spoken_to_with_certificates() {
 }
 
 /// A Depot that wants images to be loaded from a registry of its own.
-async fn by_registry(place: &Place, repository: &str, password: &str) -> StandIn {
+async fn by_registry(place: &Place, repository: &str, push: &str, password: &str) -> StandIn {
     let registry = &place.registry;
     let reference = format!("{}/{repository}:{{build_id}}", registry.host());
     let credential = HostCredential {
         host: registry.host(),
         username: registry.username().into(),
-        password: registry.password().into(),
+        password: push.into(),
     };
     let scenario = Scenario::default()
         .answer(CreateBuildAnswer {
@@ -342,7 +344,7 @@ fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
                     "; reading the image from the builder",
                 ),
             ] {
-                let depot = by_registry(place, "load-by-pull", password).await;
+                let depot = by_registry(place, "load-by-pull", right, password).await;
                 let run = Program::of(&depot, context.path())
                     .load("acme/pulled:1", &daemon.docker_host())
                     .set("PLATFORMS", platforms)
@@ -350,6 +352,9 @@ fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
                     .await;
                 run.expect(0, &["built and loaded docker.io/acme/pulled:1", told]);
                 run.without("wrong-password").without(right);
+                if password == right {
+                    run.without("reading the image from the builder");
+                }
                 let image = daemon.image("acme/pulled:1").await.unwrap().unwrap();
                 assert_eq!(image.architecture, "amd64");
                 // The name that it came by is gone.
@@ -425,5 +430,88 @@ fn an_image_may_have_as_many_layers_as_a_daemon_stacks() {
             let image = daemon.image("acme/many:1").await.unwrap().unwrap();
             assert_eq!(image.root_fs.layers.len(), 120);
         }
+    });
+}
+
+#[test]
+fn where_depots_registry_cannot_be_pushed_to_the_layers_are_loaded_all_the_same() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let context = layers(&[("file", noise("not kept", 1000))]);
+        let right = place.registry.password();
+        for push in [false, true] {
+            let depot = by_registry(place, "not-kept", "wrong-password", right).await;
+            let image = place.image("load-not-kept");
+            let program = Program::of(&depot, context.path());
+            let program = if push {
+                // At a host that only looks like another.
+                program
+                    .push(&image.replace("127.0.0.1", "localhost"), &place.registry)
+                    .set(
+                        "REGISTRY",
+                        place.registry.host().replace("127.0.0.1", "localhost"),
+                    )
+            } else {
+                program.set("IMAGE", &image)
+            };
+            let run = program
+                .set("LOAD", "true")
+                .set("DOCKER_HOST", daemon.docker_host())
+                .run()
+                .await;
+            run.expect(
+                0,
+                &[
+                    "the daemon cannot pull the image from where Depot wanted it",
+                    "loaded",
+                ],
+            );
+            run.without("not-kept@");
+        }
+    });
+}
+
+#[test]
+fn an_image_without_layers_is_loaded() {
+    with_place(async |place| {
+        let context = Context::new("FROM scratch\nLABEL only=this\n").unwrap();
+        for release in Release::ALL {
+            let depot = place.depot(Scenario::default()).await;
+            let daemon = place.daemon(release).await;
+            let run = Program::of(&depot, context.path())
+                .load("acme/nothing:1", &daemon.docker_host())
+                .run()
+                .await;
+            run.expect(
+                0,
+                &["0 of 0 layers are there, sending 0", "built and loaded"],
+            );
+        }
+    });
+}
+
+#[test]
+fn large_layers_come_through_a_slow_daemon() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        // Some 20 MB/s, with which each layer after the first waits for a while.
+        let plan = DoorPlan {
+            pause: Some(Duration::from_millis(3)),
+            ..DoorPlan::default()
+        };
+        let door = daemon.door(plan).await.unwrap();
+        let depot = place.depot(Scenario::default()).await;
+        let context = layers(&["a", "b", "c", "d"].map(|name| (name, noise(name, 20 << 20))));
+        let run = Program::of(&depot, context.path())
+            .load("acme/large:1", &door.docker_host())
+            .run()
+            .await;
+        run.expect(
+            0,
+            &[
+                "0 of 4 layers are there, sending 4 (83.9MB)",
+                "built and loaded",
+            ],
+        );
     });
 }

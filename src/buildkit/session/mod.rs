@@ -35,8 +35,11 @@ use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
 use super::io::{SessionIo, outbound};
 use super::wire::BytesMessage;
 
-/// How much the builder may have on its way to us, for all calls of the session together.
+/// How much the builder may have on its way to us in one call of the session.
 const WINDOW_BYTES: u32 = 4 << 20;
+
+/// The same for all calls together. A file that nobody takes for a while leaves room for the builder to ask whether we are well.
+const SESSION_WINDOW_BYTES: u32 = 2 * WINDOW_BYTES;
 
 /// How long calls of the builder may take to notice that the session is over.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
@@ -226,7 +229,7 @@ async fn serve(
     hyper::server::conn::http2::Builder::new(executor)
         .max_header_list_size(HEADER_LIMIT_BYTES)
         .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(SESSION_WINDOW_BYTES)
         .max_send_buf_size(256 << 10)
         .serve_connection(TokioIo::new(io), TowerToHyperService::new(routes.prepare()))
         .await

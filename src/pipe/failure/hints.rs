@@ -1,6 +1,6 @@
 //! What to change after a failure, where a setting helps: the one place behind `config` that names variables.
 
-use super::Failure;
+use super::{Failure, LoadCause};
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::config::Plan;
 use crate::depot::{ApiError, Code};
@@ -30,7 +30,10 @@ pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
         Failure::NoPlatform { daemon, .. } => Some(format!(
             "write `{daemon}` into PLATFORMS as well, or leave LOAD out"
         )),
-        Failure::Load(failure) => load_hint(&failure.error),
+        Failure::Load(failure) => match &failure.cause {
+            LoadCause::Load(error) => load_hint(error),
+            LoadCause::Export(error) => solve_hint(error, plan),
+        },
         _ => None,
     }
 }

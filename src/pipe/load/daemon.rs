@@ -1,5 +1,7 @@
 //! The step's Docker daemon: looked for before anything is started, looked at while the image is built.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 use tokio::task::JoinSet;
 
@@ -13,6 +15,9 @@ use crate::depot::{Build, PullInfo};
 use crate::docker::{self, Daemon, Present, Store, best_for};
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
+
+/// How long a look may take from the end of the build on.
+const LOOK_LIMIT: Duration = Duration::from_secs(15);
 
 /// The daemon, and what of the build goes into it.
 #[derive(Debug)]
@@ -138,10 +143,14 @@ impl StepDaemon {
 pub(in super::super) struct Looking(JoinSet<Look>);
 
 impl Looking {
-    /// What was seen. A look that went wrong saw nothing, and all is sent.
+    /// What was seen. A look that went wrong, or takes long though all is built, saw nothing, and all is sent.
     pub(in super::super) async fn end(mut self) -> Look {
-        let ended = self.0.join_next().await;
-        ended.and_then(std::result::Result::ok).unwrap_or_default()
+        let ended = tokio::time::timeout(LOOK_LIMIT, self.0.join_next()).await;
+        ended
+            .ok()
+            .flatten()
+            .and_then(std::result::Result::ok)
+            .unwrap_or_default()
     }
 }
 
@@ -153,6 +162,11 @@ pub(in super::super) struct Look {
 }
 
 impl Look {
+    /// There is nothing that the daemon could pull.
+    pub(in super::super) fn forget_pull(&mut self) {
+        self.pull = None;
+    }
+
     /// Looks at what has changed since. What cannot be seen is sent.
     pub(super) async fn again(&mut self, daemon: &Daemon) {
         if daemon.about().store != Store::Classic {
