@@ -4,17 +4,11 @@
 //! once. When it breaks it stays broken: the session that ran over it is gone with it, and a silent
 //! second connection would only hide that.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::ListWorkersRequest;
 use bollard_buildkit_proto::moby::buildkit::v1::control_client::ControlClient;
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -22,6 +16,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
 use super::tls::{MutualTls, TlsError};
+use crate::once::Once;
 
 /// gRPC messages up to this size are read: BuildKit's own limit.
 pub(super) const MESSAGE_LIMIT_BYTES: usize = 16 << 20;
@@ -166,7 +161,7 @@ impl Connection {
             .user_agent(concat!("depot-build/", env!("CARGO_PKG_VERSION")));
         let channel = endpoint
             .map_err(|error| TryError::Later(error.into()))?
-            .connect_with_connector(Once(Mutex::new(Some(stream))))
+            .connect_with_connector(Once::new(stream))
             .await
             .map_err(|error| TryError::Later(error.into()))?;
         let connection = Self {
@@ -235,32 +230,6 @@ fn is_untrusted(error: &io::Error) -> bool {
         inner,
         Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
     )
-}
-
-/// Hands one stream that is already open to the channel, and an error to its tries to reconnect.
-struct Once(Mutex<Option<Stream>>);
-
-impl tower_service::Service<Uri> for Once {
-    type Response = TokioIo<Stream>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        // A poisoned lock cannot be: nothing panics while it is held.
-        let stream = self.0.get_mut().ok().and_then(Option::take);
-        Box::pin(async move {
-            stream.map(TokioIo::new).ok_or_else(|| {
-                io::Error::new(
-                    io::ErrorKind::ConnectionAborted,
-                    "the connection to the builder was lost",
-                )
-            })
-        })
-    }
 }
 
 #[cfg(test)]

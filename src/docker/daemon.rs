@@ -30,6 +30,7 @@ const CALL_LIMIT_SECONDS: u64 = 60;
 #[derive(Clone, Debug)]
 pub struct Daemon {
     docker: Docker,
+    connector: Connector,
     about: About,
 }
 
@@ -96,10 +97,10 @@ impl Daemon {
         let shown = endpoint.to_string();
         let may_be_starting = matches!(endpoint, Endpoint::Tcp { .. });
         let connector = Connector::new(endpoint).map_err(DaemonError::Certificates)?;
-        let transport = Transport::new(connector);
+        let transport = Transport::new(connector.clone());
         let deadline = tokio::time::Instant::now() + START_LIMIT;
         loop {
-            let source = match Self::asked(&transport).await {
+            let source = match Self::asked(&transport, &connector).await {
                 Ok(daemon) => return Ok(daemon),
                 Err(Error::IOError { err }) => err,
                 Err(Error::RequestTimeoutError) => {
@@ -119,7 +120,7 @@ impl Daemon {
         }
     }
 
-    async fn asked(transport: &Transport) -> Result<Self, Error> {
+    async fn asked(transport: &Transport, connector: &Connector) -> Result<Self, Error> {
         let docker = client(transport, API_DEFAULT_VERSION)?.with_timeout(START_CALL_LIMIT);
         // Both without a version in their paths: any daemon answers that.
         let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
@@ -129,6 +130,7 @@ impl Daemon {
             .unwrap_or(*API_DEFAULT_VERSION);
         Ok(Self {
             docker: client(&transport.of_version(&agreed), &agreed)?,
+            connector: connector.clone(),
             about: About::new(version, &info),
         })
     }
@@ -137,6 +139,10 @@ impl Daemon {
     #[must_use]
     pub fn about(&self) -> &About {
         &self.about
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     pub(super) fn docker(&self) -> &Docker {

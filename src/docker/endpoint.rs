@@ -101,6 +101,15 @@ pub(super) struct Connector {
     tls: Option<TlsConnector>,
 }
 
+impl fmt::Debug for Connector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_tuple("Connector")
+            .field(&self.endpoint)
+            .finish()
+    }
+}
+
 impl Connector {
     pub(super) fn new(endpoint: Endpoint) -> Result<Self, String> {
         let tls = match &endpoint {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 pub use super::archive::Sent;
 use super::archive::{Form, archive, distinct};
 use super::blobs::{BlobError, Blobs};
+use super::content;
 use super::daemon::{Daemon, Store};
 use super::error::LoadError;
 use super::image::{Descriptor, Image};
@@ -77,21 +78,42 @@ impl Daemon {
     /// What is missing comes in a form that it cannot read.
     pub async fn plan(&self, image: &Image, present: &Present) -> Result<Load, LoadError> {
         let is_there = self.has(image).await;
-        let there = match self.about().store {
-            _ if is_there => image.layers.len(),
-            Store::Classic => present.layers_of(image),
-            Store::Containerd | Store::Other => 0,
-        };
-        self.load_above(image, there, is_there)
+        if is_there {
+            return self.load_of(image, |_| false, true);
+        }
+        match self.about().store {
+            Store::Classic => {
+                let there = present.layers_of(image);
+                self.load_of(image, |index| index >= there, false)
+            }
+            Store::Containerd => {
+                let layers = image.layers.iter();
+                let digests = layers.map(|layer| layer.blob.digest.clone()).collect();
+                let held = content::held(self.connector(), digests).await;
+                let is_missing = |index: usize| {
+                    let layer = image.layers.get(index);
+                    layer.is_some_and(|layer| !held.contains(&layer.blob.digest))
+                };
+                self.load_of(image, is_missing, false)
+            }
+            Store::Other => self.plan_whole(image),
+        }
     }
 
     /// The same with all layers, whatever the daemon has.
     pub fn plan_whole(&self, image: &Image) -> Result<Load, LoadError> {
-        self.load_above(image, 0, false)
+        self.load_of(image, |_| true, false)
     }
 
-    fn load_above(&self, image: &Image, there: usize, is_there: bool) -> Result<Load, LoadError> {
-        let wanted: Vec<_> = distinct(image, |index| index >= there).cloned().collect();
+    fn load_of(
+        &self,
+        image: &Image,
+        is_missing: impl Fn(usize) -> bool,
+        is_there: bool,
+    ) -> Result<Load, LoadError> {
+        let missing = (0..image.layers.len()).filter(|&index| is_missing(index));
+        let missing = missing.count();
+        let wanted: Vec<_> = distinct(image, is_missing).cloned().collect();
         if wanted.iter().any(Descriptor::is_zstd) && !self.about().reads_zstd() {
             return Err(LoadError::Zstd {
                 version: self.about().version.clone(),
@@ -103,7 +125,7 @@ impl Daemon {
                 Store::Classic | Store::Other => Form::Docker,
             },
             wanted,
-            missing: image.layers.len() - there,
+            missing,
             layers: image.layers.len(),
             is_there,
         })

@@ -8,6 +8,7 @@
 
 mod archive;
 mod blobs;
+mod content;
 mod daemon;
 mod endpoint;
 mod error;

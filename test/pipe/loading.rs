@@ -81,7 +81,7 @@ fn an_image_is_loaded_into_every_kind_of_daemon() {
 fn only_layers_that_the_daemon_lacks_are_sent() {
     with_place(async |place| {
         const MISSING: usize = 100_000;
-        for release in CLASSIC {
+        for release in Release::ALL {
             let daemon = place.daemon(release).await;
             let label = format!("delta-{release:?}").to_lowercase();
             let image = format!("acme/{label}:1");
@@ -129,7 +129,7 @@ fn layers_of_a_base_image_that_the_daemon_pulled_are_not_sent() {
         let context = layers(&[("base", noise("base", 4 << 20))]);
         let run = Program::of(&depot, context.path()).push(&base, registry);
         run.run().await.expect(0, &[]);
-        for release in CLASSIC {
+        for release in Release::ALL {
             let daemon = place.daemon(release).await;
             let (username, password) = (registry.username(), registry.password());
             daemon.pull(&base, username, password).await.unwrap();

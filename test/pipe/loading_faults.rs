@@ -159,7 +159,7 @@ fn a_daemon_whose_disk_is_full_is_told() {
 #[test]
 fn a_layer_that_goes_between_looking_and_loading_is_sent_after_all() {
     with_place(async |place| {
-        for release in CLASSIC {
+        for release in Release::ALL {
             let daemon = place.daemon(release).await;
             let label = format!("gone-{release:?}").to_lowercase();
             let first = ("first", noise(&label, 500_000));
