@@ -12,6 +12,7 @@ mod load;
 mod machines;
 mod merge;
 mod on_machine;
+mod outputs;
 mod registries;
 mod request;
 mod round;
@@ -210,9 +211,10 @@ async fn work(
         loaded_names: request::loaded_names(plan, build),
         leases: Leases::default(),
     };
-    let delivered = work.run(sources, status).await?;
+    let finished = work.run(sources, status).await?;
     work.registries.tell_of_unused();
-    Ok(delivered)
+    outputs::write(plan, build, &finished)?;
+    Ok(finished.delivered)
 }
 
 /// Whatever way a secret finds into the log, from a build step say, it is not readable there.

@@ -132,7 +132,7 @@ async fn prepare(
 ) -> Result<(), Failure> {
     daemon.remove(IMAGE).await?;
     match before {
-        Before::Nothing => daemon.remove(BELOW).await?,
+        Before::Nothing => daemon.empty_but(HELPER).await?,
         Before::AllButOne if daemon.image(BELOW).await?.is_none() => {
             ours.ours(&wish(below, BELOW)).await?;
         }

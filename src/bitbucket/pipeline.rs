@@ -31,6 +31,12 @@ pub struct Pipeline {
     pub pipeline_uuid: Option<String>,
     /// The step, in braces.
     pub step_uuid: Option<String>,
+    /// What this pipe leaves here is there for its later runs in the same pipeline.
+    pub storage_dir: Option<PathBuf>,
+    /// The same for all pipes.
+    pub shared_storage_dir: Option<PathBuf>,
+    /// Lines `NAME=value` in this file are variables of later steps.
+    pub variables_path: Option<PathBuf>,
 }
 
 impl Pipeline {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{
+    contexts,
     environment::Environment,
     fault::Fault,
     findings::Findings,
@@ -40,6 +41,10 @@ pub(super) fn read(
         .build_args
         .as_deref()
         .map(|value| arguments(value, environment, findings));
+    let contexts = variables
+        .build_contexts
+        .as_deref()
+        .map(|value| contexts::read(value, places, findings));
     let platforms = variables
         .platforms
         .as_deref()
@@ -54,6 +59,7 @@ pub(super) fn read(
         dockerfile: dockerfile?,
         target,
         build_args: build_args.unwrap_or_default(),
+        contexts: contexts.unwrap_or_default(),
         platforms: platforms.unwrap_or_default(),
         machine,
         no_cache,

@@ -11,6 +11,7 @@
 mod amazon;
 mod authorities;
 mod build;
+mod contexts;
 mod depot;
 mod environment;
 mod fault;
@@ -19,6 +20,7 @@ mod images;
 mod load;
 mod logins;
 mod near_miss;
+mod outputs;
 mod pairs;
 mod paths;
 pub mod plan;
@@ -43,7 +45,7 @@ use self::{
     plan::{DepotPlan, RegistriesPlan},
     variables::{
         AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
-        ImageVariables, PipeVariables, PipelineVariables, RegistryVariables,
+        ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
 pub use self::{
@@ -71,6 +73,7 @@ pub fn read(
     let registry: RegistryVariables = environment.variables(&mut findings);
     let amazon: AmazonVariables = environment.variables(&mut findings);
     let identity: IdentityVariables = environment.variables(&mut findings);
+    let outputs: OutputVariables = environment.variables(&mut findings);
     let pipe: PipeVariables = environment.variables(&mut findings);
     let pipeline: PipelineVariables = environment.variables(&mut findings);
     logins::keep_secrets(&registry, working_directory, &mut findings);
@@ -127,6 +130,8 @@ pub fn read(
         working_directory,
         &mut findings,
     );
+    let has_image = image.push || image.load.is_some() || image.save.is_some();
+    let outputs = outputs::read(&outputs, &places, has_image, &mut findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
     match (token, project, api_url, build) {
@@ -153,6 +158,7 @@ pub fn read(
                     },
                     authorities,
                     other_secrets: proofs,
+                    outputs,
                     pipeline,
                     debug,
                 },
@@ -198,6 +204,9 @@ impl From<PipelineVariables> for Pipeline {
             build_number: variables.bitbucket_build_number,
             pipeline_uuid: variables.bitbucket_pipeline_uuid,
             step_uuid: variables.bitbucket_step_uuid,
+            storage_dir: variables.bitbucket_pipe_storage_dir.map(Into::into),
+            shared_storage_dir: variables.bitbucket_pipe_shared_storage_dir.map(Into::into),
+            variables_path: variables.bitbucket_pipelines_variables_path.map(Into::into),
         }
     }
 }

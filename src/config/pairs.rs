@@ -48,11 +48,7 @@ pub(super) fn read<'a>(
     value: &str,
     lookup: impl Fn(&str) -> Option<&'a OsStr>,
 ) -> Result<Vec<Pair>, Vec<PairFault>> {
-    let named = if is_mapping(value) {
-        mapping(value).map_err(|fault| vec![fault])?
-    } else {
-        equations(value)
-    };
+    let named = named(value).map_err(|fault| vec![fault])?;
     let mut pairs = Vec::with_capacity(named.len());
     let mut faults = Vec::new();
     for (index, (name, value)) in named.into_iter().enumerate() {
@@ -70,14 +66,19 @@ pub(super) fn read<'a>(
     }
 }
 
+/// Reads all names and values in their order, whatever names are made of; a name alone has no value.
+pub(super) fn named(value: &str) -> Result<Named, PairFault> {
+    if is_mapping(value) {
+        mapping(value)
+    } else {
+        Ok(equations(value))
+    }
+}
+
 /// The names that stand alone in `value`, and so are read from the environment.
 pub(super) fn inherited_names(value: &str) -> Vec<String> {
-    let named = if is_mapping(value) {
-        mapping(value).unwrap_or_default()
-    } else {
-        equations(value)
-    };
-    named
+    named(value)
+        .unwrap_or_default()
         .into_iter()
         .filter(|(_, value)| value.is_none())
         .map(|(name, _)| name)
@@ -108,7 +109,7 @@ fn inherited<'a>(
     }
 }
 
-type Named = Vec<(String, Option<String>)>;
+pub(super) type Named = Vec<(String, Option<String>)>;
 
 fn equations(value: &str) -> Named {
     let named = entries(value).map(|entry| match entry.split_once('=') {

@@ -81,6 +81,16 @@ impl<'a> Places<'a> {
             ));
             return None;
         }
+        self.directory("CONTEXT", path, findings)
+    }
+
+    /// The real path of a directory that can be read.
+    pub(super) fn directory(
+        &self,
+        variable: &str,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
         let checked = self.resolved(path, |path, metadata| {
             if !metadata.is_dir() {
                 return Err(Unusable::new(path, "is no directory"));
@@ -91,7 +101,7 @@ impl<'a> Places<'a> {
         });
         let advice = "write a directory of the clone";
         checked
-            .map_err(|unusable| unusable.tell("CONTEXT", advice, findings))
+            .map_err(|unusable| unusable.tell(variable, advice, findings))
             .ok()
     }
 
@@ -117,6 +127,48 @@ impl<'a> Places<'a> {
         checked
             .map_err(|unusable| unusable.tell("DOCKERFILE", advice, findings))
             .ok()
+    }
+
+    /// Where a file is to be written, that may not be there yet, nor its folders.
+    pub(super) fn output(
+        &self,
+        variable: &str,
+        value: &str,
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
+        let path = cleaned(&self.working_directory.join(value.trim()));
+        let advice = "write the path of a file in the clone, relative to the working directory";
+        self.writable(path)
+            .map_err(|unusable| unusable.tell(variable, advice, findings))
+            .ok()
+    }
+
+    fn writable(&self, path: PathBuf) -> Result<PathBuf, Unusable> {
+        if path.is_dir() {
+            return Err(Unusable::new(&path, "is a directory"));
+        }
+        // What is there of the way to it decides where it would be.
+        let parents = path.ancestors().skip(1);
+        let there = parents
+            .into_iter()
+            .find(|parent| parent.symlink_metadata().is_ok())
+            .unwrap_or(Path::new("/"));
+        let real = fs::canonicalize(there).map_err(|error| Unusable::from_io(there, &error))?;
+        if let Some(clone) = &self.clone
+            && !real.starts_with(clone)
+        {
+            let problem = format!("lies outside of the clone directory `{}`", clone.display());
+            let hint = Some("nothing but the clone directory is there after the pipe has ended");
+            return Err(Unusable {
+                hint,
+                ..Unusable::new(&path, &problem)
+            });
+        }
+        if !real.is_dir() {
+            let problem = "leads through a file as if it were a directory";
+            return Err(Unusable::new(&path, problem));
+        }
+        Ok(path)
     }
 
     fn resolved(

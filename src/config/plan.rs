@@ -33,6 +33,8 @@ pub struct Plan {
     pub authorities: Authorities,
     /// Secrets of the step that this run does not need, and that are kept out of the log all the same.
     pub other_secrets: Vec<SecretString>,
+    /// Which files to write for the rest of the pipeline.
+    pub outputs: OutputsPlan,
     /// Which pipeline this is, as far as Bitbucket told.
     pub pipeline: Pipeline,
     /// Whether to log what helps to find a fault of the pipe.
@@ -97,12 +99,33 @@ pub struct BuildPlan {
     pub target: Option<String>,
     /// In the order given, each name once.
     pub build_args: BuildArguments,
+    /// What stands in place of stages and images that the Dockerfile names.
+    pub contexts: Vec<NamedContext>,
     /// What to build for, each once, in the order given; empty for the platform of the machine that builds.
     pub platforms: Vec<Platform>,
     /// The one machine that builds for all of them; `None` where each has its own.
     pub machine: Option<Machine>,
     /// Whether to run every step anew.
     pub no_cache: bool,
+}
+
+/// What stands in place of a stage or an image that a Dockerfile names.
+#[derive(Debug, Clone)]
+pub enum NamedContext {
+    /// Its name, and a directory without links on the way to it.
+    Directory(String, PathBuf),
+    /// Its name, and what the builder reads it from. It may hold a login.
+    Address(String, SecretString),
+}
+
+impl NamedContext {
+    /// The name in the Dockerfile.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Directory(name, _) | Self::Address(name, _) => name,
+        }
+    }
 }
 
 /// What becomes of the image.
@@ -130,6 +153,17 @@ pub struct LoadPlan {
 pub struct SavePlan {
     /// Tags of the user's; without any there is Depot's own, which is the build's id.
     pub tags: Vec<String>,
+}
+
+/// Files for the rest of the pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputsPlan {
+    /// Lines that a shell can source.
+    pub shell: Option<PathBuf>,
+    /// What the builder told of the image, as JSON.
+    pub metadata: Option<PathBuf>,
+    /// The image's digest, or its id in the daemon.
+    pub image_id: Option<PathBuf>,
 }
 
 /// Who we are at registries, and what holds for them.

@@ -110,7 +110,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 31] = [
+pub const VARIABLES: [Variable; 35] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -179,6 +179,12 @@ pub const VARIABLES: [Variable; 31] = [
         Kind::Pairs,
         Fallback::None,
         "Build arguments.",
+    ),
+    Variable::new(
+        "BUILD_CONTEXTS",
+        Kind::Pairs,
+        Fallback::None,
+        "What stands in place of stages and images that the Dockerfile names.",
     ),
     Variable::new(
         "PLATFORMS",
@@ -288,6 +294,24 @@ pub const VARIABLES: [Variable; 31] = [
         "Whether repositories that Amazon ECR lacks are made.",
     ),
     Variable::new(
+        "OUTPUT_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File to write the image's names, digests and the build's address to, as lines for a shell.",
+    ),
+    Variable::new(
+        "METADATA_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File to write what the builder told of the image to, as JSON.",
+    ),
+    Variable::new(
+        "IID_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File to write the image's digest to, or its id where it is only loaded.",
+    ),
+    Variable::new(
         "SSL_CERT_FILE",
         Kind::Text,
         Fallback::None,
@@ -308,7 +332,7 @@ pub const VARIABLES: [Variable; 31] = [
 ];
 
 /// What Bitbucket itself tells every pipe, as far as it is read. Nobody documents or checks these but Bitbucket.
-pub const CONTEXT_VARIABLES: [&str; 11] = [
+pub const CONTEXT_VARIABLES: [&str; 14] = [
     "BITBUCKET_CLONE_DIR",
     "BITBUCKET_COMMIT",
     "BITBUCKET_BRANCH",
@@ -320,6 +344,9 @@ pub const CONTEXT_VARIABLES: [&str; 11] = [
     "BITBUCKET_BUILD_NUMBER",
     "BITBUCKET_PIPELINE_UUID",
     "BITBUCKET_STEP_UUID",
+    "BITBUCKET_PIPE_STORAGE_DIR",
+    "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+    "BITBUCKET_PIPELINES_VARIABLES_PATH",
 ];
 
 /// What proves who the step is, or the machine that it runs on. None of these is the user's to give, and none is shown.

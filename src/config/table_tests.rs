@@ -8,7 +8,7 @@ use super::{
     table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, VARIABLES},
     variables::{
         AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
-        ImageVariables, PipeVariables, PipelineVariables, RegistryVariables,
+        ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
 
@@ -65,6 +65,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<ImageVariables>(),
         fields::<RegistryVariables>(),
         fields::<AmazonVariables>(),
+        fields::<OutputVariables>(),
         fields::<PipeVariables>(),
     ];
     let read = structs.iter().flatten().map(String::as_str);

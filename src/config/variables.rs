@@ -25,6 +25,7 @@ pub(super) struct BuildVariables {
     pub(super) dockerfile: Option<String>,
     pub(super) target: Option<String>,
     pub(super) build_args: Option<String>,
+    pub(super) build_contexts: Option<String>,
     pub(super) platforms: Option<String>,
     pub(super) build_platform: Option<String>,
     pub(super) no_cache: Option<String>,
@@ -76,6 +77,18 @@ pub(super) struct AmazonVariables {
     pub(super) ecr_create_repository: Option<String>,
 }
 
+/// Which files to write.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct OutputVariables {
+    pub(super) output_file: Option<String>,
+    pub(super) metadata_file: Option<String>,
+    pub(super) iid_file: Option<String>,
+}
+
 /// How the pipe itself behaves.
 #[derive(Default, Deserialize)]
 pub(super) struct PipeVariables {
@@ -101,6 +114,9 @@ pub(super) struct PipelineVariables {
     pub(super) bitbucket_build_number: Option<String>,
     pub(super) bitbucket_pipeline_uuid: Option<String>,
     pub(super) bitbucket_step_uuid: Option<String>,
+    pub(super) bitbucket_pipe_storage_dir: Option<String>,
+    pub(super) bitbucket_pipe_shared_storage_dir: Option<String>,
+    pub(super) bitbucket_pipelines_variables_path: Option<String>,
 }
 
 /// What proves who the step is, or its machine. None of these is the user's to give.

@@ -2,6 +2,8 @@
 
 mod hints;
 
+use std::path::PathBuf;
+
 use super::on_machine::Delivered;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
@@ -94,6 +96,14 @@ pub(super) enum Failure {
     /// The image is not in the daemon.
     #[error(transparent)]
     Load(Box<LoadFailure>),
+    /// A file for the rest of the pipeline could not be written.
+    #[error("{variable}: `{}` cannot be written", path.display())]
+    Output {
+        variable: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// Somebody stopped it.
     #[error("{0}")]
     Canceled(Reason),
@@ -175,9 +185,10 @@ impl Failure {
             | Self::Credentials(_)
             | Self::Repository { .. } => Exit::Registry,
             // A part is only ever stopped by another one's failure, which is what is told.
-            Self::Directory(_) | Self::Merge(_) | Self::Canceled(Reason::Sibling) => {
-                Exit::BuildFailed
-            }
+            Self::Directory(_)
+            | Self::Merge(_)
+            | Self::Output { .. }
+            | Self::Canceled(Reason::Sibling) => Exit::BuildFailed,
             Self::Daemon(_) => Exit::Docker,
             Self::NoPlatform { .. } => Exit::BadVariables,
             Self::Load(failure) => match &failure.cause {

@@ -10,6 +10,7 @@ mod from_builder;
 mod progress;
 
 pub(super) use daemon::StepDaemon;
+pub(super) use exported::platforms;
 
 use std::sync::Arc;
 

@@ -1,11 +1,12 @@
 //! The machines of a run, side by side: one failing stops the others, and their parts become one image.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OnceCell, mpsc};
 
@@ -13,21 +14,34 @@ use super::Result;
 use super::authorizer::RegistryAuthorizer;
 use super::failure::Failure;
 use super::leases::Leases;
-use super::load::{Loading, StepDaemon};
+use super::load::{self, Loading, StepDaemon};
 use super::merge;
-use super::on_machine::{Delivered, Made, Part};
+use super::on_machine::{Delivered, Exported, Made, Part};
 use super::registries::Registries;
 use super::round::{self, Round};
 use super::target::Target;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::depot::{Build, Steps};
+use crate::docker::{self, Loaded};
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 use crate::report::progress::{Source, Update};
 
 /// How long our last steps may take to reach Depot.
 const REPORT_GRACE: Duration = Duration::from_millis(250);
+
+/// What came of a run.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) delivered: Vec<Delivered>,
+    /// The manifest of each platform in it, as far as the builders tell.
+    pub(super) platforms: Vec<(docker::Platform, String)>,
+    /// What the exporter answered.
+    pub(super) response: HashMap<String, String>,
+    /// What it is in the daemon.
+    pub(super) loaded: Option<Loaded>,
+}
 
 /// What all machines of a run share.
 pub(super) struct Work<'a> {
@@ -85,25 +99,25 @@ impl Work<'_> {
         &self,
         sources: &[Source],
         status: mpsc::Sender<Update>,
-    ) -> Result<Vec<Delivered>> {
+    ) -> Result<Finished> {
         let (log, shown) = mpsc::channel(super::STATUS_IN_FLIGHT);
         let (steps, reports) = Steps::new(log);
         let own = own_steps(shown, status.clone());
         let reporting = self.build.report_steps(reports);
         // Held by nothing else, so that reports and progress end with the work.
         let working = async move {
-            let delivered = self.image(sources, &status, &steps).await;
+            let finished = self.image(sources, &status, &steps).await;
             self.leases.delete(self.cancel).await;
             drop((steps, status));
-            delivered
+            finished
         };
         let mut own = std::pin::pin!(own);
         let mut reporting = std::pin::pin!(reporting);
         let mut working = std::pin::pin!(working);
         let (mut is_shown, mut is_reported) = (false, false);
-        let delivered = loop {
+        let finished = loop {
             tokio::select! {
-                delivered = &mut working => break delivered,
+                finished = &mut working => break finished,
                 () = &mut reporting, if !is_reported => is_reported = true,
                 () = &mut own, if !is_shown => is_shown = true,
             }
@@ -116,7 +130,7 @@ impl Work<'_> {
             // The step that failed is the one to be seen on the build's page.
             let _too_slow = self.cancel.within(REPORT_GRACE, reporting).await;
         }
-        delivered
+        finished
     }
 
     /// Builds on every machine, makes one image of it, and loads that, while Depot hears that the machines are in use.
@@ -125,7 +139,7 @@ impl Work<'_> {
         sources: &[Source],
         status: &mpsc::Sender<Update>,
         steps: &Steps,
-    ) -> Result<Vec<Delivered>> {
+    ) -> Result<Finished> {
         let together = self.cancel.child();
         let targets = self.targets.iter().zip(sources).enumerate();
         let parts: Vec<Part<'_>> = targets
@@ -153,30 +167,38 @@ impl Work<'_> {
             std::future::pending().await
         };
         tokio::select! {
-            delivered = self.delivered(&parts, steps) => delivered,
+            finished = self.finished(&parts, steps) => finished,
             never = health => never,
         }
     }
 
     /// Builds on every machine, merges what they made where they are several, and loads it.
-    async fn delivered(&self, parts: &[Part<'_>], steps: &Steps) -> Result<Vec<Delivered>> {
+    async fn finished(&self, parts: &[Part<'_>], steps: &Steps) -> Result<Finished> {
         let looking = self
             .daemon
             .map(|daemon| daemon.look(self.plan, self.build, self.masker));
-        let mut exported = None;
+        let mut exported = Vec::new();
         let mut made = Vec::new();
         for (part, one) in parts.iter().zip(self.parts(parts, steps).await?) {
-            exported = exported.or(one.exported.map(|exported| (part, exported)));
+            exported.extend(one.exported.map(|exported| (part, exported)));
             made.push(one.delivered);
         }
+        let platforms = self.platforms(&exported).await;
+        let mut response = match exported.first() {
+            Some((_, exported)) => exported.solved.response.clone(),
+            None => HashMap::new(),
+        };
         let mut delivered = if self.by_digest() && !self.names.is_empty() {
-            merge::merge(self, &made, steps).await?
+            let merged = merge::merge(self, &made, steps).await?;
+            of_merged(&mut response, &merged);
+            merged
         } else {
             made.into_iter().flatten().collect()
         };
         self.forget_passing_names(&mut delivered);
-        if let (Some(daemon), Some(looking), Some((part, exported))) =
-            (self.daemon, looking, &exported)
+        let mut loaded = None;
+        let built = exported.iter().find(|(part, _)| part.loaded.is_some());
+        if let (Some(daemon), Some(looking), Some((part, exported))) = (self.daemon, looking, built)
         {
             let loading = Loading {
                 daemon,
@@ -189,8 +211,8 @@ impl Work<'_> {
             if self.pull_failed.load(Ordering::Relaxed) {
                 look.forget_pull();
             }
-            let loaded = Box::pin(loading.run(look, steps)).await;
-            loaded.map_err(|failure| failure.after_pushing(&delivered))?;
+            let ended = Box::pin(loading.run(look, steps)).await;
+            loaded = Some(ended.map_err(|failure| failure.after_pushing(&delivered))?);
             if !self.plan.image.push {
                 delivered.push(Delivered {
                     names: self.loaded_names.clone(),
@@ -198,7 +220,25 @@ impl Work<'_> {
                 });
             }
         }
-        Ok(delivered)
+        Ok(Finished {
+            delivered,
+            platforms,
+            response,
+            loaded,
+        })
+    }
+
+    /// The manifest of each platform, as far as that can be told without holding anything up.
+    async fn platforms(
+        &self,
+        exported: &[(&Part<'_>, Exported)],
+    ) -> Vec<(docker::Platform, String)> {
+        let may_read = self.plan.outputs.shell.is_some();
+        let reading = exported
+            .iter()
+            .map(|(_, exported)| load::platforms(exported, may_read));
+        let read = self.cancel.unless_fired(join_all(reading)).await;
+        read.unwrap_or_default().into_iter().flatten().collect()
     }
 
     /// Names that the image has at Depot only so that the daemon can pull it are of no use to anybody afterwards.
@@ -241,6 +281,16 @@ impl Work<'_> {
             None => Ok(parts.into_iter().map(|(_, made)| made).collect()),
         }
     }
+}
+
+/// What an exporter would have answered that had made all parts.
+fn of_merged(response: &mut HashMap<String, String>, merged: &[Delivered]) {
+    response.retain(|key, _| !key.starts_with("containerimage."));
+    let digest = merged.first().and_then(|image| image.digest.clone());
+    response.extend(digest.map(|digest| ("containerimage.digest".into(), digest)));
+    let names = merged.iter().flat_map(|image| &image.names);
+    let names: Vec<_> = names.map(ToString::to_string).collect();
+    response.insert("image.name".into(), names.join(","));
 }
 
 /// Shows steps of our own, which belong to no machine.

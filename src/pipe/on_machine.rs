@@ -46,7 +46,7 @@ pub(super) struct Exported {
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) delivered: Vec<Delivered>,
-    /// Present where the image is loaded from here.
+    /// Present where there is an image.
     pub(super) exported: Option<Exported>,
 }
 
@@ -70,10 +70,9 @@ impl Part<'_> {
     pub(super) async fn build(&self, steps: &Steps) -> Result<Made> {
         let connection = self.ready(steps).await?;
         let (delivered, solved) = self.rounds(&connection).await?;
-        let exported = self.loaded.and(solved);
         Ok(Made {
             delivered,
-            exported: exported.map(|solved| Exported { connection, solved }),
+            exported: solved.map(|solved| Exported { connection, solved }),
         })
     }
 
@@ -225,6 +224,7 @@ impl Part<'_> {
             round,
             by_digest: self.work.by_digest(),
             loaded: self.loaded,
+            is_kept: self.work.plan.outputs.shell.is_some(),
         };
         let solve = request::solve(self.work.plan, self.target, wanted);
         let solved = self.solve(connection, &solve, None, pushes).await?;

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use secrecy::ExposeSecret;
+
 use super::failure::Failure;
 use super::round::Round;
 use super::target::Target;
 use crate::buildkit::session::{Authorizer, Directory, FileSink, FileSync, Services};
 use crate::buildkit::{Address, Export, MutualTls, Solve};
 use crate::config::Plan;
+use crate::config::plan::NamedContext;
 use crate::config::platform::Platform;
 use crate::context::Tree;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
@@ -109,6 +112,8 @@ pub(super) struct Wanted<'a> {
     pub(super) by_digest: bool,
     /// It is read from the builder afterwards, for a daemon where it has these names.
     pub(super) loaded: Option<&'a [Reference]>,
+    /// Its manifests are read from the builder afterwards.
+    pub(super) is_kept: bool,
 }
 
 /// What the builder of `target` is to solve.
@@ -130,7 +135,7 @@ pub(super) fn solve(plan: &Plan, target: &Target, wanted: Wanted<'_>) -> Solve {
         frontend_attributes: attributes,
         export: export(wanted),
         // A builder keeps the manifest of what stands in its history; Depot's does so for the sake of the lease.
-        internal: wanted.loaded.is_none(),
+        internal: wanted.loaded.is_none() && !wanted.is_kept,
     }
 }
 
@@ -171,6 +176,13 @@ fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     ]);
     for (name, value) in build.build_args.iter() {
         attributes.insert(format!("build-arg:{name}"), value.to_owned());
+    }
+    for context in &build.contexts {
+        let place = match context {
+            NamedContext::Directory(name, _) => format!("local:{}", directory_name(name)),
+            NamedContext::Address(_, address) => address.expose_secret().to_owned(),
+        };
+        attributes.insert(format!("context:{}", context.name()), place);
     }
     if let Some(target) = &build.target {
         attributes.insert("target".into(), target.clone());
@@ -248,12 +260,27 @@ pub(super) fn services(
                 only: Some(vec![name.clone(), format!("{name}.dockerignore")]),
             },
         );
+    let files = named_directories(plan, files)?;
     Ok(Services {
         shared_key: shared_key(plan),
         files,
         authorizer,
         file,
     })
+}
+
+fn named_directories(plan: &Plan, files: FileSync) -> Result<FileSync, Failure> {
+    let mut files = files;
+    for context in &plan.build.contexts {
+        if let NamedContext::Directory(name, path) = context {
+            let directory = Directory {
+                tree: open(path, &never_sent(plan))?,
+                only: None,
+            };
+            files = files.with(directory_name(name), directory);
+        }
+    }
+    Ok(files)
 }
 
 fn open(directory: &Path, never: &[PathBuf]) -> Result<Tree, Failure> {
@@ -274,6 +301,11 @@ fn shared_key(plan: &Plan) -> String {
         repository.as_deref().unwrap_or("local"),
         within.as_deref().unwrap_or(context).display()
     )
+}
+
+/// What the builder asks for a named directory by. No other directory begins so.
+fn directory_name(name: &str) -> String {
+    format!("named-{name}")
 }
 
 /// Folders that no builder gets, whatever it asks for.

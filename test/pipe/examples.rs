@@ -1,19 +1,24 @@
-//! Every example of the README, as it stands there, run as Bitbucket runs it.
+//! Every example of the README, as it stands there, run as Bitbucket runs it: in a container of the pipe's own image.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::chown;
+use std::path::Path;
+use std::process::Command;
 
 use depot_standin::aws::{ACCOUNT, Moto};
-use depot_standin::daemon::Release;
+use depot_standin::daemon::{Daemon, Door, DoorPlan, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
-use depot_standin::internet::Internet;
+use depot_standin::internet::{Internet, variables};
 use depot_standin::registry::tokens::TokenRegistry;
 use depot_standin::registry::{Login, Registry};
+use depot_standin::schema;
 use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario, StandIn};
 
-use super::pipeline::{Call, Line, Step, environment, examples, expanded};
+use super::own_image::InStep;
+use super::pipeline::{Call, Example, Line, Step, environment, examples, expanded};
 use super::place::{Place, with_place};
-use super::program::Program;
 
 const AMAZON: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
@@ -26,27 +31,51 @@ const SECRETS: [&str; 5] = [
     "signed-identity-of-the-step",
 ];
 
-/// A clone that all examples can be run in.
-fn clone() -> Context {
+/// A clone that all examples can be run in. It belongs to another user than the pipe, as on Bitbucket.
+fn clone(internet: &Internet) -> Context {
     let context = Context::new("FROM scratch\nCOPY file /file\n").unwrap();
-    context.file("file", "content\n").unwrap();
-    std::fs::create_dir_all(context.path().join("services/api/docker")).unwrap();
-    context.file("services/api/api", "api\n").unwrap();
-    let dockerfile = "FROM scratch AS release\nARG VERSION\nARG BITBUCKET_COMMIT\nLABEL version=$VERSION\nCOPY api /api\n\
-                      FROM scratch\nCOPY missing /\n";
-    context
-        .file("services/api/docker/Dockerfile", dockerfile)
-        .unwrap();
+    for (name, content) in [
+        ("file", "content\n"),
+        ("services/api/api", "api\n"),
+        (
+            "services/api/docker/Dockerfile",
+            "FROM scratch AS release\nARG VERSION\nARG BITBUCKET_COMMIT\nLABEL version=$VERSION\nCOPY api /api\n\
+             FROM scratch\nCOPY missing /\n",
+        ),
+        ("services/web/page", "page\n"),
+        ("services/web/Dockerfile", "FROM scratch\nCOPY page /page\n"),
+        (
+            "services/packaged/Dockerfile",
+            "FROM scratch\nCOPY --from=dist app /app\n",
+        ),
+    ] {
+        context.file(name, content).unwrap();
+    }
+    let authority = std::fs::read(internet.authority()).unwrap();
+    context.file("certs/company.pem", authority).unwrap();
+    own(context.path());
     context
 }
 
-/// What the examples need: the registries that they name, and an Amazon.
+/// Gives a folder and all in it to another user.
+fn own(path: &Path) {
+    chown(path, Some(1000), Some(1000)).unwrap();
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            own(&entry.unwrap().path());
+        }
+    }
+}
+
+/// What the examples need: the registries that they name, an Amazon, and the step's daemon.
 struct Scene<'a> {
     place: &'a Place,
     internet: &'a Internet,
     hub: &'a TokenRegistry,
     registries: BTreeMap<&'static str, Registry>,
     moto: Moto,
+    daemon: &'a Daemon,
+    door: Door,
 }
 
 impl<'a> Scene<'a> {
@@ -64,12 +93,17 @@ impl<'a> Scene<'a> {
             internet.route(host, &registry.host());
             registries.insert(host, registry);
         }
+        place.own_image().await;
+        let daemon = place.daemon(Release::Docker26).await;
         Some(Self {
             place,
             internet,
             hub: place.docker_hub(internet).await,
             registries,
             moto,
+            daemon,
+            // Bitbucket gives a step no socket.
+            door: daemon.door(DoorPlan::default()).await.unwrap(),
         })
     }
 
@@ -101,18 +135,49 @@ impl<'a> Scene<'a> {
         .collect()
     }
 
-    /// A command that runs an image finds it in the step's daemon. What is in the image does not run: it is made of files.
-    async fn command(&self, words: &str, step: &Step, command: &str) {
-        assert_eq!(step.services, ["docker"], "{words}");
-        let image = command.strip_prefix("docker run --rm ").unwrap();
-        let image = image.split(' ').next().unwrap();
-        let commit = BTreeMap::from([("BITBUCKET_COMMIT", "0123456789ab".to_owned())]);
-        let daemon = self.place.daemon(Release::Docker26).await;
-        let found = daemon.image(&expanded(image, &commit)).await.unwrap();
-        assert!(found.is_some(), "{words}");
+    /// Runs a step's script in a clone of its own.
+    async fn step(&self, title: &str, step: &Step) {
+        let clone = clone(self.internet);
+        let mut shell = String::from("set -e\n");
+        for line in &step.script {
+            match line {
+                Line::Pipe(call) => self.pipe(title, step, call, clone.path()).await,
+                Line::Command(command) if command.starts_with("docker run --rm ") => {
+                    self.docker_run(title, step, command).await;
+                }
+                Line::Command(command) => {
+                    // One shell runs all lines of a step.
+                    shell.push_str(command);
+                    shell.push('\n');
+                    let mut command_line = Command::new("sh");
+                    command_line.args(["-c", &shell]).current_dir(clone.path());
+                    let ran = command_line.output().unwrap();
+                    assert!(ran.status.success(), "{title}: {command}: {ran:?}");
+                    let printed = String::from_utf8_lossy(&ran.stdout);
+                    let is_told = !command.contains("DEPOT_BUILD_IMAGE_DIGEST")
+                        || printed.contains("docker.io/acme/app@sha256:");
+                    assert!(is_told, "{title}: {printed}");
+                }
+            }
+        }
     }
 
-    async fn run(&self, words: &str, step: &Step, call: &Call) {
+    /// A command that runs an image finds it in the step's daemon. What is in the image does not run: it is made of files.
+    async fn docker_run(&self, title: &str, step: &Step, command: &str) {
+        assert_eq!(step.services, ["docker"], "{title}");
+        let image = command.strip_prefix("docker run --rm ").unwrap();
+        let variables = BTreeMap::from([
+            ("BITBUCKET_COMMIT", "0123456789ab".to_owned()),
+            ("BITBUCKET_BRANCH", "main".to_owned()),
+        ]);
+        let image = expanded(image.split(' ').next().unwrap(), &variables);
+        let found = self.daemon.image(&image).await.unwrap();
+        assert!(found.is_some(), "{title}");
+        self.daemon.remove(&image).await.unwrap();
+    }
+
+    async fn pipe(&self, title: &str, step: &Step, call: &Call, clone: &Path) {
+        assert_eq!(call.pipe, super::own_image::NAME, "{title}");
         let kept = &self.place.registry;
         let scenario = Scenario::default().answer(CreateBuildAnswer {
             additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
@@ -124,36 +189,48 @@ impl<'a> Scene<'a> {
             ..CreateBuildAnswer::default()
         });
         let depot = self.place.depot_of_two(scenario).await;
-        let context = clone();
-        let mut program = Program::of(&depot, context.path())
-            .on(self.internet)
-            .set("BITBUCKET_CLONE_DIR", context.path())
-            .set("BITBUCKET_COMMIT", "0123456789ab")
-            .set("AWS_ENDPOINT_URL", self.moto.endpoint());
-        for (name, value) in environment(call, &self.repository(&depot, call)) {
-            // The one default that leads out of this machine.
-            if name != "DEPOT_API_URL" {
-                program = program.set(&name, value);
-            }
-        }
+        let authority = self.internet.authority();
+        let internet = variables(&self.internet.proxy(), &authority);
+        let mut variables: BTreeMap<String, String> = internet
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        variables.insert("BITBUCKET_COMMIT".into(), "0123456789ab".into());
+        variables.insert("AWS_ENDPOINT_URL".into(), self.moto.endpoint());
+        variables.insert("NO_COLOR".into(), "1".into());
+        variables.extend(environment(call, &self.repository(&depot, call)));
+        // The one default that leads out of this machine.
+        variables.insert("DEPOT_API_URL".into(), depot.api_url().into());
         if step.services.iter().any(|service| service == "docker") {
-            let daemon = self.place.daemon(Release::Docker26).await;
-            program = program.set("DOCKER_HOST", daemon.docker_host());
+            let host = self.door.docker_host();
+            let host = host.replace("127.0.0.1", "host.docker.internal");
+            variables.insert("DOCKER_HOST".into(), host);
         }
         if step.oidc {
-            program = program.set("BITBUCKET_STEP_OIDC_TOKEN", "signed-identity-of-the-step");
+            let identity = "signed-identity-of-the-step";
+            variables.insert("BITBUCKET_STEP_OIDC_TOKEN".into(), identity.into());
         }
-        let run = program.run().await;
-        assert_eq!(run.code, 0, "{words}\n{}", run.log);
-        assert!(!run.log.contains("WARNING"), "{words}\n{}", run.log);
+        let in_step = InStep {
+            daemon: self.daemon,
+            clone,
+            variables,
+            mounts: vec![authority.parent().unwrap().to_owned()],
+        };
+        let run = in_step.run().await;
+        assert_eq!(run.code, 0, "{title}\n{}", run.log);
+        assert!(!run.log.contains("WARNING"), "{title}\n{}", run.log);
         for secret in SECRETS {
             run.without(secret);
         }
         let record = depot.record();
-        assert_eq!(
-            record.last_build().unwrap().state,
-            BuildState::Succeeded,
-            "{words}"
+        let build = record.last_build().unwrap();
+        assert_eq!(build.state, BuildState::Succeeded, "{title}");
+        let stored =
+            ".bitbucket/pipelines/generated/pipeline/pipes/org/depot-build/depot-build.env";
+        let stored = std::fs::read_to_string(clone.join(stored)).unwrap();
+        assert!(
+            stored.contains(&format!("DEPOT_BUILD_ID='{}'\n", build.id)),
+            "{stored}"
         );
         depot.check().unwrap();
     }
@@ -169,23 +246,20 @@ fn every_example_of_the_readme_does_what_it_says() {
             return;
         };
         let examples = examples();
-        assert!(examples.len() >= 7, "{examples:#?}");
-        for (words, step) in &examples {
-            for line in &step.script {
-                match line {
-                    Line::Pipe(call) => {
-                        assert!(call.pipe.starts_with("org/depot-build:"), "{words}");
-                        scene.run(words, step, call).await;
-                    }
-                    Line::Command(command) => scene.command(words, step, command).await,
-                }
+        assert!(examples.len() >= 15, "{examples:#?}");
+        for Example { title, steps, .. } in &examples {
+            for step in steps {
+                scene.step(title, step).await;
             }
+            let told = format!("README, {title}: passed\n");
+            let _not_shown = std::io::stderr().write_all(told.as_bytes());
         }
         // What they say is there is there.
         for (host, repository, tag) in [
             (AMAZON, "acme/app", "0123456789ab"),
             ("ghcr.io", "acme/app", "v1.2.3"),
             ("registry.example.com", "acme/app", "v1.2.3"),
+            ("registry.example.com", "acme/app", "0123456789ab"),
             ("registry.example.com", "acme/api", "v1.2.3"),
             ("registry.example.com", "acme/api", "latest"),
         ] {
@@ -194,11 +268,41 @@ fn every_example_of_the_readme_does_what_it_says() {
                 .await
                 .unwrap();
         }
-        for tag in ["0123456789ab", "v1.2.3"] {
-            scene.hub.manifest("acme/app", tag).await.unwrap();
+        for (repository, tag) in [
+            ("acme/app", "0123456789ab"),
+            ("acme/app", "v1.2.3"),
+            ("acme/app", "main"),
+            ("acme/web", "v1.2.3"),
+            ("acme/web", "0123456789ab"),
+        ] {
+            scene.hub.manifest(repository, tag).await.unwrap();
         }
         let made = scene.moto.repositories("eu-west-1").await.unwrap();
         assert_eq!(made, ["acme/app"]);
         scene.moto.stop().await.unwrap();
     });
+}
+
+#[test]
+fn every_example_is_what_bitbucket_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("bitbucket-pipelines.yml")];
+    for (index, example) in examples().iter().enumerate() {
+        let file = folder.path().join(format!("{index}.yml"));
+        std::fs::write(&file, &example.file).unwrap();
+        files.push(file);
+    }
+    // A value that is no text is refused, so that the checker is seen to check.
+    let wrong = folder.path().join("wrong.yml");
+    let file = examples()[0].file.replace("PUSH: 'true'", "PUSH: true");
+    std::fs::write(&wrong, file).unwrap();
+    for file in files {
+        match schema::check_pipelines(&state_folder(), &file) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(why) => panic!("{why}\n{}", std::fs::read_to_string(file).unwrap()),
+        }
+    }
+    let refused = schema::check_pipelines(&state_folder(), &wrong).unwrap_err();
+    assert!(refused.contains("is not of type 'string'"), "{refused}");
 }

@@ -8,15 +8,46 @@ use serde::Deserialize;
 const README: &str = include_str!("../../README.md");
 const PIPE_YML: &str = include_str!("../../pipe.yml");
 
-/// A step, as far as the examples show one.
+/// An example of the README.
+#[derive(Debug)]
+pub struct Example {
+    /// What it is of.
+    pub title: String,
+    /// A whole `bitbucket-pipelines.yml`.
+    pub file: String,
+    /// All its steps.
+    pub steps: Vec<Step>,
+}
+
+/// A step, as far as it matters to a pipe.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Step {
     #[serde(default)]
     pub oidc: bool,
     #[serde(default)]
     pub services: Vec<String>,
     pub script: Vec<Line>,
+}
+
+/// What a file of the examples may have.
+#[derive(Deserialize)]
+struct Pipelines {
+    pipelines: BTreeMap<String, Vec<Item>>,
+}
+
+/// One of the two.
+#[derive(Deserialize)]
+struct Item {
+    step: Option<Step>,
+    #[serde(default)]
+    parallel: Vec<Item>,
+}
+
+impl Item {
+    fn steps(self) -> Vec<Step> {
+        let parallel = self.parallel.into_iter().flat_map(Self::steps);
+        self.step.into_iter().chain(parallel).collect()
+    }
 }
 
 /// One line of a script.
@@ -56,20 +87,33 @@ struct Variable {
     default: Option<String>,
 }
 
-/// The examples below "Examples", each after the words that lead to it.
-pub fn examples() -> Vec<(String, Step)> {
+/// The examples below "Examples". One that is a step alone becomes the only one of a file.
+pub fn examples() -> Vec<Example> {
     let (_, section) = README.split_once("\n## Examples\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let blocks = section.split("```yaml\n").skip(1);
-    let words = section.split("```yaml\n").map(|part| {
-        let words = part.rsplit("```\n").next().unwrap_or(part);
-        words.trim().to_owned()
-    });
-    let parse = |block: &str| {
-        let (yaml, _) = block.split_once("```").unwrap();
-        serde_yaml::from_str(yaml).unwrap_or_else(|error| panic!("{error} in\n{yaml}"))
+    let titled = section.split("\n### ").skip(1);
+    let example = |part: &str| {
+        let (title, text) = part.split_once('\n')?;
+        let (_, block) = text.split_once("```yaml\n")?;
+        let (yaml, rest) = block.split_once("```").unwrap();
+        assert!(!rest.contains("```yaml"), "{title} has two");
+        let file = if yaml.starts_with("pipelines:") {
+            yaml.to_owned()
+        } else {
+            let lines = yaml.lines().map(|line| format!("          {line}\n"));
+            let step: Vec<_> = lines.collect();
+            format!("pipelines:\n  default:\n    - step:\n{}", step.concat())
+        };
+        let parsed: Pipelines =
+            serde_yaml::from_str(&file).unwrap_or_else(|error| panic!("{error} in\n{file}"));
+        let items = parsed.pipelines.into_values().flatten();
+        Some(Example {
+            title: title.to_owned(),
+            file,
+            steps: items.flat_map(Item::steps).collect(),
+        })
     };
-    words.zip(blocks.map(parse)).collect()
+    titled.filter_map(example).collect()
 }
 
 /// Puts in the variables that there are; the names of others stay, as Bitbucket leaves them.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Once};
 
+use super::own_image;
 use depot_standin::daemon::{Daemon, Release};
 use depot_standin::engine::{Engine, EngineOptions, state_folder};
 use depot_standin::fixtures::{Busybox, Context};
@@ -20,6 +21,7 @@ pub struct Place {
     internet: Internet,
     hub: OnceCell<TokenRegistry>,
     daemons: [OnceCell<Daemon>; 3],
+    own_image: OnceCell<()>,
     /// An engine that somebody else started knows nothing of our internet.
     has_internet: bool,
     pub registry: Registry,
@@ -52,6 +54,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             internet,
             hub: OnceCell::new(),
             daemons: [const { OnceCell::const_new() }; 3],
+            own_image: OnceCell::new(),
             builder: Arc::new(engine),
             second: OnceCell::new(),
             registry,
@@ -120,6 +123,16 @@ impl Place {
         let start = async || Daemon::start(release, &state_folder()).await.unwrap();
         let at = Release::ALL.iter().position(|&known| known == release);
         self.daemons[at.unwrap()].get_or_init(start).await
+    }
+
+    /// Sees that the daemon with Docker 26 and the classic store has the pipe's own image.
+    pub async fn own_image(&self) {
+        let build = async || {
+            let daemon = self.daemon(Release::Docker26).await;
+            let run = own_image::build(self, daemon).await;
+            run.expect(0, &["built and loaded"]);
+        };
+        self.own_image.get_or_init(build).await;
     }
 
     /// A registry with tokens, in the place of Docker Hub.

@@ -91,6 +91,67 @@ pub(super) async fn image(
     Image::parse(manifest, bytes).map_err(|error| unusable(&error))
 }
 
+/// The digest of the manifest of each platform that was exported; nothing where that is not known.
+///
+/// `may_read`: the builder may be asked for an index that it did not tell.
+pub(in super::super) async fn platforms(
+    exported: &Exported,
+    may_read: bool,
+) -> Vec<(Platform, String)> {
+    let response = &exported.solved.response;
+    let told = response.get(EXPORTED).map(|told| told_images(told));
+    if let Some(Ok(images)) = told {
+        let images = images.iter();
+        let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
+        return images.collect();
+    }
+    let Some(digest) = exported.solved.digest().filter(|_| may_read) else {
+        return Vec::new();
+    };
+    match entries(&exported.connection, digest).await {
+        Ok(entries) => entries
+            .into_iter()
+            .map(|(descriptor, platform)| (platform, descriptor.digest))
+            .collect(),
+        Err(error) => {
+            tracing::debug!("the digests of platforms are not known: {error}");
+            Vec::new()
+        }
+    }
+}
+
+/// What an index has for each platform; nothing for a manifest.
+async fn entries(
+    connection: &Connection,
+    digest: &str,
+) -> Result<Vec<(Descriptor, Platform)>, LoadError> {
+    let bytes = document(connection, digest).await?;
+    Ok(parse(digest, &bytes)?.images())
+}
+
+impl Document {
+    /// What has no platform of its own speaks about another one: attestations.
+    fn images(self) -> Vec<(Descriptor, Platform)> {
+        self.manifests
+            .into_iter()
+            .filter(|entry| !entry.annotations.contains_key("vnd.docker.reference.type"))
+            .filter_map(|entry| Some((entry.descriptor, entry.platform?)))
+            .filter(|(_, platform)| platform.os != "unknown")
+            .map(|(descriptor, platform)| (descriptor, platform.into()))
+            .collect()
+    }
+}
+
+impl From<EntryPlatform> for Platform {
+    fn from(platform: EntryPlatform) -> Self {
+        Self {
+            os: platform.os,
+            architecture: platform.architecture,
+            variant: platform.variant,
+        }
+    }
+}
+
 /// The manifest that `digest` is, or leads to.
 async fn manifest(
     connection: &Connection,
@@ -102,21 +163,10 @@ async fn manifest(
     if parsed.manifests.is_empty() {
         return Ok(bytes);
     }
-    // What has no platform of its own speaks about another one: attestations.
-    let images: Vec<_> = parsed
-        .manifests
-        .into_iter()
-        .filter(|entry| !entry.annotations.contains_key("vnd.docker.reference.type"))
-        .filter_map(|entry| Some((entry.descriptor, entry.platform?)))
-        .filter(|(_, platform)| platform.os != "unknown")
-        .collect();
+    let images = parsed.images();
     let platforms: Vec<_> = images
         .iter()
-        .map(|(_, platform)| Platform {
-            os: platform.os.clone(),
-            architecture: platform.architecture.clone(),
-            variant: platform.variant.clone(),
-        })
+        .map(|(_, platform)| platform.clone())
         .collect();
     let index = pick(platform, &platforms).ok_or_else(nowhere)?;
     let (descriptor, _) = images.get(index).ok_or_else(nowhere)?;
@@ -142,12 +192,16 @@ fn told_images(told: &str) -> Result<Vec<Image>, String> {
         let decoded = STANDARD.decode(text).map_err(|error| error.to_string())?;
         Ok::<_, String>(Bytes::from(decoded))
     };
-    told.iter()
+    let images: Result<Vec<_>, _> = told
+        .iter()
         .map(|image| {
             let (manifest, config) = (bytes(&image.manifest)?, bytes(&image.config)?);
             Image::parse(manifest, config).map_err(|error| error.to_string())
         })
-        .collect()
+        .collect();
+    // Attestations come as images for nothing.
+    let is_image = |image: &Image| image.platform().os != "unknown";
+    Ok(images?.into_iter().filter(is_image).collect())
 }
 
 async fn document(connection: &Connection, digest: &str) -> Result<Bytes, LoadError> {

@@ -4,10 +4,8 @@
 //! ends with its handle or with this process.
 
 use std::env;
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,6 +13,7 @@ use serde_json::Value;
 
 use crate::engine::{Address, http::send};
 use crate::process::{Kind, NotReady, RunFolder, RunFolderError, Supervised};
+use crate::python;
 
 /// What pip installs. The parts of moto that need more than this are none of ours.
 const PACKAGES: [&str; 3] = ["moto==5.1.15", "flask==3.1.3", "flask-cors==6.0.5"];
@@ -66,7 +65,7 @@ impl Moto {
     pub async fn start(state: &Path) -> Result<Self, MotoError> {
         let state = state.to_owned();
         let prepared = tokio::task::spawn_blocking(move || {
-            let python = install(&state)?;
+            let python = python::install(&state, FOLDER, &PACKAGES).map_err(MotoError::Install)?;
             Ok::<_, MotoError>((python, RunFolder::claim(Kind::Aws, None)?))
         });
         let (python, folder) = prepared.await.map_err(io::Error::other)??;
@@ -203,43 +202,4 @@ fn scope(region: &str, service: &str) -> String {
         "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20200101/{region}/{service}/aws4_request, \
          SignedHeaders=host, Signature=none"
     )
-}
-
-/// Returns the Python that has moto. Programs that run at the same time wait for each other.
-fn install(state: &Path) -> Result<PathBuf, MotoError> {
-    fs::create_dir_all(state)?;
-    let lock = File::create(state.join("moto.lock"))?;
-    lock.lock()?; // until it is dropped
-    let folder = state.join(FOLDER);
-    let (python, done) = (folder.join("bin/python"), folder.join("complete"));
-    if done.exists() {
-        return Ok(python);
-    }
-    // An environment cannot be moved to another place, so it is marked when it is whole.
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ])
-        .args(PACKAGES))?;
-    File::create(done)?;
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<(), MotoError> {
-    let ran = command.stdin(Stdio::null()).output();
-    let ran = ran.map_err(|error| MotoError::Install(error.to_string()))?;
-    if ran.status.success() {
-        return Ok(());
-    }
-    Err(MotoError::Install(
-        String::from_utf8_lossy(&ran.stderr).into_owned(),
-    ))
 }

@@ -51,6 +51,19 @@ pub struct Daemon {
     daemon: Supervised,
 }
 
+/// How Bitbucket runs a pipe's image.
+#[derive(Clone, Debug)]
+pub struct PipeRun {
+    /// The image.
+    pub image: String,
+    /// `NAME=value`.
+    pub variables: Vec<String>,
+    /// Where it is started.
+    pub directory: String,
+    /// Folders that it sees at the same place, and whether it may write there.
+    pub mounts: Vec<(String, bool)>,
+}
+
 /// What a daemon tells of an image.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
@@ -59,12 +72,35 @@ pub struct Inspected {
     pub id: String,
     /// What it runs on.
     pub architecture: String,
+    /// What its layers unpack to, in bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// How containers of it are started.
+    #[serde(default)]
+    pub config: Config,
     /// All its names.
     #[serde(default)]
     pub repo_tags: Option<Vec<String>>,
     /// Its layers.
     #[serde(rename = "RootFS")]
     pub root_fs: RootFs,
+}
+
+/// How containers of an image are started.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "PascalCase")]
+pub struct Config {
+    /// As whom; empty for root.
+    #[serde(default)]
+    pub user: String,
+}
+
+impl Inspected {
+    /// As whom containers of it run; empty for root.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.config.user
+    }
 }
 
 /// The layers of an image.
@@ -135,6 +171,25 @@ impl Daemon {
         }
     }
 
+    /// The names of all files in an image; folders end with a slash.
+    pub async fn files(&self, image: &str) -> io::Result<Vec<String>> {
+        let container = serde_json::json!({ "Image": image, "Cmd": ["none"] });
+        let create = Request::post("/containers/create").header("content-type", "application/json");
+        let (status, body) = self.send(create, container.to_string().into()).await?;
+        let created: serde_json::Value = serde_json::from_slice(&body)?;
+        let Some(id) = created.get("Id").and_then(|id| id.as_str()) else {
+            return Err(unexpected(status, &body));
+        };
+        let request = Request::get(format!("/containers/{id}/export"))
+            .body(Bytes::new())
+            .map_err(io::Error::other)?;
+        let limit = 64 << 20;
+        let exported = one_request::send_within(CALL_LIMIT, &self.address, request, limit).await;
+        let remove = Request::delete(format!("/containers/{id}?force=true"));
+        self.send(remove, Bytes::new()).await?;
+        Ok(names_in(exported?.body()))
+    }
+
     /// How many images it has.
     pub async fn images(&self) -> io::Result<usize> {
         let (_, body) = self.get("/images/json?all=true").await?;
@@ -167,13 +222,17 @@ impl Daemon {
         }
     }
 
-    /// Removes every image.
-    pub async fn empty(&self) -> io::Result<()> {
+    /// Removes every image but one.
+    pub async fn empty_but(&self, kept: &str) -> io::Result<()> {
         // An image goes only when nothing stands on it.
         for _ in 0..10 {
             let (_, body) = self.get("/images/json?all=true").await?;
-            let images: Vec<serde_json::Value> =
+            let mut images: Vec<serde_json::Value> =
                 serde_json::from_slice(&body).map_err(io::Error::other)?;
+            images.retain(|image| {
+                let tags = image.get("RepoTags").and_then(|tags| tags.as_array());
+                !tags.into_iter().flatten().any(|tag| tag == kept)
+            });
             if images.is_empty() {
                 return Ok(());
             }
@@ -216,6 +275,64 @@ impl Daemon {
             .replace(|mark: char| mark.is_control() && mark != '\n', ""))
     }
 
+    /// Runs an image as Bitbucket runs a pipe's, on the network of this machine, and returns what it printed and its code.
+    pub async fn run_pipe(&self, pipe: &PipeRun) -> io::Result<(i32, String)> {
+        let binds: Vec<String> = pipe
+            .mounts
+            .iter()
+            .map(|(path, is_writable)| {
+                let mode = if *is_writable { "" } else { ":ro" };
+                format!("{path}:{path}{mode}")
+            })
+            .collect();
+        let container = serde_json::json!({
+            "Image": pipe.image,
+            "Env": pipe.variables,
+            "WorkingDir": pipe.directory,
+            "Labels": { "org.bitbucket.pipelines.system": "true" },
+            "HostConfig": {
+                "Binds": binds,
+                "NetworkMode": "host",
+                "ExtraHosts": ["host.docker.internal:127.0.0.1"],
+            },
+        });
+        let create = Request::post("/containers/create").header("content-type", "application/json");
+        let (status, body) = self.send(create, container.to_string().into()).await?;
+        let created: serde_json::Value = serde_json::from_slice(&body)?;
+        let Some(id) = created.get("Id").and_then(|id| id.as_str()) else {
+            return Err(unexpected(status, &body));
+        };
+        let ran = self.run_container(id).await;
+        let remove = Request::delete(format!("/containers/{id}?force=true"));
+        self.send(remove, Bytes::new()).await?;
+        ran
+    }
+
+    async fn run_container(&self, id: &str) -> io::Result<(i32, String)> {
+        let post = |action: &str| Request::post(format!("/containers/{id}/{action}"));
+        let (status, body) = self.send(post("start"), Bytes::new()).await?;
+        if status != StatusCode::NO_CONTENT {
+            return Err(unexpected(status, &body));
+        }
+        let (_, waited) = self.send(post("wait"), Bytes::new()).await?;
+        let waited: serde_json::Value = serde_json::from_slice(&waited)?;
+        let code = waited.get("StatusCode").and_then(serde_json::Value::as_i64);
+        let logs = format!("/containers/{id}/logs?stdout=1&stderr=1");
+        let (_, mut log) = self.get(&logs).await?;
+        // Each piece has a head of eight bytes, the last four of which are its length.
+        let mut text = Vec::new();
+        while let Some(length) = log.get(4..8).and_then(|length| length.try_into().ok()) {
+            let end = log.len().min(8 + u32::from_be_bytes(length) as usize);
+            text.extend_from_slice(log.get(8..end).unwrap_or_default());
+            log = log.slice(end..);
+        }
+        let code = code.and_then(|code| i32::try_from(code).ok());
+        Ok((
+            code.unwrap_or(-1),
+            String::from_utf8_lossy(&text).into_owned(),
+        ))
+    }
+
     /// Ends it and waits until nothing of it is left.
     pub async fn stop(self) -> io::Result<()> {
         self.daemon.stop().await
@@ -235,6 +352,41 @@ impl Daemon {
             one_request::send_within(CALL_LIMIT, &self.address, request, ANSWER_LIMIT).await?;
         Ok((answer.status(), answer.into_body()))
     }
+}
+
+/// The names in a tar archive, less those that the daemon puts into every container.
+fn names_in(archive: &Bytes) -> Vec<String> {
+    const OF_DOCKER: [&str; 10] = [
+        ".dockerenv",
+        "dev/",
+        "dev/console",
+        "dev/pts/",
+        "dev/shm/",
+        "etc/hostname",
+        "etc/hosts",
+        "etc/mtab",
+        "etc/resolv.conf",
+        "proc/",
+    ];
+    let mut names = Vec::new();
+    let mut rest = archive.as_ref();
+    while let Some(header) = rest.get(..512) {
+        let field = |range: std::ops::Range<usize>| {
+            let bytes = header.get(range).unwrap_or_default();
+            String::from_utf8_lossy(bytes)
+                .trim_matches(['\0', ' '])
+                .to_owned()
+        };
+        let name = field(0..100);
+        let size = usize::from_str_radix(&field(124..136), 8).unwrap_or(0);
+        if !name.is_empty() && !OF_DOCKER.contains(&name.as_str()) && name != "sys/" {
+            names.push(name);
+        }
+        rest = rest
+            .get(512 + size.next_multiple_of(512)..)
+            .unwrap_or_default();
+    }
+    names
 }
 
 fn unexpected(status: StatusCode, body: &Bytes) -> io::Error {

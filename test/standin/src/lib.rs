@@ -53,8 +53,10 @@ pub mod fixtures;
 pub mod internet;
 mod packages;
 mod process;
+mod python;
 pub mod registry;
 pub mod released_cli;
+pub mod schema;
 pub mod skopeo;
 
 use std::fmt;

@@ -1,0 +1,121 @@
+//! What a pipe can tell the rest of its pipeline: files.
+//!
+//! A pipe cannot set variables of its step. It writes lines of shell that the step sources, and lines of another form that
+//! Bitbucket hands to later steps. A file is written whole or not at all: beside its place first, and then renamed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Names and values, in the order in which they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs(Vec<(String, String)>);
+
+impl Outputs {
+    /// Adds one. Line ends, which none of these has, become spaces: a line is one output.
+    pub fn add(&mut self, name: impl Into<String>, value: impl AsRef<str>) {
+        let value = value.as_ref().replace(['\n', '\r'], " ");
+        self.0.push((name.into(), value));
+    }
+
+    /// Lines for a shell: `NAME='value'`.
+    #[must_use]
+    pub fn for_shell(&self) -> String {
+        let lines = self.0.iter();
+        let lines = lines.map(|(name, value)| {
+            let quoted = value.replace('\'', r"'\''");
+            [name, "='", &quoted, "'\n"].concat()
+        });
+        lines.collect()
+    }
+
+    /// Lines for Bitbucket: `NAME=value`.
+    #[must_use]
+    pub fn for_bitbucket(&self) -> String {
+        let lines = self.0.iter();
+        let lines = lines.map(|(name, value)| [name, "=", value, "\n"].concat());
+        lines.collect()
+    }
+}
+
+/// Writes a file whole or not at all, and the folders on the way to it.
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    let written = write_new(&beside, content).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What was begun is of no use to anybody; that it cannot be removed adds nothing to the error.
+        let _gone = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    // Never through a link that somebody has laid there.
+    let _left_by_another = fs::remove_file(path);
+    let mut file = File::create_new(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Adds lines to a file that is there, in one piece.
+pub fn append(path: &Path, lines: &str) -> io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .open(path)?
+        .write_all(lines.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_back_what_was_told() {
+        let mut outputs = Outputs::default();
+        let odd = "a 'b' \"c\" $HOME `id` \\ #";
+        outputs.add("ONE", odd);
+        outputs.add("TWO", "x\ny");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/down/outputs.env");
+        write_whole(&path, outputs.for_shell().as_bytes()).unwrap();
+        let script = format!(". {}; printf '%s|%s' \"$ONE\" \"$TWO\"", path.display());
+        let read = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&read.stdout), format!("{odd}|x y"));
+        assert_eq!(outputs.for_bitbucket(), format!("ONE={odd}\nTWO=x y\n"));
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let elsewhere = folder.path().join("elsewhere");
+        fs::write(&elsewhere, "kept").unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
+        // A folder in its place stays.
+        let taken = folder.path().join("taken");
+        fs::create_dir_all(taken.join("x")).unwrap();
+        assert!(write_whole(&taken, b"new").is_err());
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 3, "{left:?}");
+    }
+
+    #[test]
+    fn lines_are_added_only_to_a_file_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("variables");
+        assert!(append(&path, "A=1\n").is_err());
+        assert!(!path.exists());
+        fs::write(&path, "OTHER=x\n").unwrap();
+        append(&path, "A=1\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"OTHER=x\nA=1\n");
+    }
+}

@@ -1,0 +1,145 @@
+//! Named contexts: what stands in place of a stage or an image that a Dockerfile names.
+
+use std::path::PathBuf;
+
+use super::{fault::Fault, findings::Findings, pairs, paths::Places, plan::NamedContext};
+use crate::registry::reference::{DOCKER_HUB, Reference};
+
+const VARIABLE: &str = "BUILD_CONTEXTS";
+
+const ADVICE: &str = "write `NAME=VALUE`, where NAME is what the Dockerfile has behind `FROM` or `--from=`, and VALUE a directory of the clone, \
+     `docker-image://` and a reference, or an address";
+
+/// Where the content of a named context comes from, for whoever reads addresses.
+const SCHEMES: [&str; 5] = ["docker-image", "https", "http", "git", "ssh"];
+
+/// Reads every named context, and tells of each bad one.
+pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) -> Vec<NamedContext> {
+    let mut contexts: Vec<NamedContext> = Vec::new();
+    let named = pairs::named(value).unwrap_or_else(|_| {
+        let problem = "no YAML mapping of names to plain values";
+        findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+        Vec::new()
+    });
+    for (index, (name, value)) in named.into_iter().enumerate() {
+        let label = format!("entry {}", index + 1);
+        let Some(value) = value else {
+            let problem = format!("{label} has no `=`");
+            findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+            continue;
+        };
+        let Some(name) = familiar(name.trim()) else {
+            let problem = format!("{label} does not begin with the name of a stage or an image");
+            findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+            continue;
+        };
+        if contexts.iter().any(|context| context.name() == name) {
+            let problem = format!("{label} has the name of an earlier one");
+            findings.fault(Fault::new(VARIABLE, problem, "write each name once"));
+            continue;
+        }
+        let value = value.trim();
+        let context = match value.split_once("://") {
+            Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
+                Some(NamedContext::Address(name, value.to_owned().into()))
+            }
+            Some(_) => {
+                // Not shown: an address may hold a login.
+                let problem = format!("{label} has an address of a kind that no builder reads");
+                findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+                None
+            }
+            None => directory(value, places, findings)
+                .map(|directory| NamedContext::Directory(name, directory)),
+        };
+        contexts.extend(context);
+    }
+    contexts
+}
+
+fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Option<PathBuf> {
+    let path = places.context_as_typed(Some(value));
+    places.directory(VARIABLE, &path, findings)
+}
+
+/// As the frontend looks for it: a stage's name, or the shortest form of a reference.
+fn familiar(name: &str) -> Option<String> {
+    let reference = Reference::parse(name).ok()?;
+    let shown = reference.to_string();
+    let hub = format!("{DOCKER_HUB}/");
+    let shown = shown.strip_prefix(&hub).unwrap_or(&shown);
+    let shown = shown.strip_prefix("library/").unwrap_or(shown);
+    let shown = shown.strip_suffix(":latest").unwrap_or(shown);
+    // Stages may have upper-case letters, which references have not: they count in lower case.
+    (!shown.is_empty()).then(|| shown.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_from(value: &str) -> (Vec<String>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let clone = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(clone.join("dist/out")).unwrap();
+        std::fs::write(clone.join("file"), "x").unwrap();
+        let mut findings = Findings::default();
+        let places = Places::new(&clone, clone.to_str());
+        let contexts = read(value, &places, &mut findings);
+        let shown = contexts.iter().map(|context| match context {
+            NamedContext::Directory(name, path) => {
+                format!("{name} {}", path.strip_prefix(&clone).unwrap().display())
+            }
+            NamedContext::Address(name, _) => format!("{name} address"),
+        });
+        let shown = shown.collect();
+        let error = findings.into_error().to_string();
+        (shown, error.replace(&clone.display().to_string(), "CLONE"))
+    }
+
+    #[test]
+    fn a_context_has_a_name_and_a_place() {
+        let (contexts, error) = read_from(
+            "builder=dist/out\nalpine:latest = docker-image://alpine:3.20\nghcr.io/acme/x:1=https://example.com/x.git",
+        );
+        assert_eq!(error, "");
+        assert_eq!(
+            contexts,
+            [
+                "builder dist/out",
+                "alpine address",
+                "ghcr.io/acme/x:1 address"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mapping_will_do() {
+        assert_eq!(read_from("builder: dist/out").0, ["builder dist/out"]);
+    }
+
+    #[test]
+    fn what_is_none_is_told() {
+        for (value, problem) in [
+            ("builder", "entry 1 has no `=`"),
+            ("a: [b]", "no YAML mapping of names to plain values"),
+            (
+                "=dist",
+                "entry 1 does not begin with the name of a stage or an image",
+            ),
+            ("a b=dist", "entry 1 does not begin with the name"),
+            ("a=dist\na=dist", "entry 2 has the name of an earlier one"),
+            ("a=ftp://me:secret@x", "entry 1 has an address of a kind"),
+            ("a=file", "`CLONE/file` is no directory"),
+            ("a=nowhere", "`CLONE/nowhere` does not exist"),
+            ("a=/etc", "`/etc` lies outside of the clone directory"),
+        ] {
+            let (_, error) = read_from(value);
+            assert!(
+                error.starts_with(&format!("BUILD_CONTEXTS: {problem}")),
+                "{error}"
+            );
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The pipe's own image: built by the pipe from its own Dockerfile, loaded into a daemon, and run there as Bitbucket runs it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use depot_standin::Scenario;
+use depot_standin::daemon::{Daemon, PipeRun, Release};
+
+use super::place::{Place, with_place};
+use super::program::{Program, Run};
+
+/// The name that a pipeline calls it by.
+pub const NAME: &str = concat!("org/depot-build:", env!("CARGO_PKG_VERSION"));
+
+/// As the Dockerfile builds it: one static program. CI takes the profile that is released; otherwise nobody has to wait for that.
+pub fn static_program() -> PathBuf {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "depot-build",
+            "--target",
+            &target,
+        ])
+        .args(["--bin", "depot-build", "--message-format=json"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null());
+    if is_released() {
+        cargo.arg("--release");
+    }
+    let built = cargo.output().unwrap();
+    let told = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{told}");
+    String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .unwrap()
+}
+
+/// Whether the image is as it is released, and its size counts.
+pub fn is_released() -> bool {
+    std::env::var_os("CI").is_some()
+}
+
+/// Builds the image with the pipe on a local Depot and loads it into `daemon`.
+pub async fn build(place: &Place, daemon: &Daemon) -> Run {
+    let program = tokio::task::spawn_blocking(static_program).await.unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // In place of the stage that compiles: a folder with what it would have made.
+    let out = root.join("target/own-image/out");
+    std::fs::create_dir_all(&out).unwrap();
+    std::fs::copy(program, out.join("depot-build")).unwrap();
+    let depot = place.depot(Scenario::default()).await;
+    Program::of(&depot, root)
+        .load(NAME, &daemon.docker_host())
+        .set("BITBUCKET_CLONE_DIR", root)
+        .set("BUILD_CONTEXTS", "builder=target/own-image")
+        .run()
+        .await
+}
+
+/// A run of the image, as Bitbucket starts a pipe in a step.
+pub struct InStep<'a> {
+    pub daemon: &'a Daemon,
+    pub clone: &'a Path,
+    pub variables: BTreeMap<String, String>,
+    /// Folders beside the clone that it may read.
+    pub mounts: Vec<PathBuf>,
+}
+
+impl InStep<'_> {
+    pub async fn run(&self) -> Run {
+        let clone = self.clone.display().to_string();
+        let mut mounts = vec![(clone.clone(), true)];
+        let others = self.mounts.iter().map(|path| path.display().to_string());
+        mounts.extend(others.map(|path| (path, false)));
+        let storage = format!("{clone}/.bitbucket/pipelines/generated/pipeline/pipes");
+        let told = [
+            ("CI", "true".to_owned()),
+            ("BITBUCKET_CLONE_DIR", clone.clone()),
+            (
+                "BITBUCKET_PIPE_STORAGE_DIR",
+                format!("{storage}/org/depot-build"),
+            ),
+            ("BITBUCKET_PIPE_SHARED_STORAGE_DIR", storage.clone()),
+            ("BITBUCKET_WORKSPACE", "acme".to_owned()),
+            ("BITBUCKET_REPO_SLUG", "app".to_owned()),
+            ("BITBUCKET_BUILD_NUMBER", "7".to_owned()),
+            // Not mounted into pipes.
+            (
+                "BITBUCKET_PIPELINES_VARIABLES_PATH",
+                "/opt/atlassian/pipelines/agent/tmp/pipeline-variables.env".to_owned(),
+            ),
+        ];
+        // What a step gives goes before what Bitbucket does.
+        let mut variables: BTreeMap<&str, &str> = told
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        variables.extend(
+            self.variables
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
+        let pipe = PipeRun {
+            image: NAME.into(),
+            variables: variables
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+            directory: clone,
+            mounts,
+        };
+        let (code, log) = self.daemon.run_pipe(&pipe).await.unwrap();
+        assert!(!log.contains("panicked"), "{log}");
+        Run { code, log }
+    }
+}
+
+#[test]
+fn the_pipe_builds_its_own_image_which_is_small_and_says_what_is_missing() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        place.own_image().await;
+        let image = daemon.image(NAME).await.unwrap().unwrap();
+        assert_eq!(image.user(), "", "pipes run as root");
+        if is_released() {
+            assert!(image.size <= 10_000_000, "{} bytes", image.size);
+        }
+        let files = daemon.files(NAME).await.unwrap();
+        for file in [
+            "LICENSE",
+            "README.md",
+            "pipe.yml",
+            "depot-build",
+            "etc/nsswitch.conf",
+        ] {
+            assert!(files.iter().any(|name| name == file), "{files:?}");
+        }
+        // No shell, no other program, no library.
+        let programs = files.iter().filter(|name| !name.ends_with('/'));
+        assert_eq!(programs.count(), 5, "{files:?}");
+
+        let clone = tempfile::tempdir().unwrap();
+        let step = InStep {
+            daemon,
+            clone: clone.path(),
+            variables: BTreeMap::new(),
+            mounts: Vec::new(),
+        };
+        let run = step.run().await;
+        run.expect(2, &["\x1b[", "DEPOT_TOKEN: not given"]);
+        let plain = BTreeMap::from([("NO_COLOR".to_owned(), "1".to_owned())]);
+        let step = InStep {
+            variables: plain,
+            ..step
+        };
+        step.run()
+            .await
+            .expect(2, &["ERROR: DEPOT_TOKEN"])
+            .without("\x1b[");
+    });
+}
