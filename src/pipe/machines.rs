@@ -214,6 +214,8 @@ impl Work<'_> {
             let ended = Box::pin(loading.run(look, steps)).await;
             loaded = Some(ended.map_err(|failure| failure.after_pushing(&delivered))?);
             if !self.plan.image.push {
+                // Without a name in a registry a digest says nothing to anybody.
+                delivered.retain(|image| !image.names.is_empty());
                 delivered.push(Delivered {
                     names: self.loaded_names.clone(),
                     digest: None,

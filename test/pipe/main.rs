@@ -15,6 +15,7 @@ mod loading;
 mod loading_faults;
 mod machines;
 mod on_internet;
+mod outputs;
 mod own_image;
 mod pipeline;
 mod place;

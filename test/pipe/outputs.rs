@@ -1,0 +1,206 @@
+//! What the rest of the pipeline is told.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use depot_standin::daemon::Release;
+use depot_standin::{BuildState, MachinePlan, Method, Scenario};
+use serde_json::Value;
+
+use super::place::{Place, small_context, with_place};
+use super::program::Program;
+
+/// The lines of an output file, as a shell reads them.
+fn sourced(file: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let line = |line: &str| {
+        let (name, value) = line.split_once('=').unwrap();
+        let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    text.lines().map(|text| line(text).unwrap()).collect()
+}
+
+/// The digests of the platforms in an index of the shared registry.
+async fn platforms(place: &Place, repository: &str) -> BTreeMap<String, String> {
+    let index = place.registry.manifest(repository, "test").await.unwrap();
+    let index = index.json().unwrap();
+    let entries = index["manifests"].as_array().unwrap().iter();
+    let images = entries.filter(|entry| entry["platform"]["os"] == "linux");
+    let entry = |entry: &Value| {
+        let platform = &entry["platform"];
+        let variant = platform["variant"]
+            .as_str()
+            .map(|variant| format!("_{variant}"));
+        let name = format!(
+            "LINUX_{}{}",
+            platform["architecture"].as_str().unwrap(),
+            variant.unwrap_or_default()
+        );
+        let digest = entry["digest"].as_str().unwrap().to_owned();
+        (
+            format!("DEPOT_BUILD_DIGEST_{}", name.to_uppercase()),
+            digest,
+        )
+    };
+    images.map(entry).collect()
+}
+
+#[test]
+fn names_digests_and_the_build_are_told() {
+    with_place(async |place| {
+        for (index, (list, is_fork)) in [
+            ("linux/amd64", false),
+            ("linux/amd64", true),
+            ("linux/amd64,linux/386", false),
+            ("linux/amd64,linux/arm64", false),
+            ("linux/arm/v7,linux/amd64", true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let repository = format!("told-{index}");
+            let machine = MachinePlan {
+                is_fork,
+                ..MachinePlan::default()
+            };
+            let depot = place
+                .depot_of_two(Scenario::default().machines(machine))
+                .await;
+            let context = small_context();
+            context.file("variables", "OTHER=kept\n").unwrap();
+            let image = place.image(&repository);
+            let second = image.replace(":test", ":second");
+            let run = Program::of(&depot, context.path())
+                .push(&format!("{image} {second}"), &place.registry)
+                .set("BITBUCKET_CLONE_DIR", context.path())
+                .set("BITBUCKET_PIPE_STORAGE_DIR", context.path().join("a/own"))
+                .set(
+                    "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+                    context.path().join("a"),
+                )
+                .set(
+                    "BITBUCKET_PIPELINES_VARIABLES_PATH",
+                    context.path().join("variables"),
+                )
+                .set("PLATFORMS", list)
+                .set("OUTPUT_FILE", "out/image.env")
+                .set("METADATA_FILE", "out/metadata.json")
+                .set("IID_FILE", "out/iid")
+                .run()
+                .await;
+            run.expect(0, &[]).without("WARNING");
+            let file = |name: &str| context.path().join(name);
+            let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+
+            let digest = place
+                .registry
+                .manifest(&repository, "test")
+                .await
+                .unwrap()
+                .digest;
+            let record = depot.record();
+            let build = record.last_build().unwrap();
+            let mut told: BTreeMap<String, String> = [
+                ("DEPOT_BUILD_IMAGE", image.clone()),
+                ("DEPOT_BUILD_IMAGES", format!("{image} {second}")),
+                ("DEPOT_BUILD_DIGEST", digest.clone()),
+                (
+                    "DEPOT_BUILD_IMAGE_DIGEST",
+                    image.replace(":test", "") + "@" + &digest,
+                ),
+                ("DEPOT_BUILD_ID", build.id.clone()),
+                ("DEPOT_BUILD_URL", build.url.clone()),
+                ("DEPOT_BUILD_PROJECT_ID", depot.project_id().to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+            told.extend(platforms(place, &repository).await);
+            assert_eq!(sourced(&file("out/image.env")), told, "{list} {}", run.log);
+            for stored in ["a/own/depot-build.env", "a/depot-build.env"] {
+                assert_eq!(read(stored), read("out/image.env"));
+            }
+            let variables = read("variables");
+            assert!(variables.starts_with("OTHER=kept\n"), "{variables}");
+            assert!(
+                variables.contains(&format!("\nDEPOT_BUILD_DIGEST={digest}\n")),
+                "{variables}"
+            );
+
+            assert_eq!(read("out/iid"), digest);
+            let metadata: Value = serde_json::from_str(&read("out/metadata.json")).unwrap();
+            assert_eq!(metadata["containerimage.digest"], digest);
+            assert_eq!(metadata["depot.build"]["buildID"], build.id);
+            assert_eq!(metadata["depot.build"]["projectID"], depot.project_id());
+            if !list.contains("arm") {
+                assert_eq!(metadata["containerimage.descriptor"]["digest"], digest);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_image_that_is_only_loaded_has_an_id() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .load("acme/told:1", &daemon.docker_host())
+            .set("OUTPUT_FILE", "image.env")
+            .set("IID_FILE", "iid")
+            .run()
+            .await;
+        run.expect(0, &[]);
+        let id = daemon.image("acme/told:1").await.unwrap().unwrap().id;
+        let told = sourced(&context.path().join("image.env"));
+        assert_eq!(told["DEPOT_BUILD_IMAGE_ID"], id);
+        assert_eq!(told["DEPOT_BUILD_IMAGE"], "docker.io/acme/told:1");
+        assert!(!told.contains_key("DEPOT_BUILD_DIGEST"), "{told:?}");
+        assert_eq!(
+            std::fs::read_to_string(context.path().join("iid")).unwrap(),
+            id
+        );
+    });
+}
+
+#[test]
+fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let program =
+            || Program::of(&depot, context.path()).set("BITBUCKET_CLONE_DIR", context.path());
+        let run = program().set("OUTPUT_FILE", "/etc/image.env").run().await;
+        run.expect(
+            2,
+            &["OUTPUT_FILE: `/etc/image.env` lies outside of the clone directory"],
+        );
+        let run = program().set("IID_FILE", "iid").run().await;
+        run.expect(2, &["IID_FILE: given, though the image goes nowhere"]);
+        assert_eq!(depot.record().calls_of(Method::CreateBuild).count(), 0);
+
+        // Between the look and the end somebody takes the place.
+        let context = place.busybox_context("RUN echo the place is taken now; sleep 1");
+        let mut running = Program::of(&depot, context.path())
+            .set("OUTPUT_FILE", "image.env")
+            .start();
+        running.until("the place is taken now").await;
+        std::fs::create_dir_all(context.path().join("image.env/x")).unwrap();
+        let run = running.end().await;
+        run.expect(
+            1,
+            &["ERROR: OUTPUT_FILE: `", "image.env` cannot be written"],
+        );
+        let state = depot.record().last_build().unwrap().state.clone();
+        assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
+        // Nothing is left beside it.
+        let left = std::fs::read_dir(context.path())
+            .unwrap()
+            .map(|entry| entry.unwrap());
+        assert!(
+            left.into_iter()
+                .all(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        );
+    });
+}
