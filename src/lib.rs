@@ -19,3 +19,4 @@ pub mod pipe;
 pub mod registry;
 pub mod report;
 pub mod roots;
+mod story;

@@ -6,7 +6,7 @@ use depot_standin::daemon::{Daemon, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::{Busybox, Context};
 use depot_standin::released_cli::{HELPER, helper_context};
-use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario, StandIn};
+use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario};
 
 use crate::cases::say;
 use crate::context::half_noise;

@@ -59,6 +59,7 @@ impl Connection {
             size: 0,
         };
         let mut client = self.grpc();
+        tracing::debug!("reading {digest} from the builder");
         let opening = async move {
             ready(&mut client).await?;
             let path = PathAndQuery::from_static("/containerd.services.content.v1.Content/Read");

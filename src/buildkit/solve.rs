@@ -1,7 +1,8 @@
 //! One solve: the request, its status, and the session that serves it, as one unit.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{
     CacheOptions, SolveRequest, StatusRequest, StatusResponse,
@@ -31,6 +32,30 @@ pub struct Solve {
     pub export: Option<Export>,
     /// Keeps no record in the builder's history.
     pub internal: bool,
+}
+
+/// For the log: the names of what was asked for, and of values only those that are no secret.
+impl fmt::Display for Solve {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<&str> = self
+            .frontend_attributes
+            .keys()
+            .map(String::as_str)
+            .collect();
+        names.sort_unstable();
+        write!(formatter, "solving with {}", names.join(", "))?;
+        match &self.export {
+            None => write!(formatter, "; nothing is exported"),
+            Some(export) => {
+                let mut attributes: Vec<_> = export.attributes.iter().collect();
+                attributes.sort_unstable();
+                write!(formatter, "; export as {}", export.kind)?;
+                attributes
+                    .into_iter()
+                    .try_for_each(|(name, value)| write!(formatter, " {name}={value}"))
+            }
+        }
+    }
 }
 
 /// What becomes of a result.
@@ -88,6 +113,11 @@ impl Connection {
         };
         let reference = uuid::Uuid::new_v4().simple().to_string();
         let request = request(&reference, session.id(), solve);
+        let begun = Instant::now();
+        tracing::debug!(
+            "{solve}, as solve {reference} with session {}",
+            session.id()
+        );
 
         let mut control = self.control();
         let mut watching = std::pin::pin!(self.watch(reference, status));
@@ -130,6 +160,13 @@ impl Connection {
         }
         let failure = session.failure();
         session.close().await;
+        let ended = match &outcome {
+            None => "canceled".to_owned(),
+            Some(Ok(_)) => "done".to_owned(),
+            Some(Err(status)) => format!("{:?}", status.code()),
+        };
+        let took = begun.elapsed().as_millis();
+        tracing::debug!("the solve ended after {took} ms: {ended}");
 
         match outcome {
             None => Err(canceled()),

@@ -28,7 +28,7 @@ const CONTAINER_BASE: &str = "http://169.254.170.2";
 /// The longest name of a session.
 const SESSION_MAX_CHARACTERS: usize = 64;
 
-const OIDC_HINT: &str = "write into the step, beside `script:`, the line `oidc: true`";
+const OIDC_HINT: &str = "write in the step, beside `script:`\n  oidc: true";
 
 /// What proves who the step is, whether or not it is used.
 pub(super) fn proofs(identity: &IdentityVariables) -> Vec<SecretString> {

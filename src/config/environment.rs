@@ -114,6 +114,15 @@ impl Environment {
             }
             None => None,
         };
+        if text.is_none()
+            && let Some(unset) = self.unset(name)
+        {
+            let unset = unset.to_owned();
+            findings.warn(Warning::UnsetReference {
+                variable: name,
+                unset,
+            });
+        }
         let count = self.text(&format!("{name}_COUNT"));
         let has_entry = self.lookup(&format!("{name}_0")).is_some();
         match (text, count) {
@@ -190,6 +199,18 @@ impl Environment {
     }
 
     /// A variable's text if it has one; `Err` if that is not UTF-8.
+    /// The variable that `name` was to have the value of and that this pipeline does not have.
+    fn unset(&self, name: &str) -> Option<&str> {
+        let text = self.lookup(name)?.to_str()?.trim();
+        let other = text.strip_prefix('$')?;
+        let other = match other.strip_prefix('{') {
+            Some(braced) => braced.strip_suffix('}')?,
+            None => other,
+        };
+        // Under its own name it is only `pipe.yml`'s way of asking whether there is one.
+        (other != name).then_some(other)
+    }
+
     fn text(&self, name: &str) -> Option<Result<&str, ()>> {
         match self.lookup(name)?.to_str() {
             Some(text) => is_given(text).then_some(Ok(text)),

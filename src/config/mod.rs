@@ -66,16 +66,18 @@ pub fn read(
 ) -> Result<(Plan, Vec<Warning>), ConfigError> {
     let mut findings = Findings::default();
     let environment = Environment::read(environment, &mut findings);
-    let depot: DepotVariables = environment.variables(&mut findings);
-    let build: BuildVariables = environment.variables(&mut findings);
-    let image: ImageVariables = environment.variables(&mut findings);
-    let docker: DockerVariables = environment.variables(&mut findings);
-    let registry: RegistryVariables = environment.variables(&mut findings);
-    let amazon: AmazonVariables = environment.variables(&mut findings);
-    let identity: IdentityVariables = environment.variables(&mut findings);
-    let outputs: OutputVariables = environment.variables(&mut findings);
-    let pipe: PipeVariables = environment.variables(&mut findings);
-    let pipeline: PipelineVariables = environment.variables(&mut findings);
+    let Given {
+        depot,
+        build,
+        image,
+        docker,
+        registry,
+        amazon,
+        identity,
+        outputs,
+        pipe,
+        pipeline,
+    } = Given::read(&environment, &mut findings);
     logins::keep_secrets(&registry, working_directory, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
@@ -84,7 +86,11 @@ pub fn read(
     let dockerfile =
         places.dockerfile_as_typed(build.dockerfile.as_deref(), &context, &mut findings);
 
-    let token = depot::token(depot.depot_token, &mut findings);
+    let token = depot::token(
+        depot.depot_token,
+        pipeline.bitbucket_pr_id.is_some(),
+        &mut findings,
+    );
     let project = project::read(
         depot.depot_project_id.as_deref(),
         &context,
@@ -113,11 +119,6 @@ pub fn read(
         amazon.ecr_create_repository.as_deref(),
         &mut findings,
     );
-    let pushed = if image.push {
-        &image.references[..]
-    } else {
-        &[]
-    };
     let mut needing_amazon = pushed
         .iter()
         .filter(|image| credentials.for_host(image.host()).is_none());
@@ -130,8 +131,7 @@ pub fn read(
         working_directory,
         &mut findings,
     );
-    let has_image = image.push || image.load.is_some() || image.save.is_some();
-    let outputs = outputs::read(&outputs, &places, has_image, &mut findings);
+    let outputs = outputs::read(&outputs, &places, &image, &mut findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
     match (token, project, api_url, build) {
@@ -166,6 +166,37 @@ pub fn read(
             ))
         }
         _ => Err(findings.into_error()),
+    }
+}
+
+/// All variables as they were typed, one struct for each concern.
+struct Given {
+    depot: DepotVariables,
+    build: BuildVariables,
+    image: ImageVariables,
+    docker: DockerVariables,
+    registry: RegistryVariables,
+    amazon: AmazonVariables,
+    identity: IdentityVariables,
+    outputs: OutputVariables,
+    pipe: PipeVariables,
+    pipeline: PipelineVariables,
+}
+
+impl Given {
+    fn read(environment: &Environment, findings: &mut Findings) -> Self {
+        Self {
+            depot: environment.variables(findings),
+            build: environment.variables(findings),
+            image: environment.variables(findings),
+            docker: environment.variables(findings),
+            registry: environment.variables(findings),
+            amazon: environment.variables(findings),
+            identity: environment.variables(findings),
+            outputs: environment.variables(findings),
+            pipe: environment.variables(findings),
+            pipeline: environment.variables(findings),
+        }
     }
 }
 

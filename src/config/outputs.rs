@@ -3,16 +3,21 @@
 use std::path::PathBuf;
 
 use super::{
-    fault::Fault, findings::Findings, paths::Places, plan::OutputsPlan, variables::OutputVariables,
+    fault::Fault,
+    findings::Findings,
+    paths::Places,
+    plan::{ImagePlan, OutputsPlan},
+    variables::OutputVariables,
 };
 
-/// Reads where they are to be. `has_image`: the image gets somewhere, so that there is an id to tell.
+/// Reads where they are to be.
 pub(super) fn read(
     variables: &OutputVariables,
     places: &Places<'_>,
-    has_image: bool,
+    image: &ImagePlan,
     findings: &mut Findings,
 ) -> OutputsPlan {
+    let has_image = image.push || image.load.is_some() || image.save.is_some();
     let mut taken: Vec<(&'static str, PathBuf)> = Vec::new();
     let mut path = |variable: &'static str, value: &Option<String>| {
         let path = places.output(variable, value.as_deref()?, findings)?;
@@ -60,7 +65,13 @@ mod tests {
         };
         let mut findings = Findings::default();
         let places = Places::new(&clone, clone.to_str());
-        let plan = read(&variables, &places, has_image, &mut findings);
+        let image = ImagePlan {
+            references: Vec::new(),
+            push: has_image,
+            load: None,
+            save: None,
+        };
+        let plan = read(&variables, &places, &image, &mut findings);
         let error = findings.into_error().to_string();
         let clone = clone.display().to_string();
         (plan, error.replace(&clone, "CLONE"))

@@ -16,6 +16,9 @@ use super::{fault::Fault, findings::Findings, warning::Warning};
 const CLONE_HINT: &str = "a pipe sees the clone directory of its step and nothing else of it: copy what the build needs into \
                           the clone first";
 
+const NO_CLONE_HINT: &str = "the clone directory holds no clone of the repository: if the step has\n  clone:\n    enabled: false\nthen \
+                             take that out, or get the files from the artifacts of an earlier step";
+
 /// The directories that paths are relative to and must lie in.
 pub(super) struct Places<'a> {
     working_directory: &'a Path,
@@ -171,12 +174,25 @@ impl<'a> Places<'a> {
         Ok(path)
     }
 
+    /// Whether Bitbucket has cloned nothing.
+    fn lacks_clone(&self) -> bool {
+        let clone = self.clone.as_deref();
+        clone.is_some_and(|clone| !clone.join(".git").exists())
+    }
+
     fn resolved(
         &self,
         path: &Path,
         check: impl Fn(&Path, &fs::Metadata) -> Result<(), Unusable>,
     ) -> Result<PathBuf, Unusable> {
-        let real = fs::canonicalize(path).map_err(|error| Unusable::from_io(path, &error))?;
+        let real = fs::canonicalize(path).map_err(|error| {
+            let unusable = Unusable::from_io(path, &error);
+            if error.kind() == io::ErrorKind::NotFound && self.lacks_clone() {
+                let hint = Some(NO_CLONE_HINT);
+                return Unusable { hint, ..unusable };
+            }
+            unusable
+        })?;
         if let Some(clone) = &self.clone
             && !real.starts_with(clone)
         {

@@ -14,6 +14,7 @@ use super::{
 
 const PIPE_YML: &str = include_str!("../../pipe.yml");
 const README: &str = include_str!("../../README.md");
+const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 
 /// Learns the names of a struct's fields by letting it try to read itself.
 struct FieldNames<'a>(&'a mut Vec<String>);
@@ -249,4 +250,43 @@ fn the_readmes_snippet_shows_every_variable_and_this_version() {
         );
     }
     assert!(snippet.contains(concat!("depot-build:", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn one_version_stands_in_the_crate_the_pipe_the_examples_and_the_changelog() {
+    const NAME: &str = "org/depot-build:";
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        version.split('.').all(|part| part.parse::<u32>().is_ok()),
+        "{version}"
+    );
+    for text in [PIPE_YML, README] {
+        let named: BTreeSet<&str> = text
+            .split(NAME)
+            .skip(1)
+            .map(|rest| {
+                let end = rest.find(|byte: char| !byte.is_ascii_digit() && byte != '.');
+                rest.get(..end.unwrap_or(rest.len())).unwrap_or_default()
+            })
+            .filter(|version| !version.is_empty())
+            .collect();
+        assert_eq!(named, BTreeSet::from([version]));
+    }
+    // The top section is this version's, and says of each change how much of one it is.
+    let (_, sections) = CHANGELOG.split_once("\n## ").unwrap();
+    let (title, section) = sections.split_once('\n').unwrap();
+    assert_eq!(title, version);
+    let section = section.split("\n## ").next().unwrap();
+    let changes = section
+        .lines()
+        .filter(|line| !line.starts_with(' ') && !line.is_empty());
+    for change in changes {
+        let kind = change
+            .strip_prefix("- ")
+            .and_then(|rest| rest.split(':').next());
+        assert!(
+            matches!(kind, Some("major" | "minor" | "patch")),
+            "{change}"
+        );
+    }
 }

@@ -71,6 +71,13 @@ pub enum Warning {
         /// The host in place of Amazon's.
         host: String,
     },
+    /// A variable was to have the value of another one that is not there.
+    UnsetReference {
+        /// The pipe's.
+        variable: &'static str,
+        /// The other one.
+        unset: String,
+    },
     /// Tags for an image that is not saved.
     TagsWithoutSave,
     /// The image gets a name and is not pushed there.
@@ -143,40 +150,20 @@ impl fmt::Display for Warning {
                 "DOCKER_CONFIG leaves the login for `{}` to the program {program}, which cannot be run here",
                 host.escape_debug()
             ),
-            Self::NamedButNotPushed { saved: false } => {
-                write!(
-                    formatter,
-                    "IMAGE is given and PUSH is not: the image is built and then kept nowhere"
-                )
-            }
-            Self::NamedButNotPushed { saved: true } => {
-                write!(
-                    formatter,
-                    "IMAGE is given and PUSH is not: Depot keeps the image, and nobody has it under that name"
-                )
-            }
+            Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is given and PUSH is not: the image is built and then kept nowhere"),
+            Self::NamedButNotPushed { saved: true } => formatter.write_str("IMAGE is given and PUSH is not: Depot keeps the image, and nobody has it under that name"),
             Self::UnencryptedAmazon { host } => write!(
                 formatter,
                 "AWS_ENDPOINT_URL sends the step's identity to `{host}` without encryption; write https://"
             ),
-            Self::TagsWithoutSave => {
-                write!(
-                    formatter,
-                    "SAVE_TAGS is given and SAVE is false: nothing is saved"
-                )
-            }
-            Self::RoleWithoutIdentity => {
-                write!(
-                    formatter,
-                    "AWS_OIDC_ROLE_ARN is given and is not used: the step lacks `oidc: true`"
-                )
-            }
-            Self::KeysBesideRole => {
-                write!(
-                    formatter,
-                    "AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both given: the role is used, the key is not"
-                )
-            }
+            Self::UnsetReference { variable, unset } => write!(
+                formatter,
+                "{variable} counts as not given: this pipeline has no variable {}",
+                unset.escape_debug()
+            ),
+            Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is given and SAVE is false: nothing is saved"),
+            Self::RoleWithoutIdentity => formatter.write_str("AWS_OIDC_ROLE_ARN is given and is not used: the step lacks `oidc: true`"),
+            Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both given: the role is used, the key is not"),
         }
     }
 }

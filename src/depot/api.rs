@@ -161,10 +161,8 @@ impl Api {
         limit: Duration,
     ) -> Result<Response, ApiError> {
         let exchange = async {
-            let answer = self
-                .post(method, token, "application/proto")
-                .body(body)
-                .send()
+            let request = self.post(method, token, "application/proto").body(body);
+            let answer = crate::story::send(request)
                 .await
                 .map_err(|source| self.transport(method, source))?;
             let status = answer.status();
@@ -199,10 +197,10 @@ impl Api {
         messages: impl Stream<Item = Request> + Send + 'static,
     ) -> Result<(), ApiError> {
         let body = messages.map(|message| Ok::<_, std::convert::Infallible>(envelope(&message)));
-        let answer = self
+        let request = self
             .post(method, token, "application/connect+proto")
-            .body(reqwest::Body::wrap_stream(body))
-            .send()
+            .body(reqwest::Body::wrap_stream(body));
+        let answer = crate::story::send(request)
             .await
             .map_err(|source| self.transport(method, source))?;
         let status = answer.status().as_u16();

@@ -8,6 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bollard::BollardRequest;
 use bollard::errors::Error;
@@ -72,14 +73,27 @@ impl Transport {
             format!("{}{path}", self.prefix)
         };
         let client = self.client.clone();
+        // Without the query, which says nothing that the path does not.
+        let line = format!(
+            "{} {}",
+            request.method(),
+            path.split('?').next().unwrap_or("/")
+        );
         Box::pin(async move {
+            let begun = Instant::now();
             let mut uri = request.uri().clone().into_parts();
             uri.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
             *request.uri_mut() = Uri::from_parts(uri).map_err(http::Error::from)?;
-            client
-                .request(request)
-                .await
-                .map_err(|error| io::Error::other(error).into())
+            let answer = client.request(request).await;
+            let took = begun.elapsed().as_millis();
+            match &answer {
+                Ok(answer) => {
+                    let status = answer.status().as_u16();
+                    tracing::debug!("Docker: {line}: {status} in {took} ms");
+                }
+                Err(error) => tracing::debug!("Docker: {line}: nothing in {took} ms: {error}"),
+            }
+            answer.map_err(|error| io::Error::other(error).into())
         })
     }
 }

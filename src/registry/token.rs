@@ -295,11 +295,8 @@ impl Tokens {
     async fn ask(&self, host: &str) -> Result<reqwest::Response, TokenError> {
         let attempt = |place: Url| async move {
             let http = self.reach.http_for(host, &place);
-            let sent = http
-                .get(place.clone())
-                .timeout(self.call_limit)
-                .send()
-                .await;
+            let request = http.get(place.clone()).timeout(self.call_limit);
+            let sent = crate::story::send(request).await;
             sent.map_err(|source| (authority(&place), source))
         };
         let asked = self
@@ -347,7 +344,7 @@ struct Query<'a> {
 impl Query<'_> {
     async fn send(&self, request: RequestBuilder) -> Result<Answer, TokenError> {
         // The limit holds for the answer's body too.
-        let sent = request.timeout(self.limit).send().await;
+        let sent = crate::story::send(request.timeout(self.limit)).await;
         let response = sent.map_err(|source| self.transport(source))?;
         Answer::read(response).await.map_err(|unread| match unread {
             Unread::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),

@@ -148,3 +148,107 @@ fn the_project_is_found_in_a_file_above_the_context() {
         }
     });
 }
+
+#[test]
+fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let clone = Context::new("FROM scratch\n").unwrap();
+        let program = || Program::of(&depot, clone.path()).set("BITBUCKET_CLONE_DIR", clone.path());
+        let role = "arn:aws:iam::123456789012:role/pipelines";
+        let ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1";
+        for (program, code, texts) in [
+            (
+                program().unset("DEPOT_TOKEN").set("BITBUCKET_PR_ID", "7"),
+                2,
+                &["hint: this is a pull request: if it comes from a fork"][..],
+            ),
+            (
+                program().unset("DEPOT_TOKEN"),
+                2,
+                &[
+                    "hint: make DEPOT_TOKEN a secured variable",
+                    "\n  variables:\n    DEPOT_TOKEN: $",
+                ],
+            ),
+            (
+                program().set("DEPOT_TOKEN", "$MY_TOKEN"),
+                2,
+                &["DEPOT_TOKEN counts as not given: this pipeline has no variable MY_TOKEN"],
+            ),
+            (
+                program().set("CONTEXT", "services/web"),
+                2,
+                &[
+                    "hint: the clone directory holds no clone of the repository",
+                    "\n  clone:\n    enabled: false\n",
+                ],
+            ),
+            (
+                program().set("CONTEXT", "/etc"),
+                2,
+                &[
+                    "lies outside of the clone directory",
+                    "hint: a pipe sees the clone directory of its step",
+                ],
+            ),
+            (
+                program()
+                    .set("IMAGE", ecr)
+                    .set("PUSH", "true")
+                    .set("AWS_OIDC_ROLE_ARN", role),
+                2,
+                &[
+                    "it lacks `oidc: true`",
+                    "hint: write in the step, beside `script:`\n  oidc: true\n",
+                ],
+            ),
+            (
+                program()
+                    .set("LOAD", "true")
+                    .set("DOCKER_HOST", "unix:///nowhere.sock"),
+                7,
+                &[
+                    "hint: LOAD needs the step's Docker daemon",
+                    "\n  services:\n    - docker\n",
+                ],
+            ),
+        ] {
+            program.run().await.expect(code, texts);
+        }
+        untouched(&depot);
+    });
+}
+
+#[test]
+fn debug_tells_the_story_on_the_wire_and_no_secret() {
+    with_place(async |place| {
+        let daemon = place.daemon(depot_standin::daemon::Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let image = place.image("story");
+        let run = Program::of(&depot, context.path())
+            .push(&image, &place.registry)
+            .load(&image, &daemon.docker_host())
+            .set("BUILD_ARGS", "SECRET=planted-argument")
+            .set("DEBUG", "true")
+            .run()
+            .await;
+        let api = depot.api_url();
+        run.expect(
+            0,
+            &[
+                &format!("DEBUG: POST {api}/depot.cli.v1.BuildService/CreateBuild: 200 in "),
+                "/depot.cli.v1.BuildService/FinishBuild: 200 in ",
+                "DEBUG: Docker: GET /version: 200 in ",
+                "POST /v1.45/images/load: 200 in ",
+                "DEBUG: solving with attest:provenance, build-arg:DEPOT_TARGET, build-arg:SECRET, filename; export as image ",
+                "DEBUG: reading sha256:",
+                "DEBUG: the solve ended after ",
+            ],
+        );
+        for secret in [depot.token(), place.registry.password(), "planted-argument"] {
+            run.without(secret);
+        }
+    });
+}

@@ -175,7 +175,9 @@ impl Client {
             if let Some(access) = sent {
                 request = request.header(AUTHORIZATION, access);
             }
-            let response = request.send().await.map_err(Trouble::transport)?;
+            let response = crate::story::send(request)
+                .await
+                .map_err(Trouble::transport)?;
             let Some(next) = redirection(&response, &url) else {
                 let is_foreign = url.origin() != origin.origin();
                 let mut answer = read(response, is_foreign).await?;
