@@ -7,6 +7,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+/// What a run may tell, beside a digest for each platform.
+pub const NAMES: [&str; 8] = [
+    "DEPOT_BUILD_IMAGE",
+    "DEPOT_BUILD_IMAGES",
+    "DEPOT_BUILD_DIGEST",
+    "DEPOT_BUILD_IMAGE_DIGEST",
+    "DEPOT_BUILD_IMAGE_ID",
+    "DEPOT_BUILD_ID",
+    "DEPOT_BUILD_URL",
+    "DEPOT_BUILD_PROJECT_ID",
+];
+
 /// Names and values, in the order in which they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outputs(Vec<(String, String)>);
@@ -29,10 +41,10 @@ impl Outputs {
         lines.collect()
     }
 
-    /// Lines for Bitbucket: `NAME=value`.
+    /// Lines for Bitbucket, of those that are asked for: `NAME=value`.
     #[must_use]
-    pub fn for_bitbucket(&self) -> String {
-        let lines = self.0.iter();
+    pub fn for_bitbucket(&self, names: &[String]) -> String {
+        let lines = self.0.iter().filter(|(name, _)| names.contains(name));
         let lines = lines.map(|(name, value)| [name, "=", value, "\n"].concat());
         lines.collect()
     }
@@ -87,7 +99,10 @@ mod tests {
         let script = format!(". {}; printf '%s|%s' \"$ONE\" \"$TWO\"", path.display());
         let read = Command::new("sh").args(["-c", &script]).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&read.stdout), format!("{odd}|x y"));
-        assert_eq!(outputs.for_bitbucket(), format!("ONE={odd}\nTWO=x y\n"));
+        assert_eq!(
+            outputs.for_bitbucket(&["TWO".into(), "NONE".into()]),
+            "TWO=x y\n"
+        );
     }
 
     #[test]

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
+use secrecy::SecretString;
+
 use super::{fault::Fault, findings::Findings, pairs, paths::Places, plan::NamedContext};
 use crate::registry::reference::{DOCKER_HUB, Reference};
 
 const VARIABLE: &str = "BUILD_CONTEXTS";
 
 const ADVICE: &str = "write `NAME=VALUE`, where NAME is what the Dockerfile has behind `FROM` or `--from=`, and VALUE a directory of the clone, \
-     `docker-image://` and a reference, or an address";
+     `docker-image://` and a reference, or the address of a Git repository";
 
 /// Where the content of a named context comes from, for whoever reads addresses.
-const SCHEMES: [&str; 5] = ["docker-image", "https", "http", "git", "ssh"];
+const SCHEMES: [&str; 4] = ["docker-image", "https", "http", "git"];
 
 /// Reads every named context, and tells of each bad one.
 pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) -> Vec<NamedContext> {
@@ -41,11 +43,16 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
         let value = value.trim();
         let context = match value.split_once("://") {
             Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
-                Some(NamedContext::Address(name, value.to_owned().into()))
+                Some(NamedContext::Address(name, value.into(), login(rest)))
             }
             Some(_) => {
                 // Not shown: an address may hold a login.
                 let problem = format!("{label} has an address of a kind that no builder reads");
+                findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+                None
+            }
+            None if value.is_empty() => {
+                let problem = format!("{label} has nothing behind its `=`");
                 findings.fault(Fault::new(VARIABLE, problem, ADVICE));
                 None
             }
@@ -62,20 +69,39 @@ fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Optio
     places.directory(VARIABLE, &path, findings)
 }
 
+/// The password in an address, or all of what stands before the host where there is none.
+fn login(rest: &str) -> Option<SecretString> {
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let (login, _) = authority.rsplit_once('@')?;
+    let password = login
+        .split_once(':')
+        .map_or(login, |(_, password)| password);
+    Some(password.into())
+}
+
 /// As the frontend looks for it: a stage's name, or the shortest form of a reference.
+///
+/// Stages may have upper-case letters, and count in lower case; references have none.
 fn familiar(name: &str) -> Option<String> {
-    let reference = Reference::parse(name).ok()?;
+    let is_stage = !name.contains(['/', ':', '.']);
+    let name = if is_stage {
+        name.to_ascii_lowercase()
+    } else {
+        name.to_owned()
+    };
+    let reference = Reference::parse(&name).ok()?;
     let shown = reference.to_string();
     let hub = format!("{DOCKER_HUB}/");
     let shown = shown.strip_prefix(&hub).unwrap_or(&shown);
     let shown = shown.strip_prefix("library/").unwrap_or(shown);
     let shown = shown.strip_suffix(":latest").unwrap_or(shown);
-    // Stages may have upper-case letters, which references have not: they count in lower case.
     (!shown.is_empty()).then(|| shown.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn read_from(value: &str) -> (Vec<String>, String) {
@@ -90,7 +116,10 @@ mod tests {
             NamedContext::Directory(name, path) => {
                 format!("{name} {}", path.strip_prefix(&clone).unwrap().display())
             }
-            NamedContext::Address(name, _) => format!("{name} address"),
+            NamedContext::Address(name, _, login) => {
+                let login = login.as_ref().map(|login| login.expose_secret().to_owned());
+                format!("{name} address {}", login.unwrap_or_default())
+            }
         });
         let shown = shown.collect();
         let error = findings.into_error().to_string();
@@ -100,15 +129,15 @@ mod tests {
     #[test]
     fn a_context_has_a_name_and_a_place() {
         let (contexts, error) = read_from(
-            "builder=dist/out\nalpine:latest = docker-image://alpine:3.20\nghcr.io/acme/x:1=https://example.com/x.git",
+            "Builder=dist/out\nalpine:latest = docker-image://alpine:3.20\nghcr.io/acme/x:1=https://me:word@example.com/x.git",
         );
         assert_eq!(error, "");
         assert_eq!(
             contexts,
             [
                 "builder dist/out",
-                "alpine address",
-                "ghcr.io/acme/x:1 address"
+                "alpine address ",
+                "ghcr.io/acme/x:1 address word"
             ]
         );
     }
@@ -130,6 +159,7 @@ mod tests {
             ("a b=dist", "entry 1 does not begin with the name"),
             ("a=dist\na=dist", "entry 2 has the name of an earlier one"),
             ("a=ftp://me:secret@x", "entry 1 has an address of a kind"),
+            ("a=", "entry 1 has nothing behind its `=`"),
             ("a=file", "`CLONE/file` is no directory"),
             ("a=nowhere", "`CLONE/nowhere` does not exist"),
             ("a=/etc", "`/etc` lies outside of the clone directory"),

@@ -6,27 +6,14 @@ use url::Url;
 use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
 
 const TOKEN_ADVICE: &str = "give a token of your Depot project";
-const TOKEN_HINT: &str = "make DEPOT_TOKEN a secured variable of the repository or the workspace, which the pipe takes by itself; or \
-                          write in the step\n  variables:\n    DEPOT_TOKEN: $NAME_OF_YOUR_VARIABLE";
-const FORK_HINT: &str = "this is a pull request: if it comes from a fork, it gets no secured variables, and cannot build at Depot; \
-                         build it from a branch of this repository, or leave the pipe out of `pull-requests:`";
+const TOKEN_HINT: &str = "make DEPOT_TOKEN a secured variable of the repository or the workspace (a fork has variables of its own, and gets \
+                          none from here), which the pipe takes by itself; or write\n  variables:\n    DEPOT_TOKEN: $NAME_OF_YOUR_VARIABLE";
 const API_URL: &str = "DEPOT_API_URL";
 
 /// The token, fit to stand in a header.
-///
-/// `in_pull_request`: where secured variables may be kept back.
-pub(super) fn token(
-    value: Option<String>,
-    in_pull_request: bool,
-    findings: &mut Findings,
-) -> Option<SecretString> {
+pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<SecretString> {
     let Some(value) = value else {
-        let hint = if in_pull_request {
-            FORK_HINT
-        } else {
-            TOKEN_HINT
-        };
-        findings.fault(Fault::new("DEPOT_TOKEN", "not given", TOKEN_ADVICE).with_hint(hint));
+        findings.fault(Fault::new("DEPOT_TOKEN", "not given", TOKEN_ADVICE).with_hint(TOKEN_HINT));
         return None;
     };
     let token = value.trim();
@@ -97,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_token_is_visible_ascii_without_what_stands_around() {
-        let read = |value: &str| token(Some(value.into()), false, &mut Findings::default());
+        let read = |value: &str| token(Some(value.into()), &mut Findings::default());
         assert_eq!(
             read(" depot_project_1f-./+=\n")
                 .map(|token| token.expose_secret().to_owned())
@@ -112,8 +99,8 @@ mod tests {
     #[test]
     fn a_bad_token_is_told_without_showing_it() {
         let mut findings = Findings::default();
-        assert!(token(Some("hunter2 hunter3".into()), false, &mut findings).is_none());
-        assert!(token(None, false, &mut findings).is_none());
+        assert!(token(Some("hunter2 hunter3".into()), &mut findings).is_none());
+        assert!(token(None, &mut findings).is_none());
         let error = findings.into_error();
         assert_eq!(
             error.to_string(),
@@ -121,9 +108,6 @@ mod tests {
              DEPOT_TOKEN: not given; give a token of your Depot project"
         );
         assert_eq!(error.hint(), Some(TOKEN_HINT));
-        let mut findings = Findings::default();
-        assert!(token(None, true, &mut findings).is_none());
-        assert_eq!(findings.into_error().hint(), Some(FORK_HINT));
     }
 
     #[test]

@@ -117,7 +117,8 @@ impl Environment {
         if text.is_none()
             && let Some(unset) = self.unset(name)
         {
-            let unset = unset.to_owned();
+            // A password may look like a name; then it is not shown.
+            let unset = (!variable.secret).then(|| unset.to_owned());
             findings.warn(Warning::UnsetReference {
                 variable: name,
                 unset,

@@ -86,11 +86,7 @@ pub fn read(
     let dockerfile =
         places.dockerfile_as_typed(build.dockerfile.as_deref(), &context, &mut findings);
 
-    let token = depot::token(
-        depot.depot_token,
-        pipeline.bitbucket_pr_id.is_some(),
-        &mut findings,
-    );
+    let token = depot::token(depot.depot_token, &mut findings);
     let project = project::read(
         depot.depot_project_id.as_deref(),
         &context,

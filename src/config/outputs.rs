@@ -7,6 +7,7 @@ use super::{
     findings::Findings,
     paths::Places,
     plan::{ImagePlan, OutputsPlan},
+    values::words,
     variables::OutputVariables,
 };
 
@@ -29,11 +30,22 @@ pub(super) fn read(
         taken.push((variable, path.clone()));
         Some(path)
     };
-    let plan = OutputsPlan {
+    let mut plan = OutputsPlan {
         shell: path("OUTPUT_FILE", &variables.output_file),
+        variables: Vec::new(),
         metadata: path("METADATA_FILE", &variables.metadata_file),
         image_id: path("IID_FILE", &variables.iid_file),
     };
+    let names = variables.output_variables.iter();
+    for name in names.flat_map(|value| words(value)) {
+        if is_output(name) {
+            plan.variables.push(name.to_owned());
+            continue;
+        }
+        let problem = format!("{} is nothing that the pipe tells", findings.shown(name));
+        let advice = "write names such as `DEPOT_BUILD_IMAGE_DIGEST`, which the step's `output-variables:` has to list as well";
+        findings.fault(Fault::new("OUTPUT_VARIABLES", problem, advice));
+    }
     if plan.image_id.is_some() && !has_image {
         findings.fault(Fault::new(
             "IID_FILE",
@@ -42,6 +54,11 @@ pub(super) fn read(
         ));
     }
     plan
+}
+
+/// Whether it is the name of something that the pipe tells: a known one, or of the digest of some platform.
+fn is_output(name: &str) -> bool {
+    crate::bitbucket::outputs::NAMES.contains(&name) || name.starts_with("DEPOT_BUILD_DIGEST_")
 }
 
 #[cfg(test)]
@@ -60,6 +77,7 @@ mod tests {
         let [output_file, metadata_file, iid_file] = values.map(given);
         let variables = OutputVariables {
             output_file,
+            output_variables: None,
             metadata_file,
             iid_file,
         };

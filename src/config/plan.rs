@@ -57,7 +57,9 @@ impl Plan {
                     Some(AwsAuthorization::Token(token)) => Some(token),
                     Some(AwsAuthorization::File(_)) | None => None,
                 });
+        let contexts = self.build.contexts.iter().filter_map(NamedContext::login);
         std::iter::once(&self.depot.token)
+            .chain(contexts)
             .chain(passwords)
             .chain(keys.flatten())
             .chain(role)
@@ -114,8 +116,8 @@ pub struct BuildPlan {
 pub enum NamedContext {
     /// Its name, and a directory without links on the way to it.
     Directory(String, PathBuf),
-    /// Its name, and what the builder reads it from. It may hold a login.
-    Address(String, SecretString),
+    /// Its name, what the builder reads it from, and the login in that, if there is one.
+    Address(String, SecretString, Option<SecretString>),
 }
 
 impl NamedContext {
@@ -123,7 +125,14 @@ impl NamedContext {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Directory(name, _) | Self::Address(name, _) => name,
+            Self::Directory(name, _) | Self::Address(name, _, _) => name,
+        }
+    }
+
+    fn login(&self) -> Option<&SecretString> {
+        match self {
+            Self::Directory(..) => None,
+            Self::Address(_, _, login) => login.as_ref(),
         }
     }
 }
@@ -160,6 +169,8 @@ pub struct SavePlan {
 pub struct OutputsPlan {
     /// Lines that a shell can source.
     pub shell: Option<PathBuf>,
+    /// Which of these lines become variables of later steps.
+    pub variables: Vec<String>,
     /// What the builder told of the image, as JSON.
     pub metadata: Option<PathBuf>,
     /// The image's digest, or its id in the daemon.

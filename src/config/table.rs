@@ -110,7 +110,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 35] = [
+pub const VARIABLES: [Variable; 36] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -300,6 +300,12 @@ pub const VARIABLES: [Variable; 35] = [
         "File to write the image's names, digests and the build's address to, as lines for a shell.",
     ),
     Variable::new(
+        "OUTPUT_VARIABLES",
+        Kind::Words,
+        Fallback::None,
+        "Which of the lines of OUTPUT_FILE later steps get as variables.",
+    ),
+    Variable::new(
         "METADATA_FILE",
         Kind::Text,
         Fallback::None,
@@ -309,7 +315,7 @@ pub const VARIABLES: [Variable; 35] = [
         "IID_FILE",
         Kind::Text,
         Fallback::None,
-        "File to write the image's digest to, or its id where it is only loaded.",
+        "File to write the image's id in the daemon to, or its digest where it is not loaded.",
     ),
     Variable::new(
         "SSL_CERT_FILE",

@@ -290,3 +290,42 @@ fn one_version_stands_in_the_crate_the_pipe_the_examples_and_the_changelog() {
         );
     }
 }
+
+#[test]
+fn the_messages_that_the_readme_explains_are_those_of_the_program() {
+    let (_, support) = README.split_once("\n## Support\n").unwrap();
+    let rows = support.lines().filter(|line| line.starts_with("| `"));
+    let mut sources = String::new();
+    read_sources(
+        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+        &mut sources,
+    );
+    // A text that goes on in the next line is one text.
+    let lines = sources.split("\\\n").map(str::trim_start);
+    let sources = lines
+        .collect::<String>()
+        .replace("{method}", "CreateBuild")
+        .replace("{code}", "unauthenticated");
+    let mut explained = 0;
+    for row in rows {
+        let message = row.split('`').nth(1).unwrap();
+        for part in message.split(" … ").flat_map(|part| part.split(" …")) {
+            let part = part.strip_prefix("DEPOT_TOKEN: ").unwrap_or(part);
+            assert!(sources.contains(part), "`{part}` of `{message}`");
+        }
+        explained += 1;
+    }
+    assert!(explained >= 9, "{explained}");
+}
+
+fn read_sources(folder: &std::path::Path, sources: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let is_test = path.ends_with("table_tests.rs");
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if !is_test {
+            sources.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}

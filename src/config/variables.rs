@@ -85,6 +85,7 @@ pub(super) struct AmazonVariables {
 )]
 pub(super) struct OutputVariables {
     pub(super) output_file: Option<String>,
+    pub(super) output_variables: Option<String>,
     pub(super) metadata_file: Option<String>,
     pub(super) iid_file: Option<String>,
 }

@@ -75,8 +75,8 @@ pub enum Warning {
     UnsetReference {
         /// The pipe's.
         variable: &'static str,
-        /// The other one.
-        unset: String,
+        /// The other one, where it can be shown.
+        unset: Option<String>,
     },
     /// Tags for an image that is not saved.
     TagsWithoutSave,
@@ -156,11 +156,14 @@ impl fmt::Display for Warning {
                 formatter,
                 "AWS_ENDPOINT_URL sends the step's identity to `{host}` without encryption; write https://"
             ),
-            Self::UnsetReference { variable, unset } => write!(
-                formatter,
-                "{variable} counts as not given: this pipeline has no variable {}",
-                unset.escape_debug()
-            ),
+            Self::UnsetReference { variable, unset } => {
+                let unset = unset.as_deref().unwrap_or("of the name behind its `$`");
+                write!(
+                    formatter,
+                    "{variable} counts as not given: this pipeline has no variable {}",
+                    unset.escape_debug()
+                )
+            }
             Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is given and SAVE is false: nothing is saved"),
             Self::RoleWithoutIdentity => formatter.write_str("AWS_OIDC_ROLE_ARN is given and is not used: the step lacks `oidc: true`"),
             Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both given: the role is used, the key is not"),

@@ -103,6 +103,8 @@ pub(super) enum Failure {
         path: PathBuf,
         #[source]
         source: std::io::Error,
+        /// The names that the image has nevertheless.
+        delivered: Vec<String>,
     },
     /// Somebody stopped it.
     #[error("{0}")]
@@ -238,6 +240,9 @@ impl Failure {
             }
             Self::Push(failure) => tell_names(&failure.pushed, &failure.missing),
             Self::Publish(failure) => tell_names(&failure.pushed, &failure.missing),
+            Self::Output { delivered, .. } if !delivered.is_empty() => {
+                tracing::error!("the image itself is there: {}", delivered.join(", "));
+            }
             Self::Load(failure) if !failure.pushed.is_empty() => tracing::error!(
                 "pushed: {}; not loaded: {}",
                 failure.pushed.join(", "),

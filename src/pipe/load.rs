@@ -155,13 +155,8 @@ impl Loading<'_> {
         let mut load = daemon.plan(image, &look.present).await?;
         loop {
             let (present, missing, bytes) = (load.present(), load.missing(), load.bytes());
-            let layers = if present + missing == 1 {
-                "layer"
-            } else {
-                "layers"
-            };
             step.say(format_args!(
-                "{present} of {} {layers} are there, sending {missing} ({})",
+                "{present} of {} layers are there, sending {missing} ({})",
                 present + missing,
                 size(bytes)
             ))

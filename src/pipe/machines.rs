@@ -184,7 +184,11 @@ impl Work<'_> {
             made.push(one.delivered);
         }
         let platforms = self.platforms(&exported).await;
-        let mut response = match exported.first() {
+        // Without a push only what is loaded was exported.
+        let mut told = exported
+            .iter()
+            .filter(|(part, _)| !self.names.is_empty() || part.loaded.is_some());
+        let mut response = match told.next() {
             Some((_, exported)) => exported.solved.response.clone(),
             None => HashMap::new(),
         };

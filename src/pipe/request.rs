@@ -180,7 +180,7 @@ fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     for context in &build.contexts {
         let place = match context {
             NamedContext::Directory(name, _) => format!("local:{}", directory_name(name)),
-            NamedContext::Address(_, address) => address.expose_secret().to_owned(),
+            NamedContext::Address(_, address, _) => address.expose_secret().to_owned(),
         };
         attributes.insert(format!("context:{}", context.name()), place);
     }

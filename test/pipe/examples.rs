@@ -259,7 +259,6 @@ fn every_example_of_the_readme_does_what_it_says() {
             (AMAZON, "acme/app", "0123456789ab"),
             ("ghcr.io", "acme/app", "v1.2.3"),
             ("registry.example.com", "acme/app", "v1.2.3"),
-            ("registry.example.com", "acme/app", "0123456789ab"),
             ("registry.example.com", "acme/api", "v1.2.3"),
             ("registry.example.com", "acme/api", "latest"),
         ] {
@@ -272,6 +271,7 @@ fn every_example_of_the_readme_does_what_it_says() {
             ("acme/app", "0123456789ab"),
             ("acme/app", "v1.2.3"),
             ("acme/app", "main"),
+            ("acme/app", "self-hosted"),
             ("acme/web", "v1.2.3"),
             ("acme/web", "0123456789ab"),
         ] {

@@ -5,6 +5,7 @@ use std::fs;
 use depot_standin::fixtures::Context;
 use depot_standin::{Scenario, StandIn};
 
+use super::loading::{layers, noise};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
@@ -159,22 +160,19 @@ fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
         let ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1";
         for (program, code, texts) in [
             (
-                program().unset("DEPOT_TOKEN").set("BITBUCKET_PR_ID", "7"),
-                2,
-                &["hint: this is a pull request: if it comes from a fork"][..],
-            ),
-            (
                 program().unset("DEPOT_TOKEN"),
                 2,
                 &[
                     "hint: make DEPOT_TOKEN a secured variable",
                     "\n  variables:\n    DEPOT_TOKEN: $",
-                ],
+                ][..],
             ),
             (
                 program().set("DEPOT_TOKEN", "$MY_TOKEN"),
                 2,
-                &["DEPOT_TOKEN counts as not given: this pipeline has no variable MY_TOKEN"],
+                &[
+                    "DEPOT_TOKEN counts as not given: this pipeline has no variable of the name behind its `$`",
+                ],
             ),
             (
                 program().set("CONTEXT", "services/web"),
@@ -225,7 +223,7 @@ fn debug_tells_the_story_on_the_wire_and_no_secret() {
     with_place(async |place| {
         let daemon = place.daemon(depot_standin::daemon::Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
-        let context = small_context();
+        let context = layers(&[("file", noise("story", 1000))]);
         let image = place.image("story");
         let run = Program::of(&depot, context.path())
             .push(&image, &place.registry)
@@ -250,5 +248,23 @@ fn debug_tells_the_story_on_the_wire_and_no_secret() {
         for secret in [depot.token(), place.registry.password(), "planted-argument"] {
             run.without(secret);
         }
+    });
+}
+
+#[test]
+fn a_login_in_the_address_of_a_context_is_not_shown() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = Context::new("FROM scratch\nCOPY --from=lib / /\n").unwrap();
+        let run = Program::of(&depot, context.path())
+            .set(
+                "BUILD_CONTEXTS",
+                "lib=https://me:planted-word@127.0.0.1:1/lib.tar",
+            )
+            .set("DEBUG", "true")
+            .run()
+            .await;
+        run.expect(1, &["127.0.0.1:1/lib.tar"])
+            .without("planted-word");
     });
 }

@@ -174,7 +174,7 @@ pub(super) async fn once(
         at: url.host_str().unwrap_or_default().to_owned(),
         source: source.without_url(),
     };
-    let sent = crate::story::send(request.timeout(CALL_LIMIT)).await;
+    let sent = crate::story::send_without_path(request.timeout(CALL_LIMIT)).await;
     let mut response = sent.map_err(transport)?;
     let kind = response.headers().get("x-amzn-errortype");
     let kind = kind
