@@ -22,6 +22,8 @@ pub enum Reason {
     Signal(u8),
     /// Depot, in its answer to a health report: somebody stopped the build on its page.
     Depot,
+    /// The time was over that it was given.
+    Timeout,
     /// Another part of the same work failed, so that this one is of no use any more.
     Sibling,
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Reason {
             Self::Signal(15) => formatter.write_str("canceled by SIGTERM"),
             Self::Signal(number) => write!(formatter, "canceled by signal {number}"),
             Self::Depot => formatter.write_str("canceled by Depot"),
+            Self::Timeout => formatter.write_str("canceled because the time in TIMEOUT was over"),
             Self::Sibling => formatter.write_str("canceled because another part failed"),
         }
     }

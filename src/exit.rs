@@ -18,6 +18,8 @@ pub enum Exit {
     Infrastructure,
     /// A registry said no or could not be reached.
     Registry,
+    /// The time was over that the user gave.
+    TimedOut,
     /// A fault of this program, which is a bug.
     Internal,
     /// Depot stopped the build, because somebody stopped it there.
@@ -41,6 +43,8 @@ impl Exit {
             Self::Registry => 5,
             Self::CanceledByDepot => 6,
             Self::Docker => 7,
+            // As `timeout` has it.
+            Self::TimedOut => 124,
             // `EX_SOFTWARE`, far from those that people may meet.
             Self::Internal => 70,
             // As shells have it.

@@ -31,6 +31,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
+use crate::config::timeout::STEP_LIMIT;
 use crate::depot::{Api, Build, Outcome};
 use crate::exit::Exit;
 use crate::report::mask::Masker;
@@ -47,6 +48,9 @@ use target::Target;
 
 /// How long Depot is told of the end of a build. From a signal on, what is left of a second.
 const FINISH_LIMIT: Duration = Duration::from_mins(1);
+
+/// How long before the end of a step its user is warned.
+const STEP_WARNING: Duration = Duration::from_mins(10);
 
 /// How long a build whose creation was under way may take to appear after a stop, so that it can be
 /// finished.
@@ -71,10 +75,40 @@ struct Asked<'a> {
     daemon: Option<&'a StepDaemon>,
 }
 
-/// Runs the plan to its end and says how it ended.
+/// Runs the plan to its end, or stops it when its time is over, and says how it ended.
 ///
 /// Not cancel safe: stop it through `cancel`.
 pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
+    let mut running = std::pin::pin!(run_to_end(plan, output, cancel));
+    let mut watching = std::pin::pin!(watch_the_clock(plan.timeout, cancel));
+    tokio::select! {
+        exit = &mut running => exit,
+        () = &mut watching => running.await,
+    }
+}
+
+/// Stops a run whose time is over, and warns of one that Bitbucket will stop soon. It cannot know what the step did before.
+async fn watch_the_clock(timeout: Option<Duration>, cancel: &Cancel) {
+    let warning = STEP_LIMIT.saturating_sub(STEP_WARNING);
+    let over = async {
+        match timeout {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut over = std::pin::pin!(over);
+    tokio::select! {
+        () = &mut over => return cancel.fire(Reason::Timeout),
+        () = tokio::time::sleep(warning) => tracing::warn!(
+            "the build has taken {} minutes: Bitbucket stops a step after 120, unless its `max-time` says more",
+            warning.as_secs() / 60
+        ),
+    }
+    over.await;
+    cancel.fire(Reason::Timeout);
+}
+
+async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let started = Instant::now();
     mask_secrets(plan, output);
     let api = match client(plan) {
@@ -107,7 +141,9 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
             match cancel.reason() {
                 // The signal came after the work was done, and whoever sent it asks for its number.
                 Some(Reason::Signal(number)) => return Exit::Signal(number),
-                Some(Reason::Depot | Reason::Sibling) | None => return Exit::Success,
+                Some(Reason::Depot | Reason::Timeout | Reason::Sibling) | None => {
+                    return Exit::Success;
+                }
             }
         }
         Ok(Err(failure)) => failure.tell(plan, output, Some(&progress)),

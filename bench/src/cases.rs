@@ -11,9 +11,9 @@ use depot_standin::released_cli::{self, Installed};
 use depot_standin::{Scenario, StandIn};
 
 use crate::context;
-use crate::loads;
 use crate::subjects::{Failure, Place, Wish};
 use crate::table::{Case, markdown};
+use crate::{loads, start};
 
 /// Runs all cases and returns the report.
 pub(crate) async fn run(runs: usize, group: Group) -> Result<String, Failure> {
@@ -28,8 +28,6 @@ pub(crate) async fn run(runs: usize, group: Group) -> Result<String, Failure> {
     let second = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
     let depot = StandIn::start_on(engine.clone(), second, Scenario::default()).await?;
     let homes = tempfile::tempdir()?;
-    let size = std::fs::metadata(&pipe)?.len();
-    let cli_size = std::fs::metadata(&cli)?.len();
     let place = Place {
         engine: engine.clone(),
         depot: &depot,
@@ -111,13 +109,12 @@ pub(crate) async fn run(runs: usize, group: Group) -> Result<String, Failure> {
         .await?,
     ];
     cases.extend(loads::cases(&place, &busybox, runs).await?);
+    let start = start::report(&place.pipe, &place.cli)?;
     depot.stop().await;
-    let mib = |bytes: u64| f64::from(u32::try_from(bytes >> 10).unwrap_or(u32::MAX)) / 1024.0;
     Ok(format!(
-        "{}\nMedians of {runs} runs each, in turn. Binary: {:.1} MiB, the CLI's {:.1} MiB.",
+        "{}\nMedians of {runs} runs each, in turn. {}",
         markdown(&cases),
-        mib(size),
-        mib(cli_size),
+        start,
     ))
 }
 

@@ -13,6 +13,7 @@ mod cases;
 mod context;
 mod loads;
 mod measure;
+mod start;
 mod subjects;
 mod table;
 

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod platform;
 mod project;
 pub mod table;
+pub(crate) mod timeout;
 mod values;
 mod variables;
 mod warning;
@@ -128,6 +129,7 @@ pub fn read(
         &mut findings,
     );
     let outputs = outputs::read(&outputs, &places, &image, &mut findings);
+    let timeout = timeout::read(pipe.timeout.as_deref(), &mut findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
     match (token, project, api_url, build) {
@@ -155,6 +157,7 @@ pub fn read(
                     authorities,
                     other_secrets: proofs,
                     outputs,
+                    timeout,
                     pipeline,
                     debug,
                 },

@@ -2,7 +2,7 @@
 //!
 //! `Debug` on any of these shows no secret: the token, passwords and the values of build arguments are left out.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use url::Url;
@@ -35,6 +35,8 @@ pub struct Plan {
     pub other_secrets: Vec<SecretString>,
     /// Which files to write for the rest of the pipeline.
     pub outputs: OutputsPlan,
+    /// How long the run may take; `None` for as long as it does.
+    pub timeout: Option<Duration>,
     /// Which pipeline this is, as far as Bitbucket told.
     pub pipeline: Pipeline,
     /// Whether to log what helps to find a fault of the pipe.

@@ -110,7 +110,7 @@ impl Variable {
 }
 
 /// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 36] = [
+pub const VARIABLES: [Variable; 37] = [
     Variable::new(
         "DEPOT_TOKEN",
         Kind::Text,
@@ -322,6 +322,12 @@ pub const VARIABLES: [Variable; 36] = [
         Kind::Text,
         Fallback::None,
         "File of certificates to trust beside the public authorities.",
+    ),
+    Variable::new(
+        "TIMEOUT",
+        Kind::Text,
+        Fallback::None,
+        "How long the run may take.",
     ),
     Variable::new(
         "DEPOT_API_URL",

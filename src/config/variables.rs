@@ -94,6 +94,7 @@ pub(super) struct OutputVariables {
 #[derive(Default, Deserialize)]
 pub(super) struct PipeVariables {
     pub(super) ssl_cert_file: Option<String>,
+    pub(super) timeout: Option<String>,
     pub(super) debug: Option<String>,
 }
 

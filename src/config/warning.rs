@@ -78,6 +78,8 @@ pub enum Warning {
         /// The other one, where it can be shown.
         unset: Option<String>,
     },
+    /// The time is longer than a step's.
+    LongTimeout,
     /// Tags for an image that is not saved.
     TagsWithoutSave,
     /// The image gets a name and is not pushed there.
@@ -164,6 +166,9 @@ impl fmt::Display for Warning {
                     unset.escape_debug()
                 )
             }
+            Self::LongTimeout => formatter.write_str(
+                "TIMEOUT is longer than the 2 hours that Bitbucket gives a step, unless its `max-time` says more",
+            ),
             Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is given and SAVE is false: nothing is saved"),
             Self::RoleWithoutIdentity => formatter.write_str("AWS_OIDC_ROLE_ARN is given and is not used: the step lacks `oidc: true`"),
             Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both given: the role is used, the key is not"),

@@ -198,6 +198,7 @@ impl Failure {
                 LoadCause::Load(_) => Exit::Docker,
                 LoadCause::Export(error) => solve_exit(error),
             },
+            Self::Canceled(Reason::Timeout) => Exit::TimedOut,
             Self::Canceled(Reason::Depot) => Exit::CanceledByDepot,
             Self::Canceled(Reason::Signal(number)) => Exit::Signal(*number),
         }

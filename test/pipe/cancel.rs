@@ -205,3 +205,31 @@ fn a_cancel_by_depot_before_there_is_a_machine_is_not_lost() {
         assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
     });
 }
+
+#[test]
+fn a_run_whose_time_is_over_ends_as_one_that_is_stopped() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN echo too long; sleep 600");
+        let asked = Instant::now();
+        let run = Program::of(&depot, context.path())
+            .set("TIMEOUT", "2s")
+            .run()
+            .await;
+        run.expect(124, &["canceled because the time in TIMEOUT was over"]);
+        assert!(asked.elapsed() < Duration::from_secs(2) + STOP_LIMIT);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+
+        // Before there is a machine as well.
+        let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
+        let depot = place.depot(Scenario::default().machines(never)).await;
+        let run = Program::of(&depot, context.path())
+            .set("TIMEOUT", "1")
+            .run()
+            .await;
+        run.expect(124, &[]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+    });
+}

@@ -1,0 +1,77 @@
+//! How long a run may take.
+
+use std::time::Duration;
+
+use super::{fault::Fault, findings::Findings, warning::Warning};
+
+const VARIABLE: &str = "TIMEOUT";
+
+/// What Bitbucket gives a step that says nothing else.
+pub(crate) const STEP_LIMIT: Duration = Duration::from_hours(2);
+
+/// More than any step may have.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// Reads `90`, `90s`, `45m` or `1h30m`; a number alone is seconds.
+pub(super) fn read(value: Option<&str>, findings: &mut Findings) -> Option<Duration> {
+    let text = value?.trim();
+    let read = match text.parse::<u64>() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).ok(),
+    };
+    let timeout = read.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST);
+    if timeout.is_none() {
+        let problem = format!("{} is no time that a build can take", findings.shown(text));
+        let advice = "write a time such as `90s`, `45m` or `1h30m`, of at most a day";
+        findings.fault(Fault::new(VARIABLE, problem, advice));
+    }
+    if timeout.is_some_and(|timeout| timeout > STEP_LIMIT) {
+        findings.warn(Warning::LongTimeout);
+    }
+    timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_from(value: &str) -> (Option<u64>, String, Vec<Warning>) {
+        let mut findings = Findings::default();
+        let timeout = read(Some(value), &mut findings);
+        let error = findings.into_error();
+        let seconds = timeout.map(|timeout| timeout.as_secs());
+        (seconds, error.to_string(), error.warnings().to_vec())
+    }
+
+    #[test]
+    fn a_time_is_read_in_each_way_that_people_write_it() {
+        for (value, seconds) in [
+            ("90", 90),
+            (" 90s\n", 90),
+            ("45m", 45 * 60),
+            ("1h30m", 90 * 60),
+            ("1h 30m", 90 * 60),
+        ] {
+            let (read, error, warnings) = read_from(value);
+            assert_eq!((read, error.as_str()), (Some(seconds), ""), "{value}");
+            assert_eq!(warnings, []);
+        }
+        assert_eq!(read_from("3h").2, [Warning::LongTimeout]);
+        for value in [
+            "0",
+            "0s",
+            "-1",
+            "soon",
+            "1.5h",
+            "1x",
+            "25h",
+            "9".repeat(30).as_str(),
+        ] {
+            let (read, error, _) = read_from(value);
+            assert_eq!(read, None, "{value}");
+            assert!(error.starts_with("TIMEOUT: `"), "{error}");
+        }
+        let mut findings = Findings::default();
+        assert_eq!(read(None, &mut findings), None);
+    }
+}
