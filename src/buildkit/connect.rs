@@ -36,7 +36,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 3 * STREAM_WINDOW_BYTES;
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a builder may take until it listens: a fresh machine still starts its daemon.
-const CONNECT_LIMIT: Duration = Duration::from_mins(5);
+pub const CONNECT_LIMIT: Duration = Duration::from_mins(5);
 
 /// The pause between two tries, growing from the first to the second.
 const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -76,10 +76,12 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// Nothing there has answered in all the time.
-    #[error("the builder at {address} could not be reached within {} minutes", CONNECT_LIMIT.as_secs() / 60)]
+    #[error("the builder at {address} could not be reached within {} s", .within.as_secs())]
     Unreachable {
         /// Where it should listen.
         address: String,
+        /// How long it was tried.
+        within: Duration,
         /// What the last try said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -102,10 +104,10 @@ enum TryError {
 }
 
 impl Connection {
-    /// Connects to a builder, and waits while it starts to listen and to answer.
+    /// Connects to a builder, and waits while it starts to listen and to answer, for as long as `within`.
     ///
     /// Cancel safe: dropping the future closes what was opened.
-    pub async fn open(address: &Address) -> Result<Self, ConnectError> {
+    pub async fn open(address: &Address, within: Duration) -> Result<Self, ConnectError> {
         let tls = address
             .tls
             .as_ref()
@@ -118,7 +120,7 @@ impl Connection {
         } else {
             format!("{}:{}", address.host, address.port)
         };
-        let deadline = tokio::time::Instant::now() + CONNECT_LIMIT;
+        let deadline = tokio::time::Instant::now() + within;
         let mut pause = PAUSE_BOUNDS.0;
         loop {
             let one_try = async {
@@ -141,6 +143,7 @@ impl Connection {
             if tokio::time::Instant::now() + pause >= deadline {
                 return Err(ConnectError::Unreachable {
                     address: shown,
+                    within,
                     source,
                 });
             }
@@ -249,12 +252,12 @@ mod tests {
             tls: None,
             gzip: false,
         };
-        let error = Connection::open(&address).await.unwrap_err();
+        let error = Connection::open(&address, CONNECT_LIMIT).await.unwrap_err();
         assert!(started.elapsed() + 2 * PAUSE_BOUNDS.1 > CONNECT_LIMIT);
         assert!(started.elapsed() < CONNECT_LIMIT + TRY_LIMIT);
         assert_eq!(
             error.to_string(),
-            format!("the builder at 127.0.0.1:{port} could not be reached within 5 minutes")
+            format!("the builder at 127.0.0.1:{port} could not be reached within 300 s")
         );
     }
 }

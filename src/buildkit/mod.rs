@@ -15,7 +15,7 @@ mod solve;
 mod tls;
 mod wire;
 
-pub use connect::{Address, ConnectError, Connection};
+pub use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
 pub use error::{ErrorKind, RegistryAction, SolveError, Source, words};
 pub use own_step::{CANCELED, OwnStep};
 pub use pushes::Pushes;

@@ -204,6 +204,11 @@ impl Failure {
         }
     }
 
+    /// Whether the builder went away in the middle of a solve.
+    pub(super) fn is_machine_lost(&self) -> bool {
+        matches!(self, Self::Solve { error, .. } if error.kind == ErrorKind::Connection)
+    }
+
     /// Whether it may come from a builder that went away.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self, Self::Load(failure)

@@ -9,7 +9,7 @@ mod exported;
 mod from_builder;
 mod progress;
 
-pub(super) use daemon::StepDaemon;
+pub(super) use daemon::{Look, StepDaemon};
 pub(super) use exported::platforms;
 
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::oneshot;
 
-use self::daemon::Look;
 use self::from_builder::FromBuilder;
 use self::progress::{shown_while, size};
 use super::Result;

@@ -14,9 +14,9 @@ use super::Result;
 use super::authorizer::RegistryAuthorizer;
 use super::failure::Failure;
 use super::leases::Leases;
-use super::load::{self, Loading, StepDaemon};
+use super::load::{self, Loading, Look, StepDaemon};
 use super::merge;
-use super::on_machine::{Delivered, Exported, Made, Part};
+use super::on_machine::{AGAIN, Delivered, Exported, Made, Part};
 use super::registries::Registries;
 use super::round::{self, Round};
 use super::target::Target;
@@ -201,21 +201,15 @@ impl Work<'_> {
         };
         self.forget_passing_names(&mut delivered);
         let mut loaded = None;
-        let built = exported.iter().find(|(part, _)| part.loaded.is_some());
+        let built = exported.into_iter().find(|(part, _)| part.loaded.is_some());
         if let (Some(daemon), Some(looking), Some((part, exported))) = (self.daemon, looking, built)
         {
-            let loading = Loading {
-                daemon,
-                names: &self.loaded_names,
-                part,
-                exported,
-            };
             let looking = self.cancel.unless_fired(looking.end()).await;
             let mut look = looking.map_err(Failure::Canceled)?;
             if self.pull_failed.load(Ordering::Relaxed) {
                 look.forget_pull();
             }
-            let ended = Box::pin(loading.run(look, steps)).await;
+            let ended = Box::pin(self.load(daemon, part, exported, look, steps)).await;
             loaded = Some(ended.map_err(|failure| failure.after_pushing(&delivered))?);
             if !self.plan.image.push {
                 // Without a name in a registry a digest says nothing to anybody.
@@ -232,6 +226,35 @@ impl Work<'_> {
             response,
             loaded,
         })
+    }
+
+    /// Loads what a part has built. A machine that goes away in the middle is asked for again.
+    async fn load(
+        &self,
+        daemon: &StepDaemon,
+        part: &Part<'_>,
+        mut exported: Exported,
+        mut look: Look,
+        steps: &Steps,
+    ) -> Result<Loaded> {
+        let names = &*self.loaded_names;
+        let mut time = 0;
+        loop {
+            let loading = Loading {
+                daemon,
+                names,
+                part,
+                exported: &exported,
+            };
+            match loading.run(look, steps).await {
+                Err(failure) if failure.is_broken() && time < AGAIN => {
+                    time += 1;
+                    exported = part.export_again(steps, &failure, time).await?;
+                    look = Look::default();
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// The manifest of each platform, as far as that can be told without holding anything up.

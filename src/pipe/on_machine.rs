@@ -14,11 +14,23 @@ use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT, request};
 use crate::buildkit::session::FileSink;
-use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
+use crate::buildkit::{CONNECT_LIMIT, Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
 use crate::registry::reference::Reference;
 use crate::report::progress::{Source, Update};
+
+/// How often a machine that went away is asked for again.
+pub(super) const AGAIN: usize = 2;
+
+/// How long it gets before that, so that Depot may notice as well.
+const AGAIN_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long it may take then until it listens. Depot names it only when it is there.
+const AGAIN_CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// What a builder says that has got itself into a state from which only another solve of the same leads out.
+const CONFUSED: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
 
 /// How long Depot is asked whether it took a machine away on purpose.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
@@ -67,8 +79,51 @@ impl Part<'_> {
     /// Builds, and pushes in as many rounds as it takes.
     ///
     /// Not cancel safe: stop it through `cancel`.
+    ///
+    /// A machine that goes away in the middle is asked for again: what it has built is in its cache, and nothing is named twice.
     pub(super) async fn build(&self, steps: &Steps) -> Result<Made> {
-        let connection = self.ready(steps).await?;
+        let mut within = CONNECT_LIMIT;
+        for time in 1..=AGAIN {
+            match self.attempt(steps, within).await {
+                Err(failure) if failure.is_machine_lost() => self.again(&failure, time).await?,
+                ended => return ended,
+            }
+            within = AGAIN_CONNECT_LIMIT;
+        }
+        self.attempt(steps, within).await
+    }
+
+    /// Has the machine, or another one in its place, export once more what is in the cache, for a load that lost it on the way.
+    pub(super) async fn export_again(
+        &self,
+        steps: &Steps,
+        failure: &Failure,
+        time: usize,
+    ) -> Result<Exported> {
+        self.again(failure, time).await?;
+        let connection = self.ready(steps, AGAIN_CONNECT_LIMIT).await?;
+        let solved = self
+            .round(&connection, None, &mut Pushes::default())
+            .await?;
+        Ok(Exported { connection, solved })
+    }
+
+    /// Tells that it is tried again, and waits a moment.
+    async fn again(&self, failure: &Failure, time: usize) -> Result<()> {
+        let why = self.work.masker.mask(failure.one_line());
+        tracing::warn!(
+            "the {} machine went away and is asked for again ({time} of {AGAIN}): {why}",
+            self.target.machine
+        );
+        let waited = self
+            .cancel
+            .unless_fired(tokio::time::sleep(AGAIN_PAUSE))
+            .await;
+        waited.map_err(Failure::Canceled)
+    }
+
+    async fn attempt(&self, steps: &Steps, within: Duration) -> Result<Made> {
+        let connection = self.ready(steps, within).await?;
         let (delivered, solved) = self.rounds(&connection).await?;
         Ok(Made {
             delivered,
@@ -77,14 +132,14 @@ impl Part<'_> {
     }
 
     /// Acquires the machine and has the registries asked meanwhile. Whichever fails first ends the other's waiting.
-    async fn ready(&self, steps: &Steps) -> Result<Connection> {
+    async fn ready(&self, steps: &Steps, within: Duration) -> Result<Connection> {
         let stop_if_failed = |is_failed: bool| {
             if is_failed {
                 self.cancel.fire(Reason::Sibling);
             }
         };
         let connecting = async {
-            let connection = self.connect(steps).await;
+            let connection = self.connect(steps, within).await;
             stop_if_failed(connection.is_err());
             connection
         };
@@ -227,7 +282,19 @@ impl Part<'_> {
             is_kept: self.work.plan.outputs.shell.is_some(),
         };
         let solve = request::solve(self.work.plan, self.target, wanted);
-        let solved = self.solve(connection, &solve, None, pushes).await?;
+        let mut left = AGAIN;
+        let solved = loop {
+            match self.solve(connection, &solve, None, pushes).await {
+                Err(failure) if left > 0 && is_confused(&failure) => {
+                    left -= 1;
+                    let why = self.work.masker.mask(failure.one_line());
+                    tracing::warn!(
+                        "the builder got confused, and is asked for the same again: {why}"
+                    );
+                }
+                ended => break ended?,
+            }
+        };
         if self.loaded.is_some()
             && let Some(lease) = solved.response.get(LEASE)
         {
@@ -304,7 +371,7 @@ impl Part<'_> {
     }
 
     /// Acquires a machine and connects to it, each as a step that people see.
-    async fn connect(&self, steps: &Steps) -> Result<Connection> {
+    async fn connect(&self, steps: &Steps, within: Duration) -> Result<Connection> {
         let (platform, masker) = (self.target.machine, self.work.masker);
         let step = steps
             .begin(&format!("[depot] launching {platform} machine"))
@@ -327,7 +394,8 @@ impl Part<'_> {
             .begin(&format!("[depot] connecting to {platform} machine"))
             .await;
         let address = request::address(machine);
-        match self.cancel.unless_fired(Connection::open(&address)).await {
+        let opening = Connection::open(&address, within);
+        match self.cancel.unless_fired(opening).await {
             Ok(Ok(connection)) => {
                 step.done().await;
                 Ok(connection)
@@ -340,6 +408,44 @@ impl Part<'_> {
                 step.canceled().await;
                 Err(Failure::Canceled(reason))
             }
+        }
+    }
+}
+
+/// Whether the same solve may well succeed a moment later.
+fn is_confused(failure: &Failure) -> bool {
+    let Failure::Solve { error, .. } = failure else {
+        return false;
+    };
+    CONFUSED.iter().any(|words| error.message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_builder_that_is_confused_is_asked_for_the_same_again() {
+        for (message, expected) in [
+            (
+                "failed to solve: inconsistent graph state in edge merge",
+                true,
+            ),
+            ("failed to get state for index 0 on [2/2] RUN make", true),
+            ("process \"make\" did not complete successfully", false),
+        ] {
+            let error = SolveError {
+                message: message.into(),
+                kind: ErrorKind::Build,
+                vertex: None,
+                sources: Vec::new(),
+                hint: None,
+            };
+            let failure = Failure::Solve {
+                error: Box::new(error),
+                target: None,
+            };
+            assert_eq!(is_confused(&failure), expected, "{message}");
         }
     }
 }

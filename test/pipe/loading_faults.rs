@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use depot_standin::daemon::{Daemon, DoorPlan, Hold, Release};
 use depot_standin::engine::{Engine, EngineOptions, state_folder};
-use depot_standin::{BuildState, MachinePlan, Method, Scenario};
+use depot_standin::{Architecture, BuildState, MachinePlan, Method, Scenario};
 
 use super::loading::{CLASSIC, layers, noise};
 use super::place::{small_context, with_place};
@@ -250,6 +250,8 @@ fn a_builder_that_goes_away_in_the_middle_of_a_layer_fails_the_run() {
             run.expect(
                 4,
                 &[
+                    "asked for again (1 of 2)",
+                    "asked for again (2 of 2)",
                     "failed to load the image",
                     "broke off on its way from the builder",
                 ],
@@ -380,5 +382,27 @@ fn what_a_machine_keeps_for_a_load_is_let_go_of_on_every_way_out() {
             assert_eq!(record.leases, Vec::<String>::new());
             assert_eq!(record.deleted_leases.len(), 1);
         }
+    });
+}
+
+#[test]
+fn a_builder_that_is_cut_off_once_in_the_middle_of_a_layer_is_asked_for_again() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let depot = place.depot(Scenario::default()).await;
+        let plan = DoorPlan {
+            pause: Some(Duration::from_millis(2)),
+            ..DoorPlan::default()
+        };
+        let door = daemon.door(plan).await.unwrap();
+        let context = layers(&[("large", noise("once", LARGE))]);
+        let mut running = Program::of(&depot, context.path())
+            .load("acme/once:1", &door.docker_host())
+            .start();
+        running.until("sending 1 (33").await;
+        depot.machine(Architecture::Amd64).cut();
+        let run = running.end().await;
+        run.expect(0, &["asked for again (1 of 2)", "built and loaded"]);
+        assert!(daemon.image("acme/once:1").await.unwrap().is_some());
     });
 }

@@ -88,7 +88,13 @@ fn a_machine_that_dies_in_a_step_ends_the_build_with_an_error() {
         running.until(" waiting to die").await;
         depot.machine(Architecture::Amd64).die();
         let run = running.end().await;
-        run.expect(4, &["ERROR", "machine went away"]);
+        run.expect(
+            4,
+            &[
+                "machine went away and is asked for again (1 of 2)",
+                "could not be reached within 20 s",
+            ],
+        );
         let record = depot.record();
         let BuildState::Failed(_) = record.last_build().unwrap().state else {
             panic!("{record:#?}");
@@ -125,5 +131,31 @@ fn a_machine_that_wants_compression_gets_it() {
         let record = depot.record();
         let sent = record.connections[0].received.get();
         assert!(sent < plain_bytes as u64 / 2, "{sent} bytes were sent");
+    });
+}
+
+#[test]
+fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let image = place.image("cut-off");
+        let context =
+            place.busybox_context("RUN echo waiting for the cut; sleep 2; echo over > /over");
+        let mut running = Program::of(&depot, context.path())
+            .push(&image, &place.registry)
+            .start();
+        running.until(" waiting for the cut").await;
+        depot.machine(Architecture::Amd64).cut();
+        let run = running.end().await;
+        run.expect(
+            0,
+            &[
+                "the amd64 machine went away and is asked for again (1 of 2)",
+                "built and pushed",
+            ],
+        );
+        place.registry.manifest("cut-off", "test").await.unwrap();
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
     });
 }
