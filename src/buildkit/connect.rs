@@ -15,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
+use super::proxy::Proxy;
 use super::tls::{MutualTls, TlsError};
 use crate::once::Once;
 
@@ -31,6 +32,9 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 
 /// The same for all streams together: one that is not read for a while must leave room for two that are.
 const CONNECTION_WINDOW_BYTES: u32 = 3 * STREAM_WINDOW_BYTES;
+
+/// A connection past a proxy that refused. Whoever has a proxy mostly lets nothing past it.
+const DIRECT_LIMIT: Duration = Duration::from_secs(4);
 
 /// One try to reach the builder, TLS included.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
@@ -56,6 +60,19 @@ pub struct Address {
     pub tls: Option<MutualTls>,
     /// Compress what is sent.
     pub gzip: bool,
+    /// The way there, if not a direct one.
+    pub proxy: Option<Proxy>,
+}
+
+impl Address {
+    /// `host:port`, as requests and messages have it.
+    fn shown(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
 }
 
 /// Why there is no connection to a builder.
@@ -115,11 +132,7 @@ impl Connection {
             .transpose()
             .map_err(ConnectError::Tls)?
             .map(|(config, name)| (TlsConnector::from(config), name));
-        let shown = if address.host.contains(':') {
-            format!("[{}]:{}", address.host, address.port)
-        } else {
-            format!("{}:{}", address.host, address.port)
-        };
+        let shown = address.shown();
         let deadline = tokio::time::Instant::now() + within;
         let mut pause = PAUSE_BOUNDS.0;
         loop {
@@ -212,10 +225,7 @@ async fn open_stream(
     tls: Option<&(TlsConnector, rustls::pki_types::ServerName<'static>)>,
 ) -> Result<Stream, TryError> {
     let later = |error: io::Error| TryError::Later(error.into());
-    let stream = TcpStream::connect((&*address.host, address.port))
-        .await
-        .map_err(later)?;
-    stream.set_nodelay(true).map_err(later)?;
+    let stream = open_tcp(address).await.map_err(later)?;
     let Some((connector, name)) = tls else {
         return Ok(Box::new(stream));
     };
@@ -224,6 +234,34 @@ async fn open_stream(
         Err(error) if is_untrusted(&error) => Err(TryError::Untrusted(error)),
         Err(error) => Err(later(error)),
     }
+}
+
+/// A connection that leads to the builder, through the proxy where there is one. Where that opens no tunnel to the builder's port, as many
+/// do for no port but 443, it is tried without.
+async fn open_tcp(address: &Address) -> io::Result<TcpStream> {
+    let direct = async {
+        let stream = TcpStream::connect((&*address.host, address.port)).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    let Some(proxy) = &address.proxy else {
+        return direct.await;
+    };
+    let refused = match proxy.tunnel(&address.shown()).await {
+        Ok(stream) => return Ok(stream),
+        Err(refused) => refused,
+    };
+    tracing::debug!("{proxy:?} opens no tunnel to the builder: {refused}");
+    let direct = tokio::time::timeout(DIRECT_LIMIT, direct).await;
+    let why = match direct {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    let (host, port) = (&proxy.host, proxy.port);
+    Err(io::Error::other(format!(
+        "through the proxy {host}:{port}: {refused}; without: {why}"
+    )))
 }
 
 /// Whether the handshake failed because of who the other side is, rather than on its way.
@@ -251,6 +289,7 @@ mod tests {
             port,
             tls: None,
             gzip: false,
+            proxy: None,
         };
         let error = Connection::open(&address, CONNECT_LIMIT).await.unwrap_err();
         assert!(started.elapsed() + 2 * PAUSE_BOUNDS.1 > CONNECT_LIMIT);

@@ -46,17 +46,20 @@ struct DeleteRequest {
 struct Empty {}
 
 impl Connection {
-    /// Reads a blob, piece by piece. Nothing is held against its digest.
+    /// Reads `length` bytes of a blob from `offset` on, piece by piece; a length of zero is all of it. Nothing is held against its
+    /// digest.
     ///
     /// A builder that does not have it, or gives out none, fails at the first piece. Dropping the stream ends the reading.
     pub fn read_blob(
         &self,
         digest: &str,
+        offset: u64,
+        length: u64,
     ) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
         let request = ReadRequest {
             digest: digest.to_owned(),
-            offset: 0,
-            size: 0,
+            offset: offset.cast_signed(),
+            size: length.cast_signed(),
         };
         let mut client = self.grpc();
         tracing::debug!("reading {digest} from the builder");
@@ -74,7 +77,7 @@ impl Connection {
 
     /// Reads a whole blob of at most `limit` bytes, such as a manifest.
     pub async fn read_document(&self, digest: &str, limit: usize) -> Result<Bytes, Status> {
-        let mut pieces = std::pin::pin!(self.read_blob(digest));
+        let mut pieces = std::pin::pin!(self.read_blob(digest, 0, 0));
         let mut document = BytesMut::new();
         while let Some(piece) = pieces.next().await {
             document.extend_from_slice(&piece?);

@@ -26,6 +26,7 @@ mod paths;
 pub mod plan;
 pub mod platform;
 mod project;
+mod proxies;
 pub mod table;
 pub(crate) mod timeout;
 mod values;
@@ -52,6 +53,7 @@ use self::{
 pub use self::{
     fault::{ConfigError, Fault},
     plan::Plan,
+    proxies::Proxies,
     warning::Warning,
 };
 use crate::bitbucket::Pipeline;
@@ -157,6 +159,7 @@ pub fn read(
                     authorities,
                     other_secrets: proofs,
                     outputs,
+                    proxies: Proxies::read(&environment),
                     timeout,
                     pipeline,
                     debug,

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::platform::{Machine, Platform};
+use super::proxies::Proxies;
 use crate::{
     bitbucket::Pipeline,
     docker::Endpoint,
@@ -35,6 +36,8 @@ pub struct Plan {
     pub other_secrets: Vec<SecretString>,
     /// Which files to write for the rest of the pipeline.
     pub outputs: OutputsPlan,
+    /// Which proxy leads to Depot's machines.
+    pub proxies: Proxies,
     /// How long the run may take; `None` for as long as it does.
     pub timeout: Option<Duration>,
     /// Which pipeline this is, as far as Bitbucket told.
@@ -62,6 +65,7 @@ impl Plan {
         let contexts = self.build.contexts.iter().filter_map(NamedContext::login);
         std::iter::once(&self.depot.token)
             .chain(contexts)
+            .chain(self.proxies.password())
             .chain(passwords)
             .chain(keys.flatten())
             .chain(role)

@@ -285,9 +285,20 @@ mod tests {
     }
 
     impl Blobs for Here {
-        fn read(&self, blob: &Descriptor) -> Chunks {
+        fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks {
             let content = self.blobs.get(&blob.digest).cloned().unwrap_or_default();
-            let pieces = content.chunks(3).map(Bytes::copy_from_slice).map(Ok);
+            // All that there is, where it is not what it should be.
+            let whole = offset == 0 && length == blob.size;
+            let end = if whole {
+                content.len()
+            } else {
+                usize::try_from(offset + length).unwrap()
+            };
+            let content = content[usize::try_from(offset).unwrap()..end].to_vec();
+            let pieces = content
+                .chunks(3.max(content.len() / 64))
+                .map(Bytes::copy_from_slice)
+                .map(Ok);
             let mut pieces: Vec<_> = pieces.collect();
             if let Some(fault) = self.faults.get(&blob.digest) {
                 pieces.truncate(1);
@@ -433,6 +444,36 @@ mod tests {
             assert!(error.contains(&digest), "{error}");
             assert_eq!(sent.failure().unwrap().to_string(), error);
         }
+    }
+
+    #[tokio::test]
+    async fn blobs_of_any_size_come_whole_and_in_their_order() {
+        // Around what is fetched ahead, and more of them than are.
+        let mib = 1 << 20;
+        let sizes = [5 * mib, 4 * mib, 4 * mib + 1, 0, 4 * mib - 1, 1, 9 * mib];
+        let layers: Vec<Vec<u8>> = sizes
+            .iter()
+            .enumerate()
+            .map(|(index, &size)| {
+                (0..size)
+                    .map(|at| (at * (index + 3) / 7).to_le_bytes()[0])
+                    .collect()
+            })
+            .collect();
+        let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+        let image = images::image(&slices);
+        let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+        let stream = archive(
+            Form::Docker,
+            &image,
+            &names(),
+            &wanted,
+            Arc::new(here(&slices)),
+            Sent::default(),
+        );
+        let files = files(stream).await;
+        let contents: Vec<&Vec<u8>> = files[2..].iter().map(|(_, content)| content).collect();
+        assert!(contents.into_iter().eq(&layers));
     }
 
     proptest! {

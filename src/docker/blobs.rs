@@ -13,8 +13,9 @@ pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
 
 /// Whoever has the blobs of an image.
 pub trait Blobs: Send + Sync {
-    /// Reads one, from its beginning to its end. Nothing is checked yet. Dropping the stream ends the reading.
-    fn read(&self, blob: &Descriptor) -> Chunks;
+    /// Reads `length` bytes of one from `offset` on, both within its size. Nothing is checked yet. Dropping the stream ends the
+    /// reading.
+    fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks;
 }
 
 /// Why a blob did not come.

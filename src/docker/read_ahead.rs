@@ -1,39 +1,46 @@
 //! Reading several blobs at a time, for one who wants them one after the other.
 //!
-//! While one is passed on, those after it are on their way: what they have sent waits in a buffer of a few pieces, and
-//! behind that in the connection's window.
+//! While one is passed on, the beginnings of those after it are fetched: a blob that is begun early saves a round trip, and a small one
+//! is all there. No stream waits unread for long: what is not read of one holds back a share of the connection's window, and
+//! whoever stands between us and the blobs may have less of it than we do.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
-use super::blobs::{BlobError, Blobs, Check};
+use super::blobs::{BlobError, Blobs, Check, Chunks};
 use super::image::Descriptor;
 
-/// Blobs on their way at a time: the one that is passed on, and the next, so that no round trip lies between them.
-///
-/// What waits unread of the next one takes as much of the connection's window as a stream may have. More than one such
-/// could take all of it, and the first would never come to its end.
-const AT_A_TIME: usize = 2;
+/// Blobs whose beginnings are fetched ahead.
+const AHEAD: usize = 3;
 
-/// Pieces of each that wait here. BuildKit sends pieces of 1 MiB.
-const PIECES: usize = 2;
+/// How much of each, in bytes: at 40 ms to the blobs and 1 Gbit/s, what comes in the time of a question.
+const HEAD_BYTES: u64 = 4 << 20;
 
 /// The pieces of blobs in their order, each checked as it passes.
 pub(super) struct ReadAhead {
     blobs: Arc<dyn Blobs>,
     waiting: VecDeque<Descriptor>,
-    reading: VecDeque<Reading>,
+    ahead: VecDeque<Head>,
+    current: Option<Current>,
 }
 
-struct Reading {
-    pieces: mpsc::Receiver<Result<Bytes, BlobError>>,
-    /// Ended with this.
-    _task: JoinSet<()>,
+/// A blob whose beginning is on its way.
+struct Head {
+    blob: Descriptor,
+    /// One task, ended with this.
+    fetching: JoinSet<Result<Vec<Bytes>, BlobError>>,
+}
+
+/// The blob that is passed on.
+struct Current {
+    check: Check,
+    /// What has come of it already.
+    head: VecDeque<Bytes>,
+    rest: Option<Chunks>,
 }
 
 impl ReadAhead {
@@ -42,46 +49,90 @@ impl ReadAhead {
         Self {
             blobs,
             waiting: wanted,
-            reading: VecDeque::new(),
+            ahead: VecDeque::new(),
+            current: None,
         }
     }
 
     /// The next piece of the blob that is the first one not yet read to its end; `None` at that end.
     ///
-    /// Cancel safe.
+    /// Not cancel safe: ask again only after an answer.
     pub(super) async fn piece(&mut self) -> Option<Result<Bytes, BlobError>> {
-        while self.reading.len() < AT_A_TIME
+        if self.current.is_none() {
+            match self.next().await {
+                Some(Ok(current)) => self.current = Some(current),
+                Some(Err(error)) => return Some(Err(error)),
+                None => return None,
+            }
+        }
+        let current = self.current.as_mut()?;
+        let piece = match (current.head.pop_front(), &mut current.rest) {
+            (Some(piece), _) => Some(Ok(piece)),
+            (None, Some(rest)) => rest.next().await,
+            (None, None) => None,
+        };
+        match piece {
+            Some(piece) => {
+                Some(piece.and_then(|piece| current.check.piece(&piece).map(|()| piece)))
+            }
+            None => self.current.take()?.check.end().err().map(Err),
+        }
+    }
+
+    /// The next blob, as far as it has come.
+    async fn next(&mut self) -> Option<Result<Current, BlobError>> {
+        let next = self.ahead.pop_front();
+        let current = match next {
+            // Nothing was fetched ahead: the first one.
+            None => {
+                let blob = self.waiting.pop_front()?;
+                Current {
+                    rest: Some(self.blobs.read(&blob, 0, blob.size)),
+                    check: Check::new(blob),
+                    head: VecDeque::new(),
+                }
+            }
+            Some(Head { blob, mut fetching }) => {
+                // Asked for before its beginning is waited for.
+                let more = blob.size.checked_sub(HEAD_BYTES).filter(|&more| more > 0);
+                let rest = more.map(|more| self.blobs.read(&blob, HEAD_BYTES, more));
+                let head = match fetching.join_next().await {
+                    Some(Ok(Ok(head))) => head,
+                    Some(Ok(Err(error))) => return Some(Err(error)),
+                    // A panic is told by the panic itself.
+                    Some(Err(_)) | None => {
+                        let told = "its reader ended".to_owned();
+                        let digest = blob.digest;
+                        return Some(Err(BlobError::Broken { digest, told }));
+                    }
+                };
+                Current {
+                    check: Check::new(blob),
+                    head: head.into(),
+                    rest,
+                }
+            }
+        };
+        while self.ahead.len() < AHEAD
             && let Some(blob) = self.waiting.pop_front()
         {
-            self.reading.push_back(start(&self.blobs, blob));
+            let mut fetching = JoinSet::new();
+            let head = self.blobs.read(&blob, 0, blob.size.min(HEAD_BYTES));
+            fetching.spawn(bounded(head));
+            self.ahead.push_back(Head { blob, fetching });
         }
-        let piece = self.reading.front_mut()?.pieces.recv().await;
-        if piece.is_none() {
-            self.reading.pop_front();
-        }
-        piece
+        Some(Ok(current))
     }
 }
 
-fn start(blobs: &Arc<dyn Blobs>, blob: Descriptor) -> Reading {
-    let (sender, pieces) = mpsc::channel(PIECES);
-    let mut chunks = blobs.read(&blob);
-    let mut task = JoinSet::new();
-    task.spawn(async move {
-        let mut check = Check::new(blob);
-        while let Some(piece) = chunks.next().await {
-            let piece = piece.and_then(|piece| check.piece(&piece).map(|()| piece));
-            let is_over = piece.is_err();
-            if sender.send(piece).await.is_err() || is_over {
-                return; // nobody wants it any more
-            }
-        }
-        if let Err(error) = check.end() {
-            let _nobody = sender.send(Err(error)).await;
-        }
-    });
-    Reading {
-        pieces,
-        _task: task,
-    }
+/// All pieces of a beginning. One who sends more than was asked for is cut off.
+async fn bounded(head: Chunks) -> Result<Vec<Bytes>, BlobError> {
+    let mut left = HEAD_BYTES;
+    head.try_take_while(|piece| {
+        let is_within = left > 0;
+        left = left.saturating_sub(piece.len() as u64);
+        std::future::ready(Ok(is_within))
+    })
+    .try_collect()
+    .await
 }

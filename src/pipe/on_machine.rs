@@ -393,7 +393,7 @@ impl Part<'_> {
         let step = steps
             .begin(&format!("[depot] connecting to {platform} machine"))
             .await;
-        let address = request::address(machine);
+        let address = request::address(self.work.plan, machine);
         let opening = Connection::open(&address, within);
         match self.cancel.unless_fired(opening).await {
             Ok(Ok(connection)) => {

@@ -324,8 +324,10 @@ fn file_name(path: &Path) -> String {
 }
 
 /// The builder as its client wants it.
-pub(super) fn address(machine: depot::Machine) -> Address {
+pub(super) fn address(plan: &Plan, machine: depot::Machine) -> Address {
+    let endpoint = &machine.endpoint;
     Address {
+        proxy: plan.proxies.for_host(&endpoint.host, endpoint.port),
         host: machine.endpoint.host,
         port: machine.endpoint.port,
         tls: machine.tls.map(|tls| MutualTls {

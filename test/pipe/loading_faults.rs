@@ -406,3 +406,49 @@ fn a_builder_that_is_cut_off_once_in_the_middle_of_a_layer_is_asked_for_again() 
         assert!(daemon.image("acme/once:1").await.unwrap().is_some());
     });
 }
+
+#[test]
+fn an_answer_that_begins_well_and_ends_badly_is_a_failure() {
+    with_place(async |place| {
+        for release in [Release::Docker26, Release::Docker26Containerd] {
+            let daemon = place.daemon(release).await;
+            for (answer, told) in [
+                (
+                    "{\"status\":\"Loading layer\"}\n{\"errorDetail\":{\"message\":\"it went wrong\"},\"error\":\"it went wrong\"}\n",
+                    "did not take the image: it went wrong",
+                ),
+                (
+                    "{\"stream\":\"Error unpacking image x: content digest sha256:0: not found\\n\"}\n{\"stream\":\"Loaded image: x\"}\n",
+                    "did not take the image: Error unpacking image x",
+                ),
+                (
+                    "{\"stream\":\"Loaded image: x\\n\"}\n",
+                    "is not the image in the Docker daemon: nothing in place of sha256:",
+                ),
+                (
+                    "",
+                    "is not the image in the Docker daemon: nothing in place of sha256:",
+                ),
+                (
+                    "not what a daemon says\n",
+                    "ERROR: failed to load the image into Docker 26.1.5",
+                ),
+            ] {
+                let plan = DoorPlan {
+                    load_answer: Some(answer),
+                    ..DoorPlan::default()
+                };
+                let door = daemon.door(plan).await.unwrap();
+                let depot = place.depot(Scenario::default()).await;
+                let context = layers(&[("file", noise("answered", 200_000))]);
+                let run = Program::of(&depot, context.path())
+                    .load("acme/answered:1", &door.docker_host())
+                    .run()
+                    .await;
+                run.expect(7, &[told]);
+                let state = depot.record().last_build().unwrap().state.clone();
+                assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
+            }
+        }
+    });
+}

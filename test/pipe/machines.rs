@@ -6,6 +6,10 @@ use depot_standin::{
     Architecture, BuildState, Compressor, MachinePlan, Method, Scenario, Security,
 };
 
+use depot_standin::daemon::Release;
+use depot_standin::engine::state_folder;
+use depot_standin::proxy::Proxy;
+
 use super::place::{small_context, with_place};
 use super::program::Program;
 
@@ -157,5 +161,38 @@ fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
         place.registry.manifest("cut-off", "test").await.unwrap();
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
+    });
+}
+
+#[test]
+fn a_machine_is_reached_through_a_proxy() {
+    with_place(async |place| {
+        // Its containers' way to this machine is an address that is not loopback's, which no proxy would be asked for.
+        let daemon = place.daemon(Release::Docker26).await;
+        let address = daemon.gateway().await.unwrap();
+        let plan = MachinePlan::default().at(address);
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let machine = depot.machine(Architecture::Amd64).address().to_string();
+        let context = small_context();
+        for (only, is_tunneled) in [(None, true), (Some(443), false)] {
+            let proxy = Proxy::start(&state_folder(), only).await.unwrap();
+            let run = Program::of(&depot, context.path())
+                .set("HTTPS_PROXY", proxy.address())
+                .set("DEBUG", "true")
+                .run()
+                .await;
+            run.expect(0, &["built"]).without(Proxy::LOGIN.1);
+            assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
+            // A proxy that opens none to this port is passed by.
+            let told = "opens no tunnel to the builder: it answered `HTTP/1.1 403";
+            assert_eq!(run.log.contains(told), !is_tunneled, "{}", run.log);
+            let run = Program::of(&depot, context.path())
+                .set("HTTPS_PROXY", proxy.address())
+                .set("NO_PROXY", address.to_string())
+                .run()
+                .await;
+            run.expect(0, &["built"]);
+            assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
+        }
     });
 }

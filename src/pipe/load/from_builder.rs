@@ -10,9 +10,9 @@ use crate::docker::{BlobError, Blobs, Chunks, Descriptor};
 pub(super) struct FromBuilder(pub(super) Connection);
 
 impl Blobs for FromBuilder {
-    fn read(&self, blob: &Descriptor) -> Chunks {
+    fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks {
         let digest = blob.digest.clone();
-        let pieces = self.0.read_blob(&digest);
+        let pieces = self.0.read_blob(&digest, offset, length);
         Box::pin(pieces.map(move |piece| piece.map_err(|status| read_error(&digest, &status))))
     }
 }

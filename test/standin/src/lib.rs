@@ -53,6 +53,7 @@ pub mod fixtures;
 pub mod internet;
 mod packages;
 mod process;
+pub mod proxy;
 mod python;
 pub mod registry;
 pub mod released_cli;

@@ -34,6 +34,8 @@ pub(crate) enum Set {
     Registry,
     /// A static `busybox`, to build images from.
     Busybox,
+    /// tinyproxy: an HTTP proxy.
+    Proxy,
     /// skopeo, with the libraries that a bare system lacks.
     Skopeo,
 }
@@ -46,6 +48,7 @@ impl Set {
             Self::OldEngine => "engine-20",
             Self::Registry => "registry-2",
             Self::Busybox => "busybox",
+            Self::Proxy => "tinyproxy-1",
             Self::Skopeo => "skopeo-1",
         }
     }
@@ -67,6 +70,7 @@ impl Set {
             ],
             Self::Registry => &[("docker-registry", Release::OfMachine)],
             Self::Busybox => &[("busybox-static", Release::OfMachine)],
+            Self::Proxy => &[("tinyproxy-bin", Release::OfMachine)],
             // The libraries' names differ from one Debian to the next.
             Self::Skopeo if is_debian_13() => &[
                 ("skopeo", Release::OfMachine),

@@ -29,6 +29,8 @@ pub struct DoorPlan {
     pub tls: Option<Certificates>,
     /// Requests that wait.
     pub hold: Option<Hold>,
+    /// What is answered to a load in the daemon's place, with status 200, once all of the archive has come.
+    pub load_answer: Option<&'static str>,
 }
 
 /// Stops the first request whose first line holds a text, until it is let go. Clones are the same.
@@ -216,13 +218,24 @@ async fn carry(
     let upwards = async {
         let mut left = plan.cut_after.unwrap_or(u64::MAX);
         let mut buffer = vec![0; 64 << 10];
+        let mut is_answering = false;
         loop {
             let length = from_client.read(&mut buffer).await?;
             if length == 0 {
                 to_daemon.shutdown().await?;
-                return std::future::pending().await;
+                return std::future::pending::<io::Result<_>>().await;
             }
             let piece = buffer.get(..length).unwrap_or_default();
+            if let Some(answer) = plan.load_answer
+                && (is_answering || is_load(piece))
+            {
+                is_answering = true;
+                // The last piece of a body that comes in pieces.
+                if piece.ends_with(b"0\r\n\r\n") {
+                    return Ok(Some(answer));
+                }
+                continue;
+            }
             if let Some(hold) = &plan.hold {
                 hold.pass(piece).await;
             }
@@ -230,7 +243,7 @@ async fn carry(
             to_daemon.write_all(piece).await?;
             left = left.saturating_sub(length as u64);
             if left == 0 {
-                return Ok(());
+                return Ok(None);
             }
             if let Some(pause) = plan.pause {
                 tokio::time::sleep(pause).await;
@@ -241,8 +254,26 @@ async fn carry(
         tokio::io::copy(&mut from_daemon, &mut to_client).await?;
         to_client.shutdown().await
     };
-    tokio::select! {
-        ended = upwards => ended,
-        ended = downwards => ended,
-    }
+    let answer = tokio::select! {
+        ended = upwards => ended?,
+        ended = downwards => return ended,
+    };
+    let Some(answer) = answer else {
+        return Ok(());
+    };
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        answer.len()
+    );
+    to_client.write_all(head.as_bytes()).await?;
+    to_client.write_all(answer.as_bytes()).await?;
+    to_client.shutdown().await
+}
+
+fn is_load(piece: &[u8]) -> bool {
+    let line = piece
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    line.windows(12).any(|part| part == b"/images/load")
 }

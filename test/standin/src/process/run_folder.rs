@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Registry,
     Aws,
     Internet,
+    Proxy,
     #[cfg(test)]
     Test,
 }
@@ -40,6 +41,7 @@ impl Kind {
             Self::Registry => "registry",
             Self::Aws => "aws",
             Self::Internet => "internet",
+            Self::Proxy => "proxy",
             #[cfg(test)]
             Self::Test => "test",
         }

@@ -1,0 +1,127 @@
+//! The way to a builder through an HTTP proxy: a tunnel, asked for with `CONNECT` (RFC 9110, section 9.3.6).
+
+use std::fmt;
+use std::io;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// The longest head of an answer that is read.
+const HEAD_LIMIT_BYTES: usize = 16 << 10;
+
+/// A proxy that opens tunnels.
+#[derive(Clone)]
+pub struct Proxy {
+    /// A name or an address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Who may use it: user name and password.
+    pub login: Option<(String, SecretString)>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Proxy({}:{})", self.host, self.port)
+    }
+}
+
+impl Proxy {
+    /// Opens a tunnel to `authority`, such as `builder.example:443`. Cancel safe.
+    pub(super) async fn tunnel(&self, authority: &str) -> io::Result<TcpStream> {
+        let mut stream = TcpStream::connect((&*self.host, self.port)).await?;
+        stream.set_nodelay(true)?;
+        let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
+        if let Some((username, password)) = &self.login {
+            let login = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
+            request.push_str("Proxy-Authorization: Basic ");
+            request.push_str(&login);
+            request.push_str("\r\n");
+        }
+        request.push_str("\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        // Byte by byte: what comes behind the head is the builder's already.
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            if head.len() >= HEAD_LIMIT_BYTES {
+                return Err(io::Error::other("its answer does not end"));
+            }
+            head.push(stream.read_u8().await?);
+        }
+        let head = String::from_utf8_lossy(&head);
+        let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
+        if status.starts_with('2') {
+            return Ok(stream);
+        }
+        let line: String = head
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .take(200)
+            .collect();
+        Err(io::Error::other(format!(
+            "it answered `{}`",
+            line.escape_debug()
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a proxy that answers so was asked, and what came of it.
+    async fn asked(answer: &'static str) -> (String, io::Result<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy {
+            host: "127.0.0.1".into(),
+            port: listener.local_addr().unwrap().port(),
+            login: Some(("me".into(), "pass:word".into())),
+        };
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request).unwrap()
+        };
+        let using = async {
+            let mut stream = proxy.tunnel("builder.example:443").await?;
+            let mut rest = String::new();
+            stream.read_to_string(&mut rest).await?;
+            Ok(rest)
+        };
+        tokio::join!(serving, using)
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_begins_right_behind_the_answer() {
+        let (request, rest) = asked("HTTP/1.1 200 OK\r\nVia: x\r\n\r\nfrom the builder").await;
+        assert_eq!(
+            request,
+            "CONNECT builder.example:443 HTTP/1.1\r\nHost: builder.example:443\r\n\
+             Proxy-Authorization: Basic bWU6cGFzczp3b3Jk\r\n\r\n"
+        );
+        assert_eq!(rest.unwrap(), "from the builder");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_refuses_is_told_with_what_it_said() {
+        let (_, refused) = asked("HTTP/1.1 403 Not this \x1b[2J port\r\n\r\n").await;
+        let error = refused.unwrap_err().to_string();
+        assert!(
+            error.starts_with("it answered `HTTP/1.1 403 Not this"),
+            "{error}"
+        );
+        assert!(!error.contains('\x1b'), "{error}");
+        assert!(asked("HTTP/1.1 200").await.1.is_err());
+    }
+}
