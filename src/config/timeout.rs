@@ -51,6 +51,7 @@ mod tests {
             ("45m", 45 * 60),
             ("1h30m", 90 * 60),
             ("1h 30m", 90 * 60),
+            ("1.5h", 90 * 60),
         ] {
             let (read, error, warnings) = read_from(value);
             assert_eq!((read, error.as_str()), (Some(seconds), ""), "{value}");
@@ -62,7 +63,6 @@ mod tests {
             "0s",
             "-1",
             "soon",
-            "1.5h",
             "1x",
             "25h",
             "9".repeat(30).as_str(),

@@ -515,3 +515,31 @@ fn large_layers_come_through_a_slow_daemon() {
         );
     });
 }
+
+#[test]
+#[ignore = "takes minutes and some 10 GB of memory; run by hand, with `--ignored`"]
+fn a_layer_may_have_3_gb() {
+    use std::io::Write;
+
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let context = Context::new("FROM scratch\nCOPY big /big\n").unwrap();
+        let mut big = std::fs::File::create(context.path().join("big")).unwrap();
+        // A sixteenth is noise, and of the rest a compressor leaves little.
+        let (noise, zeros) = (noise("3 GB", 1 << 20), vec![0; 15 << 20]);
+        for _ in 0..192 {
+            big.write_all(&noise).unwrap();
+            big.write_all(&zeros).unwrap();
+        }
+        let depot = place.depot(Scenario::default()).await;
+        let run = Program::of(&depot, context.path())
+            .load("acme/big:1", &daemon.docker_host())
+            .run()
+            .await;
+        run.expect(
+            0,
+            &["0 of 1 layers are there, sending 1 (", "built and loaded"],
+        );
+        println!("{}", run.log);
+    });
+}
