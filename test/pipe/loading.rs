@@ -540,6 +540,5 @@ fn a_layer_may_have_3_gb() {
             0,
             &["0 of 1 layers are there, sending 1 (", "built and loaded"],
         );
-        println!("{}", run.log);
     });
 }
