@@ -83,20 +83,15 @@ impl Loading<'_> {
                 }
             }
         }
-        let error = match &image {
-            Ok(image) => match Box::pin(self.layers(image, look, step)).await {
-                Ok(loaded) => return Ok(loaded),
-                Err(error) => Some(error),
-            },
-            Err(_) => None,
-        };
         // What was pushed is what has to be loaded.
         let plan = &self.part.work.plan.image;
         let is_elsewhere = plan.push || plan.save.is_some();
-        let (error, same) = match (error, image) {
-            (Some(error), Ok(image)) => (error, is_elsewhere.then_some(image)),
-            (Some(error), Err(_)) | (None, Err(error)) => (error, None),
-            (None, Ok(_)) => return Err(Failure::NoDigest("the image".into())),
+        let (error, same) = match image {
+            Ok(image) => match Box::pin(self.layers(&image, look, step)).await {
+                Ok(loaded) => return Ok(loaded),
+                Err(error) => (error, is_elsewhere.then_some(image)),
+            },
+            Err(error) => (error, None),
         };
         let gzip = matches!(error, LoadError::Zstd { .. });
         if !gzip && !matches!(error, LoadError::Blob(BlobError::NotServed { .. })) {
