@@ -6,11 +6,9 @@ use depot_standin::daemon::{Certificates, DoorPlan, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
 use depot_standin::skopeo::Skopeo;
-use depot_standin::{
-    Architecture, CreateBuildAnswer, HostCredential, Method, PullInfo, Record, Scenario, StandIn,
-};
+use depot_standin::{Architecture, Method, Record, Scenario};
 
-use super::place::{Place, small_context, with_place};
+use super::place::{small_context, with_place};
 use super::program::Program;
 
 /// Those that keep images in the classic store, as Bitbucket's does.
@@ -304,69 +302,6 @@ fn a_daemon_behind_tls_is_spoken_to_with_certificates() {
     });
 }
 
-/// A Depot that wants images to be loaded from a registry of its own.
-async fn by_registry(place: &Place, repository: &str, push: &str, password: &str) -> StandIn {
-    let registry = &place.registry;
-    let reference = format!("{}/{repository}:{{build_id}}", registry.host());
-    let credential = HostCredential {
-        host: registry.host(),
-        username: registry.username().into(),
-        password: push.into(),
-    };
-    let scenario = Scenario::default()
-        .answer(CreateBuildAnswer {
-            additional_tags: vec![reference.clone()],
-            additional_credentials: vec![credential],
-            load_using_registry: true,
-            ..CreateBuildAnswer::default()
-        })
-        .pull(PullInfo {
-            reference,
-            username: registry.username().into(),
-            password: password.into(),
-        });
-    place.depot_of_two(scenario).await
-}
-
-#[test]
-fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
-    with_place(async |place| {
-        let context = layers(&[("file", noise("pulled", 1000))]);
-        let right = place.registry.password();
-        for release in Release::ALL {
-            let daemon = place.daemon(release).await;
-            for (password, platforms, told) in [
-                (right, "linux/amd64", "pulling "),
-                (right, "linux/arm64,linux/amd64", "for linux/amd64"),
-                (
-                    "wrong-password",
-                    "linux/amd64",
-                    "; reading the image from the builder",
-                ),
-            ] {
-                let depot = by_registry(place, "load-by-pull", right, password).await;
-                let run = Program::of(&depot, context.path())
-                    .load("acme/pulled:1", &daemon.docker_host())
-                    .set("PLATFORMS", platforms)
-                    .run()
-                    .await;
-                run.expect(0, &["built and loaded docker.io/acme/pulled:1", told]);
-                run.without("wrong-password").without(right);
-                if password == right {
-                    run.without("reading the image from the builder");
-                }
-                let image = daemon.image("acme/pulled:1").await.unwrap().unwrap();
-                assert_eq!(image.architecture, "amd64");
-                // The name that it came by is gone.
-                let names = image.repo_tags.unwrap();
-                assert_eq!(names, ["acme/pulled:1"], "{release:?} {}", run.log);
-                assert_eq!(depot.record().calls_of(Method::GetPullInfo).count(), 1);
-                daemon.remove("acme/pulled:1").await.unwrap();
-            }
-        }
-    });
-}
-
 #[test]
 fn layers_that_an_old_daemon_cannot_read_are_compressed_anew() {
     with_place(async |place| {
@@ -429,44 +364,6 @@ fn an_image_may_have_as_many_layers_as_a_daemon_stacks() {
             run.expect(0, &["0 of 120 layers are there", "built and loaded"]);
             let image = daemon.image("acme/many:1").await.unwrap().unwrap();
             assert_eq!(image.root_fs.layers.len(), 120);
-        }
-    });
-}
-
-#[test]
-fn where_depots_registry_cannot_be_pushed_to_the_layers_are_loaded_all_the_same() {
-    with_place(async |place| {
-        let daemon = place.daemon(Release::Docker26).await;
-        let context = layers(&[("file", noise("not kept", 1000))]);
-        let right = place.registry.password();
-        for push in [false, true] {
-            let depot = by_registry(place, "not-kept", "wrong-password", right).await;
-            let image = place.image("load-not-kept");
-            let program = Program::of(&depot, context.path());
-            let program = if push {
-                // At a host that only looks like another.
-                program
-                    .push(&image.replace("127.0.0.1", "localhost"), &place.registry)
-                    .set(
-                        "REGISTRY",
-                        place.registry.host().replace("127.0.0.1", "localhost"),
-                    )
-            } else {
-                program.set("IMAGE", &image)
-            };
-            let run = program
-                .set("LOAD", "true")
-                .set("DOCKER_HOST", daemon.docker_host())
-                .run()
-                .await;
-            run.expect(
-                0,
-                &[
-                    "the daemon cannot pull the image from where Depot wanted it",
-                    "loaded",
-                ],
-            );
-            run.without("not-kept@");
         }
     });
 }

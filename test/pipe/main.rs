@@ -12,6 +12,7 @@ mod context;
 mod depot_faults;
 mod examples;
 mod loading;
+mod loading_by_pull;
 mod loading_faults;
 mod machines;
 mod on_internet;

@@ -1,0 +1,232 @@
+use std::collections::HashMap;
+use std::io::Read;
+
+use futures_util::{StreamExt, TryStreamExt};
+use proptest::prelude::*;
+
+use super::super::image::{digest_of, tests as images};
+use super::*;
+use crate::docker::blobs::Chunks;
+
+/// Blobs that are here, in pieces of three bytes; `faults` says what comes in place of a blob's second piece.
+struct Here {
+    blobs: HashMap<String, Vec<u8>>,
+    faults: HashMap<String, BlobError>,
+}
+
+impl Blobs for Here {
+    fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks {
+        let content = self.blobs.get(&blob.digest).cloned().unwrap_or_default();
+        // All that there is, where it is not what it should be.
+        let whole = offset == 0 && length == blob.size;
+        let end = if whole {
+            content.len()
+        } else {
+            usize::try_from(offset + length).unwrap()
+        };
+        let content = content[usize::try_from(offset).unwrap()..end].to_vec();
+        let pieces = content
+            .chunks(3.max(content.len() / 64))
+            .map(Bytes::copy_from_slice)
+            .map(Ok);
+        let mut pieces: Vec<_> = pieces.collect();
+        if let Some(fault) = self.faults.get(&blob.digest) {
+            pieces.truncate(1);
+            pieces.push(Err(fault.clone()));
+        }
+        Box::pin(stream::iter(pieces))
+    }
+}
+
+fn here(layers: &[&[u8]]) -> Here {
+    let named = |layer: &&[u8]| (digest_of(layer), layer.to_vec());
+    Here {
+        blobs: layers.iter().map(named).collect(),
+        faults: HashMap::new(),
+    }
+}
+
+fn names() -> Vec<Reference> {
+    vec![Reference::parse("acme/app:1").unwrap()]
+}
+
+async fn files(archive: impl Stream<Item = Result<Bytes, BlobError>>) -> Vec<(String, Vec<u8>)> {
+    let pieces: Vec<Bytes> = archive.try_collect().await.unwrap();
+    let bytes = pieces.concat();
+    let mut archive = tar::Archive::new(bytes.as_slice());
+    archive
+        .entries()
+        .unwrap()
+        .map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            (entry.path().unwrap().display().to_string(), content)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn an_archive_names_every_layer_and_holds_those_that_are_wanted() {
+    let layers: [&[u8]; 4] = [b"lowest", b"middle", b"", b"middle"];
+    let image = images::image(&layers);
+    let wanted: Vec<_> = distinct(&image, |index| index > 0).cloned().collect();
+    assert_eq!(wanted.len(), 2, "the same blob is there once");
+    let sent = Sent::default();
+    let stream = archive(
+        Form::Docker,
+        &image,
+        &names(),
+        &wanted,
+        Arc::new(here(&layers)),
+        sent.clone(),
+    );
+    let files = files(stream).await;
+    let paths: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let hex = |layer: &[u8]| digest_of(layer)[7..].to_owned();
+    let config = format!("{}.json", &image.id()[7..]);
+    assert_eq!(
+        paths,
+        ["manifest.json", &config, &hex(b"middle"), &hex(b"")]
+    );
+    assert_eq!(files[2].1, b"middle");
+    let manifest: serde_json::Value = serde_json::from_slice(&files[0].1).unwrap();
+    assert_eq!(
+        manifest,
+        json!([{
+            "Config": config, "RepoTags": ["docker.io/acme/app:1"],
+            "Layers": layers.map(hex),
+        }])
+    );
+    assert_eq!(sent.bytes(), 6);
+}
+
+#[tokio::test]
+async fn an_image_layout_leads_from_its_name_to_its_layers() {
+    let layers: [&[u8]; 1] = [b"lowest"];
+    let image = images::image(&layers);
+    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let stream = archive(
+        Form::Oci,
+        &image,
+        &names(),
+        &wanted,
+        Arc::new(here(&layers)),
+        Sent::default(),
+    );
+    let files: HashMap<_, _> = files(stream).await.into_iter().collect();
+    let index: serde_json::Value = serde_json::from_slice(&files["index.json"]).unwrap();
+    let [named] = &index["manifests"].as_array().unwrap()[..] else {
+        panic!("{index}")
+    };
+    assert_eq!(
+        named["annotations"]["io.containerd.image.name"],
+        "docker.io/acme/app:1"
+    );
+    let blob = |digest: &serde_json::Value| {
+        let digest = digest.as_str().unwrap().replace(':', "/");
+        files[&format!("blobs/{digest}")].clone()
+    };
+    let manifest: serde_json::Value = serde_json::from_slice(&blob(&named["digest"])).unwrap();
+    assert_eq!(blob(&manifest["config"]["digest"]), image.config);
+    assert_eq!(blob(&manifest["layers"][0]["digest"]), b"lowest");
+    assert!(files["oci-layout"].starts_with(b"{\"imageLayoutVersion\""));
+}
+
+#[tokio::test]
+async fn a_blob_that_is_not_what_its_digest_says_ends_the_archive() {
+    let layers: [&[u8]; 2] = [b"lowest", b"above"];
+    let image = images::image(&layers);
+    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let digest = digest_of(b"above");
+    let broken = BlobError::Broken {
+        digest: digest.clone(),
+        told: "reset".into(),
+    };
+    for (content, fault, told) in [
+        (&b"abovE"[..], None, "its content has the digest"),
+        (b"abo", None, "3 of 5 bytes came"),
+        (b"above and more", None, "it has more than its 5 bytes"),
+        (b"above", Some(broken), "broke off on its way"),
+    ] {
+        let mut blobs = here(&layers);
+        blobs.blobs.insert(digest.clone(), content.to_vec());
+        blobs
+            .faults
+            .extend(fault.map(|fault| (digest.clone(), fault)));
+        let sent = Sent::default();
+        let mut stream = std::pin::pin!(archive(
+            Form::Docker,
+            &image,
+            &names(),
+            &wanted,
+            Arc::new(blobs),
+            sent.clone()
+        ));
+        let mut last = None;
+        while let Some(piece) = stream.next().await {
+            last = Some(piece);
+        }
+        let error = last.unwrap().unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+        assert!(error.contains(&digest), "{error}");
+        assert_eq!(sent.failure().unwrap().to_string(), error);
+    }
+}
+
+#[tokio::test]
+async fn blobs_of_any_size_come_whole_and_in_their_order() {
+    // Around what is fetched ahead, and more of them than are.
+    let mib = 1 << 20;
+    let sizes = [5 * mib, 4 * mib, 4 * mib + 1, 0, 4 * mib - 1, 1, 9 * mib];
+    let layers: Vec<Vec<u8>> = sizes
+        .iter()
+        .enumerate()
+        .map(|(index, &size)| {
+            (0..size)
+                .map(|at| (at * (index + 3) / 7).to_le_bytes()[0])
+                .collect()
+        })
+        .collect();
+    let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    let image = images::image(&slices);
+    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let stream = archive(
+        Form::Docker,
+        &image,
+        &names(),
+        &wanted,
+        Arc::new(here(&slices)),
+        Sent::default(),
+    );
+    let files = files(stream).await;
+    let contents: Vec<&Vec<u8>> = files[2..].iter().map(|(_, content)| content).collect();
+    assert!(contents.into_iter().eq(&layers));
+}
+
+proptest! {
+    #[test]
+    fn what_is_read_back_is_what_was_written(layers in proptest::collection::vec(
+        proptest::collection::vec(any::<u8>(), 0..1600), 0..8)) {
+        let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+        let image = images::image(&slices);
+        let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+        let stream = archive(
+            Form::Docker, &image, &names(), &wanted, Arc::new(here(&slices)), Sent::default(),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let files: HashMap<_, _> = runtime.block_on(files(stream)).into_iter().collect();
+        for layer in &layers {
+            prop_assert_eq!(&files[&digest_of(layer)[7..]], layer);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_more_than_8_gib_has_its_size() {
+    let mut header = tar::Header::new_gnu();
+    header
+        .as_mut_bytes()
+        .copy_from_slice(&super::header("large", 20 << 30));
+    assert_eq!(header.size().unwrap(), 20 << 30);
+}
