@@ -4,22 +4,17 @@
 //! [`super::sender`]. Any name that was not offered is refused.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::fmt;
-use std::future::{self, Future};
-use std::pin::Pin;
+use std::future;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::server::StreamingService;
 use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::ProstCodec;
 
 use super::Failure;
+use super::diff_copy::{Answering, DiffCopy, Mounted};
 use super::metadata::list;
 use super::sender;
-use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
 use crate::buildkit::wire::Packet;
 use crate::context::{Selection, Tree};
 
@@ -48,8 +43,8 @@ impl FileSync {
 }
 
 /// The service as gRPC mounts it.
-pub(super) fn server(files: FileSync, failure: Failure) -> Server {
-    Server { files, failure }
+pub(super) fn server(files: FileSync, failure: Failure) -> Mounted<Server, Packet> {
+    Mounted::new(Server { files, failure })
 }
 
 /// Takes the calls; see [`server`].
@@ -64,8 +59,6 @@ impl fmt::Debug for Server {
         formatter.debug_struct("FileSync").finish_non_exhaustive()
     }
 }
-
-type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl StreamingService<Packet> for Server {
     type Response = Packet;
@@ -115,40 +108,16 @@ impl Server {
     }
 }
 
-impl NamedService for Server {
+impl DiffCopy<Packet> for Server {
     const NAME: &'static str = "moby.filesync.v1.FileSync";
-}
-
-impl tower_service::Service<http::Request<Body>> for Server {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answering<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != "/moby.filesync.v1.FileSync/DiffCopy" {
-            // TarStream, which no BuildKit calls that knows DiffCopy.
-            let status = Status::unimplemented("only DiffCopy is served");
-            return Box::pin(future::ready(Ok(status.into_http())));
-        }
-        let service = self.clone();
-        Box::pin(async move {
-            let codec: ProstCodec<Packet, Packet> = ProstCodec::default();
-            let mut grpc = Grpc::new(codec).apply_max_message_size_config(
-                Some(MESSAGE_LIMIT_BYTES),
-                Some(MESSAGE_LIMIT_BYTES),
-            );
-            Ok(grpc.streaming(service, request).await)
-        })
-    }
+    const PATH: &'static str = "/moby.filesync.v1.FileSync/DiffCopy";
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic::body::Body;
     use tonic::codec::Codec;
+    use tonic_prost::ProstCodec;
 
     use super::*;
 
@@ -164,7 +133,7 @@ mod tests {
         request
             .metadata_mut()
             .insert("dir-name", name.parse().unwrap());
-        server(files, Failure::default()).diff_copy(request)
+        server(files, Failure::default()).0.diff_copy(request)
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod auth;
 mod authority;
+mod diff_copy;
 mod files;
 mod health;
 mod metadata;

@@ -1,21 +1,15 @@
 //! `moby.filesync.v1.FileSend`: taking the one file that an exporter sends to us, such as an archive of the image.
 
-use std::convert::Infallible;
 use std::fmt;
-use std::future::{self, Future};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
-use tonic::body::Body;
-use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::server::StreamingService;
 use tonic::{Request, Response, Status, Streaming};
-use tonic_prost::ProstCodec;
 
-use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
+use super::diff_copy::{Answering, DiffCopy, Mounted};
 use crate::buildkit::wire::BytesMessage;
 
 /// Pieces that wait to be taken.
@@ -57,8 +51,8 @@ pub fn file() -> (
 pub(super) struct Receiver(Arc<Mutex<Option<FileSink>>>);
 
 impl Receiver {
-    pub(super) fn new(sink: FileSink) -> Self {
-        Self(Arc::new(Mutex::new(Some(sink))))
+    pub(super) fn new(sink: FileSink) -> Mounted<Self, BytesMessage> {
+        Mounted::new(Self(Arc::new(Mutex::new(Some(sink)))))
     }
 }
 
@@ -67,8 +61,6 @@ impl fmt::Debug for Receiver {
         formatter.debug_struct("FileSend").finish_non_exhaustive()
     }
 }
-
-type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl StreamingService<BytesMessage> for Receiver {
     type Response = BytesMessage;
@@ -101,34 +93,9 @@ impl StreamingService<BytesMessage> for Receiver {
     }
 }
 
-impl NamedService for Receiver {
+impl DiffCopy<BytesMessage> for Receiver {
     const NAME: &'static str = "moby.filesync.v1.FileSend";
-}
-
-impl tower_service::Service<http::Request<Body>> for Receiver {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answering<Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path() != super::FILE_SEND {
-            let status = Status::unimplemented("only DiffCopy is served");
-            return Box::pin(future::ready(Ok(status.into_http())));
-        }
-        let service = self.clone();
-        Box::pin(async move {
-            let codec: ProstCodec<BytesMessage, BytesMessage> = ProstCodec::default();
-            let mut grpc = Grpc::new(codec).apply_max_message_size_config(
-                Some(MESSAGE_LIMIT_BYTES),
-                Some(MESSAGE_LIMIT_BYTES),
-            );
-            Ok(grpc.streaming(service, request).await)
-        })
-    }
+    const PATH: &'static str = super::FILE_SEND;
 }
 
 #[cfg(test)]
