@@ -62,17 +62,21 @@ fn rank(daemon: &Platform, platform: &Platform) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn platform(text: &str) -> Platform {
+impl Platform {
+    /// Reads `linux/arm/v7`.
+    pub(crate) fn of(text: &str) -> Self {
         let mut parts = text.split('/').map(str::to_owned);
-        Platform {
+        Self {
             os: parts.next().unwrap(),
             architecture: parts.next().unwrap(),
             variant: parts.next(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn the_daemons_own_architecture_wins_and_what_does_not_run_is_not_taken() {
@@ -107,8 +111,8 @@ mod tests {
             ("linux/arm64", "linux/amd64", None),
             ("windows/amd64", "linux/amd64", None),
         ] {
-            let offered: Vec<_> = offered.split(' ').map(platform).collect();
-            let found = best_for(&platform(daemon), &offered);
+            let offered: Vec<_> = offered.split(' ').map(Platform::of).collect();
+            let found = best_for(&Platform::of(daemon), &offered);
             let found = found.map(|index| offered[index].to_string());
             assert_eq!(found.as_deref(), best, "{daemon}");
         }

@@ -239,25 +239,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn platform(text: &str) -> Platform {
-        let mut parts = text.split('/').map(str::to_owned);
-        Platform {
-            os: parts.next().unwrap(),
-            architecture: parts.next().unwrap(),
-            variant: parts.next(),
-        }
-    }
-
     #[test]
     fn the_platform_that_was_asked_for_is_picked() {
-        let offered = ["linux/386", "linux/amd64", "linux/arm/v7"].map(platform);
-        let picked = |asked: &str| pick(Some(&platform(asked)), &offered);
+        let offered = ["linux/386", "linux/amd64", "linux/arm/v7"].map(Platform::of);
+        let picked = |asked: &str| pick(Some(&Platform::of(asked)), &offered);
         assert_eq!(picked("linux/amd64"), Some(1));
         assert_eq!(picked("linux/386"), Some(0));
         assert_eq!(picked("linux/arm"), Some(2));
         assert_eq!(pick(None, &offered), None);
         assert_eq!(pick(None, &offered[..1]), Some(0));
-        assert_eq!(pick(Some(&platform("linux/arm64")), &offered[..1]), Some(0));
+        assert_eq!(
+            pick(Some(&Platform::of("linux/arm64")), &offered[..1]),
+            Some(0)
+        );
     }
 
     #[test]

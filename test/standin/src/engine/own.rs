@@ -81,6 +81,9 @@ fn prepare(
         "ip-masq": false,
         // Without iptables it is what publishes a container's port.
         "userland-proxy": true,
+        // For ports that name no address. They stay on this machine, and have one number: for IPv4 and IPv6 together the engine
+        // takes two where the first is in use on one of them, and who asks for the port may get the other.
+        "ip": "127.0.0.1",
         "cgroup-parent": format!("/{}", folder.cgroup()),
         // systemd's driver would make slices that are not ours to remove.
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
