@@ -33,11 +33,11 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 /// The same for all streams together: one that is not read for a while must leave room for two that are.
 const CONNECTION_WINDOW_BYTES: u32 = 3 * STREAM_WINDOW_BYTES;
 
-/// A connection past a proxy that refused. Whoever has a proxy mostly lets nothing past it.
-const DIRECT_LIMIT: Duration = Duration::from_secs(4);
-
-/// One try to reach the builder, TLS included.
+/// One try to reach the builder, TLS and its first answer included.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// Each of the two ways, through a proxy and past it, TLS included. Whoever has a proxy mostly lets nothing past it, without a word.
+const WAY_LIMIT: Duration = Duration::from_millis(4500);
 
 /// How long a builder may take until it listens: a fresh machine still starts its daemon.
 pub const CONNECT_LIMIT: Duration = Duration::from_mins(5);
@@ -113,10 +113,13 @@ pub struct Connection {
 }
 
 /// Why one try failed.
+#[derive(Debug, thiserror::Error)]
 enum TryError {
     /// The builder may not be up yet.
+    #[error("{0}")]
     Later(Box<dyn std::error::Error + Send + Sync>),
     /// It is the wrong one.
+    #[error("{0}")]
     Untrusted(io::Error),
 }
 
@@ -220,12 +223,49 @@ trait ReadWrite: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ReadWrite for T {}
 type Stream = Box<dyn ReadWrite>;
 
-async fn open_stream(
+type Tls = (TlsConnector, rustls::pki_types::ServerName<'static>);
+
+/// A connection that leads to the builder, through the proxy where there is one. Where that does not lead there, it is tried without:
+/// many proxies open no tunnel to a port but 443, and some look into it, which a builder's certificate forbids.
+async fn open_stream(address: &Address, tls: Option<&Tls>) -> Result<Stream, TryError> {
+    let Some(proxy) = &address.proxy else {
+        return open_way(address, None, tls).await;
+    };
+    let way = async |proxy| {
+        let opened = tokio::time::timeout(WAY_LIMIT, open_way(address, proxy, tls)).await;
+        opened.unwrap_or_else(|_| Err(TryError::Later("no answer".into())))
+    };
+    let refused = match way(Some(proxy)).await {
+        Ok(stream) => return Ok(stream),
+        Err(refused) => refused,
+    };
+    tracing::debug!("{proxy:?} does not lead to the builder: {refused}");
+    match way(None).await {
+        Err(TryError::Later(why)) => {
+            let (host, port) = (&proxy.host, proxy.port);
+            let both = format!("through the proxy {host}:{port}: {refused}; without: {why}");
+            Err(TryError::Later(both.into()))
+        }
+        ended => ended,
+    }
+}
+
+/// The same one way.
+async fn open_way(
     address: &Address,
-    tls: Option<&(TlsConnector, rustls::pki_types::ServerName<'static>)>,
+    proxy: Option<&Proxy>,
+    tls: Option<&Tls>,
 ) -> Result<Stream, TryError> {
     let later = |error: io::Error| TryError::Later(error.into());
-    let stream = open_tcp(address).await.map_err(later)?;
+    let stream = match proxy {
+        Some(proxy) => proxy.tunnel(&address.shown()).await.map_err(later)?,
+        None => {
+            let direct = TcpStream::connect((&*address.host, address.port)).await;
+            let stream = direct.map_err(later)?;
+            stream.set_nodelay(true).map_err(later)?;
+            stream
+        }
+    };
     let Some((connector, name)) = tls else {
         return Ok(Box::new(stream));
     };
@@ -234,34 +274,6 @@ async fn open_stream(
         Err(error) if is_untrusted(&error) => Err(TryError::Untrusted(error)),
         Err(error) => Err(later(error)),
     }
-}
-
-/// A connection that leads to the builder, through the proxy where there is one. Where that opens no tunnel to the builder's port, as many
-/// do for no port but 443, it is tried without.
-async fn open_tcp(address: &Address) -> io::Result<TcpStream> {
-    let direct = async {
-        let stream = TcpStream::connect((&*address.host, address.port)).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    };
-    let Some(proxy) = &address.proxy else {
-        return direct.await;
-    };
-    let refused = match proxy.tunnel(&address.shown()).await {
-        Ok(stream) => return Ok(stream),
-        Err(refused) => refused,
-    };
-    tracing::debug!("{proxy:?} opens no tunnel to the builder: {refused}");
-    let direct = tokio::time::timeout(DIRECT_LIMIT, direct).await;
-    let why = match direct {
-        Ok(Ok(stream)) => return Ok(stream),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "no answer".to_owned(),
-    };
-    let (host, port) = (&proxy.host, proxy.port);
-    Err(io::Error::other(format!(
-        "through the proxy {host}:{port}: {refused}; without: {why}"
-    )))
 }
 
 /// Whether the handshake failed because of who the other side is, rather than on its way.

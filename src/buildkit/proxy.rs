@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,8 +17,8 @@ pub struct Proxy {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Who may use it: user name and password.
-    pub login: Option<(String, SecretString)>,
+    /// Who may use it, as the header of that name has it.
+    pub authorization: Option<SecretString>,
 }
 
 impl fmt::Debug for Proxy {
@@ -35,10 +33,9 @@ impl Proxy {
         let mut stream = TcpStream::connect((&*self.host, self.port)).await?;
         stream.set_nodelay(true)?;
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
-        if let Some((username, password)) = &self.login {
-            let login = STANDARD.encode(format!("{username}:{}", password.expose_secret()));
-            request.push_str("Proxy-Authorization: Basic ");
-            request.push_str(&login);
+        if let Some(authorization) = &self.authorization {
+            request.push_str("Proxy-Authorization: ");
+            request.push_str(authorization.expose_secret());
             request.push_str("\r\n");
         }
         request.push_str("\r\n");
@@ -82,7 +79,7 @@ mod tests {
         let proxy = Proxy {
             host: "127.0.0.1".into(),
             port: listener.local_addr().unwrap().port(),
-            login: Some(("me".into(), "pass:word".into())),
+            authorization: Some("Basic bWU6cGFzczp3b3Jk".into()),
         };
         let serving = async {
             let (mut stream, _) = listener.accept().await.unwrap();

@@ -65,7 +65,7 @@ impl Plan {
         let contexts = self.build.contexts.iter().filter_map(NamedContext::login);
         std::iter::once(&self.depot.token)
             .chain(contexts)
-            .chain(self.proxies.password())
+            .chain(self.proxies.passwords())
             .chain(passwords)
             .chain(keys.flatten())
             .chain(role)

@@ -6,47 +6,49 @@ use std::fmt;
 use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
 use secrecy::SecretString;
 
 use super::environment::Environment;
 use crate::buildkit::Proxy;
 
 /// What the variables say, for each address that is asked for.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Proxies {
-    matcher: Option<Arc<Matcher>>,
-    password: Option<SecretString>,
+    matcher: Arc<Matcher>,
+    passwords: Vec<SecretString>,
 }
 
 /// The variables hold passwords.
 impl fmt::Debug for Proxies {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Proxies({})", self.matcher.is_some())
+        formatter.write_str("Proxies")
     }
 }
 
 impl Proxies {
-    /// Reads `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in lower case first, as curl does.
+    /// Reads `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in upper case first, as the HTTP clients do.
     pub(super) fn read(environment: &Environment) -> Self {
         let given = |name: &str| {
-            let lower = environment.lookup(&name.to_ascii_lowercase());
-            let value = lower.or_else(|| environment.lookup(name))?.to_str()?.trim();
-            (!value.is_empty()).then(|| value.to_owned())
+            let upper = environment.lookup(name);
+            let value = upper.or_else(|| environment.lookup(&name.to_ascii_lowercase()));
+            value.and_then(|value| value.to_str()).unwrap_or_default()
         };
-        let https = given("HTTPS_PROXY").or_else(|| given("ALL_PROXY"));
-        let matcher = https.map(|https| {
-            let no_proxy = given("NO_PROXY").unwrap_or_default();
-            Arc::new(Matcher::builder().https(https).no(no_proxy).build())
-        });
-        let without_password = Self {
-            matcher,
-            password: None,
-        };
-        // Any host outside tells it.
-        let proxy = without_password.for_host("machine.depot.dev", 443);
+        let (https, http, all) = (
+            given("HTTPS_PROXY"),
+            given("HTTP_PROXY"),
+            given("ALL_PROXY"),
+        );
+        let matcher = Matcher::builder()
+            .https(https.to_owned())
+            .all(all.to_owned())
+            .no(given("NO_PROXY").to_owned())
+            .build();
         Self {
-            password: proxy.and_then(|proxy| Some(proxy.login?.1)),
-            ..without_password
+            matcher: Arc::new(matcher),
+            // Those of the HTTP clients' proxies are as secret.
+            passwords: [https, http, all].into_iter().flat_map(passwords).collect(),
         }
     }
 
@@ -66,39 +68,40 @@ impl Proxies {
             format!("{host}:{port}")
         };
         let uri = format!("https://{authority}/").parse().ok()?;
-        let found = self.matcher.as_ref()?.intercept(&uri)?;
+        let found = self.matcher.intercept(&uri)?;
         let uri = found.uri();
         // A proxy that is spoken to with TLS, or in another way than HTTP, is passed by.
         if uri.scheme_str() != Some("http") {
             return None;
         }
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-        let login = found.basic_auth().and_then(|header| {
-            let encoded = header.to_str().ok()?.strip_prefix("Basic ")?.to_owned();
-            decoded(&encoded)
-        });
+        let authorization = found.basic_auth().and_then(|header| header.to_str().ok());
         Some(Proxy {
             host: host.to_owned(),
             port: uri.port_u16().unwrap_or(80),
-            login,
+            authorization: authorization.map(Into::into),
         })
     }
 
-    /// The proxy's password, for whoever keeps it out of the log.
-    #[must_use]
-    pub fn password(&self) -> Option<&SecretString> {
-        self.password.as_ref()
+    /// The proxies' passwords, for whoever keeps them out of the log.
+    pub fn passwords(&self) -> impl Iterator<Item = &SecretString> {
+        self.passwords.iter()
     }
 }
 
-fn decoded(encoded: &str) -> Option<(String, SecretString)> {
-    use base64::Engine;
-    let bytes = base64::engine::general_purpose::STANDARD
-        .decode(encoded)
-        .ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    let (username, password) = text.split_once(':')?;
-    Some((username.to_owned(), password.into()))
+/// The password in a proxy's address, as it is written there and as it is meant.
+fn passwords(address: &str) -> Vec<SecretString> {
+    let with_scheme = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
+    };
+    let url = Url::parse(&with_scheme).ok();
+    let Some(written) = url.as_ref().and_then(Url::password) else {
+        return Vec::new();
+    };
+    let meant = percent_decode_str(written).decode_utf8_lossy();
+    vec![written.into(), (*meant).into()]
 }
 
 #[cfg(test)]
@@ -117,15 +120,17 @@ mod tests {
 
     fn shown(proxies: &Proxies, host: &str) -> Option<String> {
         let proxy = proxies.for_host(host, 443)?;
-        let login = proxy
-            .login
-            .map(|(username, password)| format!("{username}:{}@", password.expose_secret()));
-        Some(format!(
-            "{}{}:{}",
-            login.unwrap_or_default(),
-            proxy.host,
-            proxy.port
-        ))
+        let login = proxy.authorization;
+        let login = login.map(|login| format!("{} at ", login.expose_secret()));
+        let login = login.unwrap_or_default();
+        Some(format!("{login}{}:{}", proxy.host, proxy.port))
+    }
+
+    fn shown_passwords(proxies: &Proxies) -> Vec<&str> {
+        proxies
+            .passwords()
+            .map(ExposeSecret::expose_secret)
+            .collect()
     }
 
     #[test]
@@ -136,9 +141,8 @@ mod tests {
         ]);
         assert_eq!(
             shown(&one, "m1.depot.dev").as_deref(),
-            Some("me:pa:ss@proxy.example:3128")
+            Some("Basic bWU6cGE6c3M= at proxy.example:3128")
         );
-        assert_eq!(one.password().unwrap().expose_secret(), "pa:ss");
         for near in [
             "a.internal.example",
             "10.1.2.3",
@@ -148,11 +152,13 @@ mod tests {
         ] {
             assert_eq!(shown(&one, near), None, "{near}");
         }
-        let lower = proxies(&[
-            ("https_proxy", "proxy:1"),
-            ("HTTPS_PROXY", "http://other:2"),
+        let both = proxies(&[
+            ("https_proxy", "http://other:2"),
+            ("HTTPS_PROXY", "proxy:1"),
         ]);
-        assert_eq!(shown(&lower, "m1.depot.dev").as_deref(), Some("proxy:1"));
+        assert_eq!(shown(&both, "m1.depot.dev").as_deref(), Some("proxy:1"));
+        let lower = proxies(&[("all_proxy", "http://lower:3")]);
+        assert_eq!(shown(&lower, "m1.depot.dev").as_deref(), Some("lower:3"));
         assert_eq!(shown(&proxies(&[]), "m1.depot.dev"), None);
         assert_eq!(
             shown(&proxies(&[("HTTPS_PROXY", "")]), "m1.depot.dev"),
@@ -160,6 +166,21 @@ mod tests {
         );
         let secure = proxies(&[("HTTPS_PROXY", "https://proxy:1")]);
         assert_eq!(shown(&secure, "m1.depot.dev"), None);
-        assert!(!format!("{one:?}").contains("pa:ss"), "{one:?}");
+    }
+
+    #[test]
+    fn the_passwords_of_all_proxies_are_known() {
+        let all = proxies(&[
+            ("HTTPS_PROXY", "https://me:pa%3Ass@proxy.example:3128"),
+            ("http_proxy", "me:plain@proxy.example:3128"),
+            ("ALL_PROXY", "proxy.example:1"),
+            ("NO_PROXY", "*"),
+        ]);
+        assert_eq!(
+            shown_passwords(&all),
+            ["pa%3Ass", "pa:ss", "plain", "plain"]
+        );
+        let debug = format!("{all:?}");
+        assert!(!debug.contains("ss") && !debug.contains("plain"), "{debug}");
     }
 }
