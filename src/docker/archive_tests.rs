@@ -7,11 +7,14 @@ use proptest::prelude::*;
 use super::super::image::{digest_of, tests as images};
 use super::*;
 use crate::docker::blobs::Chunks;
+use crate::docker::read_ahead::HEAD_BYTES;
 
 /// Blobs that are here, in pieces of three bytes; `faults` says what comes in place of a blob's second piece.
 struct Here {
     blobs: HashMap<String, Vec<u8>>,
     faults: HashMap<String, BlobError>,
+    /// Faults are in what is read from here on.
+    faults_from: u64,
 }
 
 impl Blobs for Here {
@@ -30,7 +33,9 @@ impl Blobs for Here {
             .map(Bytes::copy_from_slice)
             .map(Ok);
         let mut pieces: Vec<_> = pieces.collect();
-        if let Some(fault) = self.faults.get(&blob.digest) {
+        if offset >= self.faults_from
+            && let Some(fault) = self.faults.get(&blob.digest)
+        {
             pieces.truncate(1);
             pieces.push(Err(fault.clone()));
         }
@@ -43,6 +48,7 @@ fn here(layers: &[&[u8]]) -> Here {
     Here {
         blobs: layers.iter().map(named).collect(),
         faults: HashMap::new(),
+        faults_from: 0,
     }
 }
 
@@ -202,6 +208,51 @@ async fn blobs_of_any_size_come_whole_and_in_their_order() {
     let files = files(stream).await;
     let contents: Vec<&Vec<u8>> = files[2..].iter().map(|(_, content)| content).collect();
     assert!(contents.into_iter().eq(&layers));
+}
+
+#[tokio::test]
+async fn what_comes_before_a_fault_comes_first_wherever_it_is() {
+    let mib = 1 << 20;
+    let layers = [b'a', b'b', b'c', b'd'].map(|letter| vec![letter; 6 * mib]);
+    let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
+    let image = images::image(&slices);
+    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    // In the first, which comes in one; in the beginning of another; in its rest; and in two, of which the first counts.
+    for (faulty, offset, passed) in [
+        (&[0][..], 0, 0),
+        (&[2], 0, 12 * mib),
+        (&[2], HEAD_BYTES, 16 * mib),
+        (&[1, 3], HEAD_BYTES, 10 * mib),
+    ] {
+        let mut blobs = here(&slices);
+        for &index in faulty {
+            let digest = digest_of(&layers[index]);
+            let told = format!("lost at {index}");
+            let broken = BlobError::Broken {
+                digest: digest.clone(),
+                told,
+            };
+            blobs.faults.insert(digest, broken);
+        }
+        blobs.faults_from = offset;
+        let sent = Sent::default();
+        let stream = archive(
+            Form::Docker,
+            &image,
+            &names(),
+            &wanted,
+            Arc::new(blobs),
+            sent.clone(),
+        );
+        let pieces: Vec<_> = stream.collect().await;
+        let error = pieces.last().unwrap().as_ref().unwrap_err().to_string();
+        let told = format!("lost at {}", faulty[0]);
+        assert!(error.ends_with(&told), "{error}");
+        assert!(pieces[..pieces.len() - 1].iter().all(Result::is_ok));
+        let piece_bytes = 6 * mib / 64 + 1;
+        let bytes = usize::try_from(sent.bytes()).unwrap();
+        assert!((passed..=passed + piece_bytes).contains(&bytes), "{bytes}");
+    }
 }
 
 proptest! {

@@ -1,14 +1,17 @@
 //! Reading several blobs at a time, for one who wants them one after the other.
 //!
 //! While one is passed on, the beginnings of those after it are fetched: a blob that is begun early saves a round trip, and a small one
-//! is all there. No stream waits unread for long: what is not read of one holds back a share of the connection's window, and
-//! whoever stands between us and the blobs may have less of it than we do.
+//! is all there. The rest of a large one is asked for when its beginning is passed on. So the only stream that waits unread is the
+//! one that is read next: what is not read of one holds back a share of the connection's window, and whoever stands between us and
+//! the blobs may have less of it than we do.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::stream::Peekable;
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use tokio::task::JoinSet;
 
 use super::blobs::{BlobError, Blobs, Check, Chunks};
@@ -18,7 +21,7 @@ use super::image::Descriptor;
 const AHEAD: usize = 3;
 
 /// How much of each, in bytes: at 40 ms to the blobs and 1 Gbit/s, what comes in the time of a question.
-const HEAD_BYTES: u64 = 4 << 20;
+pub(super) const HEAD_BYTES: u64 = 4 << 20;
 
 /// The pieces of blobs in their order, each checked as it passes.
 pub(super) struct ReadAhead {
@@ -40,7 +43,7 @@ struct Current {
     check: Check,
     /// What has come of it already.
     head: VecDeque<Bytes>,
-    rest: Option<Chunks>,
+    rest: Option<Peekable<Chunks>>,
 }
 
 impl ReadAhead {
@@ -67,7 +70,13 @@ impl ReadAhead {
         }
         let current = self.current.as_mut()?;
         let piece = match (current.head.pop_front(), &mut current.rest) {
-            (Some(piece), _) => Some(Ok(piece)),
+            (Some(piece), rest) => {
+                if let Some(rest) = rest {
+                    // Sends the question; the answer is taken when its turn comes.
+                    let _begun = Pin::new(rest).peek().now_or_never();
+                }
+                Some(Ok(piece))
+            }
             (None, Some(rest)) => rest.next().await,
             (None, None) => None,
         };
@@ -87,15 +96,12 @@ impl ReadAhead {
             None => {
                 let blob = self.waiting.pop_front()?;
                 Current {
-                    rest: Some(self.blobs.read(&blob, 0, blob.size)),
+                    rest: Some(self.blobs.read(&blob, 0, blob.size).peekable()),
                     check: Check::new(blob),
                     head: VecDeque::new(),
                 }
             }
             Some(Head { blob, mut fetching }) => {
-                // Asked for before its beginning is waited for.
-                let more = blob.size.checked_sub(HEAD_BYTES).filter(|&more| more > 0);
-                let rest = more.map(|more| self.blobs.read(&blob, HEAD_BYTES, more));
                 let head = match fetching.join_next().await {
                     Some(Ok(Ok(head))) => head,
                     Some(Ok(Err(error))) => return Some(Err(error)),
@@ -106,10 +112,12 @@ impl ReadAhead {
                         return Some(Err(BlobError::Broken { digest, told }));
                     }
                 };
+                let more = blob.size.checked_sub(HEAD_BYTES).filter(|&more| more > 0);
+                let rest = more.map(|more| self.blobs.read(&blob, HEAD_BYTES, more));
                 Current {
                     check: Check::new(blob),
                     head: head.into(),
-                    rest,
+                    rest: rest.map(StreamExt::peekable),
                 }
             }
         };

@@ -6,9 +6,9 @@ use depot_standin::daemon::{Certificates, DoorPlan, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
 use depot_standin::skopeo::Skopeo;
-use depot_standin::{Architecture, Method, Record, Scenario};
+use depot_standin::{Architecture, MachinePlan, Method, Record, Scenario};
 
-use super::place::{small_context, with_place};
+use super::place::{Place, small_context, with_place};
 use super::program::Program;
 
 /// Those that keep images in the classic store, as Bitbucket's does.
@@ -41,6 +41,16 @@ pub fn layers(files: &[(&str, Vec<u8>)]) -> Context {
         context.file(name, content).unwrap();
     }
     context
+}
+
+/// The digest of the configuration that the image in the registry has, which is its id in a daemon.
+pub async fn pushed_id(place: &Place, repository: &str) -> String {
+    let index = place.registry.manifest(repository, "test").await;
+    let index = index.unwrap().json().unwrap();
+    let digest = index["manifests"][0]["digest"].as_str().unwrap();
+    let manifest = place.registry.manifest(repository, digest).await;
+    let manifest = manifest.unwrap().json().unwrap();
+    manifest["config"]["digest"].as_str().unwrap().to_owned()
 }
 
 /// What the machine for AMD64 has sent so far.
@@ -168,13 +178,8 @@ fn an_image_is_pushed_and_loaded_from_one_build() {
         );
 
         // The registry has the image that the daemon has.
-        let index = place.registry.manifest("pushed-and-loaded", "test").await;
-        let index = index.unwrap().json().unwrap();
-        let digest = index["manifests"][0]["digest"].as_str().unwrap();
-        let manifest = place.registry.manifest("pushed-and-loaded", digest).await;
-        let manifest = manifest.unwrap().json().unwrap();
         let loaded = daemon.image(&image).await.unwrap().unwrap();
-        assert_eq!(manifest["config"]["digest"], loaded.id);
+        assert_eq!(pushed_id(place, "pushed-and-loaded").await, loaded.id);
         let record = depot.record();
         let options = &record.last_build().unwrap().options[0];
         assert!(options.push && options.load, "{options:?}");
@@ -397,19 +402,23 @@ fn large_layers_come_through_a_slow_daemon() {
             ..DoorPlan::default()
         };
         let door = daemon.door(plan).await.unwrap();
-        let depot = place.depot(Scenario::default()).await;
         let context = layers(&["a", "b", "c", "d"].map(|name| (name, noise(name, 20 << 20))));
-        let run = Program::of(&depot, context.path())
-            .load("acme/large:1", &door.docker_host())
-            .run()
-            .await;
-        run.expect(
-            0,
-            &[
-                "0 of 4 layers are there, sending 4 (83.9MB)",
-                "built and loaded",
-            ],
-        );
+        // The second has less room on the way than what waits unread.
+        for machines in [MachinePlan::default(), MachinePlan::default().fork()] {
+            let depot = place.depot(Scenario::default().machines(machines)).await;
+            let run = Program::of(&depot, context.path())
+                .load("acme/large:1", &door.docker_host())
+                .run()
+                .await;
+            run.expect(
+                0,
+                &[
+                    "0 of 4 layers are there, sending 4 (83.9MB)",
+                    "built and loaded",
+                ],
+            );
+            daemon.remove("acme/large:1").await.unwrap();
+        }
     });
 }
 

@@ -33,11 +33,9 @@ const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
 const READ: &str = "/containerd.services.content.v1.Content/Read";
 const DELETE_LEASE: &str = "/containerd.services.leases.v1.Leases/Delete";
 
-/// Room for both sides on every stream.
+/// Room for both sides on every stream, and no more for all together: a stream that nobody reads holds up the others, as behind
+/// many a proxy.
 const WINDOW_BYTES: u32 = 8 << 20;
-
-/// The same for all together: streams that nobody reads for a while must not hold up the others.
-const CONNECTION_WINDOW_BYTES: u32 = 8 * WINDOW_BYTES;
 
 /// BuildKit puts whole Dockerfiles into the details of an error.
 const HEADER_LIMIT_BYTES: u32 = 16 << 20;
@@ -100,7 +98,7 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let (sender, connection) = client::Builder::new(tasks.clone())
         .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(HEADER_LIMIT_BYTES)
         .handshake(TokioIo::new(builder))
         .await
@@ -112,7 +110,7 @@ pub(super) async fn serve(
     });
     let serving = server::Builder::new(tasks)
         .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
         .max_header_list_size(HEADER_LIMIT_BYTES)
         .serve_connection(TokioIo::new(client), service);
     tokio::select! {
