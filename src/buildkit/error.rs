@@ -75,6 +75,15 @@ pub struct Source {
 }
 
 impl SolveError {
+    /// Whether all steps were run, and a push of what came of them failed.
+    #[must_use]
+    pub fn is_after_build(&self) -> bool {
+        let ErrorKind::Registry { action, .. } = &self.kind else {
+            return false;
+        };
+        *action != RegistryAction::Pull
+    }
+
     /// Reads the status of a failed call.
     pub(super) fn from_status(status: &Status) -> Self {
         let mut error = Self {
@@ -272,6 +281,12 @@ fn registry_reference(message: &str) -> Option<String> {
 #[must_use]
 pub fn words(status: &Status) -> String {
     clean(status.message())
+}
+
+/// Whether a call failed because the builder went away.
+#[must_use]
+pub fn is_lost(status: &Status) -> bool {
+    is_transport_failure(status) || matches!(status.code(), Code::Cancelled | Code::Unavailable)
 }
 
 /// Takes away what only a programmer of gRPC needs: `rpc error: code = Unknown desc = `.

@@ -17,7 +17,7 @@ mod tls;
 mod wire;
 
 pub use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
-pub use error::{ErrorKind, RegistryAction, SolveError, Source, words};
+pub use error::{ErrorKind, RegistryAction, SolveError, Source, is_lost, words};
 pub use own_step::{CANCELED, OwnStep};
 pub use proxy::Proxy;
 pub use pushes::Pushes;

@@ -209,10 +209,16 @@ impl Failure {
         matches!(self, Self::Solve { error, .. } if error.kind == ErrorKind::Connection)
     }
 
-    /// Whether it may come from a builder that went away.
+    /// Whether the builder went away in the middle of a load.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self, Self::Load(failure)
-            if matches!(failure.cause, LoadCause::Load(LoadError::Blob(BlobError::Broken { .. }))))
+        let Self::Load(failure) = self else {
+            return false;
+        };
+        match &failure.cause {
+            LoadCause::Load(LoadError::Blob(BlobError::Broken { .. })) => true,
+            LoadCause::Load(_) => false,
+            LoadCause::Export(error) => error.kind == ErrorKind::Connection,
+        }
     }
 
     /// The same, when the image was pushed before.

@@ -39,13 +39,20 @@ pub(super) struct Loading<'a> {
 
 impl Loading<'_> {
     /// Loads the image, as a step that people see.
-    pub(super) async fn run(&self, look: Look, steps: &Steps) -> Result<Loaded> {
+    ///
+    /// `image` is what is loaded, once that is known; another load of the same goes on with it.
+    pub(super) async fn run(
+        &self,
+        look: Look,
+        image: &mut Option<Image>,
+        steps: &Steps,
+    ) -> Result<Loaded> {
         let name = format!("[load] {}", self.daemon.title(self.names));
         let step = steps.begin(&name).await;
         let cancel = &self.part.cancel;
         let loading = async {
             tokio::select! {
-                loaded = self.load(look, &step) => loaded,
+                loaded = self.load(look, image, &step) => loaded,
                 never = self.exported.connection.keep_in_use() => never,
             }
         };
@@ -71,10 +78,16 @@ impl Loading<'_> {
         loaded
     }
 
-    async fn load(&self, mut look: Look, step: &Step) -> Result<Loaded> {
-        let image = exported::image(self.exported, self.daemon.platform()).await;
+    async fn load(&self, mut look: Look, known: &mut Option<Image>, step: &Step) -> Result<Loaded> {
+        let image = match known {
+            Some(image) => Ok(&*image),
+            None => {
+                let found = exported::image(self.exported, self.daemon.platform()).await;
+                found.map(|image| &*known.insert(image))
+            }
+        };
         if let Some(pull) = look.pull.take() {
-            match self.pull(&pull, image.as_ref().ok(), step).await {
+            match self.pull(&pull, image.as_ref().ok().copied(), step).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(why) => {
                     let why = self.part.work.masker.mask(why);
@@ -87,7 +100,7 @@ impl Loading<'_> {
         let plan = &self.part.work.plan.image;
         let is_elsewhere = plan.push || plan.save.is_some();
         let (error, same) = match image {
-            Ok(image) => match Box::pin(self.layers(&image, look, step)).await {
+            Ok(image) => match Box::pin(self.layers(image, look, step)).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => (error, is_elsewhere.then_some(image)),
             },
@@ -99,7 +112,7 @@ impl Loading<'_> {
         }
         step.say(format_args!("{error}; having the builder export the image"))
             .await;
-        Box::pin(self.archive(gzip, same.as_ref(), step)).await
+        Box::pin(self.archive(gzip, same, step)).await
     }
 
     fn failure(&self, error: LoadError) -> Failure {

@@ -153,6 +153,7 @@ impl Work<'_> {
                 source,
                 cancel: together.clone(),
                 status: status.clone(),
+                is_built: AtomicBool::new(false),
             })
             .collect();
         let health = self
@@ -228,7 +229,7 @@ impl Work<'_> {
         })
     }
 
-    /// Loads what a part has built. A machine that goes away in the middle is asked for again.
+    /// Loads what a part has built. A machine that goes away in the middle is asked for again, for the same image.
     async fn load(
         &self,
         daemon: &StepDaemon,
@@ -238,6 +239,7 @@ impl Work<'_> {
         steps: &Steps,
     ) -> Result<Loaded> {
         let names = &*self.loaded_names;
+        let mut image = None;
         let mut time = 0;
         loop {
             let loading = Loading {
@@ -246,14 +248,25 @@ impl Work<'_> {
                 part,
                 exported: &exported,
             };
-            match loading.run(look, steps).await {
-                Err(failure) if failure.is_broken() && time < AGAIN => {
-                    time += 1;
-                    exported = part.export_again(steps, &failure, time).await?;
-                    look = Look::default();
-                }
+            let failure = match loading.run(look, &mut image, steps).await {
+                Err(failure) if failure.is_broken() && time < AGAIN => failure,
                 ended => return ended,
+            };
+            if image.is_none() && !self.names.is_empty() {
+                // What is elsewhere cannot be told from what would be exported now.
+                return Err(failure);
             }
+            match part.export_again(steps, &failure, &mut time).await {
+                Ok(again) => exported = again,
+                Err(canceled @ Failure::Canceled(_)) => return Err(canceled),
+                Err(error) => {
+                    // That the image was not loaded, and where it is nevertheless, is what counts.
+                    let why = self.masker.mask(error.one_line());
+                    tracing::warn!("the image cannot be had again: {why}");
+                    return Err(failure);
+                }
+            }
+            look = Look::default();
         }
     }
 

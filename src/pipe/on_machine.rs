@@ -1,7 +1,7 @@
 //! The part of a run that one machine does: acquiring it, connecting to it, solving on it, round by round.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
@@ -14,7 +14,9 @@ use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT, request};
 use crate::buildkit::session::FileSink;
-use crate::buildkit::{CONNECT_LIMIT, Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
+use crate::buildkit::{
+    CONNECT_LIMIT, ConnectError, Connection, ErrorKind, Pushes, Solve, SolveError, Solved,
+};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
 use crate::registry::reference::Reference;
@@ -73,6 +75,8 @@ pub(super) struct Part<'a> {
     /// Fires when the run is to stop, or when another machine has failed.
     pub(super) cancel: Cancel,
     pub(super) status: mpsc::Sender<Update>,
+    /// Every step was run, so that what is solved again is what was built.
+    pub(super) is_built: AtomicBool,
 }
 
 impl Part<'_> {
@@ -80,66 +84,104 @@ impl Part<'_> {
     ///
     /// Not cancel safe: stop it through `cancel`.
     ///
-    /// A machine that goes away in the middle is asked for again: what it has built is in its cache, and nothing is named twice.
+    /// A machine that goes away in the middle is asked for again. What it has built is in its cache, and a push of what is there
+    /// already moves nothing.
     pub(super) async fn build(&self, steps: &Steps) -> Result<Made> {
-        let mut within = CONNECT_LIMIT;
-        for time in 1..=AGAIN {
-            match self.attempt(steps, within).await {
-                Err(failure) if failure.is_machine_lost() => self.again(&failure, time).await?,
-                ended => return ended,
+        let mut connection = self.ready(steps).await?;
+        let mut pushes = Pushes::default();
+        let mut time = 0;
+        loop {
+            match self.rounds(&connection, &mut pushes).await {
+                Ok((delivered, solved)) => {
+                    return Ok(Made {
+                        delivered,
+                        exported: solved.map(|solved| Exported { connection, solved }),
+                    });
+                }
+                Err(lost) if lost.is_machine_lost() && time < AGAIN => {
+                    let connected = self.connect_again(steps, &lost, &mut time).await;
+                    connection = connected.inspect_err(|_| self.tell_pushed(&pushes))?;
+                }
+                Err(failure) => {
+                    if failure.is_machine_lost() {
+                        self.tell_pushed(&pushes);
+                    }
+                    return Err(failure);
+                }
             }
-            within = AGAIN_CONNECT_LIMIT;
         }
-        self.attempt(steps, within).await
+    }
+
+    /// Says which names the image has though the machine is lost.
+    fn tell_pushed(&self, pushes: &Pushes) {
+        let names = self.work.names.iter().map(ToString::to_string);
+        let done: Vec<_> = names.filter(|name| pushes.has(name)).collect();
+        if !self.work.by_digest() && !done.is_empty() {
+            tracing::error!("pushed nevertheless: {}", done.join(", "));
+        }
     }
 
     /// Has the machine, or another one in its place, export once more what is in the cache, for a load that lost it on the way.
     pub(super) async fn export_again(
         &self,
         steps: &Steps,
-        failure: &Failure,
-        time: usize,
+        lost: &Failure,
+        time: &mut usize,
     ) -> Result<Exported> {
-        self.again(failure, time).await?;
-        let connection = self.ready(steps, AGAIN_CONNECT_LIMIT).await?;
-        let solved = self
-            .round(&connection, None, &mut Pushes::default())
-            .await?;
-        Ok(Exported { connection, solved })
+        let mut connection = self.connect_again(steps, lost, time).await?;
+        loop {
+            match self.round(&connection, None, &mut Pushes::default()).await {
+                Ok(solved) => return Ok(Exported { connection, solved }),
+                Err(lost) if lost.is_machine_lost() && *time < AGAIN => {
+                    connection = self.connect_again(steps, &lost, time).await?;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
     }
 
-    /// Tells that it is tried again, and waits a moment.
-    async fn again(&self, failure: &Failure, time: usize) -> Result<()> {
-        let why = self.work.masker.mask(failure.one_line());
-        tracing::warn!(
-            "the {} machine went away and is asked for again ({time} of {AGAIN}): {why}",
-            self.target.machine
-        );
-        let waited = self
-            .cancel
-            .unless_fired(tokio::time::sleep(AGAIN_PAUSE))
-            .await;
-        waited.map_err(Failure::Canceled)
-    }
-
-    async fn attempt(&self, steps: &Steps, within: Duration) -> Result<Made> {
-        let connection = self.ready(steps, within).await?;
-        let (delivered, solved) = self.rounds(&connection).await?;
-        Ok(Made {
-            delivered,
-            exported: solved.map(|solved| Exported { connection, solved }),
-        })
+    /// Asks for the machine again after it was `lost`, and connects to whatever Depot names then. `time` counts how often that was
+    /// done, which is less than [`AGAIN`].
+    async fn connect_again(
+        &self,
+        steps: &Steps,
+        lost: &Failure,
+        time: &mut usize,
+    ) -> Result<Connection> {
+        let mut why = lost.one_line();
+        loop {
+            *time += 1;
+            let masked = self.work.masker.mask(why);
+            tracing::warn!(
+                "the {} machine went away and is asked for again ({time} of {AGAIN}): {masked}",
+                self.target.machine
+            );
+            let waited = self
+                .cancel
+                .unless_fired(tokio::time::sleep(AGAIN_PAUSE))
+                .await;
+            waited.map_err(Failure::Canceled)?;
+            match self.connect(steps, AGAIN_CONNECT_LIMIT).await {
+                // Depot may not have noticed yet, and name another one the next time.
+                Err(failure @ Failure::Connect(ConnectError::Unreachable { .. }))
+                    if *time < AGAIN =>
+                {
+                    why = failure.one_line();
+                }
+                ended => return ended,
+            }
+        }
     }
 
     /// Acquires the machine and has the registries asked meanwhile. Whichever fails first ends the other's waiting.
-    async fn ready(&self, steps: &Steps, within: Duration) -> Result<Connection> {
+    async fn ready(&self, steps: &Steps) -> Result<Connection> {
         let stop_if_failed = |is_failed: bool| {
             if is_failed {
                 self.cancel.fire(Reason::Sibling);
             }
         };
         let connecting = async {
-            let connection = self.connect(steps, within).await;
+            let connection = self.connect(steps, CONNECT_LIMIT).await;
             stop_if_failed(connection.is_err());
             connection
         };
@@ -157,10 +199,14 @@ impl Part<'_> {
     }
 
     /// What was delivered, and the answer to the first solve that went well.
-    async fn rounds(&self, connection: &Connection) -> Result<(Vec<Delivered>, Option<Solved>)> {
+    async fn rounds(
+        &self,
+        connection: &Connection,
+        pushes: &mut Pushes,
+    ) -> Result<(Vec<Delivered>, Option<Solved>)> {
         let work = self.work;
         if work.names.is_empty() {
-            let solved = self.round(connection, None, &mut Pushes::default()).await?;
+            let solved = self.round(connection, None, pushes).await?;
             let delivered = Delivered {
                 names: Vec::new(),
                 digest: solved.digest().map(str::to_owned),
@@ -169,10 +215,9 @@ impl Part<'_> {
         }
         let mut first = None;
         let mut waiting: VecDeque<Round> = work.rounds();
-        let mut pushes = Pushes::default();
         let mut delivered = Vec::new();
         while let Some(round) = waiting.pop_front() {
-            let error = match self.round(connection, Some(&round), &mut pushes).await {
+            let error = match self.round(connection, Some(&round), pushes).await {
                 Ok(solved) => {
                     delivered.push(Delivered {
                         names: round.names,
@@ -196,7 +241,7 @@ impl Part<'_> {
                         waiting.push_front(round);
                     }
                 }
-                Next::Fail if self.lacks_only_passing_names(&error, &pushes) => {
+                Next::Fail if self.lacks_only_passing_names(&error, pushes) => {
                     let why = work.masker.mask(error.message);
                     tracing::warn!(
                         "the daemon cannot pull the image from where Depot wanted it, and gets it from the builder: {why}"
@@ -208,10 +253,10 @@ impl Part<'_> {
                         digest: None,
                     });
                     // Exports what is in the cache by now.
-                    let solved = self.round(connection, None, &mut pushes).await?;
+                    let solved = self.round(connection, None, pushes).await?;
                     first.get_or_insert(solved);
                 }
-                Next::Fail => return Err(self.failed(error, &pushes)),
+                Next::Fail => return Err(self.failed(error, pushes)),
             }
         }
         Ok((delivered, first))
@@ -281,7 +326,11 @@ impl Part<'_> {
             loaded: self.loaded,
             is_kept: self.work.plan.outputs.shell.is_some(),
         };
-        let solve = request::solve(self.work.plan, self.target, wanted);
+        let mut solve = request::solve(self.work.plan, self.target, wanted);
+        if self.is_built.load(Ordering::Relaxed) {
+            // What was built a moment ago is not built anew, least of all into another image.
+            solve.frontend_attributes.remove("no-cache");
+        }
         let mut left = AGAIN;
         let solved = loop {
             match self.solve(connection, &solve, None, pushes).await {
@@ -298,7 +347,9 @@ impl Part<'_> {
         if self.loaded.is_some()
             && let Some(lease) = solved.response.get(LEASE)
         {
-            self.work.leases.keep(connection, lease);
+            self.work
+                .leases
+                .keep(self.target.machine, connection, lease);
         }
         Ok(solved)
     }
@@ -343,6 +394,11 @@ impl Part<'_> {
         };
         let solving = connection.solve(solve, services, sender, stopped);
         let (solved, ()) = tokio::join!(solving, showing);
+        let is_built = match &solved {
+            Ok(_) => true,
+            Err(error) => error.is_after_build(),
+        };
+        self.is_built.fetch_or(is_built, Ordering::Relaxed);
         match solved {
             Ok(solved) => Ok(solved),
             Err(error) => Err(self.why_it_failed(error).await),

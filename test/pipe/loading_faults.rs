@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use depot_standin::daemon::{Daemon, DoorPlan, Hold, Release};
-use depot_standin::engine::{Engine, EngineOptions, state_folder};
-use depot_standin::{Architecture, BuildState, MachinePlan, Method, Scenario};
+use depot_standin::engine::state_folder;
+use depot_standin::{BuildState, MachinePlan, Method, Scenario};
 
-use super::loading::{CLASSIC, layers, noise};
+use super::loading::{layers, noise};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
@@ -224,47 +224,6 @@ fn two_loads_at_once_of_images_that_share_layers_both_succeed() {
 }
 
 #[test]
-fn a_builder_that_goes_away_in_the_middle_of_a_layer_fails_the_run() {
-    with_place(async |place| {
-        let context = layers(&[("large", noise("builder", LARGE))]);
-        let mut repeated = None;
-        for release in CLASSIC {
-            let daemon = place.daemon(release).await;
-            // The first has it built, and the context sent.
-            let depot = match repeated.take() {
-                None => {
-                    let depot = place.depot(Scenario::default()).await;
-                    Program::of(&depot, context.path())
-                        .run()
-                        .await
-                        .expect(0, &[]);
-                    let plan = MachinePlan::default().cut_after_bytes(8 << 20);
-                    place.depot(Scenario::default().machines(plan)).await
-                }
-                Some(depot) => depot,
-            };
-            let run = Program::of(&depot, context.path())
-                .load("acme/builder:1", &daemon.docker_host())
-                .run()
-                .await;
-            run.expect(
-                4,
-                &[
-                    "asked for again (1 of 2)",
-                    "asked for again (2 of 2)",
-                    "failed to load the image",
-                    "broke off on its way from the builder",
-                ],
-            );
-            assert_eq!(daemon.image("acme/builder:1").await.unwrap(), None);
-            let state = depot.record().last_build().unwrap().state.clone();
-            assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
-            repeated = Some(depot);
-        }
-    });
-}
-
-#[test]
 fn a_signal_in_the_middle_of_a_load_stops_it() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
@@ -286,46 +245,6 @@ fn a_signal_in_the_middle_of_a_load_stops_it() {
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
         assert_eq!(daemon.image("acme/signal:1").await.unwrap(), None);
-    });
-}
-
-#[test]
-fn a_builder_that_has_lost_the_layers_exports_the_image() {
-    with_place(async |place| {
-        // Its own, since what it has built is taken away from it.
-        let engine = Engine::start(&EngineOptions::of_this_machine())
-            .await
-            .unwrap();
-        let engine = std::sync::Arc::new(engine);
-        for release in Release::ALL {
-            let daemon = place.daemon(release).await;
-            let depot = depot_standin::StandIn::start(engine.clone(), Scenario::default())
-                .await
-                .unwrap();
-            let hold = Hold::at("/images/load");
-            let plan = DoorPlan {
-                hold: Some(hold.clone()),
-                ..DoorPlan::default()
-            };
-            let door = daemon.door(plan).await.unwrap();
-            let label = format!("lost-{release:?}").to_lowercase();
-            let image = format!("acme/{label}:1");
-            let context = layers(&[("one", noise(&label, LARGE)), ("two", noise("two", 1000))]);
-            let running = Program::of(&depot, context.path())
-                .load(&image, &door.docker_host())
-                .start();
-            hold.reached().await;
-            engine.forget_image(&image).await.unwrap();
-            engine.forget_builds().await.unwrap();
-            hold.let_go();
-            let run = running.end().await;
-            run.expect(
-                0,
-                &["; having the builder export the image", "built and loaded"],
-            );
-            let found = daemon.image(&image).await.unwrap().unwrap();
-            assert_eq!(found.root_fs.layers.len(), 2);
-        }
     });
 }
 
@@ -382,28 +301,6 @@ fn what_a_machine_keeps_for_a_load_is_let_go_of_on_every_way_out() {
             assert_eq!(record.leases, Vec::<String>::new());
             assert_eq!(record.deleted_leases.len(), 1);
         }
-    });
-}
-
-#[test]
-fn a_builder_that_is_cut_off_once_in_the_middle_of_a_layer_is_asked_for_again() {
-    with_place(async |place| {
-        let daemon = place.daemon(Release::Docker26).await;
-        let depot = place.depot(Scenario::default()).await;
-        let plan = DoorPlan {
-            pause: Some(Duration::from_millis(2)),
-            ..DoorPlan::default()
-        };
-        let door = daemon.door(plan).await.unwrap();
-        let context = layers(&[("large", noise("once", LARGE))]);
-        let mut running = Program::of(&depot, context.path())
-            .load("acme/once:1", &door.docker_host())
-            .start();
-        running.until("sending 1 (33").await;
-        depot.machine(Architecture::Amd64).cut();
-        let run = running.end().await;
-        run.expect(0, &["asked for again (1 of 2)", "built and loaded"]);
-        assert!(daemon.image("acme/once:1").await.unwrap().is_some());
     });
 }
 

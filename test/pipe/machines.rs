@@ -1,5 +1,6 @@
 //! Machines that come late, are not who they should be, or go away.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use depot_standin::{
@@ -9,6 +10,9 @@ use depot_standin::{
 use depot_standin::daemon::Release;
 use depot_standin::engine::state_folder;
 use depot_standin::proxy::Proxy;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 use super::place::{small_context, with_place};
 use super::program::Program;
@@ -96,6 +100,7 @@ fn a_machine_that_dies_in_a_step_ends_the_build_with_an_error() {
             4,
             &[
                 "machine went away and is asked for again (1 of 2)",
+                "machine went away and is asked for again (2 of 2): the builder at ",
                 "could not be reached within 20 s",
             ],
         );
@@ -165,6 +170,55 @@ fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
 }
 
 #[test]
+fn a_proxy_that_does_not_lead_to_the_machine_is_passed_by() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let plan = MachinePlan::default().at(daemon.gateway().await.unwrap());
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        // One that never answers, and one that opens a tunnel into itself, as those do that look into what passes.
+        let elsewhere = place.depot(Scenario::default()).await;
+        let other = elsewhere.machine(Architecture::Amd64).address();
+        for (leads_to, told) in [
+            (None, "no answer"),
+            (Some(other), "invalid peer certificate"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            let mut proxy = JoinSet::new();
+            proxy.spawn(async move {
+                let mut clients = JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    clients.spawn(mislead(stream, leads_to));
+                }
+            });
+            let run = Program::of(&depot, context.path())
+                .set("HTTPS_PROXY", address)
+                .set("DEBUG", "true")
+                .run()
+                .await;
+            run.expect(0, &["does not lead to the builder: ", told, "built"]);
+        }
+    });
+}
+
+/// Answers a client of a proxy, and connects it to something else than it wants, or nothing.
+async fn mislead(mut client: TcpStream, leads_to: Option<SocketAddr>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    let Some(address) = leads_to else {
+        return std::future::pending().await;
+    };
+    let answer = b"HTTP/1.1 200 Connection established\r\n\r\n";
+    client.write_all(answer).await.unwrap();
+    let mut other = TcpStream::connect(address).await.unwrap();
+    // How it ends is the client's to say.
+    let _ended = tokio::io::copy_bidirectional(&mut client, &mut other).await;
+}
+
+#[test]
 fn a_machine_is_reached_through_a_proxy() {
     with_place(async |place| {
         // Its containers' way to this machine is an address that is not loopback's, which no proxy would be asked for.
@@ -183,8 +237,8 @@ fn a_machine_is_reached_through_a_proxy() {
                 .await;
             run.expect(0, &["built"]).without(Proxy::LOGIN.1);
             assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
-            // A proxy that opens none to this port is passed by.
-            let told = "opens no tunnel to the builder: it answered `HTTP/1.1 403";
+            // A proxy that opens no tunnel to this port is passed by.
+            let told = "does not lead to the builder: it answered `HTTP/1.1 403";
             assert_eq!(run.log.contains(told), !is_tunneled, "{}", run.log);
             let run = Program::of(&depot, context.path())
                 .set("HTTPS_PROXY", proxy.address())

@@ -14,6 +14,7 @@ mod examples;
 mod loading;
 mod loading_by_pull;
 mod loading_faults;
+mod lost_builders;
 mod machines;
 mod on_internet;
 mod outputs;

@@ -1,9 +1,9 @@
 //! Layers as the builder gives them out.
 
 use futures_util::StreamExt;
-use tonic::{Code, Status};
+use tonic::Status;
 
-use crate::buildkit::{Connection, words};
+use crate::buildkit::{Connection, is_lost, words};
 use crate::docker::{BlobError, Blobs, Chunks, Descriptor};
 
 /// The blobs of a builder.
@@ -21,10 +21,9 @@ impl Blobs for FromBuilder {
 pub(super) fn read_error(digest: &str, status: &Status) -> BlobError {
     let digest = digest.to_owned();
     let told = words(status);
-    match status.code() {
-        Code::NotFound | Code::Unimplemented | Code::PermissionDenied => {
-            BlobError::NotServed { digest, told }
-        }
-        _ => BlobError::Broken { digest, told },
+    if is_lost(status) {
+        BlobError::Broken { digest, told }
+    } else {
+        BlobError::NotServed { digest, told }
     }
 }
