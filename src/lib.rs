@@ -18,5 +18,6 @@ mod once;
 pub mod pipe;
 pub mod registry;
 pub mod report;
+mod retry;
 pub mod roots;
 mod story;

@@ -46,9 +46,6 @@ use on_machine::Delivered;
 use registries::Registries;
 use target::Target;
 
-/// How long Depot is told of the end of a build. From a signal on, what is left of a second.
-const FINISH_LIMIT: Duration = Duration::from_mins(1);
-
 /// How long before the end of a step its user is warned.
 const STEP_WARNING: Duration = Duration::from_mins(10);
 
@@ -287,8 +284,9 @@ async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
 
 /// Tells Depot how the build ended. That Depot does not hear of it changes nothing of what was done.
 async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
-    let telling = build.finish(outcome, FINISH_LIMIT);
-    let why = match cancel.within(FINISH_LIMIT, telling).await {
+    let telling = build.finish(outcome);
+    // From a signal on, what is left of a second.
+    let why = match cancel.within(Build::FINISH_LIMIT, telling).await {
         Some(Ok(())) => return,
         Some(Err(error)) => crate::cause::one_line(&error),
         None => "no answer came in time".into(),

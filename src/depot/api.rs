@@ -5,24 +5,22 @@
 //! to in HTTP/2 from the first byte and without a proxy, as the released CLI does it, so that a
 //! local Depot can be used; `https://` goes the ordinary way, proxies of the environment included.
 //!
-//! Every unary call is bounded: [`CALL_LIMIT`] for the whole exchange, [`ANSWER_LIMIT_BYTES`] for the
-//! body. The client stream lasts as long as the build does, and ends with it.
+//! Every unary call is bounded: in time by its [`Call`], its answer by [`ANSWER_LIMIT_BYTES`]. The client stream lasts as long as the build does, and ends with it.
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use prost::Message;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::time::Instant;
 use url::Url;
 
 use super::error::{ApiError, Code};
-
-/// How long one exchange may take.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+use super::retry::Call;
+use crate::retry::Pauses;
 
 /// How long the connection to the API may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -41,28 +39,6 @@ const END_OF_STREAM: u8 = 0b10;
 pub struct Api {
     http: reqwest::Client,
     base: Url,
-}
-
-/// How often and how long a call is tried.
-#[derive(Clone, Copy, Debug)]
-pub struct Retry {
-    /// Tries after the first.
-    pub times: usize,
-    /// The limit for all tries together; the last one is cut off there.
-    pub within: Duration,
-}
-
-impl Retry {
-    /// For calls that a build cannot do without.
-    pub const PATIENT: Self = Self {
-        times: 6,
-        within: Duration::from_secs(90),
-    };
-    /// For calls that are repeated anyway.
-    pub const NEVER: Self = Self {
-        times: 0,
-        within: CALL_LIMIT,
-    };
 }
 
 impl Api {
@@ -107,58 +83,57 @@ impl Api {
         self.base.origin().ascii_serialization()
     }
 
-    /// One unary call, repeated on transient failures as `retry` says.
+    /// One unary call, repeated on transient failures as `call` says.
     ///
     /// Cancel safe: dropping the future ends the call.
     pub async fn unary<Request, Response>(
         &self,
-        method: &'static str,
+        call: Call,
         token: &SecretString,
         request: &Request,
-        retry: Retry,
     ) -> Result<Response, ApiError>
     where
         Request: Message,
         Response: Message + Default,
     {
-        let deadline = tokio::time::Instant::now() + retry.within;
-        let mut pauses = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(500))
-            .with_max_delay(Duration::from_secs(15))
-            .with_max_times(retry.times)
-            .with_jitter()
-            .build();
+        let patience = call.patience;
+        let deadline = Instant::now() + patience.limit;
+        let mut pauses = Pauses::new(patience);
         let body = Bytes::from(request.encode_to_vec());
+        let mut time = 0;
         loop {
-            let limit = CALL_LIMIT.min(deadline.duration_since(tokio::time::Instant::now()));
-            let error = match self.once(method, token, body.clone(), limit).await {
+            let limit = call.once.min(deadline.duration_since(Instant::now()));
+            let mut asked = String::new();
+            let answer = self.once(call.method, token, body.clone(), limit, &mut asked);
+            let error = match answer.await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             if !error.is_transient() {
                 return Err(error);
             }
-            let Some(pause) = pauses.next() else {
+            let Some(pause) = pauses.next(&asked) else {
                 return Err(error);
             };
-            if tokio::time::Instant::now() + pause >= deadline {
-                return Err(error);
-            }
+            time += 1;
             tracing::warn!(
-                "{}; trying again in {:.1} s",
+                "{}; trying again in {:.1} s ({time} of {})",
                 crate::cause::one_line(&error),
-                pause.as_secs_f32()
+                pause.as_secs_f32(),
+                patience.times,
             );
             tokio::time::sleep(pause).await;
         }
     }
 
+    /// One exchange. What the server says of another try goes to `retry_after`.
     async fn once<Response: Message + Default>(
         &self,
         method: &'static str,
         token: &SecretString,
         body: Bytes,
         limit: Duration,
+        retry_after: &mut String,
     ) -> Result<Response, ApiError> {
         let exchange = async {
             let request = self.post(method, token, "application/proto").body(body);
@@ -166,13 +141,14 @@ impl Api {
                 .await
                 .map_err(|source| self.transport(method, source))?;
             let status = answer.status();
-            let content_type = content_type(&answer);
+            let content_type = header(&answer, &CONTENT_TYPE).to_owned();
+            header(&answer, &RETRY_AFTER).clone_into(retry_after);
             let body = self.read_bounded(method, answer).await?;
             if !status.is_success() {
                 return Err(refusal(method, status.as_u16(), &body));
             }
             // A login page or a proxy's greeting comes with 200 as well.
-            if content_type != "application/proto" {
+            if media_type(&content_type) != "application/proto" {
                 return Err(foreign(method, status.as_u16(), &body));
             }
             Response::decode(body).map_err(|source| ApiError::Malformed { method, source })
@@ -204,7 +180,8 @@ impl Api {
             .await
             .map_err(|source| self.transport(method, source))?;
         let status = answer.status().as_u16();
-        let is_stream = content_type(&answer) == "application/connect+proto";
+        let content_type = header(&answer, &CONTENT_TYPE);
+        let is_stream = media_type(content_type) == "application/connect+proto";
         let body = self.read_bounded(method, answer).await?;
         if status != 200 {
             return Err(refusal(method, status, &body));
@@ -281,11 +258,17 @@ impl Api {
     }
 }
 
-/// The `Content-Type` without parameters, in lower case.
-fn content_type(answer: &reqwest::Response) -> String {
-    let value = answer.headers().get(CONTENT_TYPE);
-    let text = value.and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media_type = text.split(';').next().unwrap_or("");
+/// A header's text; empty where there is none.
+fn header<'a>(answer: &'a reqwest::Response, name: &HeaderName) -> &'a str {
+    let value = answer.headers().get(name);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// A `Content-Type` without parameters, in lower case.
+fn media_type(content_type: &str) -> String {
+    let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().to_ascii_lowercase()
 }
 

@@ -11,12 +11,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 
-use super::api::{Api, Retry};
+use super::api::Api;
 use super::error::{ApiError, Code};
 use super::messages::{
     AdditionalCredential, AdditionalTag, BuildError, BuildOptions, BuildResult, CreateBuildRequest,
     CreateBuildResponse, Empty, FinishBuildRequest, GetPullInfoRequest, GetPullInfoResponse,
 };
+use super::retry::Call;
 
 /// The largest error text that is sent for the build's page.
 const ERROR_LIMIT_BYTES: usize = 16 << 10;
@@ -97,9 +98,7 @@ impl Build {
             project_id,
             options: vec![options],
         };
-        let created: CreateBuildResponse = api
-            .unary("CreateBuild", token, &request, Retry::PATIENT)
-            .await?;
+        let created: CreateBuildResponse = api.unary(Call::CREATE_BUILD, token, &request).await?;
         Ok(Self {
             api,
             id: created.build_id.into(),
@@ -115,6 +114,9 @@ impl Build {
                 .is_some_and(|registry| registry.load_using_registry),
         })
     }
+
+    /// How long Depot is told of the end of a build.
+    pub const FINISH_LIMIT: Duration = Call::FINISH_BUILD.patience.limit;
 
     /// The build's id.
     #[must_use]
@@ -151,7 +153,7 @@ impl Build {
         let request = GetPullInfoRequest {
             build_id: self.id.to_string(),
         };
-        let answer = self.api.unary("GetPullInfo", token, &request, Retry::NEVER);
+        let answer = self.api.unary(Call::GET_PULL_INFO, token, &request);
         let answer: GetPullInfoResponse = answer.await?;
         Ok(PullInfo {
             reference: answer.reference,
@@ -166,8 +168,8 @@ impl Build {
         &self.saved
     }
 
-    /// Tells Depot how the build ended, within `within` however often that is tried.
-    pub async fn finish(&self, outcome: Outcome, within: Duration) -> Result<(), ApiError> {
+    /// Tells Depot how the build ended, within [`Self::FINISH_LIMIT`] however often that is tried.
+    pub async fn finish(&self, outcome: Outcome) -> Result<(), ApiError> {
         let result = match outcome {
             Outcome::Success => BuildResult::Success(Empty {}),
             Outcome::Canceled => BuildResult::Canceled(Empty {}),
@@ -179,11 +181,8 @@ impl Build {
             build_id: self.id.to_string(),
             result: Some(result),
         };
-        let retry = Retry { times: 8, within };
-        let answer: Result<Empty, _> = self
-            .api
-            .unary("FinishBuild", &self.token, &request, retry)
-            .await;
+        let call = self.api.unary(Call::FINISH_BUILD, &self.token, &request);
+        let answer: Result<Empty, _> = call.await;
         match answer {
             // It is finished already: mostly by an earlier try of ours whose answer got lost. Whoever
             // else did it, there is nothing left to tell.

@@ -155,27 +155,6 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Whether the same call may succeed a moment later.
-    #[must_use]
-    pub fn is_transient(&self) -> bool {
-        match self {
-            // Who does not prove to be Depot now will not do so in a minute.
-            Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
-            }
-            Self::TooSlow { .. } => true,
-            Self::Refused { code, .. } => matches!(
-                code,
-                Code::Unavailable
-                    | Code::DeadlineExceeded
-                    | Code::ResourceExhausted
-                    | Code::Aborted
-            ),
-            Self::Foreign { status, .. } => matches!(status, 408 | 429 | 502 | 503 | 504),
-            Self::TooLarge { .. } | Self::Malformed { .. } => false,
-        }
-    }
-
     /// The code of the refusal, where Depot gave one.
     #[must_use]
     pub fn code(&self) -> Option<&Code> {

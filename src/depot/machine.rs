@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::api::Retry;
 use super::build::Build;
 use super::error::ApiError;
 use super::messages::{
     ActiveConnection, BuilderPlatform, Compressor, GetBuildKitConnectionResponse,
     MachineConnection, MachineRequest, ReportBuildHealthResponse,
 };
+use super::retry::Call;
 
 /// Depot takes a machine away from a build that it has not heard of for some of these.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -138,12 +138,7 @@ impl Build {
         loop {
             let answer: GetBuildKitConnectionResponse = self
                 .api
-                .unary(
-                    "GetBuildKitConnection",
-                    &self.token,
-                    &request,
-                    Retry::PATIENT,
-                )
+                .unary(Call::GET_MACHINE, &self.token, &request)
                 .await
                 .map_err(|source| MachineError::Api { platform, source })?;
             match answer.connection {
@@ -200,7 +195,7 @@ impl Build {
         let request = self.machine_request(platform);
         let answer: Result<ReportBuildHealthResponse, _> = self
             .api
-            .unary("ReportBuildHealth", &self.token, &request, Retry::NEVER)
+            .unary(Call::REPORT_HEALTH, &self.token, &request)
             .await;
         match answer {
             Ok(answer) => answer.cancels_at.and_then(time_left),

@@ -8,9 +8,10 @@ mod build;
 mod error;
 mod machine;
 pub mod messages;
+mod retry;
 mod steps;
 
-pub use api::{Api, Retry};
+pub use api::Api;
 pub use build::{Build, Outcome, PullInfo, Saved};
 pub use error::{ApiError, Code};
 pub use machine::{Endpoint, Machine, MachineError, MachineTls};

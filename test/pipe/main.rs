@@ -6,6 +6,7 @@
 #![cfg(test)]
 
 mod amazon;
+mod api_faults;
 mod builds;
 mod cancel;
 mod context;

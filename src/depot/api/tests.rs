@@ -62,17 +62,21 @@ async fn an_api_that_hangs_is_given_up_within_the_limit() {
     // Takes connections, by the kernel's queue, and never says a word.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let api = api(silent.local_addr().unwrap());
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let error = api
-        .unary::<(), ()>("CreateBuild", &"token".into(), &(), Retry::PATIENT)
+        .unary::<(), ()>(Call::CREATE_BUILD, &"token".into(), &())
         .await
         .unwrap_err();
     assert!(
-        begun.elapsed() <= Retry::PATIENT.within,
+        begun.elapsed() <= Call::CREATE_BUILD.patience.limit,
         "{:?}",
         begun.elapsed()
     );
-    assert!(begun.elapsed() >= CALL_LIMIT, "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Call::CREATE_BUILD.once,
+        "{:?}",
+        begun.elapsed()
+    );
     assert!(error.is_transient() && !error.is_refusal(), "{error}");
     assert!(error.to_string().contains("CreateBuild"), "{error}");
 }
@@ -102,7 +106,7 @@ async fn an_answer_without_end_is_cut_off() {
         while stream.write_all(&[0; 8 << 10]).await.is_ok() {}
     };
     let token = "token".into();
-    let call = api.unary::<(), ()>("CreateBuild", &token, &(), Retry::NEVER);
+    let call = api.unary::<(), ()>(Call::REPORT_HEALTH, &token, &());
     let (answer, ()) = tokio::join!(call, serve);
     assert!(
         matches!(answer, Err(ApiError::TooLarge { .. })),
@@ -173,7 +177,7 @@ async fn over_tls_all_calls_share_one_connection_of_http_2() {
     let token = "token".into();
     let calls = async {
         for _ in 0..3 {
-            let call = api.unary::<(), ()>("FinishBuild", &token, &(), Retry::NEVER);
+            let call = api.unary::<(), ()>(Call::FINISH_BUILD, &token, &());
             call.await.unwrap();
         }
     };
@@ -182,4 +186,36 @@ async fn over_tls_all_calls_share_one_connection_of_http_2() {
         () = serve => panic!("the connection was closed in between"),
     }
     assert_eq!(connections.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_a_pause_gets_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+    let api = Api {
+        http: reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .build()
+            .unwrap(),
+        base: Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap(),
+    };
+    let serve = async {
+        let refusal = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        for answer in [refusal, answer] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _length = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    };
+    let begun = Instant::now();
+    let token = "token".into();
+    let call = api.unary::<(), ()>(Call::CREATE_BUILD, &token, &());
+    let (answer, ()) = tokio::join!(call, serve);
+    answer.unwrap();
+    // Its own first pause would be shorter.
+    assert!(begun.elapsed() >= Duration::from_secs(2));
 }

@@ -10,7 +10,8 @@ use url::Url;
 use super::error::{ClientError, Trouble};
 use super::{Client, MANIFEST_LIMIT_BYTES};
 use crate::registry::address::is_here;
-use crate::registry::retry::{Patience, Pauses, is_out_of_order};
+use crate::registry::retry::is_out_of_order;
+use crate::retry::{Patience, Pauses};
 
 /// One exchange with a registry, body included.
 const CALL_LIMIT: Duration = Duration::from_secs(30);

@@ -16,8 +16,8 @@ use super::access::Keys;
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
-use crate::registry::retry::{Patience, Pauses};
 use crate::registry::token::printable;
+use crate::retry::{Patience, Pauses};
 
 /// One exchange.
 const CALL_LIMIT: Duration = Duration::from_secs(10);

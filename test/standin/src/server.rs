@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +19,91 @@ use crate::wire::{ResetSwitch, Resettable};
 /// Connections that are served at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
 
-/// Opens a port on loopback and serves `api` on it with tasks of `tasks`.
-pub(crate) async fn start(api: Arc<Api>, tasks: &Tasks) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    tasks.spawn(accept(listener, api, tasks.clone()));
-    Ok(address)
+/// The port, which can close and open again.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    api: Arc<Api>,
+    tasks: Tasks,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open(Tasks),
+    /// Bound, so that nobody else gets it, and not listening.
+    Closed(TcpSocket),
+    /// Neither: a port that could not be had again.
+    Lost,
+}
+
+impl Server {
+    /// Opens a port on loopback and serves `api` on it with tasks of `tasks`.
+    pub(crate) async fn start(api: Arc<Api>, tasks: &Tasks) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let server = Self {
+            address: listener.local_addr()?,
+            api,
+            tasks: tasks.clone(),
+            state: Mutex::new(State::Lost),
+        };
+        server.serve(listener);
+        Ok(server)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends every connection and refuses new ones.
+    pub(crate) async fn close(&self) -> std::io::Result<()> {
+        match self.replace(State::Lost) {
+            State::Open(serving) => serving.stop(),
+            state => {
+                self.replace(state);
+                return Ok(());
+            }
+        }
+        // The listener goes with its task.
+        for _ in 0..100 {
+            if let Ok(socket) = bound(self.address) {
+                self.replace(State::Closed(socket));
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(std::io::Error::other("the port is still in use"))
+    }
+
+    /// Takes connections again.
+    pub(crate) fn open(&self) -> std::io::Result<()> {
+        match self.replace(State::Lost) {
+            State::Closed(socket) => self.serve(socket.listen(1024)?),
+            state => {
+                self.replace(state);
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let serving = self.tasks.child();
+        serving.spawn(accept(listener, Arc::clone(&self.api), serving.clone()));
+        self.replace(State::Open(serving));
+    }
+
+    fn replace(&self, state: State) -> State {
+        let mut now = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut now, state)
+    }
+}
+
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // Connections of before may still wait for their end.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 async fn accept(listener: TcpListener, api: Arc<Api>, tasks: Tasks) {

@@ -9,8 +9,9 @@ use crate::api::{Api, random_text};
 use crate::authority::CertificateError;
 use crate::machine::{Builder, Machine};
 use crate::record::{Record, Recorder};
+use crate::server::Server;
 use crate::tasks::Tasks;
-use crate::{Architecture, Scenario, server};
+use crate::{Architecture, Scenario};
 
 /// Why a stand-in did not start.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,7 @@ pub struct Unforeseen(pub Vec<String>);
 /// is the caller's, and can serve many stand-ins.
 pub struct StandIn {
     api: Arc<Api>,
+    server: Server,
     api_url: String,
     user_token: String,
     project_id: String,
@@ -112,12 +114,13 @@ impl StandIn {
             Arc::clone(&recorder),
         );
         let api = Arc::new(api);
-        let address = server::start(Arc::clone(&api), &tasks)
+        let server = Server::start(Arc::clone(&api), &tasks)
             .await
             .map_err(StartError::Port)?;
-        let api_url = format!("http://{address}");
+        let api_url = format!("http://{}", server.address());
         Ok(Self {
             api,
+            server,
             api_url,
             user_token,
             project_id,
@@ -153,6 +156,22 @@ impl StandIn {
             Architecture::Amd64 => &self.amd64,
             Architecture::Arm64 => &self.arm64,
         }
+    }
+
+    /// The API is gone: its connections end, new ones are refused. The machines stay.
+    ///
+    /// # Errors
+    /// When its port cannot be kept.
+    pub async fn close_api(&self) -> std::io::Result<()> {
+        self.server.close().await
+    }
+
+    /// The API is back, under the same address.
+    ///
+    /// # Errors
+    /// When its port cannot be listened on.
+    pub fn open_api(&self) -> std::io::Result<()> {
+        self.server.open()
     }
 
     /// From now on, every health report is answered with the wish that the build be stopped.
