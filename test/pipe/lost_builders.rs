@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use depot_standin::daemon::{DoorPlan, Hold, Release};
 use depot_standin::engine::{Engine, EngineOptions};
-use depot_standin::{Architecture, BuildState, MachinePlan, Scenario};
+use depot_standin::{Architecture, BuildState, Machine, MachinePlan, Scenario};
 
 use super::loading::{CLASSIC, layers, noise, pushed_id};
-use super::place::with_place;
+use super::place::{Lose, Place, with_place};
 use super::program::Program;
 
 /// More than what a daemon's socket and ours hold together.
@@ -104,26 +104,34 @@ fn a_builder_that_has_lost_the_layers_exports_the_image() {
 }
 
 #[test]
-fn a_builder_that_is_cut_off_once_in_the_middle_of_a_layer_is_asked_for_again() {
+fn a_builder_that_is_lost_once_in_the_middle_of_a_layer_is_asked_for_again() {
+    let lose: [Lose; 2] = [Machine::cut, Machine::freeze];
     with_place(async |place| {
-        let daemon = place.daemon(Release::Docker26).await;
-        let fork = Scenario::default().machines(MachinePlan::default().fork());
-        let depot = place.depot(fork).await;
-        let door = daemon.door(slow()).await.unwrap();
-        let context = layers(&[("large", noise("once", LARGE))]);
-        let mut running = Program::of(&depot, context.path())
-            .load("acme/once:1", &door.docker_host())
-            .start();
-        running.until("sending 1 (33").await;
-        depot.machine(Architecture::Amd64).cut();
-        let run = running.end().await;
-        run.expect(0, &["asked for again (1 of 2)", "built and loaded"]);
-        assert!(daemon.image("acme/once:1").await.unwrap().is_some());
-        // Both solves' are let go of, over the connection that is left.
-        let record = depot.record();
-        assert_eq!(record.leases, Vec::<String>::new());
-        assert_eq!(record.deleted_leases.len(), 2);
+        for lose in lose {
+            lost_once(place, lose).await;
+        }
     });
+}
+
+async fn lost_once(place: &Place, lose: Lose) {
+    let daemon = place.daemon(Release::Docker26).await;
+    let fork = Scenario::default().machines(MachinePlan::default().fork());
+    let depot = place.depot(fork).await;
+    let door = daemon.door(slow()).await.unwrap();
+    let context = layers(&[("large", noise("once", LARGE))]);
+    let mut running = Program::of(&depot, context.path())
+        .load("acme/once:1", &door.docker_host())
+        .start();
+    running.until("sending 1 (33").await;
+    lose(depot.machine(Architecture::Amd64));
+    let run = running.end().await;
+    run.expect(0, &["asked for again (1 of 2)", "built and loaded"]);
+    assert!(daemon.image("acme/once:1").await.unwrap().is_some());
+    daemon.remove("acme/once:1").await.unwrap();
+    // Both solves' are let go of, over the connection that is left.
+    let record = depot.record();
+    assert_eq!(record.leases, Vec::<String>::new());
+    assert_eq!(record.deleted_leases.len(), 2);
 }
 
 #[test]

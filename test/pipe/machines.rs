@@ -1,10 +1,10 @@
 //! Machines that come late, are not who they should be, or go away.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use depot_standin::{
-    Architecture, BuildState, Compressor, MachinePlan, Method, Scenario, Security,
+    Architecture, BuildState, Compressor, Machine, MachinePlan, Method, Record, Scenario, Security,
 };
 
 use depot_standin::daemon::Release;
@@ -14,7 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::place::{small_context, with_place};
+use super::loading::{layers, noise};
+use super::place::{Lose, Place, small_context, with_place};
 use super::program::Program;
 
 #[test]
@@ -167,6 +168,55 @@ fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
     });
+}
+
+#[test]
+fn a_machine_that_goes_silent_in_a_step_is_missed() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context =
+            place.busybox_context("RUN echo waiting for silence; sleep 15; echo over > /over");
+        let mut running = Program::of(&depot, context.path())
+            .set("NO_CACHE", "true")
+            .start();
+        running.until(" waiting for silence").await;
+        let silent = Instant::now();
+        depot.machine(Architecture::Amd64).freeze();
+        running.until("went away and is asked for again").await;
+        let missed = silent.elapsed();
+        let run = running.end().await;
+        run.expect(0, &["(1 of 2): ", "built"]);
+        // A busy machine is slower than an idle one.
+        assert!(missed < Duration::from_secs(40), "{missed:?}: {}", run.log);
+    });
+}
+
+#[test]
+fn a_machine_that_is_lost_while_it_gets_the_context_is_asked_for_again() {
+    let lose: [(&str, Lose); 2] = [("cut", Machine::cut), ("silent", Machine::freeze)];
+    with_place(async |place| {
+        for (label, lose) in lose {
+            lost_with_the_context(place, label, lose).await;
+        }
+    });
+}
+
+async fn lost_with_the_context(place: &Place, label: &str, lose: Lose) {
+    let depot = place.depot(Scenario::default()).await;
+    let context = layers(&[("large", noise(label, 96 << 20))]);
+    let running = Program::of(&depot, context.path()).start();
+    let begun = |record: &Record| {
+        let mut connections = record.connections.iter();
+        connections.any(|connection| connection.received.get() > 8 << 20)
+    };
+    let limit = Duration::from_secs(30);
+    depot
+        .wait_for("some of the context", limit, begun)
+        .await
+        .unwrap();
+    lose(depot.machine(Architecture::Amd64));
+    let run = running.end().await;
+    run.expect(0, &["asked for again (1 of 2)", "built"]);
 }
 
 #[test]

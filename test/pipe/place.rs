@@ -10,7 +10,7 @@ use depot_standin::fixtures::{Busybox, Context};
 use depot_standin::internet::{Internet, variables};
 use depot_standin::registry::Registry;
 use depot_standin::registry::tokens::{Realm, TokenPlan, TokenRegistry};
-use depot_standin::{Builder, Scenario, StandIn};
+use depot_standin::{Builder, Machine, Scenario, StandIn};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -159,6 +159,9 @@ impl Place {
         format!("{}/{name}:test", self.registry.host())
     }
 }
+
+/// A way to lose a machine.
+pub type Lose = fn(&Machine);
 
 /// A context with one file and a Dockerfile that copies it: the least there is to build.
 pub fn small_context() -> Context {

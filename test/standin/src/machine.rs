@@ -82,8 +82,17 @@ pub struct Machine {
     closed_port: Option<TcpSocket>,
     address: SocketAddr,
     accepting: Tasks,
-    /// Fires for all connections of now; those of later get another.
-    cut: Arc<Mutex<CancellationToken>>,
+    /// Of all connections of now; those of later get others.
+    ends: Arc<Mutex<Ends>>,
+}
+
+/// How connections end before their time.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    /// They are reset.
+    cut: CancellationToken,
+    /// They stay open, and nothing moves any more.
+    frozen: CancellationToken,
 }
 
 impl Machine {
@@ -95,9 +104,19 @@ impl Machine {
 
     /// Resets every connection that is open now. New ones are taken.
     pub fn cut(&self) {
-        let mut cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
-        cut.cancel();
-        *cut = CancellationToken::new();
+        self.renewed().cut.cancel();
+    }
+
+    /// Stops every connection that is open now without closing it, as when the machine or the way to it is gone without a word. New
+    /// ones are served.
+    pub fn freeze(&self) {
+        self.renewed().frozen.cancel();
+    }
+
+    /// What ends the connections of now.
+    fn renewed(&self) -> Ends {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut ends)
     }
 
     /// Resets every connection and refuses new ones, for good.
@@ -128,7 +147,7 @@ impl Machine {
             closed_port: None,
             address,
             accepting: tasks.child(),
-            cut: Arc::default(),
+            ends: Arc::default(),
         };
         if plan.port == Port::Closed {
             machine.closed_port = Some(socket);
@@ -148,7 +167,7 @@ impl Machine {
                 listener,
                 service,
                 tasks.clone(),
-                Arc::clone(&machine.cut),
+                Arc::clone(&machine.ends),
             ));
         }
         Ok((
@@ -177,7 +196,7 @@ async fn accept(
     listener: TcpListener,
     service: Arc<Service>,
     tasks: Tasks,
-    cut: Arc<Mutex<CancellationToken>>,
+    ends: Arc<Mutex<Ends>>,
 ) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -192,10 +211,10 @@ async fn accept(
                 continue;
             }
         };
-        let cut = cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let service = Arc::clone(&service);
         tasks.spawn(async move {
-            service.serve(socket, cut).await;
+            service.serve(socket, ends).await;
             drop(place);
         });
     }
@@ -203,7 +222,7 @@ async fn accept(
 
 impl Service {
     /// Serves one connection to its end. Every way out leaves the last state in the record.
-    async fn serve(&self, socket: TcpStream, cut: CancellationToken) {
+    async fn serve(&self, socket: TcpStream, ends: Ends) {
         let (received, sent) = (ByteCount::default(), ByteCount::default());
         let number = self.recorder.connection(ConnectionRecord {
             architecture: self.architecture,
@@ -225,10 +244,17 @@ impl Service {
             drop(socket);
             return self.recorder.connection_is(number, ConnectionState::Cut);
         }
-        let carried = cut
-            .run_until_cancelled(self.carry(socket, switch.clone(), number, received, sent))
-            .await;
-        let state = carried.unwrap_or(ConnectionState::Cut);
+        let mut carrying =
+            std::pin::pin!(self.carry(socket, switch.clone(), number, received, sent));
+        let state = tokio::select! {
+            state = &mut carrying => state,
+            () = ends.cut.cancelled() => ConnectionState::Cut,
+            () = ends.frozen.cancelled() => {
+                // Open, since `carrying` lives, and still, since nobody asks it to go on.
+                ends.cut.cancelled().await;
+                ConnectionState::Cut
+            }
+        };
         self.recorder.connection_is(number, state);
     }
 
