@@ -23,8 +23,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
-/// How long the last lines may take to be read.
-const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// The last lines are waited for until none has been read for so long.
+const FLUSH_QUIET: Duration = Duration::from_secs(5);
+
+/// And for so long at most.
+const FLUSH_LIMIT: Duration = Duration::from_mins(1);
 
 /// The same after a signal: all of the end has to fit into a second.
 const CANCELED_FLUSH_LIMIT: Duration = Duration::from_millis(100);
@@ -67,11 +70,10 @@ async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
         }
         Err(error) => refuse(&output, &error),
     };
-    let limit = match exit {
-        Exit::Signal(_) => CANCELED_FLUSH_LIMIT,
-        _ => FLUSH_LIMIT,
+    match exit {
+        Exit::Signal(_) => output.flush(CANCELED_FLUSH_LIMIT).await,
+        _ => output.drain(FLUSH_QUIET, FLUSH_LIMIT).await,
     };
-    output.flush(limit).await;
     exit
 }
 

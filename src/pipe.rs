@@ -34,6 +34,7 @@ use crate::config::Plan;
 use crate::config::timeout::STEP_LIMIT;
 use crate::depot::{Api, Build, Outcome};
 use crate::exit::Exit;
+use crate::moving::while_moving;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};
@@ -53,9 +54,12 @@ const STEP_WARNING: Duration = Duration::from_mins(10);
 /// finished.
 const CREATE_GRACE: Duration = Duration::from_millis(400);
 
-/// How long the last of the progress may take to be shown once the build has ended: a log that
+/// The last of the progress is waited for once the build has ended until nothing of it has been read for so long: a log that
 /// nobody reads must not hold the end up.
-const SHOW_GRACE: Duration = Duration::from_secs(5);
+const SHOW_QUIET: Duration = Duration::from_secs(5);
+
+/// And for so long at most.
+const SHOW_LIMIT: Duration = Duration::from_mins(5);
 
 /// Status messages that wait to be shown. Past them the builder waits, and its memory is larger.
 const STATUS_IN_FLIGHT: usize = 64;
@@ -196,7 +200,11 @@ async fn build_and_finish(
         }
     };
     if !is_shown {
-        let _too_slow = cancel.within(SHOW_GRACE, showing).await;
+        let showing = while_moving(SHOW_QUIET, || output.written(), showing);
+        if cancel.within(SHOW_LIMIT, showing).await.flatten().is_none() && cancel.reason().is_none()
+        {
+            tracing::warn!("the rest of the progress is left out: the log is not read");
+        }
     }
     result
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{
@@ -13,12 +14,17 @@ use tonic::Status;
 use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
 use super::session::{Services, Session};
+use crate::moving::while_moving;
 
 /// How long a builder may take to open a session: it only has to answer.
 const SESSION_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the status may still come after the solve has ended. Its stream ends by itself.
-const STATUS_GRACE: Duration = Duration::from_secs(5);
+/// The status that is still to come after the solve has ended is waited for until none has come, or was taken, for so long. Its stream
+/// ends by itself.
+const STATUS_QUIET: Duration = Duration::from_secs(5);
+
+/// And for so long at most.
+const STATUS_LIMIT: Duration = Duration::from_mins(5);
 
 /// How long a cancelled solve may take to show what it stopped.
 const CANCEL_GRACE: Duration = Duration::from_millis(200);
@@ -120,7 +126,8 @@ impl Connection {
         );
 
         let mut control = self.control();
-        let mut watching = std::pin::pin!(self.watch(reference, status));
+        let handed_on = AtomicU64::new(0);
+        let mut watching = std::pin::pin!(self.watch(reference, status, &handed_on));
         let mut is_watched = false;
         let mut is_canceled = false;
         let solving = async {
@@ -146,14 +153,19 @@ impl Connection {
         // The future of the call is dropped with this block: that is what stops the builder.
         let outcome = solving.await;
         if !is_watched {
-            let grace = if is_canceled {
+            let limit = if is_canceled {
                 CANCEL_GRACE
             } else {
-                STATUS_GRACE
+                STATUS_LIMIT
             };
+            let moved = || handed_on.load(Ordering::Relaxed);
+            let rest = while_moving(STATUS_QUIET, moved, &mut watching);
             tokio::select! {
-                _ = &mut watching => {}
-                () = tokio::time::sleep(grace) => {}
+                rest = tokio::time::timeout(limit, rest) => {
+                    if !matches!(rest, Ok(Some(_))) && !is_canceled {
+                        tracing::warn!("the builder has more to say of its steps, which is left out: the log is not read");
+                    }
+                }
                 // Polled again only if it was not over above.
                 () = &mut cancel, if !is_canceled => {}
             }
@@ -186,11 +198,12 @@ impl Connection {
         }
     }
 
-    /// Hands on the status of a solve until it has ended.
+    /// Hands on the status of a solve until it has ended, and counts what was handed on.
     async fn watch(
         &self,
         reference: String,
         status: mpsc::Sender<StatusResponse>,
+        handed_on: &AtomicU64,
     ) -> Result<(), Status> {
         let request = StatusRequest { r#ref: reference };
         let mut stream = self.control().status(request).await?.into_inner();
@@ -198,6 +211,7 @@ impl Connection {
             if status.send(message).await.is_err() {
                 break; // nobody looks any more
             }
+            handed_on.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Work<'_> {
         };
         if !is_shown {
             // A log that takes nothing must not hold the end up.
-            let _too_slow = self.cancel.within(super::SHOW_GRACE, own).await;
+            let _too_slow = self.cancel.within(super::SHOW_QUIET, own).await;
         }
         if !is_reported && self.cancel.reason().is_none() {
             // The step that failed is the one to be seen on the build's page.

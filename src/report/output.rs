@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{mask::Masker, message::Paint, writer::Queue};
+use crate::moving::while_moving;
 
 /// Build progress waits while more than this is on its way to the stream.
 pub const PROGRESS_BYTES: usize = 1 << 20;
@@ -140,6 +141,21 @@ impl Output {
         }
     }
 
+    /// The same for as long as somebody reads: until nothing of it has been taken for `quiet`, and for at most `limit`.
+    pub async fn drain(&self, quiet: Duration, limit: Duration) -> bool {
+        let drained = while_moving(quiet, || self.written(), self.flush(limit));
+        drained.await.unwrap_or(false)
+    }
+
+    /// Bytes that the reader has taken so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        match &self.sink {
+            Sink::Stream(stream) => stream.queue.written_bytes(),
+            Sink::Captured(captured) => captured.text().len() as u64,
+        }
+    }
+
     /// How to print here.
     #[must_use]
     pub const fn options(&self) -> &OutputOptions {
@@ -187,6 +203,7 @@ mod tests {
 
     use futures_util::FutureExt;
 
+    use super::super::writer::PIECE_BYTES;
     use super::*;
 
     const LONG: Duration = Duration::from_mins(1);
@@ -256,12 +273,14 @@ mod tests {
         let mut waiting = std::pin::pin!(output.progress("progress".into()));
         assert_eq!(waiting.as_mut().now_or_never(), None);
         output.say("message");
-        open.send(Ok(usize::MAX)).unwrap();
+        for _ in 0..=PROGRESS_BYTES / PIECE_BYTES {
+            open.send(Ok(usize::MAX)).unwrap();
+        }
         waiting.await;
         drop(open);
         assert!(output.flush(LONG).await);
-        let written: Vec<_> = read.try_iter().skip(1).collect();
-        assert_eq!(written, ["message\n", "progress\n"]);
+        let written: String = read.try_iter().collect();
+        assert!(written.ends_with("x\nmessage\nprogress\n"));
     }
 
     #[tokio::test]
@@ -288,6 +307,26 @@ mod tests {
         output.say("stuck");
         assert!(!output.flush(Duration::from_millis(1)).await);
         drop(open);
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_slowly_is_waited_for() {
+        let quiet = Duration::from_millis(200);
+        let (output, open, _read) = gated();
+        output.say("x".repeat(40 * PIECE_BYTES));
+        let reading = std::thread::spawn(move || {
+            for _ in 0..40 {
+                std::thread::sleep(quiet / 10);
+                open.send(Ok(usize::MAX)).unwrap();
+            }
+            open
+        });
+        assert!(!output.drain(quiet, Duration::from_millis(1)).await);
+        // All but the end of the line, which nobody reads.
+        assert!(!output.drain(quiet, LONG).await);
+        assert_eq!(output.written(), 40 * PIECE_BYTES as u64);
+        drop(reading.join().unwrap());
+        assert!(output.drain(quiet, LONG).await);
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod lines;
 mod moment;
 mod runner;
 mod runs;
+mod split;
 mod spoken;
 mod step;
 mod table;
@@ -36,6 +37,7 @@ pub use self::runner::{Update, show};
 use self::{
     focus::Focus,
     lines::Rules,
+    split::Splits,
     step::{Outcome, Step},
     table::{StepId, Table},
     warnings::Warnings,
@@ -57,10 +59,6 @@ const STATUSES: usize = 10_000;
 
 /// Failed steps remembered.
 const FAILED: usize = 8;
-
-/// BuildKit splits a message with more log bytes than 1 MiB; the logs that follow still belong before the ends of steps
-/// that this one tells.
-const SPLIT_BYTES: usize = 1_000_000;
 
 /// Which build a message is about, where several are shown in one log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -91,6 +89,7 @@ pub struct Progress {
     focus: Focus,
     statuses: usize,
     warnings: Warnings,
+    splits: Splits,
     failed: Vec<FailedStep>,
 }
 
@@ -139,9 +138,8 @@ impl Progress {
         for warning in &status.warnings {
             self.warnings.push(warning, &self.options.masker);
         }
-        if status.logs.iter().map(|log| log.msg.len()).sum::<usize>() < SPLIT_BYTES {
-            self.close_ended(now, out);
-        }
+        self.splits.message(source, status);
+        self.close_ended(now, out);
         self.show_waiting(now, out);
     }
 
@@ -153,12 +151,14 @@ impl Progress {
                 step.spoken.pause(now, rules);
             }
         }
+        self.splits.tick();
         self.close_ended(now, out);
         self.show_waiting(now, out);
     }
 
     /// Shows all that is left, since no message follows, and then the warnings.
     pub fn finish(&mut self, now: Duration, out: &mut String) {
+        self.splits.end();
         self.close_ended(now, out);
         let mut open: Vec<_> = mem::take(&mut self.open).into_iter().collect();
         open.sort_by_key(|&id| self.focus.current() != Some(id));
@@ -241,10 +241,9 @@ impl Progress {
             .open
             .iter()
             .filter_map(|&id| {
-                Some((
-                    id,
-                    self.table.get(id).filter(|step| step.is_over())?.last_end(),
-                ))
+                let step = self.table.get(id).filter(|step| step.is_over())?;
+                let is_whole = !self.splits.is_open(step.source);
+                is_whole.then_some((id, step.last_end()))
             })
             .collect();
         ended.sort_by_key(|&(id, end)| (self.focus.current() != Some(id), end, id));

@@ -18,6 +18,9 @@ use tokio::sync::Notify;
 /// Pause before another try when the stream says that it would block, which a pipe does that its other end made so.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
+/// Given to the stream at once.
+pub(super) const PIECE_BYTES: usize = 64 << 10;
+
 /// Blocks on their way to the stream.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -31,6 +34,8 @@ struct State {
     blocks: VecDeque<String>,
     /// Bytes queued or being written.
     outstanding: usize,
+    /// Bytes ever written.
+    written: u64,
     /// Blocks ever queued, and of those the ones done with; the difference is what a flush awaits.
     queued: u64,
     done: u64,
@@ -86,6 +91,11 @@ impl Queue {
         !self.lock().broken
     }
 
+    /// Bytes that the stream has taken so far.
+    pub(super) fn written_bytes(&self) -> u64 {
+        self.lock().written
+    }
+
     /// Lets the thread end once all is written.
     pub(super) fn close(&self) {
         self.lock().closed = true;
@@ -115,7 +125,7 @@ impl Queue {
 
     fn write_all(&self, mut stream: impl Write) {
         while let Some(block) = self.next() {
-            let outcome = write_block(&mut stream, block.as_bytes());
+            let outcome = self.write_block(&mut stream, block.as_bytes());
             let mut state = self.lock();
             state.done += 1;
             state.outstanding = state.outstanding.saturating_sub(block.len());
@@ -150,6 +160,25 @@ impl Queue {
         }
     }
 
+    /// Like `Write::write_all`, but goes on where it was when the stream would block, and counts what it has taken.
+    fn write_block(&self, stream: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
+        while !rest.is_empty() {
+            // A write to a pipe returns when all of it was taken, and it is to be seen that something moves.
+            let piece = rest.get(..PIECE_BYTES).unwrap_or(rest);
+            match stream.write(piece) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    self.lock().written += written as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,18 +201,4 @@ impl State {
         }
         left_out > 0
     }
-}
-
-/// Like `Write::write_all`, but goes on where it was when the stream would block.
-fn write_block(stream: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
-    while !rest.is_empty() {
-        match stream.write(rest) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(FULL_PAUSE),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ mod cancel;
 mod context;
 mod depot_faults;
 mod examples;
+mod large_logs;
 mod loading;
 mod loading_by_pull;
 mod loading_faults;

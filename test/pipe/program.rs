@@ -31,6 +31,15 @@ pub struct Run {
     pub log: String,
 }
 
+/// How a run ended whose log was too large to keep.
+#[derive(Debug)]
+pub struct Passed {
+    /// The exit code.
+    pub code: i32,
+    /// The most memory that it had, KiB.
+    pub peak_kib: u64,
+}
+
 /// A run that goes on.
 pub struct Running {
     child: Child,
@@ -151,6 +160,38 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
+    /// Hands each further line of the log to `take`, without its end, and keeps none.
+    pub async fn pass(mut self, mut take: impl FnMut(&[u8])) -> Passed {
+        let id = self.child.id().expect("still running");
+        let status_file = format!("/proc/{id}/status");
+        let mut peak_kib = 0;
+        let mut line = Vec::new();
+        let mut since_looked = usize::MAX;
+        let reading = async {
+            loop {
+                line.clear();
+                let length = self.lines.read_until(b'\n', &mut line).await.unwrap();
+                if length == 0 {
+                    return self.child.wait().await.unwrap();
+                }
+                take(line.strip_suffix(b"\n").unwrap_or(&line));
+                since_looked = since_looked.saturating_add(length);
+                if since_looked > 1 << 20 {
+                    since_looked = 0;
+                    let status = std::fs::read_to_string(&status_file).unwrap_or_default();
+                    peak_kib = peak_kib.max(high_water_kib(&status));
+                }
+            }
+        };
+        let Ok(status) = tokio::time::timeout(4 * LIMIT, reading).await else {
+            panic!("not ended after {:?}", 4 * LIMIT);
+        };
+        Passed {
+            code: status.code().expect("ended by itself"),
+            peak_kib,
+        }
+    }
+
     /// Waits for its end.
     pub async fn end(mut self) -> Run {
         let reading = async {
@@ -175,6 +216,13 @@ impl Running {
         assert!(!log.contains("panicked"), "{log}");
         Run { code, log }
     }
+}
+
+/// The line `VmHWM:` of a process's status.
+fn high_water_kib(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_ascii_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
 impl Run {

@@ -69,7 +69,7 @@ pub(super) struct Step {
     pub(super) waiting_since: Option<Duration>,
     /// Whether its name was shown since it began, or began again.
     pub(super) announced: bool,
-    source: Source,
+    pub(super) source: Source,
     /// Its vertex's digest, or its group's identity.
     key: String,
     members: Vec<Member>,

@@ -136,6 +136,10 @@ impl Log {
         self
     }
 
+    fn shown(&mut self) -> String {
+        mem::take(&mut self.text)
+    }
+
     fn finish(&mut self) -> String {
         self.progress.finish(self.now, &mut self.text);
         mem::take(&mut self.text)

@@ -200,10 +200,32 @@ fn logs_split_from_their_message_come_before_the_end_of_the_step() {
         logs: vec![log("a", 10, line.repeat(1100))],
         ..StatusResponse::default()
     };
-    build.apply(&first).logs(60, [log("a", 20, "last\n")]);
+    build.apply(&first);
+    // One log each, cut anywhere; looking in between changes nothing.
+    build.tick(55).logs(60, [log("a", 20, "se")]).tick(65);
+    build.logs(70, [log("a", 20, "cond\nla")]).tick(75);
+    build.logs(80, [log("a", 20, "st\n")]);
     let text = build.finish();
-    assert!(text.ends_with("xxx\n#1 0.020 last\n#1 DONE 0.1s\n"));
-    assert_eq!(text.lines().count(), 1102);
+    let end = "xxx\n#1 0.020 second\n#1 0.020 last\n#1 DONE 0.1s\n";
+    assert!(text.ends_with(end), "{text}");
+    assert_eq!(text.lines().count(), 1103);
+}
+
+#[test]
+fn the_end_of_a_step_waits_for_split_logs_no_longer_than_they_may_come() {
+    let mut build = started();
+    let first = StatusResponse {
+        vertexes: vec![done("a", "RUN", 0, 50)],
+        logs: vec![log("a", 10, "x".repeat(999).repeat(1100) + "\n")],
+        ..StatusResponse::default()
+    };
+    // Nothing follows.
+    let text = build.apply(&first).tick(300).tick(600).shown();
+    assert!(text.ends_with("#1 DONE 0.1s\n"), "{text}");
+    // Another message follows.
+    let mut build = started();
+    build.apply(&first).vertexes(60, [running("b", "COPY", 60)]);
+    assert!(build.shown().contains("\n#1 DONE 0.1s\n"));
 }
 
 #[test]

@@ -1,0 +1,114 @@
+//! Steps that print more than anybody reads: it is passed on, in little memory, and holds up nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use depot_standin::engine::{Engine, EngineOptions};
+use depot_standin::fixtures::Context;
+use depot_standin::{BuildState, Method, Scenario, StandIn};
+use tokio::sync::OnceCell;
+
+use super::place::with_place;
+use super::program::Program;
+
+/// What a step prints again and again, its end not counted.
+const LINE: &str = "this line is printed more often than anybody will ever read it";
+
+/// What a run may have in memory, KiB; of which 30 MiB are the debug build's own.
+const MEMORY_LIMIT_KIB: u64 = 80 << 10;
+
+/// A Depot whose builder passes on all that a step prints. Others stop at 2 MiB, and at 200 KiB/s.
+async fn depot() -> StandIn {
+    static ENGINE: OnceCell<Arc<Engine>> = OnceCell::const_new();
+    let start = async || {
+        let unlimited = ["BUILDKIT_STEP_LOG_MAX_SIZE", "BUILDKIT_STEP_LOG_MAX_SPEED"];
+        let unlimited = unlimited.map(|name| (name, "-1".to_owned()));
+        let options = EngineOptions {
+            environment: unlimited.into(),
+            ..EngineOptions::of_this_machine()
+        };
+        Arc::new(Engine::start(&options).await.unwrap())
+    };
+    let engine = ENGINE.get_or_init(start).await.clone();
+    StandIn::start(engine, Scenario::default()).await.unwrap()
+}
+
+fn program(depot: &StandIn, context: &Context) -> Program {
+    Program::of(depot, context.path()).set("NO_CACHE", "true")
+}
+
+/// Has a step print so many lines, and sees each of them come out.
+fn pass_on(lines: usize) {
+    with_place(async |place| {
+        let depot = depot().await;
+        let bytes = lines * (LINE.len() + 1);
+        let context = place.busybox_context(&format!("RUN yes '{LINE}' | head -c {bytes}"));
+        let mut seen = 0;
+        let is_one = |line: &[u8]| line.starts_with(b"#") && line.ends_with(LINE.as_bytes());
+        let count = |line: &[u8]| seen += usize::from(is_one(line));
+        let ended = program(&depot, &context).start().pass(count).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert_eq!(seen, lines);
+        assert!(ended.peak_kib < MEMORY_LIMIT_KIB, "{ended:?}");
+    });
+}
+
+#[test]
+fn many_lines_are_passed_on_in_little_memory() {
+    pass_on(1_500_000);
+}
+
+#[test]
+#[ignore = "takes minutes; run by hand, with `--ignored`"]
+fn a_gigabyte_of_lines_is_passed_on_in_little_memory() {
+    pass_on(16_000_000);
+}
+
+#[test]
+fn one_line_of_50_mb_is_passed_on_in_little_memory() {
+    with_place(async |place| {
+        let depot = depot().await;
+        let context =
+            place.busybox_context("RUN head -c 50000000 /dev/zero | tr '\\0' '~'; echo; echo over");
+        let mut seen = 0;
+        let mut longest = 0;
+        let count = |line: &[u8]| {
+            seen += line.split(|&byte| byte == b'~').count() - 1;
+            longest = longest.max(line.len());
+        };
+        let ended = program(&depot, &context).start().pass(count).await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        // The Dockerfile's own line is shown too, with one.
+        assert_eq!(seen, 50_000_000 + 1);
+        assert!(longest < 80 << 10, "{longest}");
+        assert!(ended.peak_kib < MEMORY_LIMIT_KIB, "{ended:?}");
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_for_a_while_holds_up_no_health_reports() {
+    with_place(async |place| {
+        let depot = depot().await;
+        let lines = 400_000;
+        let bytes = lines * (LINE.len() + 1);
+        let context =
+            place.busybox_context(&format!("RUN yes '{LINE}' | head -c {bytes}; sleep 20"));
+        let mut running = program(&depot, &context).start();
+        running.until(LINE).await;
+        let reports = || depot.record().calls_of(Method::ReportBuildHealth).count();
+        let before = reports();
+        tokio::time::sleep(Duration::from_secs(17)).await;
+        // Every five seconds.
+        assert!(reports() >= before + 3, "{before} and {}", reports());
+        let state = depot.record().last_build().unwrap().state.clone();
+        assert_eq!(state, BuildState::Created);
+        // One came with the first lines.
+        let mut seen = 0;
+        let ended = running
+            .pass(|line| seen += usize::from(line.ends_with(LINE.as_bytes())))
+            .await;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(seen + 2 >= lines, "{seen}");
+        assert!(ended.peak_kib < MEMORY_LIMIT_KIB, "{ended:?}");
+    });
+}
