@@ -1,11 +1,15 @@
 //! Stopping: by signals in each phase, and by Depot.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fmt::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use depot_standin::fixtures::BUSYBOX_BASE;
 use depot_standin::{BuildState, Fault, MachinePlan, Method, Port, Scenario};
 
+use super::loading::{layers, noise};
 use super::place::{small_context, with_place};
 use super::program::{Program, Running};
 
@@ -21,18 +25,56 @@ async fn stop(running: Running, signal: &str, code: i32) -> String {
     run.log
 }
 
+/// Whether a process of this machine, those of steps among them, was given this command.
+fn runs(command: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap();
+    processes.flatten().any(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        // A zero byte stands behind each word.
+        String::from_utf8_lossy(&line)
+            .replace('\0', " ")
+            .contains(command)
+    })
+}
+
+async fn until_it_runs(command: &str, is_to_run: bool) {
+    for _ in 0..400 {
+        if runs(command) == is_to_run {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{command}` runs: {}", !is_to_run);
+}
+
+/// The names in a directory.
+fn files(directory: &Path) -> BTreeSet<OsString> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
+}
+
 #[test]
 fn a_signal_in_a_step_stops_it_and_depot_is_told() {
     with_place(async |place| {
         for (signal, code) in [("TERM", 143), ("INT", 130)] {
             let depot = place.depot(Scenario::default()).await;
-            let context = place.busybox_context(&format!("RUN echo waiting {signal}; sleep 600"));
-            let mut running = Program::of(&depot, context.path()).start();
+            // A command that no other test runs.
+            let command = format!("sleep 6{code}.25");
+            let context = place.busybox_context(&format!("RUN echo waiting {signal}; {command}"));
+            let before = files(context.path());
+            let mut running = Program::of(&depot, context.path())
+                .set("OUTPUT_FILE", "told.json")
+                .set("METADATA_FILE", "metadata.json")
+                .start();
             running.until(&format!(" waiting {signal}")).await;
+            until_it_runs(&command, true).await;
             let log = stop(running, signal, code).await;
             assert!(log.contains(&format!("canceled by SIG{signal}")), "{log}");
             let record = depot.record();
             assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+            // Nothing is left: no step, and no file.
+            until_it_runs(&command, false).await;
+            assert_eq!(files(context.path()), before);
         }
     });
 }
@@ -94,22 +136,49 @@ fn a_signal_while_the_build_is_being_created_leaves_no_build_behind() {
 #[test]
 fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
     with_place(async |place| {
-        let depot = place
-            .depot(Scenario::default().always(Method::FinishBuild, Fault::Hang))
-            .await;
-        let context = place.busybox_context("RUN echo waiting twice; sleep 600");
-        let mut running = Program::of(&depot, context.path()).start();
-        running.until(" waiting twice").await;
-        running.signal("TERM").await;
-        running.until("second signal").await;
+        for (first, second, code) in [
+            ("TERM", "TERM", 143),
+            ("INT", "INT", 130),
+            ("INT", "TERM", 143),
+        ] {
+            let depot = place
+                .depot(Scenario::default().always(Method::FinishBuild, Fault::Hang))
+                .await;
+            let told = format!("waiting for {first} and {second}");
+            let context = place.busybox_context(&format!("RUN echo {told}; sleep 600"));
+            let mut running = Program::of(&depot, context.path()).start();
+            running.until(&format!(" {told}")).await;
+            running.signal(first).await;
+            running.until("second signal").await;
+            depot
+                .wait_for("FinishBuild", Duration::from_secs(20), |record| {
+                    record.calls_of(Method::FinishBuild).count() == 1
+                })
+                .await
+                .unwrap();
+            let log = stop(running, second, code).await;
+            assert!(log.contains("ended at once"), "{log}");
+        }
+    });
+}
+
+#[test]
+fn a_signal_while_the_context_is_sent_stops_it() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = layers(&[("large", noise("stopped", 256 << 20))]);
+        let running = Program::of(&depot, context.path()).start();
         depot
-            .wait_for("FinishBuild", Duration::from_secs(20), |record| {
-                record.calls_of(Method::FinishBuild).count() == 1
+            .wait_for("some of the context", Duration::from_secs(30), |record| {
+                let mut connections = record.connections.iter();
+                connections.any(|connection| connection.received.get() > 8 << 20)
             })
             .await
             .unwrap();
         let log = stop(running, "TERM", 143).await;
-        assert!(log.contains("ended at once"), "{log}");
+        assert!(log.contains("canceled by SIGTERM"), "{log}");
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
     });
 }
 
