@@ -9,12 +9,13 @@ use depot_standin::{
 
 use depot_standin::daemon::Release;
 use depot_standin::engine::state_folder;
-use depot_standin::proxy::Proxy;
+use depot_standin::proxy::{Proxy, ProxyPlan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::loading::{layers, noise};
+use super::on_internet;
 use super::place::{Lose, Place, small_context, with_place};
 use super::program::Program;
 
@@ -269,6 +270,47 @@ async fn mislead(mut client: TcpStream, leads_to: Option<SocketAddr>) {
 }
 
 #[test]
+fn depot_its_machine_and_a_registry_are_reached_through_a_proxy() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let daemon = place.daemon(Release::Docker26).await;
+        let address = daemon.gateway().await.unwrap();
+        let depot = place
+            .depot(Scenario::default().machines(MachinePlan::default().at(address)))
+            .await;
+        let (api, host) = ("depot.through-proxy.example", "through-proxy.example");
+        internet.route(api, depot.api_url().trim_start_matches("http://"));
+        let registry = on_internet::registry(internet, host).await;
+        let plan = ProxyPlan {
+            // The one with the names of the tests lies behind the real one.
+            upstream: Some((internet.proxy().replace("http://", ""), address.into())),
+            ..ProxyPlan::default()
+        };
+        let proxy = Proxy::start(&state_folder(), &plan).await.unwrap();
+        let context = small_context();
+        let run = on_internet::program(&depot, internet, context.path())
+            .set("HTTPS_PROXY", proxy.address())
+            .set("DEPOT_API_URL", format!("https://{api}"))
+            .set("IMAGE", format!("{host}/app:1"))
+            .set("REGISTRY", host)
+            .set("REGISTRY_USERNAME", registry.username())
+            .set("REGISTRY_PASSWORD", registry.password())
+            .run()
+            .await;
+        run.expect(0, &["built and pushed"]).without(Proxy::LOGIN.1);
+        registry.manifest("app", "1").await.unwrap();
+        let machine = depot.machine(Architecture::Amd64).address().to_string();
+        for place in [&format!("{api}:443"), &format!("{host}:443"), &machine] {
+            assert!(proxy.tunnels(place).unwrap() > 0, "{place}: {}", run.log);
+        }
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
+    });
+}
+
+#[test]
 fn a_machine_is_reached_through_a_proxy() {
     with_place(async |place| {
         // Its containers' way to this machine is an address that is not loopback's, which no proxy would be asked for.
@@ -279,7 +321,11 @@ fn a_machine_is_reached_through_a_proxy() {
         let machine = depot.machine(Architecture::Amd64).address().to_string();
         let context = small_context();
         for (only, is_tunneled) in [(None, true), (Some(443), false)] {
-            let proxy = Proxy::start(&state_folder(), only).await.unwrap();
+            let plan = ProxyPlan {
+                only,
+                ..ProxyPlan::default()
+            };
+            let proxy = Proxy::start(&state_folder(), &plan).await.unwrap();
             let run = Program::of(&depot, context.path())
                 .set("HTTPS_PROXY", proxy.address())
                 .set("DEBUG", "true")

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 
 use tokio::net::TcpStream;
@@ -18,6 +18,15 @@ const LOG_BYTES: usize = 256 << 10;
 pub struct Proxy {
     daemon: Supervised,
     port: u16,
+}
+
+/// What a proxy lets through, and where to.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyPlan {
+    /// Opens tunnels to this port alone.
+    pub only: Option<u16>,
+    /// Asks another proxy, at `host:port`, for every tunnel but those to the second, an address.
+    pub upstream: Option<(String, IpAddr)>,
 }
 
 /// Why there is no proxy.
@@ -41,8 +50,11 @@ impl Proxy {
     /// Who may use it.
     pub const LOGIN: (&'static str, &'static str) = ("passer", "planted-by-the-proxy");
 
-    /// Starts one that opens tunnels to any port, or with `port` to that one alone. `state` is where downloaded packages are kept.
-    pub async fn start(state: &Path, only: Option<u16>) -> Result<Self, ProxyError> {
+    /// Starts one. `state` is where downloaded packages are kept.
+    ///
+    /// # Errors
+    /// When its package cannot be had, or it does not start.
+    pub async fn start(state: &Path, plan: &ProxyPlan) -> Result<Self, ProxyError> {
         let program = packages::fetch(state, Set::Proxy)
             .await?
             .program("tinyproxy")?;
@@ -52,10 +64,15 @@ impl Proxy {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let settings = folder.path().join("tinyproxy.conf");
         let (username, password) = Self::LOGIN;
-        let only = only.map(|port| format!("ConnectPort {port}\n"));
+        let only = plan.only.map(|port| format!("ConnectPort {port}\n"));
+        let upstream = plan
+            .upstream
+            .as_ref()
+            .map(|(proxy, but)| format!("upstream http {proxy}\nupstream none \"{but}\"\n"));
         let written = format!(
-            "Port {port}\nListen 127.0.0.1\nTimeout 600\nLogLevel Connect\nBasicAuth {username} {password}\n{}",
-            only.unwrap_or_default()
+            "Port {port}\nListen 127.0.0.1\nTimeout 600\nLogLevel Connect\nBasicAuth {username} {password}\n{}{}",
+            only.unwrap_or_default(),
+            upstream.unwrap_or_default()
         );
         fs::write(&settings, written)?;
         let command = [
