@@ -25,6 +25,7 @@ mod pipeline;
 mod place;
 mod platforms;
 mod program;
+mod proxies;
 mod registries;
 mod registry_faults;
 mod saved;

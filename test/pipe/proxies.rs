@@ -1,0 +1,142 @@
+//! Depot, its machines and registries behind an HTTP proxy.
+
+use std::net::SocketAddr;
+
+use depot_standin::daemon::Release;
+use depot_standin::engine::state_folder;
+use depot_standin::proxy::{Proxy, ProxyPlan};
+use depot_standin::{Architecture, BuildState, MachinePlan, Scenario};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::on_internet;
+use super::place::{small_context, with_place};
+use super::program::Program;
+
+#[test]
+fn a_proxy_that_does_not_lead_to_the_machine_is_passed_by() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let plan = MachinePlan::default().at(daemon.gateway().await.unwrap());
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        // One that never answers, and one that opens a tunnel into itself, as those do that look into what passes.
+        let elsewhere = place.depot(Scenario::default()).await;
+        let other = elsewhere.machine(Architecture::Amd64).address();
+        for (leads_to, told) in [
+            (None, "no answer"),
+            (Some(other), "invalid peer certificate"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = format!("http://{}", listener.local_addr().unwrap());
+            let mut proxy = JoinSet::new();
+            proxy.spawn(async move {
+                let mut clients = JoinSet::new();
+                while let Ok((stream, _)) = listener.accept().await {
+                    clients.spawn(mislead(stream, leads_to));
+                }
+            });
+            let run = Program::of(&depot, context.path())
+                .set("HTTPS_PROXY", address)
+                .set("DEBUG", "true")
+                .run()
+                .await;
+            run.expect(0, &["does not lead to the builder: ", told, "built"]);
+        }
+    });
+}
+
+/// Answers a client of a proxy, and connects it to something else than it wants, or nothing.
+async fn mislead(mut client: TcpStream, leads_to: Option<SocketAddr>) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    let Some(address) = leads_to else {
+        return std::future::pending().await;
+    };
+    let answer = b"HTTP/1.1 200 Connection established\r\n\r\n";
+    client.write_all(answer).await.unwrap();
+    let mut other = TcpStream::connect(address).await.unwrap();
+    // How it ends is the client's to say.
+    let _ended = tokio::io::copy_bidirectional(&mut client, &mut other).await;
+}
+
+#[test]
+fn depot_its_machine_and_a_registry_are_reached_through_a_proxy() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let daemon = place.daemon(Release::Docker26).await;
+        let address = daemon.gateway().await.unwrap();
+        let depot = place
+            .depot(Scenario::default().machines(MachinePlan::default().at(address)))
+            .await;
+        let (api, host) = ("depot.through-proxy.example", "through-proxy.example");
+        internet.route(api, depot.api_url().trim_start_matches("http://"));
+        let registry = on_internet::registry(internet, host).await;
+        let plan = ProxyPlan {
+            // The one with the names of the tests lies behind the real one.
+            upstream: Some((internet.proxy().replace("http://", ""), address.into())),
+            ..ProxyPlan::default()
+        };
+        let proxy = Proxy::start(&state_folder(), &plan).await.unwrap();
+        let context = small_context();
+        let run = on_internet::program(&depot, internet, context.path())
+            .set("HTTPS_PROXY", proxy.address())
+            .set("DEPOT_API_URL", format!("https://{api}"))
+            .set("IMAGE", format!("{host}/app:1"))
+            .set("REGISTRY", host)
+            .set("REGISTRY_USERNAME", registry.username())
+            .set("REGISTRY_PASSWORD", registry.password())
+            .run()
+            .await;
+        run.expect(0, &["built and pushed"]).without(Proxy::LOGIN.1);
+        registry.manifest("app", "1").await.unwrap();
+        let machine = depot.machine(Architecture::Amd64).address().to_string();
+        for place in [&format!("{api}:443"), &format!("{host}:443"), &machine] {
+            assert!(proxy.tunnels(place).unwrap() > 0, "{place}: {}", run.log);
+        }
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
+    });
+}
+
+#[test]
+fn a_machine_is_reached_through_a_proxy() {
+    with_place(async |place| {
+        // Its containers' way to this machine is an address that is not loopback's, which no proxy would be asked for.
+        let daemon = place.daemon(Release::Docker26).await;
+        let address = daemon.gateway().await.unwrap();
+        let plan = MachinePlan::default().at(address);
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let machine = depot.machine(Architecture::Amd64).address().to_string();
+        let context = small_context();
+        for (only, is_tunneled) in [(None, true), (Some(443), false)] {
+            let plan = ProxyPlan {
+                only,
+                ..ProxyPlan::default()
+            };
+            let proxy = Proxy::start(&state_folder(), &plan).await.unwrap();
+            let run = Program::of(&depot, context.path())
+                .set("HTTPS_PROXY", proxy.address())
+                .set("DEBUG", "true")
+                .run()
+                .await;
+            run.expect(0, &["built"]).without(Proxy::LOGIN.1);
+            assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
+            // A proxy that opens no tunnel to this port is passed by.
+            let told = "does not lead to the builder: it answered `HTTP/1.1 403";
+            assert_eq!(run.log.contains(told), !is_tunneled, "{}", run.log);
+            let run = Program::of(&depot, context.path())
+                .set("HTTPS_PROXY", proxy.address())
+                .set("NO_PROXY", address.to_string())
+                .run()
+                .await;
+            run.expect(0, &["built"]);
+            assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
+        }
+    });
+}
