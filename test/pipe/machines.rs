@@ -163,6 +163,21 @@ fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
 }
 
 #[test]
+fn a_builder_that_gets_confused_is_asked_for_the_same_again() {
+    with_place(async |place| {
+        for (times, code) in [(2, 0), (3, 1)] {
+            let plan = MachinePlan::default().confused_first(times);
+            let depot = place.depot(Scenario::default().machines(plan)).await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path()).run().await;
+            run.expect(code, &["inconsistent graph state"]);
+            let told = "the builder got confused, and is asked for the same again";
+            assert_eq!(run.log.matches(told).count(), 2, "{}", run.log);
+        }
+    });
+}
+
+#[test]
 fn a_machine_that_goes_silent_in_a_step_is_missed() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;

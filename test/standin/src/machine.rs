@@ -154,6 +154,7 @@ impl Machine {
         } else {
             let listener = socket.listen(1024).map_err(StartError::Port)?;
             let resets_left = AtomicU32::new(plan.resets_first);
+            let confused_left = Arc::new(AtomicU32::new(plan.confused_first));
             let service = Arc::new(Service {
                 architecture,
                 plan,
@@ -161,6 +162,7 @@ impl Machine {
                 builder,
                 recorder,
                 resets_left,
+                confused_left,
                 tasks: tasks.clone(),
             });
             machine.accepting.spawn(accept(
@@ -189,6 +191,7 @@ struct Service {
     builder: Arc<dyn Builder>,
     recorder: Arc<Recorder>,
     resets_left: AtomicU32,
+    confused_left: Arc<AtomicU32>,
     tasks: Tasks,
 }
 
@@ -220,6 +223,13 @@ async fn accept(
     }
 }
 
+/// Whether one was left.
+fn takes_one(left: &AtomicU32) -> bool {
+    let one_less = |left: u32| left.checked_sub(1);
+    let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+    taken.is_ok()
+}
+
 impl Service {
     /// Serves one connection to its end. Every way out leaves the last state in the record.
     async fn serve(&self, socket: TcpStream, ends: Ends) {
@@ -233,13 +243,7 @@ impl Service {
         });
         let switch = ResetSwitch::default();
         let socket = Resettable::new(socket, switch.clone());
-        if self
-            .resets_left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                left.checked_sub(1)
-            })
-            .is_ok()
-        {
+        if takes_one(&self.resets_left) {
             switch.arm();
             drop(socket);
             return self.recorder.connection_is(number, ConnectionState::Cut);
@@ -287,7 +291,8 @@ impl Service {
         let mut client = Counted::new(client, received, sent, self.plan.cut_after_bytes);
         if self.plan.is_fork {
             let (recorder, tasks) = (Arc::clone(&self.recorder), self.tasks.clone());
-            let served = fork::serve(client, builder, recorder, tasks).await;
+            let confused_left = Arc::clone(&self.confused_left);
+            let served = fork::serve(client, builder, recorder, confused_left, tasks).await;
             switch.disarm();
             if let Err(error) = served {
                 tracing::debug!(%error, "a connection to a machine broke");

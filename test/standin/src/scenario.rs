@@ -184,6 +184,8 @@ pub struct MachinePlan {
     pub resets_first: u32,
     /// It does what Depot's fork of BuildKit does beyond upstream's.
     pub is_fork: bool,
+    /// So many solves fail first as they do on builders whose graph got confused. Of a fork alone: others are passed on as they are.
+    pub confused_first: u32,
     /// Where it listens, if not at 127.0.0.1.
     pub address: Option<Ipv4Addr>,
     /// A connection is reset once so many bytes have passed, both directions and TLS excluded.
@@ -231,6 +233,14 @@ impl MachinePlan {
     #[must_use]
     pub fn fork(mut self) -> Self {
         self.is_fork = true;
+        self
+    }
+
+    /// A fork that fails its first `solves` with `inconsistent graph state`.
+    #[must_use]
+    pub fn confused_first(mut self, solves: u32) -> Self {
+        self.is_fork = true;
+        self.confused_first = solves;
         self
     }
 

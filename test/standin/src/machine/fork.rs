@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +26,7 @@ use prost::Message;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::BuilderStream;
+use super::{BuilderStream, takes_one};
 use crate::record::Recorder;
 use crate::tasks::Tasks;
 
@@ -94,6 +95,7 @@ pub(super) async fn serve(
     client: impl BuilderStream + 'static,
     builder: impl BuilderStream + 'static,
     recorder: Arc<Recorder>,
+    confused_left: Arc<AtomicU32>,
     tasks: Tasks,
 ) -> io::Result<()> {
     let (sender, connection) = client::Builder::new(tasks.clone())
@@ -103,7 +105,11 @@ pub(super) async fn serve(
         .handshake(TokioIo::new(builder))
         .await
         .map_err(io::Error::other)?;
-    let fork = Fork { sender, recorder };
+    let fork = Fork {
+        sender,
+        recorder,
+        confused_left,
+    };
     let service = service_fn(move |request| {
         let fork = fork.clone();
         async move { Ok::<_, Infallible>(fork.call(request).await) }
@@ -123,6 +129,7 @@ pub(super) async fn serve(
 struct Fork {
     sender: client::SendRequest<Body>,
     recorder: Arc<Recorder>,
+    confused_left: Arc<AtomicU32>,
 }
 
 impl Fork {
@@ -145,6 +152,11 @@ impl Fork {
     async fn solve(&self, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
         let (head, body) = request.into_parts();
         let sent = body.collect().await?.to_bytes();
+        if takes_one(&self.confused_left) {
+            // 2: unknown.
+            let words = "failed to solve: inconsistent graph state in edge merge";
+            return Ok(answer(trailers(&[], "2", words)));
+        }
         let asked = SolveRequest::decode(sent.get(5..).unwrap_or_default()).unwrap_or_default();
         let request = Request::from_parts(head, full(sent));
         let template = head_of(&request);
@@ -247,12 +259,15 @@ impl Fork {
         } else {
             ("5", "no such lease")
         };
-        let answer = framed(&[]);
-        Ok(Response::builder()
-            .header(header::CONTENT_TYPE, "application/grpc")
-            .body(trailers(&answer, code, words))
-            .unwrap_or_default())
+        Ok(answer(trailers(&framed(&[]), code, words)))
     }
+}
+
+fn answer(body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
+    let grpc = HeaderValue::from_static("application/grpc");
+    answer.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    answer
 }
 
 /// A request's head, for others like it.
