@@ -72,7 +72,8 @@ pub use record::{
     TokenKind,
 };
 pub use scenario::{
-    Compressor, CreateBuildAnswer, HostCredential, MachinePlan, Port, PullInfo, Scenario, Security,
+    Compressor, CreateBuildAnswer, HostCredential, Line, MachinePlan, Port, PullInfo, Scenario,
+    Security,
 };
 pub use stand_in::{StandIn, StartError, Unforeseen, WaitError};
 pub use wire::ByteCount;

@@ -1,15 +1,16 @@
 //! A builder machine: a port with TLS of its own authority that leads, byte for byte, to BuildKit.
 
 mod fork;
+mod line;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -20,7 +21,7 @@ use crate::engine::Engine;
 use crate::record::{ConnectionNumber, ConnectionRecord, ConnectionState, Recorder};
 use crate::tasks::Tasks;
 use crate::wire::{ByteCount, Counted, ResetSwitch, Resettable};
-use crate::{Architecture, MachinePlan, Port, StartError};
+use crate::{Architecture, Line, MachinePlan, Port, StartError};
 
 /// Connections that one machine serves at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
@@ -152,6 +153,11 @@ impl Machine {
         if plan.port == Port::Closed {
             machine.closed_port = Some(socket);
         } else {
+            if plan.line.is_some_and(|line| line.bits_per_second.is_some()) {
+                // What the kernel takes in unasked is in no queue of the line's.
+                let set = socket.set_recv_buffer_size(line::ROUTER_BYTES / 2);
+                set.map_err(StartError::Port)?;
+            }
             let listener = socket.listen(1024).map_err(StartError::Port)?;
             let resets_left = AtomicU32::new(plan.resets_first);
             let confused_left = Arc::new(AtomicU32::new(plan.confused_first));
@@ -214,6 +220,8 @@ async fn accept(
                 continue;
             }
         };
+        // As servers have it. Should it fail, short answers come late.
+        let _late = socket.set_nodelay(true);
         let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let service = Arc::clone(&service);
         tasks.spawn(async move {
@@ -248,8 +256,17 @@ impl Service {
             drop(socket);
             return self.recorder.connection_is(number, ConnectionState::Cut);
         }
-        let mut carrying =
-            std::pin::pin!(self.carry(socket, switch.clone(), number, received, sent));
+        let carrying = async {
+            match self.plan.line {
+                None => self.carry(socket, switch, number, received, sent).await,
+                Some(line) => {
+                    let (near, far) = tokio::io::duplex(COPY_BYTES);
+                    let carried = self.carry(far, switch, number, received, sent);
+                    at_the_end_of(line, socket, near, carried).await
+                }
+            }
+        };
+        let mut carrying = std::pin::pin!(carrying);
         let state = tokio::select! {
             state = &mut carrying => state,
             () = ends.cut.cancelled() => ConnectionState::Cut,
@@ -264,7 +281,7 @@ impl Service {
 
     async fn carry(
         &self,
-        socket: Resettable,
+        socket: impl BuilderStream + 'static,
         switch: ResetSwitch,
         number: ConnectionNumber,
         received: ByteCount,
@@ -315,4 +332,26 @@ impl Service {
         }
         ConnectionState::Closed
     }
+}
+
+/// Has a line carry between the socket and `near` while the machine is at its far end.
+///
+/// What the machine said before an orderly end arrives; a reset comes at once.
+async fn at_the_end_of(
+    line: Line,
+    socket: Resettable,
+    near: DuplexStream,
+    machine: impl Future<Output = ConnectionState>,
+) -> ConnectionState {
+    let mut carrying = pin!(line::carry(line, socket, near));
+    let mut machine = pin!(machine);
+    let state = tokio::select! {
+        state = &mut machine => state,
+        // The machine sees the end for itself.
+        _ended = &mut carrying => return machine.await,
+    };
+    if state == ConnectionState::Closed {
+        let _broke = carrying.await;
+    }
+    state
 }

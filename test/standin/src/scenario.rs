@@ -190,6 +190,8 @@ pub struct MachinePlan {
     pub address: Option<Ipv4Addr>,
     /// A connection is reset once so many bytes have passed, both directions and TLS excluded.
     pub cut_after_bytes: Option<u64>,
+    /// What lies between clients and it, if it is not next door.
+    pub line: Option<Line>,
 }
 
 impl MachinePlan {
@@ -257,6 +259,22 @@ impl MachinePlan {
         self.cut_after_bytes = Some(bytes);
         self
     }
+
+    /// Stands at the end of a line.
+    #[must_use]
+    pub fn line(mut self, line: Line) -> Self {
+        self.line = Some(line);
+        self
+    }
+}
+
+/// A line to a machine, the same both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// How much later each byte arrives, one way: half of a round trip.
+    pub delay: Duration,
+    /// How many bits enter it in a second, one way; `None` for as many as come.
+    pub bits_per_second: Option<u64>,
 }
 
 /// What a machine's port does.

@@ -2,12 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use depot_standin::messages::{ActiveConnection, CompressorChoice, Connection};
 use depot_standin::{
-    Architecture, Builder, BuilderStream, Compressor, Connecting, ConnectionState, MachinePlan,
-    Port, Scenario, Security, StandIn,
+    Architecture, Builder, BuilderStream, Compressor, Connecting, ConnectionState, Line,
+    MachinePlan, Port, Scenario, Security, StandIn,
 };
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -117,6 +117,41 @@ async fn bytes_go_through_and_are_counted() {
         .wait_for("the end of the connection", LIMIT, ended)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_at_the_end_of_a_line_is_as_far_away_as_planned() {
+    let line = Line {
+        delay: Duration::from_millis(10),
+        bits_per_second: Some(8_000_000),
+    };
+    let (_depot, active) = started(MachinePlan::default().line(line)).await;
+    let begun = Instant::now();
+    let mut stream = connect(&active, true).await.unwrap();
+    // A round trip for TCP and one for TLS.
+    assert!(begun.elapsed() >= line.delay * 4, "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    echoes(&mut stream, &[7; 50_000]).await.unwrap();
+    let least = line.delay * 2 + Duration::from_millis(50);
+    assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_a_machine_says_last_comes_over_its_line() {
+    let line = Line {
+        delay: Duration::from_millis(10),
+        bits_per_second: None,
+    };
+    let scenario = Scenario::default().machines(MachinePlan::default().line(line));
+    let depot = stand_in_on(Named(b"goodbye"), scenario).await;
+    let active = machine(&depot, Architecture::Amd64).await;
+    let mut stream = connect(&active, true).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut told = Vec::new();
+    stream.read_to_end(&mut told).await.unwrap();
+    assert_eq!(told, b"goodbye");
 }
 
 #[tokio::test]
