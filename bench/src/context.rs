@@ -4,24 +4,24 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Files in the context.
-pub(crate) const FILES: usize = 20_000;
+/// How large a context is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Files in it.
+    pub(crate) files: usize,
+    /// Bytes in all of them together.
+    pub(crate) bytes: usize,
+}
 
-/// Bytes in all of them together.
-pub(crate) const BYTES: usize = 500_000_000;
+/// The one that changes.
+const CHANGING: &str = "files/005/01000.bin";
 
 /// Writes the files below `folder`, 200 to a directory.
-pub(crate) fn write(folder: &Path) -> io::Result<()> {
-    let mut content = vec![0; BYTES / FILES];
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for file in 0..FILES {
-        for bytes in content.chunks_mut(8) {
-            // xorshift: fast, and nothing that a compressor finds.
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            bytes.copy_from_slice(state.to_le_bytes().get(..bytes.len()).unwrap_or_default());
-        }
+pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    let mut content = vec![0; size.bytes / size.files];
+    for file in 0..size.files {
+        noise.fill(&mut content);
         let directory = folder.join(format!("files/{:03}", file / 200));
         fs::create_dir_all(&directory)?;
         fs::write(directory.join(format!("{file:05}.bin")), &content)?;
@@ -29,17 +29,61 @@ pub(crate) fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes one file another of the same size; its content is another one for each `state`, from 1.
+pub(crate) fn change(folder: &Path, state: usize) -> io::Result<()> {
+    let path = folder.join(CHANGING);
+    let length = usize::try_from(fs::metadata(&path)?.len()).map_err(io::Error::other)?;
+    let mut content = vec![0; length];
+    Noise(state as u64).fill(&mut content);
+    fs::write(path, content)
+}
+
+/// xorshift: fast, and nothing that a compressor finds.
+struct Noise(u64);
+
+impl Noise {
+    fn fill(&mut self, content: &mut [u8]) {
+        for bytes in content.chunks_mut(8) {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            bytes.copy_from_slice(self.0.to_le_bytes().get(..bytes.len()).unwrap_or_default());
+        }
+    }
+}
+
 /// Bytes that a compressor makes half of, as it does of most programs; others for each `seed`.
 pub(crate) fn half_noise(seed: usize, length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ (seed as u64 + 1).wrapping_mul(0x0100_0000_01b3);
+    let state = 0x9e37_79b9_7f4a_7c15_u64 ^ (seed as u64 + 1).wrapping_mul(0x0100_0000_01b3);
     let mut bytes = vec![0; length];
-    for piece in bytes.chunks_mut(8) {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
+    Noise(state).fill(&mut bytes);
+    for byte in &mut bytes {
         // Four of eight bits are noise.
-        let noise = (state & 0x0f0f_0f0f_0f0f_0f0f).to_le_bytes();
-        piece.copy_from_slice(noise.get(..piece.len()).unwrap_or_default());
+        *byte &= 0x0f;
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_one_of_content_and_time_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let size = Size {
+            files: 1_001,
+            bytes: 100_100,
+        };
+        write(folder.path(), size).unwrap();
+        let path = folder.path().join(CHANGING);
+        let mut seen = vec![fs::read(&path).unwrap()];
+        for state in 1..=3 {
+            change(folder.path(), state).unwrap();
+            let content = fs::read(&path).unwrap();
+            assert_eq!(content.len(), 100);
+            assert!(!seen.contains(&content), "state {state} was there before");
+            seen.push(content);
+        }
+    }
 }

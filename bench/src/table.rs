@@ -12,55 +12,159 @@ pub(crate) struct Case {
     pub(crate) theirs: Vec<Figures>,
 }
 
-type Column = fn(&Figures) -> f64;
+/// Cases that share a table.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) title: &'static str,
+    pub(crate) cases: Vec<Case>,
+}
 
-/// One row a case: ours, theirs and the ratio for wall time, processor time and memory; and what went over the line.
-pub(crate) fn markdown(cases: &[Case]) -> String {
-    let mut text = String::from(
-        "| case | wall, s | CLI | ratio | CPU, s | CLI | ratio | memory, MiB | CLI | ratio | line, MB | CLI |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for case in cases {
-        let mut row = format!("| {} |", case.name);
-        let columns: [(Column, usize); 3] = [
-            (|figures| figures.wall.as_secs_f64(), 3),
-            (|figures| figures.cpu.as_secs_f64(), 3),
-            (|figures| mebibytes(figures.memory_kib), 1),
-        ];
-        for (value, places) in columns {
-            let ours = median(&case.ours, value);
-            let theirs = median(&case.theirs, value);
-            let _never_fails = write!(
-                row,
-                " {ours:.places$} | {theirs:.places$} | {:.2} |",
-                ours / theirs
-            );
-        }
-        let line = |runs: &[Figures]| {
-            median(runs, |figures| {
-                let kilobytes = u32::try_from(figures.line_bytes / 1000);
-                f64::from(kilobytes.unwrap_or(u32::MAX)) / 1000.0
-            })
-        };
-        let _never_fails = write!(
-            row,
-            " {:.2} | {:.2} |",
-            line(&case.ours),
-            line(&case.theirs)
-        );
-        text.push_str(&row);
-        text.push('\n');
+/// One thing that is measured.
+pub(crate) struct Measure {
+    /// Its name, for a legend.
+    pub(crate) name: &'static str,
+    /// Its name and unit, for a table.
+    column: &'static str,
+    /// Digits after the point.
+    places: usize,
+    value: fn(&Figures) -> f64,
+}
+
+/// All that is measured, in the table's order.
+pub(crate) const MEASURES: [Measure; 4] = [
+    Measure {
+        name: "wall time",
+        column: "wall, s",
+        places: 3,
+        value: |figures| figures.wall.as_secs_f64(),
+    },
+    Measure {
+        name: "CPU time",
+        column: "CPU, s",
+        places: 3,
+        value: |figures| figures.cpu.as_secs_f64(),
+    },
+    Measure {
+        name: "peak memory",
+        column: "memory, MiB",
+        places: 1,
+        value: |figures| float(u64::try_from(figures.memory_kib).unwrap_or(0)) / 1024.0,
+    },
+    Measure {
+        name: "bytes on the line",
+        column: "line, MB",
+        places: 2,
+        value: |figures| float(figures.line_bytes) / 1e6,
+    },
+];
+
+impl Case {
+    /// Our median divided by theirs; no number, or an infinite one, where theirs is zero.
+    pub(crate) fn ratio(&self, measure: &Measure) -> f64 {
+        measure.median(&self.ours) / measure.median(&self.theirs)
     }
-    text
 }
 
-fn mebibytes(kib: i64) -> f64 {
-    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+impl Section {
+    /// One row a case: of each measure ours, theirs and the ratio.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("## {}\n\n| case |", self.title);
+        for measure in &MEASURES {
+            let _never_fails = write!(text, " {} | CLI | ratio |", measure.column);
+        }
+        text.push_str("\n|---|");
+        text.push_str(&"---|".repeat(3 * MEASURES.len()));
+        text.push('\n');
+        for case in &self.cases {
+            let _never_fails = write!(text, "| {} |", case.name);
+            for measure in &MEASURES {
+                let _never_fails = write!(
+                    text,
+                    " {:.places$} | {:.places$} | {} |",
+                    measure.median(&case.ours),
+                    measure.median(&case.theirs),
+                    short(case.ratio(measure)),
+                    places = measure.places,
+                );
+            }
+            text.push('\n');
+        }
+        text
+    }
 }
 
-fn median(runs: &[Figures], value: impl Fn(&Figures) -> f64) -> f64 {
-    let mut values: Vec<f64> = runs.iter().map(value).collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    values.get(middle).copied().unwrap_or(f64::NAN)
+impl Measure {
+    fn median(&self, runs: &[Figures]) -> f64 {
+        let mut values: Vec<f64> = runs.iter().map(self.value).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// A ratio with as many digits as say something.
+pub(crate) fn short(ratio: f64) -> String {
+    match ratio {
+        _ if !ratio.is_finite() => "–".to_owned(),
+        100.0.. => format!("{ratio:.0}"),
+        10.0.. => format!("{ratio:.1}"),
+        _ => format!("{ratio:.2}"),
+    }
+}
+
+/// Exact up to what 53 bits hold.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "figures are shown with a few digits"
+)]
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A case with one run of each, whose ratios are `ratio`.
+    pub(crate) fn case(name: &str, ratio: f64) -> Case {
+        let figures = |factor: f64| Figures {
+            wall: Duration::from_secs_f64(10.0 * factor),
+            cpu: Duration::from_secs_f64(factor),
+            memory_kib: Duration::from_secs_f64(10_240.0 * factor)
+                .as_secs()
+                .cast_signed(),
+            line_bytes: Duration::from_secs_f64(1e6 * factor).as_secs(),
+            code: 0,
+        };
+        Case {
+            name: name.to_owned(),
+            ours: vec![figures(ratio)],
+            theirs: vec![figures(1.0)],
+        }
+    }
+
+    #[test]
+    fn a_row_has_both_medians_and_their_ratio() {
+        let mut row = case("half", 0.5);
+        row.ours.extend(case("", 0.7).ours);
+        row.ours.extend(case("", 0.1).ours);
+        let section = Section {
+            title: "Near",
+            cases: vec![row],
+        };
+        assert_eq!(
+            section.markdown(),
+            "## Near\n\n\
+             | case | wall, s | CLI | ratio | CPU, s | CLI | ratio | memory, MiB | CLI | ratio | line, MB | CLI | ratio |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|---|\n\
+             | half | 5.000 | 10.000 | 0.50 | 0.500 | 1.000 | 0.50 | 5.0 | 10.0 | 0.50 | 0.50 | 1.00 | 0.50 |\n"
+        );
+    }
+
+    #[test]
+    fn ratios_are_short() {
+        let shown = [0.004, 0.1649, 9.99, 12.34, 10515.4, f64::NAN, f64::INFINITY].map(short);
+        assert_eq!(shown, ["0.00", "0.16", "9.99", "12.3", "10515", "–", "–"]);
+    }
 }

@@ -1,0 +1,93 @@
+//! What all cases run on: both programs, two builders, a registry.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use depot_standin::engine::{Engine, EngineOptions, state_folder};
+use depot_standin::fixtures::Busybox;
+use depot_standin::registry::Registry;
+use depot_standin::released_cli::{self, Installed};
+use depot_standin::{MachinePlan, Scenario, StandIn};
+use tempfile::TempDir;
+
+use crate::subjects::{Failure, Place};
+
+/// Started once for all groups.
+pub(crate) struct Ground {
+    engine: Arc<Engine>,
+    // Depot's machines are two, and so are these.
+    second: Arc<Engine>,
+    registry: Registry,
+    pub(crate) busybox: Busybox,
+    pub(crate) pipe: PathBuf,
+    pub(crate) cli: PathBuf,
+    homes: TempDir,
+}
+
+impl Ground {
+    /// Builds the pipe, fetches the CLI, and starts the rest.
+    pub(crate) async fn start() -> Result<Self, Failure> {
+        let Installed::Cli(cli) = tokio::task::spawn_blocking(released_cli::install).await?? else {
+            return Err("the released CLI comes from npm, which this machine lacks".into());
+        };
+        let pipe = build_pipe()?;
+        let engine = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
+        Ok(Self {
+            registry: Registry::start_beside(&engine, &state_folder()).await?,
+            busybox: Busybox::fetch_beside(&engine, &state_folder()).await?,
+            second: Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?),
+            engine,
+            pipe,
+            cli,
+            homes: tempfile::tempdir()?,
+        })
+    }
+
+    /// A Depot whose machines are as planned.
+    pub(crate) async fn depot(&self, plan: MachinePlan) -> Result<StandIn, Failure> {
+        let scenario = Scenario::default().machines(plan);
+        let (first, second) = (self.engine.clone(), self.second.clone());
+        Ok(StandIn::start_on(first, second, scenario).await?)
+    }
+
+    /// Where both programs build on it, without a daemon.
+    pub(crate) fn place<'a>(&'a self, depot: &'a StandIn) -> Place<'a> {
+        Place {
+            engine: self.engine.clone(),
+            depot,
+            registry: &self.registry,
+            docker_host: "unix:///nowhere/docker.sock",
+            pipe: self.pipe.clone(),
+            cli: self.cli.clone(),
+            homes: self.homes.path(),
+        }
+    }
+}
+
+/// The pipe as it is released: one static program.
+fn build_pipe() -> Result<PathBuf, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let built = Command::new(cargo)
+        .args(["build", "--release", "--package", "depot-build"])
+        // A target has to be named, or the flag would be meant for procedural macros as well.
+        .args(["--target", &target, "--message-format=json"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !built.status.success() {
+        return Err("the pipe could not be built".into());
+    }
+    // Wherever cargo was told to put it.
+    String::from_utf8_lossy(&built.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| {
+            message
+                .pointer("/target/name")
+                .is_some_and(|name| name == "depot-build")
+        })
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .ok_or_else(|| "cargo named no executable".into())
+}

@@ -1,0 +1,188 @@
+//! The cases, in groups that can be run alone.
+
+use std::path::Path;
+use std::time::Duration;
+
+use depot_standin::fixtures::{Busybox, Context};
+use depot_standin::{Line, MachinePlan};
+
+use crate::cases::{Identity, Job, Turns};
+use crate::context::{self, Size};
+use crate::ground::Ground;
+use crate::loads;
+use crate::subjects::Failure;
+use crate::table::Section;
+
+/// Cases that share a line to the builder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    /// The builder is on the same machine.
+    Near,
+    /// Each way to it takes longer.
+    Far,
+    /// The line to it is narrow.
+    Slow,
+    /// An image is loaded into a daemon.
+    Loads,
+    /// How large the programs are, and how soon they say something. No cases.
+    Start,
+}
+
+/// One way to a builder that is far, half of a round trip.
+const FAR: Duration = Duration::from_millis(20);
+
+/// A narrow line, each way.
+const SLOW_BITS_PER_SECOND: u64 = 100_000_000;
+
+/// The context of most cases.
+const LARGE: Size = Size {
+    files: 20_000,
+    bytes: 500_000_000,
+};
+
+/// That of a narrow line, which the large one would hold for 40 s a run.
+const SMALL: Size = Size {
+    files: 2_000,
+    bytes: 50_000_000,
+};
+
+const COLD: &str = "cold";
+const UNCHANGED: &str = "unchanged, the CLI with its home kept";
+const ONE_CHANGED: &str = "one file changed, the CLI with its home kept";
+
+impl Group {
+    /// All of them, in the order in which they are run.
+    pub(crate) const ALL: [Self; 5] = [Self::Near, Self::Far, Self::Slow, Self::Loads, Self::Start];
+
+    /// Its name on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Near => "near",
+            Self::Far => "far",
+            Self::Slow => "slow",
+            Self::Loads => "loads",
+            Self::Start => "start",
+        }
+    }
+
+    /// Over its table.
+    fn title(self) -> &'static str {
+        match self {
+            Self::Near => "Builder next door",
+            Self::Far => "Builder 20 ms away, each way",
+            Self::Slow => "Line of 100 Mbit/s",
+            Self::Loads => "Into the step's daemon",
+            Self::Start => "",
+        }
+    }
+
+    /// Runs its cases, each program so often in each.
+    pub(crate) async fn measure(self, ground: &Ground, runs: usize) -> Result<Section, Failure> {
+        let plan = MachinePlan::default();
+        let plan = match self {
+            Self::Far => plan.line(Line {
+                delay: FAR,
+                bits_per_second: None,
+            }),
+            Self::Slow => plan.line(Line {
+                delay: Duration::ZERO,
+                bits_per_second: Some(SLOW_BITS_PER_SECOND),
+            }),
+            Self::Near | Self::Loads | Self::Start => plan,
+        };
+        let depot = ground.depot(plan).await?;
+        let place = ground.place(&depot);
+        let mut turns = Turns::new(self.word(), &place, runs);
+        let cases = match self {
+            Self::Near => {
+                cached(&mut turns, ground).await?;
+                let context = many_files(&ground.busybox, LARGE)?;
+                let job = Job::build(context.path());
+                turns.case(&of(LARGE, COLD), job, Identity::New).await?;
+                let name = of(LARGE, "unchanged, each run in a new container");
+                turns.case(&name, job, Identity::KeptByOurs).await?;
+                kept(&mut turns, context.path(), LARGE).await?;
+                turns.cases
+            }
+            Self::Far => {
+                let small = small(&ground.busybox)?;
+                let job = Job::build(small.path());
+                turns.case("cached build", job, Identity::Kept).await?;
+                let context = many_files(&ground.busybox, LARGE)?;
+                let job = Job::build(context.path());
+                turns.case(&of(LARGE, COLD), job, Identity::New).await?;
+                kept(&mut turns, context.path(), LARGE).await?;
+                turns.cases
+            }
+            Self::Slow => {
+                let context = many_files(&ground.busybox, SMALL)?;
+                let job = Job::build(context.path());
+                turns.case(&of(SMALL, COLD), job, Identity::New).await?;
+                kept(&mut turns, context.path(), SMALL).await?;
+                turns.cases
+            }
+            Self::Loads => loads::cases(&place, &ground.busybox, runs).await?,
+            Self::Start => Vec::new(),
+        };
+        depot.stop().await;
+        Ok(Section {
+            title: self.title(),
+            cases,
+        })
+    }
+}
+
+/// The cases in which the builder has everything.
+async fn cached(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
+    let small = small(&ground.busybox)?;
+    // Nothing runs in it: it is built for any platform on any processor.
+    let copied = Context::new("FROM scratch\nCOPY file /file\n")?;
+    copied.file("file", "content\n")?;
+    let registry = turns.place.registry.host();
+    let pushed = format!("{registry}/bench:cached");
+    let both = format!("{registry}/bench:both");
+    let job = Job::build(small.path());
+    turns.case("cached build", job, Identity::Kept).await?;
+    let job = Job::push(small.path(), &pushed);
+    turns.case("cached push", job, Identity::Kept).await?;
+    let job = Job {
+        platforms: Some("linux/amd64,linux/arm64"),
+        ..Job::push(copied.path(), &both)
+    };
+    let name = "cached push, two platforms";
+    turns.case(name, job, Identity::Kept).await
+}
+
+/// The cases in which it has what the last run of the same program has sent.
+async fn kept(turns: &mut Turns<'_>, context: &Path, size: Size) -> Result<(), Failure> {
+    let job = Job::build(context);
+    let name = of(size, UNCHANGED);
+    turns.case(&name, job, Identity::Kept).await?;
+    let job = Job {
+        changes: true,
+        ..job
+    };
+    let name = of(size, ONE_CHANGED);
+    turns.case(&name, job, Identity::Kept).await
+}
+
+/// A case's name.
+fn of(size: Size, what: &str) -> String {
+    let Size { files, bytes } = size;
+    let (thousands, megabytes) = (files / 1000, bytes / 1_000_000);
+    format!("{thousands},000 files, {megabytes} MB: {what}")
+}
+
+fn small(busybox: &Busybox) -> Result<Context, Failure> {
+    Ok(Context::on_busybox(busybox, "RUN echo built > /built")?)
+}
+
+fn many_files(busybox: &Busybox, size: Size) -> Result<Context, Failure> {
+    let context = Context::on_busybox(
+        busybox,
+        // All of the context is needed and none of it is copied: what is measured is its way here.
+        "RUN --mount=type=bind,target=/context test -e /context/files",
+    )?;
+    context::write(context.path(), size)?;
+    Ok(context)
+}
