@@ -12,12 +12,12 @@ const CLASSES: [&str; 3] = ["wall", "cpu", "memory"];
 
 const STYLE: &str = "
 svg { font-family: system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif; font-size: 12px }
-.back { fill: #ffffff } text { fill: #1f2328 } .soft { fill: #59636e }
-.title { font-size: 16px; font-weight: 600 } .section { font-weight: 600 } .number { font-size: 10px }
+.back { fill: #ffffff } .number { stroke: #ffffff } text { fill: #1f2328 } .soft { fill: #59636e }
+.title { font-size: 16px; font-weight: 600 } .section { font-weight: 600 } .number { font-size: 10px; stroke-width: 2px; paint-order: stroke }
 .grid { stroke: #d1d9e0 } .one { stroke: #1f2328 }
 .wall { fill: #0b6bcb } .cpu { fill: #e08a00 } .memory { fill: #11936a }
 @media (prefers-color-scheme: dark) {
-.back { fill: #0d1117 } text { fill: #e6edf3 } .soft { fill: #9198a1 }
+.back { fill: #0d1117 } .number { stroke: #0d1117 } text { fill: #e6edf3 } .soft { fill: #9198a1 }
 .grid { stroke: #30363d } .one { stroke: #e6edf3 }
 .wall { fill: #4da3ff } .cpu { fill: #f0a33a } .memory { fill: #35c997 }
 }
@@ -91,7 +91,7 @@ fn draw_legend(picture: &mut String) {
             "<rect class=\"{class}\" x=\"{x}\" y=\"49\" width=\"12\" height=\"12\"/>"
         );
         picture.push_str(&text(x + 18.0, 59.0, "", measure.name));
-        x += 100.0;
+        x += 115.0;
     }
     picture.push_str(&text(x, 59.0, "soft", "shorter is better"));
 }
@@ -287,7 +287,7 @@ mod tests {
         let (light, dark) = STYLE
             .split_once("@media (prefers-color-scheme: dark)")
             .unwrap();
-        for class in [".back", "text", ".soft", ".grid", ".one"] {
+        for class in [".back", ".number", "text", ".soft", ".grid", ".one"] {
             assert!(light.contains(class) && dark.contains(class), "{class}");
         }
         for class in CLASSES.map(|class| format!(".{class} {{")) {
