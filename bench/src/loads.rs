@@ -67,23 +67,28 @@ pub(crate) async fn cases(
     let image = image(true)?;
     let below = self::image(false)?;
     let helper = helper_context(&place.cli, busybox)?;
-    let ours = place.with(&fast, &docker_host);
+    let layers = place.with(&fast, &docker_host);
     for (context, name) in [(helper.path(), HELPER), (below.path(), BELOW)] {
-        ours.ours(&wish(context, name)).await?;
+        layers.ours(&wish(context, name)).await?;
     }
     let mut cases = Vec::new();
+    let pulled = "both pull from the registry";
+    let mixed = "our layers, the CLI's pull from the registry";
     for (before, name) in [
         (Before::AllButOne, "load, one small layer missing"),
         (Before::Nothing, "load into an empty daemon"),
     ] {
-        for (depot, way) in [
-            (&fast, "fast load"),
-            (&whole, "whole archive"),
-            (&by_registry, "pull from the registry"),
+        // The last is what no Depot asks for: one that has the CLI pull has us pull as well.
+        for (mine, theirs, way) in [
+            (&fast, &fast, "the CLI's fast load"),
+            (&whole, &whole, "the CLI's whole archive"),
+            (&by_registry, &by_registry, pulled),
+            (&fast, &by_registry, mixed),
         ] {
-            let name = format!("{name}; the CLI's {way}");
+            let name = format!("{name}; {way}");
             say(&format!("{name} …"));
-            let theirs = place.with(depot, &docker_host);
+            let ours = place.with(mine, &docker_host);
+            let theirs = place.with(theirs, &docker_host);
             let mut case = Case {
                 name,
                 ours: Vec::new(),
@@ -91,9 +96,9 @@ pub(crate) async fn cases(
             };
             // The first run warms what is to be warm, and counts for nothing.
             for run in 0..=runs {
-                prepare(&daemon, before, &ours, below.path()).await?;
+                prepare(&daemon, before, &layers, below.path()).await?;
                 let mine = ours.ours(&wish(image.path(), IMAGE)).await?;
-                prepare(&daemon, before, &ours, below.path()).await?;
+                prepare(&daemon, before, &layers, below.path()).await?;
                 let other = theirs.theirs(&wish(image.path(), IMAGE)).await?;
                 if daemon.image(IMAGE).await?.is_none() {
                     return Err("the CLI has loaded nothing".into());

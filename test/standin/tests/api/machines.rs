@@ -131,7 +131,7 @@ async fn a_machine_at_the_end_of_a_line_is_as_far_away_as_planned() {
     // A round trip for TCP and one for TLS.
     assert!(begun.elapsed() >= line.delay * 4, "{:?}", begun.elapsed());
     let begun = Instant::now();
-    echoes(&mut stream, &[7; 50_000]).await.unwrap();
+    echoes(&mut stream, &vec![7; 50_000]).await.unwrap();
     let least = line.delay * 2 + Duration::from_millis(50);
     assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
     stream.shutdown().await.unwrap();
