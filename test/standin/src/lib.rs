@@ -59,6 +59,7 @@ pub mod registry;
 pub mod released_cli;
 pub mod schema;
 pub mod skopeo;
+pub mod traffic;
 
 use std::fmt;
 

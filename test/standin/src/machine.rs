@@ -1,7 +1,9 @@
 //! A builder machine: a port with TLS of its own authority that leads, byte for byte, to BuildKit.
 
+mod calls;
 mod fork;
 mod line;
+mod session;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -306,10 +308,11 @@ impl Service {
         };
         self.recorder.connection_is(number, ConnectionState::Open);
         let mut client = Counted::new(client, received, sent, self.plan.cut_after_bytes);
-        if self.plan.is_fork {
+        if self.plan.is_fork || self.plan.traffic.is_some() {
             let (recorder, tasks) = (Arc::clone(&self.recorder), self.tasks.clone());
             let confused_left = Arc::clone(&self.confused_left);
-            let served = fork::serve(client, builder, recorder, confused_left, tasks).await;
+            let served =
+                calls::serve(client, builder, &self.plan, recorder, confused_left, tasks).await;
             switch.disarm();
             if let Err(error) = served {
                 tracing::debug!(%error, "a connection to a machine broke");

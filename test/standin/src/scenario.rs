@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::faults::{Fault, PlannedFault, Times};
+use crate::traffic::Traffic;
 use crate::{Architecture, Method};
 
 /// Everything that a test can change about a local Depot.
@@ -21,6 +22,8 @@ pub struct Scenario {
     pub pull: Option<PullInfo>,
     /// From which health report on the answer asks the client to stop, counted over all machines of a build, from 1.
     pub cancel_at_health_report: Option<u32>,
+    /// The tokens of the user and of every build, instead of random ones.
+    pub tokens: Option<(String, String)>,
     /// The machine for AMD64.
     pub amd64: MachinePlan,
     /// The machine for ARM64.
@@ -86,6 +89,13 @@ impl Scenario {
     #[must_use]
     pub fn pull(mut self, pull: PullInfo) -> Self {
         self.pull = Some(pull);
+        self
+    }
+
+    /// The user's token, and the one that every build gets.
+    #[must_use]
+    pub fn tokens(mut self, user: &str, build: &str) -> Self {
+        self.tokens = Some((user.to_owned(), build.to_owned()));
         self
     }
 
@@ -192,6 +202,8 @@ pub struct MachinePlan {
     pub cut_after_bytes: Option<u64>,
     /// What lies between clients and it, if it is not next door.
     pub line: Option<Line>,
+    /// Where all calls are kept, those within sessions too.
+    pub traffic: Option<Traffic>,
 }
 
 impl MachinePlan {
@@ -250,6 +262,13 @@ impl MachinePlan {
     #[must_use]
     pub fn at(mut self, address: Ipv4Addr) -> Self {
         self.address = Some(address);
+        self
+    }
+
+    /// Keeps all calls.
+    #[must_use]
+    pub fn recorded(mut self, traffic: &Traffic) -> Self {
+        self.traffic = Some(traffic.clone());
         self
     }
 

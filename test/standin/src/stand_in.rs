@@ -92,7 +92,10 @@ impl StandIn {
         scenario: Scenario,
     ) -> Result<Self, StartError> {
         let random = || random_text().map_err(|error| StartError::Random(error.to_string()));
-        let user_token = format!("standin-user-{}", random()?);
+        let user_token = match &scenario.tokens {
+            Some((user, _)) => user.clone(),
+            None => format!("standin-user-{}", random()?),
+        };
         let project_id: String = random()?.chars().take(10).collect();
         let recorder = Arc::new(Recorder::new());
         let tasks = Tasks::default();

@@ -37,7 +37,10 @@ impl Api {
         }
         let answer = &self.scenario.answer;
         let id = random_text()?.chars().take(10).collect::<String>();
-        let token = format!("standin-build-{}", random_text()?);
+        let token = match &self.scenario.tokens {
+            Some((_, build)) => build.clone(),
+            None => format!("standin-build-{}", random_text()?),
+        };
         let project_id = answer
             .project_id
             .clone()

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::engine::{Address, Duplex};
+use crate::traffic::{Tapped, Traffic};
 use crate::wire::ByteCount;
 
 /// What a door does with what passes.
@@ -31,6 +32,8 @@ pub struct DoorPlan {
     pub hold: Option<Hold>,
     /// What is answered to a load in the daemon's place, with status 200, once all of the archive has come.
     pub load_answer: Option<&'static str>,
+    /// Where what passes is kept, within TLS.
+    pub traffic: Option<Traffic>,
 }
 
 /// Stops the first request whose first line holds a text, until it is let go. Clones are the same.
@@ -212,6 +215,7 @@ async fn carry(
         Some(tls) => Box::new(tls.accept(client).await?),
         None => Box::new(client),
     };
+    let client = Tapped::new(client, plan.traffic.as_ref(), "daemon");
     let daemon = daemon.connect().await?;
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_daemon, mut to_daemon) = tokio::io::split(daemon);

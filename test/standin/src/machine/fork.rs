@@ -1,13 +1,11 @@
 //! What Depot's builders do beyond upstream's: their fork of BuildKit, as far as loading an image goes.
 //!
-//! Between the client and the builder every call passes as it is, but two. The answer to a `Solve` whose exporter was told
+//! Two calls differ. The answer to a `Solve` whose exporter was told
 //! `depot.export.image.version=2` also holds the exported images (`depot/images.exported`: base64 of a JSON list of manifest and
 //! config, each in base64), and with `depot.export.lease=true` the lease that keeps them (`depot/session.id`). `Leases/Delete`
 //! ends such a lease. The released CLI's fast load runs on this.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
@@ -15,33 +13,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::client::conn::http2 as client;
-use hyper::server::conn::http2 as server;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper::body::Frame;
 use prost::Message;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{BuilderStream, takes_one};
+use super::calls::{Body, BoxError, Sender};
+use super::takes_one;
 use crate::record::Recorder;
-use crate::tasks::Tasks;
 
-const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
+pub(super) const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
 const READ: &str = "/containerd.services.content.v1.Content/Read";
-const DELETE_LEASE: &str = "/containerd.services.leases.v1.Leases/Delete";
-
-/// Room for both sides on every stream, and no more for all together: a stream that nobody reads holds up the others, as behind
-/// many a proxy.
-const WINDOW_BYTES: u32 = 8 << 20;
-
-/// BuildKit puts whole Dockerfiles into the details of an error.
-const HEADER_LIMIT_BYTES: u32 = 16 << 20;
-
-type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+pub(super) const DELETE_LEASE: &str = "/containerd.services.leases.v1.Leases/Delete";
 
 /// `SolveRequest`, as far as it is read here.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -90,66 +74,16 @@ struct Named {
     digest: String,
 }
 
-/// Serves one client on one connection to the builder, until either ends.
-pub(super) async fn serve(
-    client: impl BuilderStream + 'static,
-    builder: impl BuilderStream + 'static,
-    recorder: Arc<Recorder>,
-    confused_left: Arc<AtomicU32>,
-    tasks: Tasks,
-) -> io::Result<()> {
-    let (sender, connection) = client::Builder::new(tasks.clone())
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .max_header_list_size(HEADER_LIMIT_BYTES)
-        .handshake(TokioIo::new(builder))
-        .await
-        .map_err(io::Error::other)?;
-    let fork = Fork {
-        sender,
-        recorder,
-        confused_left,
-    };
-    let service = service_fn(move |request| {
-        let fork = fork.clone();
-        async move { Ok::<_, Infallible>(fork.call(request).await) }
-    });
-    let serving = server::Builder::new(tasks)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .max_header_list_size(HEADER_LIMIT_BYTES)
-        .serve_connection(TokioIo::new(client), service);
-    tokio::select! {
-        served = serving => served.map_err(io::Error::other),
-        ended = connection => ended.map_err(io::Error::other),
-    }
-}
-
+/// Answers the calls that the fork has its own way with.
 #[derive(Clone)]
-struct Fork {
-    sender: client::SendRequest<Body>,
-    recorder: Arc<Recorder>,
-    confused_left: Arc<AtomicU32>,
+pub(super) struct Fork {
+    pub(super) sender: Sender,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) confused_left: Arc<AtomicU32>,
 }
 
 impl Fork {
-    async fn call(&self, request: Request<Incoming>) -> Response<Body> {
-        let answered = match request.uri().path() {
-            SOLVE => self.solve(request).await,
-            DELETE_LEASE => self.delete_lease(request).await,
-            _ => {
-                let sent = self.sender.clone().send_request(request.map(boxed)).await;
-                sent.map(|response| response.map(boxed))
-            }
-        };
-        answered.unwrap_or_else(|error| {
-            // 14: unavailable.
-            let body = trailers(&[], "14", &error.to_string());
-            Response::new(body)
-        })
-    }
-
-    async fn solve(&self, request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
+    pub(super) async fn solve(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (head, body) = request.into_parts();
         let sent = body.collect().await?.to_bytes();
         if takes_one(&self.confused_left) {
@@ -195,7 +129,7 @@ impl Fork {
         &self,
         template: &Request<()>,
         digest: &str,
-    ) -> Result<Vec<serde_json::Value>, hyper::Error> {
+    ) -> Result<Vec<serde_json::Value>, BoxError> {
         let top = self.read(template, digest).await?;
         let Ok(document) = serde_json::from_slice::<Document>(&top) else {
             return Ok(Vec::new());
@@ -222,7 +156,7 @@ impl Fork {
     }
 
     /// Reads a small blob of the builder's.
-    async fn read(&self, template: &Request<()>, digest: &str) -> Result<Bytes, hyper::Error> {
+    async fn read(&self, template: &Request<()>, digest: &str) -> Result<Bytes, BoxError> {
         let message = ReadRequest {
             digest: digest.to_owned(),
         };
@@ -248,10 +182,10 @@ impl Fork {
         Ok(blob.freeze())
     }
 
-    async fn delete_lease(
+    pub(super) async fn delete_lease(
         &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, hyper::Error> {
+        request: Request<Body>,
+    ) -> Result<Response<Body>, BoxError> {
         let sent = request.into_body().collect().await?.to_bytes();
         let asked = DeleteRequest::decode(sent.get(5..).unwrap_or_default()).unwrap_or_default();
         let (code, words) = if self.recorder.lease_deleted(&asked.id) {
@@ -280,10 +214,6 @@ fn head_of(request: &Request<Body>) -> Request<()> {
     head
 }
 
-fn boxed(body: Incoming) -> Body {
-    body.boxed_unsync()
-}
-
 fn full(bytes: Bytes) -> Body {
     Full::new(bytes)
         .map_err(|never| match never {})
@@ -291,7 +221,7 @@ fn full(bytes: Bytes) -> Body {
 }
 
 /// A gRPC message in its frame.
-fn framed(message: &[u8]) -> Bytes {
+pub(super) fn framed(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(message.len() + 5);
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
@@ -299,7 +229,7 @@ fn framed(message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-fn trailers(answer: &[u8], code: &'static str, words: &str) -> Body {
+pub(super) fn trailers(answer: &[u8], code: &'static str, words: &str) -> Body {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static(code));
     if let Ok(words) = HeaderValue::from_str(words) {

@@ -9,6 +9,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 const BCRYPT_COST: u32 = 4;
 
 /// A user of one registry. Its debug output holds no password.
+#[derive(Clone)]
 pub struct Login {
     pub(super) username: String,
     pub(super) password: String,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::registry::Login;
+
 /// How a [`TokenRegistry`](super::TokenRegistry) gives out tokens. By default everything goes well.
 #[derive(Clone, Debug)]
 pub struct TokenPlan {
@@ -13,6 +15,8 @@ pub struct TokenPlan {
     pub realm: Realm,
     /// How long a token counts. The registry allows a minute more.
     pub life: Duration,
+    /// Who may pull and push; without it, somebody random.
+    pub owner: Option<Login>,
 }
 
 impl Default for TokenPlan {
@@ -22,6 +26,7 @@ impl Default for TokenPlan {
             get: TokenAnswer::Token,
             realm: Realm::WithRegistry,
             life: Duration::from_mins(5),
+            owner: None,
         }
     }
 }
@@ -38,6 +43,13 @@ impl TokenPlan {
     #[must_use]
     pub fn get(mut self, answer: TokenAnswer) -> Self {
         self.get = answer;
+        self
+    }
+
+    /// Who may pull and push.
+    #[must_use]
+    pub fn owner(mut self, owner: Login) -> Self {
+        self.owner = Some(owner);
         self
     }
 

@@ -53,11 +53,12 @@ struct Claim {
 
 impl TokenServer {
     pub(super) fn new(plan: TokenPlan, elsewhere: String) -> io::Result<Self> {
+        let owner = plan.owner.clone().map_or_else(Login::random, Ok)?;
         Ok(Self {
             plan,
             elsewhere,
             signer: Signer::new()?,
-            owner: Login::random()?,
+            owner,
             reader: Login::random()?,
             refused: Mutex::default(),
             notes: Notes::new(),
