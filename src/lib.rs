@@ -14,6 +14,7 @@ pub mod context;
 pub mod depot;
 pub mod docker;
 pub mod exit;
+mod forms;
 mod moving;
 mod once;
 pub mod pipe;

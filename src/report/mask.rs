@@ -1,8 +1,8 @@
 //! Masks secrets in what is printed.
 //!
 //! Bitbucket masks the secured variables it knows, but not tokens that are fetched on the way, and not a value that reached
-//! the pipe through another variable. Matching is by bytes of a line: a secret that was encoded, or has colour codes in its
-//! middle, is not found. Of a secret with several lines (a private key) each line is masked on its own.
+//! the pipe through another variable. Matching is by bytes of a line, in the forms that `forms` knows: a secret that was
+//! encoded in another way, or has colour codes in its middle, is not found. Of a secret with several lines (a private key) each line is masked on its own.
 
 use std::{
     ops::Range,
@@ -10,6 +10,8 @@ use std::{
 };
 
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::forms;
 
 /// Shorter values are ordinary words too often; masking them would make the log unreadable and give them away.
 const MINIMUM_BYTES: usize = 8;
@@ -24,15 +26,15 @@ pub struct Masker {
 }
 
 impl Masker {
-    /// Masks `secret` from now on; each of its lines that is too short to tell from ordinary text stays readable.
+    /// Masks `secret` from now on, in all of its forms; each of its lines that is too short to tell from ordinary text stays readable.
     pub fn add(&self, secret: &str) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        for line in secret.lines().map(str::trim) {
-            if line.len() >= MINIMUM_BYTES
-                && !secrets.iter().any(|known| known.expose_secret() == line)
-            {
-                secrets.push(line.into());
+        let lines = secret.lines().map(str::trim);
+        for line in lines.filter(|line| line.len() >= MINIMUM_BYTES) {
+            if secrets.iter().any(|known| known.expose_secret() == line) {
+                continue;
             }
+            secrets.extend(forms::of(line).into_iter().map(SecretString::from));
         }
     }
 
@@ -78,7 +80,9 @@ impl Masker {
     fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let mut spans: Vec<Range<usize>> = Vec::new();
-        for secret in secrets.iter().map(ExposeSecret::expose_secret) {
+        let secrets = secrets.iter().map(ExposeSecret::expose_secret);
+        // Most lines are shorter than most tokens.
+        for secret in secrets.filter(|secret| secret.len() <= text.len()) {
             let mut from = 0;
             while let Some(offset) = text.get(from..).and_then(|rest| rest.find(secret)) {
                 let found = from + offset;
@@ -124,6 +128,14 @@ mod tests {
             masker.mask("correct-horse päßwörter, correct-horsecorrect-horse!".into()),
             "*** ***, ***!"
         );
+    }
+
+    #[test]
+    fn a_secret_is_masked_in_addresses_and_in_base64() {
+        let masker = masker(&["correct/horse"]);
+        let text = "https://me:correct%2Fhorse@example.com Basic bWU6Y29ycmVjdC9ob3JzZQ==";
+        let masked = masker.mask(text.into());
+        assert_eq!(masked, "https://me:***@example.com Basic bWU6***==");
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod proxies;
 mod registries;
 mod registry_faults;
 mod saved;
+mod secrets;
 mod several;
 mod tokens;
 mod variables;

@@ -153,6 +153,12 @@ impl Running {
         assert!(read.is_ok(), "no `{text}` in {LIMIT:?}");
     }
 
+    /// The arguments that everybody on the machine can see.
+    pub fn arguments(&self) -> Vec<u8> {
+        let id = self.child.id().expect("still running");
+        std::fs::read(format!("/proc/{id}/cmdline")).unwrap()
+    }
+
     /// Sends it a signal.
     pub async fn signal(&self, name: &str) {
         let id = self.child.id().expect("still running").to_string();

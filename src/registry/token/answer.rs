@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Token;
+use crate::forms;
 use crate::registry::credentials::Credential;
 
 /// The largest answer that is read: tokens have a few KiB.
@@ -28,6 +29,9 @@ const LONGEST_LIFE_SECONDS: u64 = 24 * 60 * 60;
 
 /// How much of a realm's own words is shown, in characters.
 const WORDS_LIMIT: usize = 300;
+
+/// Shorter forms of a password would be found in every word.
+const SHORTEST_FORM_BYTES: usize = 4;
 
 /// An answer that has been read whole.
 pub(super) struct Answer {
@@ -122,8 +126,8 @@ impl Answer {
             Err(_) if text.trim_start().starts_with('<') => String::new(),
             Err(_) => text.into_owned(),
         };
-        for secret in credential.into_iter().flat_map(forms) {
-            text = text.replace(&secret, "***");
+        for form in credential.into_iter().flat_map(forms_of) {
+            text = text.replace(&form, "***");
         }
         printable(text.trim(), WORDS_LIMIT)
     }
@@ -143,15 +147,16 @@ fn message(body: &Value) -> Option<&str> {
     found.find_map(|text| text.as_str().filter(|text| !text.is_empty()))
 }
 
-/// The forms in which a password was sent, and so may come back.
-fn forms(credential: &Credential) -> Vec<String> {
+/// The forms in which a password was sent, and in which it may come back.
+fn forms_of(credential: &Credential) -> Vec<String> {
     let password = credential.password().expose_secret();
     if password.is_empty() {
         return Vec::new();
     }
     let basic = STANDARD.encode(format!("{}:{password}", credential.username()));
-    let encoded = url::form_urlencoded::byte_serialize(password.as_bytes()).collect();
-    vec![password.to_owned(), basic, encoded]
+    let forms = forms::of(password).into_iter();
+    let shown = forms.filter(|form| form == password || form.len() >= SHORTEST_FORM_BYTES);
+    std::iter::once(basic).chain(shown).collect()
 }
 
 fn whole_number(value: &Value) -> Option<u64> {

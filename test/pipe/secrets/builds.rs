@@ -1,0 +1,131 @@
+//! Builds that go well, fail, and are stopped.
+
+use std::time::Duration;
+
+use depot_standin::Architecture;
+use depot_standin::daemon::{DoorPlan, Release};
+
+use super::scene::{Scene, piece};
+use crate::place::with_place;
+
+/// Where every run that gets as far as a machine has to show that it was overheard.
+const TOKENS: [(&str, &str); 3] = [
+    ("DEPOT_TOKEN", "api"),
+    ("the build's token", "api"),
+    ("a machine's key", "api"),
+];
+
+#[test]
+fn a_build_that_is_pushed_kept_and_loaded_shows_no_secret() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        scene.change("DOCKERHUB_TOKEN", place.docker_hub(internet).await.owner().password());
+        let plan = DoorPlan {
+            traffic: Some(scene.traffic.clone()),
+            ..DoorPlan::default()
+        };
+        let daemon = place.daemon(Release::Docker26).await;
+        let door = daemon.door(plan).await.unwrap();
+        let depot = place.depot(scene.scenario()).await;
+        let hosts = [&scene.tokens, &scene.listed, &scene.configured].map(|door| door.host());
+        let names = hosts.map(|host| format!("{host}/app:1")).join(" ");
+        let run = scene
+            .program(&depot)
+            .await
+            .set("DOCKERHUB_USERNAME", place.docker_hub(internet).await.owner().username())
+            .set("IMAGE", format!("{names} acme/secrets:1"))
+            .set("PUSH", "true")
+            .set("SAVE", "true")
+            .set("IID_FILE", "image-id")
+            .set("LOAD", "true")
+            .set("DOCKER_HOST", door.docker_host())
+            .run()
+            .await;
+        run.expect(0, &["built, pushed, saved and loaded"]);
+        let inspected = format!("{:?}", daemon.image("acme/secrets:1").await.unwrap());
+        let others = vec![piece("inspected", "", inspected.into_bytes())];
+        let seen = [
+            ("DOCKERHUB_TOKEN", "hub"),
+            ("HTTPS_PROXY", "proxy"),
+            ("REGISTRY_PASSWORD", "tokens"),
+            ("a registry's token", "builder"),
+            ("a registry's token", "tokens"),
+            ("REGISTRIES", "listed"),
+            ("REGISTRIES", "builder"),
+            ("DOCKER_CONFIG", "configured"),
+            ("the login of Depot's registry", "kept"),
+            ("BUILD_CONTEXTS", "builder"),
+            ("BUILD_ARGS", "builder"),
+        ];
+        scene.check_with(&run, others, &[&TOKENS[..], &seen].concat());
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_step_that_fails_and_prints_its_secrets_shows_none() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        // What should not be in a build argument, and is.
+        let word = scene.secret("REGISTRY_PASSWORD").to_owned();
+        scene.steps(
+            place,
+            "ARG SECRET\nRUN echo \"$SECRET\"; echo \"$SECRET\" >&2; echo \"me:$SECRET\" | base64 -w 0; exit 3",
+        );
+        let depot = place.depot(scene.scenario()).await;
+        let program = scene.program(&depot).await;
+        let run = program.set("BUILD_ARGS", format!("SECRET={word}")).run().await;
+        run.expect(1, &["exit code: 3", "***"]);
+        scene.allow_in_builder("REGISTRY_PASSWORD");
+        scene.check(&run, &TOKENS);
+    });
+}
+
+#[test]
+fn a_signal_and_a_time_that_is_over_show_no_secret() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        scene.steps(place, "ARG WORD\nRUN echo waiting for the signal; sleep 600");
+        let depot = place.depot(scene.scenario()).await;
+        let mut running = scene.program(&depot).await.start();
+        running.until(" waiting for the signal").await;
+        let arguments = running.arguments();
+        running.signal("TERM").await;
+        let run = running.end().await;
+        run.expect(143, &[]);
+        scene.check_with(&run, vec![piece("arguments", "", arguments)], &TOKENS);
+
+        // Builds of one Depot share the planted token.
+        let depot = place.depot(scene.scenario()).await;
+        let run = scene.program(&depot).await.set("TIMEOUT", "2s").run().await;
+        run.expect(124, &[]);
+        scene.check(&run, &TOKENS);
+    });
+}
+
+#[test]
+fn a_builder_that_goes_away_shows_no_secret() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        scene.steps(place, "ARG WORD\nRUN echo still here; sleep 600");
+        let depot = place.depot(scene.scenario()).await;
+        let mut running = scene.program(&depot).await.start();
+        running.until(" still here").await;
+        depot.machine(Architecture::Amd64).die();
+        let run = tokio::time::timeout(Duration::from_secs(120), running.end()).await.unwrap();
+        run.expect(4, &[]);
+        scene.check(&run, &TOKENS);
+    });
+}

@@ -1,0 +1,243 @@
+//! The secrets of a run, each with the places where it belongs.
+//!
+//! Each is made of two halves that nothing else holds, and between them what trips encodings. The halves are looked for on their own too,
+//! since a program may cut a secret at a `:`, an `@` or a space and show the rest.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use depot_build::config::table::{IDENTITY_VARIABLES, VARIABLES};
+use depot_standin::traffic::Piece;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Whom a secret may go to: the part, a piece of the call's path, and the beginning of which piece of that call.
+pub type Place = (&'static str, &'static str, &'static str);
+
+/// A secret, and where it may be seen.
+pub struct Secret {
+    pub name: &'static str,
+    pub value: String,
+    /// What is looked for.
+    pub marks: Vec<String>,
+    pub places: &'static [Place],
+}
+
+/// What does no harm to a password, and does to those who encode it carelessly.
+const IN_PASSWORDS: &str = "+/=%:@ é";
+
+/// The same for what has to be visible ASCII.
+const IN_TOKENS: &str = "+/=%:@";
+
+/// To whom the builder's session hands user name and password.
+const TO_BUILDER: Place = ("builder", "Auth/Credentials", "response body");
+const LOGIN: &str = "request header authorization";
+
+/// Where a name that is not in `VARIABLES` comes from, or a variable that holds a secret beside other things.
+pub const PLANTED: &[(&str, &str, &[Place])] = &[
+    (
+        "DEPOT_TOKEN",
+        IN_TOKENS,
+        &[("api", "CreateBuild", LOGIN), ("api", "GetPullInfo", LOGIN)],
+    ),
+    (
+        "the build's token",
+        IN_TOKENS,
+        &[("api", "CreateBuild", "response body"), ("api", "", LOGIN)],
+    ),
+    (
+        "DOCKERHUB_TOKEN",
+        IN_PASSWORDS,
+        &[("hub", "/token", "request body"), ("hub", "/token", LOGIN)],
+    ),
+    (
+        "REGISTRY_PASSWORD",
+        IN_PASSWORDS,
+        &[
+            ("tokens", "/token", "request body"),
+            ("tokens", "/token", LOGIN),
+        ],
+    ),
+    ("REGISTRIES", IN_PASSWORDS, &[("listed", "", LOGIN), TO_BUILDER]),
+    ("REGISTRIES, for a host that is not used", IN_PASSWORDS, &[]),
+    ("DOCKER_CONFIG", IN_PASSWORDS, &[("configured", "", LOGIN), TO_BUILDER]),
+    ("DOCKER_CONFIG, for a host that is not used", IN_TOKENS, &[]),
+    (
+        "the login of Depot's registry",
+        IN_PASSWORDS,
+        &[
+            ("api", "CreateBuild", "response body"),
+            ("api", "GetPullInfo", "response body"),
+            ("kept", "", LOGIN),
+            TO_BUILDER,
+            ("daemon", "", "request bytes"),
+        ],
+    ),
+    ("AWS_SECRET_ACCESS_KEY", "+/", &[]),
+    (
+        "AWS_SESSION_TOKEN",
+        "+/=",
+        &[("aws", "", "request header x-amz-security-token")],
+    ),
+    (
+        "BITBUCKET_STEP_OIDC_TOKEN",
+        ".",
+        &[("aws", "", "request body")],
+    ),
+    (
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        IN_TOKENS,
+        &[("container", "", LOGIN)],
+    ),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", IN_TOKENS, &[]),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/", &[]),
+    (
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "/",
+        &[("container", "", "request target")],
+    ),
+    ("HTTPS_PROXY", IN_PASSWORDS, &[("proxy", "", "request bytes")]),
+    (
+        "BUILD_CONTEXTS",
+        IN_PASSWORDS,
+        &[("builder", "Control/Solve", "request body")],
+    ),
+    // No secrets by rights, and treated as if they were as far as we go.
+    (
+        "BUILD_ARGS",
+        IN_PASSWORDS,
+        &[
+            ("builder", "", ""),
+            ("tokens", "/blobs/", ""),
+            ("listed", "/blobs/", ""),
+            ("configured", "/blobs/", ""),
+            ("kept", "/blobs/", ""),
+            ("daemon", "", ""),
+        ],
+    ),
+];
+
+impl Secret {
+    /// All that is planted.
+    pub fn all() -> Vec<Self> {
+        let planted = PLANTED.iter().map(|&(name, between, places)| {
+            let half = || format!("x{}", &Uuid::new_v4().simple().to_string()[..17]);
+            let (head, tail) = (half(), half());
+            let value = format!("{head}{between}{tail}");
+            Self {
+                name,
+                marks: vec![value.clone(), head, tail],
+                value,
+                places,
+            }
+        });
+        planted.collect()
+    }
+
+    /// One that came about on the way.
+    pub fn found(name: &'static str, value: &str, places: &'static [Place]) -> Self {
+        Self {
+            name,
+            value: value.to_owned(),
+            marks: vec![value.to_owned()],
+            places,
+        }
+    }
+
+    /// As it stands in an address.
+    pub fn in_address(&self) -> String {
+        utf8_percent_encode(&self.value, NON_ALPHANUMERIC).to_string()
+    }
+
+    /// Whether it may be seen there.
+    pub fn may_be(&self, part: &str, call: &str, what: &str) -> bool {
+        let mut places = self.places.iter();
+        places.any(|(of, within, piece)| {
+            *of == part && call.contains(within) && what.starts_with(piece)
+        })
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name)
+    }
+}
+
+#[test]
+fn every_variable_that_bears_a_secret_is_planted() {
+    let secret = VARIABLES.iter().filter(|variable| variable.secret);
+    let names = secret.map(|variable| variable.name).chain(IDENTITY_VARIABLES);
+    for name in names {
+        let is_planted = PLANTED.iter().any(|(planted, ..)| *planted == name);
+        assert!(is_planted, "{name} is planted nowhere: add it to `PLANTED`, and to the scene");
+    }
+}
+
+/// The secrets that the parts handed out during a run.
+pub fn on_the_way(pieces: &[Piece]) -> Vec<Secret> {
+    let mut secrets = Vec::new();
+    let answers = pieces.iter().filter(|piece| piece.what == "response body");
+    for piece in answers {
+        let text = String::from_utf8_lossy(&piece.bytes);
+        if piece.call.ends_with("/token") {
+            let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+            let token = answer.get("token").or(answer.get("access_token"));
+            if let Some(token) = token.and_then(Value::as_str) {
+                secrets.push(Secret::found("a registry's token", token, TOKEN));
+            }
+        }
+        if piece.call.ends_with("GetBuildKitConnection") {
+            let (_, key) = text.split_once("PRIVATE KEY-----").unwrap_or_default();
+            if let Some(line) = key.trim_start().lines().next() {
+                let places = &[("api", "GetBuildKitConnection", "response body")];
+                secrets.push(Secret::found("a machine's key", line, places));
+            }
+        }
+        if piece.part == "aws" {
+            secrets.extend(of_amazon(&text));
+        }
+        if piece.part == "container" {
+            let answer: Value = serde_json::from_str(&text).unwrap_or_default();
+            let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+            secrets.push(Secret::found("the container's key", &text("SecretAccessKey"), KEY));
+            secrets.push(Secret::found("the container's session", &text("Token"), SESSION));
+        }
+    }
+    secrets
+}
+
+const TOKEN: &[Place] = &[
+    ("tokens", "/token", "response body"),
+    ("hub", "/token", "response body"),
+    ("tokens", "/v2/", LOGIN),
+    ("hub", "/v2/", LOGIN),
+    ("builder", "Auth/FetchToken", "response body"),
+];
+const KEY: &[Place] = &[("aws", "", "response body"), ("container", "", "response body")];
+const SESSION: &[Place] = &[
+    ("aws", "", "response body"),
+    ("container", "", "response body"),
+    ("aws", "", "request header x-amz-security-token"),
+];
+const AMAZONS: &[Place] = &[("aws", "", "response body"), ("amazon", "", LOGIN), TO_BUILDER];
+
+/// A role's key and session, and a login of its registry.
+fn of_amazon(text: &str) -> Vec<Secret> {
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once('<')?.0)
+    };
+    let login = text.split_once("\"authorizationToken\"").and_then(|(_, rest)| {
+        let login = STANDARD.decode(rest.split('"').nth(1)?).ok()?;
+        Some(String::from_utf8(login).ok()?.split_once(':')?.1.to_owned())
+    });
+    let found = [
+        element("SecretAccessKey").map(|key| Secret::found("the role's key", key, KEY)),
+        element("SessionToken").map(|token| Secret::found("the role's session", token, SESSION)),
+        login.map(|login| Secret::found("the login of Amazon's registry", &login, AMAZONS)),
+    ];
+    found.into_iter().flatten().collect()
+}

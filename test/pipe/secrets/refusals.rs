@@ -1,0 +1,136 @@
+//! Servers that refuse, and repeat what they were sent in every form that comes to mind.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use depot_standin::traffic::Instead;
+use depot_standin::{Code, Fault, Method};
+use http::Response;
+use http::request::Parts;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::scene::Scene;
+use crate::place::with_place;
+
+/// What came, header by header, and what basic authentication makes of it: as it is, in base64, with percent signs.
+fn repeated(head: &Parts, body: &[u8]) -> String {
+    let values = head.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let mut said: Vec<String> = values.map(Into::into).collect();
+    said.push(String::from_utf8_lossy(body).into_owned());
+    for header in said.clone() {
+        let secret = match header.split_once(' ') {
+            Some(("Basic", login)) => {
+                let login = String::from_utf8(STANDARD.decode(login).unwrap()).unwrap();
+                login.split_once(':').unwrap().1.to_owned()
+            }
+            Some(("Bearer", token)) => token.to_owned(),
+            _ => continue,
+        };
+        said.push(utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string());
+        said.push(STANDARD.encode(&secret));
+        said.push(secret);
+    }
+    said.join(" | ")
+}
+
+fn answer(status: u16, media_type: &str, body: String) -> Response<Bytes> {
+    let answer = Response::builder().status(status).header("content-type", media_type);
+    answer.body(body.into()).unwrap()
+}
+
+/// An error of Connect's, of a realm's and of a registry's in one.
+fn refusal(status: u16, said: &str) -> Response<Bytes> {
+    let error = serde_json::json!({
+        "code": "permission_denied",
+        "message": said,
+        "errors": [{ "code": "DENIED", "message": said, "detail": said }],
+    });
+    answer(status, "application/json", error.to_string())
+}
+
+/// Depot's API, as it refuses the token.
+const API_REFUSES: Instead = Instead {
+    wants: |_| true,
+    answer: |head, body| refusal(403, &repeated(head, body)),
+};
+
+/// Something else in its place.
+const NO_API: Instead = Instead {
+    wants: |_| true,
+    answer: |head, body| {
+        let page = format!("<html><body>{}</body></html>", repeated(head, body));
+        answer(502, "text/html", page)
+    },
+};
+
+/// A Depot that has created the build and then gives no machine.
+const NO_MACHINE: Instead = Instead {
+    wants: |head| head.uri.path().ends_with("GetBuildKitConnection"),
+    answer: |head, body| refusal(403, &repeated(head, body)),
+};
+
+/// A realm that refuses every login, and a registry that refuses it once it is there.
+const NO_LOGIN: Instead = Instead {
+    wants: |head| head.uri.path() == "/token" || head.headers.contains_key("authorization"),
+    answer: |head, body| refusal(401, &repeated(head, body)),
+};
+
+/// A registry that takes the login, and no image.
+const NO_PUSH: Instead = Instead {
+    wants: |head| head.method != http::Method::GET && head.uri.path().starts_with("/v2/") && head.headers.contains_key("authorization"),
+    answer: |head, body| refusal(403, &repeated(head, body)),
+};
+
+#[test]
+fn a_depot_that_repeats_the_token_has_it_masked() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        for (instead, code) in [(API_REFUSES, 3), (NO_API, 4), (NO_MACHINE, 3)] {
+            let depot = place.depot(scene.scenario()).await;
+            let program = scene.program_with(&depot, Some(instead)).await;
+            let run = program.set("TIMEOUT", "20s").run().await;
+            run.expect(code, &[]);
+            scene.allow_answers("api");
+            scene.check(&run, &[("DEPOT_TOKEN", "api")]);
+        }
+        // In the stand-in's own words as well.
+        let token = scene.secret("DEPOT_TOKEN").to_owned();
+        let fault = Fault::error(Code::Unauthenticated, format!("nobody has the token {token}"));
+        let scenario = scene.scenario().always(Method::CreateBuild, fault);
+        let depot = place.depot(scenario).await;
+        let run = scene.program(&depot).await.run().await;
+        run.expect(3, &["nobody has the token ***"]);
+        scene.check(&run, &[("DEPOT_TOKEN", "api")]);
+    });
+}
+
+#[test]
+fn a_registry_that_repeats_the_password_has_it_masked() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        for instead in [NO_LOGIN, NO_PUSH] {
+            for (part, secret) in [("tokens", "REGISTRY_PASSWORD"), ("listed", "REGISTRIES")] {
+                let mut scene = Scene::start_with(place, internet, Some(instead)).await;
+                let depot = place.depot(scene.scenario()).await;
+                let host = match part {
+                    "tokens" => scene.tokens.host(),
+                    _ => scene.listed.host(),
+                };
+                let program = scene.program(&depot).await;
+                let run = program
+                    .set("IMAGE", format!("{host}/app:1"))
+                    .set("PUSH", "true")
+                    .run()
+                    .await;
+                run.expect(5, &[&host]);
+                scene.allow_answers(part);
+                scene.check(&run, &[(secret, part), ("a machine's key", "api")]);
+            }
+        }
+    });
+}

@@ -1,0 +1,373 @@
+//! Everything around one run: the parts that overhear, the folders, the variables, and the look at it all afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use depot_standin::engine::state_folder;
+use depot_standin::fixtures::BUSYBOX_BASE;
+use depot_standin::internet::Internet;
+use depot_standin::registry::tokens::{Realm, TokenPlan, TokenRegistry};
+use depot_standin::registry::{Login, Registry};
+use depot_standin::traffic::{HttpDoor, Instead, Piece, Tap, Traffic};
+use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario, StandIn};
+use tempfile::TempDir;
+
+use super::forms::Finder;
+use super::plants::{self, Secret};
+use crate::place::Place;
+use crate::program::{Program, Run};
+
+/// The user at every registry.
+const USER: &str = "passer-by";
+
+/// A run's surroundings. Dropping them ends them.
+pub struct Scene {
+    folder: TempDir,
+    before: BTreeMap<PathBuf, Vec<u8>>,
+    pub traffic: Traffic,
+    secrets: Vec<Secret>,
+    /// Parts that repeat what they are sent.
+    repeats: Vec<&'static str>,
+    /// Says what happens at the registry that takes tokens.
+    pub tokens: HttpDoor,
+    /// That of `REGISTRIES`, of `DOCKER_CONFIG`, and Depot's.
+    pub listed: HttpDoor,
+    pub configured: HttpDoor,
+    pub kept: HttpDoor,
+    pub container: HttpDoor,
+    /// The internet of the pipe alone: the builder has another, and gets no passwords of hosts that take tokens.
+    pub internet: Internet,
+    proxy: Tap,
+    api: Vec<HttpDoor>,
+    /// Ended last.
+    _hub: HttpDoor,
+    _registries: [Registry; 3],
+    _token_registry: TokenRegistry,
+}
+
+impl Scene {
+    /// One where everything goes well.
+    pub async fn start(place: &Place, internet: &Internet) -> Self {
+        Self::start_with(place, internet, None).await
+    }
+
+    /// The same; `instead` is answered by the registries of `REGISTRY` and of `REGISTRIES`.
+    pub async fn start_with(place: &Place, internet: &Internet, instead: Option<Instead>) -> Self {
+        let secrets = Secret::all();
+        let traffic = Traffic::default();
+        let login = |name: &str| {
+            let secret = secrets.iter().find(|secret| secret.name == name).unwrap();
+            Login::of(USER, &secret.value)
+        };
+        let door = async |part: &str, instead| HttpDoor::open(&traffic, part, instead).await.unwrap();
+        let basic = async |name: &str| {
+            let registry = Registry::start_for(&state_folder(), login(name)).await;
+            registry.unwrap()
+        };
+        let tokens = door("tokens", instead).await;
+        let realm = Realm::At(format!("http://{}/token", tokens.host()).leak());
+        let plan = TokenPlan::default().realm(realm).owner(login("REGISTRY_PASSWORD"));
+        let state = state_folder();
+        let (token_registry, listed, configured, kept) = tokio::join!(
+            TokenRegistry::start(&state, plan),
+            basic("REGISTRIES"),
+            basic("DOCKER_CONFIG"),
+            basic("the login of Depot's registry"),
+        );
+        let token_registry = token_registry.unwrap();
+        let own = Internet::start().await.unwrap();
+        let hub = door("hub", None).await.to(place.docker_hub(internet).await.host());
+        for host in ["registry-1.docker.io", "auth.docker.io"] {
+            own.route(host, &hub.host());
+        }
+        let proxy = own.proxy().replace("http://", "");
+        let scene = Self {
+            folder: TempDir::new().unwrap(),
+            before: BTreeMap::new(),
+            tokens: tokens.to(token_registry.host()),
+            listed: door("listed", instead).await.to(&listed.host()),
+            configured: door("configured", None).await.to(&configured.host()),
+            kept: door("kept", None).await.to(&kept.host()),
+            container: door("container", Some(CONTAINER)).await,
+            internet: own,
+            proxy: Tap::open(&traffic, "proxy", &proxy).await.unwrap(),
+            api: Vec::new(),
+            _hub: hub,
+            _registries: [listed, configured, kept],
+            _token_registry: token_registry,
+            traffic,
+            secrets,
+            repeats: Vec::new(),
+        };
+        for folder in ["clone/docker", "storage", "shared", "temporary", "home"] {
+            fs::create_dir_all(scene.folder.path().join(folder)).unwrap();
+        }
+        scene.file("Dockerfile", "FROM scratch\nARG WORD\nCOPY file /file\n");
+        scene.file("file", "content\n");
+        scene
+    }
+
+    /// A file of the clone.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.clone_folder().join(name), content).unwrap();
+    }
+
+    /// A Dockerfile whose steps can run.
+    pub fn steps(&self, place: &Place, lines: &str) {
+        fs::copy(place.busybox.path(), self.clone_folder().join("busybox")).unwrap();
+        self.file("Dockerfile", format!("{BUSYBOX_BASE}{lines}\n"));
+    }
+
+    pub fn secret(&self, name: &str) -> &str {
+        &self.planted(name).value
+    }
+
+    /// This part repeats to us what it was sent.
+    pub fn allow_answers(&mut self, part: &'static str) {
+        self.repeats.push(part);
+    }
+
+    /// Another value, which counts as the same secret.
+    pub fn change(&mut self, name: &str, value: &str) {
+        let mut secrets = self.secrets.iter_mut();
+        let secret = secrets.find(|secret| secret.name == name).unwrap();
+        value.clone_into(&mut secret.value);
+        secret.marks = vec![value.to_owned()];
+    }
+
+    /// The builder is told this one, against all advice.
+    pub fn allow_in_builder(&mut self, name: &str) {
+        let mut secrets = self.secrets.iter_mut();
+        let secret = secrets.find(|secret| secret.name == name).unwrap();
+        secret.places = &[("builder", "", "")];
+    }
+
+    fn planted(&self, name: &str) -> &Secret {
+        let mut secrets = self.secrets.iter();
+        secrets.find(|secret| secret.name == name).unwrap()
+    }
+
+    fn clone_folder(&self) -> PathBuf {
+        self.folder.path().join("clone")
+    }
+
+    /// A Depot that knows the planted tokens, keeps images, and whose machines are overheard.
+    pub fn scenario(&self) -> Scenario {
+        let password = self.secret("the login of Depot's registry");
+        let reference = format!("{}/kept:{{build_id}}", self.kept.host());
+        let answer = CreateBuildAnswer {
+            additional_tags: vec![reference.clone()],
+            additional_credentials: vec![HostCredential {
+                host: self.kept.host(),
+                username: USER.into(),
+                password: password.into(),
+            }],
+            ..CreateBuildAnswer::default()
+        };
+        let pull = PullInfo {
+            reference,
+            username: USER.into(),
+            password: password.into(),
+        };
+        Scenario::default()
+            .tokens(self.secret("DEPOT_TOKEN"), self.secret("the build's token"))
+            .machines(MachinePlan::default().recorded(&self.traffic))
+            .answer(answer)
+            .pull(pull)
+    }
+
+    /// The program with everything planted, in front of this Depot.
+    pub async fn program(&mut self, depot: &StandIn) -> Program {
+        self.program_with(depot, None).await
+    }
+
+    /// The same; `instead` is answered in the API's place.
+    pub async fn program_with(&mut self, depot: &StandIn, instead: Option<Instead>) -> Program {
+        let api = HttpDoor::open(&self.traffic, "api", instead).await.unwrap();
+        let api = api.to(depot.api_url().trim_start_matches("http://"));
+        let program = self.variables(&api, depot.project_id());
+        self.api.push(api);
+        self.before = files(self.folder.path());
+        program
+    }
+
+    fn variables(&self, api: &HttpDoor, project: &str) -> Program {
+        let secret = |name: &str| self.secret(name);
+        let folder = |name: &str| self.folder.path().join(name);
+        let listed = [
+            (self.listed.host(), secret("REGISTRIES")),
+            ("unused.example.com".into(), secret("REGISTRIES, for a host that is not used")),
+        ];
+        let listed = listed.map(|(host, password)| {
+            format!("- {{registry: '{host}', username: {USER}, password: '{password}'}}\n")
+        });
+        let login = format!("{USER}:{}", secret("DOCKER_CONFIG"));
+        let configuration = serde_json::json!({ "auths": {
+            self.configured.host(): { "auth": STANDARD.encode(login) },
+            "unused-too.example.com": {
+                "identitytoken": secret("DOCKER_CONFIG, for a host that is not used"),
+            },
+        } });
+        self.file("docker/config.json", configuration.to_string());
+        fs::write(folder("token"), secret("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")).unwrap();
+        let proxy = format!(
+            "http://{USER}:{}@{}",
+            self.planted("HTTPS_PROXY").in_address(),
+            self.proxy.host()
+        );
+        let repository = format!(
+            "elsewhere=https://{USER}:{}@git.example.com/some/repository.git",
+            self.planted("BUILD_CONTEXTS").in_address()
+        );
+        let full = secret("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        let relative = secret("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+        let program = Program::in_directory(&self.clone_folder())
+            .set("DEBUG", "true")
+            .set("DEPOT_API_URL", format!("http://{}", api.host()))
+            .set("DEPOT_PROJECT_ID", project)
+            .set("DOCKERHUB_USERNAME", USER)
+            .set("REGISTRY", self.tokens.host())
+            .set("REGISTRY_USERNAME", USER)
+            .set("REGISTRIES", listed.concat())
+            .set("DOCKER_CONFIG", "docker")
+            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", format!("/{relative}"))
+            .set(
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                format!("http://{}/{full}", self.container.host()),
+            )
+            .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", folder("token"))
+            .set("HTTPS_PROXY", proxy)
+            .set("NO_PROXY", "127.0.0.1,localhost")
+            .set("SSL_CERT_FILE", self.internet.authority())
+            .set("BUILD_CONTEXTS", repository)
+            .set("BUILD_ARGS", format!("WORD={}", secret("BUILD_ARGS")))
+            .set("OUTPUT_FILE", "image.env")
+            .set("OUTPUT_VARIABLES", "DEPOT_BUILD_ID")
+            .set("METADATA_FILE", "metadata.json")
+            .set("BITBUCKET_CLONE_DIR", self.clone_folder())
+            .set("BITBUCKET_PIPE_STORAGE_DIR", folder("storage"))
+            .set("BITBUCKET_PIPE_SHARED_STORAGE_DIR", folder("shared"))
+            .set("BITBUCKET_PIPELINES_VARIABLES_PATH", folder("variables"))
+            .set("TMPDIR", folder("temporary"))
+            .set("HOME", folder("home"));
+        let as_they_are = [
+            "DEPOT_TOKEN",
+            "DOCKERHUB_TOKEN",
+            "REGISTRY_PASSWORD",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "BITBUCKET_STEP_OIDC_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        ];
+        as_they_are
+            .into_iter()
+            .fold(program, |program, name| program.set(name, secret(name)))
+    }
+
+    /// Fails the test where a secret is where it does not belong, and where one of `seen` is nowhere: a secret and a part.
+    pub fn check(&self, run: &Run, seen: &[(&str, &str)]) {
+        self.check_with(run, Vec::new(), seen);
+    }
+
+    /// The same with other things to look at.
+    #[track_caller]
+    pub fn check_with(&self, run: &Run, others: Vec<Piece>, seen: &[(&str, &str)]) {
+        assert!(!self.traffic.is_cut(), "more has passed than was kept");
+        let mut pieces = self.traffic.pieces();
+        let mut secrets: Vec<&Secret> = self.secrets.iter().collect();
+        let on_the_way = plants::on_the_way(&pieces);
+        secrets.extend(&on_the_way);
+        pieces.extend(others);
+        pieces.push(piece("log", "", run.log.clone().into_bytes()));
+        for (path, content) in files(self.folder.path()) {
+            if self.before.get(&path) != Some(&content) {
+                let name = path.strip_prefix(self.folder.path()).unwrap();
+                pieces.push(piece("files", &name.display().to_string(), content));
+            }
+        }
+        let mut finder = Finder::default();
+        for (number, secret) in secrets.iter().enumerate() {
+            for mark in &secret.marks {
+                finder.add(number, mark.as_bytes());
+            }
+        }
+        let (mut leaks, mut sighted) = (BTreeSet::new(), BTreeSet::new());
+        for piece in &pieces {
+            readable(piece);
+            for found in finder.find(&piece.bytes) {
+                let secret = secrets[found.secret];
+                let repeats = self.repeats.contains(&piece.part.as_str())
+                    && piece.what.starts_with("response")
+                    && secret.places.iter().any(|(part, ..)| *part == piece.part);
+                if repeats || secret.may_be(&piece.part, &piece.call, &piece.what) {
+                    sighted.insert((secret.name, piece.part.as_str()));
+                } else {
+                    let Piece { part, call, what, .. } = piece;
+                    let (name, form, around) = (secret.name, found.form, found.around);
+                    leaks.insert(format!("{name}, {form}, in {part} {call} {what}: …{around}…"));
+                }
+            }
+        }
+        let leaks: Vec<String> = leaks.into_iter().collect();
+        assert!(leaks.is_empty(), "{}\n{}", leaks.join("\n"), run.log);
+        for &(secret, part) in seen {
+            let is_sighted = sighted.contains(&(secret, part));
+            assert!(is_sighted, "{secret} was not seen in {part}: {sighted:?}\n{}", run.log);
+        }
+    }
+}
+
+/// Something that was seen of the program itself.
+pub fn piece(part: &str, call: &str, bytes: Vec<u8>) -> Piece {
+    Piece {
+        part: part.to_owned(),
+        call: call.to_owned(),
+        what: String::new(),
+        bytes,
+    }
+}
+
+/// Nothing is compressed or encoded in a way that the search would not see through. Layers are, and hold only what the test wrote.
+#[track_caller]
+fn readable(piece: &Piece) {
+    let is_encoding = piece.what.ends_with("-encoding") && !piece.what.ends_with("accept-encoding");
+    let is_gzip = is_encoding && piece.bytes != b"identity" && piece.bytes != b"chunked";
+    let is_http2 = piece.what.ends_with("bytes")
+        && piece.bytes.windows(14).any(|bytes| bytes == b"PRI * HTTP/2.0");
+    assert!(!is_gzip && !is_http2, "cannot be searched: {} {}", piece.part, piece.call);
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![folder.to_owned()];
+    while let Some(folder) = left.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                left.push(path);
+            } else {
+                found.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// What gives out the credentials of a container's role.
+const CONTAINER: Instead = Instead {
+    wants: |_| true,
+    answer: |_, _| {
+        let credentials = serde_json::json!({
+            "AccessKeyId": "ASIAIOSFODNN7EXAMPLE",
+            "SecretAccessKey": "planted/by+the/containers+service",
+            "Token": "planted-as-the-containers-session==",
+            "Expiration": "2099-01-01T00:00:00Z",
+        });
+        http::Response::new(credentials.to_string().into())
+    },
+};
