@@ -36,7 +36,10 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
     for before in [&[][..], &[0], &[0, 0]] {
         let bytes = [before, secret.as_bytes()].concat();
         let middle = (before.len() * 8).div_ceil(6)..bytes.len() * 8 / 6;
-        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+        for encoded in [
+            STANDARD_NO_PAD.encode(&bytes),
+            URL_SAFE_NO_PAD.encode(&bytes),
+        ] {
             add(encoded.get(middle.clone()).unwrap_or_default().to_owned());
         }
     }
@@ -82,7 +85,10 @@ mod tests {
             assert!(is_found(&format!("x{text}x")), "{text}");
         }
         assert!(!is_found("pa+ss/wo=rd"));
-        assert_eq!(of("a b-c.d")[1..4], ["a%20b-c.d", "a%20b%2dc%2ed", "a%20b%2Dc%2Ed"]);
+        assert_eq!(
+            of("a b-c.d")[1..4],
+            ["a%20b-c.d", "a%20b%2dc%2ed", "a%20b%2Dc%2Ed"]
+        );
         assert!(of("a b-c.d").contains(&"a+b-c.d".to_owned()));
     }
 

@@ -11,6 +11,7 @@ pub mod cancel;
 mod cause;
 pub mod config;
 pub mod context;
+mod cut;
 pub mod depot;
 pub mod docker;
 pub mod exit;

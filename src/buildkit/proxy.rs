@@ -7,6 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::cut::cut;
+
 /// The longest head of an answer that is read.
 const HEAD_LIMIT_BYTES: usize = 16 << 10;
 
@@ -53,13 +55,8 @@ impl Proxy {
         if status.starts_with('2') {
             return Ok(stream);
         }
-        let line: String = head
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(200)
-            .collect();
+        // It may repeat the login.
+        let line = cut(head.lines().next().unwrap_or_default(), 200);
         Err(io::Error::other(format!(
             "it answered `{}`",
             line.escape_debug()

@@ -53,26 +53,37 @@ impl Findings {
 
     /// A value as a message may hold it: on one line, not too long, with no secret and no login of an address.
     pub(super) fn shown(&self, value: &str) -> String {
-        format!("`{}`", self.masked(&without_login(value)))
+        // Secrets first: they may hold an `@` too, and half of one would not be known any more.
+        let value = without_login(&self.without_secrets(value));
+        format!("`{}`", fitting(&value))
     }
 
     /// The same for a text that only quotes a value, and holds no login.
     pub(super) fn masked(&self, text: &str) -> String {
+        fitting(&self.without_secrets(text))
+    }
+
+    fn without_secrets(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {
             text = text.replace(secret, "***");
         }
-        let mut characters = text.chars();
-        let mut shown: String = characters
-            .by_ref()
-            .take(SHOWN_CHARACTERS)
-            .map(printable)
-            .collect();
-        if characters.next().is_some() {
-            shown.push('…');
-        }
-        shown
+        text
     }
+}
+
+/// On one line, and not too long.
+fn fitting(text: &str) -> String {
+    let mut characters = text.chars();
+    let mut shown: String = characters
+        .by_ref()
+        .take(SHOWN_CHARACTERS)
+        .map(printable)
+        .collect();
+    if characters.next().is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Control characters could end the line or speak to a terminal.
@@ -105,6 +116,7 @@ mod tests {
     fn a_shown_value_is_one_short_line_without_secrets() {
         let mut findings = Findings::default();
         findings.keep_secret(" hunter2\n");
+        findings.keep_secret("p@ss:w@rd");
         findings.keep_secret("abc");
         for (value, shown) in [
             ("plain", "`plain`"),
@@ -118,6 +130,7 @@ mod tests {
                 "`***@example.com/app@sha256:12`",
             ),
             ("x-hunter2-x", "`x-***-x`"),
+            ("p@ss:w@rd", "`***`"),
             ("abcabc", "`abcabc`"),
         ] {
             assert_eq!(findings.shown(value), shown);

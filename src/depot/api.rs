@@ -18,6 +18,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::cut::cut;
+
 use super::error::{ApiError, Code};
 use super::retry::Call;
 use crate::retry::Pauses;
@@ -30,6 +32,10 @@ const ANSWER_LIMIT_BYTES: usize = 4 << 20;
 
 /// How much of a server's own text is shown to people.
 const MESSAGE_LIMIT_CHARS: usize = 2000;
+
+/// How much of a page that is not Depot's is looked at, and shown.
+const EXCERPT_BYTES: usize = 400;
+const EXCERPT_CHARS: usize = 120;
 
 /// The envelope's flag for the last message of a stream, which is JSON.
 const END_OF_STREAM: u8 = 0b10;
@@ -303,27 +309,28 @@ fn refusal(method: &'static str, status: u16, body: &[u8]) -> ApiError {
 }
 
 fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiError {
-    let text = String::from_utf8_lossy(body.get(..400).unwrap_or(body));
+    let text = String::from_utf8_lossy(body.get(..EXCERPT_BYTES).unwrap_or(body));
     let visible: Vec<&str> = text.split_whitespace().collect();
-    let begin: String = visible.join(" ").chars().take(120).collect();
+    let visible = visible.join(" ");
+    // Of a page that is longer, the last word may be half a token already.
+    let limit = match body.len() > EXCERPT_BYTES {
+        true => EXCERPT_CHARS.min(visible.chars().count().saturating_sub(1)),
+        false => EXCERPT_CHARS,
+    };
+    let begin = cut(&visible, limit);
     ApiError::Foreign {
         method,
         status,
         excerpt: if begin.is_empty() {
             String::new()
         } else {
-            format!(" and a page that begins with `{}`", printable(&begin))
+            format!(" and a page that begins with `{}`", printable(begin))
         },
     }
 }
 
 fn shorten(message: &str) -> String {
-    printable(
-        &message
-            .chars()
-            .take(MESSAGE_LIMIT_CHARS)
-            .collect::<String>(),
-    )
+    printable(cut(message, MESSAGE_LIMIT_CHARS))
 }
 
 /// Without control characters, which could rewrite the reader's log.

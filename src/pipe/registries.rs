@@ -30,6 +30,8 @@ pub(super) struct Registries {
     pub(super) client: Client,
     ecr: Arc<Ecr>,
     makes_repositories: bool,
+    /// Keeps tokens that are fetched on the way out of the log.
+    pub(super) masker: Masker,
 }
 
 impl Registries {
@@ -69,6 +71,7 @@ impl Registries {
             client,
             ecr,
             makes_repositories: plan.registries.create_repositories,
+            masker: masker.clone(),
         })
     }
 

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Token;
+use crate::cut::cut;
 use crate::forms;
 use crate::registry::credentials::Credential;
 
@@ -177,9 +178,10 @@ fn issue(text: &str, life_seconds: u64, now: SystemTime) -> Option<i64> {
     i64::try_from(since_epoch.as_secs()).ok()
 }
 
-/// On one line, without control characters, and short.
+/// On one line, without control characters, and short; no word of it is cut.
 pub(in crate::registry) fn printable(text: &str, limit: usize) -> String {
-    text.chars()
+    let text: String = text
+        .chars()
         .map(|character| {
             if character.is_control() {
                 ' '
@@ -187,8 +189,8 @@ pub(in crate::registry) fn printable(text: &str, limit: usize) -> String {
                 character
             }
         })
-        .take(limit)
-        .collect()
+        .collect();
+    cut(&text, limit).to_owned()
 }
 
 #[cfg(test)]

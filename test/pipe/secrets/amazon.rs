@@ -1,1 +1,90 @@
-//! Amazon's keys.
+//! Amazon's keys: they sign, and are sent nowhere.
+
+use bytes::Bytes;
+use depot_standin::aws::{ACCOUNT, Moto};
+use depot_standin::engine::state_folder;
+use depot_standin::registry::{Login, Registry};
+use depot_standin::traffic::{HttpDoor, Instead};
+
+use super::refusals::{refusal, repeated};
+use super::scene::Scene;
+use crate::place::with_place;
+
+/// No other test has a registry in this region.
+const HOST: &str = "123456789012.dkr.ecr.ap-south-1.amazonaws.com";
+
+const REFUSES: Instead = Instead {
+    wants: |_| true,
+    answer: |head, body: &[u8]| -> http::Response<Bytes> {
+        let said = repeated(head, body);
+        refusal(403, &format!("{} {said}", "no ".repeat(80)))
+    },
+};
+
+#[test]
+fn amazons_keys_go_nowhere_and_its_tokens_to_amazon_alone() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let Some(moto) = Moto::for_tests(&state_folder()).await.unwrap() else {
+            return;
+        };
+        let login = Login::of("AWS", &format!("{ACCOUNT}-auth-token"));
+        let registry = Registry::start_for(&state_folder(), login).await.unwrap();
+        for way in ["keys", "role", "container", "refused"] {
+            let mut scene = Scene::start(place, internet).await;
+            let instead = (way == "refused").then_some(REFUSES);
+            let aws = HttpDoor::open(&scene.traffic, "aws", instead)
+                .await
+                .unwrap();
+            let server = moto.endpoint();
+            let server = server.trim_start_matches("http://").trim_end_matches('/');
+            let aws = aws.to(server);
+            let amazon = HttpDoor::open(&scene.traffic, "amazon", None)
+                .await
+                .unwrap();
+            let amazon = amazon.to(&registry.host());
+            for internet in [internet, &scene.internet] {
+                internet.route(HOST, &amazon.host());
+            }
+            let depot = place.depot(scene.scenario()).await;
+            let program = scene.program(&depot).await;
+            let program = program
+                .set("IMAGE", format!("{HOST}/team/app:1"))
+                .set("PUSH", "true")
+                .set("ECR_CREATE_REPOSITORY", "true")
+                .set("AWS_ENDPOINT_URL", format!("http://{}/", aws.host()));
+            let role = format!("arn:aws:iam::{ACCOUNT}:role/pipelines");
+            let program = match way {
+                "role" => program.set("AWS_OIDC_ROLE_ARN", role),
+                "container" => [
+                    "AWS_ACCESS_KEY_ID",
+                    "AWS_SECRET_ACCESS_KEY",
+                    "AWS_SESSION_TOKEN",
+                ]
+                .into_iter()
+                .chain(["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
+                .chain(["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
+                .fold(program, crate::program::Program::unset),
+                _ => program,
+            };
+            let run = program.run().await;
+            let proof = match way {
+                "role" => ("BITBUCKET_STEP_OIDC_TOKEN", "aws"),
+                "container" => ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container"),
+                _ => ("AWS_SESSION_TOKEN", "aws"),
+            };
+            scene.allow_answers("aws");
+            if way == "refused" {
+                run.expect(5, &["GetAuthorizationToken"]);
+                scene.check(&run, &[proof]);
+                continue;
+            }
+            run.expect(0, &["built and pushed"]);
+            let name = "the login of Amazon's registry";
+            scene.check(&run, &[proof, (name, "amazon"), (name, "builder")]);
+        }
+        moto.stop().await.unwrap();
+    });
+}

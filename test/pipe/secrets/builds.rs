@@ -1,11 +1,10 @@
 //! Builds that go well, fail, and are stopped.
 
-use std::time::Duration;
-
-use depot_standin::Architecture;
+use depot_standin::MachinePlan;
 use depot_standin::daemon::{DoorPlan, Release};
 
 use super::scene::{Scene, piece};
+use crate::loading::noise;
 use crate::place::with_place;
 
 /// Where every run that gets as far as a machine has to show that it was overheard.
@@ -22,7 +21,10 @@ fn a_build_that_is_pushed_kept_and_loaded_shows_no_secret() {
             return;
         };
         let mut scene = Scene::start(place, internet).await;
-        scene.change("DOCKERHUB_TOKEN", place.docker_hub(internet).await.owner().password());
+        scene.change(
+            "DOCKERHUB_TOKEN",
+            place.docker_hub(internet).await.owner().password(),
+        );
         let plan = DoorPlan {
             traffic: Some(scene.traffic.clone()),
             ..DoorPlan::default()
@@ -35,7 +37,10 @@ fn a_build_that_is_pushed_kept_and_loaded_shows_no_secret() {
         let run = scene
             .program(&depot)
             .await
-            .set("DOCKERHUB_USERNAME", place.docker_hub(internet).await.owner().username())
+            .set(
+                "DOCKERHUB_USERNAME",
+                place.docker_hub(internet).await.owner().username(),
+            )
             .set("IMAGE", format!("{names} acme/secrets:1"))
             .set("PUSH", "true")
             .set("SAVE", "true")
@@ -80,7 +85,10 @@ fn a_step_that_fails_and_prints_its_secrets_shows_none() {
         );
         let depot = place.depot(scene.scenario()).await;
         let program = scene.program(&depot).await;
-        let run = program.set("BUILD_ARGS", format!("SECRET={word}")).run().await;
+        let run = program
+            .set("BUILD_ARGS", format!("SECRET={word}"))
+            .run()
+            .await;
         run.expect(1, &["exit code: 3", "***"]);
         scene.allow_in_builder("REGISTRY_PASSWORD");
         scene.check(&run, &TOKENS);
@@ -94,7 +102,10 @@ fn a_signal_and_a_time_that_is_over_show_no_secret() {
             return;
         };
         let mut scene = Scene::start(place, internet).await;
-        scene.steps(place, "ARG WORD\nRUN echo waiting for the signal; sleep 600");
+        scene.steps(
+            place,
+            "ARG WORD\nRUN echo waiting for the signal; sleep 600",
+        );
         let depot = place.depot(scene.scenario()).await;
         let mut running = scene.program(&depot).await.start();
         running.until(" waiting for the signal").await;
@@ -119,12 +130,12 @@ fn a_builder_that_goes_away_shows_no_secret() {
             return;
         };
         let mut scene = Scene::start(place, internet).await;
-        scene.steps(place, "ARG WORD\nRUN echo still here; sleep 600");
-        let depot = place.depot(scene.scenario()).await;
-        let mut running = scene.program(&depot).await.start();
-        running.until(" still here").await;
-        depot.machine(Architecture::Amd64).die();
-        let run = tokio::time::timeout(Duration::from_secs(120), running.end()).await.unwrap();
+        // Larger than what a connection carries until it is cut, however often it is made anew.
+        scene.file("file", noise("secrets", 2 << 20));
+        let plan = MachinePlan::default().recorded(&scene.traffic);
+        let plan = plan.cut_after_bytes(1 << 20);
+        let depot = place.depot(scene.scenario().machines(plan)).await;
+        let run = scene.program(&depot).await.run().await;
         run.expect(4, &[]);
         scene.check(&run, &TOKENS);
     });

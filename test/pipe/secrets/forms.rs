@@ -81,7 +81,11 @@ impl Finder {
     fn find_as_it_is(&self, text: &[u8], form: Option<&'static str>) -> Vec<Found> {
         let mut found: BTreeMap<(usize, &'static str), usize> = BTreeMap::new();
         for (place, pair) in text.windows(2).enumerate() {
-            if !self.starts.get(start(pair[0], pair[1])).is_some_and(|is| *is) {
+            if !self
+                .starts
+                .get(start(pair[0], pair[1]))
+                .is_some_and(|is| *is)
+            {
                 continue;
             }
             for &number in &self.by_start[&[pair[0], pair[1]]] {
@@ -246,7 +250,10 @@ mod tests {
         finder.add(1, b"first-and-second");
         finder.add(1, b"its-other-half");
         let found = finder.find(b"xx its-other-half xx first-secret");
-        let found: Vec<_> = found.iter().map(|found| (found.secret, found.form)).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|found| (found.secret, found.form))
+            .collect();
         assert_eq!(found, [(0, "plain"), (1, "plain")]);
     }
 }

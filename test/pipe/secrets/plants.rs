@@ -60,9 +60,17 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
             ("tokens", "/token", LOGIN),
         ],
     ),
-    ("REGISTRIES", IN_PASSWORDS, &[("listed", "", LOGIN), TO_BUILDER]),
+    (
+        "REGISTRIES",
+        IN_PASSWORDS,
+        &[("listed", "", LOGIN), TO_BUILDER],
+    ),
     ("REGISTRIES, for a host that is not used", IN_PASSWORDS, &[]),
-    ("DOCKER_CONFIG", IN_PASSWORDS, &[("configured", "", LOGIN), TO_BUILDER]),
+    (
+        "DOCKER_CONFIG",
+        IN_PASSWORDS,
+        &[("configured", "", LOGIN), TO_BUILDER],
+    ),
     ("DOCKER_CONFIG, for a host that is not used", IN_TOKENS, &[]),
     (
         "the login of Depot's registry",
@@ -73,6 +81,7 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
             ("kept", "", LOGIN),
             TO_BUILDER,
             ("daemon", "", "request bytes"),
+            ("daemon", "/images/create", "request header x-registry-auth"),
         ],
     ),
     ("AWS_SECRET_ACCESS_KEY", "+/", &[]),
@@ -98,7 +107,11 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
         "/",
         &[("container", "", "request target")],
     ),
-    ("HTTPS_PROXY", IN_PASSWORDS, &[("proxy", "", "request bytes")]),
+    (
+        "HTTPS_PROXY",
+        IN_PASSWORDS,
+        &[("proxy", "", "request bytes")],
+    ),
     (
         "BUILD_CONTEXTS",
         IN_PASSWORDS,
@@ -169,10 +182,15 @@ impl fmt::Debug for Secret {
 #[test]
 fn every_variable_that_bears_a_secret_is_planted() {
     let secret = VARIABLES.iter().filter(|variable| variable.secret);
-    let names = secret.map(|variable| variable.name).chain(IDENTITY_VARIABLES);
+    let names = secret
+        .map(|variable| variable.name)
+        .chain(IDENTITY_VARIABLES);
     for name in names {
         let is_planted = PLANTED.iter().any(|(planted, ..)| *planted == name);
-        assert!(is_planted, "{name} is planted nowhere: add it to `PLANTED`, and to the scene");
+        assert!(
+            is_planted,
+            "{name} is planted nowhere: add it to `PLANTED`, and to the scene"
+        );
     }
 }
 
@@ -202,8 +220,16 @@ pub fn on_the_way(pieces: &[Piece]) -> Vec<Secret> {
         if piece.part == "container" {
             let answer: Value = serde_json::from_str(&text).unwrap_or_default();
             let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-            secrets.push(Secret::found("the container's key", &text("SecretAccessKey"), KEY));
-            secrets.push(Secret::found("the container's session", &text("Token"), SESSION));
+            secrets.push(Secret::found(
+                "the container's key",
+                &text("SecretAccessKey"),
+                KEY,
+            ));
+            secrets.push(Secret::found(
+                "the container's session",
+                &text("Token"),
+                SESSION,
+            ));
         }
     }
     secrets
@@ -216,13 +242,20 @@ const TOKEN: &[Place] = &[
     ("hub", "/v2/", LOGIN),
     ("builder", "Auth/FetchToken", "response body"),
 ];
-const KEY: &[Place] = &[("aws", "", "response body"), ("container", "", "response body")];
+const KEY: &[Place] = &[
+    ("aws", "", "response body"),
+    ("container", "", "response body"),
+];
 const SESSION: &[Place] = &[
     ("aws", "", "response body"),
     ("container", "", "response body"),
     ("aws", "", "request header x-amz-security-token"),
 ];
-const AMAZONS: &[Place] = &[("aws", "", "response body"), ("amazon", "", LOGIN), TO_BUILDER];
+const AMAZONS: &[Place] = &[
+    ("aws", "", "response body"),
+    ("amazon", "", LOGIN),
+    TO_BUILDER,
+];
 
 /// A role's key and session, and a login of its registry.
 fn of_amazon(text: &str) -> Vec<Secret> {
@@ -230,10 +263,12 @@ fn of_amazon(text: &str) -> Vec<Secret> {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;
         Some(rest.split_once('<')?.0)
     };
-    let login = text.split_once("\"authorizationToken\"").and_then(|(_, rest)| {
-        let login = STANDARD.decode(rest.split('"').nth(1)?).ok()?;
-        Some(String::from_utf8(login).ok()?.split_once(':')?.1.to_owned())
-    });
+    let login = text
+        .split_once("\"authorizationToken\"")
+        .and_then(|(_, rest)| {
+            let login = STANDARD.decode(rest.split('"').nth(1)?).ok()?;
+            Some(String::from_utf8(login).ok()?.split_once(':')?.1.to_owned())
+        });
     let found = [
         element("SecretAccessKey").map(|key| Secret::found("the role's key", key, KEY)),
         element("SessionToken").map(|token| Secret::found("the role's session", token, SESSION)),

@@ -13,8 +13,11 @@ use super::scene::Scene;
 use crate::place::with_place;
 
 /// What came, header by header, and what basic authentication makes of it: as it is, in base64, with percent signs.
-fn repeated(head: &Parts, body: &[u8]) -> String {
-    let values = head.headers.values().map(|value| String::from_utf8_lossy(value.as_bytes()));
+pub fn repeated(head: &Parts, body: &[u8]) -> String {
+    let values = head
+        .headers
+        .values()
+        .map(|value| String::from_utf8_lossy(value.as_bytes()));
     let mut said: Vec<String> = values.map(Into::into).collect();
     said.push(String::from_utf8_lossy(body).into_owned());
     for header in said.clone() {
@@ -34,18 +37,30 @@ fn repeated(head: &Parts, body: &[u8]) -> String {
 }
 
 fn answer(status: u16, media_type: &str, body: String) -> Response<Bytes> {
-    let answer = Response::builder().status(status).header("content-type", media_type);
+    let answer = Response::builder()
+        .status(status)
+        .header("content-type", media_type);
     answer.body(body.into()).unwrap()
 }
 
 /// An error of Connect's, of a realm's and of a registry's in one.
-fn refusal(status: u16, said: &str) -> Response<Bytes> {
+pub fn refusal(status: u16, said: &str) -> Response<Bytes> {
     let error = serde_json::json!({
         "code": "permission_denied",
         "message": said,
         "errors": [{ "code": "DENIED", "message": said, "detail": said }],
     });
     answer(status, "application/json", error.to_string())
+}
+
+/// As [`repeated`], at a place where those who cut it short might cut a secret in two.
+fn shifted(by: usize, head: &Parts, body: &[u8]) -> Response<Bytes> {
+    let page = format!(
+        "<html><body>{} {}</body></html>",
+        "-".repeat(by),
+        repeated(head, body)
+    );
+    answer(404, "text/html", page)
 }
 
 /// Depot's API, as it refuses the token.
@@ -57,10 +72,13 @@ const API_REFUSES: Instead = Instead {
 /// Something else in its place.
 const NO_API: Instead = Instead {
     wants: |_| true,
-    answer: |head, body| {
-        let page = format!("<html><body>{}</body></html>", repeated(head, body));
-        answer(502, "text/html", page)
-    },
+    answer: |head, body| shifted(0, head, body),
+};
+
+/// The beginning of the page ends within the token.
+const NO_API_EITHER: Instead = Instead {
+    wants: |_| true,
+    answer: |head, body| shifted(66, head, body),
 };
 
 /// A Depot that has created the build and then gives no machine.
@@ -77,7 +95,11 @@ const NO_LOGIN: Instead = Instead {
 
 /// A registry that takes the login, and no image.
 const NO_PUSH: Instead = Instead {
-    wants: |head| head.method != http::Method::GET && head.uri.path().starts_with("/v2/") && head.headers.contains_key("authorization"),
+    wants: |head| {
+        head.method != http::Method::GET
+            && head.uri.path().starts_with("/v2/")
+            && head.headers.contains_key("authorization")
+    },
     answer: |head, body| refusal(403, &repeated(head, body)),
 };
 
@@ -88,17 +110,24 @@ fn a_depot_that_repeats_the_token_has_it_masked() {
             return;
         };
         let mut scene = Scene::start(place, internet).await;
-        for (instead, code) in [(API_REFUSES, 3), (NO_API, 4), (NO_MACHINE, 3)] {
+        for (instead, code) in [
+            (API_REFUSES, 3),
+            (NO_API, 4),
+            (NO_API_EITHER, 4),
+            (NO_MACHINE, 3),
+        ] {
             let depot = place.depot(scene.scenario()).await;
-            let program = scene.program_with(&depot, Some(instead)).await;
-            let run = program.set("TIMEOUT", "20s").run().await;
+            let run = scene.program_with(&depot, Some(instead)).await.run().await;
             run.expect(code, &[]);
             scene.allow_answers("api");
             scene.check(&run, &[("DEPOT_TOKEN", "api")]);
         }
         // In the stand-in's own words as well.
         let token = scene.secret("DEPOT_TOKEN").to_owned();
-        let fault = Fault::error(Code::Unauthenticated, format!("nobody has the token {token}"));
+        let fault = Fault::error(
+            Code::Unauthenticated,
+            format!("nobody has the token {token}"),
+        );
         let scenario = scene.scenario().always(Method::CreateBuild, fault);
         let depot = place.depot(scenario).await;
         let run = scene.program(&depot).await.run().await;

@@ -62,14 +62,17 @@ impl Scene {
             let secret = secrets.iter().find(|secret| secret.name == name).unwrap();
             Login::of(USER, &secret.value)
         };
-        let door = async |part: &str, instead| HttpDoor::open(&traffic, part, instead).await.unwrap();
+        let door =
+            async |part: &str, instead| HttpDoor::open(&traffic, part, instead).await.unwrap();
         let basic = async |name: &str| {
             let registry = Registry::start_for(&state_folder(), login(name)).await;
             registry.unwrap()
         };
         let tokens = door("tokens", instead).await;
         let realm = Realm::At(format!("http://{}/token", tokens.host()).leak());
-        let plan = TokenPlan::default().realm(realm).owner(login("REGISTRY_PASSWORD"));
+        let plan = TokenPlan::default()
+            .realm(realm)
+            .owner(login("REGISTRY_PASSWORD"));
         let state = state_folder();
         let (token_registry, listed, configured, kept) = tokio::join!(
             TokenRegistry::start(&state, plan),
@@ -79,7 +82,9 @@ impl Scene {
         );
         let token_registry = token_registry.unwrap();
         let own = Internet::start().await.unwrap();
-        let hub = door("hub", None).await.to(place.docker_hub(internet).await.host());
+        let hub = door("hub", None)
+            .await
+            .to(place.docker_hub(internet).await.host());
         for host in ["registry-1.docker.io", "auth.docker.io"] {
             own.route(host, &hub.host());
         }
@@ -123,6 +128,13 @@ impl Scene {
 
     pub fn secret(&self, name: &str) -> &str {
         &self.planted(name).value
+    }
+
+    /// The value of a secret, if there is one of that name.
+    pub fn value(&self, name: &str) -> Option<String> {
+        let mut secrets = self.secrets.iter();
+        let secret = secrets.find(|secret| secret.name == name)?;
+        Some(secret.value.clone())
     }
 
     /// This part repeats to us what it was sent.
@@ -199,7 +211,10 @@ impl Scene {
         let folder = |name: &str| self.folder.path().join(name);
         let listed = [
             (self.listed.host(), secret("REGISTRIES")),
-            ("unused.example.com".into(), secret("REGISTRIES, for a host that is not used")),
+            (
+                "unused.example.com".into(),
+                secret("REGISTRIES, for a host that is not used"),
+            ),
         ];
         let listed = listed.map(|(host, password)| {
             format!("- {{registry: '{host}', username: {USER}, password: '{password}'}}\n")
@@ -212,7 +227,11 @@ impl Scene {
             },
         } });
         self.file("docker/config.json", configuration.to_string());
-        fs::write(folder("token"), secret("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")).unwrap();
+        fs::write(
+            folder("token"),
+            secret("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+        )
+        .unwrap();
         let proxy = format!(
             "http://{USER}:{}@{}",
             self.planted("HTTPS_PROXY").in_address(),
@@ -234,7 +253,10 @@ impl Scene {
             .set("REGISTRIES", listed.concat())
             .set("DOCKER_CONFIG", "docker")
             .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", format!("/{relative}"))
+            .set(
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                format!("/{relative}"),
+            )
             .set(
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI",
                 format!("http://{}/{full}", self.container.host()),
@@ -306,9 +328,13 @@ impl Scene {
                 if repeats || secret.may_be(&piece.part, &piece.call, &piece.what) {
                     sighted.insert((secret.name, piece.part.as_str()));
                 } else {
-                    let Piece { part, call, what, .. } = piece;
+                    let Piece {
+                        part, call, what, ..
+                    } = piece;
                     let (name, form, around) = (secret.name, found.form, found.around);
-                    leaks.insert(format!("{name}, {form}, in {part} {call} {what}: …{around}…"));
+                    leaks.insert(format!(
+                        "{name}, {form}, in {part} {call} {what}: …{around}…"
+                    ));
                 }
             }
         }
@@ -316,7 +342,11 @@ impl Scene {
         assert!(leaks.is_empty(), "{}\n{}", leaks.join("\n"), run.log);
         for &(secret, part) in seen {
             let is_sighted = sighted.contains(&(secret, part));
-            assert!(is_sighted, "{secret} was not seen in {part}: {sighted:?}\n{}", run.log);
+            assert!(
+                is_sighted,
+                "{secret} was not seen in {part}: {sighted:?}\n{}",
+                run.log
+            );
         }
     }
 }
@@ -337,8 +367,16 @@ fn readable(piece: &Piece) {
     let is_encoding = piece.what.ends_with("-encoding") && !piece.what.ends_with("accept-encoding");
     let is_gzip = is_encoding && piece.bytes != b"identity" && piece.bytes != b"chunked";
     let is_http2 = piece.what.ends_with("bytes")
-        && piece.bytes.windows(14).any(|bytes| bytes == b"PRI * HTTP/2.0");
-    assert!(!is_gzip && !is_http2, "cannot be searched: {} {}", piece.part, piece.call);
+        && piece
+            .bytes
+            .windows(14)
+            .any(|bytes| bytes == b"PRI * HTTP/2.0");
+    assert!(
+        !is_gzip && !is_http2,
+        "cannot be searched: {} {}",
+        piece.part,
+        piece.call
+    );
 }
 
 /// All files below a folder.

@@ -1,1 +1,89 @@
-//! Amazon's keys.
+//! Variables that are wrong: what is said of them repeats none of their values.
+
+use super::scene::Scene;
+use crate::place::with_place;
+
+/// Each secret spoiled in ways that people spoil them, and put where another belongs.
+const SPOILED: &[(&str, &[&str])] = &[
+    ("DEPOT_TOKEN", &["{} and more", "{}\nline", "ä{}"]),
+    ("DOCKERHUB_TOKEN", &["{}\n{}", "\u{1}{}"]),
+    ("DOCKERHUB_USERNAME", &["", "{}\n{}"]),
+    (
+        "REGISTRY",
+        &["{}", "https://me:{}@registry.example.com/", "me:{}@host"],
+    ),
+    ("REGISTRY_PASSWORD", &["{}\n{}", "\u{1}{}"]),
+    ("REGISTRY_USERNAME", &["", "me\n{}"]),
+    (
+        "REGISTRIES",
+        &[
+            "{}",
+            "- {}",
+            "- {registry: a.example, username: me, passwort: '{}'}",
+            "- {registry: a.example, username: me, password: '{}",
+            "- {registry: a.example, username: me, password: ['{}']}",
+            "- registry: a.example\n  password: '{}'",
+            "a.example: me:{}",
+        ],
+    ),
+    (
+        "DOCKER_CONFIG",
+        &["{}", "{\"auths\":{\"a.example\":{\"auth\":\"{}\"}}}"],
+    ),
+    ("REGISTRY_INSECURE", &["https://me:{}@a.example"]),
+    ("AWS_ACCESS_KEY_ID", &["{}", ""]),
+    ("AWS_OIDC_ROLE_ARN", &["https://me:{}@a.example"]),
+    ("AWS_ENDPOINT_URL", &["https://me:{}@a.example"]),
+    (
+        "DEPOT_API_URL",
+        &["https://me:{}@a.example", "me:{}@a.example"],
+    ),
+    (
+        "IMAGE",
+        &["me:{}@a.example/app", "https://me:{}@a.example/app"],
+    ),
+    ("BUILD_ARGS", &["- [{}]", "={}", "A=1\nA={}", "{}"]),
+    (
+        "BUILD_CONTEXTS",
+        &[
+            "{}",
+            "a=ftp://me:{}@a.example",
+            "a=me:{}@a.example",
+            "=https://me:{}@a.example",
+        ],
+    ),
+    ("HTTPS_PROXY", &["me:{}@", "socks5://me:{}@127.0.0.1:1"]),
+    ("TIMEOUT", &["https://me:{}@a.example"]),
+    ("PLATFORMS", &["me:{}@a.example"]),
+];
+
+#[test]
+fn nothing_that_is_wrong_with_a_variable_shows_its_value() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        let depot = place.depot(scene.scenario()).await;
+        for &(name, spoiled) in SPOILED {
+            let values = [name, "REGISTRY_PASSWORD"].map(|name| scene.value(name));
+            for pattern in spoiled {
+                // Its own value, and that of another variable, which is as secret there.
+                for value in values.iter().flatten() {
+                    let program = scene.program(&depot).await;
+                    let run = program
+                        .set(name, pattern.replace("{}", value))
+                        .set(
+                            "PUSH",
+                            "neither {}".replace("{}", scene.secret("AWS_SESSION_TOKEN")),
+                        )
+                        .run()
+                        .await;
+                    run.expect(2, &["PUSH"]);
+                    scene.check(&run, &[]);
+                }
+            }
+        }
+        assert!(depot.record().calls.is_empty());
+    });
+}
