@@ -100,7 +100,7 @@ fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
             );
             (problem, format!("`{}`", text.to_ascii_lowercase()), false)
         }
-        Err(_) if holds_login(text) => {
+        Err(error) if holds_login(text) || is_part_of_login(text, &error) => {
             return Err(Fault::new(
                 VARIABLE,
                 format!("{shown} holds a login"),
@@ -129,6 +129,18 @@ fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
 fn holds_login(text: &str) -> bool {
     text.split_once('@')
         .is_some_and(|(login, rest)| login.contains(':') && rest.contains('/'))
+}
+
+/// Whether the error would quote what may be half a password, which a `/`, a `:` or a space has cut off.
+fn is_part_of_login(text: &str, error: &ReferenceError) -> bool {
+    let quotes = matches!(
+        error,
+        ReferenceError::Host { .. }
+            | ReferenceError::Repository { .. }
+            | ReferenceError::TwoTags { .. }
+            | ReferenceError::Tag { .. }
+    );
+    quotes && text.contains('@')
 }
 
 #[cfg(test)]

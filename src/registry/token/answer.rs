@@ -327,7 +327,7 @@ mod tests {
         let long = format!("{}s3/cret\"", "x".repeat(WORDS_LIMIT - 3));
         assert!(!answer(&long).words(Some(&credential)).contains("s3"));
         assert_eq!(
-            answer(&"x".repeat(5000)).words(None).len(),
+            answer(&"x ".repeat(5000)).words(None).len(),
             WORDS_LIMIT,
             "short"
         );
