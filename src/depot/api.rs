@@ -313,9 +313,10 @@ fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiError {
     let visible: Vec<&str> = text.split_whitespace().collect();
     let visible = visible.join(" ");
     // Of a page that is longer, the last word may be half a token already.
-    let limit = match body.len() > EXCERPT_BYTES {
-        true => EXCERPT_CHARS.min(visible.chars().count().saturating_sub(1)),
-        false => EXCERPT_CHARS,
+    let limit = if body.len() > EXCERPT_BYTES {
+        EXCERPT_CHARS.min(visible.chars().count().saturating_sub(1))
+    } else {
+        EXCERPT_CHARS
     };
     let begin = cut(&visible, limit);
     ApiError::Foreign {

@@ -2,6 +2,7 @@
 
 use depot_standin::MachinePlan;
 use depot_standin::daemon::{DoorPlan, Release};
+use depot_standin::traffic::HttpDoor;
 
 use super::scene::{Scene, piece};
 use crate::loading::noise;
@@ -32,7 +33,7 @@ fn a_build_that_is_pushed_kept_and_loaded_shows_no_secret() {
         let daemon = place.daemon(Release::Docker26).await;
         let door = daemon.door(plan).await.unwrap();
         let depot = place.depot(scene.scenario()).await;
-        let hosts = [&scene.tokens, &scene.listed, &scene.configured].map(|door| door.host());
+        let hosts = [&scene.tokens, &scene.listed, &scene.configured].map(HttpDoor::host);
         let names = hosts.map(|host| format!("{host}/app:1")).join(" ");
         let run = scene
             .program(&depot)

@@ -5,6 +5,7 @@
 //! one of three ways.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -119,29 +120,23 @@ fn start(first: u8, second: u8) -> usize {
 
 /// How a value may be written. What percent signs do to it is undone in the text instead.
 fn forms(value: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let hex = |upper: bool| {
-        let digits = value.iter().map(|byte| format!("{byte:02x}"));
-        let digits: String = digits.collect();
-        let digits = if upper { digits.to_uppercase() } else { digits };
-        digits.into_bytes()
-    };
+    let lower = hexadecimal(value);
     let mut forms = vec![
         ("plain", value.to_owned()),
-        ("hexadecimal", hex(false)),
-        ("hexadecimal", hex(true)),
+        ("hexadecimal", lower.to_uppercase().into_bytes()),
+        ("hexadecimal", lower.into_bytes()),
     ];
     if let Ok(text) = str::from_utf8(value) {
         let json = serde_json::to_string(text).unwrap();
         let json = json.trim_matches('"').to_owned();
-        let mut units = [0; 2];
-        let ascii = json.chars().map(|character| match character {
-            ' '..='~' => character.to_string(),
-            _ => {
-                let units = character.encode_utf16(&mut units).iter();
-                units.map(|unit| format!("\\u{unit:04x}")).collect()
+        let mut ascii = String::new();
+        for unit in json.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte @ b' '..=b'~') => ascii.push(char::from(byte)),
+                _ => write!(ascii, "\\u{unit:04x}").unwrap(),
             }
-        });
-        forms.push(("JSON", ascii.collect::<String>().into_bytes()));
+        }
+        forms.push(("JSON", ascii.into_bytes()));
         forms.push(("JSON", json.replace('/', "\\/").into_bytes()));
         forms.push(("JSON", json.into_bytes()));
     }
@@ -155,12 +150,20 @@ fn forms(value: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     forms
 }
 
+fn hexadecimal(value: &[u8]) -> String {
+    let mut digits = String::new();
+    for byte in value {
+        write!(digits, "{byte:02x}").unwrap();
+    }
+    digits
+}
+
 /// What is the same in every base64 in which so many bytes, modulo three, stand before the value.
 fn middle(engine: &impl Engine, value: &[u8], before: usize) -> Vec<u8> {
     let encoded = engine.encode([&[0; 2][..before], value].concat());
     let from = (before * 8).div_ceil(6);
     let to = (before + value.len()) * 8 / 6;
-    encoded[from..to].as_bytes().to_owned()
+    encoded.as_bytes()[from..to].to_owned()
 }
 
 /// Without percent signs; `as_form`: and with spaces for `+`.
@@ -218,8 +221,9 @@ mod tests {
         ] {
             assert_eq!(found(text), ["JSON"]);
         }
-        let hex: String = SECRET.bytes().map(|byte| format!("{byte:02X}")).collect();
+        let hex = hexadecimal(SECRET.as_bytes());
         assert_eq!(found(&hex), ["hexadecimal"]);
+        assert_eq!(found(&hex.to_uppercase()), ["hexadecimal"]);
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Scene {
 
     /// The same; `instead` is answered by the registries of `REGISTRY` and of `REGISTRIES`.
     pub async fn start_with(place: &Place, internet: &Internet, instead: Option<Instead>) -> Self {
+        // On the heap: it is large.
+        Box::pin(Self::made(place, internet, instead)).await
+    }
+
+    async fn made(place: &Place, internet: &Internet, instead: Option<Instead>) -> Self {
         let secrets = Secret::all();
         let traffic = Traffic::default();
         let login = |name: &str| {
