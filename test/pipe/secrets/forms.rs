@@ -74,6 +74,13 @@ impl Finder {
                 }
             }
         }
+        let plain: Vec<usize> = found
+            .iter()
+            .filter(|found| found.form == "plain")
+            .map(|found| found.secret)
+            .collect();
+        // What stands there as it is need not be told of again.
+        found.retain(|found| !found.form.starts_with("percent") || !plain.contains(&found.secret));
         found.sort();
         found.dedup_by_key(|found| (found.secret, found.form));
         found
