@@ -50,8 +50,11 @@ impl Code {
             "internal" => Self::Internal,
             "unavailable" => Self::Unavailable,
             "unauthenticated" => Self::Unauthenticated,
-            // Bounded, since it is printed.
-            other => Self::Other(other.chars().take(64).collect()),
+            // Bounded and without control characters, since it is printed.
+            other => {
+                let visible = other.chars().filter(|character| !character.is_control());
+                Self::Other(visible.take(64).collect())
+            }
         }
     }
 

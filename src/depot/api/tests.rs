@@ -17,6 +17,15 @@ fn a_refusal_keeps_the_code_and_the_message() {
 }
 
 #[test]
+fn a_code_of_a_newer_protocol_is_shown_without_control_characters() {
+    let body = br#"{"code":"new\u001b[2Jcode","message":"a\u0007b"}"#;
+    assert_eq!(
+        refusal("CreateBuild", 400, body).to_string(),
+        "Depot refused CreateBuild: new[2Jcode: a b"
+    );
+}
+
+#[test]
 fn a_page_in_html_is_told_by_its_status_and_its_beginning() {
     let error = refusal("CreateBuild", 502, b"<html>\n<h1>Bad   Gateway</h1>\x1b[2J");
     assert!(error.is_transient());
