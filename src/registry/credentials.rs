@@ -130,7 +130,7 @@ pub fn canonical_host(text: &str) -> String {
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"))
         .unwrap_or(&text);
-    let host = text.split('/').next().unwrap_or_default();
+    let host = text.split('/').next().unwrap_or_default().trim();
     if DOCKER_HUB_NAMES.contains(&host) {
         DOCKER_HUB.to_owned()
     } else {
@@ -159,6 +159,7 @@ mod tests {
             "registry-1.docker.io",
             "https://index.docker.io/v1/",
             "Docker.IO",
+            "docker.io /v1/",
         ];
         for given in names {
             for asked in names {
