@@ -32,6 +32,7 @@ pub(crate) mod timeout;
 mod values;
 mod variables;
 mod warning;
+mod yaml;
 
 #[cfg(test)]
 mod table_tests;

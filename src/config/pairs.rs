@@ -11,6 +11,7 @@ use serde::{
 };
 
 use super::values::{ENTRY_MARK, entries, is_given};
+use super::yaml::Budget;
 
 /// The longest name that is shown.
 const SHOWN_NAME_CHARACTERS: usize = 40;
@@ -188,8 +189,10 @@ impl<'de> Deserialize<'de> for Mapping {
 
             fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
                 let mut named = Vec::new();
-                while let Some(entry) = access.next_entry::<String, Option<String>>()? {
-                    named.push(entry);
+                let left = Budget::new();
+                while let Some((name, value)) = access.next_entry::<String, Option<String>>()? {
+                    left.take(name.len() + value.as_ref().map_or(0, String::len))?;
+                    named.push((name, value));
                 }
                 Ok(Mapping(named))
             }
@@ -358,6 +361,18 @@ mod tests {
         assert_eq!(inherited_names("A=b\nTAG\nC"), ["TAG", "C"]);
         assert_eq!(inherited_names("{A: b, TAG: }"), ["TAG"]);
         assert_eq!(inherited_names("{A"), [""; 0]);
+    }
+
+    #[test]
+    fn what_aliases_come_to_is_bounded() {
+        let long = format!("A: &a {}\n", "x".repeat(50_000));
+        let aliases: Vec<_> = (0..500).map(|index| format!("B{index}: *a\n")).collect();
+        assert!(read(&long, environment).is_ok());
+        let faults = read(&(long + &aliases.concat()), environment).unwrap_err();
+        assert!(
+            matches!(&faults[..], [PairFault::Yaml { .. }]),
+            "{faults:?}"
+        );
     }
 
     proptest! {

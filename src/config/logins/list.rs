@@ -11,12 +11,13 @@ use crate::config::{
     findings::Findings,
     near_miss::is_slip,
     values::{ENTRY_MARK, entries, is_given},
+    yaml,
 };
 use crate::registry::credentials::Credential;
 
 const VARIABLE: &str = "REGISTRIES";
 const KEYS: [&str; 3] = ["registry", "username", "password"];
-/// More logins than anybody has; what YAML can make of so much text is bounded by it.
+/// More logins than anybody has.
 const SIZE_LIMIT_BYTES: usize = 32 << 10;
 const ADVICE: &str = "write a YAML list of `{registry: HOST, username: USER, password: PASSWORD}`";
 
@@ -62,9 +63,7 @@ pub(super) fn keep_secrets(value: &str, findings: &mut Findings) {
     } else {
         vec![value]
     };
-    let parsed = texts
-        .into_iter()
-        .filter_map(|text| serde_yaml::from_str(text).ok());
+    let parsed = texts.into_iter().filter_map(|text| yaml::read(text).ok());
     for entry in parsed.flat_map(unlisted) {
         if let Some(password) = entry.get("password").and_then(Value::as_str) {
             findings.keep_secret(password);
@@ -81,7 +80,7 @@ fn unlisted(value: Value) -> Vec<Value> {
 }
 
 fn parse(text: &str, what: &str, findings: &mut Findings) -> Option<Value> {
-    match serde_yaml::from_str(text) {
+    match yaml::read(text) {
         Ok(value) => Some(value),
         Err(error) => {
             let place = error
