@@ -2,6 +2,8 @@
 //!
 //! Characters are code points in a `u32`, since a pattern may name one that no text can hold.
 
+use std::sync::Arc;
+
 /// What one character of a path must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Characters {
@@ -12,7 +14,8 @@ pub(super) enum Characters {
     /// Inside (or, when negated, outside) one of the inclusive ranges.
     Class {
         negated: bool,
-        ranges: Vec<(u32, u32)>,
+        /// Shared, since a repeat writes its class down that often.
+        ranges: Arc<[(u32, u32)]>,
     },
 }
 
@@ -101,7 +104,7 @@ mod tests {
         add(&mut ranges, set, opposite);
         let class = Characters::Class {
             negated: false,
-            ranges,
+            ranges: ranges.into(),
         };
         for character in ['\0', ' ', '-', '@', '[', '^', '`', '{', 'é', '\u{10ffff}'] {
             assert!(class.contain(character.into()), "{character:?}");

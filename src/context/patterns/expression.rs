@@ -23,6 +23,9 @@ pub(super) enum Compiled {
     Machine(Machine),
 }
 
+/// Steps that one pattern may come to: repeats such as `a{1000}` multiply.
+const MAX_STEPS: usize = 64 * 1024;
+
 /// What [`Compiled::new`] knows so far of the kind of the pattern.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -37,14 +40,20 @@ pub(super) const ANY_DIRECTORIES: &str = "(.*/)?";
 
 impl Compiled {
     /// Compiles a cleaned, well-formed pattern; the error tells what is wrong with it.
-    pub(super) fn new(pattern: &str) -> Result<Self, String> {
+    ///
+    /// `steps` is what the patterns of a list may still come to, and becomes what is left.
+    pub(super) fn new(pattern: &str, steps: &mut usize) -> Result<Self, String> {
         let (kind, expression) = rewrite(pattern);
         Ok(match kind {
             Kind::Exact => Self::Exact,
             Kind::Prefix => Self::Prefix(pattern.strip_suffix("**").unwrap_or(pattern).into()),
             // Two bytes, whatever they are: behind a byte order mark they are not the stars.
             Kind::Suffix => Self::Suffix(pattern.bytes().skip(2).collect()),
-            Kind::Machine => Self::Machine(Machine::new(reader::read(&expression)?)),
+            Kind::Machine => {
+                let machine = Machine::new(reader::read(&expression, MAX_STEPS.min(*steps))?);
+                *steps = steps.saturating_sub(machine.steps());
+                Self::Machine(machine)
+            }
         })
     }
 }

@@ -56,7 +56,7 @@ struct Row {
 
 /// Memory that runs share, so that a match allocates nothing.
 #[derive(Debug, Default)]
-pub(in crate::context) struct Scratch {
+pub(crate) struct Scratch {
     now: Positions,
     next: Positions,
 }
@@ -67,6 +67,11 @@ impl Machine {
         Self {
             rows: rows.into_iter().map(Row::new).collect(),
         }
+    }
+
+    /// How many steps it has.
+    pub(super) fn steps(&self) -> usize {
+        self.rows.iter().map(|row| row.steps.len()).sum()
     }
 
     pub(super) fn matches(&self, path: &[u8], scratch: &mut Scratch) -> bool {
@@ -82,7 +87,7 @@ impl Row {
         } else {
             let any = Characters::Class {
                 negated: true,
-                ranges: Vec::new(),
+                ranges: [].into(),
             };
             steps.insert(0, Step::Many(any));
         }

@@ -8,8 +8,9 @@
 //!
 //! The builder's own side uses moby's `patternmatcher`; where that is surprising, so are we.
 //!
-//! Limits: [`MAX_PATTERN_BYTES`] a pattern. A match takes at most the time of the pattern's length
-//! times the path's, whatever the pattern (see `machine`).
+//! Limits: [`MAX_PATTERN_BYTES`] a pattern, and what the patterns of a list come to once they are
+//! compiled. A match takes at most the time of the pattern's length times the path's, whatever the
+//! pattern (see `machine`).
 
 mod classes;
 mod expression;
@@ -23,12 +24,15 @@ mod tests;
 
 use expression::Compiled;
 use glob::glob_matches;
-pub(super) use machine::Scratch;
+pub(crate) use machine::Scratch;
 
 use super::lexical::clean;
 
 /// Twice as long as the longest path the kernel takes, with every character of it escaped.
 pub const MAX_PATTERN_BYTES: usize = 16 * 1024;
+
+/// Steps that the patterns of a list may come to together: some 80 MB. A list of ten thousand usual patterns has a third.
+const MAX_LIST_STEPS: usize = 2 << 20;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,9 +82,10 @@ impl Matcher {
     pub fn new<'pattern>(
         patterns: impl IntoIterator<Item = &'pattern str>,
     ) -> Result<Self, PatternError> {
+        let mut steps = MAX_LIST_STEPS;
         let patterns: Vec<Pattern> = patterns
             .into_iter()
-            .filter_map(|given| Pattern::new(given).transpose())
+            .filter_map(|given| Pattern::new(given, &mut steps).transpose())
             .collect::<Result<_, _>>()?;
         Ok(Self { patterns })
     }
@@ -102,7 +107,7 @@ impl Matcher {
     /// `parent` is what `marks` became for the directory that holds the path: which of the patterns
     /// matched it or a directory above. Without it these are compared too. Not every pattern
     /// is looked at: one that could change nothing is not, and is then marked as not matching.
-    pub(super) fn matches_below(
+    pub(crate) fn matches_below(
         &self,
         path: &[u8],
         parent: Option<&[bool]>,
@@ -131,7 +136,7 @@ impl Matcher {
 }
 
 impl Pattern {
-    fn new(given: &str) -> Result<Option<Self>, PatternError> {
+    fn new(given: &str, steps: &mut usize) -> Result<Option<Self>, PatternError> {
         if given.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong {
                 start: given.chars().take(40).collect(),
@@ -159,7 +164,7 @@ impl Pattern {
                 "a `[` is never closed or its class is empty or wrong, or nothing follows a `\\`",
             ));
         }
-        let compiled = Compiled::new(text);
+        let compiled = Compiled::new(text, steps);
         Ok(Some(Self {
             text: text.to_owned(),
             is_exception,

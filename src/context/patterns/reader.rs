@@ -8,16 +8,15 @@ use super::classes::{self, Characters};
 use super::expression::ANY_DIRECTORIES;
 use super::machine::{Place, Step};
 
-/// Steps that one pattern may come to: repeats such as `a{1000}` multiply.
-const MAX_STEPS: usize = 64 * 1024;
-
 /// How often one thing may be repeated.
 const MAX_REPEAT: usize = 1000;
 
-/// The rows of steps of which one must lead to its end.
-pub(super) fn read(expression: &str) -> Result<Vec<Vec<Step>>, String> {
+/// The rows of steps of which one must lead to its end; at most `limit` steps in all, and those of one repeat.
+pub(super) fn read(expression: &str, limit: usize) -> Result<Vec<Vec<Step>>, String> {
     let mut reader = Reader {
         rest: expression,
+        limit,
+        finished: 0,
         rows: Vec::new(),
         row: Vec::new(),
         last: None,
@@ -30,6 +29,9 @@ pub(super) fn read(expression: &str) -> Result<Vec<Vec<Step>>, String> {
 
 struct Reader<'text> {
     rest: &'text str,
+    limit: usize,
+    /// The steps of the finished alternatives.
+    finished: usize,
     /// Finished alternatives.
     rows: Vec<Vec<Step>>,
     row: Vec<Step>,
@@ -63,6 +65,7 @@ impl Reader<'_> {
                     self.push([Step::One(class)]);
                 }
                 '|' => {
+                    self.finished += self.row.len();
                     self.rows.push(std::mem::take(&mut self.row));
                     self.last = None;
                 }
@@ -86,7 +89,7 @@ impl Reader<'_> {
                 '\\' => self.escape()?,
                 other => self.push([literal(other.into())]),
             }
-            if self.row.len() > MAX_STEPS {
+            if self.finished + self.row.len() > self.limit {
                 return Err(String::from("it comes to too many steps"));
             }
         }
@@ -191,7 +194,7 @@ impl Reader<'_> {
             classes::add(&mut ranges, set, opposite);
             self.push([Step::One(Characters::Class {
                 negated: false,
-                ranges,
+                ranges: ranges.into(),
             })]);
         } else {
             let character = self.escaped_character()?;
@@ -244,7 +247,10 @@ impl Reader<'_> {
             }
             ranges.push((low, high));
         }
-        Ok(Characters::Class { negated, ranges })
+        Ok(Characters::Class {
+            negated,
+            ranges: ranges.into(),
+        })
     }
 
     fn class_character(&mut self) -> Result<u32, String> {

@@ -300,6 +300,26 @@ fn pattern() -> impl Strategy<Value = String> {
     })
 }
 
+#[test]
+fn what_repeats_come_to_is_bounded() {
+    let judge = |patterns: &[String]| {
+        let patterns = patterns.iter().map(String::as_str);
+        Matcher::new(patterns).unwrap().matches(b"b/c")
+    };
+    let alternatives = |count| format!("?{}", "a{1000}|".repeat(count));
+    assert_eq!(
+        judge(&[alternatives(60)]),
+        Ok(true),
+        "the last alternative is empty"
+    );
+    let refused = judge(&[alternatives(70)]).unwrap_err();
+    assert!(refused.to_string().contains("too many steps"), "{refused}");
+    let long = format!("?{}", "a{1000}".repeat(60));
+    assert_eq!(judge(&vec![long.clone(); 30]), Ok(false));
+    let refused = judge(&vec![long; 40]).unwrap_err();
+    assert!(refused.to_string().contains("too many steps"), "{refused}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
