@@ -16,6 +16,9 @@ pub mod depot;
 pub mod docker;
 pub mod exit;
 mod forms;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod moving;
 mod once;
 pub mod pipe;

@@ -8,7 +8,7 @@ mod authorizer;
 mod ecr;
 mod failure;
 mod leases;
-mod load;
+pub(crate) mod load;
 mod machines;
 mod merge;
 mod on_machine;

@@ -85,7 +85,7 @@ impl SolveError {
     }
 
     /// Reads the status of a failed call.
-    pub(super) fn from_status(status: &Status) -> Self {
+    pub(crate) fn from_status(status: &Status) -> Self {
         let mut error = Self {
             message: clean(status.message()),
             kind: kind(status),

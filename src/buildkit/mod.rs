@@ -9,7 +9,7 @@ mod content;
 mod error;
 mod io;
 mod own_step;
-mod proxy;
+pub(crate) mod proxy;
 mod pushes;
 pub mod session;
 mod solve;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::cut::cut;
@@ -42,26 +42,32 @@ impl Proxy {
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
-        // Byte by byte: what comes behind the head is the builder's already.
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            if head.len() >= HEAD_LIMIT_BYTES {
-                return Err(io::Error::other("its answer does not end"));
-            }
-            head.push(stream.read_u8().await?);
-        }
-        let head = String::from_utf8_lossy(&head);
-        let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
-        if status.starts_with('2') {
-            return Ok(stream);
-        }
-        // It may repeat the login.
-        let line = cut(head.lines().next().unwrap_or_default(), 200);
-        Err(io::Error::other(format!(
-            "it answered `{}`",
-            line.escape_debug()
-        )))
+        opened(&mut stream).await?;
+        Ok(stream)
     }
+}
+
+/// Reads the head of a proxy's answer, and nothing behind it; an error unless the tunnel is open.
+pub(crate) async fn opened(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
+    // Byte by byte: what comes behind the head is the builder's already.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= HEAD_LIMIT_BYTES {
+            return Err(io::Error::other("its answer does not end"));
+        }
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head);
+    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
+    if status.starts_with('2') {
+        return Ok(());
+    }
+    // It may repeat the login.
+    let line = cut(head.lines().next().unwrap_or_default(), 200);
+    Err(io::Error::other(format!(
+        "it answered `{}`",
+        line.escape_debug()
+    )))
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub enum TlsError {
 
 impl MutualTls {
     /// The rustls configuration and the name to verify.
-    pub(super) fn client_config(
+    pub(crate) fn client_config(
         &self,
     ) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
         let name = ServerName::try_from(self.server_name.clone())

@@ -195,14 +195,7 @@ impl Api {
         if !is_stream {
             return Err(foreign(method, status, &body));
         }
-        match stream_error(body) {
-            Some(error) => Err(ApiError::Refused {
-                method,
-                code: Code::parse(&error.code),
-                message: shorten(&error.message),
-            }),
-            None => Ok(()),
-        }
+        stream_refusal(method, body).map_or(Ok(()), Err)
     }
 
     fn post(
@@ -293,7 +286,17 @@ struct EndOfStream {
     error: Option<ErrorBody>,
 }
 
-fn refusal(method: &'static str, status: u16, body: &[u8]) -> ApiError {
+/// What the answer to a client stream says, where that is no.
+pub(crate) fn stream_refusal(method: &'static str, body: Bytes) -> Option<ApiError> {
+    let error = stream_error(body)?;
+    Some(ApiError::Refused {
+        method,
+        code: Code::parse(&error.code),
+        message: shorten(&error.message),
+    })
+}
+
+pub(crate) fn refusal(method: &'static str, status: u16, body: &[u8]) -> ApiError {
     match serde_json::from_slice::<ErrorBody>(body) {
         Ok(error) => ApiError::Refused {
             method,
@@ -308,7 +311,7 @@ fn refusal(method: &'static str, status: u16, body: &[u8]) -> ApiError {
     }
 }
 
-fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiError {
+pub(crate) fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiError {
     let text = String::from_utf8_lossy(body.get(..EXCERPT_BYTES).unwrap_or(body));
     let visible: Vec<&str> = text.split_whitespace().collect();
     let visible = visible.join(" ");

@@ -57,7 +57,7 @@ pub struct Saved {
 
 impl Saved {
     /// A login that cannot be read is left out: the push will say what it lacks.
-    fn new(tags: Vec<AdditionalTag>, credentials: Vec<AdditionalCredential>) -> Self {
+    pub(crate) fn new(tags: Vec<AdditionalTag>, credentials: Vec<AdditionalCredential>) -> Self {
         let login = |credential: AdditionalCredential| {
             let decoded = STANDARD.decode(credential.token).ok()?;
             let decoded = String::from_utf8(decoded).ok()?;

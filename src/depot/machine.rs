@@ -64,7 +64,7 @@ pub struct Endpoint {
 
 impl Endpoint {
     /// Reads `tcp://host:port`.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let authority = text.strip_prefix("tcp://").unwrap_or(text);
         let (host, port) = authority.trim_end_matches('/').rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -215,12 +215,15 @@ impl Build {
 }
 
 /// How long it is until `moment`: zero once it has passed, `None` for a moment that no clock shows.
-fn time_left(moment: prost_types::Timestamp) -> Option<Duration> {
+pub(crate) fn time_left(moment: prost_types::Timestamp) -> Option<Duration> {
     let moment = SystemTime::try_from(moment).ok()?;
     Some(moment.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
-fn machine(platform: BuilderPlatform, active: ActiveConnection) -> Result<Machine, MachineError> {
+pub(crate) fn machine(
+    platform: BuilderPlatform,
+    active: ActiveConnection,
+) -> Result<Machine, MachineError> {
     let unusable = |what: String| MachineError::Unusable { platform, what };
     let endpoint = Endpoint::parse(&active.endpoint).ok_or_else(|| {
         unusable(format!(

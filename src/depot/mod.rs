@@ -3,10 +3,10 @@
 //! The protocol is that of the released CLI: create a build, ask for a machine until there is one
 //! while reporting that we are alive, solve on it, and finish the build whatever happened.
 
-mod api;
-mod build;
+pub(crate) mod api;
+pub(crate) mod build;
 mod error;
-mod machine;
+pub(crate) mod machine;
 pub mod messages;
 mod retry;
 mod steps;

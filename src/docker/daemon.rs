@@ -57,7 +57,7 @@ pub enum Store {
 }
 
 impl About {
-    fn new(version: SystemVersion, info: &SystemInfo) -> Self {
+    pub(crate) fn new(version: SystemVersion, info: &SystemInfo) -> Self {
         let is_docker = version
             .components
             .iter()
@@ -83,7 +83,7 @@ impl About {
     }
 
     /// Whether it reads layers that are compressed with zstd, as Docker does from 23.0 on.
-    pub(super) fn reads_zstd(&self) -> bool {
+    pub(crate) fn reads_zstd(&self) -> bool {
         let major = self.version.split('.').next().unwrap_or_default();
         self.store == Store::Containerd || major.parse::<u32>().is_ok_and(|major| major >= 23)
     }

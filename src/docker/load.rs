@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::models::BuildInfo;
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -205,24 +206,9 @@ impl Daemon {
     ) -> Result<(), LoadError> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
         let docker = self.patient(LOAD_LIMIT);
-        let sending = async {
-            let mut answer = docker.import_image_stream(options, archive, None);
-            let mut said = None;
-            while let Some(line) = answer.next().await {
-                let line = line.map_err(|error| LoadError::of(error, left_out))?;
-                let text = line.stream.unwrap_or_default();
-                if BROKEN.iter().any(|words| text.contains(words)) {
-                    // The answer goes on, and ends as one that tells of success.
-                    said.get_or_insert_with(|| text.trim().to_owned());
-                }
-            }
-            match said {
-                Some(told) => Err(LoadError::told(told, left_out)),
-                None => Ok(()),
-            }
-        };
+        let answer = docker.import_image_stream(options, archive, None);
         let outcome = tokio::select! {
-            outcome = sending => outcome,
+            outcome = taken(answer, left_out) => outcome,
             stalled = stall(sent) => Err(stalled),
         };
         match (outcome, sent.failure()) {
@@ -267,6 +253,26 @@ impl Daemon {
         Ok(Loaded {
             id: id.unwrap_or_else(|| expected.to_owned()),
         })
+    }
+}
+
+/// Reads what a daemon says of an archive to its end: whether it has taken the image.
+pub(crate) async fn taken(
+    mut answer: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>> + Unpin,
+    left_out: bool,
+) -> Result<(), LoadError> {
+    let mut said = None;
+    while let Some(line) = answer.next().await {
+        let line = line.map_err(|error| LoadError::of(error, left_out))?;
+        let text = line.stream.unwrap_or_default();
+        if BROKEN.iter().any(|words| text.contains(words)) {
+            // The answer goes on, and ends as one that tells of success.
+            said.get_or_insert_with(|| text.trim().to_owned());
+        }
+    }
+    match said {
+        Some(told) => Err(LoadError::told(told, left_out)),
+        None => Ok(()),
     }
 }
 

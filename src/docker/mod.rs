@@ -13,7 +13,7 @@ mod daemon;
 mod endpoint;
 mod error;
 mod image;
-mod load;
+pub(crate) mod load;
 mod platform;
 mod present;
 mod pull;

@@ -5,7 +5,7 @@
 //! archive that passes through us.
 
 mod daemon;
-mod exported;
+pub(crate) mod exported;
 mod from_builder;
 mod progress;
 

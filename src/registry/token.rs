@@ -9,9 +9,9 @@
 //!
 //! A builder waits a minute for a token. The three requests that one can take have to fit in there.
 
-mod answer;
+pub(crate) mod answer;
 mod error;
-mod realm;
+pub(crate) mod realm;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -16,5 +16,5 @@ pub mod message;
 pub mod output;
 pub mod progress;
 pub mod summary;
-mod text;
+pub(crate) mod text;
 mod writer;

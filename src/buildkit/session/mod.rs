@@ -176,6 +176,18 @@ impl Session {
     }
 }
 
+/// The service for files alone, so that whoever plays the builder needs no connection for it.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn file_service(
+    files: FileSync,
+) -> impl tower_service::Service<
+    http::Request<tonic::body::Body>,
+    Response = http::Response<tonic::body::Body>,
+    Error = std::convert::Infallible,
+> {
+    files::server(files, Failure::default())
+}
+
 /// The methods that the builder is told of.
 const METHODS: [&str; 6] = [
     "/grpc.health.v1.Health/Check",

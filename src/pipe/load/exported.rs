@@ -28,7 +28,7 @@ struct Told {
 }
 
 #[derive(Deserialize)]
-struct Document {
+pub(crate) struct Document {
     #[serde(default)]
     manifests: Vec<Entry>,
     config: Option<Descriptor>,
@@ -131,7 +131,7 @@ async fn entries(
 
 impl Document {
     /// What has no platform of its own speaks about another one: attestations.
-    fn images(self) -> Vec<(Descriptor, Platform)> {
+    pub(crate) fn images(self) -> Vec<(Descriptor, Platform)> {
         self.manifests
             .into_iter()
             .filter(|entry| !entry.annotations.contains_key("vnd.docker.reference.type"))
@@ -174,7 +174,7 @@ async fn manifest(
 }
 
 /// The index of the one that was asked for, or of the only one.
-fn pick(asked: Option<&Platform>, offered: &[Platform]) -> Option<usize> {
+pub(crate) fn pick(asked: Option<&Platform>, offered: &[Platform]) -> Option<usize> {
     match (asked, offered) {
         (_, [_]) => Some(0),
         (Some(asked), offered) => offered
@@ -185,7 +185,7 @@ fn pick(asked: Option<&Platform>, offered: &[Platform]) -> Option<usize> {
     }
 }
 
-fn told_images(told: &str) -> Result<Vec<Image>, String> {
+pub(crate) fn told_images(told: &str) -> Result<Vec<Image>, String> {
     let json = STANDARD.decode(told).map_err(|error| error.to_string())?;
     let told: Vec<Told> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     let bytes = |text: &str| {
@@ -209,7 +209,7 @@ async fn document(connection: &Connection, digest: &str) -> Result<Bytes, LoadEr
     read.map_err(|status: Status| read_error(digest, &status).into())
 }
 
-fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> {
+pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> {
     serde_json::from_slice(bytes).map_err(|error| {
         let what = format!("it cannot be read: {error}");
         wrong(digest, what)

@@ -159,23 +159,34 @@ impl ClientError {
     }
 }
 
+/// What comes of an answer that is no success, with what was sent to be let in.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn refused(
+    status: StatusCode,
+    body: bytes::Bytes,
+    sent: Option<reqwest::header::HeaderValue>,
+) -> ClientError {
+    let call = Call::new(Method::PUT, "r.example", "acme/app", "1.0");
+    let answer = Answer {
+        status,
+        headers: reqwest::header::HeaderMap::new(),
+        body,
+        is_foreign: false,
+        sent,
+    };
+    ClientError::new(&call, Trouble::of_answer(&answer))
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
-    use reqwest::header::HeaderMap;
 
     use super::*;
 
     fn error(status: u16, body: &[u8]) -> ClientError {
-        let call = Call::new(Method::PUT, "r.example", "acme/app", "1.0");
-        call.error(Trouble::of_answer(&Answer {
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: HeaderMap::new(),
-            body: Bytes::copy_from_slice(body),
-            is_foreign: false,
-            sent: None,
-        }))
+        let status = StatusCode::from_u16(status).unwrap();
+        refused(status, Bytes::copy_from_slice(body), None)
     }
 
     #[test]

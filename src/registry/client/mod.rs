@@ -6,7 +6,7 @@
 
 mod access;
 mod call;
-mod error;
+pub(crate) mod error;
 #[cfg(test)]
 mod tests;
 

@@ -38,11 +38,11 @@ const WORDS_LIMIT: usize = 300;
 const JSON: &str = "application/x-amz-json-1.1";
 
 /// An answer, read to its end.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// The name of a refusal where a header tells it.
-    kind: String,
-    pub(super) body: String,
+    pub(crate) kind: String,
+    pub(crate) body: String,
 }
 
 /// One signed call of a registry's API; `http` follows no redirects.
@@ -198,7 +198,7 @@ pub(super) async fn once(
 
 impl Answer {
     /// What Amazon says in a refusal: JSON from its newer services, XML from its older ones.
-    pub(super) fn refusal(&self, action: &'static str) -> EcrError {
+    pub(crate) fn refusal(&self, action: &'static str) -> EcrError {
         let json: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
         let code = text("__type")

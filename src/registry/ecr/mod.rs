@@ -5,13 +5,13 @@
 //! login`. Each account and region has a registry, and a login, of its own.
 
 mod access;
-mod call;
+pub(crate) mod call;
 mod error;
 mod host;
 mod identity;
 #[cfg(test)]
 mod tests;
-mod xml;
+pub(crate) mod xml;
 
 use std::collections::HashMap;
 use std::fmt;

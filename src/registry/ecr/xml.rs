@@ -4,7 +4,7 @@
 //! of XML is not needed. Anything that is not of that form is not found.
 
 /// The text of the first element of this name; `None` where there is none or where it holds elements.
-pub(super) fn text(xml: &str, name: &str) -> Option<String> {
+pub(crate) fn text(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     if text.contains('<') {

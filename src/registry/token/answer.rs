@@ -35,9 +35,9 @@ const WORDS_LIMIT: usize = 300;
 const SHORTEST_FORM_BYTES: usize = 4;
 
 /// An answer that has been read whole.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
 }
 
 /// Why an answer was not read.
@@ -70,7 +70,7 @@ impl Answer {
     }
 
     /// The token of a successful answer, or what the answer is instead.
-    pub(super) fn token(&self, now: SystemTime) -> Result<Token, String> {
+    pub(crate) fn token(&self, now: SystemTime) -> Result<Token, String> {
         if self.status.is_redirection() {
             // The request may hold a password, and who knows where it would go.
             return Err(format!(
@@ -109,7 +109,7 @@ impl Answer {
     }
 
     /// Whether this says that user or password are wrong, in the way of `OAuth2`.
-    pub(super) fn is_invalid_grant(&self) -> bool {
+    pub(crate) fn is_invalid_grant(&self) -> bool {
         let body: Option<Value> = serde_json::from_slice(&self.body).ok();
         body.is_some_and(|body| {
             body.get("error")
@@ -119,7 +119,7 @@ impl Answer {
 
     /// The realm's words, for people; empty where it has none. The credential is not shown, should
     /// they repeat it.
-    pub(super) fn words(&self, credential: Option<&Credential>) -> String {
+    pub(crate) fn words(&self, credential: Option<&Credential>) -> String {
         let text = String::from_utf8_lossy(&self.body);
         let mut text = match serde_json::from_slice::<Value>(&self.body) {
             Ok(body) => message(&body).unwrap_or(&text).to_owned(),

@@ -11,7 +11,7 @@ use crate::registry::credentials::canonical_host;
 
 /// Reads a realm that the registry `host` is said to have, and checks it as far as that goes without
 /// asking anybody.
-pub(super) fn parse(realm: &str, host: &str, with_password: bool) -> Result<Url, &'static str> {
+pub(crate) fn parse(realm: &str, host: &str, with_password: bool) -> Result<Url, &'static str> {
     let url = Url::parse(realm).map_err(|_| "that is no address")?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     if !matches!(url.scheme(), "https" | "http") || has_user {

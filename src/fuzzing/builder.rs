@@ -1,0 +1,71 @@
+//! What a builder says of a failure, and a proxy on the way to it.
+
+use bollard_buildkit_proto::google::{protobuf::Any, rpc};
+use bytes::Bytes;
+use prost::Message;
+use tonic::{Code, Status};
+
+use super::report::{assert_shown, options};
+use super::{fixed_parts, lossy, run};
+use crate::buildkit::proxy::opened;
+use crate::buildkit::{SolveError, is_lost, words};
+use crate::report::chain;
+use crate::report::excerpt::SourceExcerpt;
+use crate::report::failure::Failure;
+
+/// A code, a message, and details: once as they are, once as the JSON of each kind of detail that is read.
+pub fn solve_errors(bytes: &[u8]) {
+    let [message, details] = fixed_parts(bytes);
+    let code = Code::from(i32::from(message.first().copied().unwrap_or_default()) % 17);
+    let message = lossy(message.get(1..).unwrap_or_default());
+    let as_json = ["Source", "Vertex"].map(|kind| Any {
+        type_url: format!("github.com/moby/buildkit/errdefs.{kind}+json"),
+        value: details.to_vec(),
+    });
+    let as_json = rpc::Status {
+        details: as_json.to_vec(),
+        ..rpc::Status::default()
+    };
+    for details in [details.to_vec(), as_json.encode_to_vec()] {
+        let status = Status::with_details(code, &*message, Bytes::from(details));
+        let error = SolveError::from_status(&status);
+        assert!(error.message.len() <= message.len());
+        assert_eq!(error.message, words(&status));
+        let _facts = (is_lost(&status), error.is_after_build());
+        show(&error);
+    }
+}
+
+fn show(error: &SolveError) {
+    let options = options();
+    assert_shown(&chain::render(error, &[&error.message], &options));
+    for source in &error.sources {
+        let excerpt = SourceExcerpt {
+            filename: source.filename.clone(),
+            data: source.data.clone(),
+            ranges: source.lines.clone(),
+        };
+        let failure = Failure {
+            step: None,
+            excerpt: Some(&excerpt),
+            what: "failed to build",
+            error: &error.message,
+            hints: &[],
+        };
+        assert_shown(&failure.render(&options));
+    }
+}
+
+/// What a proxy answers, and what the builder behind it has sent by then.
+pub fn proxy_answers(bytes: &[u8]) {
+    let mut unread = bytes;
+    if run(opened(&mut unread)).is_ok() {
+        let end = bytes.windows(4).position(|end| end == b"\r\n\r\n");
+        let behind = end.and_then(|end| bytes.get(end + 4..));
+        assert_eq!(
+            Some(unread),
+            behind,
+            "what follows the head is the builder's"
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! What a builder asks of our files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use bollard_buildkit_proto::fsutil::types::{Packet, packet::PacketType};
+use bytes::{Buf, Bytes};
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Request};
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use tonic::body::Body;
+use tower_service::Service;
+
+use super::{lossy, run};
+use crate::buildkit::session::{Directory, FileSync, file_service};
+use crate::context::Tree;
+use crate::context::patterns::{MAX_PATTERN_BYTES, Matcher, Scratch};
+
+/// What no builder may get.
+const OUTSIDE: &str = "outside of the context";
+
+/// A path and patterns, a line each.
+pub fn patterns(bytes: &[u8]) {
+    let mut lines = bytes.split(|&byte| byte == b'\n');
+    let path = lines.next().unwrap_or_default();
+    let patterns: Vec<_> = lines.map(lossy).collect();
+    let judged = judge(&patterns, path);
+    let rewrites: [fn(&str) -> Vec<String>; 4] = [
+        |pattern| vec![pattern.into(), pattern.into()],
+        |pattern| vec![format!("  {pattern}\t")],
+        |pattern| vec![" ".into(), pattern.into(), String::new()],
+        |pattern| match pattern.trim() {
+            "" => Vec::new(),
+            pattern => vec![format!("{pattern}/")],
+        },
+    ];
+    // What white space around it makes too long is another pattern.
+    if patterns
+        .iter()
+        .all(|pattern| pattern.len() + 4 < MAX_PATTERN_BYTES)
+    {
+        for rewrite in rewrites {
+            let rewritten: Vec<_> = patterns
+                .iter()
+                .flat_map(|pattern| rewrite(pattern))
+                .collect();
+            assert_eq!(judge(&rewritten, path), judged, "{rewritten:?}");
+        }
+    }
+    let is_plain = !patterns
+        .iter()
+        .any(|pattern| pattern.trim().starts_with('!'));
+    if let (Some(judged), true) = (judged, is_plain)
+        && let Some(found) = found_on_the_way(&patterns, path)
+    {
+        assert_eq!(found, judged, "{patterns:?}");
+    }
+}
+
+/// Whether the path is matched; `None` where that cannot be told.
+fn judge(patterns: &[String], path: &[u8]) -> Option<bool> {
+    let matcher = Matcher::new(patterns.iter().map(String::as_str)).ok()?;
+    matcher.matches(path).ok()
+}
+
+/// The same for who comes down to the path, directory by directory.
+fn found_on_the_way(patterns: &[String], path: &[u8]) -> Option<bool> {
+    let matcher = Matcher::new(patterns.iter().map(String::as_str)).ok()?;
+    let mut scratch = Scratch::default();
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let mut parent = vec![false; patterns.len()];
+    for end in ends.map(|(end, _)| end).chain([path.len()]) {
+        let (path, _) = path.split_at(end);
+        let mut marks = Vec::new();
+        let is_matched = matcher
+            .matches_below(path, Some(&parent), Some(&mut marks), &mut scratch)
+            .ok()?;
+        if is_matched {
+            // What is below it is, too.
+            return Some(true);
+        }
+        parent = marks;
+    }
+    Some(false)
+}
+
+/// The metadata of a call, a header a line, and behind an empty line the messages of that call.
+///
+/// `folder` is empty at first, or was made by an earlier call.
+pub fn file_sync(bytes: &[u8], folder: &Path) {
+    let tree = folder.join("context");
+    if !tree.exists() && make(folder).is_err() {
+        return;
+    }
+    let Ok(tree) = Tree::new(&tree, &[]) else {
+        return;
+    };
+    let directory = Directory { tree, only: None };
+    let end = bytes.windows(2).position(|end| end == b"\n\n");
+    let (headers, messages) = end.map_or((bytes, &[][..]), |end| bytes.split_at(end));
+    let messages = messages.get(2..).unwrap_or_default();
+    let body = Full::new(Bytes::copy_from_slice(messages));
+    let mut request = Request::new(Body::new(body));
+    *request.uri_mut() = http::Uri::from_static("/moby.filesync.v1.FileSync/DiffCopy");
+    let map = request.headers_mut();
+    map.insert("dir-name", HeaderValue::from_static("context"));
+    map.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    for header in headers.split(|&byte| byte == b'\n') {
+        let colon = header.iter().position(|&byte| byte == b':');
+        let (name, value) = header.split_at(colon.unwrap_or(header.len()));
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default());
+        if let (Ok(name), Ok(value)) = (name, value)
+            && map.len() < 1000
+        {
+            map.append(name, value);
+        }
+    }
+    let answer = run(async {
+        let files = FileSync::default().with("context", directory);
+        let Ok(response) = file_service(files).call(request).await;
+        response
+            .into_body()
+            .collect()
+            .await
+            .ok()
+            .map(http_body_util::Collected::to_bytes)
+    });
+    if let Some(answer) = answer {
+        check(answer);
+    }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    fs::write(folder.join("secret"), OUTSIDE)?;
+    let tree = folder.join("context");
+    fs::create_dir_all(tree.join("a/b/c"))?;
+    fs::create_dir_all(tree.join("d.e"))?;
+    for file in [
+        "a/b/c/f",
+        "a/b.txt",
+        "a/z",
+        "d.e/[x]",
+        "Dockerfile",
+        ".dockerignore",
+        "ä",
+    ] {
+        fs::write(tree.join(file), file)?;
+    }
+    fs::write(tree.join("large"), vec![b'x'; 100_000])?;
+    fs::hard_link(tree.join("a/z"), tree.join("hard"))?;
+    symlink("../secret", tree.join("out"))?;
+    symlink("..", tree.join("up"))?;
+    symlink("b/c", tree.join("a/link"))?;
+    symlink("loop", tree.join("loop"))
+}
+
+/// The list is in order and of the folder, content is of what is listed, and each file comes once.
+fn check(mut answer: Bytes) {
+    assert!(
+        !answer
+            .windows(OUTSIDE.len())
+            .any(|text| text == OUTSIDE.as_bytes())
+    );
+    let mut listed: Vec<(String, i64)> = Vec::new();
+    let mut sent: BTreeMap<u32, i64> = BTreeMap::new();
+    while answer.len() >= 5 {
+        assert_eq!(answer.get_u8(), 0, "nothing is compressed");
+        let length = usize::try_from(answer.get_u32()).unwrap_or(usize::MAX);
+        assert!(length <= answer.len());
+        let packet = Packet::decode(answer.split_to(length));
+        let Ok(packet) = packet else {
+            unreachable!("{packet:?}");
+        };
+        match (packet.r#type(), packet.stat) {
+            (PacketType::PacketStat, Some(stat)) => {
+                let names = |path: &str| path.split('/').map(str::to_owned).collect::<Vec<_>>();
+                if let Some((last, _)) = listed.last() {
+                    assert!(names(last) < names(&stat.path), "{last} {}", stat.path);
+                }
+                assert!(
+                    !names(&stat.path)
+                        .iter()
+                        .any(|name| matches!(&**name, "" | "." | ".."))
+                );
+                listed.push((stat.path, stat.size));
+            }
+            (PacketType::PacketData, _) => {
+                *sent.entry(packet.id).or_default() +=
+                    i64::try_from(packet.data.len()).unwrap_or(i64::MAX);
+            }
+            _ => {}
+        }
+    }
+    for (id, bytes) in sent {
+        let entry = usize::try_from(id).ok().and_then(|id| listed.get(id));
+        // The list goes on while content is sent already.
+        assert!(
+            entry.is_none_or(|(_, size)| bytes <= *size),
+            "{entry:?} {bytes}"
+        );
+    }
+}

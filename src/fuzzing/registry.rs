@@ -1,0 +1,152 @@
+//! References, and what registries and their token servers answer.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use secrecy::ExposeSecret;
+
+use super::{SECRET, assert_harmless, fixed_parts, lossy, parts, status};
+use crate::cause::one_line;
+use crate::registry::challenge::{Bearer, bearer, is_basic};
+use crate::registry::client::{Manifest, error};
+use crate::registry::credentials::{Credential, canonical_host};
+use crate::registry::ecr::{EcrHost, call, xml};
+use crate::registry::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Part, merge};
+use crate::registry::reference::{Reference, ReferenceError};
+use crate::registry::token::{answer, realm};
+
+/// A reference, as a host too.
+pub fn references(bytes: &[u8]) {
+    let text = lossy(bytes);
+    match Reference::parse(&text) {
+        Ok(reference) => {
+            let full = reference.to_string();
+            assert_harmless(&full);
+            assert!(
+                full.is_ascii() && full.len() <= text.len() + "docker.io/library/:latest".len()
+            );
+            assert_eq!(Reference::parse(&full).as_ref(), Ok(&reference));
+            assert_eq!(
+                Reference::parse(&reference.familiar()).as_ref(),
+                Ok(&reference)
+            );
+            assert!(reference.familiar().len() <= full.len());
+        }
+        Err(error) => {
+            let _told = format!("{error} {}", error.advice());
+            if let ReferenceError::UpperCase { lower_case } = error {
+                let again = Reference::parse(&lower_case);
+                assert!(
+                    !matches!(again, Err(ReferenceError::UpperCase { .. })),
+                    "{text:?}"
+                );
+            }
+        }
+    }
+    if let Ok(target) = Reference::parse_push_target(&text) {
+        assert_eq!(target.digest(), None);
+    }
+    let host = canonical_host(&text);
+    assert_eq!(canonical_host(&host), host, "{text:?}");
+    let _amazon = EcrHost::parse(&text);
+}
+
+/// A header of a registry, and the name of that registry.
+pub fn challenges(bytes: &[u8]) {
+    let [header, host] = fixed_parts(bytes);
+    let (header, host) = (lossy(header), lossy(host));
+    let Some(challenge) = bearer(&header) else {
+        let _basic = is_basic(&header);
+        return;
+    };
+    let told = [&challenge.realm, &challenge.service, &challenge.scope];
+    assert!(told.iter().map(|text| text.len()).sum::<usize>() <= header.len());
+    assert_eq!(bearer(&written(&challenge)), Some(challenge.clone()));
+    for with_password in [false, true] {
+        if let Ok(url) = realm::parse(&challenge.realm, &host, with_password) {
+            assert!(url.username().is_empty() && url.password().is_none());
+            assert!(matches!(url.scheme(), "http" | "https"));
+        }
+    }
+}
+
+fn written(challenge: &Bearer) -> String {
+    let quoted = |text: &str| text.replace('\\', r"\\").replace('"', r#"\""#);
+    let Bearer {
+        realm,
+        service,
+        scope,
+    } = challenge;
+    let [realm, service, scope] = [realm, service, scope].map(|text| quoted(text));
+    format!(r#"Bearer realm="{realm}", service="{service}",scope="{scope}""#)
+}
+
+/// Manifests and indexes, each behind a byte that says which; and the first as the body of a refusal.
+pub fn registry_answers(bytes: &[u8]) {
+    const TYPES: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
+    let part = |bytes: &[u8]| {
+        let (kind, manifest) = bytes.split_first()?;
+        let media_type = TYPES.get(usize::from(kind % 4))?;
+        let platform = serde_json::json!({ "os": "linux", "architecture": "amd64" });
+        let platform = (kind & 4 == 0).then_some(platform);
+        let manifest = Manifest::new(*media_type, Bytes::copy_from_slice(manifest));
+        Some(Part::new(manifest, platform))
+    };
+    let merging: Vec<_> = parts(bytes).filter_map(part).collect();
+    match merge(&merging) {
+        Ok(merged) => {
+            let again = merge(&[Part::new(merged.clone(), None)]);
+            assert_eq!(again.ok(), Some(merged));
+        }
+        Err(error) => assert!(one_line(&error).chars().count() < 1000, "{error}"),
+    }
+    let (code, body) = status(bytes);
+    let code = StatusCode::from_u16(code).unwrap_or_default();
+    let sent = HeaderValue::from_static("Bearer correct-horse-battery");
+    let refused = error::refused(code, Bytes::copy_from_slice(body), Some(sent));
+    let told = one_line(&refused);
+    assert_harmless(&told);
+    assert!(!told.contains('\n') && !told.contains(SECRET), "{told:?}");
+    assert!(told.chars().count() < 1500, "{told:?}");
+    let _facts = (refused.is_denied(), refused.is_transient());
+}
+
+/// What a token server answers, or Amazon.
+pub fn token_answers(bytes: &[u8]) {
+    let (code, body) = status(bytes);
+    let code = StatusCode::from_u16(code).unwrap_or_default();
+    let credential = Credential::new("r.example", "me".into(), SECRET.into());
+    for status in [code, StatusCode::OK] {
+        let answer = answer::Answer {
+            status,
+            body: Bytes::copy_from_slice(body),
+        };
+        // A moment of its own, so that a finding is found again.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        if let Ok(token) = answer.token(now) {
+            let mut sent = token.token.expose_secret().bytes();
+            assert!(sent.all(|byte| byte.is_ascii_graphic()));
+            assert!((1..=24 * 60 * 60).contains(&token.expires_in));
+            assert!(token.issued_at.is_none_or(|issued| issued <= 1_700_000_000));
+        }
+        let words = answer.words(Some(&credential));
+        assert_harmless(&words);
+        assert!(
+            !words.contains('\n') && !words.contains(SECRET),
+            "{words:?}"
+        );
+        assert!(words.chars().count() <= 300, "{words:?}");
+        let _invalid = answer.is_invalid_grant();
+    }
+    let amazon = call::Answer {
+        status: code,
+        kind: lossy(body.get(..20).unwrap_or_default()),
+        body: lossy(body),
+    };
+    let told = one_line(&amazon.refusal("GetAuthorizationToken"));
+    assert_harmless(&told);
+    assert!(told.chars().count() < 1000, "{told:?}");
+    let key = xml::text(&amazon.body, "SecretAccessKey");
+    assert!(key.is_none_or(|key| key.len() <= body.len() * 3));
+}
