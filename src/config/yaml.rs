@@ -83,6 +83,11 @@ impl<'de> Visitor<'de> for Counted<'_> {
         self.0.take(0)
     }
 
+    /// What a text without any value is.
+    fn visit_none<E: Error>(self) -> Result<(), E> {
+        self.0.take(0)
+    }
+
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
         self.0.take(text.len())
     }
