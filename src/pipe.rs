@@ -4,6 +4,7 @@
 //! there and pushed from there, and the build is finished, whatever happened in between. Stopping
 //! travels down as a [`Cancel`]; nothing here is dropped in the middle but what may be.
 
+mod acquire;
 mod authorizer;
 mod ecr;
 mod failure;

@@ -1,4 +1,4 @@
-//! The part of a run that one machine does: acquiring it, connecting to it, solving on it, round by round.
+//! The part of a run that one machine does, round by round. How it is come by is in `acquire.rs`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,9 +14,7 @@ use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT, request};
 use crate::buildkit::session::FileSink;
-use crate::buildkit::{
-    CONNECT_LIMIT, ConnectError, Connection, ErrorKind, Pushes, Solve, SolveError, Solved,
-};
+use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
 use crate::registry::reference::Reference;
@@ -24,12 +22,6 @@ use crate::report::progress::{Source, Update};
 
 /// How often a machine that went away is asked for again.
 pub(super) const AGAIN: usize = 2;
-
-/// How long it gets before that, so that Depot may notice as well.
-const AGAIN_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long it may take then until it listens. Depot names it only when it is there.
-const AGAIN_CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// What a builder says that has got itself into a state from which only another solve of the same leads out.
 const CONFUSED: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
@@ -136,64 +128,6 @@ impl Part<'_> {
                     connection = self.connect_again(steps, &lost, time).await?;
                 }
                 Err(failure) => return Err(failure),
-            }
-        }
-    }
-
-    /// Asks for the machine again after it was `lost`, and connects to whatever Depot names then. `time` counts how often that was
-    /// done, which is less than [`AGAIN`].
-    async fn connect_again(
-        &self,
-        steps: &Steps,
-        lost: &Failure,
-        time: &mut usize,
-    ) -> Result<Connection> {
-        let mut why = lost.one_line();
-        loop {
-            *time += 1;
-            let masked = self.work.masker.mask(why);
-            tracing::warn!(
-                "the {} machine went away and is asked for again ({time} of {AGAIN}): {masked}",
-                self.target.machine
-            );
-            let waited = self
-                .cancel
-                .unless_fired(tokio::time::sleep(AGAIN_PAUSE))
-                .await;
-            waited.map_err(Failure::Canceled)?;
-            match self.connect(steps, AGAIN_CONNECT_LIMIT).await {
-                // Depot may not have noticed yet, and name another one the next time.
-                Err(failure @ Failure::Connect(ConnectError::Unreachable { .. }))
-                    if *time < AGAIN =>
-                {
-                    why = failure.one_line();
-                }
-                ended => return ended,
-            }
-        }
-    }
-
-    /// Acquires the machine and has the registries asked meanwhile. Whichever fails first ends the other's waiting.
-    async fn ready(&self, steps: &Steps) -> Result<Connection> {
-        let stop_if_failed = |is_failed: bool| {
-            if is_failed {
-                self.cancel.fire(Reason::Sibling);
-            }
-        };
-        let connecting = async {
-            let connection = self.connect(steps, CONNECT_LIMIT).await;
-            stop_if_failed(connection.is_err());
-            connection
-        };
-        let preparing = async {
-            let prepared = self.work.prepare(&self.cancel).await;
-            stop_if_failed(prepared.is_err());
-            prepared
-        };
-        match tokio::join!(connecting, preparing) {
-            (Ok(connection), Ok(())) => Ok(connection),
-            (Ok(_) | Err(Failure::Canceled(Reason::Sibling)), Err(cause)) | (Err(cause), _) => {
-                Err(cause)
             }
         }
     }
@@ -424,47 +358,6 @@ impl Part<'_> {
             }
         }
         self.cancel.reason()
-    }
-
-    /// Acquires a machine and connects to it, each as a step that people see.
-    async fn connect(&self, steps: &Steps, within: Duration) -> Result<Connection> {
-        let (platform, masker) = (self.target.machine, self.work.masker);
-        let step = steps
-            .begin(&format!("[depot] launching {platform} machine"))
-            .await;
-        let asking = self.work.build.machine(platform);
-        let machine = match self.cancel.unless_fired(asking).await {
-            Ok(Ok(machine)) => machine,
-            Ok(Err(error)) => {
-                step.failed(masker.mask(error.to_string())).await;
-                return Err(Failure::Machine(error));
-            }
-            Err(reason) => {
-                step.canceled().await;
-                return Err(Failure::Canceled(reason));
-            }
-        };
-        step.done().await;
-
-        let step = steps
-            .begin(&format!("[depot] connecting to {platform} machine"))
-            .await;
-        let address = request::address(self.work.plan, machine);
-        let opening = Connection::open(&address, within);
-        match self.cancel.unless_fired(opening).await {
-            Ok(Ok(connection)) => {
-                step.done().await;
-                Ok(connection)
-            }
-            Ok(Err(error)) => {
-                step.failed(masker.mask(error.to_string())).await;
-                Err(Failure::Connect(error))
-            }
-            Err(reason) => {
-                step.canceled().await;
-                Err(Failure::Canceled(reason))
-            }
-        }
     }
 }
 

@@ -66,6 +66,20 @@ fn api(address: std::net::SocketAddr) -> Api {
     .unwrap()
 }
 
+/// One that speaks HTTP/1.1, since the server's part of HTTP/2 is no small thing, and the bounds are the same.
+fn api_of_http_1(listener: &tokio::net::TcpListener) -> Api {
+    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+    let address = listener.local_addr().unwrap();
+    Api {
+        http: reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .no_proxy()
+            .build()
+            .unwrap(),
+        base: Url::parse(&format!("http://{address}/")).unwrap(),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_api_that_hangs_is_given_up_within_the_limit() {
     // Takes connections, by the kernel's queue, and never says a word.
@@ -94,17 +108,7 @@ async fn an_api_that_hangs_is_given_up_within_the_limit() {
 async fn an_answer_without_end_is_cut_off() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    // HTTP/1.1, since the server's part of HTTP/2 is no small thing: the bound is the same.
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    let api = Api {
-        http: reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .build()
-            .unwrap(),
-        base: Url::parse(&format!("http://{address}/")).unwrap(),
-    };
+    let api = api_of_http_1(&listener);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 4096];
@@ -201,15 +205,7 @@ async fn over_tls_all_calls_share_one_connection_of_http_2() {
 async fn a_server_that_asks_for_a_pause_gets_it() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    let api = Api {
-        http: reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .build()
-            .unwrap(),
-        base: Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap(),
-    };
+    let api = api_of_http_1(&listener);
     let serve = async {
         let refusal = "HTTP/1.1 429 Too Many Requests\r\nretry-after: 2\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
         let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
