@@ -240,14 +240,26 @@ async fn open_stream(address: &Address, tls: Option<&Tls>) -> Result<Stream, Try
         Err(refused) => refused,
     };
     tracing::debug!("{proxy:?} does not lead to the builder: {refused}");
-    match way(None).await {
-        Err(TryError::Later(why)) => {
-            let (host, port) = (&proxy.host, proxy.port);
-            let both = format!("through the proxy {host}:{port}: {refused}; without: {why}");
-            Err(TryError::Later(both.into()))
+    let direct = match way(None).await {
+        Ok(stream) => return Ok(stream),
+        Err(direct) => direct,
+    };
+    let (host, port) = (&proxy.host, proxy.port);
+    let both = format!("through the proxy {host}:{port}: {refused}; without: {direct}");
+    // The wrong one on one way is final where the other way leads nowhere, not where the builder may just not be up yet.
+    Err(match (refused, direct) {
+        (TryError::Untrusted(_), TryError::Later(why)) if is_refused(&*why) => {
+            TryError::Later(both.into())
         }
-        ended => ended,
-    }
+        (TryError::Later(_), _) => TryError::Later(both.into()),
+        (TryError::Untrusted(_), _) => TryError::Untrusted(io::Error::other(both)),
+    })
+}
+
+/// Whether the host is there, and nothing listens.
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// The same one way.

@@ -35,6 +35,12 @@ impl Pushes {
         }
     }
 
+    /// Whether no name was pushed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Whether the image is in the registry under this name, which is the one that the exporter was given.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

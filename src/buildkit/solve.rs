@@ -21,7 +21,7 @@ const SESSION_LIMIT: Duration = Duration::from_secs(30);
 
 /// The status that is still to come after the solve has ended is waited for until none has come, or was taken, for so long. Its stream
 /// ends by itself.
-const STATUS_QUIET: Duration = Duration::from_secs(5);
+const STATUS_QUIET: Duration = Duration::from_secs(20);
 
 /// And for so long at most.
 const STATUS_LIMIT: Duration = Duration::from_mins(5);
@@ -163,7 +163,7 @@ impl Connection {
             tokio::select! {
                 rest = tokio::time::timeout(limit, rest) => {
                     if !matches!(rest, Ok(Some(_))) && !is_canceled {
-                        tracing::warn!("the builder has more to say of its steps, which is left out: the log is not read");
+                        tracing::warn!("the end of what the builder says of its steps is left out: it took too long to come, or to be read");
                     }
                 }
                 // Polled again only if it was not over above.

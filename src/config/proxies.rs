@@ -96,10 +96,14 @@ fn passwords(address: &str) -> Vec<SecretString> {
     } else {
         format!("http://{address}")
     };
-    let url = Url::parse(&with_scheme).ok();
-    let Some(written) = url.as_ref().and_then(Url::password) else {
+    let Ok(url) = Url::parse(&with_scheme) else {
         return Vec::new();
     };
+    // One without a password has its secret for a user.
+    let written = url.password().unwrap_or(url.username());
+    if written.is_empty() {
+        return Vec::new();
+    }
     let meant = percent_decode_str(written).decode_utf8_lossy();
     vec![written.into(), (*meant).into()]
 }
@@ -173,12 +177,12 @@ mod tests {
         let all = proxies(&[
             ("HTTPS_PROXY", "https://me:pa%3Ass@proxy.example:3128"),
             ("http_proxy", "me:plain@proxy.example:3128"),
-            ("ALL_PROXY", "proxy.example:1"),
+            ("ALL_PROXY", "token@proxy.example:1"),
             ("NO_PROXY", "*"),
         ]);
         assert_eq!(
             shown_passwords(&all),
-            ["pa%3Ass", "pa:ss", "plain", "plain"]
+            ["pa%3Ass", "pa:ss", "plain", "plain", "token", "token"]
         );
         let debug = format!("{all:?}");
         assert!(!debug.contains("ss") && !debug.contains("plain"), "{debug}");

@@ -28,6 +28,9 @@ use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 use crate::report::progress::{Source, Update};
 
+/// How long our own last steps wait for room in the log. They are few and short.
+const OWN_GRACE: Duration = Duration::from_secs(20);
+
 /// How long our last steps may take to reach Depot.
 const REPORT_GRACE: Duration = Duration::from_millis(250);
 
@@ -124,7 +127,7 @@ impl Work<'_> {
         };
         if !is_shown {
             // A log that takes nothing must not hold the end up.
-            let _too_slow = self.cancel.within(super::SHOW_QUIET, own).await;
+            let _too_slow = self.cancel.within(OWN_GRACE, own).await;
         }
         if !is_reported && self.cancel.reason().is_none() {
             // The step that failed is the one to be seen on the build's page.

@@ -94,19 +94,21 @@ impl Part<'_> {
                     let connected = self.connect_again(steps, &lost, &mut time).await;
                     connection = connected.inspect_err(|_| self.tell_pushed(&pushes))?;
                 }
+                // That names them itself.
+                Err(failure @ (Failure::Push(_) | Failure::Publish(_))) => return Err(failure),
                 Err(failure) => {
-                    if failure.is_machine_lost() {
-                        self.tell_pushed(&pushes);
-                    }
+                    self.tell_pushed(&pushes);
                     return Err(failure);
                 }
             }
         }
     }
 
-    /// Says which names the image has though the machine is lost.
+    /// Says which names have an image though the run failed.
     fn tell_pushed(&self, pushes: &Pushes) {
-        let names = self.work.names.iter().map(ToString::to_string);
+        let wanted = |name: &&Reference| !self.work.passing.contains(name);
+        let names = self.work.names.iter().filter(wanted);
+        let names = names.map(ToString::to_string);
         let done: Vec<_> = names.filter(|name| pushes.has(name)).collect();
         if !self.work.by_digest() && !done.is_empty() {
             tracing::error!("pushed nevertheless: {}", done.join(", "));
@@ -330,7 +332,8 @@ impl Part<'_> {
         let (solved, ()) = tokio::join!(solving, showing);
         let is_built = match &solved {
             Ok(_) => true,
-            Err(error) => error.is_after_build(),
+            // One name has it, whatever came then.
+            Err(error) => error.is_after_build() || !pushes.is_empty(),
         };
         self.is_built.fetch_or(is_built, Ordering::Relaxed);
         match solved {

@@ -5,10 +5,12 @@
 //! encoded in another way, or has colour codes in its middle, is not found. Of a secret with several lines (a private key) each line is masked on its own.
 
 use std::{
+    fmt,
     ops::Range,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use memchr::memmem::Finder;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::forms;
@@ -22,7 +24,20 @@ const MASK: &str = "***";
 /// The secrets to mask. Clones share them, so a token that is fetched later is masked everywhere.
 #[derive(Clone, Debug, Default)]
 pub struct Masker {
-    secrets: Arc<RwLock<Vec<SecretString>>>,
+    secrets: Arc<RwLock<Vec<Form>>>,
+}
+
+/// One form of a secret, and what finds it.
+struct Form {
+    text: SecretString,
+    finder: Finder<'static>,
+}
+
+/// The finder shows what it looks for.
+impl fmt::Debug for Form {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Form")
+    }
 }
 
 impl Masker {
@@ -31,10 +46,16 @@ impl Masker {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         let lines = secret.lines().map(str::trim);
         for line in lines.filter(|line| line.len() >= MINIMUM_BYTES) {
-            if secrets.iter().any(|known| known.expose_secret() == line) {
+            if secrets
+                .iter()
+                .any(|known| known.text.expose_secret() == line)
+            {
                 continue;
             }
-            secrets.extend(forms::of(line).into_iter().map(SecretString::from));
+            secrets.extend(forms::of(line).into_iter().map(|form| Form {
+                finder: Finder::new(&form).into_owned(),
+                text: form.into(),
+            }));
         }
     }
 
@@ -61,8 +82,8 @@ impl Masker {
     /// Whoever cuts a line in two keeps this many bytes for the second part, else a secret could slip through in halves.
     pub(crate) fn open_end(&self, text: &str) -> usize {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        let open_end = |secret: &SecretString| {
-            let secret = secret.expose_secret();
+        let open_end = |form: &Form| {
+            let secret = form.text.expose_secret();
             let longest = text.len().min(secret.len().saturating_sub(1));
             (1..=longest)
                 .rev()
@@ -80,11 +101,11 @@ impl Masker {
     fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let mut spans: Vec<Range<usize>> = Vec::new();
-        let secrets = secrets.iter().map(ExposeSecret::expose_secret);
-        // Most lines are shorter than most tokens.
-        for secret in secrets.filter(|secret| secret.len() <= text.len()) {
+        for form in secrets.iter() {
+            let secret = form.text.expose_secret();
             let mut from = 0;
-            while let Some(offset) = text.get(from..).and_then(|rest| rest.find(secret)) {
+            let find = |from| form.finder.find(text.as_bytes().get(from..)?);
+            while let Some(offset) = find(from) {
                 let found = from + offset;
                 let end = found + secret.len();
                 match spans.last_mut() {

@@ -311,12 +311,12 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_reads_slowly_is_waited_for() {
-        let quiet = Duration::from_millis(200);
+        let quiet = Duration::from_secs(2);
         let (output, open, _read) = gated();
         output.say("x".repeat(40 * PIECE_BYTES));
         let reading = std::thread::spawn(move || {
             for _ in 0..40 {
-                std::thread::sleep(quiet / 10);
+                std::thread::sleep(quiet / 100);
                 open.send(Ok(usize::MAX)).unwrap();
             }
             open

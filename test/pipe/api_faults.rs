@@ -245,18 +245,20 @@ fn an_api_that_is_gone_for_a_while_does_not_end_a_build() {
             running.until(&format!(" waiting {label}")).await;
             depot.close_api().await.unwrap();
             tokio::time::sleep(Duration::from_secs(20)).await;
+            let reports = || depot.record().calls_of(Method::ReportBuildHealth).count();
+            let before = reports();
             depot.open_api().unwrap();
             let run = running.end().await;
             run.expect(0, &["built"]);
             let record = depot.record();
             assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
-            // It is heard of again before the build has ended.
-            let last = record.calls_of(Method::ReportBuildHealth).last().unwrap();
-            let back = Duration::from_secs(20);
-            assert_eq!(last.at > back, step_seconds > 20, "{:?}", last.at);
+            // A build that goes on is heard of again.
+            if step_seconds > 20 {
+                assert!(reports() > before, "{before} reports");
+            }
         };
         // Back before the step ends, and while its end is told.
-        tokio::join!(outage("in a step", 28), outage("at the end", 5));
+        tokio::join!(outage("in a step", 35), outage("at the end", 5));
     });
 }
 

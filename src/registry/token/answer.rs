@@ -178,7 +178,7 @@ fn issue(text: &str, life_seconds: u64, now: SystemTime) -> Option<i64> {
     i64::try_from(since_epoch.as_secs()).ok()
 }
 
-/// On one line, without control characters, and short; no word of it is cut.
+/// On one line, without control characters, and short; no word of it is cut. What is one long word is `…`.
 pub(in crate::registry) fn printable(text: &str, limit: usize) -> String {
     let text: String = text
         .chars()
@@ -190,7 +190,10 @@ pub(in crate::registry) fn printable(text: &str, limit: usize) -> String {
             }
         })
         .collect();
-    cut(&text, limit).to_owned()
+    match cut(&text, limit) {
+        "" if !text.is_empty() => "…".to_owned(),
+        kept => kept.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 
 use super::Source;
 
-/// A message with as many log bytes is the first of several. BuildKit counts some more for each log.
+/// A message with as many log bytes is the first of several. BuildKit counts some for each log as well.
 const FIRST_BYTES: usize = 1_000_000;
+const LOG_BYTES: usize = 16;
 
 /// None follows when so many looks find nothing new. They are a quarter of a second apart.
 const QUIET_TICKS: u8 = 2;
@@ -23,7 +24,11 @@ pub(super) struct Splits(HashMap<Source, u8>);
 impl Splits {
     /// Takes notice of a message.
     pub(super) fn message(&mut self, source: Source, status: &StatusResponse) {
-        let bytes = status.logs.iter().map(|log| log.msg.len()).sum::<usize>();
+        let bytes: usize = status
+            .logs
+            .iter()
+            .map(|log| log.msg.len() + LOG_BYTES)
+            .sum();
         let is_first = bytes >= FIRST_BYTES;
         let is_further = self.is_open(source)
             && status.logs.len() == 1
