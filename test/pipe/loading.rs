@@ -5,10 +5,11 @@ use std::time::Duration;
 use depot_standin::daemon::{Certificates, DoorPlan, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
+use depot_standin::registry::Registry;
 use depot_standin::skopeo::Skopeo;
 use depot_standin::{Architecture, MachinePlan, Method, Record, Scenario};
 
-use super::place::{Place, small_context, with_place};
+use super::place::{small_context, with_place};
 use super::program::Program;
 
 /// Those that keep images in the classic store, as Bitbucket's does.
@@ -44,11 +45,11 @@ pub fn layers(files: &[(&str, Vec<u8>)]) -> Context {
 }
 
 /// The digest of the configuration that the image in the registry has, which is its id in a daemon.
-pub async fn pushed_id(place: &Place, repository: &str) -> String {
-    let index = place.registry.manifest(repository, "test").await;
+pub async fn image_id(registry: &Registry, repository: &str, tag: &str) -> String {
+    let index = registry.manifest(repository, tag).await;
     let index = index.unwrap().json().unwrap();
     let digest = index["manifests"][0]["digest"].as_str().unwrap();
-    let manifest = place.registry.manifest(repository, digest).await;
+    let manifest = registry.manifest(repository, digest).await;
     let manifest = manifest.unwrap().json().unwrap();
     manifest["config"]["digest"].as_str().unwrap().to_owned()
 }
@@ -179,7 +180,10 @@ fn an_image_is_pushed_and_loaded_from_one_build() {
 
         // The registry has the image that the daemon has.
         let loaded = daemon.image(&image).await.unwrap().unwrap();
-        assert_eq!(pushed_id(place, "pushed-and-loaded").await, loaded.id);
+        assert_eq!(
+            image_id(&place.registry, "pushed-and-loaded", "test").await,
+            loaded.id
+        );
         let record = depot.record();
         let options = &record.last_build().unwrap().options[0];
         assert!(options.push && options.load, "{options:?}");

@@ -7,7 +7,7 @@ use depot_standin::daemon::{DoorPlan, Hold, Release};
 use depot_standin::engine::{Engine, EngineOptions};
 use depot_standin::{Architecture, BuildState, Machine, MachinePlan, Scenario};
 
-use super::loading::{CLASSIC, layers, noise, pushed_id};
+use super::loading::{CLASSIC, image_id, layers, noise};
 use super::place::{Lose, Place, with_place};
 use super::program::Program;
 
@@ -153,7 +153,10 @@ fn what_is_loaded_after_a_cut_is_what_was_pushed() {
         let run = running.end().await;
         run.expect(0, &["asked for again (1 of 2)", "built, pushed and loaded"]);
         let loaded = daemon.image(&image).await.unwrap().unwrap();
-        assert_eq!(pushed_id(place, "same-after-cut").await, loaded.id);
+        assert_eq!(
+            image_id(&place.registry, "same-after-cut", "test").await,
+            loaded.id
+        );
     });
 }
 

@@ -1,12 +1,15 @@
 //! Registries that do at times what they should not, with one platform and with two.
 
-use depot_standin::Scenario;
+use std::time::Duration;
+
 use depot_standin::engine::state_folder;
 use depot_standin::internet::{Internet, Planned, RegistryFault};
 use depot_standin::registry::Registry;
+use depot_standin::{Architecture, Scenario};
 use http::Method;
 
-use super::on_internet::{program, registry, silent};
+use super::loading::image_id;
+use super::on_internet::{list, program, registry, silent};
 use super::place::{Place, small_context, with_place};
 use super::program::Run;
 
@@ -90,6 +93,46 @@ fn a_blob_that_is_cut_is_pushed_again() {
         run.expect(0, &["built and pushed"]);
         assert_eq!(internet.unmet(host), 0);
         assert_eq!(registry.tags("app").await.unwrap(), ["1"]);
+    });
+}
+
+#[test]
+fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let (near, far) = ("near.lost.example.com", "far.lost.example.com");
+        let first = registry(internet, near).await;
+        let second = registry(internet, far).await;
+        let slow = RegistryFault::Delay(Duration::from_secs(20));
+        internet.plan(fault(far, Method::PUT, "/manifests/1", 1, slow));
+        let depot = place.depot(Scenario::default()).await;
+        // Another one each time that it is built.
+        let context = place.busybox_context("RUN head -c 1000 /dev/urandom > /random");
+        let running = program(&depot, internet, context.path())
+            .set("IMAGE", format!("{near}/app:1 {far}/app:1"))
+            .set("REGISTRIES", list(&[(near, &first), (far, &second)]))
+            .set("NO_CACHE", "true")
+            .start();
+        let limit = Duration::from_mins(1);
+        let is_held = async {
+            while internet.unmet(far) > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(limit, is_held).await.unwrap();
+        let pushed = image_id(&first, "app", "1").await;
+        // What the builder says of it has come.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        depot.machine(Architecture::Amd64).cut();
+        let run = running.end().await;
+        run.expect(0, &["asked for again (1 of 2)", "as 2 references"]);
+        // The attestation beside the image tells of the second time.
+        assert_eq!(image_id(&first, "app", "1").await, pushed);
+        assert_eq!(image_id(&second, "app", "1").await, pushed);
+        let digest = first.manifest("app", "1").await.unwrap().digest;
+        assert_eq!(second.manifest("app", "1").await.unwrap().digest, digest);
     });
 }
 

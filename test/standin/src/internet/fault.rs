@@ -1,5 +1,7 @@
 //! What real registries cannot be made to do, and some do at times.
 
+use std::time::Duration;
+
 use http::Method;
 
 /// What happens in place of an answer.
@@ -9,6 +11,8 @@ pub enum RegistryFault {
     Answer(u16, Vec<(&'static str, String)>),
     /// The status, where the body is said to be of OCI: as of a registry that knows Docker's forms alone.
     RefuseOci(u16),
+    /// The answer as it should be, so much later.
+    Delay(Duration),
     /// The end of the connection after so many bytes of the request's body.
     CutAfter(u64),
 }

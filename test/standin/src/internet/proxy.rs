@@ -155,18 +155,26 @@ async fn answer(
             }
             return Err(Cut);
         }
-        None => match forward(&world, route, request).await {
-            Ok(answer) => answer.map(BodyExt::boxed),
-            Err(error) => {
-                tracing::warn!(%error, host, "a registry on the internet does not answer");
-                plain(502)
-            }
-        },
+        Some(RegistryFault::Delay(delay)) => {
+            tokio::time::sleep(delay).await;
+            passed_on(&world, host, route, request).await
+        }
+        None => passed_on(&world, host, route, request).await,
     };
     if let Some(seen) = lock(&world.seen).get_mut(place) {
         seen.status = Some(answer.status().as_u16());
     }
     Ok(answer)
+}
+
+async fn passed_on(world: &World, host: &str, route: &Route, request: Request<Incoming>) -> Answer {
+    match forward(world, route, request).await {
+        Ok(answer) => answer.map(BodyExt::boxed),
+        Err(error) => {
+            tracing::warn!(%error, host, "a registry on the internet does not answer");
+            plain(502)
+        }
+    }
 }
 
 /// Over a connection of its own: nothing of one request is left for the next.
