@@ -9,10 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, stream};
 use serde_json::json;
+use tokio::sync::oneshot;
 
-use super::blobs::{BlobError, Blobs};
+use super::blobs::BlobError;
 use super::image::{Descriptor, Image};
 use super::read_ahead::ReadAhead;
 use crate::registry::reference::Reference;
@@ -64,13 +66,23 @@ impl Sent {
     }
 }
 
+/// Where the layers of an archive come from, and whom it minds.
+pub(super) struct Source {
+    /// The next blobs of this are the archive's.
+    pub(super) blobs: ReadAhead,
+    /// Gets `blobs` back when the last of the archive's has passed.
+    pub(super) next: Option<oneshot::Sender<ReadAhead>>,
+    /// The archive ends only after this, and breaks off where it is false: a daemon does nothing with one that has not ended.
+    pub(super) may_end: BoxFuture<'static, bool>,
+}
+
 /// The archive of `image` under `names`, with the blobs of `wanted`.
 pub(super) fn archive(
     form: Form,
     image: &Image,
     names: &[Reference],
     wanted: &[Descriptor],
-    blobs: Arc<dyn Blobs>,
+    source: Source,
     sent: Sent,
 ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static {
     let mut files = match form {
@@ -82,7 +94,7 @@ pub(super) fn archive(
     }
     let writer = Writer {
         files,
-        blobs: ReadAhead::new(blobs, wanted.iter().cloned().collect()),
+        source: Some(source),
         state: State::Between,
         sent,
     };
@@ -194,7 +206,8 @@ enum State {
 
 struct Writer {
     files: Files,
-    blobs: ReadAhead,
+    /// Taken at the end.
+    source: Option<Source>,
     state: State,
     sent: Sent,
 }
@@ -206,7 +219,7 @@ impl Writer {
                 State::Over => return None,
                 State::Between => {
                     let Some((path, content)) = self.files.pop_front() else {
-                        return Some(Ok(Bytes::from_static(&ZEROS)));
+                        return Some(end(self.source.take()?).await);
                     };
                     let (size, state) = match content {
                         Content::Bytes(bytes) => (bytes.len() as u64, State::Content(bytes)),
@@ -221,7 +234,7 @@ impl Writer {
                         return Some(Ok(bytes));
                     }
                 }
-                State::Blob(size) => match self.blobs.piece().await {
+                State::Blob(size) => match self.source.as_mut()?.blobs.piece().await {
                     Some(Ok(piece)) => {
                         self.state = State::Blob(size);
                         // The client that sends the archive would know only that it broke off.
@@ -248,6 +261,22 @@ impl Writer {
                 }
             }
         }
+    }
+}
+
+/// What ends an archive, when it may.
+async fn end(source: Source) -> Result<Bytes, BlobError> {
+    if let Some(next) = source.next {
+        // Where nobody takes it the load is over.
+        let _over = next.send(source.blobs);
+    }
+    if source.may_end.await {
+        Ok(Bytes::from_static(&ZEROS))
+    } else {
+        Err(BlobError::Broken {
+            digest: "the archive".into(),
+            told: "the daemon did not take the layers below".into(),
+        })
     }
 }
 

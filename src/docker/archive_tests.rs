@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::image::{digest_of, tests as images};
 use super::*;
-use crate::docker::blobs::Chunks;
+use crate::docker::blobs::{Blobs, Chunks};
 use crate::docker::read_ahead::HEAD_BYTES;
 
 /// Blobs that are here, in pieces of three bytes; `faults` says what comes in place of a blob's second piece.
@@ -52,6 +52,15 @@ fn here(layers: &[&[u8]]) -> Here {
     }
 }
 
+/// All blobs of an archive that minds nobody.
+fn alone(wanted: &[Descriptor], blobs: Here) -> Source {
+    Source {
+        blobs: ReadAhead::new(Arc::new(blobs), wanted.iter().cloned().collect()),
+        next: None,
+        may_end: Box::pin(std::future::ready(true)),
+    }
+}
+
 fn names() -> Vec<Reference> {
     vec![Reference::parse("acme/app:1").unwrap()]
 }
@@ -84,7 +93,7 @@ async fn an_archive_names_every_layer_and_holds_those_that_are_wanted() {
         &image,
         &names(),
         &wanted,
-        Arc::new(here(&layers)),
+        alone(&wanted, here(&layers)),
         sent.clone(),
     );
     let files = files(stream).await;
@@ -117,7 +126,7 @@ async fn an_image_layout_leads_from_its_name_to_its_layers() {
         &image,
         &names(),
         &wanted,
-        Arc::new(here(&layers)),
+        alone(&wanted, here(&layers)),
         Sent::default(),
     );
     let files: HashMap<_, _> = files(stream).await.into_iter().collect();
@@ -166,7 +175,7 @@ async fn a_blob_that_is_not_what_its_digest_says_ends_the_archive() {
             &image,
             &names(),
             &wanted,
-            Arc::new(blobs),
+            alone(&wanted, blobs),
             sent.clone()
         ));
         let mut last = None;
@@ -202,7 +211,7 @@ async fn blobs_of_any_size_come_whole_and_in_their_order() {
         &image,
         &names(),
         &wanted,
-        Arc::new(here(&slices)),
+        alone(&wanted, here(&slices)),
         Sent::default(),
     );
     let files = files(stream).await;
@@ -241,7 +250,7 @@ async fn what_comes_before_a_fault_comes_first_wherever_it_is() {
             &image,
             &names(),
             &wanted,
-            Arc::new(blobs),
+            alone(&wanted, blobs),
             sent.clone(),
         );
         let pieces: Vec<_> = stream.collect().await;
@@ -263,7 +272,7 @@ proptest! {
         let image = images::image(&slices);
         let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
         let stream = archive(
-            Form::Docker, &image, &names(), &wanted, Arc::new(here(&slices)), Sent::default(),
+            Form::Docker, &image, &names(), &wanted, alone(&wanted, here(&slices)), Sent::default(),
         );
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let files: HashMap<_, _> = runtime.block_on(files(stream)).into_iter().collect();

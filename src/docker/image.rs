@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::platform::Platform;
 
@@ -15,7 +16,7 @@ const LAYERS_LIMIT: usize = 1000;
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// A blob, as a manifest names it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What it is, such as `application/vnd.oci.image.layer.v1.tar+gzip`.
@@ -173,6 +174,49 @@ impl Image {
         })
     }
 
+    /// An image of the lowest `count` layers alone, which nobody else's has the id of. It is there to have them in a daemon.
+    pub(super) fn below(&self, count: usize) -> Self {
+        let layers = self.layers.get(..count).unwrap_or(&self.layers);
+        let diff_ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();
+        let Platform {
+            os,
+            architecture,
+            variant,
+        } = &self.platform;
+        let mut config = json!({
+            "os": os, "architecture": architecture, "config": {},
+            "comment": format!("layers on their way to {}, {}", self.id(), uuid::Uuid::new_v4()),
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
+        });
+        if let (Some(variant), Some(config)) = (variant, config.as_object_mut()) {
+            config.insert("variant".into(), variant.as_str().into());
+        }
+        let config = Bytes::from(config.to_string());
+        let config_descriptor = Descriptor {
+            digest: digest_of(&config),
+            size: config.len() as u64,
+            ..self.config_descriptor.clone()
+        };
+        let blobs: Vec<_> = layers.iter().map(|layer| &layer.blob).collect();
+        let manifest = json!({
+            "schemaVersion": 2, "mediaType": self.manifest_descriptor.media_type,
+            "config": config_descriptor, "layers": blobs,
+        });
+        let manifest = Bytes::from(manifest.to_string());
+        Self {
+            manifest_descriptor: Descriptor {
+                digest: digest_of(&manifest),
+                size: manifest.len() as u64,
+                ..self.manifest_descriptor.clone()
+            },
+            manifest,
+            config,
+            config_descriptor,
+            layers: layers.to_vec(),
+            platform: self.platform.clone(),
+        }
+    }
+
     /// What it is for.
     #[must_use]
     pub fn platform(&self) -> &Platform {
@@ -265,7 +309,6 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use serde_json::json;
 
     /// An image whose layers hold these bytes, uncompressed.
     pub(in super::super) fn image(layers: &[&[u8]]) -> Image {
@@ -308,6 +351,20 @@ pub(super) mod tests {
         let third = digest_of(format!("{second} {three}").as_bytes());
         assert_eq!(written(&image.layers[2].chain.0), third);
         assert_eq!(image.platform().to_string(), "linux/amd64");
+    }
+
+    #[test]
+    fn an_image_of_the_layers_below_is_one_of_its_own() {
+        let image = image(&[b"one", b"two", b"three"]);
+        let (below, again) = (image.below(2), image.below(2));
+        assert_ne!(below.id(), again.id());
+        let read = Image::parse(below.manifest.clone(), below.config.clone()).unwrap();
+        assert_eq!(read.id(), below.id());
+        assert_eq!(read.manifest_digest(), below.manifest_digest());
+        assert_eq!(read.platform().to_string(), "linux/amd64");
+        assert!(read.diff_ids().eq(image.diff_ids().take(2)));
+        assert_eq!(read.layers[1].chain, image.layers[1].chain);
+        assert_eq!(read.layers[1].blob, image.layers[1].blob);
     }
 
     #[test]

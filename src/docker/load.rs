@@ -6,17 +6,21 @@ use std::time::Duration;
 use bollard::models::BuildInfo;
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 pub use super::archive::Sent;
-use super::archive::{Form, archive, distinct};
+use super::archive::{Form, Source, archive};
 use super::blobs::{BlobError, Blobs};
 use super::content;
 use super::daemon::{Daemon, Store};
 use super::error::LoadError;
 use super::image::{Descriptor, Image};
 use super::present::Present;
+use super::read_ahead::ReadAhead;
+use super::stages::{Passing, Stage, one, stages};
 use crate::registry::reference::Reference;
 
 /// How long a daemon may take over one load: longer than a step may.
@@ -24,6 +28,9 @@ const LOAD_LIMIT: Duration = Duration::from_hours(2);
 
 /// How long it may take no byte, or unpack without a word once it has them all.
 const STALL_LIMIT: Duration = Duration::from_mins(15);
+
+/// Archives that a daemon has the most of, or is still to unpack, at a time.
+const AT_A_TIME: usize = 3;
 
 /// How often it is looked whether it took some.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,8 +42,8 @@ const BROKEN: [&str; 2] = ["Error unpacking image", "error unpacking image"];
 #[derive(Clone, Debug)]
 pub struct Load {
     form: Form,
-    /// Each blob once.
-    wanted: Vec<Descriptor>,
+    /// From the lowest on; the last one has all layers.
+    stages: Vec<Stage>,
     /// Layers that are sent.
     missing: usize,
     /// Layers in all.
@@ -61,7 +68,8 @@ impl Load {
     /// What they have together, as they are sent.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.wanted.iter().map(|blob| blob.size).sum()
+        let wanted = self.stages.iter().flat_map(|stage| &stage.wanted);
+        wanted.map(|blob| blob.size).sum()
     }
 }
 
@@ -85,7 +93,11 @@ impl Daemon {
         match self.about().store {
             Store::Classic => {
                 let there = present.layers_of(image);
-                self.load_of(image, |index| index >= there, false)
+                let load = self.load_of(image, |index| index >= there, false)?;
+                Ok(Load {
+                    stages: stages(image, there),
+                    ..load
+                })
             }
             Store::Containerd => {
                 let layers = image.layers.iter();
@@ -114,8 +126,9 @@ impl Daemon {
     ) -> Result<Load, LoadError> {
         let missing = (0..image.layers.len()).filter(|&index| is_missing(index));
         let missing = missing.count();
-        let wanted: Vec<_> = distinct(image, is_missing).cloned().collect();
-        if wanted.iter().any(Descriptor::is_zstd) && !self.about().reads_zstd() {
+        let stages = one(image, is_missing);
+        let mut wanted = stages.iter().flat_map(|stage| &stage.wanted);
+        if wanted.any(Descriptor::is_zstd) && !self.about().reads_zstd() {
             return Err(LoadError::Zstd {
                 version: self.about().version.clone(),
             });
@@ -125,7 +138,7 @@ impl Daemon {
                 Store::Containerd => Form::Oci,
                 Store::Classic | Store::Other => Form::Docker,
             },
-            wanted,
+            stages,
             missing,
             layers: image.layers.len(),
             is_there,
@@ -145,7 +158,8 @@ impl Daemon {
 
     /// Sends what `load` says, and sees that every name leads to the image then.
     ///
-    /// Dropping the future ends the sending. A daemon that had all of it by then may still take the image.
+    /// Dropping the future ends the sending. A daemon that had all of it by then may still take the image, and images that were
+    /// there on its way only are in `passing`: see [`Daemon::sweep`].
     pub async fn load(
         &self,
         image: &Image,
@@ -153,6 +167,7 @@ impl Daemon {
         load: &Load,
         blobs: Arc<dyn Blobs>,
         sent: &Sent,
+        passing: &Passing,
     ) -> Result<Loaded, LoadError> {
         let left_out = load.present() > 0;
         if load.is_there {
@@ -171,11 +186,112 @@ impl Daemon {
                 }
             }
         } else {
-            let stream = archive(load.form, image, names, &load.wanted, blobs, sent.clone());
-            self.send(stream, sent, left_out).await?;
+            let sending = self.send_stages(image, names, load, blobs, sent, passing);
+            match sending.await {
+                // Whatever it is that it does not like of a part, it may take the whole.
+                Err(LoadError::Refused { told }) if load.stages.len() > 1 => {
+                    return Err(LoadError::LayerGone { told });
+                }
+                outcome => outcome?,
+            }
         }
         self.verify(names, left_out, |found| is(found, image), image.id())
             .await
+    }
+
+    /// Sends one archive after the other. Each ends only when the daemon has unpacked the one below it.
+    async fn send_stages(
+        &self,
+        image: &Image,
+        names: &[Reference],
+        load: &Load,
+        blobs: Arc<dyn Blobs>,
+        sent: &Sent,
+        passing: &Passing,
+    ) -> Result<(), LoadError> {
+        let wanted = load.stages.iter().flat_map(|stage| &stage.wanted).cloned();
+        let mut reader = Some(ReadAhead::new(blobs, wanted.collect()));
+        let mut below: Option<(oneshot::Receiver<()>, String)> = None;
+        let mut left_out = load.present() > 0;
+        let mut loading = FuturesUnordered::new();
+        tracing::debug!("the daemon gets {} archives", load.stages.len());
+        for (number, stage) in (1..).zip(&load.stages) {
+            let Some(blobs) = reader.take() else { break };
+            let is_last = number == load.stages.len();
+            let (next, reader_back) = oneshot::channel();
+            let (there, is_there) = oneshot::channel();
+            let (is_below_there, id_below) = below.take().unzip();
+            let (part, part_names) = if is_last {
+                (image.clone(), names)
+            } else {
+                (image.below(stage.layers), &[][..])
+            };
+            let id = part.id().to_owned();
+            let noted = (!is_last).then(|| (passing.clone(), id.clone()));
+            let may_end = async move {
+                if let Some(there) = is_below_there
+                    && there.await.is_err()
+                {
+                    return false;
+                }
+                if let Some((passing, id)) = noted {
+                    passing.add(&id);
+                }
+                true
+            };
+            let source = Source {
+                blobs,
+                next: Some(next),
+                may_end: Box::pin(may_end),
+            };
+            let wanted = &stage.wanted;
+            let stream = archive(load.form, &part, part_names, wanted, source, sent.clone());
+            let (is_cut, own_id) = (left_out, id.clone());
+            loading.push(async move {
+                let outcome = self.send(stream, sent, is_cut).await;
+                if let Err(LoadError::Refused { .. } | LoadError::LayerGone { .. }) = outcome {
+                    // Nothing comes of it.
+                    passing.forget(&own_id);
+                }
+                outcome?;
+                // Nobody waits for the last one.
+                let _last = there.send(());
+                if let Some(below) = id_below {
+                    self.remove(passing, &below).await;
+                }
+                Ok::<_, LoadError>(())
+            });
+            if !is_last {
+                below = Some((is_there, id));
+                left_out = true;
+                reader = self.turn(&mut loading, reader_back).await?;
+            }
+        }
+        while let Some(loaded) = loading.next().await {
+            loaded?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the last blob of an archive has passed, and the daemon has not too many to unpack.
+    async fn turn(
+        &self,
+        loading: &mut FuturesUnordered<impl Future<Output = Result<(), LoadError>>>,
+        reader_back: oneshot::Receiver<ReadAhead>,
+    ) -> Result<Option<ReadAhead>, LoadError> {
+        let mut back = std::pin::pin!(reader_back);
+        let mut reader = None;
+        while reader.is_none() || loading.len() >= AT_A_TIME {
+            tokio::select! {
+                // An archive that broke off ends its request as well, which tells why.
+                Ok(back) = &mut back, if reader.is_none() => reader = Some(back),
+                ended = loading.next() => match ended {
+                    Some(ended) => ended?,
+                    None => break,
+                },
+            }
+        }
+        Ok(reader)
     }
 
     /// Sends an archive that somebody else made, and sees that every name leads to the image then, whose id in a classic

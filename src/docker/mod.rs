@@ -18,6 +18,7 @@ mod platform;
 mod present;
 mod pull;
 mod read_ahead;
+mod stages;
 mod transport;
 
 pub use blobs::{BlobError, Blobs, Chunks};
@@ -29,3 +30,4 @@ pub use load::{Load, Loaded, Sent};
 pub use platform::{Platform, best_for};
 pub use present::Present;
 pub use pull::PullLogin;
+pub use stages::Passing;

@@ -13,6 +13,7 @@ pub(super) use daemon::{Look, StepDaemon};
 pub(super) use exported::platforms;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::oneshot;
@@ -25,8 +26,14 @@ use super::on_machine::{Exported, Part};
 use super::request;
 use crate::buildkit::{session, words};
 use crate::depot::{PullInfo, Step, Steps};
-use crate::docker::{BlobError, Image, LoadError, Loaded, PullLogin, Sent};
+use crate::docker::{BlobError, Image, LoadError, Loaded, Passing, PullLogin, Sent};
 use crate::registry::reference::Reference;
+
+/// How long a daemon may take over removing what a load has left there.
+const SWEEP_LIMIT: Duration = Duration::from_secs(2);
+
+/// The same after a stop: what is left of a second then belongs to the end of the build.
+const STOPPED_SWEEP_LIMIT: Duration = Duration::from_millis(200);
 
 /// One load: an image of a part, for the step's daemon.
 pub(super) struct Loading<'a> {
@@ -50,9 +57,10 @@ impl Loading<'_> {
         let name = format!("[load] {}", self.daemon.title(self.names));
         let step = steps.begin(&name).await;
         let cancel = &self.part.cancel;
+        let passing = Passing::default();
         let loading = async {
             tokio::select! {
-                loaded = self.load(look, image, &step) => loaded,
+                loaded = self.load(look, image, &step, &passing) => loaded,
                 never = self.exported.connection.keep_in_use() => never,
             }
         };
@@ -64,6 +72,21 @@ impl Loading<'_> {
             }
             Err(reason) => Err(Failure::Canceled(reason)),
         };
+        let limit = match cancel.reason() {
+            Some(_) => STOPPED_SWEEP_LIMIT,
+            None => SWEEP_LIMIT,
+        };
+        let sweeping = self.daemon.docker().sweep(&passing);
+        if self
+            .part
+            .work
+            .cancel
+            .within(limit, sweeping)
+            .await
+            .is_none()
+        {
+            tracing::debug!("the Docker daemon keeps images that were on their way: {passing:?}");
+        }
         match &loaded {
             Ok(loaded) => {
                 step.say(format_args!("loaded {}", loaded.id)).await;
@@ -78,7 +101,13 @@ impl Loading<'_> {
         loaded
     }
 
-    async fn load(&self, mut look: Look, known: &mut Option<Image>, step: &Step) -> Result<Loaded> {
+    async fn load(
+        &self,
+        mut look: Look,
+        known: &mut Option<Image>,
+        step: &Step,
+        passing: &Passing,
+    ) -> Result<Loaded> {
         let image = match known {
             Some(image) => Ok(&*image),
             None => {
@@ -100,7 +129,7 @@ impl Loading<'_> {
         let plan = &self.part.work.plan.image;
         let is_elsewhere = plan.push || plan.save.is_some();
         let (error, same) = match image {
-            Ok(image) => match Box::pin(self.layers(image, look, step)).await {
+            Ok(image) => match Box::pin(self.layers(image, look, step, passing)).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => (error, is_elsewhere.then_some(image)),
             },
@@ -156,6 +185,7 @@ impl Loading<'_> {
         image: &Image,
         mut look: Look,
         step: &Step,
+        passing: &Passing,
     ) -> std::result::Result<Loaded, LoadError> {
         let daemon = self.daemon.docker();
         look.again(daemon).await;
@@ -170,7 +200,7 @@ impl Loading<'_> {
             .await;
             let blobs = Arc::new(FromBuilder(self.exported.connection.clone()));
             let sent = Sent::default();
-            let loading = daemon.load(image, self.names, &load, blobs, &sent);
+            let loading = daemon.load(image, self.names, &load, blobs, &sent, passing);
             match shown_while(loading, step, &sent, Some(bytes)).await {
                 Err(LoadError::LayerGone { told }) => {
                     step.say(format_args!("{told}: once more, with all layers"))

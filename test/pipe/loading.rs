@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use depot_standin::daemon::{Certificates, DoorPlan, Release};
+use depot_standin::daemon::{Certificates, Daemon, DoorPlan, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
 use depot_standin::registry::Registry;
@@ -125,6 +125,45 @@ fn only_layers_that_the_daemon_lacks_are_sent() {
             ]) {
                 assert!(log.contains(told), "{log}");
             }
+        }
+    });
+}
+
+#[test]
+fn layers_are_unpacked_while_those_above_them_come() {
+    with_place(async |place| {
+        for release in CLASSIC {
+            // Nobody else's, since its images are counted.
+            let daemon = Daemon::start(release, &state_folder()).await.unwrap();
+            let door = daemon.door(DoorPlan::default()).await.unwrap();
+            let label = format!("stages-{release:?}").to_lowercase();
+            let image = format!("acme/{label}:1");
+            let files = [
+                ("large", noise(&label, 9 << 20)),
+                ("small", noise("small", 1000)),
+                ("other", noise("other", 20 << 20)),
+                ("third", noise("third", 8 << 20)),
+                ("top", noise("top", 1000)),
+            ];
+            let context = layers(&files);
+            let depot = place.depot(Scenario::default()).await;
+            let run = Program::of(&depot, context.path())
+                .load(&image, &door.docker_host())
+                .run()
+                .await;
+            run.expect(
+                0,
+                &["0 of 5 layers are there, sending 5", "built and loaded"],
+            );
+            assert_eq!(door.loads(), 4);
+            let loaded = daemon.image(&image).await.unwrap().unwrap();
+            run.expect(0, &[&format!("loaded {}", loaded.id)]);
+            assert_eq!(loaded.root_fs.layers.len(), 5);
+            let found = daemon.files(&image).await.unwrap();
+            for (name, _) in &files {
+                assert!(found.iter().any(|path| path == name), "{found:?}");
+            }
+            assert_eq!(daemon.images().await.unwrap(), 1, "{}", run.log);
         }
     });
 }

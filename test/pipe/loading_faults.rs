@@ -6,7 +6,7 @@ use depot_standin::daemon::{Daemon, DoorPlan, Hold, Release};
 use depot_standin::engine::state_folder;
 use depot_standin::{BuildState, MachinePlan, Method, Scenario};
 
-use super::loading::{layers, noise};
+use super::loading::{CLASSIC, layers, noise};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
@@ -141,7 +141,11 @@ fn a_daemon_whose_disk_is_full_is_told() {
                 .await
                 .unwrap();
             let depot = place.depot(Scenario::default()).await;
-            let context = layers(&[("large", noise("disk", LARGE))]);
+            // One layer fits, and what was loaded of it is not left there.
+            let context = layers(&[
+                ("small", noise("little disk", 9 << 20)),
+                ("large", noise("disk", LARGE)),
+            ]);
             let run = Program::of(&depot, context.path())
                 .load("acme/disk:1", &daemon.docker_host())
                 .run()
@@ -150,7 +154,7 @@ fn a_daemon_whose_disk_is_full_is_told() {
                 7,
                 &["no space left on device", "hint: the daemon's disk is full"],
             );
-            assert_eq!(daemon.image("acme/disk:1").await.unwrap(), None);
+            assert_eq!(daemon.images().await.unwrap(), 0);
             daemon.stop().await.unwrap();
         }
     });
@@ -195,6 +199,87 @@ fn a_layer_that_goes_between_looking_and_loading_is_sent_after_all() {
             );
             let image = daemon.image(&new).await.unwrap().unwrap();
             assert_eq!(image.root_fs.layers.len(), 2);
+        }
+    });
+}
+
+#[test]
+fn a_layer_that_goes_while_those_above_it_come_is_sent_once_more() {
+    with_place(async |place| {
+        for release in CLASSIC {
+            // Nobody else's, since its images are counted.
+            let daemon = Daemon::start(release, &state_folder()).await.unwrap();
+            let label = format!("stage-{release:?}").to_lowercase();
+            let depot = place.depot(Scenario::default()).await;
+            let plan = DoorPlan {
+                pause: Some(Duration::from_millis(10)),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let context = layers(&[
+                ("first", noise(&label, 9 << 20)),
+                ("second", noise("second", 9 << 20)),
+            ]);
+            let image = format!("acme/{label}:1");
+            let running = Program::of(&depot, context.path())
+                .load(&image, &door.docker_host())
+                .start();
+            let ids = nameless(&daemon).await;
+            for id in ids {
+                daemon.remove(&id).await.unwrap();
+            }
+            let run = running.end().await;
+            run.expect(
+                0,
+                &[
+                    "0 of 2 layers are there, sending 2",
+                    ": once more, with all layers",
+                    "built and loaded",
+                ],
+            );
+            assert_eq!(door.loads(), 3);
+            let loaded = daemon.image(&image).await.unwrap().unwrap();
+            assert_eq!(loaded.root_fs.layers.len(), 2);
+            assert_eq!(daemon.images().await.unwrap(), 1);
+        }
+    });
+}
+
+/// Waits until a daemon has images without a name.
+async fn nameless(daemon: &Daemon) -> Vec<String> {
+    for _ in 0..1000 {
+        let ids = daemon.nameless().await.unwrap();
+        if !ids.is_empty() {
+            return ids;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("no image without a name has come");
+}
+
+#[test]
+fn a_signal_between_the_archives_of_a_load_leaves_nothing_in_the_daemon() {
+    with_place(async |place| {
+        for release in CLASSIC {
+            // Nobody else's, since its images are counted.
+            let daemon = Daemon::start(release, &state_folder()).await.unwrap();
+            let depot = place.depot(Scenario::default()).await;
+            let plan = DoorPlan {
+                pause: Some(Duration::from_millis(20)),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let context = layers(&[
+                ("first", noise(&format!("{release:?}"), 9 << 20)),
+                ("second", noise("second", LARGE)),
+            ]);
+            let running = Program::of(&depot, context.path())
+                .load("acme/between:1", &door.docker_host())
+                .start();
+            assert_eq!(nameless(&daemon).await.len(), 1);
+            running.signal("TERM").await;
+            running.end().await.expect(143, &["canceled by SIGTERM"]);
+            assert_eq!(daemon.images().await.unwrap(), 0);
         }
     });
 }

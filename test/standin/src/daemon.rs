@@ -190,6 +190,19 @@ impl Daemon {
         Ok(names_in(exported?.body()))
     }
 
+    /// The ids of its images that have no name.
+    pub async fn nameless(&self) -> io::Result<Vec<String>> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listed {
+            id: String,
+        }
+        let filter = "%7B%22dangling%22%3A%5B%22true%22%5D%7D";
+        let (_, body) = self.get(&format!("/images/json?filters={filter}")).await?;
+        let images: Vec<Listed> = serde_json::from_slice(&body).map_err(io::Error::other)?;
+        Ok(images.into_iter().map(|image| image.id).collect())
+    }
+
     /// How many images it has.
     pub async fn images(&self) -> io::Result<usize> {
         let (_, body) = self.get("/images/json?all=true").await?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -157,6 +158,7 @@ impl Certificates {
 pub struct Door {
     port: u16,
     passed: ByteCount,
+    loads: Arc<AtomicUsize>,
     /// Accepts connections; ended with the door.
     _accepting: JoinSet<()>,
 }
@@ -168,14 +170,17 @@ impl Door {
         let tls = plan.tls.as_ref().map(Certificates::acceptor).transpose()?;
         let passed = ByteCount::default();
         let counted = passed.clone();
+        let loads = Arc::<AtomicUsize>::default();
+        let counted_loads = Arc::clone(&loads);
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 let (daemon, plan) = (daemon.clone(), plan.clone());
                 let (tls, counted) = (tls.clone(), counted.clone());
+                let loads = Arc::clone(&counted_loads);
                 connections.spawn(async move {
-                    let carried = carry(client, tls, &daemon, &plan, &counted).await;
+                    let carried = carry(client, tls, &daemon, &plan, (&counted, &loads)).await;
                     if let Err(error) = carried {
                         tracing::debug!(%error, "a connection to a daemon broke");
                     }
@@ -186,6 +191,7 @@ impl Door {
         Ok(Self {
             port,
             passed,
+            loads,
             _accepting: accepting,
         })
     }
@@ -194,6 +200,12 @@ impl Door {
     #[must_use]
     pub fn docker_host(&self) -> String {
         format!("tcp://127.0.0.1:{}", self.port)
+    }
+
+    /// How many archives it was asked to load.
+    #[must_use]
+    pub fn loads(&self) -> usize {
+        self.loads.load(Ordering::Relaxed)
     }
 
     /// How many bytes have gone to the daemon.
@@ -208,7 +220,7 @@ async fn carry(
     tls: Option<TlsAcceptor>,
     daemon: &Address,
     plan: &DoorPlan,
-    counted: &ByteCount,
+    (counted, loads): (&ByteCount, &AtomicUsize),
 ) -> io::Result<()> {
     client.set_nodelay(true)?;
     let client: Box<dyn Duplex> = match tls {
@@ -230,8 +242,12 @@ async fn carry(
                 return std::future::pending::<io::Result<_>>().await;
             }
             let piece = buffer.get(..length).unwrap_or_default();
+            let is_load = is_load(piece);
+            if is_load {
+                loads.fetch_add(1, Ordering::Relaxed);
+            }
             if let Some(answer) = plan.load_answer
-                && (is_answering || is_load(piece))
+                && (is_answering || is_load)
             {
                 is_answering = true;
                 // The last piece of a body that comes in pieces.
