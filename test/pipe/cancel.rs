@@ -10,6 +10,7 @@ use depot_standin::fixtures::BUSYBOX_BASE;
 use depot_standin::{BuildState, Fault, MachinePlan, Method, Port, Scenario};
 
 use super::loading::{layers, noise};
+use super::machines::slow;
 use super::place::{small_context, with_place};
 use super::program::{Program, Running};
 
@@ -165,8 +166,8 @@ fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
 #[test]
 fn a_signal_while_the_context_is_sent_stops_it() {
     with_place(async |place| {
-        let depot = place.depot(Scenario::default()).await;
-        let context = layers(&[("large", noise("stopped", 256 << 20))]);
+        let depot = place.depot(Scenario::default().machines(slow())).await;
+        let context = layers(&[("large", noise("stopped", 32 << 20))]);
         let running = Program::of(&depot, context.path()).start();
         depot
             .wait_for("some of the context", Duration::from_secs(30), |record| {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use depot_standin::{
-    Architecture, BuildState, Compressor, Machine, MachinePlan, Method, Record, Scenario, Security,
+    Architecture, BuildState, Compressor, Line, Machine, MachinePlan, Method, Record, Scenario,
+    Security,
 };
 
 use super::loading::{layers, noise};
@@ -198,6 +199,14 @@ fn a_machine_that_goes_silent_in_a_step_is_missed() {
     });
 }
 
+/// A machine that 32 MiB take three seconds to.
+pub fn slow() -> MachinePlan {
+    MachinePlan::default().line(Line {
+        delay: Duration::ZERO,
+        bits_per_second: Some(100_000_000),
+    })
+}
+
 #[test]
 fn a_machine_that_is_lost_while_it_gets_the_context_is_asked_for_again() {
     let lose: [(&str, Lose); 2] = [("cut", Machine::cut), ("silent", Machine::freeze)];
@@ -209,8 +218,8 @@ fn a_machine_that_is_lost_while_it_gets_the_context_is_asked_for_again() {
 }
 
 async fn lost_with_the_context(place: &Place, label: &str, lose: Lose) {
-    let depot = place.depot(Scenario::default()).await;
-    let context = layers(&[("large", noise(label, 96 << 20))]);
+    let depot = place.depot(Scenario::default().machines(slow())).await;
+    let context = layers(&[("large", noise(label, 32 << 20))]);
     let running = Program::of(&depot, context.path()).start();
     let begun = |record: &Record| {
         let mut connections = record.connections.iter();

@@ -2,8 +2,11 @@
 //!
 //! Both go on at once. A thread walks the directory and sends an entry a packet; the builder asks
 //! for content by an entry's number as soon as it sees that it lacks it; [`READERS`] threads read
-//! files side by side. All three meet in one channel of [`PACKETS_IN_FLIGHT`] packets, which is what
+//! files side by side. All three meet in one channel of [`PARCELS_IN_FLIGHT`] parcels, which is what
 //! bounds the memory: files are read no faster than the line takes them.
+//!
+//! A parcel is packets that go on together: what is sent alone costs both sides a frame, a record of TLS and a wake-up, which for an
+//! entry is far more than the entry.
 //!
 //! A file that cannot be read ends the transfer, and with it the build, with an error that names it:
 //! BuildKit's own client sends such a file as empty.
@@ -13,7 +16,8 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bollard_buildkit_proto::fsutil::types;
 use bytes::{Bytes, BytesMut};
@@ -31,8 +35,14 @@ use crate::context::{Entry, OpenError, Selection};
 /// How much of a file goes into one packet.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Packets that may wait to be sent: with full chunks, half a MiB.
-const PACKETS_IN_FLIGHT: usize = 8;
+/// Parcels that may wait to be sent: with full chunks, half a MiB.
+const PARCELS_IN_FLIGHT: usize = 8;
+
+/// Entries that go on together.
+const ENTRIES: usize = 64;
+
+/// How long the first of them waits for the others, where it takes a disk so long to give one: the builder asks for content in the meantime.
+const ENTRIES_WAIT: Duration = Duration::from_millis(1);
 
 /// Files that are read side by side. A clone that was just made is not in memory: with fewer, it is the
 /// disk's answers that the line waits for.
@@ -40,15 +50,27 @@ const READERS: usize = 6;
 
 /// What a transfer sends. Owns the transfer: dropping it ends the threads at their next packet.
 pub(super) struct Packets {
-    packets: mpsc::Receiver<Packet>,
+    parcels: mpsc::Receiver<Parcel>,
+    opened: std::vec::IntoIter<Packet>,
     _transfer: JoinSet<()>,
 }
+
+/// Packets that go on together, in their order.
+type Parcel = Vec<Packet>;
 
 impl Stream for Packets {
     type Item = Result<Packet, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.packets.poll_recv(context).map(|packet| packet.map(Ok))
+        loop {
+            if let Some(packet) = self.opened.next() {
+                return Poll::Ready(Some(Ok(packet)));
+            }
+            match ready!(self.parcels.poll_recv(context)) {
+                Some(parcel) => self.opened = parcel.into_iter(),
+                None => return Poll::Ready(None),
+            }
+        }
     }
 }
 
@@ -59,7 +81,7 @@ pub(super) fn start(
     requests: Streaming<Packet>,
     failure: Failure,
 ) -> Packets {
-    let (sender, packets) = mpsc::channel(PACKETS_IN_FLIGHT);
+    let (sender, parcels) = mpsc::channel(PARCELS_IN_FLIGHT);
     let transfer = Transfer {
         directory,
         listed: Arc::default(),
@@ -69,7 +91,8 @@ pub(super) fn start(
     let mut task = JoinSet::new();
     task.spawn(transfer.run(selection, requests));
     Packets {
-        packets,
+        parcels,
+        opened: Vec::new().into_iter(),
         _transfer: task,
     }
 }
@@ -87,7 +110,7 @@ struct Transfer {
     directory: Arc<Directory>,
     /// By the number of the entry. Taken out when it is asked for.
     listed: Arc<Mutex<Vec<Option<Listed>>>>,
-    sender: mpsc::Sender<Packet>,
+    sender: mpsc::Sender<Parcel>,
     failure: Failure,
 }
 
@@ -114,7 +137,7 @@ impl Transfer {
                     if ended.is_err() {
                         let text = "the context cannot be sent: an internal error";
                         let packet = self.failed(text, None);
-                        let _gone = self.sender.send(packet).await;
+                        let _gone = self.sender.send(vec![packet]).await;
                         break;
                     }
                     continue;
@@ -140,11 +163,12 @@ impl Transfer {
                             packet.id
                         );
                         let packet = self.failed(&text, None);
-                        let _gone = self.sender.send(packet).await;
+                        let _gone = self.sender.send(vec![packet]).await;
                     }
                 },
                 Ok(PacketType::Finish) => {
-                    let _gone = self.sender.send(plain(PacketType::Finish)).await;
+                    let finish = vec![plain(PacketType::Finish)];
+                    let _gone = self.sender.send(finish).await;
                     break;
                 }
                 Ok(PacketType::Error) => {
@@ -159,7 +183,7 @@ impl Transfer {
                 Ok(PacketType::Stat | PacketType::Data) | Err(_) => {}
             }
         }
-        // Ends the readers after what they are at; the walker ends at its next packet, since nobody
+        // Ends the readers after what they are at; the walker ends at its next parcel, since nobody
         // takes it.
         drop(wanted);
         drop(self);
@@ -168,6 +192,8 @@ impl Transfer {
 
     /// Walks the directory and sends an entry a packet.
     fn list(&self, selection: &Selection) {
+        let mut entries = Vec::with_capacity(ENTRIES);
+        let mut begun = Instant::now();
         let mut visit = |entry: Entry| {
             if !self.directory.offers(&entry.path) {
                 return ControlFlow::Continue(());
@@ -182,11 +208,18 @@ impl Transfer {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(listed);
-            let packet = Packet {
+            if entries.is_empty() {
+                begun = Instant::now();
+            }
+            entries.push(Packet {
                 stat: Some(on_the_wire(entry)),
                 ..plain(PacketType::Stat)
-            };
-            self.send(packet)
+            });
+            if entries.len() < ENTRIES && begun.elapsed() < ENTRIES_WAIT {
+                return ControlFlow::Continue(());
+            }
+            let parcel = std::mem::replace(&mut entries, Vec::with_capacity(ENTRIES));
+            self.send(parcel)
         };
         match self.directory.tree.walk(selection, &mut visit) {
             Ok(summary) => {
@@ -195,13 +228,11 @@ impl Transfer {
                         "directory `{path}` cannot be read: the builder gets nothing of it"
                     );
                 }
-                let _gone = self.send(plain(PacketType::Stat));
+                entries.push(plain(PacketType::Stat));
             }
-            Err(error) => {
-                let packet = self.failed(&one_line(&error), error.hint());
-                let _gone = self.send(packet);
-            }
+            Err(error) => entries.push(self.failed(&one_line(&error), error.hint())),
         }
+        let _gone = self.send(entries);
     }
 
     fn take(&self, id: u32) -> Option<Listed> {
@@ -224,13 +255,13 @@ impl Transfer {
                 }),
                 // A socket: it is listed as an empty file, and so it arrives as one.
                 Err(OpenError::NotAFile { .. }) if listed.size == 0 => {
-                    Ok(self.data(id, Bytes::new()))
+                    Ok(self.send(vec![data(id, Bytes::new())]))
                 }
                 Err(error) => Err(self.failed(&one_line(&error), error.hint())),
             };
             let goes_on = match sent {
                 Ok(goes_on) => goes_on,
-                Err(packet) => self.send(packet),
+                Err(packet) => self.send(vec![packet]),
             };
             if goes_on.is_break() {
                 return;
@@ -248,6 +279,7 @@ impl Transfer {
         mut file: File,
     ) -> io::Result<ControlFlow<()>> {
         let mut left = listed.size;
+        let mut parcel = Vec::with_capacity(2);
         while left > 0 {
             let length = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
             let mut chunk = BytesMut::zeroed(length);
@@ -257,7 +289,9 @@ impl Transfer {
             }
             chunk.truncate(filled);
             left -= filled as u64;
-            if self.data(id, chunk.freeze()).is_break() {
+            parcel.push(data(id, chunk.freeze()));
+            // The last one goes with the end.
+            if left > 0 && self.send(std::mem::take(&mut parcel)).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -268,20 +302,13 @@ impl Transfer {
                 listed.path.escape_debug()
             );
         }
-        Ok(self.data(id, Bytes::new()))
+        parcel.push(data(id, Bytes::new()));
+        Ok(self.send(parcel))
     }
 
-    fn data(&self, id: u32, data: Bytes) -> ControlFlow<()> {
-        self.send(Packet {
-            id,
-            data,
-            ..plain(PacketType::Data)
-        })
-    }
-
-    /// Waits until the line takes a packet; `Break` when nobody does any more.
-    fn send(&self, packet: Packet) -> ControlFlow<()> {
-        match self.sender.blocking_send(packet) {
+    /// Waits until the line takes a parcel; `Break` when nobody does any more.
+    fn send(&self, parcel: Parcel) -> ControlFlow<()> {
+        match self.sender.blocking_send(parcel) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
@@ -320,6 +347,14 @@ fn on_the_wire(entry: Entry) -> types::Stat {
         devmajor: entry.stat.device_major,
         devminor: entry.stat.device_minor,
         xattrs: entry.stat.attributes.into_iter().collect(),
+    }
+}
+
+fn data(id: u32, data: Bytes) -> Packet {
+    Packet {
+        id,
+        data,
+        ..plain(PacketType::Data)
     }
 }
 
@@ -367,7 +402,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "0123456789").unwrap();
-        let (sender, mut packets) = mpsc::channel(PACKETS_IN_FLIGHT);
+        let (sender, mut parcels) = mpsc::channel(PARCELS_IN_FLIGHT);
         let transfer = Transfer {
             directory: Arc::new(Directory {
                 tree: Tree::new(folder.path(), &[]).unwrap(),
@@ -389,7 +424,8 @@ mod tests {
             transfer.read_queued(&Mutex::new(queue));
         });
         drop(transfer);
-        let sent = std::iter::from_fn(|| packets.blocking_recv())
+        let sent = std::iter::from_fn(|| parcels.blocking_recv())
+            .flatten()
             .filter(|packet| packet.r#type() != PacketType::Stat)
             .collect();
         (sent, log.text())
