@@ -16,9 +16,6 @@ use super::error::{ErrorKind, SolveError};
 use super::session::{Services, Session};
 use crate::moving::while_moving;
 
-/// How long a builder may take to open a session: it only has to answer.
-const SESSION_LIMIT: Duration = Duration::from_secs(30);
-
 /// The status that is still to come after the solve has ended is waited for until none has come, or was taken, for so long. Its stream
 /// ends by itself.
 const STATUS_QUIET: Duration = Duration::from_secs(20);
@@ -105,18 +102,8 @@ impl Connection {
     ) -> Result<Solved, SolveError> {
         let mut cancel = std::pin::pin!(cancel);
         let canceled = || SolveError::local(ErrorKind::Canceled, "canceled");
-        let mut session = tokio::select! {
-            biased;
-            () = &mut cancel => return Err(canceled()),
-            opened = tokio::time::timeout(SESSION_LIMIT, Session::open(self, services)) => {
-                opened
-                    .map_err(|_| SolveError::local(
-                        ErrorKind::Connection,
-                        "the builder did not open a session in time",
-                    ))?
-                    .map_err(|status| SolveError::from_status(&status))?
-            }
-        };
+        let mut session =
+            Session::open(self, services).map_err(|status| SolveError::from_status(&status))?;
         let reference = uuid::Uuid::new_v4().simple().to_string();
         let request = request(&reference, session.id(), solve);
         let begun = Instant::now();

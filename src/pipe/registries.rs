@@ -1,10 +1,11 @@
 //! What a run needs to talk to registries: who we are there, tokens, and a client of our own.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use tokio::task::JoinSet;
 
 use super::Result;
 use super::ecr::{AmazonLogins, access};
@@ -32,6 +33,8 @@ pub(super) struct Registries {
     makes_repositories: bool,
     /// Keeps tokens that are fetched on the way out of the log.
     pub(super) masker: Masker,
+    /// Registries that are asked ahead; ended with this.
+    asking: Mutex<JoinSet<()>>,
 }
 
 impl Registries {
@@ -72,6 +75,7 @@ impl Registries {
             ecr,
             makes_repositories: plan.registries.create_repositories,
             masker: masker.clone(),
+            asking: Mutex::default(),
         })
     }
 
@@ -84,6 +88,7 @@ impl Registries {
             login.map(|_| ()).map_err(Failure::Credentials)
         });
         try_join_all(logins).await?;
+        self.ask_ahead(names);
         if !self.makes_repositories {
             return Ok(());
         }
@@ -109,6 +114,16 @@ impl Registries {
             }
         });
         try_join_all(making).await.map(|_| ())
+    }
+
+    /// Has the registries asked what a push will have to know, while the image is built.
+    fn ask_ahead(&self, names: &[Reference]) {
+        let hosts: BTreeSet<String> = names.iter().map(|name| name.host().to_owned()).collect();
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        for host in hosts {
+            let tokens = Arc::clone(&self.tokens);
+            asking.spawn(async move { tokens.ask_ahead(&host).await });
+        }
     }
 
     /// Tells of logins that nothing asked for, which often stand for a host that was mistyped.

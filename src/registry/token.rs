@@ -11,12 +11,13 @@
 
 pub(crate) mod answer;
 mod error;
+mod own_realm;
 pub(crate) mod realm;
 mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -34,6 +35,7 @@ use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
 pub use error::TokenError;
+use own_realm::OwnRealms;
 use realm::{authority, is_own, is_same};
 use shared::Shared;
 
@@ -48,8 +50,7 @@ const TOLD_LIMIT: usize = 1000;
 pub struct Tokens {
     pub(super) reach: Reach,
     keyring: Arc<Keyring>,
-    /// Realms that registries have confirmed as theirs, by host.
-    confirmed: Mutex<HashMap<String, Url>>,
+    own_realms: OwnRealms,
     shared: Shared,
     /// Hosts without login of which that was told.
     told: Mutex<BTreeSet<String>>,
@@ -74,7 +75,7 @@ impl Tokens {
         Self {
             reach,
             keyring,
-            confirmed: Mutex::default(),
+            own_realms: OwnRealms::default(),
             shared: Shared::default(),
             told: Mutex::default(),
             call_limit: CALL_LIMIT,
@@ -107,6 +108,18 @@ impl Tokens {
             return None;
         }
         (!takes_tokens).then_some(credential)
+    }
+
+    /// Asks ahead what a push to `host` will have to know, with a connection that is open then: where there is a login, whether the registry
+    /// takes tokens, and whose. That it fails is told when it matters.
+    pub async fn ask_ahead(&self, host: &str) {
+        let login = self.keyring.for_host(host).await;
+        if matches!(login, Ok(Some(_)))
+            && self.keyring.takes_tokens(host).is_none()
+            && let Err(error) = self.own_realm(host).await
+        {
+            tracing::debug!("asking ahead: {}", crate::cause::one_line(&error));
+        }
     }
 
     /// The login for `host`, whatever it is.
@@ -265,30 +278,26 @@ impl Tokens {
     /// Where tokens of `host` are given out, by the registry's own word.
     async fn own_realm(&self, host: &str) -> Result<Option<Url>, TokenError> {
         let host = canonical_host(host);
-        if let Ok(known) = self.confirmed.lock()
-            && let Some(known) = known.get(&host)
-        {
-            return Ok(Some(known.clone()));
-        }
-        let answer = self.ask(&host).await?;
+        let asking = async || self.ask_for_realm(&host).await;
+        self.own_realms.of(&host, self.call_limit, asking).await
+    }
+
+    async fn ask_for_realm(&self, host: &str) -> Result<Option<Url>, TokenError> {
+        let answer = self.ask(host).await?;
         if is_out_of_order(answer.status()) {
             return Err(TokenError::Unavailable {
-                host,
+                host: host.to_owned(),
                 status: answer.status().as_u16(),
                 said: String::new(),
             });
         }
-        let own = answer
+        let mut challenges = answer
             .headers()
             .get_all(WWW_AUTHENTICATE)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .find_map(bearer_realm)
-            .and_then(|realm| Url::parse(&realm).ok());
-        if let (Ok(mut known), Some(own)) = (self.confirmed.lock(), &own) {
-            known.insert(host, own.clone());
-        }
-        Ok(own)
+            .filter_map(|value| value.to_str().ok());
+        let realm = challenges.find_map(bearer_realm);
+        Ok(realm.and_then(|realm| Url::parse(&realm).ok()))
     }
 
     /// What the registry says to somebody without login.

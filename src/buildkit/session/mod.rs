@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bollard_buildkit_proto::health::health_server::HealthServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
+use futures_util::{Stream, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +42,9 @@ const WINDOW_BYTES: u32 = 4 << 20;
 
 /// The same for all calls together. A file that nobody takes for a while leaves room for the builder to ask whether we are well.
 const SESSION_WINDOW_BYTES: u32 = 2 * WINDOW_BYTES;
+
+/// How long a builder may take to open a session: it only has to answer.
+const OPEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long calls of the builder may take to notice that the session is over.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
@@ -66,6 +70,8 @@ pub(super) struct Session {
     stop: tokio_util::sync::DropGuard,
     tasks: TaskTracker,
     failure: Failure,
+    /// Why it could not be opened.
+    not_opened: Arc<OnceLock<Status>>,
 }
 
 /// The first thing that went wrong on our side while serving the builder.
@@ -89,8 +95,8 @@ impl Failure {
 }
 
 impl Session {
-    /// Opens the session. The builder may call before this returns.
-    pub(super) async fn open(connection: &Connection, services: Services) -> Result<Self, Status> {
+    /// Begins to open the session. The builder waits for it with whatever needs it, so that a solve may be sent at once.
+    pub(super) fn open(connection: &Connection, services: Services) -> Result<Self, Status> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let failure = Failure::default();
         let (sender, messages) = outbound();
@@ -110,7 +116,13 @@ impl Session {
                 MetadataValue::from_static(method),
             );
         }
-        let inbound: Streaming<BytesMessage> = call(connection, request).await?;
+        let not_opened = Arc::<OnceLock<Status>>::default();
+        let told = Arc::clone(&not_opened);
+        let opening = call(connection.clone(), request).inspect_err(move |status| {
+            // Told once.
+            let _first = told.set(status.clone());
+        });
+        let inbound = Box::pin(stream::once(opening).try_flatten());
 
         let routes = Routes::new(HealthServer::new(health::Health))
             .add_service(files::server(services.files, failure.clone()))
@@ -147,6 +159,7 @@ impl Session {
             stop: stop.drop_guard(),
             tasks,
             failure,
+            not_opened,
         })
     }
 
@@ -160,7 +173,8 @@ impl Session {
         self.ended.cancelled().await;
         // The solve ends by itself when the builder notices; give it the word, since it knows more.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        Status::unavailable("the session with the builder broke off")
+        let broke_off = || Status::unavailable("the session with the builder broke off");
+        self.not_opened.get().cloned().unwrap_or_else(broke_off)
     }
 
     /// What went wrong on our side, if anything did.
@@ -215,8 +229,8 @@ fn ascii(text: &str) -> Result<MetadataValue<Ascii>, Status> {
 
 /// `moby.buildkit.v1.Control/Session`, with messages that share their buffers.
 async fn call(
-    connection: &Connection,
-    request: Request<impl futures_util::Stream<Item = BytesMessage> + Send + 'static>,
+    connection: Connection,
+    request: Request<impl Stream<Item = BytesMessage> + Send + 'static>,
 ) -> Result<Streaming<BytesMessage>, Status> {
     let mut client = tonic::client::Grpc::new(connection.channel.clone())
         .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
@@ -230,12 +244,18 @@ async fn call(
         .map_err(|error| Status::unavailable(error.to_string()))?;
     let path = http::uri::PathAndQuery::from_static("/moby.buildkit.v1.Control/Session");
     let codec: ProstCodec<BytesMessage, BytesMessage> = ProstCodec::default();
-    Ok(client.streaming(request, path, codec).await?.into_inner())
+    let answer = client.streaming(request, path, codec);
+    match tokio::time::timeout(OPEN_LIMIT, answer).await {
+        Ok(answer) => Ok(answer?.into_inner()),
+        Err(_) => Err(Status::unavailable(
+            "the builder did not open a session in time",
+        )),
+    }
 }
 
 /// Serves HTTP/2 on the session's bytes until either side ends it.
 async fn serve(
-    io: SessionIo<Streaming<BytesMessage>>,
+    io: SessionIo<impl Stream<Item = Result<BytesMessage, Status>> + Send + Unpin + 'static>,
     routes: Routes,
     executor: Executor,
 ) -> Result<(), hyper::Error> {

@@ -114,7 +114,11 @@ async fn accept(listener: TcpListener, api: Arc<Api>, tasks: Tasks) {
             return;
         };
         let socket = match listener.accept().await {
-            Ok((socket, _)) => socket,
+            Ok((socket, _)) => {
+                // As a Go server has it; one that cannot be set so answers later.
+                let _late = socket.set_nodelay(true);
+                socket
+            }
             Err(error) => {
                 tracing::warn!(%error, "the API could not accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await; // most likely out of file descriptors

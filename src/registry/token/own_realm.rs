@@ -1,0 +1,112 @@
+//! Where tokens of a registry are given out, by the registry's own word: asked once, also where several want to know at a time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use url::Url;
+
+use super::TokenError;
+
+/// Registries that are remembered; a build uses a few. Builders name them, too.
+const HOSTS_LIMIT: usize = 1000;
+
+/// What a registry has said: its realm, if it has one.
+type Said = tokio::sync::Mutex<Option<Option<Url>>>;
+
+/// What registries have said, by canonical host.
+#[derive(Debug, Default)]
+pub(super) struct OwnRealms(Mutex<HashMap<String, Arc<Said>>>);
+
+impl OwnRealms {
+    /// What `host` said before, or says to `ask` now. Whoever asks meanwhile waits for that, for `limit` at most. A failure is not
+    /// remembered.
+    pub(super) async fn of(
+        &self,
+        host: &str,
+        limit: Duration,
+        ask: impl AsyncFnOnce() -> Result<Option<Url>, TokenError>,
+    ) -> Result<Option<Url>, TokenError> {
+        let said = self.said(host);
+        let Ok(mut said) = tokio::time::timeout(limit, said.lock()).await else {
+            // Somebody else has no luck with it.
+            return ask().await;
+        };
+        if let Some(known) = &*said {
+            return Ok(known.clone());
+        }
+        let realm = ask().await?;
+        *said = Some(realm.clone());
+        Ok(realm)
+    }
+
+    fn said(&self, host: &str) -> Arc<Said> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= HOSTS_LIMIT {
+            all.clear();
+        }
+        Arc::clone(all.entry(host.to_owned()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(15);
+
+    fn unavailable() -> TokenError {
+        TokenError::Unavailable {
+            host: "registry.test".into(),
+            status: 503,
+            said: String::new(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registry_is_asked_once_whatever_it_says() {
+        let realm = Url::parse("https://registry.test/token").unwrap();
+        for said in [Some(realm), None] {
+            let (realms, asked) = (OwnRealms::default(), AtomicUsize::new(0));
+            let ask = async || {
+                let answer = async || {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    Ok(said.clone())
+                };
+                realms.of("registry.test", LIMIT, answer).await.unwrap()
+            };
+            let (one, two) = tokio::join!(ask(), ask());
+            assert!([one, two, ask().await].iter().all(|told| *told == said));
+            assert_eq!(asked.into_inner(), 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_not_remembered_and_keeps_nobody_for_long() {
+        let realms = OwnRealms::default();
+        let fails = async || Err(unavailable());
+        let works = async || Ok(None);
+        assert!(realms.of("registry.test", LIMIT, fails).await.is_err());
+        assert_eq!(
+            realms.of("registry.test", LIMIT, works).await.unwrap(),
+            None
+        );
+
+        let begun = tokio::time::Instant::now();
+        let hangs = async || {
+            tokio::time::sleep(LIMIT * 10).await;
+            Err(unavailable())
+        };
+        let (_, other) = tokio::join!(
+            tokio::time::timeout(LIMIT * 2, realms.of("other.test", LIMIT, hangs)),
+            async {
+                let said = realms.of("other.test", LIMIT, works).await;
+                (said.unwrap(), begun.elapsed())
+            }
+        );
+        assert_eq!(other, (None, LIMIT));
+    }
+}
