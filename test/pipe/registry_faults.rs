@@ -5,7 +5,7 @@ use std::time::Duration;
 use depot_standin::engine::state_folder;
 use depot_standin::internet::{Internet, Planned, RegistryFault};
 use depot_standin::registry::Registry;
-use depot_standin::{Architecture, Scenario};
+use depot_standin::{Architecture, BuildState, Scenario};
 use http::Method;
 
 use super::loading::image_id;
@@ -96,6 +96,58 @@ fn a_blob_that_is_cut_is_pushed_again() {
     });
 }
 
+/// Waits until what was planned for a registry has been done to it.
+async fn until_met(internet: &Internet, host: &str) {
+    let is_met = async {
+        while internet.unmet(host) > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let limit = Duration::from_mins(1);
+    tokio::time::timeout(limit, is_met).await.unwrap();
+}
+
+#[test]
+fn a_signal_in_the_middle_of_a_push_ends_it_and_tells_what_has_the_image() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let (near, far) = ("near.stopped.example.com", "far.stopped.example.com");
+        let first = registry(internet, near).await;
+        let second = registry(internet, far).await;
+        let delay = Duration::from_secs(8);
+        // The builder pushes an image for one platform, and the pipe puts the index of one for two.
+        for (platforms, names_pushed) in [("linux/amd64", true), ("linux/amd64,linux/arm64", false)]
+        {
+            let slow = RegistryFault::Delay(delay);
+            internet.plan(fault(far, Method::PUT, "/app/manifests/1", 1, slow));
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let context = small_context();
+            let running = program(&depot, internet, context.path())
+                .set("IMAGE", format!("{near}/app:1 {far}/app:1"))
+                .set("PLATFORMS", platforms)
+                .set("REGISTRIES", list(&[(near, &first), (far, &second)]))
+                .start();
+            until_met(internet, far).await;
+            // What the builder says of the first has come.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            running.signal("TERM").await;
+            let run = running.end().await;
+            run.expect(143, &["canceled by SIGTERM"]);
+            if names_pushed {
+                run.expect(143, &[&format!("pushed nevertheless: {near}/app:1")]);
+            }
+            silent(&run, &[&first, &second]);
+            let record = depot.record();
+            assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+            // Nobody goes on with it.
+            tokio::time::sleep(delay).await;
+            assert_eq!(second.tags("app").await.unwrap(), Vec::<String>::new());
+        }
+    });
+}
+
 #[test]
 fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
     with_place(async |place| {
@@ -115,13 +167,7 @@ fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
             .set("REGISTRIES", list(&[(near, &first), (far, &second)]))
             .set("NO_CACHE", "true")
             .start();
-        let limit = Duration::from_mins(1);
-        let is_held = async {
-            while internet.unmet(far) > 0 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(limit, is_held).await.unwrap();
+        until_met(internet, far).await;
         let pushed = image_id(&first, "app", "1").await;
         // What the builder says of it has come.
         tokio::time::sleep(Duration::from_secs(1)).await;
