@@ -1,11 +1,12 @@
 //! Which names a solve has pushed already, read from its status.
 //!
 //! The exporter pushes one name after the other, and its answer tells of all or of none. What people want to know
-//! after a failure is which names are there, and that stands in the status alone.
+//! after a failure is which names are there, and that stands in the status alone. There a push that fails or is called off ends like one
+//! that has come through. Which one it was is told by what comes after it: the beginning of the next name, or the end of the exporter.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, VertexStatus};
 
 /// How the image exporter begins to tell of a name's last part, from BuildKit 0.9 on; `name@digest` follows.
 const MANIFEST_WORDS: &str = "pushing manifest for ";
@@ -17,28 +18,44 @@ const NAMES_LIMIT: usize = 1000;
 #[derive(Clone, Debug, Default)]
 pub struct Pushes {
     names: BTreeSet<String>,
+    /// The last name that each vertex has ended with, come through or not.
+    unsure: HashMap<String, String>,
+    /// One name at least has been at its end.
+    is_begun: bool,
 }
 
 impl Pushes {
     /// Takes in what the builder says.
     pub fn observe(&mut self, status: &StatusResponse) {
         for status in &status.statuses {
-            if status.completed.is_none() || self.names.len() >= NAMES_LIMIT {
-                continue;
+            let name = name(status);
+            if self.unsure.get(&status.vertex).map(String::as_str) != name {
+                // It is at something else.
+                self.names.extend(self.unsure.remove(&status.vertex));
             }
-            // The id holds it in some versions, the name in others.
-            let name = [&status.id, &status.name]
-                .into_iter()
-                .find_map(|text| text.strip_prefix(MANIFEST_WORDS))
-                .map(|rest| rest.split('@').next().unwrap_or(rest));
-            self.names.extend(name.map(str::to_owned));
+            if let Some(name) = name
+                && status.completed.is_some()
+                && !self.has(name)
+                && self.names.len() + self.unsure.len() < NAMES_LIMIT
+            {
+                self.unsure.insert(status.vertex.clone(), name.to_owned());
+                self.is_begun = true;
+            }
+        }
+        let ended = status
+            .vertexes
+            .iter()
+            .filter(|vertex| vertex.completed.is_some());
+        for vertex in ended {
+            let last = self.unsure.remove(&vertex.digest);
+            self.names.extend(last.filter(|_| vertex.error.is_empty()));
         }
     }
 
-    /// Whether no name was pushed yet.
+    /// Whether no name can have been pushed yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        !self.is_begun
     }
 
     /// Whether the image is in the registry under this name, which is the one that the exporter was given.
@@ -48,31 +65,89 @@ impl Pushes {
     }
 }
 
+/// The name that a status tells of.
+fn name(status: &VertexStatus) -> Option<&str> {
+    // The id holds it in some versions, the name in others.
+    let texts = [&status.id, &status.name].into_iter();
+    let mut rests = texts.filter_map(|text| text.strip_prefix(MANIFEST_WORDS));
+    let rest = rests.next()?;
+    Some(rest.split('@').next().unwrap_or(rest))
+}
+
 #[cfg(test)]
 mod tests {
     use bollard_buildkit_proto::google::protobuf::Timestamp;
-    use bollard_buildkit_proto::moby::buildkit::v1::VertexStatus;
+    use bollard_buildkit_proto::moby::buildkit::v1::Vertex;
 
     use super::*;
 
-    #[test]
-    fn a_name_counts_once_its_manifest_is_there() {
-        let status = |id: &str, completed| StatusResponse {
+    const ONE: &str = "localhost:5000/acme/app:1";
+    const TWO: &str = "localhost:5000/acme/app:2";
+
+    fn manifest(name: &str) -> String {
+        format!("pushing manifest for {name}@sha256:00")
+    }
+
+    fn status(id: &str, is_completed: bool) -> StatusResponse {
+        StatusResponse {
             statuses: vec![VertexStatus {
                 id: id.into(),
-                completed,
+                vertex: "sha256:exporter".into(),
+                completed: is_completed.then(Timestamp::default),
                 ..VertexStatus::default()
             }],
             ..StatusResponse::default()
-        };
+        }
+    }
+
+    fn ended(error: &str) -> StatusResponse {
+        StatusResponse {
+            vertexes: vec![Vertex {
+                digest: "sha256:exporter".into(),
+                completed: Some(Timestamp::default()),
+                error: error.into(),
+                ..Vertex::default()
+            }],
+            ..StatusResponse::default()
+        }
+    }
+
+    fn pushed(told: &[StatusResponse]) -> (bool, bool) {
         let mut pushes = Pushes::default();
-        let name = "localhost:5000/acme/app:1";
-        let manifest = format!("pushing manifest for {name}@sha256:00");
-        pushes.observe(&status(&manifest, None));
-        pushes.observe(&status("pushing layers", Some(Timestamp::default())));
-        assert!(!pushes.has(name));
-        pushes.observe(&status(&manifest, Some(Timestamp::default())));
-        assert!(pushes.has(name));
-        assert!(!pushes.has("localhost:5000/acme/app:2"));
+        for status in told {
+            pushes.observe(status);
+        }
+        (pushes.has(ONE), pushes.has(TWO))
+    }
+
+    #[test]
+    fn a_name_counts_once_its_manifest_is_there_and_something_follows() {
+        let (one, two) = (manifest(ONE), manifest(TWO));
+        let begun = [status("pushing layers", true), status(&one, false)];
+        let done = [&begun[..], &[status(&one, true)]].concat();
+        let next = [&done[..], &[status("pushing layers", false)]].concat();
+        let both = [&next[..], &[status(&two, false), status(&two, true)]].concat();
+        let and = |told: &[StatusResponse], last| pushed(&[told, &[last]].concat());
+        assert_eq!(pushed(&begun), (false, false));
+        assert_eq!(and(&begun, ended("")), (false, false));
+        assert_eq!(pushed(&done), (false, false));
+        assert_eq!(and(&done, status(&one, true)), (false, false));
+        assert_eq!(and(&done, ended("")), (true, false));
+        assert_eq!(and(&done, ended("context canceled")), (false, false));
+        assert_eq!(pushed(&next), (true, false));
+        assert_eq!(and(&next, ended("denied")), (true, false));
+        assert_eq!(pushed(&both), (true, false));
+        assert_eq!(and(&both, ended("denied")), (true, false));
+        assert_eq!(and(&both, ended("")), (true, true));
+    }
+
+    #[test]
+    fn what_may_have_been_pushed_counts_as_begun() {
+        let mut pushes = Pushes::default();
+        pushes.observe(&status(&manifest(ONE), false));
+        assert!(pushes.is_empty());
+        pushes.observe(&status(&manifest(ONE), true));
+        pushes.observe(&ended("context canceled"));
+        assert!(!pushes.is_empty());
     }
 }

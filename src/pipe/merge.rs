@@ -4,6 +4,7 @@
 //! back, one index of all is made, and that is put under every tag. Nothing has a tag before all parts are there.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 
@@ -27,9 +28,17 @@ pub(super) async fn merge(
     let step = steps
         .begin(&format!("[depot] merging {}", targets.join(" and ")))
         .await;
-    let merged = match work.cancel.unless_fired(images(work, parts, &step)).await {
+    let put = Mutex::default();
+    let merging = images(work, parts, &step, &put);
+    let merged = match work.cancel.unless_fired(merging).await {
         Ok(merged) => merged,
-        Err(reason) => Err(Failure::Canceled(reason)),
+        Err(reason) => {
+            let put = put.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if !put.is_empty() {
+                tracing::error!("pushed nevertheless: {}", put.join(", "));
+            }
+            Err(Failure::Canceled(reason))
+        }
     };
     match &merged {
         Ok(_) => step.done().await,
@@ -40,13 +49,25 @@ pub(super) async fn merge(
 }
 
 /// One image for all names, or one for each form that registries take.
-async fn images(work: &Work<'_>, parts: &[Vec<Delivered>], step: &Step) -> Result<Vec<Delivered>> {
+///
+/// `put` gets every name that has it, as soon as it does.
+async fn images(
+    work: &Work<'_>,
+    parts: &[Vec<Delivered>],
+    step: &Step,
+    put: &Mutex<Vec<String>>,
+) -> Result<Vec<Delivered>> {
+    let on_put = |name: &Reference| {
+        let mut put = put.lock().unwrap_or_else(PoisonError::into_inner);
+        put.push(name.to_string());
+    };
     let mut delivered: Vec<Delivered> = Vec::new();
     let mut failures = Vec::new();
     for (digests, names) in alike(work, parts)? {
         let image = image(work, &digests, &names).await?;
         let mut pushed = Vec::new();
-        for (name, answer) in publish(&work.registries.client, &image, &names).await {
+        let client = &work.registries.client;
+        for (name, answer) in publish(client, &image, &names, on_put).await {
             match answer {
                 Ok(()) => {
                     step.say(format_args!("pushed {name}@{}", image.digest))

@@ -18,11 +18,12 @@ const AT_ONCE_AT_HOST: usize = 4;
 
 /// Puts `manifest` under every name, whatever becomes of the others; the answers are in the order of the names.
 ///
-/// Cancel safe in that it may be dropped at any time; then some of the names have it.
+/// `on_put` hears of each name as soon as it has it: the future may be dropped at any time, and then some have.
 pub async fn publish(
     client: &Client,
     manifest: &Manifest,
     names: &[Reference],
+    on_put: impl Fn(&Reference),
 ) -> Vec<(Reference, Result<(), ClientError>)> {
     let mut hosts: HashMap<String, Semaphore> = HashMap::new();
     for name in names {
@@ -30,7 +31,7 @@ pub async fn publish(
             .entry(canonical_host(name.host()))
             .or_insert_with(|| Semaphore::new(AT_ONCE_AT_HOST));
     }
-    let hosts = &hosts;
+    let (hosts, on_put) = (&hosts, &on_put);
     stream::iter(names)
         .map(|name| async move {
             // It is never closed: an error cannot be, and would only mean one call more at once.
@@ -39,7 +40,11 @@ pub async fn publish(
                 None => None,
             };
             let put = client.put_manifest(name.host(), name.repository(), name.tag(), manifest);
-            (name.clone(), put.await)
+            let put = put.await;
+            if put.is_ok() {
+                on_put(name);
+            }
+            (name.clone(), put)
         })
         .buffered(AT_ONCE)
         .collect()

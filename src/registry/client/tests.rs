@@ -364,7 +364,7 @@ async fn real_registries_take_and_give_back_what_was_put() {
     let owner = client(&[(&host, registry.username(), registry.password())]);
     let names = ["app:1", "app:latest", "other/app:1"];
     let names = names.map(|name| Reference::parse(&format!("{host}/{name}")).unwrap());
-    for (name, answer) in publish(&owner, &index(), &names).await {
+    for (name, answer) in publish(&owner, &index(), &names, |_| {}).await {
         answer.unwrap();
         let read = owner
             .manifest(&host, name.repository(), name.tag())
@@ -373,7 +373,7 @@ async fn real_registries_take_and_give_back_what_was_put() {
         assert_eq!(read, index());
     }
     let stranger = client(&[(&host, registry.username(), "wrong")]);
-    let answers = publish(&stranger, &index(), &names).await;
+    let answers = publish(&stranger, &index(), &names, |_| {}).await;
     assert!(
         answers
             .iter()
