@@ -277,14 +277,16 @@ impl Daemon {
     async fn turn(
         &self,
         loading: &mut FuturesUnordered<impl Future<Output = Result<(), LoadError>>>,
-        reader_back: oneshot::Receiver<ReadAhead>,
+        mut reader_back: oneshot::Receiver<ReadAhead>,
     ) -> Result<Option<ReadAhead>, LoadError> {
-        let mut back = std::pin::pin!(reader_back);
-        let mut reader = None;
-        while reader.is_none() || loading.len() >= AT_A_TIME {
+        let (mut is_passing, mut reader) = (true, None);
+        while is_passing || loading.len() >= AT_A_TIME {
             tokio::select! {
-                // An archive that broke off ends its request as well, which tells why.
-                Ok(back) = &mut back, if reader.is_none() => reader = Some(back),
+                back = &mut reader_back, if is_passing => {
+                    is_passing = false;
+                    // An archive that broke off takes it along. Its request ends as well, and tells why.
+                    reader = back.ok();
+                }
                 ended = loading.next() => match ended {
                     Some(ended) => ended?,
                     None => break,

@@ -35,6 +35,10 @@ const SWEEP_LIMIT: Duration = Duration::from_secs(2);
 /// The same after a stop: what is left of a second then belongs to the end of the build.
 const STOPPED_SWEEP_LIMIT: Duration = Duration::from_millis(200);
 
+/// Of no more than this a daemon gets the layers also where Depot would have it pull: a pull asks a registry several times, one after the
+/// other.
+const LITTLE_BYTES: u64 = 4 << 20;
+
 /// One load: an image of a part, for the step's daemon.
 pub(super) struct Loading<'a> {
     pub(super) daemon: &'a StepDaemon,
@@ -115,7 +119,12 @@ impl Loading<'_> {
                 found.map(|image| &*known.insert(image))
             }
         };
-        if let Some(pull) = look.pull.take() {
+        let pull = look.pull.take();
+        let is_small = match &image {
+            Ok(image) if pull.is_some() => self.lacks_little(image, &mut look).await,
+            _ => false,
+        };
+        if let Some(pull) = pull.filter(|_| !is_small) {
             match self.pull(&pull, image.as_ref().ok().copied(), step).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(why) => {
@@ -177,6 +186,14 @@ impl Loading<'_> {
         pulling
             .await
             .map_err(|error| crate::cause::one_line(&error))
+    }
+
+    /// Whether the daemon lacks so little of the image that it is there before a registry has been asked for it.
+    async fn lacks_little(&self, image: &Image, look: &mut Look) -> bool {
+        let daemon = self.daemon.docker();
+        look.again(daemon).await;
+        let load = daemon.plan(image, &look.present).await;
+        load.is_ok_and(|load| load.bytes() <= LITTLE_BYTES)
     }
 
     /// Sends the layers that the daemon lacks. If one is gone that was there, all of them.

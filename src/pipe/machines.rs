@@ -206,15 +206,20 @@ impl Work<'_> {
         self.forget_passing_names(&mut delivered);
         let mut loaded = None;
         let built = exported.into_iter().find(|(part, _)| part.loaded.is_some());
-        if let (Some(daemon), Some(looking), Some((part, exported))) = (self.daemon, looking, built)
+        if let (Some(daemon), Some(looking), Some((part, mut exported))) =
+            (self.daemon, looking, built)
         {
             let looking = self.cancel.unless_fired(looking.end()).await;
             let mut look = looking.map_err(Failure::Canceled)?;
             if self.pull_failed.load(Ordering::Relaxed) {
                 look.forget_pull();
             }
-            let ended = Box::pin(self.load(daemon, part, exported, look, steps)).await;
+            let ended = Box::pin(self.load(daemon, part, &mut exported, look, steps)).await;
             loaded = Some(ended.map_err(|failure| failure.after_pushing(&delivered))?);
+            if self.names.is_empty() {
+                // A machine that was lost may have built another one for the load.
+                response = exported.solved.response;
+            }
             if !self.plan.image.push {
                 // Without a name in a registry a digest says nothing to anybody.
                 delivered.retain(|image| !image.names.is_empty());
@@ -237,7 +242,7 @@ impl Work<'_> {
         &self,
         daemon: &StepDaemon,
         part: &Part<'_>,
-        mut exported: Exported,
+        exported: &mut Exported,
         mut look: Look,
         steps: &Steps,
     ) -> Result<Loaded> {
@@ -249,7 +254,7 @@ impl Work<'_> {
                 daemon,
                 names,
                 part,
-                exported: &exported,
+                exported,
             };
             let failure = match loading.run(look, &mut image, steps).await {
                 Err(failure) if failure.is_broken() && time < AGAIN => failure,
@@ -260,7 +265,7 @@ impl Work<'_> {
                 return Err(failure);
             }
             match part.export_again(steps, &failure, &mut time).await {
-                Ok(again) => exported = again,
+                Ok(again) => *exported = again,
                 Err(canceled @ Failure::Canceled(_)) => return Err(canceled),
                 Err(error) => {
                     // That the image was not loaded, and where it is nevertheless, is what counts.

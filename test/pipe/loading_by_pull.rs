@@ -34,7 +34,7 @@ async fn by_registry(place: &Place, repository: &str, push: &str, password: &str
 #[test]
 fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
     with_place(async |place| {
-        let context = layers(&[("file", noise("pulled", 1000))]);
+        let context = layers(&[("file", noise("pulled", 5 << 20))]);
         let right = place.registry.password();
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
@@ -66,6 +66,35 @@ fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
                 assert_eq!(depot.record().calls_of(Method::GetPullInfo).count(), 1);
                 daemon.remove("acme/pulled:1").await.unwrap();
             }
+        }
+    });
+}
+
+#[test]
+fn what_the_daemon_lacks_little_of_it_gets_from_the_builder_in_any_case() {
+    with_place(async |place| {
+        let right = place.registry.password();
+        for release in Release::ALL {
+            let daemon = place.daemon(release).await;
+            let large = ("large", noise("lacked", 5 << 20));
+            let small = ("small", noise(&format!("{release:?}"), 1000));
+            let below = layers(std::slice::from_ref(&large));
+            let whole = layers(&[large, small]);
+            for (context, told) in [
+                (&below, "pulling "),
+                (&whole, "1 of 2 layers are there, sending 1"),
+            ] {
+                let depot = by_registry(place, "load-little", right, right).await;
+                let run = Program::of(&depot, context.path())
+                    .load("acme/little:1", &daemon.docker_host())
+                    .run()
+                    .await;
+                run.expect(0, &["built and loaded docker.io/acme/little:1", told]);
+                let image = daemon.image("acme/little:1").await.unwrap().unwrap();
+                assert_eq!(image.repo_tags.unwrap(), ["acme/little:1"]);
+                run.expect(0, &[&format!("loaded {}", image.id)]);
+            }
+            daemon.remove("acme/little:1").await.unwrap();
         }
     });
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use depot_standin::{
-    Architecture, BuildState, Compressor, Line, Machine, MachinePlan, Method, Record, Scenario,
-    Security,
+    Architecture, BuildState, Compressor, Line, Machine, MachinePlan, Method, Port, Record,
+    Scenario, Security,
 };
 
 use super::loading::{layers, noise};
@@ -23,6 +23,21 @@ fn a_machine_that_comes_late_is_waited_for() {
         run.expect(0, &[]);
         let record = depot.record();
         assert_eq!(record.calls_of(Method::GetBuildKitConnection).count(), 4);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_machine_that_does_not_listen_yet_is_waited_for() {
+    with_place(async |place| {
+        let plan = MachinePlan::default().port(Port::Late(Duration::from_secs(3)));
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("DEBUG", "true")
+            .run()
+            .await;
+        run.expect(0, &["is not there yet: Connection refused", "built"]);
         depot.check().unwrap();
     });
 }

@@ -160,9 +160,12 @@ impl Machine {
                 let set = socket.set_recv_buffer_size(line::ROUTER_BYTES / 2);
                 set.map_err(StartError::Port)?;
             }
-            let listener = socket.listen(1024).map_err(StartError::Port)?;
             let resets_left = AtomicU32::new(plan.resets_first);
             let confused_left = Arc::new(AtomicU32::new(plan.confused_first));
+            let late = match plan.port {
+                Port::Late(late) => late,
+                Port::Open | Port::Closed | Port::Silent => Duration::ZERO,
+            };
             let service = Arc::new(Service {
                 architecture,
                 plan,
@@ -173,12 +176,21 @@ impl Machine {
                 confused_left,
                 tasks: tasks.clone(),
             });
-            machine.accepting.spawn(accept(
-                listener,
-                service,
-                tasks.clone(),
-                Arc::clone(&machine.ends),
-            ));
+            let (tasks, ends) = (tasks.clone(), Arc::clone(&machine.ends));
+            if late.is_zero() {
+                let listener = socket.listen(1024).map_err(StartError::Port)?;
+                machine
+                    .accepting
+                    .spawn(accept(listener, service, tasks, ends));
+            } else {
+                machine.accepting.spawn(async move {
+                    tokio::time::sleep(late).await;
+                    match socket.listen(1024) {
+                        Ok(listener) => accept(listener, service, tasks, ends).await,
+                        Err(error) => tracing::warn!(%error, "a machine could not listen"),
+                    }
+                });
+            }
         }
         Ok((
             machine,

@@ -306,6 +306,8 @@ pub enum Port {
     Closed,
     /// Accepts connections and never sends or reads a byte.
     Silent,
+    /// Refuses every connection so long after the stand-in's start, and leads to BuildKit then.
+    Late(Duration),
 }
 
 /// What a machine shows of itself when a client connects. Always mutual TLS, but for [`Security::PlainText`].
