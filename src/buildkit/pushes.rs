@@ -52,7 +52,7 @@ impl Pushes {
         }
     }
 
-    /// Whether no name can have been pushed yet.
+    /// Whether no name has been told of at its end, come through or not.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.is_begun

@@ -85,6 +85,14 @@ impl Solved {
             .get("containerimage.digest")
             .map(String::as_str)
     }
+
+    /// Whether the image has this id, as a daemon with either kind of store calls it.
+    #[must_use]
+    pub fn is(&self, id: &str) -> bool {
+        let ids = ["containerimage.config.digest", "containerimage.digest"];
+        ids.iter()
+            .any(|key| self.response.get(*key).is_some_and(|own| own == id))
+    }
 }
 
 impl Connection {
@@ -158,6 +166,11 @@ impl Connection {
             }
         }
         let failure = session.failure();
+        let outcome = match (outcome, session.not_opened()) {
+            // The builder knows only that there is none.
+            (Some(Err(_)), Some(why)) => Some(Err(why)),
+            (outcome, _) => outcome,
+        };
         session.close().await;
         let ended = match &outcome {
             None => "canceled".to_owned(),

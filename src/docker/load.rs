@@ -35,6 +35,9 @@ const AT_A_TIME: usize = 3;
 /// How often it is looked whether it took some.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
+/// What a daemon says when there is no room.
+const DISK_FULL: &str = "no space left on device";
+
 /// What a daemon says of an image that it has taken and cannot use.
 const BROKEN: [&str; 2] = ["Error unpacking image", "error unpacking image"];
 
@@ -188,8 +191,10 @@ impl Daemon {
         } else {
             let sending = self.send_stages(image, names, load, blobs, sent, passing);
             match sending.await {
-                // Whatever it is that it does not like of a part, it may take the whole.
-                Err(LoadError::Refused { told }) if load.stages.len() > 1 => {
+                // Whatever it is that it does not like of a part, it may take the whole. That needs no less room.
+                Err(LoadError::Refused { told })
+                    if load.stages.len() > 1 && !told.contains(DISK_FULL) =>
+                {
                     return Err(LoadError::LayerGone { told });
                 }
                 outcome => outcome?,
@@ -213,11 +218,13 @@ impl Daemon {
         let mut reader = Some(ReadAhead::new(blobs, wanted.collect()));
         let mut below: Option<(oneshot::Receiver<()>, String)> = None;
         let mut left_out = load.present() > 0;
+        let mut is_last_sent = false;
         let mut loading = FuturesUnordered::new();
         tracing::debug!("the daemon gets {} archives", load.stages.len());
         for (number, stage) in (1..).zip(&load.stages) {
             let Some(blobs) = reader.take() else { break };
             let is_last = number == load.stages.len();
+            is_last_sent = is_last;
             let (next, reader_back) = oneshot::channel();
             let (there, is_there) = oneshot::channel();
             let (is_below_there, id_below) = below.take().unzip();
@@ -257,7 +264,7 @@ impl Daemon {
                 // Nobody waits for the last one.
                 let _last = there.send(());
                 if let Some(below) = id_below {
-                    self.remove(passing, &below).await;
+                    self.pass(passing, &below).await;
                 }
                 Ok::<_, LoadError>(())
             });
@@ -269,6 +276,10 @@ impl Daemon {
         }
         while let Some(loaded) = loading.next().await {
             loaded?;
+        }
+        if !is_last_sent {
+            let told = "it answered before it had all layers".to_owned();
+            return Err(LoadError::Refused { told });
         }
         Ok(())
     }
@@ -282,15 +293,13 @@ impl Daemon {
         let (mut is_passing, mut reader) = (true, None);
         while is_passing || loading.len() >= AT_A_TIME {
             tokio::select! {
+                biased;
                 back = &mut reader_back, if is_passing => {
                     is_passing = false;
                     // An archive that broke off takes it along. Its request ends as well, and tells why.
                     reader = back.ok();
                 }
-                ended = loading.next() => match ended {
-                    Some(ended) => ended?,
-                    None => break,
-                },
+                Some(ended) = loading.next(), if !loading.is_empty() => ended?,
             }
         }
         Ok(reader)

@@ -106,18 +106,16 @@ impl Passing {
 }
 
 impl Daemon {
-    /// Removes an image of a load, such as one that has others above it now.
-    pub(super) async fn remove(&self, passing: &Passing, id: &str) {
+    /// Removes an image of a load that has others above it now.
+    pub(super) async fn pass(&self, passing: &Passing, id: &str) {
         match self.untag(id).await {
-            Ok(()) => passing.forget(id),
-            // It may still come.
-            Err(Error::DockerResponseServerError {
-                status_code: 404, ..
-            }) => {}
-            Err(error) => {
-                tracing::debug!("`{id}` stays in the Docker daemon: {error}");
-                passing.forget(id);
-            }
+            // Where it is not there, somebody else has removed it. One that cannot be removed may be in use.
+            Ok(())
+            | Err(Error::DockerResponseServerError {
+                status_code: 404 | 409,
+                ..
+            }) => passing.forget(id),
+            Err(error) => tracing::debug!("`{id}` is still in the Docker daemon: {error}"),
         }
     }
 
@@ -129,9 +127,20 @@ impl Daemon {
             if ids.is_empty() {
                 return;
             }
-            stream::iter(&ids)
-                .for_each_concurrent(None, |id| self.remove(passing, id))
-                .await;
+            let removing = stream::iter(&ids).for_each_concurrent(None, async |id| {
+                match self.untag(id).await {
+                    Ok(()) => passing.forget(id),
+                    // It may still come.
+                    Err(Error::DockerResponseServerError {
+                        status_code: 404, ..
+                    }) => {}
+                    Err(error) => {
+                        tracing::debug!("`{id}` stays in the Docker daemon: {error}");
+                        passing.forget(id);
+                    }
+                }
+            });
+            removing.await;
             tokio::time::sleep(PAUSE).await;
         }
     }

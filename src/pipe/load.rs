@@ -25,15 +25,28 @@ use super::failure::{Failure, LoadCause, LoadFailure};
 use super::on_machine::{Exported, Part};
 use super::request;
 use crate::buildkit::{session, words};
+use crate::cancel::{Cancel, Reason};
 use crate::depot::{PullInfo, Step, Steps};
 use crate::docker::{BlobError, Image, LoadError, Loaded, Passing, PullLogin, Sent};
 use crate::registry::reference::Reference;
 
 /// How long a daemon may take over removing what a load has left there.
-const SWEEP_LIMIT: Duration = Duration::from_secs(2);
+const SWEEP_LIMIT: Duration = Duration::from_secs(5);
 
-/// The same after a stop: what is left of a second then belongs to the end of the build.
+/// The same after a signal: what is left of a second then belongs to the end of the build.
 const STOPPED_SWEEP_LIMIT: Duration = Duration::from_millis(200);
+
+/// Removes the images that a load had on its way only, on every way out.
+pub(super) async fn sweep(daemon: &StepDaemon, passing: &Passing, cancel: &Cancel) {
+    let limit = match cancel.reason() {
+        Some(Reason::Signal(_)) => STOPPED_SWEEP_LIMIT,
+        _ => SWEEP_LIMIT,
+    };
+    let sweeping = daemon.docker().sweep(passing);
+    if cancel.within(limit, sweeping).await.is_none() {
+        tracing::debug!("the Docker daemon keeps images that were on their way: {passing:?}");
+    }
+}
 
 /// Of no more than this a daemon gets the layers also where Depot would have it pull: a pull asks a registry several times, one after the
 /// other.
@@ -46,6 +59,8 @@ pub(super) struct Loading<'a> {
     /// On which machine it was built.
     pub(super) part: &'a Part<'a>,
     pub(super) exported: &'a Exported,
+    /// The images that the daemon has on the way only.
+    pub(super) passing: &'a Passing,
 }
 
 impl Loading<'_> {
@@ -61,10 +76,9 @@ impl Loading<'_> {
         let name = format!("[load] {}", self.daemon.title(self.names));
         let step = steps.begin(&name).await;
         let cancel = &self.part.cancel;
-        let passing = Passing::default();
         let loading = async {
             tokio::select! {
-                loaded = self.load(look, image, &step, &passing) => loaded,
+                loaded = self.load(look, image, &step) => loaded,
                 never = self.exported.connection.keep_in_use() => never,
             }
         };
@@ -76,21 +90,6 @@ impl Loading<'_> {
             }
             Err(reason) => Err(Failure::Canceled(reason)),
         };
-        let limit = match cancel.reason() {
-            Some(_) => STOPPED_SWEEP_LIMIT,
-            None => SWEEP_LIMIT,
-        };
-        let sweeping = self.daemon.docker().sweep(&passing);
-        if self
-            .part
-            .work
-            .cancel
-            .within(limit, sweeping)
-            .await
-            .is_none()
-        {
-            tracing::debug!("the Docker daemon keeps images that were on their way: {passing:?}");
-        }
         match &loaded {
             Ok(loaded) => {
                 step.say(format_args!("loaded {}", loaded.id)).await;
@@ -105,13 +104,7 @@ impl Loading<'_> {
         loaded
     }
 
-    async fn load(
-        &self,
-        mut look: Look,
-        known: &mut Option<Image>,
-        step: &Step,
-        passing: &Passing,
-    ) -> Result<Loaded> {
+    async fn load(&self, mut look: Look, known: &mut Option<Image>, step: &Step) -> Result<Loaded> {
         let image = match known {
             Some(image) => Ok(&*image),
             None => {
@@ -119,12 +112,12 @@ impl Loading<'_> {
                 found.map(|image| &*known.insert(image))
             }
         };
-        let pull = look.pull.take();
-        let is_small = match &image {
+        let mut pull = look.pull.take();
+        let is_little = match &image {
             Ok(image) if pull.is_some() => self.lacks_little(image, &mut look).await,
             _ => false,
         };
-        if let Some(pull) = pull.filter(|_| !is_small) {
+        if !is_little && let Some(pull) = pull.take() {
             match self.pull(&pull, image.as_ref().ok().copied(), step).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(why) => {
@@ -138,9 +131,24 @@ impl Loading<'_> {
         let plan = &self.part.work.plan.image;
         let is_elsewhere = plan.push || plan.save.is_some();
         let (error, same) = match image {
-            Ok(image) => match Box::pin(self.layers(image, look, step, passing)).await {
+            Ok(image) => match Box::pin(self.layers(image, look, step)).await {
                 Ok(loaded) => return Ok(loaded),
-                Err(error) => (error, is_elsewhere.then_some(image)),
+                Err(error) => {
+                    if let Some(pull) = pull {
+                        let why = self.part.work.masker.mask(crate::cause::one_line(&error));
+                        step.say(format_args!("{why}; having the daemon pull the image"))
+                            .await;
+                        match self.pull(&pull, Some(image), step).await {
+                            Ok(loaded) => return Ok(loaded),
+                            // The first failure is the cause.
+                            Err(why) => {
+                                let why = self.part.work.masker.mask(why);
+                                step.say(format_args!("{why}")).await;
+                            }
+                        }
+                    }
+                    (error, is_elsewhere.then_some(image))
+                }
             },
             Err(error) => (error, None),
         };
@@ -202,7 +210,6 @@ impl Loading<'_> {
         image: &Image,
         mut look: Look,
         step: &Step,
-        passing: &Passing,
     ) -> std::result::Result<Loaded, LoadError> {
         let daemon = self.daemon.docker();
         look.again(daemon).await;
@@ -217,7 +224,7 @@ impl Loading<'_> {
             .await;
             let blobs = Arc::new(FromBuilder(self.exported.connection.clone()));
             let sent = Sent::default();
-            let loading = daemon.load(image, self.names, &load, blobs, &sent, passing);
+            let loading = daemon.load(image, self.names, &load, blobs, &sent, self.passing);
             match shown_while(loading, step, &sent, Some(bytes)).await {
                 Err(LoadError::LayerGone { told }) => {
                     step.say(format_args!("{told}: once more, with all layers"))

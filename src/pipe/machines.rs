@@ -23,7 +23,7 @@ use super::target::Target;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::depot::{Build, Steps};
-use crate::docker::{self, Loaded};
+use crate::docker::{self, Loaded, Passing};
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 use crate::report::progress::{Source, Update};
@@ -214,12 +214,16 @@ impl Work<'_> {
             if self.pull_failed.load(Ordering::Relaxed) {
                 look.forget_pull();
             }
-            let ended = Box::pin(self.load(daemon, part, &mut exported, look, steps)).await;
-            loaded = Some(ended.map_err(|failure| failure.after_pushing(&delivered))?);
-            if self.names.is_empty() {
-                // A machine that was lost may have built another one for the load.
+            let passing = Passing::default();
+            let loading = self.load(daemon, part, &mut exported, look, &passing, steps);
+            let ended = Box::pin(loading).await;
+            load::sweep(daemon, &passing, self.cancel).await;
+            let image = ended.map_err(|failure| failure.after_pushing(&delivered))?;
+            // A machine that was lost may have built another one for the load.
+            if self.names.is_empty() && exported.solved.is(&image.id) {
                 response = exported.solved.response;
             }
+            loaded = Some(image);
             if !self.plan.image.push {
                 // Without a name in a registry a digest says nothing to anybody.
                 delivered.retain(|image| !image.names.is_empty());
@@ -244,6 +248,7 @@ impl Work<'_> {
         part: &Part<'_>,
         exported: &mut Exported,
         mut look: Look,
+        passing: &Passing,
         steps: &Steps,
     ) -> Result<Loaded> {
         let names = &*self.loaded_names;
@@ -255,6 +260,7 @@ impl Work<'_> {
                 names,
                 part,
                 exported,
+                passing,
             };
             let failure = match loading.run(look, &mut image, steps).await {
                 Err(failure) if failure.is_broken() && time < AGAIN => failure,

@@ -58,6 +58,9 @@ async fn images(
     put: &Mutex<Vec<String>>,
 ) -> Result<Vec<Delivered>> {
     let on_put = |name: &Reference| {
+        if work.passing.contains(name) {
+            return;
+        }
         let mut put = put.lock().unwrap_or_else(PoisonError::into_inner);
         put.push(name.to_string());
     };

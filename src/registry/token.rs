@@ -35,7 +35,7 @@ use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
 pub use error::TokenError;
-use own_realm::OwnRealms;
+use own_realm::{OwnRealms, Told};
 use realm::{authority, is_own, is_same};
 use shared::Shared;
 
@@ -282,7 +282,7 @@ impl Tokens {
         self.own_realms.of(&host, self.call_limit, asking).await
     }
 
-    async fn ask_for_realm(&self, host: &str) -> Result<Option<Url>, TokenError> {
+    async fn ask_for_realm(&self, host: &str) -> Result<Told, TokenError> {
         let answer = self.ask(host).await?;
         if is_out_of_order(answer.status()) {
             return Err(TokenError::Unavailable {
@@ -291,13 +291,18 @@ impl Tokens {
                 said: String::new(),
             });
         }
+        let status = answer.status();
         let mut challenges = answer
             .headers()
             .get_all(WWW_AUTHENTICATE)
             .iter()
             .filter_map(|value| value.to_str().ok());
         let realm = challenges.find_map(bearer_realm);
-        Ok(realm.and_then(|realm| Url::parse(&realm).ok()))
+        let realm = realm.and_then(|realm| Url::parse(&realm).ok());
+        // Anything else may be somebody's who stands before the registry for a while.
+        let is_final =
+            realm.is_some() || matches!(status, StatusCode::OK | StatusCode::UNAUTHORIZED);
+        Ok(Told { realm, is_final })
     }
 
     /// What the registry says to somebody without login.

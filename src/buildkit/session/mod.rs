@@ -173,8 +173,12 @@ impl Session {
         self.ended.cancelled().await;
         // The solve ends by itself when the builder notices; give it the word, since it knows more.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let broke_off = || Status::unavailable("the session with the builder broke off");
-        self.not_opened.get().cloned().unwrap_or_else(broke_off)
+        Status::unavailable("the session with the builder broke off")
+    }
+
+    /// Why the builder did not open it, if it did not.
+    pub(super) fn not_opened(&self) -> Option<Status> {
+        self.not_opened.get().cloned()
     }
 
     /// What went wrong on our side, if anything did.

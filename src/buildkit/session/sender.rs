@@ -41,7 +41,7 @@ const PARCELS_IN_FLIGHT: usize = 8;
 /// Entries that go on together.
 const ENTRIES: usize = 64;
 
-/// How long the first of them waits for the others, where it takes a disk so long to give one: the builder asks for content in the meantime.
+/// How long the first of them waits for the others, looked at with each that comes: the builder asks for content in the meantime.
 const ENTRIES_WAIT: Duration = Duration::from_millis(1);
 
 /// Files that are read side by side. A clone that was just made is not in memory: with fewer, it is the

@@ -14,30 +14,41 @@ const HOSTS_LIMIT: usize = 1000;
 /// What a registry has said: its realm, if it has one.
 type Said = tokio::sync::Mutex<Option<Option<Url>>>;
 
+/// An answer of a registry.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    /// Its realm, if it named one.
+    pub(super) realm: Option<Url>,
+    /// It was about the question, and would be the same again.
+    pub(super) is_final: bool,
+}
+
 /// What registries have said, by canonical host.
 #[derive(Debug, Default)]
 pub(super) struct OwnRealms(Mutex<HashMap<String, Arc<Said>>>);
 
 impl OwnRealms {
     /// What `host` said before, or says to `ask` now. Whoever asks meanwhile waits for that, for `limit` at most. A failure is not
-    /// remembered.
+    /// remembered, nor is an answer that may be another one the next time.
     pub(super) async fn of(
         &self,
         host: &str,
         limit: Duration,
-        ask: impl AsyncFnOnce() -> Result<Option<Url>, TokenError>,
+        ask: impl AsyncFnOnce() -> Result<Told, TokenError>,
     ) -> Result<Option<Url>, TokenError> {
         let said = self.said(host);
         let Ok(mut said) = tokio::time::timeout(limit, said.lock()).await else {
             // Somebody else has no luck with it.
-            return ask().await;
+            return Ok(ask().await?.realm);
         };
         if let Some(known) = &*said {
             return Ok(known.clone());
         }
-        let realm = ask().await?;
-        *said = Some(realm.clone());
-        Ok(realm)
+        let told = ask().await?;
+        if told.is_final {
+            *said = Some(told.realm.clone());
+        }
+        Ok(told.realm)
     }
 
     fn said(&self, host: &str) -> Arc<Said> {
@@ -74,7 +85,10 @@ mod tests {
                 let answer = async || {
                     asked.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_secs(1)).await;
-                    Ok(said.clone())
+                    Ok(Told {
+                        realm: said.clone(),
+                        is_final: true,
+                    })
                 };
                 realms.of("registry.test", LIMIT, answer).await.unwrap()
             };
@@ -84,11 +98,40 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_may_change_is_not_remembered() {
+        let realms = OwnRealms::default();
+        let realm = Url::parse("https://registry.test/token").unwrap();
+        let told = |realm: Option<&Url>, is_final| Told {
+            realm: realm.cloned(),
+            is_final,
+        };
+        let strange = async || Ok(told(None, false));
+        let works = async || Ok(told(Some(&realm), true));
+        assert_eq!(
+            realms.of("registry.test", LIMIT, strange).await.unwrap(),
+            None
+        );
+        assert_eq!(
+            realms.of("registry.test", LIMIT, works).await.unwrap(),
+            Some(realm.clone())
+        );
+        assert_eq!(
+            realms.of("registry.test", LIMIT, strange).await.unwrap(),
+            Some(realm.clone())
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_failure_is_not_remembered_and_keeps_nobody_for_long() {
         let realms = OwnRealms::default();
         let fails = async || Err(unavailable());
-        let works = async || Ok(None);
+        let works = async || {
+            Ok(Told {
+                realm: None,
+                is_final: true,
+            })
+        };
         assert!(realms.of("registry.test", LIMIT, fails).await.is_err());
         assert_eq!(
             realms.of("registry.test", LIMIT, works).await.unwrap(),

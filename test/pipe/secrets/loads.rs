@@ -5,6 +5,7 @@ use depot_standin::traffic::{HttpDoor, Instead};
 
 use super::refusals::{refusal, repeated};
 use super::scene::Scene;
+use crate::loading::noise;
 use crate::place::with_place;
 
 /// A daemon that pulls nothing and says why.
@@ -22,6 +23,13 @@ fn a_daemon_that_pulls_gets_depots_login_and_no_other() {
         let daemon = place.daemon(Release::Docker26).await;
         for instead in [None, Some(NO_PULL)] {
             let mut scene = Scene::start(place, internet).await;
+            // So much that it is pulled.
+            let label = if instead.is_none() {
+                "pulled"
+            } else {
+                "not pulled"
+            };
+            scene.file("file", noise(label, 5 << 20));
             let plan = DoorPlan {
                 traffic: instead.is_none().then(|| scene.traffic.clone()),
                 ..DoorPlan::default()
