@@ -72,7 +72,7 @@ pub(crate) async fn cases(
         layers.ours(&wish(context, name)).await?;
     }
     let mut cases = Vec::new();
-    let pulled = "both pull from the registry";
+    let pulled = "where Depot has the daemon pull";
     let mixed = "our layers, the CLI's pull from the registry";
     for (before, name) in [
         (Before::AllButOne, "load, one small layer missing"),
