@@ -86,12 +86,10 @@ impl Solved {
             .map(String::as_str)
     }
 
-    /// Whether the image has this id, as a daemon with either kind of store calls it.
-    #[must_use]
-    pub fn is(&self, id: &str) -> bool {
-        let ids = ["containerimage.config.digest", "containerimage.digest"];
-        ids.iter()
-            .any(|key| self.response.get(*key).is_some_and(|own| own == id))
+    /// What the image is called in a daemon, with the classic store or with containerd's, as far as the exporter tells.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        let keys = ["containerimage.config.digest", "containerimage.digest"];
+        keys.into_iter().filter_map(|key| self.response.get(key))
     }
 }
 

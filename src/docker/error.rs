@@ -100,6 +100,20 @@ impl LoadError {
         }
     }
 
+    /// Whether the daemon has no room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Refused { told } if told.contains("no space left on device"))
+    }
+
+    /// The same of a part of the image: one that was refused says nothing of the whole.
+    pub(super) fn of_a_part(self) -> Self {
+        match self {
+            Self::Refused { told } => Self::LayerGone { told },
+            other => other,
+        }
+    }
+
     pub(super) fn told(told: String, left_out: bool) -> Self {
         if left_out && GONE.iter().any(|words| told.contains(words)) {
             Self::LayerGone { told }

@@ -35,9 +35,6 @@ const AT_A_TIME: usize = 3;
 /// How often it is looked whether it took some.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a daemon says when there is no room.
-const DISK_FULL: &str = "no space left on device";
-
 /// What a daemon says of an image that it has taken and cannot use.
 const BROKEN: [&str; 2] = ["Error unpacking image", "error unpacking image"];
 
@@ -192,10 +189,8 @@ impl Daemon {
             let sending = self.send_stages(image, names, load, blobs, sent, passing);
             match sending.await {
                 // Whatever it is that it does not like of a part, it may take the whole. That needs no less room.
-                Err(LoadError::Refused { told })
-                    if load.stages.len() > 1 && !told.contains(DISK_FULL) =>
-                {
-                    return Err(LoadError::LayerGone { told });
+                Err(error) if load.stages.len() > 1 && !error.is_disk_full() => {
+                    return Err(error.of_a_part());
                 }
                 outcome => outcome?,
             }

@@ -27,7 +27,7 @@ use super::request;
 use crate::buildkit::{session, words};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::{PullInfo, Step, Steps};
-use crate::docker::{BlobError, Image, LoadError, Loaded, Passing, PullLogin, Sent};
+use crate::docker::{BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent};
 use crate::registry::reference::Reference;
 
 /// How long a daemon may take over removing what a load has left there.
@@ -113,11 +113,13 @@ impl Loading<'_> {
             }
         };
         let mut pull = look.pull.take();
-        let is_little = match &image {
-            Ok(image) if pull.is_some() => self.lacks_little(image, &mut look).await,
-            _ => false,
+        let little = match &image {
+            Ok(image) if pull.is_some() => self.little(image, &mut look).await,
+            _ => None,
         };
-        if !is_little && let Some(pull) = pull.take() {
+        if little.is_none()
+            && let Some(pull) = pull.take()
+        {
             match self.pull(&pull, image.as_ref().ok().copied(), step).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(why) => {
@@ -131,7 +133,7 @@ impl Loading<'_> {
         let plan = &self.part.work.plan.image;
         let is_elsewhere = plan.push || plan.save.is_some();
         let (error, same) = match image {
-            Ok(image) => match Box::pin(self.layers(image, look, step)).await {
+            Ok(image) => match Box::pin(self.layers(image, look, little, step)).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => {
                     if let Some(pull) = pull {
@@ -196,24 +198,31 @@ impl Loading<'_> {
             .map_err(|error| crate::cause::one_line(&error))
     }
 
-    /// Whether the daemon lacks so little of the image that it is there before a registry has been asked for it.
-    async fn lacks_little(&self, image: &Image, look: &mut Look) -> bool {
-        let daemon = self.daemon.docker();
-        look.again(daemon).await;
-        let load = daemon.plan(image, &look.present).await;
-        load.is_ok_and(|load| load.bytes() <= LITTLE_BYTES)
+    /// What has to be sent, where that is so little that it is there before a registry has been asked for it.
+    async fn little(&self, image: &Image, look: &mut Look) -> Option<Load> {
+        let load = self.plan(image, look).await.ok()?;
+        (load.bytes() <= LITTLE_BYTES).then_some(load)
     }
 
-    /// Sends the layers that the daemon lacks. If one is gone that was there, all of them.
+    async fn plan(&self, image: &Image, look: &mut Look) -> std::result::Result<Load, LoadError> {
+        let daemon = self.daemon.docker();
+        look.again(daemon).await;
+        daemon.plan(image, &look.present).await
+    }
+
+    /// Sends the layers that the daemon lacks, as `planned` or as it is seen now. If one is gone that was there, all of them.
     async fn layers(
         &self,
         image: &Image,
         mut look: Look,
+        planned: Option<Load>,
         step: &Step,
     ) -> std::result::Result<Loaded, LoadError> {
         let daemon = self.daemon.docker();
-        look.again(daemon).await;
-        let mut load = daemon.plan(image, &look.present).await?;
+        let mut load = match planned {
+            Some(load) => load,
+            None => self.plan(image, &mut look).await?,
+        };
         loop {
             let (present, missing, bytes) = (load.present(), load.missing(), load.bytes());
             step.say(format_args!(
@@ -248,13 +257,8 @@ impl Loading<'_> {
         let (tell, ids) = oneshot::channel();
         let solving = async {
             let solved = part.export(&self.exported.connection, &solve, sink).await?;
-            let ids = ["containerimage.config.digest", "containerimage.digest"];
-            let ids = ids
-                .iter()
-                .filter_map(|id| solved.response.get(*id))
-                .cloned();
             // Where the daemon has refused the archive already nobody wants to know.
-            let _refused = tell.send(ids.collect::<Vec<_>>());
+            let _refused = tell.send(solved.ids().cloned().collect::<Vec<_>>());
             Ok(())
         };
         let sent = Sent::default();

@@ -76,6 +76,17 @@ impl Work<'_> {
         self.targets.len() > 1
     }
 
+    /// Says which of the names that stay have an image, though the run did not come to its end.
+    pub(super) fn tell_pushed(&self, is_pushed: impl Fn(&Reference) -> bool) {
+        let stays = |name: &&Reference| !self.passing.contains(name);
+        let names = self.names.iter().filter(stays);
+        let pushed = names.filter(|name| is_pushed(name));
+        let pushed: Vec<_> = pushed.map(ToString::to_string).collect();
+        if !pushed.is_empty() {
+            tracing::error!("pushed nevertheless: {}", pushed.join(", "));
+        }
+    }
+
     pub(super) fn rounds(&self) -> VecDeque<Round> {
         round::rounds(&self.names, &self.plan.registries.insecure)
     }
@@ -220,7 +231,7 @@ impl Work<'_> {
             load::sweep(daemon, &passing, self.cancel).await;
             let image = ended.map_err(|failure| failure.after_pushing(&delivered))?;
             // A machine that was lost may have built another one for the load.
-            if self.names.is_empty() && exported.solved.is(&image.id) {
+            if self.names.is_empty() && exported.solved.ids().any(|id| *id == image.id) {
                 response = exported.solved.response;
             }
             loaded = Some(image);

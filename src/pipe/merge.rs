@@ -34,9 +34,7 @@ pub(super) async fn merge(
         Ok(merged) => merged,
         Err(reason) => {
             let put = put.into_inner().unwrap_or_else(PoisonError::into_inner);
-            if !put.is_empty() {
-                tracing::error!("pushed nevertheless: {}", put.join(", "));
-            }
+            work.tell_pushed(|name| put.contains(name));
             Err(Failure::Canceled(reason))
         }
     };
@@ -55,14 +53,11 @@ async fn images(
     work: &Work<'_>,
     parts: &[Vec<Delivered>],
     step: &Step,
-    put: &Mutex<Vec<String>>,
+    put: &Mutex<Vec<Reference>>,
 ) -> Result<Vec<Delivered>> {
     let on_put = |name: &Reference| {
-        if work.passing.contains(name) {
-            return;
-        }
         let mut put = put.lock().unwrap_or_else(PoisonError::into_inner);
-        put.push(name.to_string());
+        put.push(name.clone());
     };
     let mut delivered: Vec<Delivered> = Vec::new();
     let mut failures = Vec::new();

@@ -106,12 +106,8 @@ impl Part<'_> {
 
     /// Says which names have an image though the run failed.
     fn tell_pushed(&self, pushes: &Pushes) {
-        let wanted = |name: &&Reference| !self.work.passing.contains(name);
-        let names = self.work.names.iter().filter(wanted);
-        let names = names.map(ToString::to_string);
-        let done: Vec<_> = names.filter(|name| pushes.has(name)).collect();
-        if !self.work.by_digest() && !done.is_empty() {
-            tracing::error!("pushed nevertheless: {}", done.join(", "));
+        if !self.work.by_digest() {
+            self.work.tell_pushed(|name| pushes.has(&name.to_string()));
         }
     }
 

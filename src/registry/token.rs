@@ -14,6 +14,7 @@ mod error;
 mod own_realm;
 pub(crate) mod realm;
 mod shared;
+mod slots;
 #[cfg(test)]
 mod tests;
 

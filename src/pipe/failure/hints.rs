@@ -40,7 +40,7 @@ pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
 
 fn load_hint(error: &LoadError) -> Option<String> {
     let hint = match error {
-        LoadError::Refused { told } if told.contains("no space left on device") => {
+        error if error.is_disk_full() => {
             "the daemon's disk is full: remove images that the step does not need any more, \
              or give the step a larger `size`"
         }

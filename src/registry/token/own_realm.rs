@@ -1,18 +1,11 @@
 //! Where tokens of a registry are given out, by the registry's own word: asked once, also where several want to know at a time.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
 
 use super::TokenError;
-
-/// Registries that are remembered; a build uses a few. Builders name them, too.
-const HOSTS_LIMIT: usize = 1000;
-
-/// What a registry has said: its realm, if it has one.
-type Said = tokio::sync::Mutex<Option<Option<Url>>>;
+use super::slots::Slots;
 
 /// An answer of a registry.
 #[derive(Clone, Debug)]
@@ -23,9 +16,9 @@ pub(super) struct Told {
     pub(super) is_final: bool,
 }
 
-/// What registries have said, by canonical host.
+/// What registries have said, by canonical host: the realm of each that has one.
 #[derive(Debug, Default)]
-pub(super) struct OwnRealms(Mutex<HashMap<String, Arc<Said>>>);
+pub(super) struct OwnRealms(Slots<String, Option<Url>>);
 
 impl OwnRealms {
     /// What `host` said before, or says to `ask` now. Whoever asks meanwhile waits for that, for `limit` at most. A failure is not
@@ -36,7 +29,7 @@ impl OwnRealms {
         limit: Duration,
         ask: impl AsyncFnOnce() -> Result<Told, TokenError>,
     ) -> Result<Option<Url>, TokenError> {
-        let said = self.said(host);
+        let said = self.0.of(host.to_owned());
         let Ok(mut said) = tokio::time::timeout(limit, said.lock()).await else {
             // Somebody else has no luck with it.
             return Ok(ask().await?.realm);
@@ -49,14 +42,6 @@ impl OwnRealms {
             *said = Some(told.realm.clone());
         }
         Ok(told.realm)
-    }
-
-    fn said(&self, host: &str) -> Arc<Said> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= HOSTS_LIMIT {
-            all.clear();
-        }
-        Arc::clone(all.entry(host.to_owned()).or_default())
     }
 }
 

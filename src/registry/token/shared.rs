@@ -2,12 +2,12 @@
 //!
 //! Builders that work side by side ask for the same tokens within moments of each other.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::slots::{Slot, Slots};
 use super::{Token, TokenError};
 use crate::registry::credentials::canonical_host;
 
@@ -15,18 +15,15 @@ use crate::registry::credentials::canonical_host;
 /// and gets a new one.
 const SHARED_FOR: Duration = Duration::from_secs(10);
 
-/// Questions whose answers are shared; a build asks a few.
-const QUESTIONS_LIMIT: usize = 1000;
-
 /// Host, realm, service and scopes.
 type Question = (String, String, String, Vec<String>);
 
-/// The answer to one question and when it came, or the lock that whoever asks the same has to wait for.
-type Answer = tokio::sync::Mutex<Option<(Instant, Token)>>;
+/// The answer to one question and when it came.
+type Answer = (Instant, Token);
 
 /// Answers that are shared.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Mutex<HashMap<Question, Arc<Answer>>>);
+pub(super) struct Shared(Slots<Question, Answer>);
 
 impl Shared {
     /// The answer to host, realm, service and scopes: somebody else's, or what `fetch` gives.
@@ -47,19 +44,13 @@ impl Shared {
         Ok(token)
     }
 
-    fn answer(&self, (host, realm, service, scopes): (&str, &str, &str, &[String])) -> Arc<Answer> {
+    fn answer(
+        &self,
+        (host, realm, service, scopes): (&str, &str, &str, &[String]),
+    ) -> Arc<Slot<Answer>> {
         let mut scopes = scopes.to_vec();
         scopes.sort();
-        let question = (
-            canonical_host(host),
-            realm.to_owned(),
-            service.to_owned(),
-            scopes,
-        );
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= QUESTIONS_LIMIT {
-            answers.clear();
-        }
-        Arc::clone(answers.entry(question).or_default())
+        let (realm, service) = (realm.to_owned(), service.to_owned());
+        self.0.of((canonical_host(host), realm, service, scopes))
     }
 }
