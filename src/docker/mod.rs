@@ -18,6 +18,7 @@ mod platform;
 mod present;
 mod pull;
 mod read_ahead;
+mod send_stages;
 mod stages;
 mod transport;
 
