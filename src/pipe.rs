@@ -6,6 +6,7 @@
 
 mod acquire;
 mod authorizer;
+mod contexts;
 mod ecr;
 mod failure;
 mod leases;
@@ -40,6 +41,7 @@ use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};
 use crate::report::summary::{self, Delivery, Summary};
+use contexts::Contexts;
 use failure::Failure;
 use leases::Leases;
 use load::StepDaemon;
@@ -74,6 +76,7 @@ type Caught<T> = std::result::Result<T, Box<dyn Any + Send>>;
 struct Asked<'a> {
     plan: &'a Plan,
     build: &'a Build,
+    contexts: &'a Contexts,
     daemon: Option<&'a StepDaemon>,
 }
 
@@ -121,6 +124,10 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         Ok(daemon) => daemon,
         Err(failure) => return failure.tell(plan, output, None),
     };
+    let contexts = match Contexts::open(plan) {
+        Ok(contexts) => contexts,
+        Err(failure) => return failure.tell(plan, output, None),
+    };
     let build = match create(plan, api, cancel).await {
         Ok(build) => build,
         Err(failure) => return failure.tell(plan, output, None),
@@ -134,6 +141,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let asked = Asked {
         plan,
         build: &build,
+        contexts: &contexts,
         daemon: daemon.as_ref(),
     };
     let result = build_and_finish(asked, &mut progress, output, cancel).await;
@@ -233,6 +241,7 @@ async fn work(
     let Asked {
         plan,
         build,
+        contexts,
         daemon,
     } = asked;
     let passing = request::passing_names(plan, build);
@@ -241,6 +250,7 @@ async fn work(
     let work = Work {
         plan,
         build,
+        contexts,
         targets,
         names,
         passing,

@@ -4,13 +4,11 @@
 //! none of them. A commit can be shortened to 12 characters, and UUIDs stand in braces. The texts are passed on as
 //! they came: a branch may have any name, so whoever prints or sends one must escape it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The facts of one pipeline step, as far as they were given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pipeline {
-    /// Where the clone is. A pipe sees this directory of the step and no other.
-    pub clone_dir: Option<PathBuf>,
     /// The commit's hash, perhaps shortened.
     pub commit: Option<String>,
     /// The branch, in builds of a branch.
@@ -40,6 +38,13 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The files and folders that pipes share, which may hold secrets of other pipes.
+    pub fn storage(&self) -> impl Iterator<Item = &Path> {
+        let folders = [&self.storage_dir, &self.shared_storage_dir];
+        let paths = folders.into_iter().chain([&self.variables_path]);
+        paths.flatten().map(PathBuf::as_path)
+    }
+
     /// `workspace/repository`, from whichever of the variables tell it.
     #[must_use]
     pub fn repository(&self) -> Option<String> {

@@ -50,6 +50,8 @@ pub enum ErrorKind {
     Connection,
     /// We could not give the builder what it asked us for, mostly files of the context.
     Session,
+    /// A file changed while it was sent. The same solve may succeed with another transfer.
+    FilesChanged,
 }
 
 /// What a builder does with a registry.

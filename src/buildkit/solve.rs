@@ -163,11 +163,14 @@ impl Connection {
                 () = &mut cancel, if !is_canceled => {}
             }
         }
-        let failure = session.failure();
         let outcome = match (outcome, session.not_opened()) {
             // The builder knows only that there is none.
             (Some(Err(_)), Some(why)) => Some(Err(why)),
             (outcome, _) => outcome,
+        };
+        let failure = match &outcome {
+            Some(Err(status)) => session.failure(status.message()),
+            _ => None,
         };
         session.close().await;
         let ended = match &outcome {
@@ -186,7 +189,7 @@ impl Connection {
             // What failed on our side is the cause; the builder's words are its echo.
             Some(Err(status)) => Err(match failure {
                 Some(told) => SolveError {
-                    kind: ErrorKind::Session,
+                    kind: told.kind,
                     message: told.message,
                     hint: told.hint,
                     ..SolveError::from_status(&status)

@@ -3,7 +3,8 @@
 //! The crate of generated stubs has them too, with `Vec<u8>`: at half a gigabyte of context, a copy
 //! for each layer of the protocol is what the processor spends its time on.
 
-use bollard_buildkit_proto::fsutil::types::Stat;
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 /// `moby.buildkit.v1.BytesMessage`: a piece of the session's byte stream.
@@ -11,6 +12,36 @@ use bytes::Bytes;
 pub(super) struct BytesMessage {
     #[prost(bytes = "bytes", tag = "1")]
     pub(super) data: Bytes,
+}
+
+/// `fsutil.types.Stat`: an entry of a folder.
+///
+/// Path and link name are texts in the published definition. A Go program sends any bytes in them,
+/// and builders before BuildKit 0.14 accept any; Rust's texts could not hold them.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Stat {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) path: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub(super) mode: u32,
+    #[prost(uint32, tag = "3")]
+    pub(super) uid: u32,
+    #[prost(uint32, tag = "4")]
+    pub(super) gid: u32,
+    /// In bytes.
+    #[prost(int64, tag = "5")]
+    pub(super) size: i64,
+    /// In nanoseconds since 1970.
+    #[prost(int64, tag = "6")]
+    pub(super) mod_time: i64,
+    #[prost(bytes = "vec", tag = "7")]
+    pub(super) linkname: Vec<u8>,
+    #[prost(int64, tag = "8")]
+    pub(super) devmajor: i64,
+    #[prost(int64, tag = "9")]
+    pub(super) devminor: i64,
+    #[prost(map = "string, bytes", tag = "10")]
+    pub(super) xattrs: HashMap<String, Vec<u8>>,
 }
 
 /// `fsutil.types.Packet`: one message of a file transfer, in either direction.
@@ -58,7 +89,14 @@ mod tests {
             stat: Some(Stat {
                 path: "a/b".into(),
                 mode: 0o644,
-                ..Stat::default()
+                uid: 1,
+                gid: 2,
+                size: 3,
+                mod_time: -4,
+                linkname: "c".into(),
+                devmajor: 5,
+                devminor: 6,
+                xattrs: HashMap::from([("user.x".into(), vec![0, 255])]),
             }),
             id: 7,
             data: Bytes::from_static(b"content"),
@@ -66,6 +104,12 @@ mod tests {
         let theirs = generated::Packet::decode(ours.encode_to_vec().as_slice()).unwrap();
         assert_eq!(theirs.r#type(), generated::packet::PacketType::PacketData);
         assert_eq!((theirs.id, &*theirs.data), (7, &b"content"[..]));
+        let stat = theirs.stat.as_ref().unwrap();
+        assert_eq!((&*stat.path, &*stat.linkname), ("a/b", "c"));
+        assert_eq!((stat.mode, stat.uid, stat.gid), (0o644, 1, 2));
+        assert_eq!((stat.size, stat.mod_time), (3, -4));
+        assert_eq!((stat.devmajor, stat.devminor), (5, 6));
+        assert_eq!(stat.xattrs["user.x"], [0, 255]);
         assert_eq!(
             Packet::decode(theirs.encode_to_vec().as_slice()).unwrap(),
             ours

@@ -26,7 +26,8 @@ pub(super) fn read(
     environment: &Environment,
     findings: &mut Findings,
 ) -> Option<BuildPlan> {
-    let context = places.context(variables.context.as_deref(), context, findings);
+    let value = variables.context.as_deref();
+    let context = places.context(value, context, dockerfile, findings);
     // Without a context its default Dockerfile is missing too, which would tell the same fault twice.
     let dockerfile = if context.is_none() && variables.dockerfile.is_none() {
         None
@@ -55,8 +56,10 @@ pub(super) fn read(
         .and_then(|value| machine(value, findings));
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
     Some(BuildPlan {
+        clone: places.clone_directory().to_owned(),
         context: context?,
         dockerfile: dockerfile?,
+        withheld: Vec::new(),
         target,
         build_args: build_args.unwrap_or_default(),
         contexts: contexts.unwrap_or_default(),

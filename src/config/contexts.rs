@@ -1,10 +1,14 @@
 //! Named contexts: what stands in place of a stage or an image that a Dockerfile names.
 
-use std::path::PathBuf;
-
 use secrecy::SecretString;
 
-use super::{fault::Fault, findings::Findings, pairs, paths::Places, plan::NamedContext};
+use super::{
+    fault::Fault,
+    findings::Findings,
+    pairs,
+    paths::Places,
+    plan::{FolderPlan, NamedContext},
+};
 use crate::registry::reference::{DOCKER_HUB, Reference};
 
 const VARIABLE: &str = "BUILD_CONTEXTS";
@@ -64,9 +68,9 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
     contexts
 }
 
-fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Option<PathBuf> {
+fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Option<FolderPlan> {
     let path = places.context_as_typed(Some(value));
-    places.directory(VARIABLE, &path, findings)
+    places.named_folder(VARIABLE, &path, findings)
 }
 
 /// The password in an address, or all of what stands before the host where there is none.
@@ -110,11 +114,14 @@ mod tests {
         std::fs::create_dir_all(clone.join("dist/out")).unwrap();
         std::fs::write(clone.join("file"), "x").unwrap();
         let mut findings = Findings::default();
-        let places = Places::new(&clone, clone.to_str());
+        let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
         let contexts = read(value, &places, &mut findings);
         let shown = contexts.iter().map(|context| match context {
             NamedContext::Directory(name, path) => {
-                format!("{name} {}", path.strip_prefix(&clone).unwrap().display())
+                format!(
+                    "{name} {}",
+                    path.path.strip_prefix(&clone).unwrap().display()
+                )
             }
             NamedContext::Address(name, _, login) => {
                 let login = login.as_ref().map(|login| login.expose_secret().to_owned());

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use super::{
     fault::Fault,
     findings::Findings,
-    table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable},
+    table::{
+        CLONE_DIR, CONTEXT_VARIABLES, DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable,
+    },
     values::{ENTRY_MARK, is_given},
     warning::Warning,
 };
@@ -93,6 +95,12 @@ impl Environment {
     /// Any variable of the environment, known or not.
     pub(super) fn lookup(&self, name: &str) -> Option<&OsStr> {
         self.all.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The directory of the clone, as Bitbucket names it.
+    pub(super) fn clone_dir(&self) -> Option<&OsStr> {
+        self.lookup(CLONE_DIR)
+            .filter(|value| value.to_str().is_none_or(is_given))
     }
 
     /// The names of all variables that have a value, as far as they are text.

@@ -99,6 +99,11 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
+/// The private key in the folder that `DOCKER_CERT_PATH` names.
+pub(super) fn key_file(folder: &str, directory: &Path) -> PathBuf {
+    directory.join(folder.trim()).join("key.pem")
+}
+
 /// The certificates, where a folder of them is named. The daemon is then always verified.
 fn tls(
     variables: &DockerVariables,

@@ -39,7 +39,10 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use self::{
     environment::Environment,
@@ -58,7 +61,9 @@ pub use self::{
     warning::Warning,
 };
 use crate::bitbucket::Pipeline;
+use crate::registry::credentials::Credentials;
 use crate::registry::ecr::EcrHost;
+use crate::registry::reference::Reference;
 
 /// Reads and checks everything that a run needs to know.
 ///
@@ -85,7 +90,7 @@ pub fn read(
     logins::keep_secrets(&registry, working_directory, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
-    let places = Places::new(working_directory, pipeline.bitbucket_clone_dir.as_deref());
+    let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
     let context = places.context_as_typed(build.context.as_deref());
     let dockerfile =
         places.dockerfile_as_typed(build.dockerfile.as_deref(), &context, &mut findings);
@@ -108,21 +113,15 @@ pub fn read(
         &mut findings,
     );
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
-    let pushed = if image.push {
-        &image.references[..]
-    } else {
-        &[]
-    };
+    let pushed = image.pushed();
+    let secret_files = secret_files(&registry, &docker, working_directory);
     let credentials = logins::read(registry, working_directory, pushed, &mut findings);
     let create_repositories = read_boolean(
         "ECR_CREATE_REPOSITORY",
         amazon.ecr_create_repository.as_deref(),
         &mut findings,
     );
-    let mut needing_amazon = pushed
-        .iter()
-        .filter(|image| credentials.for_host(image.host()).is_none());
-    let needs_amazon = needing_amazon.any(|image| EcrHost::parse(image.host()).is_some());
+    let needs_amazon = needs_amazon(pushed, &credentials);
     let proofs = amazon::proofs(&identity);
     let aws = amazon::read(amazon, identity, &pipeline, needs_amazon, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
@@ -132,20 +131,25 @@ pub fn read(
         &mut findings,
     );
     let outputs = outputs::read(&outputs, &places, &image, &mut findings);
+    let mut withheld = secret_files;
+    let others = outputs.files().chain(aws.authorization_file());
+    withheld.extend(others.map(Path::to_owned));
     let timeout = timeout::read(pipe.timeout.as_deref(), &mut findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
     match (token, project, api_url, build) {
-        (Some(token), Some((project_id, project_source)), Some(api_url), Some(build))
+        (Some(token), Some((project_id, project_source)), Some(api_url), Some(mut build))
             if findings.is_faultless() =>
         {
+            let pipeline: Pipeline = pipeline.into();
+            withheld.extend(pipeline.storage().map(Path::to_owned));
+            build.withheld = withheld;
             let depot = DepotPlan {
                 token,
                 project_id,
                 project_source,
                 api_url,
             };
-            let pipeline = pipeline.into();
             Ok((
                 Plan {
                     depot,
@@ -203,6 +207,25 @@ impl Given {
     }
 }
 
+/// Whether an image is pushed to a registry of Amazon's that no variable has a login for.
+fn needs_amazon(pushed: &[Reference], credentials: &Credentials) -> bool {
+    let mut hosts = pushed.iter().map(Reference::host);
+    hosts.any(|host| credentials.for_host(host).is_none() && EcrHost::parse(host).is_some())
+}
+
+/// Files with logins or keys that variables name. They may lie in the clone, and must not be in an image.
+fn secret_files(
+    registry: &RegistryVariables,
+    docker: &DockerVariables,
+    working_directory: &Path,
+) -> Vec<PathBuf> {
+    let config = registry.docker_config.as_deref();
+    let config = config.map(|value| logins::docker_config_file(value, working_directory));
+    let key = docker.docker_cert_path.as_deref();
+    let key = key.map(|folder| load::key_file(folder, working_directory));
+    config.into_iter().chain(key).collect()
+}
+
 fn warn_of_near_misses(environment: &Environment, build: &BuildVariables, findings: &mut Findings) {
     let used = build
         .build_args
@@ -227,7 +250,6 @@ fn read_boolean(name: &'static str, value: Option<&str>, findings: &mut Findings
 impl From<PipelineVariables> for Pipeline {
     fn from(variables: PipelineVariables) -> Self {
         Self {
-            clone_dir: variables.bitbucket_clone_dir.map(Into::into),
             commit: variables.bitbucket_commit,
             branch: variables.bitbucket_branch,
             tag: variables.bitbucket_tag,

@@ -82,7 +82,7 @@ mod tests {
             iid_file,
         };
         let mut findings = Findings::default();
-        let places = Places::new(&clone, clone.to_str());
+        let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
         let image = ImagePlan {
             references: Vec::new(),
             push: has_image,

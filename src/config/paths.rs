@@ -4,14 +4,38 @@
 //! expect a Dockerfile to be relative to the context, so where the working directory has no such file the context's
 //! is taken; where both have one, a warning says which is used. Links are followed once, here, and the real paths
 //! must lie in the clone: a pipe's container shows nothing else of the step, and what else it holds is not for builds.
+//! Links that appear on these paths later are refused when the files are opened.
+//!
+//! The Dockerfile keeps the name that was typed, also if that is a link, because its ignore file is the one beside that
+//! name. An ignore file that exists but cannot be used is an error: without it the builder would get files that are to be
+//! excluded.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io,
     path::{Component, Path, PathBuf},
 };
 
-use super::{fault::Fault, findings::Findings, warning::Warning};
+use super::{
+    fault::Fault,
+    findings::Findings,
+    plan::{DockerfilePlan, FolderPlan},
+    table::CLONE_DIR,
+    warning::Warning,
+};
+
+/// What a frontend looks for in a context, and behind the name of a Dockerfile.
+const IGNORE_FILE: &str = ".dockerignore";
+
+/// The name of a Dockerfile that is not named.
+const DOCKERFILE: &str = "Dockerfile";
+
+/// Entries of a directory that are looked through for a similar name.
+const MAX_ENTRIES: usize = 10_000;
+
+const NO_VARIABLE_HINT: &str =
+    "BITBUCKET_CLONE_DIR is not set, so the working directory is taken as the clone directory";
 
 const CLONE_HINT: &str = "a pipe sees the clone directory of its step and nothing else of it: copy what the build needs into \
                           the clone first";
@@ -22,16 +46,38 @@ const NO_CLONE_HINT: &str = "the clone directory holds no clone of the repositor
 /// The directories that paths are relative to and must lie in.
 pub(super) struct Places<'a> {
     working_directory: &'a Path,
-    /// Without links; `None` where Bitbucket named none or it does not exist.
-    clone: Option<PathBuf>,
+    /// Without links.
+    clone: PathBuf,
+    /// `BITBUCKET_CLONE_DIR` names it. It is the working directory otherwise.
+    is_named: bool,
 }
 
 impl<'a> Places<'a> {
-    pub(super) fn new(working_directory: &'a Path, clone_dir: Option<&str>) -> Self {
+    /// `clone_dir` is the value of `BITBUCKET_CLONE_DIR`. A directory that cannot be used is a fault: without it nothing
+    /// would bound the paths.
+    pub(super) fn new(
+        working_directory: &'a Path,
+        clone_dir: Option<&OsStr>,
+        findings: &mut Findings,
+    ) -> Self {
+        let clone = clone_dir.unwrap_or(working_directory.as_os_str());
+        let real = fs::canonicalize(clone);
+        if let (Err(error), true) = (&real, clone_dir.is_some()) {
+            let unusable = Unusable::from_io(Path::new(clone), error);
+            let advice =
+                "set it to the directory of the clone, or unset it to use the working directory";
+            unusable.tell(CLONE_DIR, advice, findings);
+        }
         Self {
             working_directory,
-            clone: clone_dir.and_then(|directory| fs::canonicalize(directory).ok()),
+            clone: real.unwrap_or_else(|_| working_directory.to_owned()),
+            is_named: clone_dir.is_some(),
         }
+    }
+
+    /// The directory that all paths lie in, without links.
+    pub(super) fn clone_directory(&self) -> &Path {
+        &self.clone
     }
 
     /// The context as typed, made absolute. It may not exist.
@@ -50,13 +96,16 @@ impl<'a> Places<'a> {
         findings: &mut Findings,
     ) -> PathBuf {
         let Some(value) = value.map(str::trim) else {
-            return context.join("Dockerfile");
+            let path = context.join(DOCKERFILE);
+            return lower_case(&path).unwrap_or(path);
         };
         let in_working_directory = cleaned(&self.working_directory.join(value));
         let in_context = cleaned(&context.join(value));
-        let exists = |path: &Path| path.symlink_metadata().is_ok();
         match (exists(&in_working_directory), exists(&in_context)) {
             (false, true) => in_context,
+            (false, false) => lower_case(&in_working_directory)
+                .or_else(|| lower_case(&in_context))
+                .unwrap_or(in_working_directory),
             (true, true) if !is_same(&in_working_directory, &in_context) => {
                 let (used, ignored) = (in_working_directory.clone(), in_context);
                 findings.warn(Warning::TwoDockerfiles { used, ignored });
@@ -66,13 +115,15 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The real path of the context.
+    /// The context. `dockerfile` is the Dockerfile as typed: if that has an ignore file of its own, the context's is not
+    /// used.
     pub(super) fn context(
         &self,
         value: Option<&str>,
         path: &Path,
+        dockerfile: &Path,
         findings: &mut Findings,
-    ) -> Option<PathBuf> {
+    ) -> Option<FolderPlan> {
         if let Some(value) = value
             && (value.contains("://") || value.trim().starts_with("git@"))
         {
@@ -84,7 +135,48 @@ impl<'a> Places<'a> {
             ));
             return None;
         }
-        self.directory("CONTEXT", path, findings)
+        let path = self.directory("CONTEXT", path, findings)?;
+        if exists(&ignore_file_of(dockerfile)) {
+            let ignore_file = None;
+            return Some(FolderPlan { path, ignore_file });
+        }
+        self.folder("CONTEXT", path, findings)
+    }
+
+    /// A directory for a build, with its ignore file.
+    pub(super) fn named_folder(
+        &self,
+        variable: &str,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Option<FolderPlan> {
+        let path = self.directory(variable, path, findings)?;
+        self.folder(variable, path, findings)
+    }
+
+    fn folder(&self, variable: &str, path: PathBuf, findings: &mut Findings) -> Option<FolderPlan> {
+        let typed = path.join(IGNORE_FILE);
+        let ignore_file = self.ignore_file(variable, &typed, findings).ok()?;
+        // One that is no link is sent with the directory.
+        let ignore_file = ignore_file.filter(|_| typed.is_symlink());
+        Some(FolderPlan { path, ignore_file })
+    }
+
+    /// The real path of an ignore file, if there is one; an error if it cannot be used.
+    fn ignore_file(
+        &self,
+        variable: &str,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Result<Option<PathBuf>, ()> {
+        if !exists(path) {
+            return Ok(None);
+        }
+        let checked = self.resolved(path, readable_file);
+        let advice = "the ignore file excludes files from the build: correct it or remove it";
+        checked
+            .map(Some)
+            .map_err(|unusable| unusable.tell(variable, advice, findings))
     }
 
     /// The real path of a directory that can be read.
@@ -108,28 +200,40 @@ impl<'a> Places<'a> {
             .ok()
     }
 
-    /// The real path of the Dockerfile.
-    pub(super) fn dockerfile(&self, path: &Path, findings: &mut Findings) -> Option<PathBuf> {
+    /// The Dockerfile and its ignore file.
+    pub(super) fn dockerfile(
+        &self,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Option<DockerfilePlan> {
         let checked = self.resolved(path, |path, metadata| {
-            if metadata.is_dir() {
-                return Err(Unusable::new(path, "is a directory"));
-            }
-            // Opening a fifo would wait for its writer.
-            if !metadata.is_file() {
-                return Err(Unusable::new(path, "is no regular file"));
-            }
+            readable_file(path, metadata)?;
             if metadata.len() == 0 {
                 return Err(Unusable::new(path, "is empty"));
             }
-            File::open(path)
-                .map(drop)
-                .map_err(|error| Unusable::from_io(path, &error))
+            Ok(())
         });
         let advice =
             "write the path of a Dockerfile, relative to the working directory or to the context";
-        checked
-            .map_err(|unusable| unusable.tell("DOCKERFILE", advice, findings))
-            .ok()
+        let file = checked
+            .map_err(|unusable| {
+                let unusable = match similar_name(path) {
+                    Some(name) => Unusable {
+                        problem: format!("{}, but `{name}` exists beside it", unusable.problem),
+                        hint: None,
+                        ..unusable
+                    },
+                    None => unusable,
+                };
+                unusable.tell("DOCKERFILE", advice, findings);
+            })
+            .ok();
+        let ignore_file = self.ignore_file("DOCKERFILE", &ignore_file_of(path), findings);
+        Some(DockerfilePlan {
+            name: path.file_name()?.to_str()?.to_owned(),
+            file: file?,
+            ignore_file: ignore_file.ok()?,
+        })
     }
 
     /// Where a file is to be written, that may not be there yet, nor its folders.
@@ -157,11 +261,14 @@ impl<'a> Places<'a> {
             .find(|parent| parent.symlink_metadata().is_ok())
             .unwrap_or(Path::new("/"));
         let real = fs::canonicalize(there).map_err(|error| Unusable::from_io(there, &error))?;
-        if let Some(clone) = &self.clone
-            && !real.starts_with(clone)
-        {
-            let problem = format!("lies outside of the clone directory `{}`", clone.display());
-            let hint = Some("nothing but the clone directory is there after the pipe has ended");
+        if !real.starts_with(&self.clone) {
+            let problem = self.outside();
+            let hint = if self.is_named {
+                "nothing but the clone directory is there after the pipe has ended"
+            } else {
+                NO_VARIABLE_HINT
+            };
+            let hint = Some(hint);
             return Err(Unusable {
                 hint,
                 ..Unusable::new(&path, &problem)
@@ -176,8 +283,12 @@ impl<'a> Places<'a> {
 
     /// Whether Bitbucket has cloned nothing.
     fn lacks_clone(&self) -> bool {
-        let clone = self.clone.as_deref();
-        clone.is_some_and(|clone| !clone.join(".git").exists())
+        self.is_named && !self.clone.join(".git").exists()
+    }
+
+    fn outside(&self) -> String {
+        let clone = self.clone.display();
+        format!("lies outside of the clone directory `{clone}`")
     }
 
     fn resolved(
@@ -193,13 +304,15 @@ impl<'a> Places<'a> {
             }
             unusable
         })?;
-        if let Some(clone) = &self.clone
-            && !real.starts_with(clone)
-        {
-            let problem = format!("lies outside of the clone directory `{}`", clone.display());
+        if !real.starts_with(&self.clone) {
+            let hint = if self.is_named {
+                CLONE_HINT
+            } else {
+                NO_VARIABLE_HINT
+            };
             return Err(Unusable {
-                hint: Some(CLONE_HINT),
-                ..Unusable::new(&real, &problem)
+                hint: Some(hint),
+                ..Unusable::new(&real, &self.outside())
             });
         }
         let metadata = fs::metadata(&real).map_err(|error| Unusable::from_io(path, &error))?;
@@ -246,6 +359,58 @@ impl Unusable {
             None => fault,
         });
     }
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Checks that a file is regular and can be opened. Opening a fifo would wait for its writer.
+fn readable_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Unusable> {
+    if metadata.is_dir() {
+        return Err(Unusable::new(path, "is a directory"));
+    }
+    if !metadata.is_file() {
+        return Err(Unusable::new(path, "is no regular file"));
+    }
+    File::open(path)
+        .map(drop)
+        .map_err(|error| Unusable::from_io(path, &error))
+}
+
+/// The ignore file that goes before the context's.
+fn ignore_file_of(dockerfile: &Path) -> PathBuf {
+    let mut name = dockerfile.as_os_str().to_owned();
+    name.push(IGNORE_FILE);
+    name.into()
+}
+
+/// `dockerfile` beside a `Dockerfile` that does not exist, as in the released CLI and in frontends.
+fn lower_case(path: &Path) -> Option<PathBuf> {
+    if path.file_name()? != DOCKERFILE || exists(path) {
+        return None;
+    }
+    let path = path.with_file_name("dockerfile");
+    exists(&path).then_some(path)
+}
+
+/// The name of a file that may have been meant by a path that does not exist.
+fn similar_name(path: &Path) -> Option<String> {
+    if exists(path) {
+        return None;
+    }
+    let name = path.file_name()?.to_str()?;
+    let entries = fs::read_dir(path.parent()?).ok()?;
+    let mut names: Vec<String> = entries
+        .take(MAX_ENTRIES)
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|other| {
+            other.eq_ignore_ascii_case(name)
+                || (name == DOCKERFILE && other.eq_ignore_ascii_case("Containerfile"))
+        })
+        .collect();
+    names.sort_unstable();
+    names.into_iter().next()
 }
 
 /// Without `.` and `..`, by the text alone, as shells and the depot CLI do it.

@@ -46,14 +46,18 @@ impl Clone {
     }
 
     fn places(&self) -> Places<'_> {
-        Places::new(&self.root, self.root.to_str())
+        let clone_dir = Some(self.root.as_os_str());
+        Places::new(&self.root, clone_dir, &mut Findings::default())
     }
 
     fn context(&self, value: Option<&str>) -> Result<PathBuf, String> {
         let (places, mut findings) = (self.places(), Findings::default());
         let path = places.context_as_typed(value);
-        let context = places.context(value, &path, &mut findings);
-        context.ok_or_else(|| findings.into_error().to_string())
+        let dockerfile = path.join("Dockerfile");
+        let context = places.context(value, &path, &dockerfile, &mut findings);
+        context
+            .map(|context| context.path)
+            .ok_or_else(|| findings.into_error().to_string())
     }
 
     fn dockerfile(
@@ -68,7 +72,7 @@ impl Clone {
             &mut findings,
         );
         match places.dockerfile(&path, &mut findings) {
-            Some(dockerfile) => (Ok(dockerfile), findings.into_warnings()),
+            Some(dockerfile) => (Ok(dockerfile.file), findings.into_warnings()),
             None => (Err(findings.into_error().to_string()), Vec::new()),
         }
     }
@@ -135,15 +139,39 @@ fn a_context_that_cannot_be_used_is_told_with_its_path() {
 }
 
 #[test]
-fn without_a_clone_directory_any_directory_will_do() {
+fn without_the_variable_the_working_directory_bounds_the_paths() {
     let clone = Clone::new();
-    for clone_dir in [None, Some("/does/not/exist")] {
-        let places = Places::new(&clone.root, clone_dir);
-        let path = places.context_as_typed(Some("../outside"));
-        assert_eq!(
-            places.context(None, &path, &mut Findings::default()),
-            Some(clone.outside.clone())
+    let mut findings = Findings::default();
+    let places = Places::new(&clone.root, None, &mut findings);
+    let path = places.context_as_typed(Some("../outside"));
+    let dockerfile = path.join("Dockerfile");
+    assert_eq!(
+        places.context(None, &path, &dockerfile, &mut findings),
+        None
+    );
+    let error = findings.into_error();
+    assert!(
+        error
+            .to_string()
+            .contains("lies outside of the clone directory")
+    );
+    assert_eq!(error.hint(), Some(NO_VARIABLE_HINT));
+}
+
+#[test]
+fn a_clone_directory_that_cannot_be_used_is_a_fault() {
+    use std::os::unix::ffi::OsStrExt;
+    let clone = Clone::new();
+    for clone_dir in [&b"/does/not/exist"[..], b"/not/\xff/utf-8"] {
+        let mut findings = Findings::default();
+        let _places = Places::new(
+            &clone.root,
+            Some(OsStr::from_bytes(clone_dir)),
+            &mut findings,
         );
+        let error = findings.into_error().to_string();
+        assert!(error.starts_with("BITBUCKET_CLONE_DIR: `/"), "{error}");
+        assert!(error.contains("does not exist"), "{error}");
     }
 }
 
@@ -151,7 +179,11 @@ fn without_a_clone_directory_any_directory_will_do() {
 fn what_lies_outside_comes_with_a_hint() {
     let clone = Clone::new();
     let (places, mut findings) = (clone.places(), Findings::default());
-    assert_eq!(places.context(None, &clone.outside, &mut findings), None);
+    let dockerfile = clone.outside.join("Dockerfile");
+    assert_eq!(
+        places.context(None, &clone.outside, &dockerfile, &mut findings),
+        None
+    );
     assert_eq!(findings.into_error().hint(), Some(CLONE_HINT));
 }
 
@@ -232,7 +264,8 @@ fn a_dockerfile_that_cannot_be_used_is_told_with_its_path() {
 
 #[test]
 fn a_dockerfile_that_is_no_file_is_not_opened() {
-    let (places, mut findings) = (Places::new(Path::new("/"), None), Findings::default());
+    let mut findings = Findings::default();
+    let places = Places::new(Path::new("/"), None, &mut findings);
     assert_eq!(
         places.dockerfile(Path::new("/dev/null"), &mut findings),
         None
@@ -243,4 +276,98 @@ fn a_dockerfile_that_is_no_file_is_not_opened() {
             .to_string()
             .contains("`/dev/null` is no regular file")
     );
+}
+
+#[test]
+fn names_stay_as_typed_and_ignore_files_are_found_beside_them() {
+    let clone = Clone::new();
+    let root = &clone.root;
+    let (places, mut findings) = (clone.places(), Findings::default());
+    fs::write(root.join("file-link.dockerignore"), "x").unwrap();
+    fs::write(root.join("app/Dockerfile.dockerignore"), "y").unwrap();
+    symlink("../file-link.dockerignore", root.join("app/.dockerignore")).unwrap();
+    fs::write(root.join("web/.dockerignore"), "z").unwrap();
+    let dockerfile = places.dockerfile(&root.join("file-link"), &mut findings);
+    assert_eq!(
+        dockerfile,
+        Some(DockerfilePlan {
+            name: "file-link".into(),
+            file: root.join("app/Dockerfile"),
+            ignore_file: Some(root.join("file-link.dockerignore")),
+        })
+    );
+    for (folder, dockerfile, ignore_file) in [
+        ("app", "Dockerfile", Some("file-link.dockerignore")),
+        // The Dockerfile's own goes before.
+        ("app", "app/Dockerfile", None),
+        // A file that is no link is sent with its folder.
+        ("web", "Dockerfile", None),
+    ] {
+        let (path, dockerfile) = (root.join(folder), root.join(dockerfile));
+        let context = places.context(None, &path, &dockerfile, &mut findings);
+        assert_eq!(
+            context.unwrap().ignore_file,
+            ignore_file.map(|file| root.join(file)),
+            "{folder}"
+        );
+    }
+    assert!(findings.is_faultless());
+}
+
+#[test]
+fn an_ignore_file_that_cannot_be_used_is_a_fault() {
+    for (what, problem) in [
+        ("nowhere", "is a link that leads nowhere"),
+        (".dockerignore", "cannot be read"),
+        ("app", "is a directory"),
+        (
+            "../outside/Dockerfile",
+            "lies outside of the clone directory",
+        ),
+        ("/dev/null", "lies outside of the clone directory"),
+    ] {
+        let clone = Clone::new();
+        let (places, mut findings) = (clone.places(), Findings::default());
+        let dockerfile = clone.root.join("Dockerfile");
+        symlink(what, clone.root.join(".dockerignore")).unwrap();
+        assert_eq!(
+            places.context(None, &clone.root, &dockerfile, &mut findings),
+            None
+        );
+        symlink(what, clone.root.join("Dockerfile.dockerignore")).unwrap();
+        assert_eq!(places.dockerfile(&dockerfile, &mut findings), None);
+        // Not used then, and so not checked.
+        let context = places.context(None, &clone.root, &dockerfile, &mut findings);
+        assert!(context.is_some());
+        let error = findings.into_error().to_string();
+        let lines: Vec<_> = error.lines().collect();
+        assert_eq!(lines.len(), 2, "{error}");
+        for (line, variable) in lines.iter().zip(["CONTEXT: ", "DOCKERFILE: "]) {
+            assert!(line.starts_with(variable), "{line}");
+            // The loop of the second goes through the first.
+            assert!(line.contains(problem) || what == ".dockerignore", "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_dockerfile_in_lower_case_is_found_and_other_names_are_suggested() {
+    let clone = Clone::new();
+    let root = &clone.root;
+    fs::write(root.join("web/dockerfile"), "FROM scratch\n").unwrap();
+    for value in [None, Some("web/Dockerfile")] {
+        let (dockerfile, _) = clone.dockerfile("web", value);
+        assert_eq!(dockerfile, Ok(root.join("web/dockerfile")), "{value:?}");
+    }
+    fs::create_dir(root.join("pod")).unwrap();
+    fs::write(root.join("pod/Containerfile"), "FROM scratch\n").unwrap();
+    for (context, value, name) in [
+        ("pod", None, "Containerfile"),
+        (".", Some("DOCKERFILE"), "Dockerfile"),
+        (".", Some("app/ONLY.app"), "only.app"),
+    ] {
+        let error = clone.dockerfile(context, value).0.unwrap_err();
+        let suggestion = format!("does not exist, but `{name}` exists beside it");
+        assert!(error.contains(&suggestion), "{error}");
+    }
 }

@@ -2,7 +2,11 @@
 //!
 //! `Debug` on any of these shows no secret: the token, passwords and the values of build arguments are left out.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use url::Url;
@@ -99,10 +103,14 @@ pub enum ProjectSource {
 /// What to build.
 #[derive(Debug, Clone)]
 pub struct BuildPlan {
-    /// The context: a directory, absolute and without links.
-    pub context: PathBuf,
-    /// The Dockerfile: a file that is not empty, absolute and without links. It may lie outside of the context.
-    pub dockerfile: PathBuf,
+    /// The clone: all files of the build lie in it. Absolute and without links.
+    pub clone: PathBuf,
+    /// The context.
+    pub context: FolderPlan,
+    /// The Dockerfile. It may lie outside of the context.
+    pub dockerfile: DockerfilePlan,
+    /// Files and folders that no builder gets, because they hold secrets or are outputs. They need not exist.
+    pub withheld: Vec<PathBuf>,
     /// The stage to build; `None` for the last one.
     pub target: Option<String>,
     /// In the order given, each name once.
@@ -117,11 +125,31 @@ pub struct BuildPlan {
     pub no_cache: bool,
 }
 
+/// A directory that a builder may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderPlan {
+    /// Absolute and without links.
+    pub path: PathBuf,
+    /// The file that its `.dockerignore` leads to, if that is a link. Absolute and without links.
+    pub ignore_file: Option<PathBuf>,
+}
+
+/// A Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerfilePlan {
+    /// The last part of the path as typed, which may be a link.
+    pub name: String,
+    /// A file that is not empty. Absolute and without links.
+    pub file: PathBuf,
+    /// The ignore file beside the path as typed, if there is one. Absolute and without links.
+    pub ignore_file: Option<PathBuf>,
+}
+
 /// What stands in place of a stage or an image that a Dockerfile names.
 #[derive(Debug, Clone)]
 pub enum NamedContext {
-    /// Its name, and a directory without links on the way to it.
-    Directory(String, PathBuf),
+    /// Its name, and the directory.
+    Directory(String, FolderPlan),
     /// Its name, what the builder reads it from, and the login in that, if there is one.
     Address(String, SecretString, Option<SecretString>),
 }
@@ -170,6 +198,14 @@ pub struct SavePlan {
     pub tags: Vec<String>,
 }
 
+impl ImagePlan {
+    /// The names that the image is pushed under.
+    #[must_use]
+    pub fn pushed(&self) -> &[Reference] {
+        if self.push { &self.references } else { &[] }
+    }
+}
+
 /// Files for the rest of the pipeline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputsPlan {
@@ -181,6 +217,14 @@ pub struct OutputsPlan {
     pub metadata: Option<PathBuf>,
     /// The image's digest, or its id in the daemon.
     pub image_id: Option<PathBuf>,
+}
+
+impl OutputsPlan {
+    /// The files of the user's that are written.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.shell, &self.metadata, &self.image_id];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
 }
 
 /// Who we are at registries, and what holds for them.
@@ -211,6 +255,17 @@ pub struct AwsPlan {
     pub container: Option<AwsContainer>,
     /// One address instead of all of Amazon's.
     pub endpoint: Option<Url>,
+}
+
+impl AwsPlan {
+    /// The file that proves a container's identity, if there is one.
+    #[must_use]
+    pub fn authorization_file(&self) -> Option<&Path> {
+        match self.container.as_ref()?.authorization.as_ref()? {
+            AwsAuthorization::File(path) => Some(path),
+            AwsAuthorization::Token(_) => None,
+        }
+    }
 }
 
 /// Keys of a user or a session at Amazon.

@@ -343,9 +343,11 @@ pub const VARIABLES: [Variable; 37] = [
     ),
 ];
 
+/// The directory of the clone. Read apart from the others, since a path need not be UTF-8.
+pub const CLONE_DIR: &str = "BITBUCKET_CLONE_DIR";
+
 /// What Bitbucket itself tells every pipe, as far as it is read. Nobody documents or checks these but Bitbucket.
-pub const CONTEXT_VARIABLES: [&str; 14] = [
-    "BITBUCKET_CLONE_DIR",
+pub const CONTEXT_VARIABLES: [&str; 13] = [
     "BITBUCKET_COMMIT",
     "BITBUCKET_BRANCH",
     "BITBUCKET_TAG",

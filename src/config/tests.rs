@@ -54,7 +54,7 @@ fn token_and_project_are_enough() {
     );
     assert_eq!(plan.depot.api_url.as_str(), "https://api.depot.dev/");
     assert_eq!(
-        (plan.build.context, plan.build.dockerfile),
+        (plan.build.context.path, plan.build.dockerfile.file),
         (clone.path(), clone.path().join("Dockerfile"))
     );
     assert_eq!(
@@ -68,7 +68,7 @@ fn token_and_project_are_enough() {
     assert!(plan.build.build_args.is_empty() && plan.image.references.is_empty());
     assert!(!plan.image.push && !plan.debug);
     assert!(plan.registries.credentials.for_host("docker.io").is_none());
-    assert_eq!(plan.pipeline.clone_dir, Some(clone.path()));
+    assert_eq!(plan.build.clone, clone.path());
 }
 
 /// Every variable with a value of its own.
@@ -116,7 +116,7 @@ fn every_variable_finds_its_place() {
         ("from-file", ProjectSource::File(file))
     );
     assert_eq!(
-        (plan.build.context, plan.build.dockerfile),
+        (plan.build.context.path, plan.build.dockerfile.file),
         (clone.path().join("app"), clone.path().join("Dockerfile"))
     );
     assert_eq!(plan.build.target.as_deref(), Some("final"));

@@ -105,7 +105,6 @@ pub(super) struct PipeVariables {
     reason = "`envy` finds variables by the names of fields"
 )]
 pub(super) struct PipelineVariables {
-    pub(super) bitbucket_clone_dir: Option<String>,
     pub(super) bitbucket_commit: Option<String>,
     pub(super) bitbucket_branch: Option<String>,
     pub(super) bitbucket_tag: Option<String>,

@@ -72,20 +72,6 @@ pub enum WalkError {
         /// What the system said.
         source: io::Error,
     },
-    /// A name that the builder's protocol has no way to carry.
-    #[error("the name `{path}` is not valid UTF-8")]
-    Name {
-        /// With the offending bytes as `\xNN`.
-        path: String,
-    },
-    /// A link to a name that the builder's protocol has no way to carry.
-    #[error("link `{path}` leads to `{target}`, which is not valid UTF-8")]
-    Target {
-        /// The link.
-        path: String,
-        /// With the offending bytes as `\xNN`.
-        target: String,
-    },
     /// Longer than any path that a system call takes.
     #[error(
         "the path `{start}...` is {length} bytes long; the limit is {}",
@@ -114,9 +100,6 @@ impl WalkError {
             {
                 Some(UNREADABLE_HINT)
             }
-            Self::Name { .. } | Self::Target { .. } => Some(
-                "rename it, or leave it out with a line in .dockerignore (`?` stands for each odd byte)",
-            ),
             Self::PathTooLong { .. } => Some("leave it out with a line in .dockerignore"),
             Self::FollowTooFar { .. } => Some("look at the symbolic links on that path"),
             _ => None,
@@ -130,7 +113,7 @@ pub enum OpenError {
     /// Not a path that a walk could have listed, or one in a directory that is never sent.
     #[error("`{path}` is not part of what was offered")]
     NotListed {
-        /// As it was asked for.
+        /// As the builder requested it.
         path: String,
     },
     /// It was removed, or it or a directory above was replaced by a link, since it was listed.
@@ -174,7 +157,7 @@ impl OpenError {
 }
 
 /// A path for people: control characters and bytes that are not UTF-8 are escaped.
-pub(super) fn shown(path: &[u8]) -> String {
+pub(crate) fn shown(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     for chunk in path.utf8_chunks() {
         for character in chunk.valid().chars() {

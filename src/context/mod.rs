@@ -21,23 +21,32 @@
 //! All of it blocks. Memory: the names of the directories on the way down, and a path for each file
 //! that has several hard links. Open at a time: some 64 directories, however deep the tree.
 
+mod announced;
+mod directories;
 mod error;
 mod filter;
 mod follow;
 mod levels;
 mod lexical;
 mod listing;
+mod named;
 pub mod patterns;
 mod stat;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod version;
+mod view;
 mod walk;
 
+pub(crate) use error::shown;
 pub use error::{OpenError, TreeError, WalkError};
 pub use filter::Selection;
+pub use named::NamedFile;
 pub use stat::{Entry, Stat, mode};
 pub use tree::Tree;
+pub use version::FileVersion;
+pub use view::Directory;
 pub use walk::{MAX_TOLD, WalkSummary};
 
 /// The longest path, relative to the folder, that is listed: what a system call takes.

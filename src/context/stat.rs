@@ -8,14 +8,17 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
+use super::announced::TimeSource;
 use super::error::{WalkError, shown};
 use super::tree::Identity;
+use super::version::FileVersion;
 
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Relative to the folder, with `/` between the names and none in front.
-    pub path: String,
+    /// Relative to the folder, with `/` between the names and none in front. Any bytes: a file
+    /// system sets no encoding.
+    pub path: Vec<u8>,
     /// What it is.
     pub stat: Stat,
 }
@@ -27,17 +30,23 @@ pub struct Stat {
     pub mode: u32,
     /// In bytes; for a link the length of its target, 0 for a directory.
     pub size: i64,
-    /// Last change of the content, in nanoseconds since 1970.
+    /// The time that is announced to a builder, in nanoseconds since 1970: the last change of the
+    /// content, or a time made from the content; see [`super::announced`]. Wraps beyond 2262, as in
+    /// a builder's own client.
     pub modified_nanoseconds: i64,
     /// Where a symbolic link leads, as written in it; for a further hard link of a file the path
     /// under which that file was listed before; else empty.
-    pub link_name: String,
+    pub link_name: Vec<u8>,
     /// For device nodes.
     pub device_major: i64,
     /// For device nodes.
     pub device_minor: i64,
     /// Extended attributes, such as `security.capability` or `user.*`.
     pub attributes: BTreeMap<String, Vec<u8>>,
+    /// The announced time is the file's own, and not made from its content.
+    pub has_own_time: bool,
+    /// The state in which the entry was found, to see later whether it has changed.
+    pub version: FileVersion,
 }
 
 /// Bits of [`Stat::mode`]; the lowest nine are the permissions.
@@ -92,9 +101,10 @@ pub(super) struct Observed {
 /// Looks at entries and remembers the files that have several names.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
-    /// The path under which each file with more than one name was sent.
-    first_paths: HashMap<Identity, String>,
+    /// The path under which each file with more than one name was sent, and its announced time.
+    first_names: HashMap<Identity, (Vec<u8>, i64)>,
     attributes: AttributeReader,
+    times: TimeSource,
 }
 
 impl Observer {
@@ -116,39 +126,43 @@ impl Observer {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let path =
-            String::from_utf8(path.to_vec()).map_err(|_| WalkError::Name { path: shown(path) })?;
         let kind = FileType::from_raw_mode(found.st_mode);
         let identity = Identity::of(&found);
         let mut stat = Stat {
             mode: go_mode(kind, found.st_mode),
-            modified_nanoseconds: nanoseconds(found.st_mtime, found.st_mtime_nsec),
+            version: FileVersion::of(&found),
             ..Stat::default()
         };
+        stat.modified_nanoseconds = stat.version.modified_nanoseconds();
         if kind != FileType::Directory {
             stat.size = found.st_size;
-            if let Some(first) = self.first_paths.get(&identity) {
-                stat.link_name.clone_from(first);
-            }
         }
         if kind == FileType::Symlink {
-            let target = match rustix::fs::readlinkat(directory, name, Vec::new()) {
+            stat.link_name = match rustix::fs::readlinkat(directory, name, Vec::new()) {
                 Ok(target) => target.into_bytes(),
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::INVAL) => return Ok(None),
                 Err(error) => return Err(failed(error)),
             };
-            stat.link_name = String::from_utf8(target).map_err(|error| WalkError::Target {
-                path: shown(path.as_bytes()),
-                target: shown(error.as_bytes()),
-            })?;
         }
         if matches!(kind, FileType::BlockDevice | FileType::CharacterDevice) {
             (stat.device_major, stat.device_minor) = device_numbers(found.st_rdev);
         }
         stat.attributes = self.attributes.read(directory, name);
+        let first = self.first_names.get(&identity);
+        stat.has_own_time = true;
+        if let (Some((path, time)), true) = (first, kind != FileType::Directory) {
+            stat.link_name.clone_from(path);
+            stat.modified_nanoseconds = *time;
+        } else if kind == FileType::RegularFile {
+            (stat.modified_nanoseconds, stat.has_own_time) =
+                self.times.announced(directory, name, &stat);
+        }
         let has_more_names = kind != FileType::Directory && found.st_nlink > 1;
         Ok(Some(Observed {
-            entry: Entry { path, stat },
+            entry: Entry {
+                path: path.to_vec(),
+                stat,
+            },
             identity,
             has_more_names,
         }))
@@ -157,9 +171,10 @@ impl Observer {
     /// To be told of each entry that is sent: its further names become links to it.
     pub(super) fn remember(&mut self, sent: &Observed) {
         if sent.has_more_names {
-            self.first_paths
-                .entry(sent.identity)
-                .or_insert_with(|| sent.entry.path.clone());
+            self.first_names.entry(sent.identity).or_insert_with(|| {
+                let stat = &sent.entry.stat;
+                (sent.entry.path.clone(), stat.modified_nanoseconds)
+            });
         }
     }
 }
@@ -185,12 +200,6 @@ fn go_mode(kind: FileType, raw: u32) -> u32 {
     special.fold(kind | raw & 0o777, |all, bit| all | bit)
 }
 
-fn nanoseconds(seconds: i64, part: impl TryInto<i64>) -> i64 {
-    seconds
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(part.try_into().unwrap_or(0))
-}
-
 /// Splits a device number as builders do: narrower than the C library's `major` and `minor`.
 fn device_numbers(device: u64) -> (i64, i64) {
     let part = |bits: u64| i64::try_from(bits).unwrap_or(0);
@@ -209,14 +218,18 @@ const MAX_ATTRIBUTE_BYTES: usize = 64 * 1024;
 /// through a directory that was just replaced by a link; so the way goes through the directory's own
 /// entry in `/proc`. Where there is no `/proc`, or the file system has no attributes, there are none.
 #[derive(Debug, Default)]
-struct AttributeReader {
+pub(super) struct AttributeReader {
     path: Vec<u8>,
     names: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl AttributeReader {
-    fn read(&mut self, directory: BorrowedFd<'_>, name: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    pub(super) fn read(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+    ) -> BTreeMap<String, Vec<u8>> {
         self.path.clear();
         self.path
             .extend_from_slice(format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes());

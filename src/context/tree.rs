@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::error::{OpenError, TreeError};
+use super::error::{OpenError, TreeError, shown};
+
+/// How a folder itself is opened: neither for reading nor for writing.
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// A folder whose content may be given to a builder.
 #[derive(Debug)]
@@ -25,7 +28,7 @@ pub struct Tree {
     has_openat2: bool,
 }
 
-/// The directories that are never sent, as they are met inside a folder.
+/// The files and directories that are never sent, as they are met inside a folder.
 #[derive(Debug, Default)]
 struct Never {
     /// Relative to the folder.
@@ -53,9 +56,9 @@ impl Identity {
 impl Tree {
     /// Opens a folder; links on the way to it are followed.
     ///
-    /// `never` are absolute paths of directories that need not exist: neither they nor anything below
-    /// them is listed or opened, whatever patterns ask for. A hard link elsewhere to a file in one
-    /// of them goes unnoticed.
+    /// `never` are absolute paths of files and directories that need not exist: neither they nor
+    /// anything below them is listed or opened, whatever patterns ask for. Another hard link to such a
+    /// file is not sent either; one to a file in such a directory goes unnoticed.
     ///
     /// # Errors
     /// The folder is not a directory that may be entered, or is itself never to be sent.
@@ -65,9 +68,35 @@ impl Tree {
             source,
         };
         let path = root.canonicalize().map_err(failed)?;
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory =
-            rustix::fs::open(&path, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        let directory = rustix::fs::open(&path, DIRECTORY, Mode::empty())
+            .map_err(|error| failed(error.into()))?;
+        Self::of(directory, &path, never)
+    }
+
+    /// Opens a folder below this one, without following links: `path` is absolute and has none, and a
+    /// link that has appeared in it since is refused. `root` is the path of this folder.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn below(&self, root: &Path, path: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
+        let failed = |error: Errno| TreeError::Open {
+            path: path.to_owned(),
+            source: error.into(),
+        };
+        let relative = path.strip_prefix(root).map_err(|_| failed(Errno::XDEV))?;
+        let relative = match relative.as_os_str().as_bytes() {
+            b"" => b".",
+            relative => relative,
+        };
+        let (directory, _) = self.open_directory(relative, DIRECTORY).map_err(failed)?;
+        Self::of(directory, path, never)
+    }
+
+    fn of(directory: OwnedFd, path: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
+        let failed = |source: io::Error| TreeError::Open {
+            path: path.to_owned(),
+            source,
+        };
         let identity = Identity::of(&fstat(&directory).map_err(|error| failed(error.into()))?);
         let mut tree = Self {
             root: directory,
@@ -75,15 +104,15 @@ impl Tree {
             has_openat2: true,
         };
         for never in never {
-            if !tree.never.add(never, &path) || tree.never.identities.contains(&identity) {
+            if !tree.never.add(never, path) || tree.never.identities.contains(&identity) {
                 return Err(TreeError::Withheld {
-                    path: root.to_owned(),
+                    path: path.to_owned(),
                     never: never.clone(),
                 });
             }
         }
         // Whatever the reason (an old kernel, a filter of system calls), the other way needs no help.
-        tree.has_openat2 = tree.resolve(b".", flags).is_ok();
+        tree.has_openat2 = tree.resolve(b".", DIRECTORY).is_ok();
         Ok(tree)
     }
 
@@ -101,43 +130,35 @@ impl Tree {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(&self, path: &str) -> Result<File, OpenError> {
-        let path_bytes = path.as_bytes();
-        let unclean = path.split('/').any(|name| matches!(name, "" | "." | ".."));
-        if unclean || self.withholds(path_bytes) {
-            return Err(OpenError::NotListed {
-                path: path.to_owned(),
-            });
+    pub fn open(&self, path: impl AsRef<[u8]>) -> Result<File, OpenError> {
+        let path = path.as_ref();
+        let names = path.split(|&byte| byte == b'/');
+        let mut unclean = names.filter(|name| matches!(*name, b"" | b"." | b".."));
+        if unclean.next().is_some() || self.withholds(path) {
+            return Err(OpenError::NotListed { path: shown(path) });
         }
         let unreadable = |error: Errno| OpenError::Unreadable {
-            path: path.to_owned(),
+            path: shown(path),
             source: error.into(),
         };
         // NONBLOCK changes nothing for regular files.
-        let file = match self.beneath(
-            path_bytes,
-            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
-        ) {
+        let file = match self.beneath(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
             Ok(file) => file,
             Err(error @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
                 return Err(OpenError::Gone {
-                    path: path.to_owned(),
+                    path: shown(path),
                     source: error.into(),
                 });
             }
             // Sockets answer so, and devices that nothing drives.
             Err(Errno::NXIO | Errno::NODEV) => {
-                return Err(OpenError::NotAFile {
-                    path: path.to_owned(),
-                });
+                return Err(OpenError::NotAFile { path: shown(path) });
             }
             Err(error) => return Err(unreadable(error)),
         };
         let kind = FileType::from_raw_mode(fstat(&file).map_err(unreadable)?.st_mode);
         if kind != FileType::RegularFile {
-            return Err(OpenError::NotAFile {
-                path: path.to_owned(),
-            });
+            return Err(OpenError::NotAFile { path: shown(path) });
         }
         Ok(file.into())
     }

@@ -16,9 +16,9 @@ use tonic::body::Body;
 use tower_service::Service;
 
 use super::{lossy, run};
-use crate::buildkit::session::{Directory, FileSync, file_service};
-use crate::context::Tree;
+use crate::buildkit::session::{FileSync, file_service};
 use crate::context::patterns::{MAX_PATTERN_BYTES, Matcher, Scratch};
+use crate::context::{Directory, Tree};
 
 /// What no builder may get.
 const OUTSIDE: &str = "outside of the context";
@@ -99,7 +99,7 @@ pub fn file_sync(bytes: &[u8], folder: &Path) {
     let Ok(tree) = Tree::new(&tree, &[]) else {
         return;
     };
-    let directory = Directory { tree, only: None };
+    let directory = Directory::of(tree);
     let end = bytes.windows(2).position(|end| end == b"\n\n");
     let (headers, messages) = end.map_or((bytes, &[][..]), |end| bytes.split_at(end));
     let messages = messages.get(2..).unwrap_or_default();

@@ -67,9 +67,11 @@ impl Part<'_> {
             stop_if_failed(prepared.is_err());
             prepared
         };
-        match tokio::join!(connecting, preparing) {
-            (Ok(connection), Ok(())) => Ok(connection),
-            (Ok(_) | Err(Failure::Canceled(Reason::Sibling)), Err(cause)) | (Err(cause), _) => {
+        // The key of the session takes a walk through the context, for which there is time now.
+        let naming = self.cancel.unless_fired(self.work.contexts.key());
+        match tokio::join!(connecting, preparing, naming) {
+            (Ok(connection), Ok(()), _) => Ok(connection),
+            (Ok(_) | Err(Failure::Canceled(Reason::Sibling)), Err(cause), _) | (Err(cause), ..) => {
                 Err(cause)
             }
         }

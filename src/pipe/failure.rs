@@ -235,6 +235,14 @@ impl Failure {
         crate::cause::one_line(self)
     }
 
+    /// The builder's or our own words on a failed solve, without the failure that they explain.
+    pub(super) fn cause_line(&self) -> String {
+        match self {
+            Self::Solve { error, .. } => crate::cause::one_line(error),
+            other => other.one_line(),
+        }
+    }
+
     /// Tells people, and says how the program ends.
     pub(super) fn tell(&self, plan: &Plan, output: &Output, progress: Option<&Progress>) -> Exit {
         let hint = hints::hint(self, plan);
@@ -311,7 +319,7 @@ fn excerpt(source: &crate::buildkit::Source) -> SourceExcerpt {
 
 fn solve_exit(error: &SolveError) -> Exit {
     match error.kind {
-        ErrorKind::Build | ErrorKind::Session => Exit::BuildFailed,
+        ErrorKind::Build | ErrorKind::Session | ErrorKind::FilesChanged => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,
         // Canceled by us has a reason, and is told as that; see `on_machine`.
         ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,

@@ -12,6 +12,7 @@ use tokio::sync::{OnceCell, mpsc};
 
 use super::Result;
 use super::authorizer::RegistryAuthorizer;
+use super::contexts::Contexts;
 use super::failure::Failure;
 use super::leases::Leases;
 use super::load::{self, Loading, Look, StepDaemon};
@@ -50,6 +51,7 @@ pub(super) struct Finished {
 pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) build: &'a Build,
+    pub(super) contexts: &'a Contexts,
     pub(super) targets: Vec<Target>,
     /// Every name that the image is to have, Depot's own included.
     pub(super) names: Vec<Reference>,

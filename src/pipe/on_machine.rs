@@ -13,7 +13,7 @@ use super::request::Wanted;
 use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT, request};
-use crate::buildkit::session::FileSink;
+use crate::buildkit::session::{Changes, FileSink, Services};
 use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
@@ -22,6 +22,9 @@ use crate::report::progress::{Source, Update};
 
 /// How often a machine that went away is asked for again.
 pub(super) const AGAIN: usize = 2;
+
+/// How often a context is sent whose files change meanwhile.
+const MAX_TRANSFERS: u32 = 3;
 
 /// What a builder says that has got itself into a state from which only another solve of the same leads out.
 const CONFUSED: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
@@ -264,8 +267,22 @@ impl Part<'_> {
             solve.frontend_attributes.remove("no-cache");
         }
         let mut left = AGAIN;
+        let mut transfers = 1;
         let solved = loop {
-            match self.solve(connection, &solve, None, pushes).await {
+            // A file that changes all the time must not end every build.
+            let changes = if transfers < MAX_TRANSFERS {
+                Changes::Refused
+            } else {
+                Changes::Tolerated
+            };
+            match self.solve(connection, &solve, None, changes, pushes).await {
+                Err(failure) if transfers < MAX_TRANSFERS && has_changed_files(&failure) => {
+                    transfers += 1;
+                    let why = self.work.masker.mask(failure.cause_line());
+                    tracing::warn!(
+                        "{why}; sending the context again ({transfers} of {MAX_TRANSFERS})"
+                    );
+                }
                 Err(failure) if left > 0 && is_confused(&failure) => {
                     left -= 1;
                     let why = self.work.masker.mask(failure.one_line());
@@ -293,7 +310,8 @@ impl Part<'_> {
         solve: &Solve,
         file: FileSink,
     ) -> Result<Solved> {
-        self.solve(connection, solve, Some(file), &mut Pushes::default())
+        let (file, pushes) = (Some(file), &mut Pushes::default());
+        self.solve(connection, solve, file, Changes::Tolerated, pushes)
             .await
     }
 
@@ -303,10 +321,22 @@ impl Part<'_> {
         connection: &Connection,
         solve: &Solve,
         file: Option<FileSink>,
+        changes: Changes,
         pushes: &mut Pushes,
     ) -> Result<Solved> {
         let work = self.work;
-        let services = request::services(work.plan, work.authorizer(), file)?;
+        let key = work.contexts.key();
+        let services = Services {
+            shared_key: self
+                .cancel
+                .unless_fired(key)
+                .await
+                .map_err(Failure::Canceled)?
+                .to_owned(),
+            files: work.contexts.files(changes),
+            authorizer: work.authorizer(),
+            file,
+        };
         let (sender, mut told) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
         let showing = async {
             while let Some(status) = told.recv().await {
@@ -358,6 +388,11 @@ impl Part<'_> {
         }
         self.cancel.reason()
     }
+}
+
+/// Whether the solve may succeed with another transfer of the context.
+fn has_changed_files(failure: &Failure) -> bool {
+    matches!(failure, Failure::Solve { error, .. } if error.kind == ErrorKind::FilesChanged)
 }
 
 /// Whether the same solve may well succeed a moment later.

@@ -1,27 +1,20 @@
 //! From the plan to what Depot and the builder are asked for.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 
+use super::contexts;
 use super::failure::Failure;
 use super::round::Round;
 use super::target::Target;
-use crate::buildkit::session::{Authorizer, Directory, FileSink, FileSync, Services};
 use crate::buildkit::{Address, Export, MutualTls, Solve};
 use crate::config::Plan;
 use crate::config::plan::NamedContext;
 use crate::config::platform::Platform;
-use crate::context::Tree;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
 use crate::depot::{self, Build};
 use crate::registry::reference::Reference;
-
-/// Where the other pipes of a step keep their files, below the clone directory. Those may hold
-/// secrets, so they are never part of a context.
-const PIPE_STORAGE: &str = ".bitbucket/pipelines/generated";
 
 /// What Depot notes of the build.
 pub(super) fn build_options(plan: &Plan) -> BuildOptions {
@@ -170,7 +163,7 @@ pub(super) fn archive(
 fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     let build = &plan.build;
     let mut attributes = HashMap::from([
-        ("filename".into(), file_name(&build.dockerfile)),
+        ("filename".into(), build.dockerfile.name.clone()),
         // As the released CLI: Depot's builders read it.
         ("build-arg:DEPOT_TARGET".into(), "default".into()),
     ]);
@@ -179,7 +172,7 @@ fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     }
     for context in &build.contexts {
         let place = match context {
-            NamedContext::Directory(name, _) => format!("local:{}", directory_name(name)),
+            NamedContext::Directory(name, _) => format!("local:{}", contexts::directory_name(name)),
             NamedContext::Address(_, address, _) => address.expose_secret().to_owned(),
         };
         attributes.insert(format!("context:{}", context.name()), place);
@@ -232,95 +225,6 @@ fn export(wanted: Wanted<'_>) -> Option<Export> {
 fn joined(names: &[Reference]) -> String {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     names.join(",")
-}
-
-/// What the builder may ask us for.
-pub(super) fn services(
-    plan: &Plan,
-    authorizer: Arc<dyn Authorizer>,
-    file: Option<FileSink>,
-) -> Result<Services, Failure> {
-    let context = &plan.build.context;
-    let dockerfile = &plan.build.dockerfile;
-    let name = file_name(dockerfile);
-    let beside = dockerfile.parent().unwrap_or(Path::new("/"));
-    let files = FileSync::default()
-        .with(
-            "context",
-            Directory {
-                tree: open(context, &never_sent(plan))?,
-                only: None,
-            },
-        )
-        // The frontend looks for both there. Whatever else lies beside them is not the builder's.
-        .with(
-            "dockerfile",
-            Directory {
-                tree: open(beside, &[])?,
-                only: Some(vec![name.clone(), format!("{name}.dockerignore")]),
-            },
-        );
-    let files = named_directories(plan, files)?;
-    Ok(Services {
-        shared_key: shared_key(plan),
-        files,
-        authorizer,
-        file,
-    })
-}
-
-fn named_directories(plan: &Plan, files: FileSync) -> Result<FileSync, Failure> {
-    let mut files = files;
-    for context in &plan.build.contexts {
-        if let NamedContext::Directory(name, path) = context {
-            let directory = Directory {
-                tree: open(path, &never_sent(plan))?,
-                only: None,
-            };
-            files = files.with(directory_name(name), directory);
-        }
-    }
-    Ok(files)
-}
-
-fn open(directory: &Path, never: &[PathBuf]) -> Result<Tree, Failure> {
-    Tree::new(directory, never).map_err(Failure::Directory)
-}
-
-/// The same for the same context of the same repository, whichever container builds it, so that the
-/// builder asks only for the files that changed since the last build.
-fn shared_key(plan: &Plan) -> String {
-    let context = &plan.build.context;
-    let clone = plan.pipeline.clone_dir.as_deref();
-    let within = clone
-        .and_then(|clone| clone.canonicalize().ok())
-        .and_then(|clone| context.strip_prefix(clone).ok().map(Path::to_owned));
-    let repository = plan.pipeline.repository();
-    format!(
-        "{}:{}",
-        repository.as_deref().unwrap_or("local"),
-        within.as_deref().unwrap_or(context).display()
-    )
-}
-
-/// What the builder asks for a named directory by. No other directory begins so.
-fn directory_name(name: &str) -> String {
-    format!("named-{name}")
-}
-
-/// Folders that no builder gets, whatever it asks for.
-fn never_sent(plan: &Plan) -> Vec<PathBuf> {
-    let clone = plan.pipeline.clone_dir.as_deref();
-    [Some(plan.build.context.as_path()), clone]
-        .into_iter()
-        .flatten()
-        .map(|directory| directory.join(PIPE_STORAGE))
-        .collect()
-}
-
-fn file_name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }
 
 /// The builder as its client wants it.

@@ -1,8 +1,6 @@
 //! What of a directory reaches the builder, seen in the image that it makes.
 
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
@@ -118,16 +116,6 @@ fn what_other_pipes_left_is_never_sent() {
             .await
             .expect(0, &[" ./.bitbucket/kept "])
             .without("generated");
-    });
-}
-
-#[test]
-fn a_name_that_is_not_utf_8_is_told() {
-    with_place(async |place| {
-        let context = place.busybox_context(LIST);
-        let name = OsStr::from_bytes(b"caf\xe9");
-        fs::write(context.path().join(name), "").unwrap();
-        listed(place, &context).await.expect(1, &["caf", "UTF-8"]);
     });
 }
 

@@ -9,6 +9,8 @@ mod amazon;
 mod api_faults;
 mod builds;
 mod cancel;
+mod changing_files;
+mod content;
 mod context;
 mod depot_faults;
 mod examples;

@@ -11,26 +11,18 @@ use std::sync::Arc;
 use tonic::server::StreamingService;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Failure;
 use super::diff_copy::{Answering, DiffCopy, Mounted};
 use super::metadata::list;
 use super::sender;
+use super::{Changes, Failure};
 use crate::buildkit::wire::Packet;
-use crate::context::{Selection, Tree};
-
-/// A directory that the builder may read.
-#[derive(Debug)]
-pub struct Directory {
-    /// Its files.
-    pub tree: Tree,
-    /// Where present, only these entries directly below it, whatever the builder asks for.
-    pub only: Option<Vec<String>>,
-}
+use crate::context::{Directory, Selection};
 
 /// The directories that are offered, by the names that the frontend uses for them.
 #[derive(Clone, Debug, Default)]
 pub struct FileSync {
     directories: HashMap<String, Arc<Directory>>,
+    changes: Changes,
 }
 
 impl FileSync {
@@ -38,6 +30,23 @@ impl FileSync {
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, directory: Directory) -> Self {
         self.directories.insert(name.into(), Arc::new(directory));
+        self
+    }
+
+    /// All directories with their names, in the order of the names.
+    pub(crate) fn directories(&self) -> Vec<(String, Arc<Directory>)> {
+        let all = self.directories.iter();
+        let mut all: Vec<_> = all
+            .map(|(name, directory)| (name.clone(), Arc::clone(directory)))
+            .collect();
+        all.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
+    /// Sets how a file that changes during a transfer is treated.
+    #[must_use]
+    pub fn on_change(mut self, changes: Changes) -> Self {
+        self.changes = changes;
         self
     }
 }
@@ -101,6 +110,7 @@ impl Server {
         let packets = sender::start(
             directory.clone(),
             selection,
+            self.files.changes,
             request.into_inner(),
             self.failure.clone(),
         );
@@ -120,13 +130,11 @@ mod tests {
     use tonic_prost::ProstCodec;
 
     use super::*;
+    use crate::context::Tree;
 
     fn ask_for(name: &str) -> Result<Response<sender::Packets>, Status> {
         let folder = tempfile::tempdir().unwrap();
-        let directory = Directory {
-            tree: Tree::new(folder.path(), &[]).unwrap(),
-            only: None,
-        };
+        let directory = Directory::of(Tree::new(folder.path(), &[]).unwrap());
         let files = FileSync::default().with("context", directory);
         let mut codec = ProstCodec::<Packet, Packet>::default();
         let mut request = Request::new(Streaming::new_empty(codec.decoder(), Body::empty()));

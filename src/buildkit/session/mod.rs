@@ -30,12 +30,14 @@ use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 pub use auth::{Authorizer, RegistryToken, TokenError, TokenRequest};
-pub use files::{Directory, FileSync};
+pub use files::FileSync;
 pub use receive::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
+use super::error::ErrorKind;
 use super::io::{SessionIo, outbound};
 use super::wire::BytesMessage;
+use crate::context::shown;
 
 /// How much the builder may have on its way to us in one call of the session.
 const WINDOW_BYTES: u32 = 4 << 20;
@@ -51,8 +53,8 @@ const CLOSE_GRACE: Duration = Duration::from_millis(100);
 
 /// What the builder may ask us for.
 pub struct Services {
-    /// Names what the builder may keep between builds: the same text for the same directories lets
-    /// it ask only for what has changed.
+    /// Names the files that the builder keeps between builds: with the same key it requests only the
+    /// files that have changed. Printable ASCII. Two directories must never share a key.
     pub shared_key: String,
     /// Directories.
     pub files: FileSync,
@@ -74,13 +76,35 @@ pub(super) struct Session {
     not_opened: Arc<OnceLock<Status>>,
 }
 
+/// How a transfer treats a file whose content changes while it is sent.
+///
+/// A file that is gone, or whose announced time was made from its content, ends every transfer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Changes {
+    /// The transfer ends with [`ErrorKind::FilesChanged`].
+    #[default]
+    Refused,
+    /// The file is sent as it is, with a warning: a log that grows all the time would end every
+    /// transfer.
+    Tolerated,
+}
+
 /// The first thing that went wrong on our side while serving the builder.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Failure(Arc<OnceLock<Told>>);
+pub(super) struct Failure(Arc<FailureState>);
+
+#[derive(Debug, Default)]
+struct FailureState {
+    told: OnceLock<Told>,
+    /// The first name in a folder that is not UTF-8, escaped. Not every builder accepts it.
+    odd_name: OnceLock<String>,
+}
 
 /// A failure of our side, for people.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
+    /// [`ErrorKind::Session`] or [`ErrorKind::FilesChanged`].
+    pub(super) kind: ErrorKind,
     /// What went wrong.
     pub(super) message: String,
     /// What to change, where that helps.
@@ -88,9 +112,37 @@ pub(super) struct Told {
 }
 
 impl Failure {
-    pub(super) fn tell(&self, message: String, hint: Option<&'static str>) {
+    pub(super) fn tell(&self, kind: ErrorKind, message: String, hint: Option<&'static str>) {
         // An error means that an earlier failure is the cause.
-        let _already = self.0.set(Told { message, hint });
+        let _already = self.0.told.set(Told {
+            kind,
+            message,
+            hint,
+        });
+    }
+
+    pub(super) fn told(&self) -> Option<Told> {
+        self.0.told.get().cloned()
+    }
+
+    /// Notes an entry whose name, or whose link's target, is not UTF-8.
+    pub(super) fn note_odd_name(&self, path: &[u8]) {
+        let _first = self.0.odd_name.set(shown(path));
+    }
+
+    /// The failure behind the builder's error, if it rejected a name that is not UTF-8.
+    fn of_odd_name(&self, builder_message: &str) -> Option<Told> {
+        let path = self.0.odd_name.get()?;
+        let is_rejected = builder_message.to_ascii_lowercase().contains("utf-8");
+        is_rejected.then(|| Told {
+            kind: ErrorKind::Session,
+            message: format!(
+                "the builder rejected the name `{path}`, or the target of that link: it is not valid UTF-8"
+            ),
+            hint: Some(
+                "rename it, or exclude it with a line in .dockerignore (`?` matches each odd byte)",
+            ),
+        })
     }
 }
 
@@ -181,9 +233,10 @@ impl Session {
         self.not_opened.get().cloned()
     }
 
-    /// What went wrong on our side, if anything did.
-    pub(super) fn failure(&self) -> Option<Told> {
-        self.failure.0.get().cloned()
+    /// What went wrong on our side, if anything did, given the builder's error.
+    pub(super) fn failure(&self, builder_message: &str) -> Option<Told> {
+        let told = self.failure.told();
+        told.or_else(|| self.failure.of_odd_name(builder_message))
     }
 
     /// Ends the session and waits, for a moment, until nothing of it runs any more.
@@ -220,15 +273,7 @@ const METHODS: [&str; 6] = [
 const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 
 fn ascii(text: &str) -> Result<MetadataValue<Ascii>, Status> {
-    // The shared key is made of names of the user's; what no header can hold becomes a dash.
-    let safe: String = text
-        .chars()
-        .map(|character| match character {
-            ' '..='~' => character,
-            _ => '-',
-        })
-        .collect();
-    MetadataValue::try_from(safe).map_err(|error| Status::internal(error.to_string()))
+    MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))
 }
 
 /// `moby.buildkit.v1.Control/Session`, with messages that share their buffers.

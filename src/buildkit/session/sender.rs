@@ -9,7 +9,9 @@
 //! entry is far more than the entry.
 //!
 //! A file that cannot be read ends the transfer, and with it the build, with an error that names it:
-//! BuildKit's own client sends such a file as empty.
+//! BuildKit's own client sends such a file as empty. A file that changes between its listing and the
+//! end of its content ends the transfer too, since the builder would keep the content under a time
+//! that belongs to another content. Such a transfer is worth repeating; see [`ErrorKind::FilesChanged`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -19,18 +21,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bollard_buildkit_proto::fsutil::types;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Status, Streaming};
 
-use super::Failure;
-use super::files::Directory;
-use crate::buildkit::wire::{Packet, PacketType};
+use super::{Changes, Failure};
+use crate::buildkit::error::ErrorKind;
+use crate::buildkit::wire::{Packet, PacketType, Stat};
 use crate::cause::one_line;
-use crate::context::{Entry, OpenError, Selection};
+use crate::context::{Directory, Entry, FileVersion, OpenError, Selection, shown};
 
 /// How much of a file goes into one packet.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -78,18 +79,21 @@ impl Stream for Packets {
 pub(super) fn start(
     directory: Arc<Directory>,
     selection: Selection,
+    changes: Changes,
     requests: Streaming<Packet>,
     failure: Failure,
 ) -> Packets {
     let (sender, parcels) = mpsc::channel(PARCELS_IN_FLIGHT);
     let transfer = Transfer {
         directory,
+        selection: Arc::new(selection),
+        changes,
         listed: Arc::default(),
         sender,
         failure,
     };
     let mut task = JoinSet::new();
-    task.spawn(transfer.run(selection, requests));
+    task.spawn(transfer.run(requests));
     Packets {
         parcels,
         opened: Vec::new().into_iter(),
@@ -100,14 +104,18 @@ pub(super) fn start(
 /// A file whose content the builder may ask for, once.
 #[derive(Debug)]
 struct Listed {
-    path: Box<str>,
+    path: Box<[u8]>,
     size: u64,
-    modified_nanoseconds: i64,
+    /// The announced time is the file's own.
+    has_own_time: bool,
+    version: FileVersion,
 }
 
 #[derive(Clone)]
 struct Transfer {
     directory: Arc<Directory>,
+    selection: Arc<Selection>,
+    changes: Changes,
     /// By the number of the entry. Taken out when it is asked for.
     listed: Arc<Mutex<Vec<Option<Listed>>>>,
     sender: mpsc::Sender<Parcel>,
@@ -115,14 +123,14 @@ struct Transfer {
 }
 
 impl Transfer {
-    async fn run(self, selection: Selection, mut requests: Streaming<Packet>) {
+    async fn run(self, mut requests: Streaming<Packet>) {
         // Unbounded, but an entry can be asked for only once. Were it bounded, the builder's requests
         // could wait for our content and our content for the builder's requests.
         let (wanted, queue) = mpsc::unbounded_channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = JoinSet::new();
         let walker = self.clone();
-        threads.spawn_blocking(move || walker.list(&selection));
+        threads.spawn_blocking(move || walker.list());
         for _ in 0..READERS {
             let (reader, queue) = (self.clone(), queue.clone());
             threads.spawn_blocking(move || reader.read_queued(&queue));
@@ -191,17 +199,20 @@ impl Transfer {
     }
 
     /// Walks the directory and sends an entry a packet.
-    fn list(&self, selection: &Selection) {
+    fn list(&self) {
         let mut entries = Vec::with_capacity(ENTRIES);
         let mut begun = Instant::now();
         let mut visit = |entry: Entry| {
-            if !self.directory.offers(&entry.path) {
-                return ControlFlow::Continue(());
+            if str::from_utf8(&entry.path).is_err()
+                || str::from_utf8(&entry.stat.link_name).is_err()
+            {
+                self.failure.note_odd_name(&entry.path);
             }
             let listed = entry.stat.has_content().then(|| Listed {
-                path: entry.path.as_str().into(),
+                path: entry.path.as_slice().into(),
                 size: u64::try_from(entry.stat.size).unwrap_or(0),
-                modified_nanoseconds: entry.stat.modified_nanoseconds,
+                has_own_time: entry.stat.has_own_time,
+                version: entry.stat.version,
             });
             // Before the packet: the builder may ask the moment it sees it.
             self.listed
@@ -221,7 +232,8 @@ impl Transfer {
             let parcel = std::mem::replace(&mut entries, Vec::with_capacity(ENTRIES));
             self.send(parcel)
         };
-        match self.directory.tree.walk(selection, &mut visit) {
+        let view = self.directory.view(&self.selection);
+        match view.walk(&self.selection, &mut visit) {
             Ok(summary) => {
                 for path in &summary.unreadable {
                     tracing::warn!(
@@ -248,14 +260,19 @@ impl Transfer {
                 .unwrap_or_else(PoisonError::into_inner)
                 .blocking_recv();
             let Some((id, listed)) = next else { return };
-            let sent = match self.directory.tree.open(&listed.path) {
+            let view = self.directory.view(&self.selection);
+            let sent = match view.open(&listed.path) {
                 Ok(file) => self.send_content(id, &listed, file).map_err(|error| {
-                    let path = listed.path.escape_debug();
+                    let path = shown(&listed.path);
                     self.failed(&format!("file `{path}` cannot be read: {error}"), None)
                 }),
                 // A socket: it is listed as an empty file, and so it arrives as one.
                 Err(OpenError::NotAFile { .. }) if listed.size == 0 => {
                     Ok(self.send(vec![data(id, Bytes::new())]))
+                }
+                // It was a file when it was listed.
+                Err(error @ (OpenError::Gone { .. } | OpenError::NotAFile { .. })) => {
+                    Err(self.changed(&one_line(&error)))
                 }
                 Err(error) => Err(self.failed(&one_line(&error), error.hint())),
             };
@@ -295,12 +312,17 @@ impl Transfer {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let now = file.metadata()?;
-        if now.len() != listed.size || modified_nanoseconds(&now) != listed.modified_nanoseconds {
-            tracing::warn!(
-                "`{}` changed while it was being sent: the image may hold any state of it",
-                listed.path.escape_debug()
+        if FileVersion::of_file(&file)? != listed.version {
+            let text = format!(
+                "`{}` changed while the folder was being sent",
+                shown(&listed.path)
             );
+            // The builder may keep the content under the announced time, which a time of the file's own
+            // makes harmless: no later content has it.
+            if self.changes == Changes::Refused || !listed.has_own_time {
+                return Ok(self.send(vec![self.changed(&text)]));
+            }
+            tracing::warn!("{text}: the image may hold any state of it");
         }
         parcel.push(data(id, Bytes::new()));
         Ok(self.send(parcel))
@@ -316,27 +338,29 @@ impl Transfer {
 
     /// The packet that ends the transfer with an error that people read, here and at the builder.
     fn failed(&self, text: &str, hint: Option<&'static str>) -> Packet {
-        self.failure.tell(text.to_owned(), hint);
-        Packet {
-            data: Bytes::copy_from_slice(text.as_bytes()),
-            ..plain(PacketType::Error)
-        }
+        self.failure.tell(ErrorKind::Session, text.to_owned(), hint);
+        error(text)
+    }
+
+    /// The packet that ends the transfer because a file is not the one that was listed.
+    fn changed(&self, text: &str) -> Packet {
+        let hint = Some("nothing else may write to the folder while it is being sent");
+        self.failure
+            .tell(ErrorKind::FilesChanged, text.to_owned(), hint);
+        error(text)
     }
 }
 
-impl Directory {
-    /// Whether an entry may be listed at all.
-    fn offers(&self, path: &str) -> bool {
-        match &self.only {
-            Some(names) => names.iter().any(|name| name == path),
-            None => true,
-        }
+fn error(text: &str) -> Packet {
+    Packet {
+        data: Bytes::copy_from_slice(text.as_bytes()),
+        ..plain(PacketType::Error)
     }
 }
 
 /// Everything belongs to root, whoever checked it out: uid and gid stay 0.
-fn on_the_wire(entry: Entry) -> types::Stat {
-    types::Stat {
+fn on_the_wire(entry: Entry) -> Stat {
+    Stat {
         path: entry.path,
         mode: entry.stat.mode,
         uid: 0,
@@ -379,14 +403,6 @@ fn read_full(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn modified_nanoseconds(metadata: &std::fs::Metadata) -> i64 {
-    use std::os::unix::fs::MetadataExt;
-    metadata
-        .mtime()
-        .saturating_mul(1_000_000_000)
-        .saturating_add(metadata.mtime_nsec())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -396,23 +412,30 @@ mod tests {
     use crate::report::log::subscriber;
     use crate::report::output::{Output, OutputOptions};
 
-    /// Lists a file of ten bytes, lets `change` happen to it, and reads it then. Returns what was sent
-    /// and what was logged.
-    fn sent_after(change: impl FnOnce(&std::path::Path)) -> (Vec<Packet>, String) {
+    /// Lists a file of ten bytes, applies `change` to it, and reads it then. Returns the packets, the
+    /// kind of the failure and the log.
+    fn sent_after(
+        changes: Changes,
+        touched: bool,
+        change: impl FnOnce(&std::path::Path),
+    ) -> (Vec<Packet>, Option<ErrorKind>, String) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         fs::write(&path, "0123456789").unwrap();
+        if touched {
+            let file = File::open(&path).unwrap();
+            file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
         let (sender, mut parcels) = mpsc::channel(PARCELS_IN_FLIGHT);
         let transfer = Transfer {
-            directory: Arc::new(Directory {
-                tree: Tree::new(folder.path(), &[]).unwrap(),
-                only: None,
-            }),
+            directory: Arc::new(Directory::of(Tree::new(folder.path(), &[]).unwrap())),
+            selection: Arc::default(),
+            changes,
             listed: Arc::default(),
             sender,
             failure: Failure::default(),
         };
-        transfer.list(&Selection::default());
+        transfer.list();
         let listed = transfer.take(0).unwrap();
         assert!(transfer.take(0).is_none(), "a file is sent once");
         change(&path);
@@ -423,12 +446,13 @@ mod tests {
         tracing::subscriber::with_default(subscriber(output, false), || {
             transfer.read_queued(&Mutex::new(queue));
         });
+        let failure = transfer.failure.told().map(|told| told.kind);
         drop(transfer);
         let sent = std::iter::from_fn(|| parcels.blocking_recv())
             .flatten()
             .filter(|packet| packet.r#type() != PacketType::Stat)
             .collect();
-        (sent, log.text())
+        (sent, failure, log.text())
     }
 
     fn contents(packets: &[Packet]) -> Vec<&[u8]> {
@@ -437,40 +461,71 @@ mod tests {
 
     #[test]
     fn a_file_arrives_whole_and_ends_with_an_empty_packet() {
-        let (packets, log) = sent_after(|_| {});
-        assert_eq!(contents(&packets), [&b"0123456789"[..], b""]);
-        assert_eq!(log, "");
+        for touched in [false, true] {
+            let (packets, failure, log) = sent_after(Changes::Refused, touched, |_| {});
+            assert_eq!(contents(&packets), [&b"0123456789"[..], b""]);
+            assert_eq!((failure, &*log), (None, ""));
+        }
     }
 
     #[test]
-    fn a_file_that_grows_is_sent_up_to_its_listed_size_and_told() {
-        let (packets, log) = sent_after(|path| fs::write(path, "0123456789 and more").unwrap());
-        assert_eq!(contents(&packets), [&b"0123456789"[..], b""]);
-        assert!(log.contains("`log` changed while"), "{log}");
+    fn a_file_that_changes_ends_the_transfer_with_its_name() {
+        let same_size = |path: &std::path::Path| fs::write(path, "9876543210").unwrap();
+        let grown = |path: &std::path::Path| fs::write(path, "0123456789 and more").unwrap();
+        let shrunk = |path: &std::path::Path| fs::write(path, "0123").unwrap();
+        for change in [same_size, grown, shrunk] {
+            // The announced time of a touched file belongs to its old content.
+            for (changes, touched) in [(Changes::Refused, false), (Changes::Tolerated, true)] {
+                let (packets, failure, _) = sent_after(changes, touched, change);
+                let packet = packets.last().unwrap();
+                assert_eq!(packet.r#type(), PacketType::Error);
+                let text = String::from_utf8_lossy(&packet.data);
+                assert!(text.contains("`log` changed while"), "{text}");
+                assert_eq!(failure, Some(ErrorKind::FilesChanged));
+            }
+        }
     }
 
     #[test]
-    fn a_file_that_shrinks_is_sent_as_it_is_and_told() {
-        let (packets, log) = sent_after(|path| fs::write(path, "0123").unwrap());
-        assert_eq!(contents(&packets), [&b"0123"[..], b""]);
-        assert!(log.contains("`log` changed while"), "{log}");
+    fn a_change_that_is_tolerated_is_sent_up_to_the_listed_size_with_a_warning() {
+        for (content, sent) in [
+            ("0123456789 and more", &b"0123456789"[..]),
+            ("0123", b"0123"),
+        ] {
+            let (packets, failure, log) = sent_after(Changes::Tolerated, false, |path| {
+                fs::write(path, content).unwrap();
+            });
+            assert_eq!(contents(&packets), [sent, b""]);
+            assert_eq!(failure, None);
+            assert!(log.contains("`log` changed while"), "{log}");
+        }
     }
 
     #[test]
-    fn a_file_that_vanishes_or_becomes_a_link_ends_the_transfer_with_its_name() {
+    fn a_file_that_vanishes_or_becomes_something_else_ends_the_transfer_with_its_name() {
+        use std::os::unix::fs::symlink;
+        use std::os::unix::net::UnixListener;
+        let vanish = |path: &std::path::Path| fs::remove_file(path).unwrap();
         let become_link = |path: &std::path::Path| {
             fs::remove_file(path).unwrap();
-            std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+            symlink("/etc/passwd", path).unwrap();
         };
-        for change in [become_link, |path: &std::path::Path| {
+        let become_folder = |path: &std::path::Path| {
             fs::remove_file(path).unwrap();
-        }] {
-            let (packets, _) = sent_after(change);
+            fs::create_dir(path).unwrap();
+        };
+        let become_socket = |path: &std::path::Path| {
+            fs::remove_file(path).unwrap();
+            drop(UnixListener::bind(path).unwrap());
+        };
+        for change in [vanish, become_link, become_folder, become_socket] {
+            let (packets, failure, _) = sent_after(Changes::Tolerated, false, change);
             let [packet] = &packets[..] else {
                 panic!("{packets:?}");
             };
             assert_eq!(packet.r#type(), PacketType::Error);
             assert!(String::from_utf8_lossy(&packet.data).contains("`log`"));
+            assert_eq!(failure, Some(ErrorKind::FilesChanged));
         }
     }
 }

@@ -111,7 +111,8 @@ fn is_content(value: &str) -> bool {
     is_json(value) || String::from_utf8(unpacked).is_ok_and(|text| is_json(&text))
 }
 
-fn place(value: &str, directory: &Path) -> PathBuf {
+/// The file that `DOCKER_CONFIG` names, itself or by its folder.
+pub(in crate::config) fn place(value: &str, directory: &Path) -> PathBuf {
     let path = directory.join(value.trim());
     if path.is_dir() { path.join(FILE) } else { path }
 }

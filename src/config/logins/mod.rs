@@ -10,6 +10,8 @@ mod host;
 mod list;
 mod pair;
 
+pub(super) use docker::place as docker_config_file;
+
 use std::path::Path;
 
 use secrecy::ExposeSecret;

@@ -77,8 +77,12 @@ fn entries(tree: &Tree, selection: &Selection) -> Vec<Entry> {
 fn paths(tree: &Tree, selection: &Selection) -> Vec<String> {
     entries(tree, selection)
         .into_iter()
-        .map(|entry| entry.path)
+        .map(|entry| text(entry.path))
         .collect()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
 }
 
 fn error(tree: &Tree, selection: &Selection) -> WalkError {

@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Folder, entries, error, everything, paths, selection, without_rights};
+use super::{Folder, entries, error, everything, paths, selection, text, without_rights};
 use crate::context::WalkError;
 
 const FOLDER: [&str; 13] = [
@@ -128,7 +128,7 @@ fn an_unreadable_directory_is_an_error_if_wanted_and_else_named_in_the_summary()
 
     let mut found = Vec::new();
     let mut collect = |entry: crate::context::Entry| {
-        found.push(entry.path);
+        found.push(text(entry.path));
         ControlFlow::Continue(())
     };
     let summary = without_rights(|| {
@@ -160,7 +160,7 @@ fn the_visitor_can_end_the_walk() {
     let folder = Folder::new(FOLDER);
     let mut seen = Vec::new();
     let mut first_two = |entry: crate::context::Entry| {
-        seen.push(entry.path);
+        seen.push(text(entry.path));
         if seen.len() == 2 {
             ControlFlow::Break(())
         } else {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode};
 
-use super::{Folder, everything, paths, selection, without_rights};
+use super::{Folder, everything, paths, selection, text, without_rights};
 use crate::context::{Entry, OpenError, Selection, Tree, TreeError, WalkSummary};
 
 const GENERATED: &str = ".bitbucket/pipelines/generated";
@@ -39,7 +39,9 @@ fn a_withheld_directory_is_neither_listed_nor_opened() {
         "src/main",
     ];
     let mut found = Vec::new();
-    let summary = walk(&tree, &everything(), &mut |entry| found.push(entry.path));
+    let summary = walk(&tree, &everything(), &mut |entry| {
+        found.push(text(entry.path));
+    });
     assert_eq!(found, everything_else);
     assert_eq!(summary.withheld, 1);
     let nothing: [&str; 0] = [];
@@ -219,11 +221,11 @@ fn a_directory_swapped_for_a_link_meanwhile_is_not_followed() {
     let aside = folder.at("aside");
     let mut found = Vec::new();
     let summary = walk(&folder.tree(), &everything(), &mut |entry| {
-        if entry.path == "d" {
+        if entry.path == b"d" {
             fs::rename(folder.at("d"), &aside).unwrap();
             symlink(outside.at(""), folder.at("d")).unwrap();
         }
-        found.push(entry.path);
+        found.push(text(entry.path));
     });
     assert_eq!(found, ["d", "e"]);
     assert_eq!(summary.vanished, 1);
@@ -233,11 +235,11 @@ fn a_directory_swapped_for_a_link_meanwhile_is_not_followed() {
     let aside: PathBuf = folder.at("aside");
     let mut found = Vec::new();
     walk(&folder.tree(), &everything(), &mut |entry| {
-        if entry.path == "d/sub" {
+        if entry.path == b"d/sub" {
             fs::rename(folder.at("d"), &aside).unwrap();
             symlink(outside.at(""), folder.at("d")).unwrap();
         }
-        found.push(entry.path);
+        found.push(text(entry.path));
     });
     assert_eq!(found, ["d", "d/sub", "d/sub/f", "d/z", "e"]);
 }
@@ -247,11 +249,11 @@ fn an_entry_that_vanishes_is_left_out_and_its_neighbours_are_not() {
     let folder = Folder::new(["a", "b", "c", "d/x", "e"]);
     let mut found = Vec::new();
     let summary = walk(&folder.tree(), &everything(), &mut |entry| {
-        if entry.path == "a" {
+        if entry.path == b"a" {
             fs::remove_file(folder.at("b")).unwrap();
             fs::remove_dir_all(folder.at("d")).unwrap();
         }
-        found.push(entry.path);
+        found.push(text(entry.path));
     });
     assert_eq!(found, ["a", "c", "e"]);
     assert_eq!(summary.vanished, 2);
@@ -263,13 +265,13 @@ fn a_deep_directory_replaced_by_another_is_not_returned_to() {
     let folder = Folder::new([&*format!("{deep}f"), "d/z", "y"]);
     let mut found = Vec::new();
     let summary = walk(&folder.tree(), &everything(), &mut |entry| {
-        if entry.path.ends_with("/f") {
+        if entry.path.ends_with(b"/f") {
             // Far above, and no longer held open.
             fs::rename(folder.at("d"), folder.at("aside")).unwrap();
             fs::create_dir(folder.at("d")).unwrap();
             fs::write(folder.at("d/z"), "another").unwrap();
         }
-        found.push(entry.path);
+        found.push(text(entry.path));
     });
     assert_eq!(found.len(), 102, "the directories, `f` and `y`");
     assert_eq!(found.last().unwrap(), "y");

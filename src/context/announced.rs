@@ -1,0 +1,99 @@
+//! The modification time under which a file is announced to a builder.
+//!
+//! A builder keeps the files of the last transfer and compares only size, mode, time and link name
+//! (`fsutil`, `diff_containerd.go`). A file whose content changes while its size and time stay the
+//! same would never be sent again, and the image would hold the old content.
+//!
+//! A time that the kernel gave to the last write is announced as it is: a later write gets another
+//! one. Every other time was set by a program, which may set it again. Such a file is announced with
+//! its own second and with nanoseconds made from its content and extended attributes (which builders
+//! do not compare either). Another content has the same nanoseconds once in 10^9 cases.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::hash::Hasher;
+use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
+
+use rustix::fs::{Mode, OFlags, openat};
+use twox_hash::XxHash3_64;
+
+use super::stat::Stat;
+use super::version::FileVersion;
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// How much of a file is read at once.
+const CHUNK_BYTES: usize = 128 << 10;
+
+/// Finds out the announced times, with memory that is used again.
+#[derive(Debug, Default)]
+pub(super) struct TimeSource {
+    buffer: Vec<u8>,
+}
+
+impl TimeSource {
+    /// The announced time of the regular file `name`, in nanoseconds since 1970, and whether it is
+    /// the file's own.
+    ///
+    /// A file that cannot be read gets a time that no builder has: if the builder asks for the file,
+    /// the reader reports why it cannot be sent.
+    pub(super) fn announced(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        stat: &Stat,
+    ) -> (i64, bool) {
+        let version = &stat.version;
+        // An empty file has no content that could change.
+        let is_empty = stat.size == 0 && stat.attributes.is_empty();
+        if version.has_natural_time() || is_empty {
+            return (version.modified_nanoseconds(), true);
+        }
+        let hash = self
+            .hash(directory, name, stat)
+            .unwrap_or_else(|_unreadable| uuid::Uuid::new_v4().as_u64_pair().0);
+        let nanoseconds = i64::try_from(hash % NANOSECONDS).unwrap_or(0);
+        (version.modified_with(nanoseconds), false)
+    }
+
+    fn hash(&mut self, directory: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<u64> {
+        let mut hasher = XxHash3_64::new();
+        hash_attributes(&mut hasher, &stat.attributes);
+        if stat.size > 0 {
+            let flags = OFlags::RDONLY
+                | OFlags::NOFOLLOW
+                | OFlags::NONBLOCK
+                | OFlags::NOCTTY
+                | OFlags::CLOEXEC;
+            let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
+            // Not another file that has taken its place, which may be a device without end.
+            if FileVersion::of_file(&file)? != stat.version {
+                return Err(io::Error::other("the file has changed"));
+            }
+            self.buffer.resize(CHUNK_BYTES, 0);
+            let mut left = u64::try_from(stat.size).unwrap_or(0);
+            while left > 0 {
+                match file.read(&mut self.buffer) {
+                    Ok(0) => break,
+                    Ok(length) => {
+                        hasher.write(self.buffer.get(..length).unwrap_or_default());
+                        left = left.saturating_sub(length as u64);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(hasher.finish())
+    }
+}
+
+fn hash_attributes(hasher: &mut XxHash3_64, attributes: &BTreeMap<String, Vec<u8>>) {
+    for (name, value) in attributes {
+        for part in [name.as_bytes(), value] {
+            hasher.write_usize(part.len());
+            hasher.write(part);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Single files that are offered to a builder under names of their own.
+//!
+//! A builder reads the Dockerfile and its ignore file by the names that the user wrote. Either may be
+//! a symbolic link that leads out of the offered folder, which the builder could not follow. So each
+//! is offered as a regular file, with the content that the link leads to.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::error::{OpenError, WalkError, shown};
+use super::stat::{Entry, Observer};
+use super::tree::Tree;
+
+/// A file of a tree, under another name.
+#[derive(Debug, Clone)]
+pub struct NamedFile {
+    name: String,
+    /// Without links, relative to the tree.
+    path: PathBuf,
+    tree: Arc<Tree>,
+}
+
+impl NamedFile {
+    /// Offers the file at `path` in the tree as `name`.
+    ///
+    /// `path` is relative to the tree and holds no links: links that appear in it later are refused.
+    #[must_use]
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, tree: Arc<Tree>) -> Self {
+        Self {
+            name: name.into(),
+            path: path.into(),
+            tree,
+        }
+    }
+
+    /// The name that it is offered under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file as an entry of a folder.
+    ///
+    /// # Errors
+    /// The file is gone, or cannot be looked at.
+    pub(super) fn entry(&self) -> Result<Entry, WalkError> {
+        let failed = |source| WalkError::Entry {
+            path: shown(self.path.as_os_str().as_bytes()),
+            source,
+        };
+        let parent = self.path.parent().unwrap_or(Path::new(""));
+        let parent = match parent.as_os_str().as_bytes() {
+            b"" => b".",
+            parent => parent,
+        };
+        let (directory, _) = self
+            .tree
+            .open_directory(parent, OFlags::PATH)
+            .map_err(|error| failed(error.into()))?;
+        let name = self.path.file_name().unwrap_or_default().as_bytes();
+        let name_here = self.name.as_bytes();
+        let found = Observer::default().describe(directory.as_fd(), name, name_here)?;
+        match found {
+            Some(found) => Ok(found.entry),
+            None => Err(failed(std::io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    /// Opens it to read its content.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub(super) fn open(&self) -> Result<File, OpenError> {
+        self.tree.open(self.path.as_os_str().as_bytes())
+    }
+}

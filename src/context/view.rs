@@ -1,0 +1,115 @@
+//! A folder as a builder sees it in one transfer.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+
+use super::error::{OpenError, WalkError, shown};
+use super::filter::Selection;
+use super::named::NamedFile;
+use super::stat::Entry;
+use super::tree::Tree;
+use super::walk::WalkSummary;
+
+/// The name of the file that a frontend reads first, in a transfer of its own.
+const IGNORE_FILE: &str = ".dockerignore";
+
+/// A folder that builders may read.
+#[derive(Debug)]
+pub enum Directory {
+    /// The files of a folder.
+    Tree {
+        /// The folder.
+        tree: Tree,
+        /// The target of the folder's `.dockerignore`, if that is a link. A transfer of that file
+        /// alone gets the target; any other transfer gets the link, as it is.
+        ignore_file: Option<NamedFile>,
+    },
+    /// These files and no others.
+    Files(Vec<NamedFile>),
+}
+
+/// The part of a folder that one transfer shows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View<'a> {
+    Tree(&'a Tree),
+    Files(&'a [NamedFile]),
+}
+
+impl Directory {
+    /// All files of a folder.
+    #[must_use]
+    pub fn of(tree: Tree) -> Self {
+        Self::Tree {
+            tree,
+            ignore_file: None,
+        }
+    }
+
+    /// A digest of the changes that builders do not notice; see [`Tree::directory_digest`]. Blocks.
+    pub(crate) fn digest(&self) -> u64 {
+        match self {
+            Self::Tree { tree, .. } => tree.directory_digest(),
+            Self::Files(_) => 0,
+        }
+    }
+
+    /// The view for a transfer of `selection`.
+    pub(crate) fn view(&self, selection: &Selection) -> View<'_> {
+        match self {
+            Self::Tree {
+                ignore_file: Some(file),
+                ..
+            } if selection.is_only(IGNORE_FILE) => View::Files(std::slice::from_ref(file)),
+            Self::Tree { tree, .. } => View::Tree(tree),
+            Self::Files(files) => View::Files(files),
+        }
+    }
+}
+
+impl Selection {
+    /// Whether it asks for one file at the top and for nothing else.
+    fn is_only(&self, name: &str) -> bool {
+        let mut names = self.includes.iter().chain(&self.follow_paths).peekable();
+        names.peek().is_some() && names.all(|path| path.trim_start_matches('/') == name)
+    }
+}
+
+impl View<'_> {
+    /// Visits every entry of the selection; see [`Tree::walk`]. Single files are visited whatever
+    /// the selection: the builder requests those it wants.
+    pub(crate) fn walk(
+        self,
+        selection: &Selection,
+        visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<WalkSummary, WalkError> {
+        let files = match self {
+            Self::Tree(tree) => return tree.walk(selection, visit),
+            Self::Files(files) => files,
+        };
+        let mut summary = WalkSummary::default();
+        let mut files: Vec<_> = files.iter().collect();
+        files.sort_unstable_by_key(|file| file.name());
+        for file in files {
+            summary.entries += 1;
+            if visit(file.entry()?).is_break() {
+                summary.was_stopped = true;
+                break;
+            }
+        }
+        Ok(summary)
+    }
+
+    /// Opens a visited file to read its content.
+    pub(crate) fn open(self, path: &[u8]) -> Result<File, OpenError> {
+        match self {
+            Self::Tree(tree) => tree.open(path),
+            Self::Files(files) => {
+                let mut files = files.iter();
+                match files.find(|file| file.name().as_bytes() == path) {
+                    Some(file) => file.open(),
+                    None => Err(OpenError::NotListed { path: shown(path) }),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! An image holds the files as they are on disk, whatever the builder kept from earlier builds.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use depot_standin::Scenario;
+use depot_standin::fixtures::Context;
+
+use super::place::{Place, with_place};
+use super::program::{Program, Run};
+
+/// A repository of its own for each test, so that no other test's files are at the builder.
+fn build(context: &Context, depot: &depot_standin::StandIn) -> Program {
+    let name = context.path().file_name().unwrap().to_string_lossy();
+    Program::of(depot, context.path())
+        .set("BITBUCKET_CLONE_DIR", context.path())
+        .set("BITBUCKET_REPO_FULL_NAME", format!("acme/{name}"))
+}
+
+async fn run(place: &Place, context: &Context, variables: &[(&str, &str)]) -> Run {
+    let depot = place.depot(Scenario::default()).await;
+    let mut program = build(context, &depot);
+    for (name, value) in variables {
+        program = program.set(name, value);
+    }
+    let run = program.run().await;
+    depot.check().unwrap();
+    run
+}
+
+/// Sets the modification time, as `touch -d @SECONDS` does.
+fn touch(path: &Path, seconds: u64) {
+    let time = UNIX_EPOCH + Duration::from_secs(seconds);
+    File::open(path).unwrap().set_modified(time).unwrap();
+}
+
+#[test]
+fn a_file_that_keeps_its_size_and_time_is_sent_again_when_its_content_changes() {
+    with_place(async |place| {
+        let lines = "COPY version.txt /c/\nCOPY --from=extra . /extra\n\
+                     RUN echo \"now $(cat /c/version.txt) and $(cat /extra/data)\"";
+        let context = place.busybox_context(lines);
+        let variables = [("BUILD_CONTEXTS", "extra=extra")];
+        let version = context.path().join("version.txt");
+        let data = context.path().join("extra/data");
+        for (content, flags) in [
+            ("1.0.1\n", false),
+            ("1.0.2\n", false),
+            ("1.0.3\n", true),
+            ("1.0.1\n", false),
+        ] {
+            context.file("version.txt", content).unwrap();
+            context.file("extra/data", content).unwrap();
+            touch(&version, 1_577_836_800);
+            touch(&data, 1_577_836_800);
+            let mut variables = variables.to_vec();
+            if flags {
+                variables.push(("NO_CACHE", "true"));
+            }
+            let version = content.trim();
+            let seen = run(place, &context, &variables).await;
+            // The last content was built before: its step is in the cache, and what it printed is not shown again.
+            if content == "1.0.1\n" && !seen.log.contains("now 1.0.1") {
+                seen.expect(0, &["CACHED"]);
+            } else {
+                seen.expect(0, &[&format!("now {version} and {version}")]);
+            }
+        }
+    });
+}
+
+#[test]
+fn further_names_and_attributes_of_a_file_change_with_it() {
+    with_place(async |place| {
+        let context =
+            place.busybox_context("COPY d /c\nRUN echo \"now $(cat /c/a) and $(cat /c/b)\"");
+        let (a, b) = (context.path().join("d/a"), context.path().join("d/b"));
+        context.file("d/a", "one").unwrap();
+        fs::hard_link(&a, &b).unwrap();
+        for content in ["one", "two"] {
+            fs::write(&a, content).unwrap();
+            touch(&a, 1_577_836_800);
+            run(place, &context, &[])
+                .await
+                .expect(0, &[&format!("now {content} and {content}")]);
+        }
+    });
+}
+
+#[test]
+fn the_mode_of_a_directory_or_a_file_is_the_one_on_disk() {
+    with_place(async |place| {
+        let context = place
+            .busybox_context("COPY . /c\nRUN cd /c && stat -c 'mode of %n: %a' conf conf/file");
+        context.file("conf/file", "x").unwrap();
+        let (directory, file) = (
+            context.path().join("conf"),
+            context.path().join("conf/file"),
+        );
+        for (directory_mode, file_mode) in [(0o755, 0o644), (0o700, 0o644), (0o700, 0o600)] {
+            fs::set_permissions(&directory, fs::Permissions::from_mode(directory_mode)).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(file_mode)).unwrap();
+            run(place, &context, &[]).await.expect(
+                0,
+                &[
+                    &format!("mode of conf: {directory_mode:o}"),
+                    &format!("mode of conf/file: {file_mode:o}"),
+                ],
+            );
+        }
+    });
+}
+
+#[test]
+fn two_directories_never_share_a_key() {
+    with_place(async |place| {
+        let context = Context::new("").unwrap();
+        for (name, content) in [("早", "morning"), ("晚", "evening")] {
+            let lines = place.busybox_context("COPY f /f\nRUN echo \"it is $(cat /f)\"");
+            let dockerfile = fs::read(lines.path().join("Dockerfile")).unwrap();
+            for entry in fs::read_dir(lines.path()).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    let to = context.path().join(name).join(entry.file_name());
+                    fs::create_dir_all(to.parent().unwrap()).unwrap();
+                    fs::copy(entry.path(), to).unwrap();
+                }
+            }
+            context
+                .file(&format!("{name}/Dockerfile"), dockerfile)
+                .unwrap();
+            context.file(&format!("{name}/f"), content).unwrap();
+            touch(&context.path().join(name).join("f"), 1_577_836_800);
+            run(place, &context, &[("CONTEXT", name)])
+                .await
+                .expect(0, &[&format!("it is {content}")]);
+        }
+    });
+}
+
+#[test]
+fn an_ignore_file_behind_a_link_is_used() {
+    let list = "COPY . /context\nRUN cd /context && find . -type f | sort";
+    with_place(async |place| {
+        // Beside the Dockerfile, a link within the directory.
+        let context = place.busybox_context(list);
+        let dockerfile = fs::read(context.path().join("Dockerfile")).unwrap();
+        context.file("web.Dockerfile", &dockerfile).unwrap();
+        context.file("common.ignore", "secrets\n").unwrap();
+        context.file("secrets/key", "hunter2").unwrap();
+        context.file("kept", "").unwrap();
+        symlink(
+            "common.ignore",
+            context.path().join("web.Dockerfile.dockerignore"),
+        )
+        .unwrap();
+        run(place, &context, &[("DOCKERFILE", "web.Dockerfile")])
+            .await
+            .expect(0, &["./kept"])
+            .without("secrets/key");
+
+        // Beside a link to the Dockerfile.
+        let context = place.busybox_context(list);
+        let dockerfile = context.path().join("Dockerfile");
+        fs::create_dir(context.path().join("docker")).unwrap();
+        fs::rename(&dockerfile, context.path().join("docker/Dockerfile.prod")).unwrap();
+        symlink("docker/Dockerfile.prod", &dockerfile).unwrap();
+        context
+            .file("Dockerfile.dockerignore", "secrets\n")
+            .unwrap();
+        context.file("secrets/key", "hunter2").unwrap();
+        run(place, &context, &[])
+            .await
+            .expect(0, &["./docker/Dockerfile.prod"])
+            .without("secrets/key");
+
+        // The context's own, outside of the context but in the clone.
+        let clone = Context::new("").unwrap();
+        clone.file("shared/ignore", "secrets\n").unwrap();
+        let service = place.busybox_context(list);
+        let within = clone.path().join("service");
+        fs::create_dir(&within).unwrap();
+        for entry in fs::read_dir(service.path()).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), within.join(entry.file_name())).unwrap();
+        }
+        clone.file("service/secrets/key", "hunter2").unwrap();
+        clone.file("service/kept", "").unwrap();
+        symlink("../shared/ignore", within.join(".dockerignore")).unwrap();
+        run(place, &clone, &[("CONTEXT", "service")])
+            .await
+            .expect(0, &["./kept"])
+            .without("secrets/key");
+    });
+}
+
+#[test]
+fn a_lower_case_dockerfile_is_built() {
+    with_place(async |place| {
+        for dockerfile in [None, Some("Dockerfile")] {
+            let context = place.busybox_context("RUN echo built in lower case");
+            fs::rename(
+                context.path().join("Dockerfile"),
+                context.path().join("dockerfile"),
+            )
+            .unwrap();
+            let variables: Vec<_> = dockerfile
+                .map(|name| ("DOCKERFILE", name))
+                .into_iter()
+                .collect();
+            let depot_run = run(place, &context, &variables).await;
+            assert_eq!(depot_run.code, 0, "{}", depot_run.log);
+        }
+    });
+}
+
+#[test]
+fn a_name_that_is_not_utf_8_reaches_the_image() {
+    with_place(async |place| {
+        let context = place.busybox_context("COPY d /d\nRUN find /d -type f | cat -v");
+        fs::create_dir(context.path().join("d")).unwrap();
+        let name = OsStr::from_bytes(b"caf\xe9");
+        fs::write(context.path().join("d").join(name), "").unwrap();
+        // Builders before BuildKit 0.14, as Depot's, accept any bytes.
+        run(place, &context, &[]).await.expect(0, &["cafM-i"]);
+    });
+}
+
+#[test]
+fn a_file_dated_2300_is_no_file_that_changes() {
+    with_place(async |place| {
+        let context = place.busybox_context("COPY f /f");
+        context.file("f", "x").unwrap();
+        touch(&context.path().join("f"), 10_413_792_000);
+        run(place, &context, &[])
+            .await
+            .expect(0, &[])
+            .without("changed");
+    });
+}
