@@ -51,7 +51,7 @@ pub enum WalkError {
         source: io::Error,
     },
     /// Links lead to ever more and longer paths.
-    #[error("the links on the way to `{path}` lead on without end")]
+    #[error("the links on the way to `{path}` lead to too many paths")]
     FollowTooFar {
         /// Where it was given up.
         path: String,
@@ -101,7 +101,9 @@ impl WalkError {
                 Some(UNREADABLE_HINT)
             }
             Self::PathTooLong { .. } => Some("leave it out with a line in .dockerignore"),
-            Self::FollowTooFar { .. } => Some("look at the symbolic links on that path"),
+            Self::FollowTooFar { .. } => Some(
+                "look for symbolic links on that path that lead to each other, or `COPY` fewer of them at once",
+            ),
             _ => None,
         }
     }

@@ -22,6 +22,9 @@ use super::tree::Tree;
 /// Names looked up for one selection; each costs a few microseconds.
 const MAX_LOOKUPS: usize = 200_000;
 
+/// The length of all paths that links lead to, together. Each is kept several times until it is a pattern.
+const MAX_TOTAL_BYTES: usize = 8 << 20;
+
 /// How long a path may grow by the links in it.
 const MAX_FOLLOWED_BYTES: usize = 16 * super::MAX_PATH_BYTES;
 
@@ -34,6 +37,7 @@ pub(super) fn resolve(tree: &Tree, paths: &[String]) -> Result<Option<Vec<String
         resolved: BTreeSet::new(),
         pending: Vec::new(),
         lookups: 0,
+        total_bytes: 0,
         buffer: Vec::new(),
     };
     for path in paths {
@@ -72,13 +76,15 @@ struct Resolver<'tree> {
     /// Still to be followed, the next one last.
     pending: Vec<String>,
     lookups: usize,
+    total_bytes: usize,
     buffer: Vec<u8>,
 }
 
 impl Resolver<'_> {
     /// Goes down a clean relative path up to the first link.
     fn follow(&mut self, path: &str) -> Result<(), WalkError> {
-        if path.len() > MAX_FOLLOWED_BYTES {
+        self.total_bytes += path.len();
+        if path.len() > MAX_FOLLOWED_BYTES || self.total_bytes > MAX_TOTAL_BYTES {
             return Err(too_far(path));
         }
         let mut current = String::from(".");
@@ -140,7 +146,12 @@ impl Resolver<'_> {
             while let Some((found, kind)) = listing.next() {
                 if kind == FileType::Symlink && glob_matches(name, found) == Ok(true) {
                     self.lookups += 1;
-                    targets.extend(target(&directory, found, parent).map_err(failed)?);
+                    let target = target(&directory, found, parent).map_err(failed)?;
+                    self.total_bytes += target.as_ref().map_or(0, String::len);
+                    if self.total_bytes > MAX_TOTAL_BYTES {
+                        return Err(too_far(path));
+                    }
+                    targets.extend(target);
                 }
             }
         } else {

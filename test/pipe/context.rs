@@ -141,3 +141,34 @@ fn a_file_that_cannot_be_read_ends_the_build_with_its_name() {
         run.expect(1, &["secret/locked", "Permission denied"]);
     });
 }
+
+#[test]
+fn any_number_of_links_is_followed_in_bounded_memory() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        for (links, target, code, text) in [
+            (5_000, "../t".to_owned(), 0, "COPY l/* /x/"),
+            (
+                20_000,
+                format!("../{}", "d/".repeat(2000)),
+                1,
+                "lead to too many",
+            ),
+        ] {
+            let context = Context::new("FROM scratch\nCOPY l/* /x/\n").unwrap();
+            fs::create_dir(context.path().join("l")).unwrap();
+            context.file("t", "the target").unwrap();
+            for index in 0..links {
+                let link = context.path().join(format!("l/{index}"));
+                symlink(&target, link).unwrap();
+            }
+            let mut log = Vec::new();
+            let program = Program::of(&depot, context.path()).start();
+            let passed = program.pass(|bytes| log.extend_from_slice(bytes)).await;
+            let log = String::from_utf8_lossy(&log);
+            assert!(log.contains(text), "{log}");
+            assert_eq!(passed.code, code, "{log}");
+            assert!(passed.peak_kib < 80 << 10, "{passed:?}");
+        }
+    });
+}

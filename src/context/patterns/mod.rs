@@ -22,6 +22,8 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use expression::Compiled;
 use glob::glob_matches;
 pub(crate) use machine::Scratch;
@@ -71,6 +73,9 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 pub struct Matcher {
     patterns: Vec<Pattern>,
+    /// The texts of those that match by equality alone, if no pattern is an exception. Then the order
+    /// does not matter, and links can make a list of a hundred thousand.
+    exact: Option<HashSet<Box<[u8]>>>,
 }
 
 impl Matcher {
@@ -87,7 +92,14 @@ impl Matcher {
             .into_iter()
             .filter_map(|given| Pattern::new(given, &mut steps).transpose())
             .collect::<Result<_, _>>()?;
-        Ok(Self { patterns })
+        let has_exceptions = patterns.iter().any(|pattern| pattern.is_exception);
+        let exact = patterns.iter().filter(|pattern| pattern.is_exact());
+        let exact = (!has_exceptions).then(|| {
+            exact
+                .map(|pattern| pattern.text.as_bytes().into())
+                .collect()
+        });
+        Ok(Self { patterns, exact })
     }
 
     pub(super) fn patterns(&self) -> &[Pattern] {
@@ -105,8 +117,9 @@ impl Matcher {
     /// Like [`Self::matches`] for a path found while walking downwards.
     ///
     /// `parent` is what `marks` became for the directory that holds the path: which of the patterns
-    /// matched it or a directory above. Without it these are compared too. Not every pattern
-    /// is looked at: one that could change nothing is not, and is then marked as not matching.
+    /// matched it or a directory above, or, in a list without exceptions, whether any did. Without it
+    /// these are compared too. Not every pattern is looked at: one that could change nothing is not,
+    /// and is then marked as not matching.
     pub(crate) fn matches_below(
         &self,
         path: &[u8],
@@ -114,6 +127,16 @@ impl Matcher {
         mut marks: Option<&mut Vec<bool>>,
         scratch: &mut Scratch,
     ) -> Result<bool, PatternError> {
+        if let Some(exact) = &self.exact {
+            let is_inherited = parent.unwrap_or_default().contains(&true);
+            let matched = is_inherited
+                || is_or_lies_in(exact, path, parent.is_none())
+                || self.any_matches(path, parent.is_none(), scratch)?;
+            if let Some(marks) = marks {
+                marks.push(matched);
+            }
+            return Ok(matched);
+        }
         let mut matched = false;
         let inherited = parent
             .unwrap_or_default()
@@ -133,9 +156,35 @@ impl Matcher {
         }
         Ok(matched)
     }
+
+    /// Whether one of the patterns matches that need more than a comparison.
+    fn any_matches(
+        &self,
+        path: &[u8],
+        with_parents: bool,
+        scratch: &mut Scratch,
+    ) -> Result<bool, PatternError> {
+        for pattern in self.patterns.iter().filter(|pattern| !pattern.is_exact()) {
+            if pattern.matches(path, with_parents, scratch)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_or_lies_in(exact: &HashSet<Box<[u8]>>, path: &[u8], with_parents: bool) -> bool {
+    let mut parents = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/');
+    !exact.is_empty()
+        && (exact.contains(path)
+            || with_parents && parents.any(|(end, _)| exact.contains(path.split_at(end).0)))
 }
 
 impl Pattern {
+    fn is_exact(&self) -> bool {
+        matches!(self.compiled, Ok(Compiled::Exact))
+    }
+
     fn new(given: &str, steps: &mut usize) -> Result<Option<Self>, PatternError> {
         if given.len() > MAX_PATTERN_BYTES {
             return Err(PatternError::TooLong {
