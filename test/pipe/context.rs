@@ -172,3 +172,57 @@ fn any_number_of_links_is_followed_in_bounded_memory() {
         }
     });
 }
+
+#[test]
+fn files_with_secrets_and_outputs_are_in_no_context() {
+    with_place(async |place| {
+        let list = format!("{LIST}\nCOPY --from=extra . /extra\nRUN find /extra -type f");
+        let context = place.busybox_context(&list);
+        let login = r#"{"auths":{"registry.example.com":{"auth":"bWU6aHVudGVyMjI="}}}"#;
+        context.file(".docker/config.json", login).unwrap();
+        context.file(".docker/other", "").unwrap();
+        context.file("extra/kept", "").unwrap();
+        // The same file under another name.
+        let config = context.path().join(".docker/config.json");
+        fs::hard_link(&config, context.path().join("extra/login")).unwrap();
+        // Files of an earlier run.
+        for name in [
+            "out/image.env",
+            "metadata.json",
+            "iid",
+            "shared/depot-build.env",
+            "vars",
+        ] {
+            context.file(name, "old").unwrap();
+        }
+        let depot = place.depot(Scenario::default()).await;
+        let run = Program::of(&depot, context.path())
+            .set("BITBUCKET_CLONE_DIR", context.path())
+            .set("NO_CACHE", "true")
+            .set("BUILD_CONTEXTS", "extra=extra")
+            .set("DOCKER_CONFIG", ".docker")
+            .set("OUTPUT_FILE", "out/image.env")
+            .set("METADATA_FILE", "metadata.json")
+            .set(
+                "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+                context.path().join("shared"),
+            )
+            .set(
+                "BITBUCKET_PIPELINES_VARIABLES_PATH",
+                context.path().join("vars"),
+            )
+            .run()
+            .await;
+        run.expect(0, &[" ./.docker/other ", " ./iid ", "/extra/kept"]);
+        for name in [
+            "config.json",
+            "login",
+            "image.env",
+            "metadata.json",
+            "depot-build.env",
+            "vars",
+        ] {
+            run.without(&format!("/{name} "));
+        }
+    });
+}

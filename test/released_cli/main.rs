@@ -12,6 +12,7 @@
 
 mod builds;
 mod cli;
+mod contexts;
 mod ground;
 mod loads;
 mod machines;

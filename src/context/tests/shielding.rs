@@ -285,3 +285,30 @@ fn walk(tree: &Tree, selection: &Selection, visit: &mut dyn FnMut(Entry)) -> Wal
     };
     tree.walk(selection, &mut visit).unwrap()
 }
+
+#[test]
+fn a_folder_below_another_is_not_opened_through_links() {
+    let folder = Folder::new(["clone/app/f", "outside/secret", "clone/link -> ../outside"]);
+    let root = folder.at("clone").canonicalize().unwrap();
+    for clone in [
+        Tree::new(&root, &[]).unwrap(),
+        Tree::new(&root, &[]).unwrap().without_openat2(),
+    ] {
+        let app = clone.below(&root, &root.join("app"), &[]).unwrap();
+        assert_eq!(paths(&app, &everything()), ["f"]);
+        let all = clone.below(&root, &root, &[]).unwrap();
+        assert_eq!(paths(&all, &everything()), ["app", "app/f", "link"]);
+        for path in ["link", "link/deeper", "app/../../outside", "missing"] {
+            let error = clone.below(&root, &root.join(path), &[]).unwrap_err();
+            assert!(matches!(error, TreeError::Open { .. }), "{path}: {error:?}");
+        }
+        assert!(clone.below(&root, &folder.at("outside"), &[]).is_err());
+        // One that is open already stays what it is.
+        fs::rename(root.join("app"), root.join("moved")).unwrap();
+        symlink("../outside", root.join("app")).unwrap();
+        assert_eq!(paths(&app, &everything()), ["f"]);
+        assert!(clone.below(&root, &root.join("app"), &[]).is_err());
+        fs::remove_file(root.join("app")).unwrap();
+        fs::rename(root.join("moved"), root.join("app")).unwrap();
+    }
+}
