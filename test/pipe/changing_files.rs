@@ -41,8 +41,8 @@ async fn build_during(
 /// Files that take a second or two on a slow line.
 fn large_files(context: &Context) {
     for index in 10..22 {
-        let content = vec![index; 2 << 20];
-        context.file(&format!("large{index}"), content).unwrap();
+        let bytes = vec![index; 2 << 20];
+        context.file(&format!("large{index}"), bytes).unwrap();
     }
 }
 
@@ -87,7 +87,7 @@ fn files_that_become_links_all_the_time_end_the_build_after_three_transfers() {
         let context = Context::new("FROM scratch\nCOPY d /d\n").unwrap();
         for index in 0..100 {
             context
-                .file(&format!("d/f{index}"), [b'x'; 128 << 10])
+                .file(&format!("d/f{index}"), vec![b'x'; 128 << 10])
                 .unwrap();
         }
         context.file("target", "outside of d").unwrap();
@@ -98,7 +98,7 @@ fn files_that_become_links_all_the_time_end_the_build_after_three_transfers() {
                 if (round + index) % 2 == 0 {
                     replace(&path, |new| symlink("../target", new).unwrap());
                 } else {
-                    replace(&path, |new| fs::write(new, [b'y'; 128 << 10]).unwrap());
+                    replace(&path, |new| fs::write(new, vec![b'y'; 128 << 10]).unwrap());
                 }
             }
         })
