@@ -333,3 +333,26 @@ where
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejected_name_is_reported_escaped_and_other_errors_are_not() {
+        let failure = Failure::default();
+        let rejection = "rpc error: code = Internal desc = grpc: error unmarshalling request: \
+                         string field contains invalid UTF-8";
+        assert!(failure.of_odd_name(rejection).is_none(), "no such name");
+        failure.note_odd_name(b"d/caf\xe9\n");
+        failure.note_odd_name(b"another\xff");
+        assert!(
+            failure
+                .of_odd_name("process \"make\" did not complete")
+                .is_none()
+        );
+        let told = failure.of_odd_name(rejection).unwrap();
+        assert!(told.message.contains("`d/caf\\xe9\\n`"), "{}", told.message);
+        assert!(told.hint.unwrap().contains(".dockerignore"));
+    }
+}

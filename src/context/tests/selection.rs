@@ -1,11 +1,13 @@
 //! Which entries come, and in which order.
 
 use std::fs;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 
 use super::{Folder, entries, error, everything, paths, selection, text, without_rights};
-use crate::context::WalkError;
+use crate::context::{Directory, Entry, NamedFile, Selection, Tree, WalkError, mode};
 
 const FOLDER: [&str; 13] = [
     "Dockerfile",
@@ -202,4 +204,64 @@ fn a_very_deep_folder_is_walked_with_few_open_files() {
     let found = paths(&folder.tree(), &selection(&["**/*.end"], &[], &[]));
     assert_eq!(found.len(), 301);
     assert_eq!(found.last(), specs.last());
+}
+
+#[test]
+fn single_files_are_listed_under_their_names_and_read_through_links_to_them() {
+    let folder = Folder::new([
+        "clone/docker/prod",
+        "clone/app/f",
+        "clone/app/.dockerignore -> x",
+    ]);
+    let root = Arc::new(Tree::new(&folder.at("clone"), &[]).unwrap());
+    let file = |name: &str| NamedFile::new(name, "docker/prod", Arc::clone(&root));
+    let read = |directory: &Directory, selection: &Selection, name: &str| {
+        let mut text = String::new();
+        let mut file = directory.view(selection).open(name.as_bytes()).unwrap();
+        file.read_to_string(&mut text).unwrap();
+        text
+    };
+    let listed = |directory: &Directory, selection: &Selection| {
+        let mut found = Vec::new();
+        let mut visit = |entry: Entry| {
+            found.push((text(entry.path), entry.stat.mode & mode::KIND));
+            ControlFlow::Continue(())
+        };
+        directory
+            .view(selection)
+            .walk(selection, &mut visit)
+            .unwrap();
+        found
+    };
+
+    let files = Directory::Files(vec![file("b"), file("a")]);
+    let wanted = selection(&[], &[], &["b", "b.dockerignore"]);
+    assert_eq!(
+        listed(&files, &wanted),
+        [("a".to_owned(), 0), ("b".to_owned(), 0)]
+    );
+    assert_eq!(read(&files, &wanted, "b"), "clone/docker/prod");
+    assert!(files.view(&wanted).open(b"docker/prod").is_err());
+
+    let context = Directory::Tree {
+        tree: Tree::new(&folder.at("clone/app"), &[]).unwrap(),
+        ignore_file: Some(file(".dockerignore")),
+    };
+    let ignore_file = selection(&[], &[], &[".dockerignore"]);
+    assert_eq!(
+        listed(&context, &ignore_file),
+        [(".dockerignore".to_owned(), 0)]
+    );
+    assert_eq!(
+        read(&context, &ignore_file, ".dockerignore"),
+        "clone/docker/prod"
+    );
+    // Any other transfer gets the link.
+    assert_eq!(
+        listed(&context, &everything()),
+        [
+            (".dockerignore".to_owned(), mode::LINK),
+            ("f".to_owned(), 0)
+        ]
+    );
 }
