@@ -11,9 +11,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What a run may take from the first signal to the last word to Depot. With the log's last lines
+/// The time from the first signal to the end of the last call to Depot. With the log's last lines
 /// after it, the program ends within a second.
-const HURRY_LIMIT: Duration = Duration::from_millis(850);
+const SIGNAL_LIMIT: Duration = Duration::from_millis(850);
+
+/// The part of [`SIGNAL_LIMIT`] that only the last call may use. It also gets that much if it starts late.
+const LAST_CALL_SHARE: Duration = Duration::from_millis(400);
+
+/// The time that the last call gets after TIMEOUT.
+const TIMEOUT_LAST_CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long stopped work may take to end by itself. It is dropped then.
+const STUCK_LIMIT: Duration = Duration::from_secs(20);
 
 /// Who stopped the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +58,8 @@ pub struct Cancel {
     /// The reason of whom this is a child.
     above: Option<Arc<OnceLock<Reason>>>,
     hurry: CancellationToken,
+    /// Fires on a signal, and when TIMEOUT is over.
+    out_of_time: CancellationToken,
     /// Until when everything has to be over, from the first signal on.
     deadline: Arc<OnceLock<Instant>>,
 }
@@ -70,6 +81,7 @@ impl Cancel {
             reason: Arc::default(),
             above: Some(Arc::clone(&self.reason)),
             hurry: self.hurry.clone(),
+            out_of_time: self.out_of_time.clone(),
             deadline: Arc::clone(&self.deadline),
         }
     }
@@ -79,10 +91,19 @@ impl Cancel {
         // Errors mean that another call was first.
         let _already = self.reason.set(reason);
         if let Reason::Signal(_) = reason {
-            let _already = self.deadline.set(Instant::now() + HURRY_LIMIT);
+            let _already = self.deadline.set(Instant::now() + SIGNAL_LIMIT);
             self.hurry.cancel();
         }
+        if matches!(reason, Reason::Signal(_) | Reason::Timeout) {
+            self.out_of_time.cancel();
+        }
         self.stop.cancel();
+    }
+
+    /// Waits for a signal or the end of TIMEOUT, also if something else stopped the run before. From then on the
+    /// program does not wait for a reader of its log. Cancel safe.
+    pub async fn out_of_time(&self) {
+        self.out_of_time.cancelled().await;
     }
 
     /// Waits until somebody fires it. Cancel safe.
@@ -111,8 +132,8 @@ impl Cancel {
         }
     }
 
-    /// Runs `work` for at most `limit`, and from the first signal on for at most what is left then.
-    /// `None` when it was cut off.
+    /// Runs `work` for at most `limit`. After the first signal it gets what is left of a second, except for the share of
+    /// the [last call](Self::last_call). `None` when it was cut off.
     pub async fn within<Work: Future>(&self, limit: Duration, work: Work) -> Option<Work::Output> {
         let until = Instant::now() + limit;
         tokio::pin!(work);
@@ -121,11 +142,69 @@ impl Cancel {
             () = self.hurry.cancelled() => {}
             () = tokio::time::sleep_until(until) => return None,
         }
-        let until = self
-            .deadline
-            .get()
-            .map_or(until, |deadline| until.min(*deadline));
+        let until = match self.deadline.get() {
+            Some(&deadline) => until.min(deadline - LAST_CALL_SHARE),
+            None => until,
+        };
         tokio::time::timeout_at(until, work).await.ok()
+    }
+
+    /// Runs the last call to Depot for at most `limit`; `None` when it was cut off.
+    ///
+    /// After TIMEOUT it gets some seconds, and after a signal what is left of a second. Whatever came before it took, it
+    /// gets [`LAST_CALL_SHARE`].
+    pub async fn last_call<Work: Future>(
+        &self,
+        limit: Duration,
+        work: Work,
+    ) -> Option<Work::Output> {
+        let until = Instant::now() + limit;
+        tokio::pin!(work);
+        tokio::select! {
+            output = &mut work => return Some(output),
+            () = self.out_of_time() => {}
+            () = tokio::time::sleep_until(until) => return None,
+        }
+        let until = until.min(Instant::now() + TIMEOUT_LAST_CALL_LIMIT);
+        tokio::select! {
+            output = &mut work => return Some(output),
+            () = self.hurry.cancelled() => {}
+            () = tokio::time::sleep_until(until) => return None,
+        }
+        let least = Instant::now() + LAST_CALL_SHARE;
+        let until = match self.deadline.get() {
+            Some(&deadline) => until.min(deadline.max(least)),
+            None => until,
+        };
+        tokio::time::timeout_at(until, work).await.ok()
+    }
+
+    /// Runs `work` until it ends; once this is [out of time](Self::out_of_time), for at most `rest`. `None` when it was cut
+    /// off.
+    pub async fn while_in_time<Work: Future>(
+        &self,
+        rest: Duration,
+        work: Work,
+    ) -> Option<Work::Output> {
+        tokio::pin!(work);
+        tokio::select! {
+            output = &mut work => return Some(output),
+            () = self.out_of_time() => {}
+        }
+        tokio::time::timeout(rest, work).await.ok()
+    }
+
+    /// Runs `work`, which is expected to end by itself when this is fired.
+    ///
+    /// # Errors
+    /// The reason, if it does not end soon after that: [`STUCK_LIMIT`], and after a signal as in [`Self::within`].
+    pub async fn unless_stuck<Work: Future>(&self, work: Work) -> Result<Work::Output, Reason> {
+        tokio::pin!(work);
+        let reason = tokio::select! {
+            output = &mut work => return Ok(output),
+            reason = self.fired() => reason,
+        };
+        self.within(STUCK_LIMIT, work).await.ok_or(reason)
     }
 }
 
@@ -177,12 +256,91 @@ mod tests {
         let never = std::future::pending::<()>();
         let (cut, ()) = tokio::join!(cancel.within(minute, never), signal);
         assert_eq!(cut, None);
-        assert_eq!(begun.elapsed(), Duration::from_secs(3) + HURRY_LIMIT);
+        let used = SIGNAL_LIMIT - LAST_CALL_SHARE;
+        assert_eq!(begun.elapsed(), Duration::from_secs(3) + used);
         assert_eq!(cancel.reason(), Some(Reason::Depot));
         // All that comes after shares the same deadline.
         let begun = Instant::now();
         let never = std::future::pending::<()>();
         assert_eq!(cancel.within(minute, never).await, None);
         assert!(begun.elapsed() < Duration::from_millis(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_call_has_its_share_whatever_was_before_it() {
+        let minute = Duration::from_mins(1);
+        let never = std::future::pending::<()>;
+        // The time until it is cut off, if it starts so long after the signal.
+        for (pause, expected) in [
+            (Duration::ZERO, SIGNAL_LIMIT),
+            (SIGNAL_LIMIT - LAST_CALL_SHARE, LAST_CALL_SHARE),
+            (minute, LAST_CALL_SHARE),
+        ] {
+            let cancel = Cancel::new();
+            cancel.fire(Reason::Signal(15));
+            tokio::time::sleep(pause).await;
+            let begun = Instant::now();
+            assert_eq!(cancel.last_call(minute, never()).await, None);
+            assert_eq!(begun.elapsed(), expected, "after {pause:?}");
+        }
+
+        let cancel = Cancel::new();
+        cancel.fire(Reason::Timeout);
+        let begun = Instant::now();
+        assert_eq!(cancel.last_call(minute, never()).await, None);
+        assert_eq!(begun.elapsed(), TIMEOUT_LAST_CALL_LIMIT);
+
+        // A signal shortens it while it runs.
+        let begun = Instant::now();
+        let signal = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            cancel.fire(Reason::Signal(15));
+        };
+        let (cut, ()) = tokio::join!(cancel.last_call(minute, never()), signal);
+        assert_eq!(cut, None);
+        assert_eq!(begun.elapsed(), Duration::from_secs(3) + SIGNAL_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_signal_and_the_end_of_the_time_cut_what_waits_for_a_reader() {
+        let rest = Duration::from_millis(100);
+        for reason in [Reason::Signal(2), Reason::Timeout] {
+            // Whatever stopped the run before.
+            let cancel = Cancel::new();
+            cancel.fire(Reason::Depot);
+            let half = tokio::time::sleep(Duration::from_secs(30));
+            assert_eq!(cancel.while_in_time(rest, half).await, Some(()));
+            let begun = Instant::now();
+            let later = async {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                cancel.fire(reason);
+            };
+            let waiting = cancel.while_in_time(rest, std::future::pending::<()>());
+            assert_eq!(tokio::join!(waiting, later), (None, ()));
+            assert_eq!(begun.elapsed(), Duration::from_secs(3) + rest);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_does_not_end_when_it_is_stopped_is_dropped() {
+        let never = std::future::pending::<()>;
+        let cancel = Cancel::new();
+        assert_eq!(cancel.unless_stuck(async { 7 }).await, Ok(7));
+        for (reason, expected) in [
+            (Reason::Depot, STUCK_LIMIT),
+            (Reason::Timeout, STUCK_LIMIT),
+            (Reason::Signal(15), SIGNAL_LIMIT - LAST_CALL_SHARE),
+        ] {
+            let cancel = Cancel::new();
+            cancel.fire(reason);
+            let begun = Instant::now();
+            assert_eq!(cancel.unless_stuck(never()).await, Err(reason));
+            assert_eq!(begun.elapsed(), expected);
+        }
+        // Work that ends in that time keeps its result.
+        let cancel = Cancel::new();
+        cancel.fire(Reason::Timeout);
+        let slow = tokio::time::sleep(STUCK_LIMIT / 2);
+        assert_eq!(cancel.unless_stuck(slow).await, Ok(()));
     }
 }

@@ -7,11 +7,12 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::panic;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use depot_build::cancel::{Cancel, Reason};
-use depot_build::config::{self, ConfigError, Plan, Warning};
+use depot_build::config::{self, ConfigError, Warning};
 use depot_build::exit::Exit;
 use depot_build::pipe;
 use depot_build::report::log;
@@ -23,14 +24,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
-/// The last lines are waited for until none has been read for so long.
-const FLUSH_QUIET: Duration = Duration::from_secs(5);
-
-/// And for so long at most.
-const FLUSH_LIMIT: Duration = Duration::from_mins(1);
-
-/// The same after a signal: all of the end has to fit into a second.
-const CANCELED_FLUSH_LIMIT: Duration = Duration::from_millis(100);
+/// How long the last lines are waited for after a second signal.
+const LAST_LINES_LIMIT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
@@ -49,7 +44,7 @@ fn main() -> ExitCode {
     exit.into()
 }
 
-/// Prepares the log, reads the plan and runs it.
+/// Prepares the log, reads the plan and runs it, until a second signal.
 async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
     let no_color = environment
         .iter()
@@ -58,28 +53,63 @@ async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
         paint: Paint { colour: !no_color },
         ..OutputOptions::default()
     };
-    let (Ok(output), Ok(signals)) = (Output::stderr(options), Signals::listen()) else {
+    let (Ok(output), Ok(mut signals)) = (Output::stderr(options), Signals::listen()) else {
         return Exit::Internal;
     };
-    let working_directory = env::current_dir().unwrap_or_default();
-    let exit = match config::read(environment, &working_directory) {
-        Ok((plan, warnings)) => {
-            install_log(&output, plan.debug);
-            tell(&warnings);
-            run(&plan, &output, signals).await
+    let cancel = Cancel::new();
+    let mut is_stopping = false;
+    let mut running = std::pin::pin!(read_and_run(environment, &output, &cancel));
+    loop {
+        tokio::select! {
+            exit = &mut running => return exit,
+            number = signals.next() => {
+                if is_stopping {
+                    tracing::error!("ended at once: Depot may show the build as running for a while");
+                    output.flush(LAST_LINES_LIMIT).await;
+                    return Exit::Signal(number);
+                }
+                is_stopping = true;
+                tracing::warn!("stopping the build; a second signal ends the program at once");
+                cancel.fire(Reason::Signal(number));
+            }
         }
-        Err(error) => refuse(&output, &error),
-    };
-    match exit {
-        Exit::Signal(_) => output.flush(CANCELED_FLUSH_LIMIT).await,
-        _ => output.drain(FLUSH_QUIET, FLUSH_LIMIT).await,
-    };
-    exit
+    }
+}
+
+/// Reads the plan and runs it.
+async fn read_and_run(
+    environment: Vec<(OsString, OsString)>,
+    output: &Output,
+    cancel: &Cancel,
+) -> Exit {
+    let working_directory = env::current_dir().unwrap_or_default();
+    // On a thread of its own: the files that variables name may lie on a disk that does not answer, and a signal has to be
+    // heard meanwhile.
+    let reading =
+        tokio::task::spawn_blocking(move || config::read(environment, &working_directory));
+    match cancel.unless_fired(reading).await {
+        Ok(Ok(Ok((plan, warnings)))) => {
+            install_log(output, plan.debug);
+            tell(&warnings);
+            pipe::run(&plan, output, cancel).await
+        }
+        Ok(Ok(Err(error))) => {
+            let exit = refuse(output, &error);
+            pipe::drain(output, cancel).await;
+            exit
+        }
+        // The panic has printed itself.
+        Ok(Err(_panic)) => Exit::Internal,
+        Err(Reason::Signal(number)) => Exit::Signal(number),
+        Err(Reason::Depot | Reason::Timeout | Reason::Sibling) => Exit::Internal,
+    }
 }
 
 fn install_log(output: &Output, debug: bool) {
     // It fails only where there is a log already, and this is the first.
     let _first = log::install(output, debug);
+    // The default hook writes to standard error itself: unmasked, and it waits for ever for a log that nobody reads.
+    panic::set_hook(Box::new(|panic| tracing::error!("internal error: {panic}")));
 }
 
 fn tell(warnings: &[Warning]) {
@@ -99,27 +129,6 @@ fn refuse(output: &Output, error: &ConfigError) -> Exit {
         }
     }
     Exit::BadVariables
-}
-
-/// Runs the plan, and stops it at the first signal.
-async fn run(plan: &Plan, output: &Output, mut signals: Signals) -> Exit {
-    let cancel = Cancel::new();
-    let mut is_stopping = false;
-    let mut running = std::pin::pin!(pipe::run(plan, output, &cancel));
-    loop {
-        tokio::select! {
-            exit = &mut running => return exit,
-            number = signals.next() => {
-                if is_stopping {
-                    tracing::error!("ended at once: Depot may show the build as running for a while");
-                    return Exit::Signal(number);
-                }
-                is_stopping = true;
-                tracing::warn!("stopping the build; a second signal ends the program at once");
-                cancel.fire(Reason::Signal(number));
-            }
-        }
-    }
 }
 
 /// The signals that stop a run.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 use tokio::sync::{OnceCell, mpsc};
@@ -34,7 +35,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::config::timeout::STEP_LIMIT;
-use crate::depot::{Api, Build, Outcome};
+use crate::depot::{Api, Build, Outcome, Steps};
 use crate::exit::Exit;
 use crate::moving::while_moving;
 use crate::report::mask::Masker;
@@ -53,9 +54,9 @@ use target::Target;
 /// How long before the end of a step its user is warned.
 const STEP_WARNING: Duration = Duration::from_mins(10);
 
-/// How long a build whose creation was under way may take to appear after a stop, so that it can be
-/// finished.
-const CREATE_GRACE: Duration = Duration::from_millis(400);
+/// How long the answer to a `CreateBuild` that is under way is waited for after a stop, so that the build can be finished.
+/// A signal leaves less time.
+const CREATE_GRACE: Duration = Duration::from_secs(10);
 
 /// The last of the progress is waited for once the build has ended until nothing of it has been read for so long: a log that
 /// nobody reads must not hold the end up.
@@ -63,6 +64,18 @@ const SHOW_QUIET: Duration = Duration::from_secs(5);
 
 /// And for so long at most.
 const SHOW_LIMIT: Duration = Duration::from_mins(5);
+
+/// The same after a signal or TIMEOUT.
+const LAST_SHOW_LIMIT: Duration = Duration::from_millis(150);
+
+/// The last lines are waited for until none has been read for so long.
+const DRAIN_QUIET: Duration = Duration::from_secs(5);
+
+/// And for so long at most.
+const DRAIN_LIMIT: Duration = Duration::from_mins(1);
+
+/// The same after a signal or TIMEOUT.
+const LAST_DRAIN_LIMIT: Duration = Duration::from_millis(100);
 
 /// Status messages that wait to be shown. Past them the builder waits, and its memory is larger.
 const STATUS_IN_FLIGHT: usize = 64;
@@ -84,12 +97,27 @@ struct Asked<'a> {
 ///
 /// Not cancel safe: stop it through `cancel`.
 pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
-    let mut running = std::pin::pin!(run_to_end(plan, output, cancel));
+    let running = async {
+        let exit = run_to_end(plan, output, cancel).await;
+        drain(output, cancel).await;
+        match (exit, cancel.reason()) {
+            // The signal came after the work was done, and its sender expects its number.
+            (Exit::Success, Some(Reason::Signal(number))) => Exit::Signal(number),
+            (exit, _) => exit,
+        }
+    };
+    let mut running = std::pin::pin!(running);
     let mut watching = std::pin::pin!(watch_the_clock(plan.timeout, cancel));
     tokio::select! {
         exit = &mut running => exit,
         () = &mut watching => running.await,
     }
+}
+
+/// Waits until the last lines are read, as long as somebody reads; no longer after a signal or TIMEOUT.
+pub async fn drain(output: &Output, cancel: &Cancel) {
+    let draining = output.drain(DRAIN_QUIET, DRAIN_LIMIT);
+    let _unread = cancel.while_in_time(LAST_DRAIN_LIMIT, draining).await;
 }
 
 /// Stops a run whose time is over, and warns of one that Bitbucket will stop soon. It cannot know what the step did before.
@@ -148,13 +176,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let exit = match result {
         Ok(Ok(images)) => {
             output.say(closing(plan, &build, &images, started.elapsed(), output));
-            match cancel.reason() {
-                // The signal came after the work was done, and whoever sent it asks for its number.
-                Some(Reason::Signal(number)) => return Exit::Signal(number),
-                Some(Reason::Depot | Reason::Timeout | Reason::Sibling) | None => {
-                    return Exit::Success;
-                }
-            }
+            return Exit::Success;
         }
         Ok(Err(failure)) => failure.tell(plan, output, Some(&progress)),
         Err(_panic) => {
@@ -179,13 +201,22 @@ async fn build_and_finish(
     let targets = target::targets(asked.plan);
     let sources = sources(&targets, progress);
     let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
-    let showing = show(progress, ReceiverStream::new(shown), output);
+    let (steps, receivers) = Steps::new();
+    let own = own_steps(receivers.log, status.clone());
+    let showing = async {
+        tokio::join!(own, show(progress, ReceiverStream::new(shown), output));
+    };
     let showing = AssertUnwindSafe(showing).catch_unwind();
     let mut showing = std::pin::pin!(showing);
     let working = async {
         let masker = output.masker();
-        let building = work(asked, targets, &sources, status, masker, cancel);
+        let steps = (steps, receivers.depot);
+        let building = work(asked, targets, &sources, status, steps, masker, cancel);
+        // Work that a stop does not end must not keep the end from Depot.
+        let building = cancel.unless_stuck(building);
         let result = AssertUnwindSafe(building).catch_unwind().await;
+        let result =
+            result.map(|ended| ended.unwrap_or_else(|reason| Err(Failure::Canceled(reason))));
         let outcome = match &result {
             Ok(Ok(_)) => Outcome::Success,
             Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
@@ -210,8 +241,9 @@ async fn build_and_finish(
     };
     if !is_shown {
         let showing = while_moving(SHOW_QUIET, || output.written(), showing);
-        if cancel.within(SHOW_LIMIT, showing).await.flatten().is_none() && cancel.reason().is_none()
-        {
+        let showing = tokio::time::timeout(SHOW_LIMIT, showing);
+        let shown = cancel.while_in_time(LAST_SHOW_LIMIT, showing).await;
+        if !matches!(shown, Some(Ok(Some(_)))) && cancel.reason().is_none() {
             tracing::warn!("the rest of the progress is left out: the log is not read");
         }
     }
@@ -229,12 +261,26 @@ fn sources(targets: &[Target], progress: &mut Progress) -> Vec<Source> {
     }
 }
 
+/// Shows steps of our own, which belong to no machine.
+async fn own_steps(mut steps: mpsc::Receiver<StatusResponse>, status: mpsc::Sender<Update>) {
+    while let Some(step) = steps.recv().await {
+        let update = Update {
+            source: Source::default(),
+            status: step,
+        };
+        if status.send(update).await.is_err() {
+            return; // the log has ended
+        }
+    }
+}
+
 /// The part that needs machines and registries.
 async fn work(
     asked: Asked<'_>,
     targets: Vec<Target>,
     sources: &[Source],
     status: mpsc::Sender<Update>,
+    steps: (Steps, mpsc::Receiver<StatusResponse>),
     masker: &Masker,
     cancel: &Cancel,
 ) -> Result<Vec<Delivered>> {
@@ -263,7 +309,7 @@ async fn work(
         loaded_names: request::loaded_names(plan, build),
         leases: Leases::default(),
     };
-    let finished = work.run(sources, status).await?;
+    let finished = work.run(sources, status, steps.0, steps.1).await?;
     work.registries.tell_of_unused();
     outputs::write(plan, build, &finished)?;
     Ok(finished.delivered)
@@ -281,31 +327,36 @@ fn client(plan: &Plan) -> Result<Api> {
     Api::new(plan.depot.api_url.clone(), tls).map_err(Failure::Client)
 }
 
-/// Creates the build. A stop while Depot is creating it waits a moment for its id: a build that
-/// nobody knows cannot be finished.
+/// Creates the build. A stop while Depot creates it waits for its id, so that it can be finished.
+///
+/// Three cases remain in which a build stays behind that cannot be finished, because its id never arrives here: the
+/// answer is lost on the way, it comes later than [`CREATE_GRACE`] allows, or the process is killed.
 async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
+    let stopped = async {
+        cancel.fired().await;
+    };
     let creating = Build::create(
         api,
         &plan.depot.token,
         Some(plan.depot.project_id.clone()),
         request::build_options(plan),
+        stopped,
     );
     let mut creating = std::pin::pin!(creating);
     let reason = match cancel.unless_fired(&mut creating).await {
         Ok(created) => return created.map_err(Failure::Create),
         Err(reason) => reason,
     };
-    if let Some(Ok(build)) = cancel.within(CREATE_GRACE, creating).await {
+    if let Some(Ok(build)) = cancel.last_call(CREATE_GRACE, creating).await {
         finish(&build, Outcome::Canceled, cancel).await;
     }
     Err(Failure::Canceled(reason))
 }
 
-/// Tells Depot how the build ended. That Depot does not hear of it changes nothing of what was done.
+/// Reports the end of the build to Depot. If that fails, the result of the run stays the same.
 async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
     let telling = build.finish(outcome);
-    // From a signal on, what is left of a second.
-    let why = match cancel.within(Build::FINISH_LIMIT, telling).await {
+    let why = match cancel.last_call(Build::FINISH_LIMIT, telling).await {
         Some(Ok(())) => return,
         Some(Err(error)) => crate::cause::one_line(&error),
         None => "no answer came in time".into(),

@@ -102,6 +102,23 @@ impl Api {
         Request: Message,
         Response: Message + Default,
     {
+        let never = std::future::pending();
+        self.unary_until(call, token, request, never).await
+    }
+
+    /// The same. No further attempt starts once `stopped` is ready; one that is under way is waited for.
+    pub async fn unary_until<Request, Response>(
+        &self,
+        call: Call,
+        token: &SecretString,
+        request: &Request,
+        stopped: impl Future<Output = ()>,
+    ) -> Result<Response, ApiError>
+    where
+        Request: Message,
+        Response: Message + Default,
+    {
+        let mut stopped = std::pin::pin!(stopped);
         let patience = call.patience;
         let deadline = Instant::now() + patience.limit;
         let mut pauses = Pauses::new(patience);
@@ -128,7 +145,11 @@ impl Api {
                 pause.as_secs_f32(),
                 patience.times,
             );
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                biased;
+                () = &mut stopped => return Err(error),
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 

@@ -86,19 +86,22 @@ pub enum Outcome {
 impl Build {
     /// Creates a build in `project_id`, or in the only project of a project token.
     ///
-    /// Repeated on transient failures. Where only the answer got lost, that leaves a build behind that
-    /// never asks for a machine and whose id nobody knows; it cannot be finished from here.
+    /// Repeated on transient failures, until `stopped`: a call that is under way then is still waited for, since its build
+    /// must be finished. Where only the answer got lost, a build stays behind that never asks for a machine and
+    /// whose id nobody knows; it cannot be finished from here.
     pub async fn create(
         api: Api,
         token: &SecretString,
         project_id: Option<String>,
         options: BuildOptions,
+        stopped: impl Future<Output = ()>,
     ) -> Result<Self, ApiError> {
         let request = CreateBuildRequest {
             project_id,
             options: vec![options],
         };
-        let created: CreateBuildResponse = api.unary(Call::CREATE_BUILD, token, &request).await?;
+        let creating = api.unary_until(Call::CREATE_BUILD, token, &request, stopped);
+        let created: CreateBuildResponse = creating.await?;
         Ok(Self {
             api,
             id: created.build_id.into(),

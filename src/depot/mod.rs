@@ -16,4 +16,4 @@ pub use build::{Build, Outcome, PullInfo, Saved};
 pub use error::{ApiError, Code};
 pub use machine::{Endpoint, Machine, MachineError, MachineTls};
 pub use messages::BuilderPlatform;
-pub use steps::{Step, Steps};
+pub use steps::{Step, StepReceivers, Steps};

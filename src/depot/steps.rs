@@ -18,12 +18,26 @@ use crate::buildkit::OwnStep;
 /// How long steps are collected before they are sent together.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Makes steps, and hands each change to the log and to Depot. Clones feed the same two.
+/// Messages that wait for the log, and for Depot. A run has a few dozen; past this number they are
+/// dropped, because nothing here may wait for a reader of the log or for Depot.
+const IN_FLIGHT: usize = 1024;
+
+/// Makes steps, and passes each change to the log and to Depot. Clones feed the same two.
+///
+/// No method waits: a run must reach its end although nobody reads the log.
 #[derive(Clone, Debug)]
 pub struct Steps {
     log: mpsc::Sender<StatusResponse>,
-    /// Unbounded: a run has a handful of steps.
-    depot: mpsc::UnboundedSender<StatusResponse>,
+    depot: mpsc::Sender<StatusResponse>,
+}
+
+/// The two receivers of what [`Steps`] send.
+#[derive(Debug)]
+pub struct StepReceivers {
+    /// For the log.
+    pub log: mpsc::Receiver<StatusResponse>,
+    /// For [`Build::report_steps`].
+    pub depot: mpsc::Receiver<StatusResponse>,
 }
 
 /// A step that has begun. It ends with one of its methods.
@@ -34,53 +48,57 @@ pub struct Step {
 }
 
 impl Steps {
-    /// A pair of the sender and of what is to be handed to [`Build::report_steps`].
+    /// The sender and its receivers.
     #[must_use]
-    pub fn new(
-        log: mpsc::Sender<StatusResponse>,
-    ) -> (Self, mpsc::UnboundedReceiver<StatusResponse>) {
-        let (depot, reports) = mpsc::unbounded_channel();
-        (Self { log, depot }, reports)
+    pub fn new() -> (Self, StepReceivers) {
+        let (log, log_receiver) = mpsc::channel(IN_FLIGHT);
+        let (depot, depot_receiver) = mpsc::channel(IN_FLIGHT);
+        let receivers = StepReceivers {
+            log: log_receiver,
+            depot: depot_receiver,
+        };
+        (Self { log, depot }, receivers)
     }
 
     /// Begins a step and shows it.
-    pub async fn begin(&self, name: &str) -> Step {
+    #[must_use]
+    pub fn begin(&self, name: &str) -> Step {
         let step = OwnStep::begin(name, SystemTime::now());
-        self.tell(step.running()).await;
+        self.send(step.running());
         Step {
             steps: self.clone(),
             step,
         }
     }
 
-    async fn tell(&self, status: StatusResponse) {
-        // Either receiver may have ended; a step is not worth failing for.
-        let _ended = self.depot.send(status.clone());
-        let _ended = self.log.send(status).await;
+    fn send(&self, status: StatusResponse) {
+        // Either receiver may have ended, or be full; a step is not worth failing or waiting for.
+        let _dropped = self.depot.try_send(status.clone());
+        let _dropped = self.log.try_send(status);
     }
 }
 
 impl Step {
-    /// Says something in the step's name.
-    pub async fn say(&self, line: impl Display) {
+    /// Prints a line under the step's name.
+    pub fn say(&self, line: impl Display) {
         let status = self.step.log(SystemTime::now(), &format!("{line}\n"));
-        self.steps.tell(status).await;
+        self.steps.send(status);
     }
 
     /// Ends the step well.
-    pub async fn done(self) {
-        self.steps.tell(self.step.done(SystemTime::now())).await;
+    pub fn done(self) {
+        self.steps.send(self.step.done(SystemTime::now()));
     }
 
     /// Ends the step with an error.
-    pub async fn failed(self, error: impl Display) {
+    pub fn failed(self, error: impl Display) {
         let status = self.step.failed(SystemTime::now(), &error.to_string());
-        self.steps.tell(status).await;
+        self.steps.send(status);
     }
 
     /// Ends the step because the run is stopped.
-    pub async fn canceled(self) {
-        self.steps.tell(self.step.canceled(SystemTime::now())).await;
+    pub fn canceled(self) {
+        self.steps.send(self.step.canceled(SystemTime::now()));
     }
 }
 
@@ -88,7 +106,7 @@ impl Build {
     /// Sends `steps` to the build's page until their senders are gone.
     ///
     /// Cancel safe: dropping it loses the steps that were not sent yet, nothing else.
-    pub async fn report_steps(&self, steps: mpsc::UnboundedReceiver<StatusResponse>) {
+    pub async fn report_steps(&self, steps: mpsc::Receiver<StatusResponse>) {
         let requests = batches(self.id.to_string(), steps);
         let sent = self
             .api
@@ -106,7 +124,7 @@ impl Build {
 /// The first step at once, then what has come within each second together.
 fn batches(
     build_id: String,
-    steps: mpsc::UnboundedReceiver<StatusResponse>,
+    steps: mpsc::Receiver<StatusResponse>,
 ) -> impl Stream<Item = ReportStatusStreamRequest> + Send + 'static {
     stream::unfold(
         (steps, build_id, true),
@@ -140,13 +158,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn steps_reach_the_log_and_depot_and_the_stream_ends_with_them() {
-        let (log, mut shown) = mpsc::channel(8);
-        let (steps, reports) = Steps::new(log);
-        let step = steps.begin("[depot] launching amd64 machine").await;
-        step.failed("no capacity").await;
+        let (steps, mut receivers) = Steps::new();
+        let step = steps.begin("[depot] launching amd64 machine");
+        step.failed("no capacity");
         drop(steps);
 
-        let sent: Vec<_> = batches("b1".into(), reports).collect().await;
+        let sent: Vec<_> = batches("b1".into(), receivers.depot).collect().await;
         let vertexes: Vec<_> = sent
             .iter()
             .flat_map(|request| &request.statuses)
@@ -157,7 +174,19 @@ mod tests {
         assert!(vertexes[0].completed.is_none());
         assert_eq!(vertexes[1].error, "no capacity");
 
-        let first = shown.recv().await.unwrap();
+        let first = receivers.log.recv().await.unwrap();
         assert_eq!(first.vertexes[0].name, "[depot] launching amd64 machine");
+    }
+
+    #[test]
+    fn steps_wait_for_no_reader_and_keep_a_bounded_number_of_messages() {
+        let (steps, receivers) = Steps::new();
+        let step = steps.begin("[load] an image");
+        for number in 0..2 * IN_FLIGHT {
+            step.say(number);
+        }
+        step.done();
+        assert_eq!(receivers.log.len(), IN_FLIGHT);
+        assert_eq!(receivers.depot.len(), IN_FLIGHT);
     }
 }

@@ -80,39 +80,35 @@ impl Part<'_> {
     /// Acquires a machine and connects to it, each as a step that people see.
     async fn connect(&self, steps: &Steps, within: Duration) -> Result<Connection> {
         let (platform, masker) = (self.target.machine, self.work.masker);
-        let step = steps
-            .begin(&format!("[depot] launching {platform} machine"))
-            .await;
+        let step = steps.begin(&format!("[depot] launching {platform} machine"));
         let asking = self.work.build.machine(platform);
         let machine = match self.cancel.unless_fired(asking).await {
             Ok(Ok(machine)) => machine,
             Ok(Err(error)) => {
-                step.failed(masker.mask(error.to_string())).await;
+                step.failed(masker.mask(error.to_string()));
                 return Err(Failure::Machine(error));
             }
             Err(reason) => {
-                step.canceled().await;
+                step.canceled();
                 return Err(Failure::Canceled(reason));
             }
         };
-        step.done().await;
+        step.done();
 
-        let step = steps
-            .begin(&format!("[depot] connecting to {platform} machine"))
-            .await;
+        let step = steps.begin(&format!("[depot] connecting to {platform} machine"));
         let address = request::address(self.work.plan, machine);
         let opening = Connection::open(&address, within);
         match self.cancel.unless_fired(opening).await {
             Ok(Ok(connection)) => {
-                step.done().await;
+                step.done();
                 Ok(connection)
             }
             Ok(Err(error)) => {
-                step.failed(masker.mask(error.to_string())).await;
+                step.failed(masker.mask(error.to_string()));
                 Err(Failure::Connect(error))
             }
             Err(reason) => {
-                step.canceled().await;
+                step.canceled();
                 Err(Failure::Canceled(reason))
             }
         }

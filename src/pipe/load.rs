@@ -74,7 +74,7 @@ impl Loading<'_> {
         steps: &Steps,
     ) -> Result<Loaded> {
         let name = format!("[load] {}", self.daemon.title(self.names));
-        let step = steps.begin(&name).await;
+        let step = steps.begin(&name);
         let cancel = &self.part.cancel;
         let loading = async {
             tokio::select! {
@@ -92,13 +92,13 @@ impl Loading<'_> {
         };
         match &loaded {
             Ok(loaded) => {
-                step.say(format_args!("loaded {}", loaded.id)).await;
-                step.done().await;
+                step.say(format_args!("loaded {}", loaded.id));
+                step.done();
             }
-            Err(Failure::Canceled(_)) => step.canceled().await,
+            Err(Failure::Canceled(_)) => step.canceled(),
             Err(failure) => {
                 let masker = self.part.work.masker;
-                step.failed(masker.mask(failure.one_line())).await;
+                step.failed(masker.mask(failure.one_line()));
             }
         }
         loaded
@@ -124,8 +124,7 @@ impl Loading<'_> {
                 Ok(loaded) => return Ok(loaded),
                 Err(why) => {
                     let why = self.part.work.masker.mask(why);
-                    step.say(format_args!("{why}; reading the image from the builder"))
-                        .await;
+                    step.say(format_args!("{why}; reading the image from the builder"));
                 }
             }
         }
@@ -138,14 +137,13 @@ impl Loading<'_> {
                 Err(error) => {
                     if let Some(pull) = pull {
                         let why = self.part.work.masker.mask(crate::cause::one_line(&error));
-                        step.say(format_args!("{why}; having the daemon pull the image"))
-                            .await;
+                        step.say(format_args!("{why}; having the daemon pull the image"));
                         match self.pull(&pull, Some(image), step).await {
                             Ok(loaded) => return Ok(loaded),
                             // The first failure is the cause.
                             Err(why) => {
                                 let why = self.part.work.masker.mask(why);
-                                step.say(format_args!("{why}")).await;
+                                step.say(format_args!("{why}"));
                             }
                         }
                     }
@@ -158,8 +156,7 @@ impl Loading<'_> {
         if !gzip && !matches!(error, LoadError::Blob(BlobError::NotServed { .. })) {
             return Err(self.failure(error));
         }
-        step.say(format_args!("{error}; having the builder export the image"))
-            .await;
+        step.say(format_args!("{error}; having the builder export the image"));
         Box::pin(self.archive(gzip, same, step)).await
     }
 
@@ -185,7 +182,7 @@ impl Loading<'_> {
     ) -> std::result::Result<Loaded, String> {
         let reference = Reference::parse(&pull.reference)
             .map_err(|error| format!("Depot names `{}`, which {error}", pull.reference))?;
-        step.say(format_args!("pulling {reference}")).await;
+        step.say(format_args!("pulling {reference}"));
         let login = PullLogin {
             username: pull.username.clone(),
             password: pull.password.clone(),
@@ -229,15 +226,13 @@ impl Loading<'_> {
                 "{present} of {} layers are there, sending {missing} ({})",
                 present + missing,
                 size(bytes)
-            ))
-            .await;
+            ));
             let blobs = Arc::new(FromBuilder(self.exported.connection.clone()));
             let sent = Sent::default();
             let loading = daemon.load(image, self.names, &load, blobs, &sent, self.passing);
             match shown_while(loading, step, &sent, Some(bytes)).await {
                 Err(LoadError::LayerGone { told }) => {
-                    step.say(format_args!("{told}: once more, with all layers"))
-                        .await;
+                    step.say(format_args!("{told}: once more, with all layers"));
                     load = daemon.plan_whole(image)?;
                 }
                 outcome => return outcome,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
@@ -28,9 +29,6 @@ use crate::docker::{self, Loaded, Passing};
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 use crate::report::progress::{Source, Update};
-
-/// How long our own last steps wait for room in the log. They are few and short.
-const OWN_GRACE: Duration = Duration::from_secs(20);
 
 /// How long our last steps may take to reach Depot.
 const REPORT_GRACE: Duration = Duration::from_millis(250);
@@ -110,15 +108,14 @@ impl Work<'_> {
 
     /// Builds on every machine and gives the image its names. While it goes on, Depot hears that we are alive.
     ///
-    /// `sources` are what the targets' steps are shown as, in their order.
+    /// `sources` are what the targets' steps are shown as, in their order. `reports` are what `steps` send to Depot.
     pub(super) async fn run(
         &self,
         sources: &[Source],
         status: mpsc::Sender<Update>,
+        steps: Steps,
+        reports: mpsc::Receiver<StatusResponse>,
     ) -> Result<Finished> {
-        let (log, shown) = mpsc::channel(super::STATUS_IN_FLIGHT);
-        let (steps, reports) = Steps::new(log);
-        let own = own_steps(shown, status.clone());
         let reporting = self.build.report_steps(reports);
         // Held by nothing else, so that reports and progress end with the work.
         let working = async move {
@@ -127,21 +124,15 @@ impl Work<'_> {
             drop((steps, status));
             finished
         };
-        let mut own = std::pin::pin!(own);
         let mut reporting = std::pin::pin!(reporting);
         let mut working = std::pin::pin!(working);
-        let (mut is_shown, mut is_reported) = (false, false);
+        let mut is_reported = false;
         let finished = loop {
             tokio::select! {
                 finished = &mut working => break finished,
                 () = &mut reporting, if !is_reported => is_reported = true,
-                () = &mut own, if !is_shown => is_shown = true,
             }
         };
-        if !is_shown {
-            // A log that takes nothing must not hold the end up.
-            let _too_slow = self.cancel.within(OWN_GRACE, own).await;
-        }
         if !is_reported && self.cancel.reason().is_none() {
             // The step that failed is the one to be seen on the build's page.
             let _too_slow = self.cancel.within(REPORT_GRACE, reporting).await;
@@ -360,20 +351,4 @@ fn of_merged(response: &mut HashMap<String, String>, merged: &[Delivered]) {
     let names = merged.iter().flat_map(|image| &image.names);
     let names: Vec<_> = names.map(ToString::to_string).collect();
     response.insert("image.name".into(), names.join(","));
-}
-
-/// Shows steps of our own, which belong to no machine.
-async fn own_steps(
-    mut steps: mpsc::Receiver<bollard_buildkit_proto::moby::buildkit::v1::StatusResponse>,
-    status: mpsc::Sender<Update>,
-) {
-    while let Some(step) = steps.recv().await {
-        let update = Update {
-            source: Source::default(),
-            status: step,
-        };
-        if status.send(update).await.is_err() {
-            return; // nobody looks any more
-        }
-    }
 }

@@ -25,9 +25,7 @@ pub(super) async fn merge(
     steps: &Steps,
 ) -> Result<Vec<Delivered>> {
     let targets: Vec<String> = work.targets.iter().map(ToString::to_string).collect();
-    let step = steps
-        .begin(&format!("[depot] merging {}", targets.join(" and ")))
-        .await;
+    let step = steps.begin(&format!("[depot] merging {}", targets.join(" and ")));
     let put = Mutex::default();
     let merging = images(work, parts, &step, &put);
     let merged = match work.cancel.unless_fired(merging).await {
@@ -39,9 +37,9 @@ pub(super) async fn merge(
         }
     };
     match &merged {
-        Ok(_) => step.done().await,
-        Err(Failure::Canceled(_)) => step.canceled().await,
-        Err(failure) => step.failed(work.masker.mask(failure.one_line())).await,
+        Ok(_) => step.done(),
+        Err(Failure::Canceled(_)) => step.canceled(),
+        Err(failure) => step.failed(work.masker.mask(failure.one_line())),
     }
     merged
 }
@@ -68,8 +66,7 @@ async fn images(
         for (name, answer) in publish(client, &image, &names, on_put).await {
             match answer {
                 Ok(()) => {
-                    step.say(format_args!("pushed {name}@{}", image.digest))
-                        .await;
+                    step.say(format_args!("pushed {name}@{}", image.digest));
                     pushed.push(name);
                 }
                 Err(error) => failures.push((name, error)),

@@ -1,5 +1,6 @@
 //! The part of a run that one machine does, round by round. How it is come by is in `acquire.rs`.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::buildkit::session::{Changes, FileSink, Services};
 use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
+use crate::moving::while_moving;
 use crate::registry::reference::Reference;
 use crate::report::progress::{Source, Update};
 
@@ -28,6 +30,9 @@ const MAX_TRANSFERS: u32 = 3;
 
 /// What a builder says that has got itself into a state from which only another solve of the same leads out.
 const CONFUSED: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
+
+/// After a solve its last messages wait for room in the log until none has found any for so long.
+const UNREAD_QUIET: Duration = Duration::from_secs(5);
 
 /// How long Depot is asked whether it took a machine away on purpose.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
@@ -337,25 +342,43 @@ impl Part<'_> {
             authorizer: work.authorizer(),
             file,
         };
-        let (sender, mut told) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
-        let showing = async {
-            while let Some(status) = told.recv().await {
+        let (sender, mut statuses) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
+        let forwarded = Cell::new(0);
+        let mut forwarding = Box::pin(async {
+            while let Some(status) = statuses.recv().await {
                 pushes.observe(&status);
                 let source = self.source;
-                // Where nobody looks any more, or the log takes nothing while the run is to stop, the rest is still read
-                // for what was pushed.
+                // When the log has ended, or takes nothing while the run is to stop, the rest is still read for
+                // what was pushed.
                 tokio::select! {
                     biased;
                     _ended = self.status.send(Update { source, status }) => {}
                     _reason = self.cancel.fired() => {}
                 }
+                forwarded.set(forwarded.get() + 1);
             }
-        };
+        });
         let stopped = async {
             self.cancel.fired().await;
         };
-        let solving = connection.solve(solve, services, sender, stopped);
-        let (solved, ()) = tokio::join!(solving, showing);
+        let mut is_forwarded = false;
+        let solved = {
+            let mut solving = std::pin::pin!(connection.solve(solve, services, sender, stopped));
+            loop {
+                tokio::select! {
+                    solved = &mut solving => break solved,
+                    () = &mut forwarding, if !is_forwarded => is_forwarded = true,
+                }
+            }
+        };
+        if !is_forwarded {
+            // A log that nobody reads must not hold the end up.
+            let _unread = while_moving(UNREAD_QUIET, || forwarded.get(), &mut forwarding).await;
+        }
+        drop(forwarding);
+        while let Ok(status) = statuses.try_recv() {
+            pushes.observe(&status);
+        }
         let is_built = match &solved {
             Ok(_) => true,
             // One name has it, whatever came then.

@@ -6,12 +6,14 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use depot_standin::fixtures::BUSYBOX_BASE;
-use depot_standin::{BuildState, Fault, MachinePlan, Method, Port, Scenario};
+use depot_standin::fixtures::{BUSYBOX_BASE, Context};
+use depot_standin::{
+    Architecture, BuildState, Fault, MachinePlan, Method, Port, Scenario, StandIn,
+};
 
 use super::loading::{layers, noise};
 use super::machines::slow;
-use super::place::{small_context, with_place};
+use super::place::{Place, small_context, with_place};
 use super::program::{Program, Running};
 
 /// The issue of this is a second; a busy machine is slower than an idle one.
@@ -202,46 +204,154 @@ fn a_signal_is_heard_while_depot_does_not_answer_to_the_end_of_a_build() {
     });
 }
 
+/// A context whose steps print more than the log's queue and its pipe hold together.
+///
+/// The builder drops what goes beyond 200 KiB/s of a step, so several run side by side, at a lower pace. After `rounds` of a
+/// tenth of a second they end.
+fn much_output(place: &Place, rounds: u32) -> Context {
+    let mut lines = String::new();
+    for step in 0..6 {
+        let line = "this line is printed more often than anybody reads it";
+        let print = format!(
+            "for i in $(seq {rounds}); do yes {line} {step} | head -n 250; usleep 100000; done; echo {step} > /done"
+        );
+        writeln!(lines, "FROM base AS step{step}\nRUN {print}").unwrap();
+    }
+    lines.push_str("FROM scratch\n");
+    for step in 0..6 {
+        writeln!(lines, "COPY --from=step{step} /done /{step}").unwrap();
+    }
+    let context = place.busybox_context("");
+    let base = BUSYBOX_BASE.replacen("FROM scratch", "FROM scratch AS base", 1);
+    context
+        .file("Dockerfile", format!("{base}{lines}"))
+        .unwrap();
+    context
+}
+
+/// Waits until the builders have sent more than the log's queue and its pipe hold together.
+async fn until_the_log_is_full(depot: &StandIn) {
+    depot
+        .wait_for("the log", Duration::from_mins(1), |record| {
+            let mut connections = record.connections.iter();
+            connections.any(|connection| connection.sent.get() > 1600 << 10)
+        })
+        .await
+        .unwrap();
+}
+
 #[test]
 fn a_log_that_nobody_reads_does_not_keep_a_signal_from_depot() {
     with_place(async |place| {
+        let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
+        let pending = Scenario::default().machine(Architecture::Arm64, never);
+        for (scenario, platforms) in [
+            (Scenario::default(), "linux/amd64"),
+            (pending, "linux/amd64,linux/arm64"),
+        ] {
+            let depot = place.depot(scenario).await;
+            let context = much_output(place, 60);
+            let running = Program::of(&depot, context.path())
+                .set("PLATFORMS", platforms)
+                .set("NO_CACHE", "true")
+                .start();
+            until_the_log_is_full(&depot).await;
+            running.signal("TERM").await;
+            depot
+                .wait_for("the end of the build", STOP_LIMIT, |record| {
+                    let build = record.last_build();
+                    build.is_some_and(|build| build.state != BuildState::Created)
+                })
+                .await
+                .unwrap();
+            running.end().await.expect(143, &[]);
+            let record = depot.record();
+            assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+        }
+    });
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_keep_the_end_of_a_build_from_depot() {
+    with_place(async |place| {
+        // Of the little all waits for the pipe's reader; of the much some waits for room in the queue before it.
+        for rounds in [6, 16] {
+            let depot = place.depot(Scenario::default()).await;
+            let context = much_output(place, rounds);
+            let running = Program::of(&depot, context.path())
+                .set("NO_CACHE", "true")
+                .start();
+            depot
+                .wait_for("the end of the build", Duration::from_mins(2), |record| {
+                    let build = record.last_build();
+                    build.is_some_and(|build| build.state == BuildState::Succeeded)
+                })
+                .await
+                .unwrap();
+            // The last lines are not waited for any longer.
+            running.signal("TERM").await;
+            let asked = Instant::now();
+            assert_eq!(running.end_unread().await, 143);
+            assert!(asked.elapsed() < STOP_LIMIT, "took {:?}", asked.elapsed());
+        }
+    });
+}
+
+#[test]
+fn a_signal_ends_a_program_whose_complaints_about_variables_nobody_reads() {
+    with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
-        // More than the log's queue and its pipe hold together. The builder drops what goes beyond
-        // 200 KiB/s of a step, so several run side by side, at a lower pace.
-        let mut lines = String::new();
-        for step in 0..6 {
-            let line = "this line is printed more often than anybody reads it";
-            let print = format!(
-                "for i in $(seq 60); do yes {line} {step} | head -n 250; usleep 100000; done; echo {step} > /done"
-            );
-            writeln!(lines, "FROM base AS step{step}\nRUN {print}").unwrap();
-        }
-        lines.push_str("FROM scratch\n");
-        for step in 0..6 {
-            writeln!(lines, "COPY --from=step{step} /done /{step}").unwrap();
-        }
-        let context = place.busybox_context("");
-        let base = BUSYBOX_BASE.replacen("FROM scratch", "FROM scratch AS base", 1);
-        context
-            .file("Dockerfile", format!("{base}{lines}"))
-            .unwrap();
-        let running = Program::of(&depot, context.path()).start();
-        depot
-            .wait_for("the log", Duration::from_mins(1), |record| {
-                let mut connections = record.connections.iter();
-                connections.any(|connection| connection.sent.get() > 1600 << 10)
-            })
-            .await
-            .unwrap();
+        let context = small_context();
+        // More than a pipe holds.
+        let odd: Vec<_> = (0..2000).map(|number| format!("odd?{number}")).collect();
+        let mut running = Program::of(&depot, context.path())
+            .set("OUTPUT_VARIABLES", odd.join(" "))
+            .start();
+        running.until("odd?1`").await;
         running.signal("TERM").await;
-        depot
-            .wait_for("the end of the build", STOP_LIMIT, |record| {
-                let build = record.last_build();
-                build.is_some_and(|build| build.state != BuildState::Created)
-            })
-            .await
-            .unwrap();
-        running.end().await.expect(143, &[]);
+        let asked = Instant::now();
+        assert_eq!(running.end_unread().await, 2);
+        assert!(asked.elapsed() < STOP_LIMIT, "took {:?}", asked.elapsed());
+    });
+}
+
+#[test]
+fn a_build_that_is_created_after_the_time_is_over_is_finished() {
+    with_place(async |place| {
+        let slow = Fault::Delay(Duration::from_secs(4));
+        let depot = place
+            .depot(Scenario::default().first(1, Method::CreateBuild, slow))
+            .await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("TIMEOUT", "1s")
+            .run()
+            .await;
+        run.expect(124, &["canceled because the time in TIMEOUT was over"]);
+        let record = depot.record();
+        let [build] = &record.builds[..] else {
+            panic!("{record:#?}");
+        };
+        assert_eq!(build.state, BuildState::Canceled);
+    });
+}
+
+#[test]
+fn no_build_is_created_once_the_time_is_over() {
+    with_place(async |place| {
+        // The time is over in one of the pauses between the tries.
+        let busy = Fault::Html { status: 503 };
+        let depot = place
+            .depot(Scenario::default().first(2, Method::CreateBuild, busy))
+            .await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("TIMEOUT", "1s")
+            .run()
+            .await;
+        run.expect(124, &["canceled because the time in TIMEOUT was over"]);
+        let record = depot.record();
+        assert!(record.builds.is_empty(), "{record:#?}");
     });
 }
 

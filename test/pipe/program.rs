@@ -198,6 +198,15 @@ impl Running {
         }
     }
 
+    /// Waits for its end without reading the log, and returns the exit code.
+    pub async fn end_unread(mut self) -> i32 {
+        let ended = tokio::time::timeout(LIMIT, self.child.wait()).await;
+        let Ok(status) = ended else {
+            panic!("not ended after {LIMIT:?}");
+        };
+        status.unwrap().code().expect("ended by itself")
+    }
+
     /// Waits for its end.
     pub async fn end(mut self) -> Run {
         let reading = async {

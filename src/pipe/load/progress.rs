@@ -33,7 +33,7 @@ pub(super) async fn shown_while<Loading: Future>(
         };
         if bytes != told {
             told = bytes;
-            step.say(line).await;
+            step.say(line);
         }
     }
 }
