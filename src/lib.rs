@@ -6,6 +6,7 @@
 //! [`report`]. `docs/architecture.md` draws the picture.
 
 pub mod bitbucket;
+mod bounded_file;
 pub mod buildkit;
 pub mod cancel;
 mod cause;

@@ -3,9 +3,12 @@
 //! A pipe cannot set variables of its step. It writes lines of shell that the step sources, and lines of another form that
 //! Bitbucket hands to later steps. A file is written whole or not at all: beside its place first, and then renamed.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use rustix::fs::OFlags;
 
 /// What a run may tell, beside a digest for each platform.
 pub const NAMES: [&str; 8] = [
@@ -72,12 +75,24 @@ fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Adds lines to a file that is there, in one piece.
+/// Adds lines to a file that exists, in one piece. Does not wait for the reader of a FIFO.
+///
+/// # Errors
+/// The file cannot be written, or is not a regular file.
 pub fn append(path: &Path, lines: &str) -> io::Result<()> {
-    OpenOptions::new()
+    let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
+    if !path.metadata()?.is_file() {
+        return Err(not_regular());
+    }
+    // Something else may take its place in between.
+    let mut file = File::options()
         .append(true)
-        .open(path)?
-        .write_all(lines.as_bytes())
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(not_regular());
+    }
+    file.write_all(lines.as_bytes())
 }
 
 #[cfg(test)]
@@ -121,6 +136,18 @@ mod tests {
         assert!(write_whole(&taken, b"new").is_err());
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 3, "{left:?}");
+    }
+
+    #[test]
+    fn lines_are_not_written_to_a_fifo() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("variables");
+        crate::bounded_file::make_fifo(&path);
+        let error = append(&path, "A=1\n").unwrap_err();
+        assert_eq!(error.to_string(), "it is not a regular file");
+        // A file replaces it.
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 
     #[test]

@@ -1,10 +1,9 @@
 //! Whom to trust beside the public authorities: for registries, proxies and networks of a company's own.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use super::{fault::Fault, findings::Findings};
+use crate::bounded_file;
 use crate::roots::Authorities;
 
 const VARIABLE: &str = "SSL_CERT_FILE";
@@ -18,11 +17,12 @@ pub(super) fn read(value: Option<&str>, directory: &Path, findings: &mut Finding
         return Authorities::default();
     };
     let path = directory.join(value.trim());
-    let problem = match contents(&path).map(|pem| Authorities::parse(&pem)) {
-        Ok(Ok(authorities)) if !authorities.is_empty() => return authorities,
-        Ok(_) => "holds no certificate".to_owned(),
-        Err(error) => format!("cannot be read: {error}"),
-    };
+    let problem =
+        match bounded_file::read(&path, SIZE_LIMIT_BYTES).map(|pem| Authorities::parse(&pem)) {
+            Ok(Ok(authorities)) if !authorities.is_empty() => return authorities,
+            Ok(_) => "holds no certificate".to_owned(),
+            Err(error) => format!("cannot be read: {error}"),
+        };
     let shown = findings.shown(&path.display().to_string());
     findings.fault(Fault::new(
         VARIABLE,
@@ -30,18 +30,6 @@ pub(super) fn read(value: Option<&str>, directory: &Path, findings: &mut Finding
         "write the path of a file in the clone with certificates in PEM, each from `-----BEGIN CERTIFICATE-----` on",
     ));
     Authorities::default()
-}
-
-fn contents(path: &Path) -> io::Result<Vec<u8>> {
-    let mut pem = Vec::new();
-    let mut file = File::open(path)?.take(SIZE_LIMIT_BYTES + 1);
-    file.read_to_end(&mut pem)?;
-    if pem.len() as u64 > SIZE_LIMIT_BYTES {
-        return Err(io::Error::other(
-            "it is larger than any bundle of certificates",
-        ));
-    }
-    Ok(pem)
 }
 
 #[cfg(test)]
@@ -74,5 +62,14 @@ mod tests {
                 .contains("missing.pem` cannot be read")
         );
         assert!(read(None, folder.path(), &mut Findings::default()).is_empty());
+        // Opening it would wait for a writer.
+        bounded_file::make_fifo(&folder.path().join("fifo.pem"));
+        let mut findings = Findings::default();
+        read(Some("fifo.pem"), folder.path(), &mut findings);
+        let error = findings.into_error().to_string();
+        assert!(
+            error.contains("fifo.pem` cannot be read: it is not a regular file"),
+            "{error}"
+        );
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! These variables are Docker's own. Bitbucket gives them to a step that has the service `docker`.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::{fault::Fault, findings::Findings, plan::LoadPlan, values, variables::DockerVariables};
+use crate::bounded_file;
 use crate::docker::{Endpoint, EndpointTls};
 
 /// Where a daemon listens that no variable names.
@@ -125,7 +124,7 @@ fn tls(
     let folder = directory.join(path.trim());
     let mut problem = None;
     let mut text = |name: &str| {
-        let read = contents(&folder.join(name));
+        let read = bounded_file::read_text(&folder.join(name), SIZE_LIMIT_BYTES);
         read.map_err(|error| {
             problem.get_or_insert_with(|| format!("has a `{name}` that cannot be read: {error}"));
         })
@@ -152,13 +151,6 @@ fn tls(
     Some(tls)
 }
 
-fn contents(path: &Path) -> io::Result<String> {
-    let mut pem = String::new();
-    let mut file = File::open(path)?.take(SIZE_LIMIT_BYTES);
-    file.read_to_string(&mut pem)?;
-    Ok(pem)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +172,8 @@ mod tests {
                 std::fs::write(place.join(name), content).unwrap();
             }
         }
+        std::fs::create_dir(folder.path().join("fifo")).unwrap();
+        bounded_file::make_fifo(&folder.path().join("fifo/ca.pem"));
         let variables = DockerVariables {
             docker_host: host.map(Into::into),
             docker_tls_verify: verify.map(Into::into),
@@ -277,6 +271,11 @@ mod tests {
                 None,
                 Some("none"),
                 "DOCKER_CERT_PATH: `FOLDER/none` has a `ca.pem` that cannot be read",
+            ),
+            (
+                None,
+                Some("fifo"),
+                "DOCKER_CERT_PATH: `FOLDER/fifo` has a `ca.pem` that cannot be read: it is not a regular file",
             ),
             (
                 None,

@@ -6,15 +6,12 @@
 //! a fault here, since the build would else go to whatever project the other search finds. And where no Dockerfile is
 //! named, it is the context's, while the CLI then searches from the working directory.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::{fault::Fault, findings::Findings, plan::ProjectSource, warning::Warning};
+use crate::bounded_file;
 
 const FILE_NAMES: [&str; 3] = ["depot.json", "depot.yml", "depot.yaml"];
 /// A project file holds one id; this bounds what is read of something else by that name.
@@ -91,12 +88,17 @@ pub(super) fn read(
         .map(|(id, file)| (id, ProjectSource::File(file)))
 }
 
-/// The first project file in `directory` or above.
+/// The first project file in `directory` or above. Only a directory of that name is passed over: anything else that is
+/// not a file is a fault, as the build would go to another project.
 fn project_file(directory: &Path) -> Option<PathBuf> {
-    let candidates = directory
+    let mut candidates = directory
         .ancestors()
         .flat_map(|directory| FILE_NAMES.map(|name| directory.join(name)));
-    candidates.into_iter().find(|candidate| candidate.is_file())
+    candidates.find(|candidate| {
+        candidate
+            .metadata()
+            .is_ok_and(|metadata| !metadata.is_dir())
+    })
 }
 
 #[derive(Deserialize)]
@@ -106,7 +108,8 @@ struct ProjectFile {
 
 /// The id in a project file, or what is wrong with the file. JSON is read as the YAML that it is.
 fn id_in(file: &Path) -> Result<String, String> {
-    let text = read_bounded(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let text = bounded_file::read_text(file, FILE_MAX_BYTES)
+        .map_err(|error| format!("cannot be read: {error}"))?;
     let project: ProjectFile = serde_yaml::from_str(&text)
         .map_err(|_| "is no JSON or YAML object with an `id`".to_owned())?;
     let id = project.id.unwrap_or_default();
@@ -115,20 +118,6 @@ fn id_in(file: &Path) -> Result<String, String> {
     } else {
         Err("has no `id` that is one".to_owned())
     }
-}
-
-fn read_bounded(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let read = File::open(file)?
-        .take(FILE_MAX_BYTES + 1)
-        .read_to_string(&mut text)?;
-    if read as u64 > FILE_MAX_BYTES {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            format!("it is larger than {FILE_MAX_BYTES} bytes"),
-        ));
-    }
-    Ok(text)
 }
 
 fn is_id(text: &str) -> bool {
@@ -257,6 +246,30 @@ mod tests {
                 vec![]
             ))
         );
+    }
+
+    #[test]
+    fn a_project_file_that_is_not_regular_is_a_fault_and_not_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        fs::write(root.join("depot.yml"), "id: other").unwrap();
+        bounded_file::make_fifo(&root.join("depot.json"));
+        let mut findings = Findings::default();
+        assert_eq!(
+            read(None, root, &root.join("Dockerfile"), &mut findings),
+            None
+        );
+        let error = findings.into_error().to_string();
+        assert!(
+            error.contains("depot.json` cannot be read: it is not a regular file"),
+            "{error}"
+        );
+        // A directory by that name is something else.
+        fs::remove_file(root.join("depot.json")).unwrap();
+        fs::create_dir(root.join("depot.json")).unwrap();
+        let mut findings = Findings::default();
+        let found = read(None, root, &root.join("Dockerfile"), &mut findings);
+        assert_eq!(found.map(|(id, _)| id).as_deref(), Some("other"));
     }
 
     #[test]

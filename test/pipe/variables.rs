@@ -1,6 +1,7 @@
 //! Bad input: told before anything is started, all of it at once.
 
 use std::fs;
+use std::process::Command;
 
 use depot_standin::fixtures::Context;
 use depot_standin::{Scenario, StandIn};
@@ -266,5 +267,84 @@ fn a_login_in_the_address_of_a_context_is_not_shown() {
             .await;
         run.expect(1, &["127.0.0.1:1/lib.tar"])
             .without("planted-word");
+    });
+}
+
+#[test]
+fn files_that_are_not_regular_are_refused_and_not_waited_for() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        fs::create_dir(context.path().join("docker")).unwrap();
+        for name in ["fifo", "docker/config.json", "docker/ca.pem", "depot.json"] {
+            let made = Command::new("mkfifo")
+                .arg(context.path().join(name))
+                .status();
+            assert!(made.unwrap().success());
+        }
+        let cases: [(&str, &str, &[(&str, &str)]); 6] = [
+            ("SSL_CERT_FILE", "fifo", &[]),
+            ("SSL_CERT_FILE", "/dev/zero", &[]),
+            ("DOCKER_CONFIG", "docker", &[]),
+            ("DOCKER_CONFIG", "fifo", &[]),
+            ("DOCKERFILE", "fifo", &[]),
+            (
+                "DOCKER_CERT_PATH",
+                "docker",
+                &[
+                    ("LOAD", "true"),
+                    ("IMAGE", "app"),
+                    ("DOCKER_HOST", "tcp://127.0.0.1:1"),
+                ],
+            ),
+        ];
+        for (variable, value, others) in cases {
+            let program = Program::of(&depot, context.path()).set(variable, value);
+            let program = others
+                .iter()
+                .fold(program, |program, (name, value)| program.set(name, value));
+            let run = program.run().await;
+            run.expect(2, &[variable, "regular file"]);
+        }
+        let run = Program::of(&depot, context.path())
+            .unset("DEPOT_PROJECT_ID")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "DEPOT_PROJECT_ID",
+                "depot.json` cannot be read: it is not a regular file",
+            ],
+        );
+        untouched(&depot);
+    });
+}
+
+#[test]
+fn a_fifo_in_place_of_bitbuckets_file_holds_nothing_up() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let fifo = context.path().join("fifo");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let run = Program::of(&depot, context.path())
+            .set("OUTPUT_VARIABLES", "DEPOT_BUILD_ID")
+            .set("BITBUCKET_PIPELINES_VARIABLES_PATH", &fifo)
+            .run()
+            .await;
+        run.expect(
+            0,
+            &[
+                "OUTPUT_VARIABLES: later steps get none",
+                "it is not a regular file",
+            ],
+        );
     });
 }

@@ -3,8 +3,6 @@
 //! A file that `docker login` wrote holds them under `auths`, in base64. Where it was told to keep them elsewhere it names
 //! a program that fetches them, and there is none in an image that holds nothing but us: those are told.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -12,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::pair;
+use crate::bounded_file;
 use crate::config::{fault::Fault, findings::Findings, warning::Warning};
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::EcrHost;
@@ -43,7 +42,7 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
         return Configuration::default();
     }
     let path = place(value, directory);
-    let text = match contents(&path) {
+    let text = match bounded_file::read_text(&path, SIZE_LIMIT_BYTES) {
         Ok(text) => text,
         Err(error) => {
             let shown = findings.shown(&path.display().to_string());
@@ -89,7 +88,8 @@ pub(super) fn keep_secrets(value: &str, directory: &Path, findings: &mut Finding
         findings.keep_secret(value);
         return;
     }
-    let text = contents(&place(value, directory)).unwrap_or_default();
+    let text =
+        bounded_file::read_text(&place(value, directory), SIZE_LIMIT_BYTES).unwrap_or_default();
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let entries = json.get("auths").and_then(Value::as_object);
     for entry in entries.into_iter().flat_map(Map::values) {
@@ -115,21 +115,6 @@ fn is_content(value: &str) -> bool {
 pub(in crate::config) fn place(value: &str, directory: &Path) -> PathBuf {
     let path = directory.join(value.trim());
     if path.is_dir() { path.join(FILE) } else { path }
-}
-
-fn contents(path: &Path) -> io::Result<String> {
-    if !path.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = String::new();
-    let file = File::open(path)?;
-    file.take(SIZE_LIMIT_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > SIZE_LIMIT_BYTES {
-        return Err(io::Error::other(
-            "it is larger than any Docker configuration",
-        ));
-    }
-    Ok(text)
 }
 
 /// One entry; `None` for the empty ones that Docker leaves where a program keeps the login.
@@ -296,6 +281,17 @@ mod tests {
         let error = findings.into_error().to_string();
         assert!(
             error.starts_with("DOCKER_CONFIG: `/nowhere` cannot be read"),
+            "{error}"
+        );
+        // Opening it would wait for a writer.
+        let folder = tempfile::tempdir().unwrap();
+        bounded_file::make_fifo(&folder.path().join(FILE));
+        let mut findings = Findings::default();
+        keep_secrets(".", folder.path(), &mut findings);
+        read(".", folder.path(), &mut findings);
+        let error = findings.into_error().to_string();
+        assert!(
+            error.contains("config.json` cannot be read: it is not a regular file"),
             "{error}"
         );
     }

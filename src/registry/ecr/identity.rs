@@ -1,6 +1,5 @@
 //! Keys at Amazon: from a role, as they were given, or of the machine that we run on.
 
-use std::io::Read;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +12,7 @@ use super::call::{address, once, repeated};
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
+use crate::bounded_file;
 
 /// Where a machine of Amazon's is told who it is.
 const METADATA: &str = "http://169.254.169.254/";
@@ -122,12 +122,7 @@ async fn of_container(container: &Container, direct: &reqwest::Client) -> Result
         Some(Authorization::File(path)) => {
             let text = tokio::task::spawn_blocking({
                 let path = path.clone();
-                move || {
-                    let mut text = String::new();
-                    let file = std::fs::File::open(path)?;
-                    file.take(PROOF_LIMIT_BYTES).read_to_string(&mut text)?;
-                    Ok::<_, std::io::Error>(text)
-                }
+                move || bounded_file::read_text(&path, PROOF_LIMIT_BYTES)
             });
             let text = text
                 .await

@@ -250,6 +250,22 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_containers_proof_is_read_from_a_regular_file_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    crate::bounded_file::make_fifo(&path);
+    let (ecr, _) = ecr(Access {
+        container: Some(Container {
+            url: Url::parse("http://127.0.0.1:1/keys").unwrap(),
+            authorization: Some(Authorization::File(path)),
+        }),
+        ..Access::default()
+    });
+    let error = password(&ecr, "eu-central-1").await.unwrap_err();
+    assert!(matches!(error, EcrError::ContainerProof(_)), "{error}");
+}
+
+#[tokio::test]
 async fn the_public_registry_has_an_api_of_its_own() {
     let token = STANDARD.encode("AWS:password");
     let answer =
