@@ -16,6 +16,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
 use super::proxy::Proxy;
+use super::rejection::{Noting, Rejection, alert_about_us};
 use super::tls::{MutualTls, TlsError};
 use crate::once::Once;
 
@@ -92,6 +93,15 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
+    /// The builder does not accept our certificate; trying again does not help.
+    #[error("the builder at {address} rejected our certificate")]
+    Rejected {
+        /// Where it listens.
+        address: String,
+        /// The alert.
+        #[source]
+        source: io::Error,
+    },
     /// Nothing there has answered in all the time.
     #[error("the builder at {address} could not be reached within {} s", .within.as_secs())]
     Unreachable {
@@ -121,6 +131,9 @@ enum TryError {
     /// It is the wrong one.
     #[error("{0}")]
     Untrusted(io::Error),
+    /// It does not accept our certificate.
+    #[error("{0}")]
+    Rejected(io::Error),
 }
 
 impl Connection {
@@ -140,8 +153,10 @@ impl Connection {
         let mut pause = PAUSE_BOUNDS.0;
         loop {
             let one_try = async {
-                let stream = open_stream(address, tls.as_ref()).await?;
-                Self::answering(stream, address.gzip).await
+                let rejection = Rejection::default();
+                let stream = open_stream(address, tls.as_ref(), &rejection).await?;
+                let answering = Self::answering(stream, address.gzip).await;
+                answering.map_err(|error| rejection.error().map_or(error, TryError::Rejected))
             };
             let source = match tokio::time::timeout(TRY_LIMIT, one_try).await {
                 Ok(Ok(connection)) => return Ok(connection),
@@ -150,6 +165,12 @@ impl Connection {
                     return Err(ConnectError::Untrusted {
                         address: shown,
                         name: name.unwrap_or_default(),
+                        source,
+                    });
+                }
+                Ok(Err(TryError::Rejected(source))) => {
+                    return Err(ConnectError::Rejected {
+                        address: shown,
                         source,
                     });
                 }
@@ -227,12 +248,17 @@ type Tls = (TlsConnector, rustls::pki_types::ServerName<'static>);
 
 /// A connection that leads to the builder, through the proxy where there is one. Where that does not lead there, it is tried without:
 /// many proxies open no tunnel to a port but 443, and some look into it, which a builder's certificate forbids.
-async fn open_stream(address: &Address, tls: Option<&Tls>) -> Result<Stream, TryError> {
+async fn open_stream(
+    address: &Address,
+    tls: Option<&Tls>,
+    rejection: &Rejection,
+) -> Result<Stream, TryError> {
     let Some(proxy) = &address.proxy else {
-        return open_way(address, None, tls).await;
+        return open_way(address, None, tls, rejection).await;
     };
     let way = async |proxy| {
-        let opened = tokio::time::timeout(WAY_LIMIT, open_way(address, proxy, tls)).await;
+        let opening = open_way(address, proxy, tls, rejection);
+        let opened = tokio::time::timeout(WAY_LIMIT, opening).await;
         opened.unwrap_or_else(|_| Err(TryError::Later("no answer".into())))
     };
     let refused = match way(Some(proxy)).await {
@@ -248,11 +274,14 @@ async fn open_stream(address: &Address, tls: Option<&Tls>) -> Result<Stream, Try
     let both = format!("through the proxy {host}:{port}: {refused}; without: {direct}");
     // The wrong one on one way is final where the other way leads nowhere, not where the builder may just not be up yet.
     Err(match (refused, direct) {
-        (TryError::Untrusted(_), TryError::Later(why)) if is_refused(&*why) => {
+        (TryError::Untrusted(_) | TryError::Rejected(_), TryError::Later(why))
+            if is_refused(&*why) =>
+        {
             TryError::Later(both.into())
         }
         (TryError::Later(_), _) => TryError::Later(both.into()),
         (TryError::Untrusted(_), _) => TryError::Untrusted(io::Error::other(both)),
+        (TryError::Rejected(_), _) => TryError::Rejected(io::Error::other(both)),
     })
 }
 
@@ -267,6 +296,7 @@ async fn open_way(
     address: &Address,
     proxy: Option<&Proxy>,
     tls: Option<&Tls>,
+    rejection: &Rejection,
 ) -> Result<Stream, TryError> {
     let later = |error: io::Error| TryError::Later(error.into());
     let stream = match proxy {
@@ -282,8 +312,9 @@ async fn open_way(
         return Ok(Box::new(stream));
     };
     match connector.connect(name.clone(), stream).await {
-        Ok(stream) => Ok(Box::new(stream)),
+        Ok(stream) => Ok(Box::new(Noting::new(stream, rejection))),
         Err(error) if is_untrusted(&error) => Err(TryError::Untrusted(error)),
+        Err(error) if alert_about_us(&error).is_some() => Err(TryError::Rejected(error)),
         Err(error) => Err(later(error)),
     }
 }
@@ -291,10 +322,7 @@ async fn open_way(
 /// Whether the handshake failed because of who the other side is, rather than on its way.
 fn is_untrusted(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(
-        inner,
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
-    )
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 #[cfg(test)]
@@ -322,5 +350,119 @@ mod tests {
             error.to_string(),
             format!("the builder at 127.0.0.1:{port} could not be reached within 300 s")
         );
+    }
+
+    use std::sync::Arc;
+
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls::AlertDescription;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    const NAME: &str = "builder.example";
+
+    fn authority() -> CertifiedIssuer<'static, KeyPair> {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    }
+
+    fn address(port: u16, authority: &CertifiedIssuer<'static, KeyPair>) -> Address {
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(vec!["us".into()]).unwrap();
+        let own = own.signed_by(&key, authority).unwrap();
+        Address {
+            host: "127.0.0.1".into(),
+            port,
+            tls: Some(MutualTls {
+                server_name: NAME.into(),
+                authority: authority.pem(),
+                certificate: own.pem(),
+                key: key.serialize_pem().into(),
+            }),
+            gzip: false,
+            proxy: None,
+        }
+    }
+
+    /// What one try comes to at a server that answers each hello with this alert.
+    async fn after_alert(alert: AlertDescription) -> ConnectError {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut hello = [0; 4096];
+                let _length = stream.read(&mut hello).await.unwrap();
+                // A record of TLS 1.2 with a fatal alert.
+                let record = [21, 3, 3, 0, 2, 2, u8::from(alert)];
+                stream.write_all(&record).await.unwrap();
+                // Its end comes after the client's.
+                let _length = stream.read(&mut hello).await;
+            }
+        };
+        let address = address(port, &authority());
+        tokio::select! {
+            opened = Connection::open(&address, Duration::ZERO) => opened.unwrap_err(),
+            never = serving => never,
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_alert_about_our_certificate_is_final() {
+        for alert in 0..=255 {
+            let alert = AlertDescription::from(alert);
+            let error = after_alert(alert).await;
+            let is_final = matches!(error, ConnectError::Rejected { .. });
+            let expected = [42, 43, 44, 45, 46, 48, 49, 51, 116].contains(&u8::from(alert));
+            assert_eq!(is_final, expected, "{alert:?}: {error:?}");
+            let is_retried = matches!(error, ConnectError::Unreachable { .. });
+            assert_eq!(is_retried, !expected, "{alert:?}: {error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rejection_after_the_handshake_is_final() {
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let (ours, theirs) = (authority(), authority());
+            let key = KeyPair::generate().unwrap();
+            let own = CertificateParams::new(vec![NAME.into()]).unwrap();
+            let own = own.signed_by(&key, &ours).unwrap();
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(theirs.der().clone()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+                    .build()
+                    .unwrap();
+            let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+            let mut config = rustls::ServerConfig::builder_with_provider(provider)
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_client_cert_verifier(verifier)
+                .with_single_cert(vec![own.der().clone()], key)
+                .unwrap();
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let serving = async {
+                loop {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    let _rejected = acceptor.accept(stream).await;
+                }
+            };
+            let address = address(port, &ours);
+            let error = tokio::select! {
+                opened = Connection::open(&address, CONNECT_LIMIT) => opened.unwrap_err(),
+                never = serving => never,
+            };
+            assert!(
+                matches!(error, ConnectError::Rejected { .. }),
+                "{version:?}: {error:?}"
+            );
+        }
     }
 }

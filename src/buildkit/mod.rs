@@ -11,6 +11,7 @@ mod io;
 mod own_step;
 pub(crate) mod proxy;
 mod pushes;
+mod rejection;
 pub mod session;
 mod solve;
 mod tls;

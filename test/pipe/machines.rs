@@ -28,6 +28,37 @@ fn a_machine_that_comes_late_is_waited_for() {
 }
 
 #[test]
+fn a_machine_that_its_gateway_does_not_know_yet_is_waited_for() {
+    with_place(async |place| {
+        // `unrecognized_name` and `internal_error`.
+        for alert in [112, 80] {
+            let plan = MachinePlan::default().alerts_first(3, alert);
+            let depot = place.depot(Scenario::default().machines(plan)).await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path()).run().await;
+            run.expect(0, &["built"]);
+            depot.check().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_machine_that_rejects_our_certificate_is_not_waited_for() {
+    with_place(async |place| {
+        // `certificate_unknown`.
+        let plan = MachinePlan::default().alerts_first(u32::MAX, 46);
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(4, &["rejected our certificate", "CertificateUnknown"]);
+        let record = depot.record();
+        let BuildState::Failed(_) = record.last_build().unwrap().state else {
+            panic!("{record:#?}");
+        };
+    });
+}
+
+#[test]
 fn a_machine_that_does_not_listen_yet_is_waited_for() {
     with_place(async |place| {
         let plan = MachinePlan::default().port(Port::Late(Duration::from_secs(3)));

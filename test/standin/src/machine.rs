@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -161,6 +161,7 @@ impl Machine {
                 set.map_err(StartError::Port)?;
             }
             let resets_left = AtomicU32::new(plan.resets_first);
+            let alerts_left = AtomicU32::new(plan.alerts_first.0);
             let confused_left = Arc::new(AtomicU32::new(plan.confused_first));
             let late = match plan.port {
                 Port::Late(late) => late,
@@ -173,6 +174,7 @@ impl Machine {
                 builder,
                 recorder,
                 resets_left,
+                alerts_left,
                 confused_left,
                 tasks: tasks.clone(),
             });
@@ -211,6 +213,7 @@ struct Service {
     builder: Arc<dyn Builder>,
     recorder: Arc<Recorder>,
     resets_left: AtomicU32,
+    alerts_left: AtomicU32,
     confused_left: Arc<AtomicU32>,
     tasks: Tasks,
 }
@@ -245,6 +248,18 @@ async fn accept(
     }
 }
 
+/// Answers a client's hello with a fatal alert, in a record of TLS 1.2, and waits for the client's end.
+async fn alert(mut socket: Resettable, number: u8) {
+    let mut hello = vec![0; COPY_BYTES];
+    let alerting = async {
+        socket.read(&mut hello).await?;
+        socket.write_all(&[21, 3, 3, 0, 2, 2, number]).await?;
+        socket.read(&mut hello).await
+    };
+    // A client that goes away, or does not, has its alert.
+    let _ended = tokio::time::timeout(HANDSHAKE_LIMIT, alerting).await;
+}
+
 /// Whether one was left.
 fn takes_one(left: &AtomicU32) -> bool {
     let one_less = |left: u32| left.checked_sub(1);
@@ -269,6 +284,11 @@ impl Service {
             switch.arm();
             drop(socket);
             return self.recorder.connection_is(number, ConnectionState::Cut);
+        }
+        if takes_one(&self.alerts_left) {
+            alert(socket, self.plan.alerts_first.1).await;
+            let alerted = ConnectionState::Refused("a TLS alert was planned".to_owned());
+            return self.recorder.connection_is(number, alerted);
         }
         let carrying = async {
             match self.plan.line {

@@ -192,6 +192,9 @@ pub struct MachinePlan {
     pub compressor: Compressor,
     /// So many connections are reset right after they were accepted, as by a machine that is still starting.
     pub resets_first: u32,
+    /// So many connections (after those that are reset) are answered with this fatal TLS alert instead of a handshake, as by a
+    /// gateway that does not know the machine yet.
+    pub alerts_first: (u32, u8),
     /// It does what Depot's fork of BuildKit does beyond upstream's.
     pub is_fork: bool,
     /// So many solves fail first as they do on builders whose graph got confused. Of a fork alone: others are passed on as they are.
@@ -240,6 +243,13 @@ impl MachinePlan {
     #[must_use]
     pub fn resets_first(mut self, connections: u32) -> Self {
         self.resets_first = connections;
+        self
+    }
+
+    /// Answers its first `connections` connections with a TLS alert of this number.
+    #[must_use]
+    pub fn alerts_first(mut self, connections: u32, alert: u8) -> Self {
+        self.alerts_first = (connections, alert);
         self
     }
 

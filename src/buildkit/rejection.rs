@@ -1,0 +1,128 @@
+//! Whether a server rejected our certificate, which trying again does not change.
+//!
+//! Every other alert may come from a gateway that does not know the builder yet, such as `unrecognized_name` or
+//! `internal_error`, and is over soon.
+//!
+//! With TLS 1.3 a client has finished its handshake before the server reads its certificate (RFC 8446, section 2): the alert
+//! arrives with the first bytes after it. HTTP/2 keeps only the text of what broke its connection, so the stream below
+//! it takes a note.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use rustls::AlertDescription;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The alert by which the server rejected our certificate, once it has. Clones are the same note.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rejection(Arc<OnceLock<AlertDescription>>);
+
+impl Rejection {
+    /// The alert as an error, if there was one.
+    pub(super) fn error(&self) -> Option<io::Error> {
+        let alert = *self.0.get()?;
+        Some(io::Error::new(
+            io::ErrorKind::InvalidData,
+            rustls::Error::AlertReceived(alert),
+        ))
+    }
+
+    fn note(&self, error: &io::Error) {
+        if let Some(alert) = alert_about_us(error) {
+            // Only the first closes the connection.
+            let _later = self.0.set(alert);
+        }
+    }
+}
+
+/// The alert behind `error`, if it is about our certificate (RFC 8446, section 6.2).
+pub(super) fn alert_about_us(error: &io::Error) -> Option<AlertDescription> {
+    use AlertDescription as Alert;
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let Some(&rustls::Error::AlertReceived(alert)) = inner else {
+        return None;
+    };
+    let is_about_us = matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::CertificateRequired
+    );
+    is_about_us.then_some(alert)
+}
+
+/// A TLS stream that takes a note of a rejection.
+#[derive(Debug)]
+pub(super) struct Noting<Stream> {
+    stream: Stream,
+    rejection: Rejection,
+}
+
+impl<Stream> Noting<Stream> {
+    pub(super) fn new(stream: Stream, rejection: &Rejection) -> Self {
+        Self {
+            stream,
+            rejection: rejection.clone(),
+        }
+    }
+
+    fn noted<Output>(&self, polled: Poll<io::Result<Output>>) -> Poll<io::Result<Output>> {
+        if let Poll::Ready(Err(error)) = &polled {
+            self.rejection.note(error);
+        }
+        polled
+    }
+}
+
+impl<Stream: AsyncRead + Unpin> AsyncRead for Noting<Stream> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.noted(polled)
+    }
+}
+
+impl<Stream: AsyncWrite + Unpin> AsyncWrite for Noting<Stream> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.noted(polled)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.noted(polled)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_shutdown(context);
+        self.noted(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.noted(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
