@@ -67,7 +67,11 @@ pub(super) async fn held(connector: &Connector, digests: HashSet<String>) -> Has
             tracing::debug!("the Docker daemon does not tell which blobs it has: {error}");
             HashSet::new()
         }
-        Err(_) => HashSet::new(),
+        Err(_) => {
+            let limit = LIMIT.as_secs();
+            tracing::debug!("the Docker daemon did not tell within {limit} s which blobs it has");
+            HashSet::new()
+        }
     }
 }
 
@@ -107,9 +111,13 @@ async fn open(connector: &Connector) -> io::Result<Channel> {
         }
         hyper::upgrade::on(answer).await.map_err(io::Error::other)
     };
-    // The connection has to be driven until it is handed over.
-    let (upgraded, _ended) = tokio::join!(upgrading, connection.with_upgrades());
-    let stream: TokioIo<Upgraded> = TokioIo::new(upgraded?);
+    // The connection has to be driven until it is handed over. After a refusal it stays open, and is dropped.
+    let mut upgrading = std::pin::pin!(upgrading);
+    let upgraded = tokio::select! {
+        upgraded = &mut upgrading => upgraded?,
+        _ended = connection.with_upgrades() => upgrading.await?,
+    };
+    let stream: TokioIo<Upgraded> = TokioIo::new(upgraded);
     Endpoint::from_static("http://docker")
         .connect_with_connector(Once::new(stream))
         .await

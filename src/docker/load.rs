@@ -23,8 +23,11 @@ use crate::registry::reference::Reference;
 /// How long a daemon may take over one load: longer than a step may.
 const LOAD_LIMIT: Duration = Duration::from_hours(2);
 
-/// How long it may take no byte, or unpack without a word once it has them all.
-const STALL_LIMIT: Duration = Duration::from_mins(15);
+/// How long it may take no byte, or unpack without a word once it has them all. That is so for an archive without layers too.
+pub(super) const STALL_LIMIT: Duration = Duration::from_mins(15);
+
+/// How long the first byte may take of an archive that a builder makes: it may compress all layers before that.
+const FIRST_BYTE_LIMIT: Duration = Duration::from_hours(1);
 
 /// How often it is looked whether it took some.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -203,7 +206,8 @@ impl Daemon {
         ids: impl Future<Output = Vec<String>>,
         same: Option<&Image>,
     ) -> Result<Loaded, LoadError> {
-        let (loaded, ids) = tokio::join!(self.send(archive, sent, false), ids);
+        let sending = self.send(archive, sent, FIRST_BYTE_LIMIT, false);
+        let (loaded, ids) = tokio::join!(sending, ids);
         loaded?;
         let is_it = |found: &_| {
             ids.iter().any(|id| has_id(found, id))
@@ -212,11 +216,13 @@ impl Daemon {
         self.verify(names, false, is_it, &ids.join(" or ")).await
     }
 
-    /// Streams an archive into the daemon and reads its answer to the end.
+    /// Streams an archive into the daemon and reads its answer to the end. `first_byte_limit` is the time that the first
+    /// byte of a layer may take.
     pub(super) async fn send(
         &self,
         archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,
         sent: &Sent,
+        first_byte_limit: Duration,
         left_out: bool,
     ) -> Result<(), LoadError> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
@@ -224,7 +230,7 @@ impl Daemon {
         let answer = docker.import_image_stream(options, archive, None);
         let outcome = tokio::select! {
             outcome = taken(answer, left_out) => outcome,
-            stalled = stall(sent) => Err(stalled),
+            stalled = stall(sent, first_byte_limit) => Err(stalled),
         };
         match (outcome, sent.failure()) {
             // The daemon saw only that the archive broke off.
@@ -315,17 +321,54 @@ fn has_id(found: &bollard::models::ImageInspect, id: &str) -> bool {
         .is_some_and(|found| found == id || id.strip_prefix("sha256:") == Some(found))
 }
 
-/// Ends when nothing was sent for too long.
-async fn stall(sent: &Sent) -> LoadError {
+/// Ends when nothing was sent for too long: `first_byte_limit` before the first byte, and [`STALL_LIMIT`] after it.
+async fn stall(sent: &Sent, first_byte_limit: Duration) -> LoadError {
     let mut last = (sent.bytes(), Instant::now());
     loop {
         tokio::time::sleep(LOOK_INTERVAL).await;
         let bytes = sent.bytes();
-        // Before the first byte it is whoever makes the archive that takes its time.
-        if bytes != last.0 || bytes == 0 {
+        let limit = if bytes == 0 {
+            first_byte_limit
+        } else {
+            STALL_LIMIT
+        };
+        if bytes != last.0 {
             last = (bytes, Instant::now());
-        } else if last.1.elapsed() >= STALL_LIMIT {
-            return LoadError::Stalled(STALL_LIMIT);
+        } else if last.1.elapsed() >= limit {
+            return LoadError::Stalled(limit);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_load_that_stands_still_ends_in_every_phase() {
+        let day = Duration::from_hours(24);
+        // No layer is sent, as all are there or the builder makes the archive.
+        for limit in [STALL_LIMIT, FIRST_BYTE_LIMIT] {
+            let begun = Instant::now();
+            let stalled = tokio::time::timeout(day, stall(&Sent::default(), limit)).await;
+            assert!(
+                matches!(stalled, Ok(LoadError::Stalled(told)) if told == limit),
+                "{stalled:?}"
+            );
+            assert_eq!(begun.elapsed(), limit);
+        }
+        // It took some, and then nothing.
+        let sent = Sent::default();
+        let counting = async {
+            for _ in 0..10 {
+                tokio::time::sleep(STALL_LIMIT / 2).await;
+                sent.count(&Ok(Bytes::from_static(b"piece")));
+            }
+        };
+        let begun = Instant::now();
+        let (stalled, ()) = tokio::join!(stall(&sent, FIRST_BYTE_LIMIT), counting);
+        assert!(matches!(stalled, LoadError::Stalled(STALL_LIMIT)));
+        assert!(begun.elapsed() >= STALL_LIMIT * 6 - LOOK_INTERVAL);
+        assert!(begun.elapsed() <= STALL_LIMIT * 6 + 2 * LOOK_INTERVAL);
     }
 }

@@ -11,7 +11,7 @@ use super::blobs::Blobs;
 use super::daemon::Daemon;
 use super::error::LoadError;
 use super::image::Image;
-use super::load::Load;
+use super::load::{Load, STALL_LIMIT};
 use super::read_ahead::ReadAhead;
 use super::stages::Passing;
 use crate::registry::reference::Reference;
@@ -71,7 +71,7 @@ impl Daemon {
             let stream = archive(load.form, &part, part_names, wanted, source, sent.clone());
             let (is_cut, own_id) = (left_out, id.clone());
             loading.push(async move {
-                let outcome = self.send(stream, sent, is_cut).await;
+                let outcome = self.send(stream, sent, STALL_LIMIT, is_cut).await;
                 if let Err(LoadError::Refused { .. } | LoadError::LayerGone { .. }) = outcome {
                     // Nothing comes of it.
                     passing.forget(&own_id);

@@ -108,6 +108,45 @@ fn a_daemon_that_goes_away_in_the_middle_fails_the_run() {
 }
 
 #[test]
+fn a_daemon_that_does_not_tell_its_blobs_gets_the_layers_at_once() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26Containerd).await;
+        for (number, answer, told) in [
+            (
+                1,
+                "HTTP/1.1 403 Forbidden\r\nContent-Length: 52\r\n\r\nauthorization denied by plugin opa: access is denied",
+                "it answered 403 Forbidden",
+            ),
+            (
+                2,
+                "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                "it answered 404 Not Found",
+            ),
+            // The connection is closed.
+            (3, "", "connection closed before message completed"),
+        ] {
+            let depot = place.depot(Scenario::default()).await;
+            let plan = DoorPlan {
+                refusal: Some(("POST /grpc", answer)),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let label = format!("untold-{number}");
+            let image = format!("acme/{label}:1");
+            let context = layers(&[("file", noise(&label, 1000))]);
+            let run = Program::of(&depot, context.path())
+                .load(&image, &door.docker_host())
+                .set("DEBUG", "true")
+                .run()
+                .await;
+            let told = format!("the Docker daemon does not tell which blobs it has: {told}");
+            run.expect(0, &[&told, "sending 1", "built and loaded"]);
+            assert!(daemon.image(&image).await.unwrap().is_some());
+        }
+    });
+}
+
+#[test]
 fn a_daemon_that_ends_in_the_middle_fails_the_run() {
     with_place(async |place| {
         let daemon = Daemon::start(Release::Docker20, &state_folder())

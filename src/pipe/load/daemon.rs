@@ -19,6 +19,9 @@ use crate::report::mask::Masker;
 /// How long a look may take from the end of the build on.
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long one look at all of its images may take.
+const LOOK_AGAIN_LIMIT: Duration = Duration::from_mins(1);
+
 /// The daemon, and what of the build goes into it.
 #[derive(Debug)]
 pub(in super::super) struct StepDaemon {
@@ -172,11 +175,14 @@ impl Look {
         if daemon.about().store != Store::Classic {
             return;
         }
-        if let Err(error) = self.present.look(daemon).await {
-            self.present = Present::default();
-            let why = crate::cause::one_line(&error);
-            tracing::warn!("all layers are sent to the Docker daemon: {why}");
-        }
+        let looking = tokio::time::timeout(LOOK_AGAIN_LIMIT, self.present.look(daemon));
+        let why = match looking.await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => crate::cause::one_line(&error),
+            Err(_) => "it did not list its images in time".to_owned(),
+        };
+        self.present = Present::default();
+        tracing::warn!("all layers are sent to the Docker daemon: {why}");
     }
 }
 

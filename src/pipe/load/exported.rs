@@ -3,6 +3,8 @@
 //! Depot's builders hand both out with the solve's answer; others have them in their content store, below an index where the
 //! image has attestations or several platforms.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -19,6 +21,9 @@ const EXPORTED: &str = "depot/images.exported";
 
 /// The largest manifest or config that is read: what registries take.
 const DOCUMENT_LIMIT: usize = 4 << 20;
+
+/// How long one may take.
+const DOCUMENT_TIME_LIMIT: Duration = Duration::from_mins(1);
 
 /// An image as Depot's fork tells it: both as their bytes are, since their digests count.
 #[derive(Deserialize)]
@@ -205,7 +210,11 @@ pub(crate) fn told_images(told: &str) -> Result<Vec<Image>, String> {
 }
 
 async fn document(connection: &Connection, digest: &str) -> Result<Bytes, LoadError> {
-    let read = connection.read_document(digest, DOCUMENT_LIMIT).await;
+    let reading = connection.read_document(digest, DOCUMENT_LIMIT);
+    let read = match tokio::time::timeout(DOCUMENT_TIME_LIMIT, reading).await {
+        Ok(read) => read,
+        Err(_) => Err(Status::deadline_exceeded("it did not come in time")),
+    };
     read.map_err(|status: Status| read_error(digest, &status).into())
 }
 

@@ -31,6 +31,9 @@ pub struct DoorPlan {
     pub tls: Option<Certificates>,
     /// Requests that wait.
     pub hold: Option<Hold>,
+    /// What is answered in the daemon's place to every connection whose first line holds the first text, such as
+    /// `HTTP/1.1 403 Forbidden` and what follows. The connection stays open; with an empty answer it is closed.
+    pub refusal: Option<(&'static str, &'static str)>,
     /// What is answered to a load in the daemon's place, with status 200, once all of the archive has come.
     pub load_answer: Option<&'static str>,
     /// Where what passes is kept, within TLS.
@@ -227,8 +230,23 @@ async fn carry(
         Some(tls) => Box::new(tls.accept(client).await?),
         None => Box::new(client),
     };
-    let client = Tapped::new(client, plan.traffic.as_ref(), "daemon");
-    let daemon = daemon.connect().await?;
+    let mut client = Tapped::new(client, plan.traffic.as_ref(), "daemon");
+    let mut daemon = daemon.connect().await?;
+    if let Some((text, answer)) = plan.refusal {
+        let mut first = vec![0; 64 << 10];
+        let length = client.read(&mut first).await?;
+        let first = first.get(..length).unwrap_or_default();
+        if holds(first, text) {
+            client.write_all(answer.as_bytes()).await?;
+            if !answer.is_empty() {
+                // Until the client goes.
+                tokio::io::copy(&mut client, &mut tokio::io::sink()).await?;
+            }
+            return Ok(());
+        }
+        counted.add(length);
+        daemon.write_all(first).await?;
+    }
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_daemon, mut to_daemon) = tokio::io::split(daemon);
     let upwards = async {
@@ -291,9 +309,14 @@ async fn carry(
 }
 
 fn is_load(piece: &[u8]) -> bool {
+    holds(piece, "/images/load")
+}
+
+/// Whether the first line of a request holds a text.
+fn holds(piece: &[u8], text: &str) -> bool {
     let line = piece
         .split(|&byte| byte == b'\n')
         .next()
         .unwrap_or_default();
-    line.windows(12).any(|part| part == b"/images/load")
+    line.windows(text.len()).any(|part| part == text.as_bytes())
 }
