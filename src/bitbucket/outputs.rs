@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use uuid::Uuid;
 
 /// What a run may tell, beside a digest for each platform.
 pub const NAMES: [&str; 8] = [
@@ -57,8 +58,8 @@ impl Outputs {
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    // Not made of the file's own name, which may be as long as a name can be.
+    let beside = folder.join(format!(".depot-build.{}", Uuid::new_v4().simple()));
     let written = write_new(&beside, content).and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // What was begun is of no use to anybody; that it cannot be removed adds nothing to the error.
@@ -69,7 +70,6 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
     // Never through a link that somebody has laid there.
-    let _left_by_another = fs::remove_file(path);
     let mut file = File::create_new(path)?;
     file.write_all(content)?;
     file.sync_all()
@@ -118,6 +118,14 @@ mod tests {
             outputs.for_bitbucket(&["TWO".into(), "NONE".into()]),
             "TWO=x y\n"
         );
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_file_system_allows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x".repeat(255));
+        write_whole(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 
     #[test]

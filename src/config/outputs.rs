@@ -1,6 +1,9 @@
 //! Files that the run writes for the rest of the pipeline.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Access;
 
 use super::{
     fault::Fault,
@@ -10,6 +13,12 @@ use super::{
     values::words,
     variables::OutputVariables,
 };
+
+/// The longest path that a system call takes, its end not counted.
+const PATH_MAX_BYTES: usize = 4095;
+
+/// The longest name on most file systems; the limit of a folder's own is used if it is known.
+const NAME_MAX_BYTES: u64 = 255;
 
 /// Reads where they are to be.
 pub(super) fn read(
@@ -22,6 +31,12 @@ pub(super) fn read(
     let mut taken: Vec<(&'static str, PathBuf)> = Vec::new();
     let mut path = |variable: &'static str, value: &Option<String>| {
         let path = places.output(variable, value.as_deref()?, findings)?;
+        if let Some(problem) = unwritable(&path) {
+            let problem = format!("{} {problem}", findings.shown(&path.to_string_lossy()));
+            let advice = "write the path of a file in a folder of the clone that may be written";
+            findings.fault(Fault::new(variable, problem, advice));
+            return None;
+        }
         if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
             let problem = format!("names the same file as {other}");
             findings.fault(Fault::new(variable, problem, "write another one"));
@@ -56,6 +71,34 @@ pub(super) fn read(
     plan
 }
 
+/// Why a file cannot be written at this absolute path, as far as that is known before it is.
+///
+/// The file is written beside its place and renamed, so its folder must be writable; a file that exists need not be.
+fn unwritable(path: &Path) -> Option<String> {
+    let folders = path.ancestors().skip(1);
+    let folder = folders.into_iter().find(|folder| folder.exists())?;
+    let bytes = path.as_os_str().len();
+    if bytes > PATH_MAX_BYTES {
+        return Some(format!(
+            "is longer than the {PATH_MAX_BYTES} bytes that a path may have: it has {bytes}"
+        ));
+    }
+    let limit = rustix::fs::statvfs(folder).map_or(NAME_MAX_BYTES, |stat| stat.f_namemax);
+    let new = path.strip_prefix(folder).unwrap_or(path).components();
+    let mut lengths = new.map(|name| name.as_os_str().len() as u64);
+    if let Some(length) = lengths.find(|&length| length > limit) {
+        return Some(format!(
+            "has a name of {length} bytes in it, and the file system takes {limit}"
+        ));
+    }
+    let access = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK);
+    let error = io::Error::from(access.err()?);
+    Some(format!(
+        "cannot be written: `{}` is not writable: {error}",
+        folder.display()
+    ))
+}
+
 /// Whether it is the name of something that the pipe tells: a known one, or of the digest of some platform.
 fn is_output(name: &str) -> bool {
     crate::bitbucket::outputs::NAMES.contains(&name) || name.starts_with("DEPOT_BUILD_DIGEST_")
@@ -64,6 +107,7 @@ fn is_output(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -125,6 +169,43 @@ mod tests {
                 "{error} {parent}"
             );
         }
+    }
+
+    #[test]
+    fn a_name_that_the_file_system_does_not_take_is_a_fault() {
+        let name = "x".repeat(255);
+        let (_, error) = read_from([&name, &format!("new/{name}/{name}"), "file"], true);
+        assert_eq!(error, "");
+        let long = "x".repeat(256);
+        for value in [long.clone(), format!("new/{long}/a"), format!("{long}/a")] {
+            for variable in 0..3 {
+                let mut values = [""; 3];
+                values[variable] = &value;
+                let (_, error) = read_from(values, true);
+                let problem = "has a name of 256 bytes in it, and the file system takes 255";
+                assert!(error.contains(problem), "{error}");
+            }
+        }
+        let deep = "new/".repeat(1024);
+        let (_, error) = read_from([&format!("{deep}x"), "", ""], true);
+        assert!(error.contains("is longer than the 4095 bytes"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_written_is_a_fault() {
+        // Nobody may write there, root included.
+        let problem = unwritable(Path::new("/proc/self/none/file")).unwrap();
+        assert!(
+            problem.starts_with("cannot be written: `/proc/self` is not writable: "),
+            "{problem}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(unwritable(&folder.path().join("new/file")), None);
+        // It is replaced.
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+        assert_eq!(unwritable(&file), None);
     }
 
     #[test]

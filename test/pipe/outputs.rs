@@ -188,7 +188,17 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
         );
         let run = program().set("IID_FILE", "iid").run().await;
         run.expect(2, &["IID_FILE: given, though the image goes nowhere"]);
+        let long = "x".repeat(256);
+        let run = program().set("OUTPUT_FILE", &long).run().await;
+        run.expect(2, &["OUTPUT_FILE", "has a name of 256 bytes in it"]);
         assert_eq!(depot.record().calls_of(Method::CreateBuild).count(), 0);
+
+        // The longest name.
+        let longest = "x".repeat(255);
+        let run = program().set("OUTPUT_FILE", &longest).run().await;
+        run.expect(0, &[]);
+        let written = std::fs::read_to_string(context.path().join(&longest)).unwrap();
+        assert!(written.contains("DEPOT_BUILD_ID"), "{written}");
 
         // Between the look and the end somebody takes the place.
         let context = place.busybox_context("RUN echo the place is taken now; sleep 1");
