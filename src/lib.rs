@@ -27,4 +27,5 @@ pub mod registry;
 pub mod report;
 mod retry;
 pub mod roots;
+mod shape;
 mod story;

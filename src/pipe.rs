@@ -163,7 +163,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     for secret in build.secrets() {
         output.masker().add(secret.expose_secret());
     }
-    output.say(summary::page(build.url(), output.options()));
+    output.say(page(&build, output));
 
     let mut progress = Progress::new(output.options().clone());
     let asked = Asked {
@@ -184,7 +184,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
             Exit::Internal
         }
     };
-    output.say(summary::page(build.url(), output.options()));
+    output.say(page(&build, output));
     exit
 }
 
@@ -366,6 +366,12 @@ async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
     );
 }
 
+/// Where the build can be seen; nothing if that is not known.
+fn page(build: &Build, output: &Output) -> String {
+    let page = build.url().map(|url| summary::page(url, output.options()));
+    page.unwrap_or_default()
+}
+
 /// What was done with the image, and how to get at it where Depot keeps it.
 fn closing(
     plan: &Plan,
@@ -393,7 +399,7 @@ fn closing(
         },
         digest: images.first().and_then(|image| image.digest.as_deref()),
         elapsed: took,
-        url: build.url(),
+        url: build.url().unwrap_or_default(),
     };
     summary.render(output.options())
 }

@@ -28,9 +28,13 @@ pub const NAMES: [&str; 8] = [
 pub struct Outputs(Vec<(String, String)>);
 
 impl Outputs {
-    /// Adds one. Line ends, which none of these has, become spaces: a line is one output.
+    /// Adds one. Control characters and everything that some reader takes for the end of a line become spaces, although no
+    /// value has them: a line is one output.
     pub fn add(&mut self, name: impl Into<String>, value: impl AsRef<str>) {
-        let value = value.as_ref().replace(['\n', '\r'], " ");
+        let ends_line = |character: char| {
+            character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
+        };
+        let value = value.as_ref().replace(ends_line, " ");
         self.0.push((name.into(), value));
     }
 
@@ -108,12 +112,19 @@ mod tests {
         let odd = "a 'b' \"c\" $HOME `id` \\ #";
         outputs.add("ONE", odd);
         outputs.add("TWO", "x\ny");
+        outputs.add("THREE", "a\rb\0c\u{b}d\u{85}e\u{2028}f\tg");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/down/outputs.env");
         write_whole(&path, outputs.for_shell().as_bytes()).unwrap();
-        let script = format!(". {}; printf '%s|%s' \"$ONE\" \"$TWO\"", path.display());
+        let script = format!(
+            ". {}; printf '%s|%s|%s' \"$ONE\" \"$TWO\" \"$THREE\"",
+            path.display()
+        );
         let read = Command::new("sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&read.stdout), format!("{odd}|x y"));
+        assert_eq!(
+            String::from_utf8_lossy(&read.stdout),
+            format!("{odd}|x y|a b c d e f g")
+        );
         assert_eq!(
             outputs.for_bitbucket(&["TWO".into(), "NONE".into()]),
             "TWO=x y\n"

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     Canceled,
     /// The connection to the builder broke, or it went away.
     Connection,
+    /// The builder returned something that cannot be right, so that nothing of its answer is used.
+    Answer,
     /// We could not give the builder what it asked us for, mostly files of the context.
     Session,
     /// A file changed while it was sent. The same solve may succeed with another transfer.

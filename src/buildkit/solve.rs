@@ -5,9 +5,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bollard_buildkit_proto::moby::buildkit::v1::{
     CacheOptions, SolveRequest, StatusRequest, StatusResponse,
 };
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tonic::Status;
 
@@ -15,6 +18,7 @@ use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
 use super::session::{Services, Session};
 use crate::moving::while_moving;
+use crate::shape;
 
 /// The status that is still to come after the solve has ended is waited for until none has come, or was taken, for so long. Its stream
 /// ends by itself.
@@ -22,6 +26,9 @@ const STATUS_QUIET: Duration = Duration::from_secs(20);
 
 /// And for so long at most.
 const STATUS_LIMIT: Duration = Duration::from_mins(5);
+
+/// How much is shown of a value that cannot be right.
+const SHOWN_CHARACTERS: usize = 100;
 
 /// How long a cancelled solve may take to show what it stopped.
 const CANCEL_GRACE: Duration = Duration::from_millis(200);
@@ -78,6 +85,41 @@ pub struct Solved {
 }
 
 impl Solved {
+    /// Takes an exporter's answer, whose digests become part of requests and files.
+    ///
+    /// # Errors
+    /// A digest that is none.
+    fn checked(response: HashMap<String, String>) -> Result<Self, SolveError> {
+        let is_digest_key = |key: &str| {
+            // One for each platform may follow after a slash.
+            let name = key.split('/').next().unwrap_or(key);
+            name.starts_with("containerimage.") && name.ends_with(".digest")
+        };
+        let described = |value: &str| {
+            let json = STANDARD.decode(value).ok()?;
+            let descriptor: Value = serde_json::from_slice(&json).ok()?;
+            Some(descriptor.get("digest")?.as_str()?.to_owned())
+        };
+        for (key, value) in &response {
+            let digest = if is_digest_key(key) {
+                Some(value.clone())
+            } else if key.starts_with("containerimage.descriptor") {
+                described(value)
+            } else {
+                None
+            };
+            if let Some(digest) = digest
+                && !shape::is_digest(&digest)
+            {
+                let shown: String = digest.escape_debug().take(SHOWN_CHARACTERS).collect();
+                let problem =
+                    format!("the builder returned `{shown}` as `{key}`, which is not a digest");
+                return Err(SolveError::local(ErrorKind::Answer, problem));
+            }
+        }
+        Ok(Self { response })
+    }
+
     /// The digest of the image's index or manifest.
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
@@ -183,9 +225,7 @@ impl Connection {
 
         match outcome {
             None => Err(canceled()),
-            Some(Ok(answer)) => Ok(Solved {
-                response: answer.into_inner().exporter_response,
-            }),
+            Some(Ok(answer)) => Solved::checked(answer.into_inner().exporter_response),
             // What failed on our side is the cause; the builder's words are its echo.
             Some(Err(status)) => Err(match failure {
                 Some(told) => SolveError {
@@ -235,5 +275,53 @@ fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
         cache: Some(CacheOptions::default()),
         internal: solve.internal,
         ..SolveRequest::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_that_is_none_fails_the_solve() {
+        let good = format!("sha256:{}", "0".repeat(64));
+        let checked = |key: &str, value: &str| {
+            Solved::checked(HashMap::from([(key.to_owned(), value.to_owned())]))
+        };
+        let descriptor = |digest: &str| {
+            let json = serde_json::json!({ "digest": digest, "size": 1 });
+            STANDARD.encode(json.to_string())
+        };
+        for (key, value) in [
+            ("containerimage.digest", &*good),
+            ("containerimage.config.digest", &good),
+            ("containerimage.descriptor", &descriptor(&good)),
+            ("containerimage.descriptor", "no descriptor"),
+            ("image.name", "a.example/b:1"),
+            ("depot/images.exported", "../x"),
+        ] {
+            assert!(checked(key, value).is_ok(), "{key} {value}");
+        }
+        for bad in [
+            "",
+            "sha256:",
+            "sha256:0123",
+            "../../other/manifests/latest",
+            "sha256:0\nDEPOT_BUILD_IMAGE='evil'",
+            &format!("{good}/../x"),
+            &"x".repeat(1 << 20),
+        ] {
+            for (key, value) in [
+                ("containerimage.digest", bad),
+                ("containerimage.config.digest", bad),
+                ("containerimage.config.digest/linux/amd64", bad),
+                ("containerimage.descriptor", &descriptor(bad)),
+            ] {
+                let error = checked(key, value).unwrap_err();
+                assert_eq!(error.kind, ErrorKind::Answer);
+                assert!(error.message.len() < 300, "{}", error.message);
+                assert!(!error.message.contains('\n'), "{}", error.message);
+            }
+        }
     }
 }

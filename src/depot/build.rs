@@ -18,6 +18,7 @@ use super::messages::{
     CreateBuildResponse, Empty, FinishBuildRequest, GetPullInfoRequest, GetPullInfoResponse,
 };
 use super::retry::Call;
+use crate::shape;
 
 /// The largest error text that is sent for the build's page.
 const ERROR_LIMIT_BYTES: usize = 16 << 10;
@@ -29,7 +30,7 @@ pub struct Build {
     pub(super) id: Arc<str>,
     /// Authorizes everything after the creation; it may do less than the user's own token.
     pub(super) token: Arc<SecretString>,
-    url: Arc<str>,
+    url: Option<Arc<str>>,
     project_id: Arc<str>,
     saved: Arc<Saved>,
     loads_by_registry: bool,
@@ -102,11 +103,33 @@ impl Build {
         };
         let creating = api.unary_until(Call::CREATE_BUILD, token, &request, stopped);
         let created: CreateBuildResponse = creating.await?;
-        Ok(Self {
+        let unusable = unusable(&created);
+        let build = Self::new(api, created);
+        if let Some(what) = unusable {
+            let error = ApiError::Unusable {
+                method: Call::CREATE_BUILD.method,
+                what,
+            };
+            // It exists all the same, and these values are no harm in a message of the protocol.
+            let _best_effort = build.finish(Outcome::Failure(error.to_string())).await;
+            return Err(error);
+        }
+        Ok(build)
+    }
+
+    fn new(api: Api, created: CreateBuildResponse) -> Self {
+        let url = created.build_url;
+        let has_page = shape::is_page(&url);
+        if !has_page && !url.is_empty() {
+            tracing::warn!(
+                "the address of the build's page is left out: Depot returned none that can be shown"
+            );
+        }
+        Self {
             api,
             id: created.build_id.into(),
             token: Arc::new(created.build_token.into()),
-            url: created.build_url.into(),
+            url: has_page.then(|| url.into()),
             project_id: created.project_id.into(),
             saved: Arc::new(Saved::new(
                 created.additional_tags,
@@ -115,7 +138,7 @@ impl Build {
             loads_by_registry: created
                 .registry
                 .is_some_and(|registry| registry.load_using_registry),
-        })
+        }
     }
 
     /// How long Depot is told of the end of a build.
@@ -133,10 +156,10 @@ impl Build {
         std::iter::once(&*self.token).chain(logins.map(|(_, _, password)| password))
     }
 
-    /// The build's page.
+    /// The build's page, if Depot named one that can be shown.
     #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     /// The project that the build belongs to, as Depot answered.
@@ -195,6 +218,19 @@ impl Build {
     }
 }
 
+/// Which value of the answer is not what it should be. They go into requests and into files of the pipeline.
+fn unusable(created: &CreateBuildResponse) -> Option<&'static str> {
+    if !shape::is_id(&created.build_id) {
+        Some("id of the build")
+    } else if !shape::is_token(&created.build_token) {
+        Some("token of the build")
+    } else if !created.project_id.is_empty() && !shape::is_id(&created.project_id) {
+        Some("id of the project")
+    } else {
+        None
+    }
+}
+
 /// Cuts a text at [`ERROR_LIMIT_BYTES`], between characters.
 fn shorten(mut text: String) -> String {
     if text.len() > ERROR_LIMIT_BYTES {
@@ -237,6 +273,55 @@ mod tests {
             (host.as_str(), username.as_str(), password.expose_secret()),
             ("registry.example", "x-token", "a:b")
         );
+    }
+
+    #[test]
+    fn ids_and_tokens_that_are_none_are_not_used() {
+        let good = || CreateBuildResponse {
+            build_id: "k3x9".into(),
+            build_token: "depot_bt_1".into(),
+            project_id: "p1".into(),
+            ..CreateBuildResponse::default()
+        };
+        assert_eq!(unusable(&good()), None);
+        for bad in [
+            "../../x",
+            "a\nDEPOT_BUILD_IMAGE='evil'",
+            "a b",
+            "..",
+            &"x".repeat(9000),
+        ] {
+            let (mut id, mut token, mut project) = (good(), good(), good());
+            id.build_id = bad.into();
+            project.project_id = bad.into();
+            token.build_token = "a\r\nb".into();
+            assert_eq!(unusable(&id), Some("id of the build"), "{bad:?}");
+            assert_eq!(unusable(&project), Some("id of the project"), "{bad:?}");
+            assert_eq!(unusable(&token), Some("token of the build"));
+        }
+        let empty = CreateBuildResponse {
+            build_id: String::new(),
+            ..good()
+        };
+        assert_eq!(unusable(&empty), Some("id of the build"));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_shown_is_left_out() {
+        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let api = Api::new(url::Url::parse("http://localhost:1").unwrap(), tls).unwrap();
+        let url = |url: &str| {
+            let created = CreateBuildResponse {
+                build_url: url.into(),
+                ..CreateBuildResponse::default()
+            };
+            Build::new(api.clone(), created).url().map(str::to_owned)
+        };
+        let good = "https://depot.dev/builds/1";
+        assert_eq!(url(good).as_deref(), Some(good));
+        for bad in ["", "javascript:alert(1)", "https://depot.dev/\nNEXT='x'"] {
+            assert_eq!(url(bad), None, "{bad}");
+        }
     }
 
     #[test]

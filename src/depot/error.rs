@@ -146,6 +146,14 @@ pub enum ApiError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The answer holds a value that is not what it should be, and is not used.
+    #[error("the answer to {method} has no usable {what}")]
+    Unusable {
+        /// The call.
+        method: &'static str,
+        /// Which value.
+        what: &'static str,
+    },
     /// The answer is not the message that the protocol promises.
     #[error("the answer to {method} cannot be read")]
     Malformed {

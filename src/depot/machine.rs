@@ -13,6 +13,7 @@ use super::messages::{
     MachineConnection, MachineRequest, ReportBuildHealthResponse,
 };
 use super::retry::Call;
+use crate::shape;
 
 /// Depot takes a machine away from a build that it has not heard of for some of these.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -67,9 +68,12 @@ impl Endpoint {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let authority = text.strip_prefix("tcp://").unwrap_or(text);
         let (host, port) = authority.trim_end_matches('/').rsplit_once(':')?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = port.parse().ok()?;
-        (!host.is_empty()).then(|| Self {
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        let port = port.parse().ok().filter(|&port| port > 0)?;
+        shape::is_host(host).then(|| Self {
             host: host.to_owned(),
             port,
         })
@@ -267,6 +271,13 @@ mod tests {
                 Some(("builder.example", 8080)),
             ),
             ("tcp://[::1]:1", Some(("::1", 1))),
+            // Both become part of a request to a proxy.
+            ("tcp://host\r\nX-Header: x:443", None),
+            ("tcp://user@host:443", None),
+            ("tcp://host/path:443", None),
+            ("tcp://a b:443", None),
+            ("tcp://[::1:443", None),
+            ("tcp://host:0", None),
             ("host:70000", None),
             ("tcp://:1", None),
             ("tcp://host", None),

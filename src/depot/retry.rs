@@ -78,7 +78,7 @@ impl ApiError {
                     | Code::Aborted
             ),
             Self::Foreign { status, .. } => matches!(status, 408 | 429 | 502 | 503 | 504),
-            Self::TooLarge { .. } | Self::Malformed { .. } => false,
+            Self::TooLarge { .. } | Self::Unusable { .. } | Self::Malformed { .. } => false,
         }
     }
 }

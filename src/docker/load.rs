@@ -19,6 +19,7 @@ use super::image::{Descriptor, Image};
 use super::present::Present;
 use super::stages::{Passing, Stage, one, stages};
 use crate::registry::reference::Reference;
+use crate::shape::is_image_id;
 
 /// How long a daemon may take over one load: longer than a step may.
 const LOAD_LIMIT: Duration = Duration::from_hours(2);
@@ -250,7 +251,7 @@ impl Daemon {
         let mut id = None;
         for name in names {
             let found = match self.docker().inspect_image(&name.to_string()).await {
-                Ok(found) if is_it(&found) => {
+                Ok(found) if is_it(&found) && found.id.as_deref().is_some_and(is_image_id) => {
                     id = id.or(found.id);
                     continue;
                 }

@@ -101,7 +101,9 @@ pub fn outputs(bytes: &[u8]) {
     for (name, value) in names.iter().zip(&values) {
         outputs.add(name, value);
     }
-    let told = |value: &str| value.replace(['\n', '\r'], " ");
+    let ends_line =
+        |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    let told = |value: &str| value.replace(ends_line, " ");
     let (shell, bitbucket) = (outputs.for_shell(), outputs.for_bitbucket(&names));
     let count = names.len().min(values.len());
     assert_eq!(shell.matches('\n').count(), count);

@@ -322,7 +322,7 @@ fn solve_exit(error: &SolveError) -> Exit {
         ErrorKind::Build | ErrorKind::Session | ErrorKind::FilesChanged => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,
         // Canceled by us has a reason, and is told as that; see `on_machine`.
-        ErrorKind::Connection | ErrorKind::Canceled => Exit::Infrastructure,
+        ErrorKind::Connection | ErrorKind::Answer | ErrorKind::Canceled => Exit::Infrastructure,
     }
 }
 

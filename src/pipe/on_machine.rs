@@ -21,6 +21,7 @@ use crate::depot::Steps;
 use crate::moving::while_moving;
 use crate::registry::reference::Reference;
 use crate::report::progress::{Source, Update};
+use crate::shape;
 
 /// How often a machine that went away is asked for again.
 pub(super) const AGAIN: usize = 2;
@@ -300,6 +301,7 @@ impl Part<'_> {
         };
         if self.loaded.is_some()
             && let Some(lease) = solved.response.get(LEASE)
+            && shape::is_id(lease)
         {
             self.work
                 .leases

@@ -115,7 +115,9 @@ fn told(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
         told.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }
     told.add("DEPOT_BUILD_ID", build.id());
-    told.add("DEPOT_BUILD_URL", build.url());
+    if let Some(url) = build.url() {
+        told.add("DEPOT_BUILD_URL", url);
+    }
     told.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
     told
 }

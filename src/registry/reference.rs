@@ -72,7 +72,7 @@ impl Reference {
             check_tag(tag)?;
         }
         if let Some(digest) = digest
-            && !grammar::is_digest(digest)
+            && !crate::shape::is_digest(digest)
         {
             return Err(ReferenceError::Digest);
         }

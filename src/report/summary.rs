@@ -51,7 +51,7 @@ pub struct Summary<'a> {
     pub digest: Option<&'a str>,
     /// Time since the program began.
     pub elapsed: Duration,
-    /// The build's page at Depot.
+    /// The build's page at Depot; empty if it is not known.
     pub url: &'a str,
 }
 
@@ -95,7 +95,11 @@ impl Summary<'_> {
             ),
         };
         let pull = self.pull(options);
-        options.paint.message(Kind::Success, &text) + &pull + &page(self.url, options)
+        let page = match self.url {
+            "" => String::new(),
+            url => page(url, options),
+        };
+        options.paint.message(Kind::Success, &text) + &pull + &page
     }
 
     /// How to get the image from where Depot keeps it, as commands to paste.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use depot_standin::daemon::Release;
-use depot_standin::{BuildState, MachinePlan, Method, Scenario};
+use depot_standin::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
 use super::place::{Place, small_context, with_place};
@@ -222,5 +222,41 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
             left.into_iter()
                 .all(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
         );
+    });
+}
+
+#[test]
+fn an_address_that_cannot_be_shown_is_in_no_file() {
+    with_place(async |place| {
+        let answer = CreateBuildAnswer {
+            build_url: "https://depot.test/x\nDEPOT_BUILD_IMAGE='evil'".to_owned(),
+            ..CreateBuildAnswer::default()
+        };
+        let depot = place.depot(Scenario::default().answer(answer)).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("OUTPUT_FILE", "image.env")
+            .run()
+            .await;
+        run.expect(0, &["WARNING: the address of the build's page is left out"])
+            .without("evil");
+        let outputs = sourced(&context.path().join("image.env"));
+        assert!(!outputs.contains_key("DEPOT_BUILD_URL"), "{outputs:?}");
+        assert!(outputs.contains_key("DEPOT_BUILD_ID"), "{outputs:?}");
+    });
+}
+
+#[test]
+fn a_token_that_no_header_can_hold_ends_the_run_and_the_build() {
+    with_place(async |place| {
+        let scenario = Scenario::default().tokens("the-users-token", "the\r\nbuilds: token");
+        let depot = place.depot(scenario).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path()).run().await;
+        run.expect(
+            4,
+            &["the answer to CreateBuild has no usable token of the build"],
+        );
+        assert_eq!(depot.record().calls_of(Method::FinishBuild).count(), 1);
     });
 }

@@ -15,12 +15,19 @@ use super::super::on_machine::Exported;
 use super::from_builder::read_error;
 use crate::buildkit::Connection;
 use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
+use crate::shape;
 
 /// Under which Depot's fork answers with the images it has exported: JSON in base64.
 const EXPORTED: &str = "depot/images.exported";
 
 /// The largest manifest or config that is read: what registries take.
 const DOCUMENT_LIMIT: usize = 4 << 20;
+
+/// Images of an index that are looked at: more than there are platforms.
+const IMAGES_LIMIT: usize = 64;
+
+/// How much is shown of a value that cannot be right.
+const SHOWN_CHARACTERS: usize = 100;
 
 /// How long one may take.
 const DOCUMENT_TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -106,9 +113,9 @@ pub(in super::super) async fn platforms(
     let response = &exported.solved.response;
     let told = response.get(EXPORTED).map(|told| told_images(told));
     if let Some(Ok(images)) = told {
-        let images = images.iter();
+        let images = images.iter().filter(|image| is_platform(image.platform()));
         let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
-        return images.collect();
+        return images.take(IMAGES_LIMIT).collect();
     }
     let Some(digest) = exported.solved.digest().filter(|_| may_read) else {
         return Vec::new();
@@ -142,7 +149,9 @@ impl Document {
             .filter(|entry| !entry.annotations.contains_key("vnd.docker.reference.type"))
             .filter_map(|entry| Some((entry.descriptor, entry.platform?)))
             .filter(|(_, platform)| platform.os != "unknown")
-            .map(|(descriptor, platform)| (descriptor, platform.into()))
+            .map(|(descriptor, platform)| (descriptor, Platform::from(platform)))
+            .filter(|(_, platform)| is_platform(platform))
+            .take(IMAGES_LIMIT)
             .collect()
     }
 }
@@ -155,6 +164,20 @@ impl From<EntryPlatform> for Platform {
             variant: platform.variant,
         }
     }
+}
+
+/// Whether it can be part of a variable's name.
+fn is_platform(platform: &Platform) -> bool {
+    let Platform {
+        os,
+        architecture,
+        variant,
+    } = platform;
+    let parts = [Some(os), Some(architecture), variant.as_ref()];
+    parts
+        .into_iter()
+        .flatten()
+        .all(|part| shape::is_platform_part(part))
 }
 
 /// The manifest that `digest` is, or leads to.
@@ -219,10 +242,24 @@ async fn document(connection: &Connection, digest: &str) -> Result<Bytes, LoadEr
 }
 
 pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> {
-    serde_json::from_slice(bytes).map_err(|error| {
+    let document: Document = serde_json::from_slice(bytes).map_err(|error| {
         let what = format!("it cannot be read: {error}");
         wrong(digest, what)
-    })
+    })?;
+    let entries = document.manifests.iter().map(|entry| &entry.descriptor);
+    let mut digests = entries
+        .chain(&document.config)
+        .map(|descriptor| &descriptor.digest);
+    match digests.find(|digest| !shape::is_digest(digest)) {
+        Some(named) => {
+            let shown: String = named.escape_debug().take(SHOWN_CHARACTERS).collect();
+            Err(wrong(
+                digest,
+                format!("it names `{shown}`, which is not a digest"),
+            ))
+        }
+        None => Ok(document),
+    }
 }
 
 fn unusable(error: &crate::docker::ImageError) -> LoadError {
@@ -261,6 +298,27 @@ mod tests {
             pick(Some(&Platform::of("linux/arm64")), &offered[..1]),
             Some(0)
         );
+    }
+
+    #[test]
+    fn a_digest_that_is_none_is_not_followed() {
+        let good = format!("sha256:{}", "0".repeat(64));
+        let index = |digest: &str, os: &str| {
+            let document = json!({ "manifests": [{
+                "digest": digest, "size": 1,
+                "platform": { "os": os, "architecture": "amd64" },
+            }]});
+            parse("sha256:index", &Bytes::from(document.to_string()))
+        };
+        assert_eq!(index(&good, "linux").unwrap().images().len(), 1);
+        for bad in ["", "sha256:x/../../y", "sha256:00\nA=1"] {
+            let error = index(bad, "linux").err().unwrap().to_string();
+            assert!(error.contains("which is not a digest"), "{error}");
+        }
+        let config = json!({ "config": { "digest": "../x", "size": 1 } });
+        assert!(parse("sha256:manifest", &Bytes::from(config.to_string())).is_err());
+        // It would be part of a variable's name.
+        assert!(index(&good, &"x".repeat(1000)).unwrap().images().is_empty());
     }
 
     #[test]

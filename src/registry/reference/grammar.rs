@@ -74,20 +74,6 @@ pub(super) fn is_tag(text: &str) -> bool {
             .all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
 }
 
-/// A digest of an algorithm that registries know, in lower case and of the algorithm's length.
-pub(super) fn is_digest(text: &str) -> bool {
-    let Some((algorithm, hexadecimal)) = text.split_once(':') else {
-        return false;
-    };
-    let length = match algorithm {
-        "sha256" => 64,
-        "sha384" => 96,
-        "sha512" => 128,
-        _ => return false,
-    };
-    hexadecimal.len() == length && hexadecimal.bytes().all(is_lower_case_hexadecimal)
-}
-
 /// What Docker takes for the id of a local image, and therefore for no name.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(is_lower_case_hexadecimal)
