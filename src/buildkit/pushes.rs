@@ -14,7 +14,13 @@ const MANIFEST_WORDS: &str = "pushing manifest for ";
 /// Names kept; a push has a few.
 const NAMES_LIMIT: usize = 1000;
 
-/// The names that were pushed.
+/// The longest name of an image is shorter: a repository has 255 bytes, a tag 128, and a host in DNS 253.
+const NAME_BYTES: usize = 1024;
+
+/// A longer name for a vertex is nothing that BuildKit gives.
+const VERTEX_BYTES: usize = 256;
+
+/// The names that were pushed. Memory is bounded in count and in bytes, whatever is sent.
 #[derive(Clone, Debug, Default)]
 pub struct Pushes {
     names: BTreeSet<String>,
@@ -36,6 +42,8 @@ impl Pushes {
             if let Some(name) = name
                 && status.completed.is_some()
                 && !self.has(name)
+                && name.len() <= NAME_BYTES
+                && status.vertex.len() <= VERTEX_BYTES
                 && self.names.len() + self.unsure.len() < NAMES_LIMIT
             {
                 self.unsure.insert(status.vertex.clone(), name.to_owned());
@@ -139,6 +147,27 @@ mod tests {
         assert_eq!(pushed(&both), (true, false));
         assert_eq!(and(&both, ended("denied")), (true, false));
         assert_eq!(and(&both, ended("")), (true, true));
+    }
+
+    #[test]
+    fn memory_is_bounded_whatever_is_sent() {
+        let mut pushes = Pushes::default();
+        let long = "x".repeat(1 << 20);
+        pushes.observe(&status(&manifest(&long), true));
+        let mut of_long_vertex = status(&manifest(ONE), true);
+        of_long_vertex.statuses[0].vertex = long;
+        pushes.observe(&of_long_vertex);
+        assert!(pushes.unsure.is_empty() && pushes.names.is_empty());
+        for number in 0..2 * NAMES_LIMIT {
+            pushes.observe(&status(&manifest(&format!("a.example/{number}:1")), true));
+        }
+        assert!(pushes.names.len() + pushes.unsure.len() <= NAMES_LIMIT);
+        // A real one is not affected.
+        let mut pushes = Pushes::default();
+        pushes.observe(&status(&manifest(&"x".repeat(NAME_BYTES + 1)), true));
+        pushes.observe(&status(&manifest(ONE), true));
+        pushes.observe(&ended(""));
+        assert!(pushes.has(ONE));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::platform::Platform;
 
 /// More layers than any file system driver stacks.
-const LAYERS_LIMIT: usize = 1000;
+pub(super) const LAYERS_LIMIT: usize = 1000;
 
 /// The media type of a manifest that names none.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 
 use super::daemon::Daemon;
 use super::error::DaemonError;
-use super::image::{ChainId, Image};
+use super::image::{ChainId, Image, LAYERS_LIMIT};
 
 /// Images asked for at a time.
 const AT_A_TIME: usize = 8;
@@ -69,8 +69,8 @@ impl Present {
 }
 
 fn chains(diff_ids: &[String]) -> Vec<ChainId> {
-    let mut chains: Vec<ChainId> = Vec::with_capacity(diff_ids.len());
-    for diff_id in diff_ids {
+    let mut chains: Vec<ChainId> = Vec::with_capacity(diff_ids.len().min(LAYERS_LIMIT));
+    for diff_id in diff_ids.iter().take(LAYERS_LIMIT) {
         chains.push(ChainId::above(chains.last(), diff_id));
     }
     chains

@@ -8,7 +8,7 @@
 //!
 //! Everything here is pure: the caller brings the time since the program began, and takes away text. Times in lines are
 //! differences of the builder's own times. Messages may repeat, come late or be nonsense; nothing is told twice. Memory is
-//! bounded, whatever is sent: [`table::STEPS`] steps, [`HELD_BYTES`] each for tails and for unfinished lines of all steps
+//! bounded, whatever is sent: [`table::STEPS`] steps with [`table::BYTES`] of names and errors, [`HELD_BYTES`] each for tails and for unfinished lines of all steps
 //! that run together (shared out among them), [`STATUSES`] statuses, and the output in one message.
 
 mod focus;

@@ -60,6 +60,21 @@ pub struct TokenError {
     pub denied: bool,
 }
 
+/// Bounds of what a builder may ask for, in bytes: a host with its port, a place for tokens, a registry's name there, and one
+/// scope; and how many scopes. What is asked for is remembered for a while.
+const HOST_BYTES: usize = 300;
+const REALM_BYTES: usize = 2048;
+const SERVICE_BYTES: usize = 1024;
+const SCOPE_BYTES: usize = 1024;
+const SCOPES: usize = 100;
+
+/// Refuses a question that is longer than any real one.
+fn bounded(is_bounded: bool) -> Result<(), Status> {
+    is_bounded
+        .then_some(())
+        .ok_or_else(|| Status::invalid_argument("the request is too long"))
+}
+
 /// The service.
 pub(super) struct Auth {
     authorizer: Arc<dyn Authorizer>,
@@ -89,6 +104,7 @@ impl Service for Auth {
         request: Request<CredentialsRequest>,
     ) -> Result<Response<CredentialsResponse>, Status> {
         let host = request.into_inner().host;
+        bounded(host.len() <= HOST_BYTES)?;
         let response = match self.authorizer.credentials(&host).await {
             Some((username, password)) => {
                 tracing::debug!(
@@ -110,6 +126,16 @@ impl Service for Auth {
         request: Request<FetchTokenRequest>,
     ) -> Result<Response<FetchTokenResponse>, Status> {
         let request = request.into_inner();
+        bounded(
+            request.host.len() <= HOST_BYTES
+                && request.realm.len() <= REALM_BYTES
+                && request.service.len() <= SERVICE_BYTES
+                && request.scopes.len() <= SCOPES
+                && request
+                    .scopes
+                    .iter()
+                    .all(|scope| scope.len() <= SCOPE_BYTES),
+        )?;
         let fetched = self
             .authorizer
             .token(TokenRequest {
@@ -160,5 +186,74 @@ impl Service for Auth {
             .sign(&request.host, &request.salt, &request.payload)
             .ok_or_else(|| Status::unavailable("no key"))?;
         Ok(Response::new(VerifyTokenAuthorityResponse { signed }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Generous;
+
+    #[tonic::async_trait]
+    impl Authorizer for Generous {
+        async fn credentials(&self, _host: &str) -> Option<(String, SecretString)> {
+            Some(("user".into(), "password".into()))
+        }
+
+        async fn token(&self, _request: TokenRequest) -> Result<RegistryToken, TokenError> {
+            Ok(RegistryToken {
+                token: "token".into(),
+                expires_in: 60,
+                issued_at: 0,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_question_that_is_too_long_is_not_taken() {
+        let auth = Auth::new(Arc::new(Generous));
+        let host = |host: String| Request::new(CredentialsRequest { host });
+        assert!(
+            auth.credentials(host("a.example:5000".into()))
+                .await
+                .is_ok()
+        );
+        assert!(auth.credentials(host("x".repeat(1 << 20))).await.is_err());
+
+        let good = FetchTokenRequest {
+            host: "a.example".into(),
+            realm: "https://a.example/token".into(),
+            service: "a.example".into(),
+            scopes: vec!["repository:acme/app:pull,push".into()],
+            ..FetchTokenRequest::default()
+        };
+        assert!(auth.fetch_token(Request::new(good.clone())).await.is_ok());
+        let long = || "x".repeat(1 << 20);
+        for bad in [
+            FetchTokenRequest {
+                host: long(),
+                ..good.clone()
+            },
+            FetchTokenRequest {
+                realm: long(),
+                ..good.clone()
+            },
+            FetchTokenRequest {
+                service: long(),
+                ..good.clone()
+            },
+            FetchTokenRequest {
+                scopes: vec![long()],
+                ..good.clone()
+            },
+            FetchTokenRequest {
+                scopes: vec!["x".into(); 1000],
+                ..good.clone()
+            },
+        ] {
+            let refused = auth.fetch_token(Request::new(bad)).await.unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+        }
     }
 }

@@ -21,6 +21,12 @@ use super::{
 const NAME_CHARACTERS: usize = 1000;
 const ERROR_CHARACTERS: usize = 4000;
 
+/// What a step that failed has for an error when there is no room for more.
+const SHORT_ERROR: &str = "failed";
+
+/// What a map's entry and the like need beside a text, in bytes.
+const OVERHEAD_BYTES: usize = 64;
+
 /// Vertices that one group takes in.
 const MEMBERS: usize = 1000;
 
@@ -57,6 +63,13 @@ struct Member {
     error: String,
 }
 
+impl Member {
+    /// What it takes in memory, about: its digest is also a key of the table, and its error may be that of the step.
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + OVERHEAD_BYTES + 2 * self.digest.len() + 2 * self.error.len()
+    }
+}
+
 /// A step, and what of it waits to be shown.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -77,12 +90,16 @@ pub(super) struct Step {
     /// Our time when the latest run was told.
     began: Duration,
     closed: Option<Closed>,
+    /// See [`Self::bytes`].
+    bytes: usize,
 }
 
 impl Step {
     pub(super) fn new(source: Source, key: &str, name: &str, masker: &Masker) -> Self {
+        let name = text::one_line(name, NAME_CHARACTERS, masker);
         Self {
-            name: text::one_line(name, NAME_CHARACTERS, masker),
+            bytes: size_of::<Self>() + OVERHEAD_BYTES + 2 * key.len() + name.len(),
+            name,
             number: None,
             transfers: Transfers::default(),
             spoken: Spoken::default(),
@@ -106,7 +123,15 @@ impl Step {
     }
 
     /// Takes over what a message says about the step, or about one member of its group. False if the group is full.
-    pub(super) fn update(&mut self, now: Duration, vertex: &Vertex, masker: &Masker) -> bool {
+    ///
+    /// Without `has_room` no member is added, and only that a member failed is kept of its error.
+    pub(super) fn update(
+        &mut self,
+        now: Duration,
+        vertex: &Vertex,
+        has_room: bool,
+        masker: &Masker,
+    ) -> bool {
         let index = self
             .members
             .iter()
@@ -116,18 +141,23 @@ impl Step {
             return false;
         }
         if index == self.members.len() {
+            if !has_room {
+                return false;
+            }
             let digest = vertex.digest.clone();
             let weak = vertex
                 .progress_group
                 .as_ref()
                 .is_some_and(|group| group.weak);
-            self.members.push(Member {
+            let member = Member {
                 digest,
                 begun: false,
                 weak,
                 cached: false,
                 error: String::new(),
-            });
+            };
+            self.bytes += member.bytes();
+            self.members.push(member);
         }
         // The first message about a vertex has no times, and may come again.
         let started = vertex
@@ -142,7 +172,14 @@ impl Step {
         {
             member.begun = true;
             member.cached = vertex.cached;
-            member.error = text::lines(&vertex.error, ERROR_CHARACTERS, masker);
+            let error = match &*vertex.error {
+                error if has_room || error.is_empty() => error,
+                error if error.ends_with(CANCELED) => CANCELED,
+                _ => SHORT_ERROR,
+            };
+            self.bytes -= member.bytes();
+            member.error = text::lines(error, ERROR_CHARACTERS, masker);
+            self.bytes += member.bytes();
             let begun = self.runs.begun();
             self.runs.update(index, started, completed);
             if self.runs.begun() > begun {
@@ -150,6 +187,11 @@ impl Step {
             }
         }
         true
+    }
+
+    /// What its name, its members and their errors take in memory, about.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Takes output.

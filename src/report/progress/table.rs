@@ -1,6 +1,6 @@
 //! The steps of all builds in one log, found by the digests that builders call them by.
 //!
-//! Bounded: past [`STEPS`] the step that ended first is forgotten for each new one, and if none has ended the new one is
+//! Bounded: past [`STEPS`], and past [`BYTES`] of names, digests and errors, the step that ended first is forgotten for each new one, and if none has ended the new one is
 //! left out. Then a late message about a forgotten step would show it as a new one; no real build comes near.
 
 use std::{
@@ -16,6 +16,12 @@ use super::{super::mask::Masker, Source, step::Step};
 /// Steps known at once.
 pub(super) const STEPS: usize = 10_000;
 
+/// Bytes of their names, digests and errors together, about. A build of a thousand steps has a few hundred KiB.
+pub(super) const BYTES: usize = 32 << 20;
+
+/// One message about one vertex takes no more of them: a name, an error twice, and digests.
+const VERTEX_BYTES: usize = 64 << 10;
+
 /// A longer name for a vertex is nothing that BuildKit gives.
 const DIGEST_BYTES: usize = 256;
 
@@ -29,6 +35,8 @@ pub(super) struct Table {
     steps: BTreeMap<StepId, Step>,
     by_digest: HashMap<Source, HashMap<String, StepId>>,
     added: u64,
+    /// What [`BYTES`] bounds.
+    bytes: usize,
     /// Those that have ended, the first to do so first.
     ended: VecDeque<StepId>,
     /// Steps that were never taken in.
@@ -68,11 +76,20 @@ impl Table {
         if key.len() > DIGEST_BYTES || vertex.digest.len() > DIGEST_BYTES {
             return None;
         }
-        let id = match self.find(source, key) {
+        let known = self.find(source, key);
+        let has_room = self.make_room(known);
+        let id = match known {
             Some(id) => id,
-            None => self.add(Step::new(source, key, &labelled(label, name), masker))?,
+            None if has_room => self.add(Step::new(source, key, &labelled(label, name), masker))?,
+            None => {
+                self.left_out += 1;
+                return None;
+            }
         };
-        let taken = self.steps.get_mut(&id)?.update(now, vertex, masker);
+        let step = self.steps.get_mut(&id)?;
+        let before = step.bytes();
+        let taken = step.update(now, vertex, has_room, masker);
+        self.bytes = (self.bytes + step.bytes()).saturating_sub(before);
         if taken {
             let names = self.by_digest.entry(source).or_default();
             for name in [key, &vertex.digest] {
@@ -94,12 +111,30 @@ impl Table {
         }
     }
 
+    /// Forgets steps that have ended, except for `kept`, until there is room for one more message; false if there is none.
+    fn make_room(&mut self, kept: Option<StepId>) -> bool {
+        let mut again = None;
+        while self.bytes + VERTEX_BYTES > BYTES {
+            match self.ended.front().copied() {
+                Some(id) if Some(id) == kept => {
+                    self.ended.pop_front();
+                    again = Some(id);
+                }
+                Some(_) if self.forget_one() => {}
+                _ => break,
+            }
+        }
+        self.ended.extend(again);
+        self.bytes + VERTEX_BYTES <= BYTES
+    }
+
     fn add(&mut self, step: Step) -> Option<StepId> {
         if self.steps.len() >= STEPS && !self.forget_one() {
             self.left_out += 1;
             return None;
         }
         self.added += 1;
+        self.bytes += step.bytes();
         let id = StepId(self.added);
         self.steps.insert(id, step);
         Some(id)
@@ -113,6 +148,8 @@ impl Table {
                 continue;
             }
             let forgotten = self.steps.remove(&id);
+            let bytes = forgotten.as_ref().map_or(0, Step::bytes);
+            self.bytes = self.bytes.saturating_sub(bytes);
             for (source, digest) in forgotten.iter().flat_map(Step::names) {
                 self.by_digest
                     .get_mut(&source)

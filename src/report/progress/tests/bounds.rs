@@ -25,6 +25,56 @@ fn steps_are_bounded_and_those_that_ended_make_room() {
     );
 }
 
+/// A vertex of a group with long digests, that failed with a long error.
+fn of_group(group: usize, member: usize, is_over: bool) -> Vertex {
+    let digest = format!("{group}-{member}-").repeat(20);
+    let error = "x".repeat(4000);
+    let mut vertex = if is_over {
+        failed(&digest, "member", 0, 1, &error)
+    } else {
+        running(&digest, "member", 0)
+    };
+    vertex.progress_group = Some(pb::ProgressGroup {
+        id: format!("group {group}"),
+        name: "n".repeat(1000),
+        weak: false,
+    });
+    vertex
+}
+
+#[test]
+fn names_digests_and_errors_are_bounded_in_bytes() {
+    for is_over in [true, false] {
+        let mut build = Log::default();
+        for group in 0..if is_over { 20 } else { 200 } {
+            let members = (0..500).map(|member| of_group(group, member, is_over));
+            build.vertexes(0, members.collect::<Vec<_>>());
+            build.text.clear();
+            let held = build.progress.held();
+            assert!(held < 2 * table::BYTES, "held {held}");
+        }
+        // Those that have ended make room.
+        build.vertexes(0, [failed("last", "last", 0, 1, "broken")]);
+        assert_eq!(build.finish().contains(" last\n"), is_over);
+    }
+}
+
+#[test]
+fn a_step_that_ends_without_room_for_its_error_is_seen_to_have_failed() {
+    let mut build = Log::default();
+    build.vertexes(0, [running("a", "RUN make", 0)]);
+    let mut group = 0;
+    while build.progress.table.left_out == 0 {
+        let members = (0..500).map(|member| of_group(group, member, false));
+        build.vertexes(0, members.collect::<Vec<_>>());
+        build.text.clear();
+        group += 1;
+        assert!(group < 1000);
+    }
+    build.vertexes(0, [failed("a", "RUN make", 0, 1, &"y".repeat(4000))]);
+    assert!(build.finish().contains("ERROR: failed\n"));
+}
+
 #[test]
 fn a_step_that_runs_again_does_not_make_room() {
     let mut build = Log::default();
