@@ -49,8 +49,11 @@ struct Info {
     digest: String,
 }
 
-/// Those of `digests` that the store has. Nothing where that cannot be known.
-pub(super) async fn held(connector: &Connector, digests: HashSet<String>) -> HashSet<String> {
+/// Those of `digests` that the store has; `None` if the daemon does not tell.
+pub(super) async fn held(
+    connector: &Connector,
+    digests: HashSet<String>,
+) -> Option<HashSet<String>> {
     let asking = async {
         let channel = open(connector).await?;
         let found = stream::iter(digests)
@@ -62,15 +65,15 @@ pub(super) async fn held(connector: &Connector, digests: HashSet<String>) -> Has
         Ok::<_, io::Error>(found)
     };
     match tokio::time::timeout(LIMIT, asking).await {
-        Ok(Ok(found)) => found,
+        Ok(Ok(found)) => Some(found),
         Ok(Err(error)) => {
             tracing::debug!("the Docker daemon does not tell which blobs it has: {error}");
-            HashSet::new()
+            None
         }
         Err(_) => {
             let limit = LIMIT.as_secs();
             tracing::debug!("the Docker daemon did not tell within {limit} s which blobs it has");
-            HashSet::new()
+            None
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::BuildInfo;
-use bollard::query_parameters::ImportImageOptionsBuilder;
+use bollard::models::{BuildInfo, ImageManifestSummary};
+use bollard::query_parameters::{ImportImageOptionsBuilder, ListImagesOptionsBuilder};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
@@ -30,6 +30,9 @@ pub(super) const STALL_LIMIT: Duration = Duration::from_mins(15);
 /// How long the first byte may take of an archive that a builder makes: it may compress all layers before that.
 const FIRST_BYTE_LIMIT: Duration = Duration::from_hours(1);
 
+/// How long it may take to list its images, with the layers of each.
+const LIST_LIMIT: Duration = Duration::from_mins(1);
+
 /// How often it is looked whether it took some.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -48,6 +51,8 @@ pub struct Load {
     layers: usize,
     /// The image itself is there, and only lacks names.
     is_there: bool,
+    /// That the layers which are left out are there is likely, and has to be seen afterwards.
+    is_guess: bool,
 }
 
 impl Load {
@@ -100,7 +105,9 @@ impl Daemon {
             Store::Containerd => {
                 let layers = image.layers.iter();
                 let digests = layers.map(|layer| layer.blob.digest.clone()).collect();
-                let held = content::held(self.connector(), digests).await;
+                let Some(held) = content::held(self.connector(), digests).await else {
+                    return self.plan_by_chains(image).await;
+                };
                 let is_missing = |index: usize| {
                     let layer = image.layers.get(index);
                     layer.is_some_and(|layer| !held.contains(&layer.blob.digest))
@@ -109,6 +116,44 @@ impl Daemon {
             }
             Store::Other => self.plan_whole(image),
         }
+    }
+
+    /// The same for a store of containerd's that does not tell which blobs it has, as its images tell.
+    ///
+    /// An image with the same layers mostly has them in the same blobs, but another compression makes other blobs of them.
+    /// [`Self::load`] sees that afterwards.
+    async fn plan_by_chains(&self, image: &Image) -> Result<Load, LoadError> {
+        let mut present = Present::default();
+        let looked = tokio::time::timeout(LIST_LIMIT, present.look(self)).await;
+        if !matches!(looked, Ok(Ok(()))) {
+            return self.plan_whole(image);
+        }
+        let there = present.layers_of(image);
+        let load = self.load_of(image, |index| index >= there, false)?;
+        Ok(Load {
+            is_guess: there > 0,
+            ..load
+        })
+    }
+
+    /// Whether a store of containerd's has all blobs of an image that was loaded into it.
+    ///
+    /// From version 1.47 on the API tells it of each manifest; before that only images of which all is there are listed.
+    async fn is_whole(&self, image: &Image) -> bool {
+        let options = ListImagesOptionsBuilder::default()
+            .all(true)
+            .manifests(true)
+            .build();
+        let Ok(listed) = self.docker().list_images(Some(options)).await else {
+            return false;
+        };
+        let digest = image.manifest_digest();
+        let version = self.docker().client_version();
+        let tells_manifests = (version.major_version, version.minor_version) >= (1, 47);
+        listed
+            .iter()
+            .filter(|listed| listed.id == digest)
+            .any(|listed| !tells_manifests || has_all(listed.manifests.as_deref(), digest))
     }
 
     /// The same with all layers, whatever the daemon has.
@@ -140,6 +185,7 @@ impl Daemon {
             missing,
             layers: image.layers.len(),
             is_there,
+            is_guess: false,
         })
     }
 
@@ -192,6 +238,10 @@ impl Daemon {
                 }
                 outcome => outcome?,
             }
+        }
+        if load.is_guess && !self.is_whole(image).await {
+            let told = "it has a layer in another form than the image".to_owned();
+            return Err(LoadError::LayerGone { told });
         }
         self.verify(names, left_out, |found| is(found, image), image.id())
             .await
@@ -304,6 +354,12 @@ fn is(found: &bollard::models::ImageInspect, image: &Image) -> bool {
         && has_layers(found, image)
 }
 
+/// Whether one of the manifests has this digest, and all that it names is there.
+fn has_all(manifests: Option<&[ImageManifestSummary]>, digest: &str) -> bool {
+    let mut manifests = manifests.unwrap_or_default().iter();
+    manifests.any(|manifest| manifest.id == digest && manifest.available)
+}
+
 /// Whether what a daemon has consists of the image's layers.
 pub(super) fn has_layers(found: &bollard::models::ImageInspect, image: &Image) -> bool {
     let layers = found
@@ -345,6 +401,22 @@ async fn stall(sent: &Sent, first_byte_limit: Duration) -> LoadError {
 mod tests {
     use super::*;
 
+    #[test]
+    fn an_image_is_whole_if_its_own_manifest_has_all() {
+        let manifest = |id: &str, available| ImageManifestSummary {
+            id: id.into(),
+            available,
+            ..ImageManifestSummary::default()
+        };
+        let others = [
+            manifest("sha256:other", true),
+            manifest("sha256:one", false),
+        ];
+        assert!(!has_all(None, "sha256:one"));
+        assert!(!has_all(Some(&others), "sha256:one"));
+        assert!(has_all(Some(&others), "sha256:other"));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_load_that_stands_still_ends_in_every_phase() {
         let day = Duration::from_hours(24);
@@ -369,7 +441,7 @@ mod tests {
         let begun = Instant::now();
         let (stalled, ()) = tokio::join!(stall(&sent, FIRST_BYTE_LIMIT), counting);
         assert!(matches!(stalled, LoadError::Stalled(STALL_LIMIT)));
-        assert!(begun.elapsed() >= STALL_LIMIT * 6 - LOOK_INTERVAL);
+        assert!(begun.elapsed() + LOOK_INTERVAL >= STALL_LIMIT * 6);
         assert!(begun.elapsed() <= STALL_LIMIT * 6 + 2 * LOOK_INTERVAL);
     }
 }

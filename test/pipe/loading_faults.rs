@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use depot_standin::daemon::{Daemon, DoorPlan, Hold, Release};
 use depot_standin::engine::state_folder;
+use depot_standin::fixtures::Context;
+use depot_standin::skopeo::Skopeo;
 use depot_standin::{BuildState, MachinePlan, Method, Scenario};
 
 use super::loading::{CLASSIC, layers, noise};
@@ -142,6 +144,63 @@ fn a_daemon_that_does_not_tell_its_blobs_gets_the_layers_at_once() {
             let told = format!("the Docker daemon does not tell which blobs it has: {told}");
             run.expect(0, &[&told, "sending 1", "built and loaded"]);
             assert!(daemon.image(&image).await.unwrap().is_some());
+        }
+    });
+}
+
+#[test]
+fn a_daemon_that_does_not_tell_its_blobs_gets_no_layers_that_its_images_have() {
+    with_place(async |place| {
+        let registry = &place.registry;
+        let (base, zstd) = (place.image("untold-base"), place.image("untold-zstd"));
+        let depot = place.depot(Scenario::default()).await;
+        let context = layers(&[("base", noise("untold base", 4 << 20))]);
+        let run = Program::of(&depot, context.path()).push(&base, registry);
+        run.run().await.expect(0, &[]);
+        let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
+        let compressed = skopeo.compress_with_zstd(&base, &zstd, registry.login());
+        compressed.await.unwrap();
+
+        for (pulled, image, told) in [
+            (&base, "acme/untold:1", "built and loaded"),
+            // The same layers in other blobs: the daemon must get them.
+            (&zstd, "acme/untold:2", "once more, with all layers"),
+        ] {
+            // Nobody else's, since others load the same layers.
+            let daemon = Daemon::start(Release::Docker26Containerd, &state_folder())
+                .await
+                .unwrap();
+            let (username, password) = (registry.username(), registry.password());
+            daemon.pull(pulled, username, password).await.unwrap();
+            let plan = DoorPlan {
+                refusal: Some((
+                    "POST /grpc",
+                    "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n",
+                )),
+                ..DoorPlan::default()
+            };
+            let door = daemon.door(plan).await.unwrap();
+            let context = Context::new(&format!("FROM {base}\nCOPY file /file\n")).unwrap();
+            context.file("file", format!("for {image}\n")).unwrap();
+            let run = Program::of(&depot, context.path())
+                .load(image, &door.docker_host())
+                .set("REGISTRY", registry.host())
+                .set("REGISTRY_USERNAME", username)
+                .set("REGISTRY_PASSWORD", password)
+                .run()
+                .await;
+            run.expect(
+                0,
+                &[
+                    "1 of 2 layers are there, sending 1",
+                    "built and loaded",
+                    told,
+                ],
+            );
+            let is_sent = door.passed() > 4 << 20;
+            assert_eq!(is_sent, told != "built and loaded", "{}", run.log);
+            let files = daemon.files(image).await.unwrap();
+            assert!(files.iter().any(|file| file == "base"), "{files:?}");
         }
     });
 }

@@ -282,28 +282,19 @@ fn files_that_are_not_regular_are_refused_and_not_waited_for() {
                 .status();
             assert!(made.unwrap().success());
         }
-        let cases: [(&str, &str, &[(&str, &str)]); 6] = [
-            ("SSL_CERT_FILE", "fifo", &[]),
-            ("SSL_CERT_FILE", "/dev/zero", &[]),
-            ("DOCKER_CONFIG", "docker", &[]),
-            ("DOCKER_CONFIG", "fifo", &[]),
-            ("DOCKERFILE", "fifo", &[]),
-            (
-                "DOCKER_CERT_PATH",
-                "docker",
-                &[
-                    ("LOAD", "true"),
-                    ("IMAGE", "app"),
-                    ("DOCKER_HOST", "tcp://127.0.0.1:1"),
-                ],
-            ),
-        ];
-        for (variable, value, others) in cases {
-            let program = Program::of(&depot, context.path()).set(variable, value);
-            let program = others
-                .iter()
-                .fold(program, |program, (name, value)| program.set(name, value));
-            let run = program.run().await;
+        for (variable, value) in [
+            ("SSL_CERT_FILE", "fifo"),
+            ("SSL_CERT_FILE", "/dev/zero"),
+            ("DOCKER_CONFIG", "docker"),
+            ("DOCKER_CONFIG", "fifo"),
+            ("DOCKERFILE", "fifo"),
+            ("DOCKER_CERT_PATH", "docker"),
+        ] {
+            let run = Program::of(&depot, context.path())
+                .load("app", "tcp://127.0.0.1:1")
+                .set(variable, value)
+                .run()
+                .await;
             run.expect(2, &[variable, "regular file"]);
         }
         let run = Program::of(&depot, context.path())

@@ -252,7 +252,7 @@ async fn accept(
 async fn alert(mut socket: Resettable, number: u8) {
     let mut hello = vec![0; COPY_BYTES];
     let alerting = async {
-        socket.read(&mut hello).await?;
+        let _hello = socket.read(&mut hello).await?;
         socket.write_all(&[21, 3, 3, 0, 2, 2, number]).await?;
         socket.read(&mut hello).await
     };

@@ -46,7 +46,7 @@ fn of_group(group: usize, member: usize, is_over: bool) -> Vertex {
 fn names_digests_and_errors_are_bounded_in_bytes() {
     for is_over in [true, false] {
         let mut build = Log::default();
-        for group in 0..if is_over { 20 } else { 200 } {
+        for group in 0..if is_over { 40 } else { 200 } {
             let members = (0..500).map(|member| of_group(group, member, is_over));
             build.vertexes(0, members.collect::<Vec<_>>());
             build.text.clear();
