@@ -129,7 +129,7 @@ fn an_unreadable_directory_is_an_error_if_wanted_and_else_named_in_the_summary()
     assert!(error.hint().unwrap().contains(".dockerignore"));
 
     let mut found = Vec::new();
-    let mut collect = |entry: crate::context::Entry| {
+    let mut collect = |entry: Entry| {
         found.push(text(entry.path));
         ControlFlow::Continue(())
     };
@@ -161,7 +161,7 @@ fn a_pattern_that_cannot_be_used_is_named_with_its_list() {
 fn the_visitor_can_end_the_walk() {
     let folder = Folder::new(FOLDER);
     let mut seen = Vec::new();
-    let mut first_two = |entry: crate::context::Entry| {
+    let mut first_two = |entry: Entry| {
         seen.push(text(entry.path));
         if seen.len() == 2 {
             ControlFlow::Break(())
