@@ -216,7 +216,7 @@ fn is_transport_failure(status: &Status) -> bool {
 }
 
 /// What BuildKit says of a `RUN` step that failed, after its command line.
-const STEP_FAILED: &str = " did not complete successfully";
+pub(super) const STEP_FAILED: &str = " did not complete successfully";
 
 /// The words with which BuildKit begins to tell of a push that failed.
 const PUSH_WORDS: &str = "failed to push ";

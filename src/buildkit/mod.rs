@@ -8,6 +8,7 @@ mod connect;
 mod content;
 mod error;
 mod io;
+mod known_cause;
 mod own_step;
 pub(crate) mod proxy;
 mod pushes;
@@ -19,6 +20,7 @@ mod wire;
 
 pub use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
 pub use error::{ErrorKind, RegistryAction, SolveError, Source, is_lost, words};
+pub use known_cause::KnownCause;
 pub use own_step::{CANCELED, OwnStep};
 pub use proxy::Proxy;
 pub use pushes::Pushes;

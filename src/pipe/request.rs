@@ -177,6 +177,12 @@ fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
         };
         attributes.insert(format!("context:{}", context.name()), place);
     }
+    if !build.contexts.is_empty() {
+        // A frontend without named contexts would ignore them silently; with this the builder refuses it. `+forward`
+        // lets the builder's own frontend pass the request on to that of a `# syntax=` line.
+        let capability = "moby.buildkit.frontend.contexts+forward";
+        attributes.insert("frontend.caps".into(), capability.into());
+    }
     if let Some(target) = &build.target {
         attributes.insert("target".into(), target.clone());
     }

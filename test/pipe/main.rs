@@ -35,3 +35,4 @@ mod secrets;
 mod several;
 mod tokens;
 mod variables;
+mod words;

@@ -1,7 +1,7 @@
 //! What to change after a failure, where a setting helps: the one place behind `config` that names variables.
 
 use super::{Failure, LoadCause};
-use crate::buildkit::{ConnectError, ErrorKind, SolveError};
+use crate::buildkit::{ConnectError, ErrorKind, KnownCause, SolveError};
 use crate::config::Plan;
 use crate::depot::{ApiError, Code};
 use crate::docker::{DaemonError, LoadError};
@@ -141,16 +141,26 @@ fn solve_hint(error: &SolveError, plan: &Plan) -> Option<String> {
                 is_untrusted(&error.message).then(|| insecure_hint(host))
             }
         }
-        ErrorKind::Build if is_missing_file(&error.message) => Some(
-            "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
-             relative to CONTEXT"
-                .into(),
-        ),
+        ErrorKind::Build => cause_hint(error.known_cause()?),
         ErrorKind::Connection => {
             Some("the machine went away; running the step again uses what was built so far".into())
         }
         _ => None,
     }
+}
+
+fn cause_hint(cause: KnownCause) -> Option<String> {
+    let hint = match cause {
+        KnownCause::MissingFile => {
+            "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
+             relative to CONTEXT"
+        }
+        KnownCause::NoNamedContexts => {
+            "the frontend in the `# syntax=` line of the Dockerfile is too old for BUILD_CONTEXTS: write \
+             `# syntax=docker/dockerfile:1`, or remove the line"
+        }
+    };
+    Some(hint.into())
 }
 
 fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
@@ -198,13 +208,4 @@ fn insecure_hint(host: &str) -> String {
 /// A certificate that was not accepted, in the words of the builder's TLS.
 fn is_untrusted(message: &str) -> bool {
     message.contains("x509: ") || message.contains("failed to verify certificate")
-}
-
-/// `COPY` and `ADD` of what the context lacks, in the words of BuildKit's versions.
-fn is_missing_file(message: &str) -> bool {
-    let words = [
-        "failed to compute cache key",
-        "failed to calculate checksum",
-    ];
-    words.iter().any(|words| message.contains(words)) && message.contains("not found")
 }
