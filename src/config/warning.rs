@@ -66,6 +66,13 @@ pub enum Warning {
         /// The program, as it may be shown.
         program: String,
     },
+    /// The same, of a host that also has a login in the file, which Docker would not use.
+    LoginBesideHelper {
+        /// The host.
+        host: String,
+        /// The program, as it may be shown.
+        program: String,
+    },
     /// Keys and identities would travel readably over a network.
     UnencryptedAmazon {
         /// The host in place of Amazon's.
@@ -150,6 +157,12 @@ impl fmt::Display for Warning {
             Self::CredentialHelper { host, program } => write!(
                 formatter,
                 "DOCKER_CONFIG leaves the login for `{}` to the program {program}, which cannot be run here",
+                host.escape_debug()
+            ),
+            Self::LoginBesideHelper { host, program } => write!(
+                formatter,
+                "DOCKER_CONFIG leaves the login for `{}` to the program {program}, which cannot be run here: the login in the file \
+                 is used instead",
                 host.escape_debug()
             ),
             Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is given and PUSH is not: the image is built and then kept nowhere"),

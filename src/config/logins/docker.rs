@@ -3,10 +3,12 @@
 //! A file that `docker login` wrote holds them under `auths`, in base64. Where it was told to keep them elsewhere it names
 //! a program that fetches them, and there is none in an image that holds nothing but us: those are told.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::pair;
@@ -14,10 +16,13 @@ use crate::bounded_file;
 use crate::config::{fault::Fault, findings::Findings, warning::Warning};
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::EcrHost;
-use crate::registry::reference::Reference;
+use crate::registry::reference::{DOCKER_HUB, Reference};
 
 const VARIABLE: &str = "DOCKER_CONFIG";
 const FILE: &str = "config.json";
+
+/// The key of Docker Hub's login in `auths`.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// No such file is larger; what is larger is something else.
 const SIZE_LIMIT_BYTES: u64 = 1 << 20;
@@ -62,13 +67,32 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
     };
     let section = |name: &str| json.get(name).and_then(Value::as_object);
     let mut configuration = Configuration::default();
-    for (address, entry) in section("auths").into_iter().flatten() {
-        if entry.as_object().is_none_or(Map::is_empty) {
-            configuration.empty.push(canonical_host(address));
+    let mut entries: Vec<(&String, &Value)> = section("auths").into_iter().flatten().collect();
+    entries.sort_by_key(|(address, _)| precedence(address));
+    let mut chosen: HashMap<String, (&String, Option<Credential>)> = HashMap::new();
+    for (address, entry) in entries {
+        let host = canonical_host(address);
+        // Also of an entry that is not used: Docker refuses the whole file if one is broken.
+        let login = login(address, entry, &path, findings);
+        if let Some((used, used_login)) = chosen.get(&host) {
+            let is_same = match (used_login, &login) {
+                (Some(one), Some(other)) => is_same(one, other),
+                (one, other) => one.is_none() && other.is_none(),
+            };
+            if !is_same && precedence(used).0 == Match::Hostname && is_hostname(address, &host) {
+                findings.warn(Warning::TwoLogins {
+                    used: entry_origin(used, &path, findings),
+                    ignored: entry_origin(address, &path, findings),
+                    host,
+                });
+            }
+            continue;
         }
-        configuration
-            .logins
-            .extend(login(address, entry, &path, findings));
+        if entry.as_object().is_none_or(Map::is_empty) {
+            configuration.empty.push(host.clone());
+        }
+        configuration.logins.extend(login.clone());
+        chosen.insert(host, (address, login));
     }
     let helper = |program: &Value| program.as_str().unwrap_or_default().to_owned();
     for (host, program) in section("credHelpers").into_iter().flatten() {
@@ -80,6 +104,53 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
         configuration.helpers.push((String::new(), helper(program)));
     }
     configuration
+}
+
+/// How an entry of `auths` matches a registry, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Match {
+    /// It is the key that Docker looks up.
+    Exact,
+    /// Docker falls back to it if there is no exact one, in no certain order: its host is the registry's.
+    Hostname,
+    /// Docker does not use it: other letter case, or another name of Docker Hub.
+    Lenient,
+}
+
+/// The order in which Docker's client uses entries for one registry (`GetAuthConfig` and the file store of docker/cli).
+///
+/// Entries of the same kind have a fixed order here, `https` first, so that every run uses the same login.
+fn precedence(address: &str) -> (Match, bool, &str) {
+    let host = canonical_host(address);
+    let key = if host == DOCKER_HUB {
+        DOCKER_HUB_KEY
+    } else {
+        &*host
+    };
+    let kind = if address == key {
+        Match::Exact
+    } else if is_hostname(address, &host) {
+        Match::Hostname
+    } else {
+        Match::Lenient
+    };
+    (kind, address.starts_with("http://"), address)
+}
+
+/// Whether Docker's fallback takes the entry for `host`. It takes none for Docker Hub, whose key is an address.
+fn is_hostname(address: &str, host: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    host != DOCKER_HUB && rest.split('/').next() == Some(host)
+}
+
+fn is_same(one: &Credential, other: &Credential) -> bool {
+    one.username() == other.username()
+        && one.password().expose_secret() == other.password().expose_secret()
+        && one.is_identity_token() == other.is_identity_token()
+}
+
+fn entry_origin(address: &str, path: &Path, findings: &Findings) -> String {
+    format!("the entry {} of {}", findings.shown(address), origin(path))
 }
 
 /// Keeps every password of the file out of what is said from here on. What cannot be read is told by [`read`].
@@ -115,6 +186,11 @@ fn is_content(value: &str) -> bool {
 pub(in crate::config) fn place(value: &str, directory: &Path) -> PathBuf {
     let path = directory.join(value.trim());
     if path.is_dir() { path.join(FILE) } else { path }
+}
+
+fn of_file<'a>(configuration: &'a Configuration, host: &str) -> Option<&'a Credential> {
+    let mut logins = configuration.logins.iter();
+    logins.find(|login| login.host() == host)
 }
 
 /// One entry; `None` for the empty ones that Docker leaves where a program keeps the login.
@@ -205,6 +281,15 @@ pub(super) fn tell_of_helpers(
                 host: host.clone(),
                 program,
             });
+        } else if let Some(login) = of_file(configuration, host)
+            && logins
+                .iter()
+                .any(|used| is_same(used, login) && used.host() == host)
+        {
+            findings.warn(Warning::LoginBesideHelper {
+                host: host.clone(),
+                program,
+            });
         }
     }
 }
@@ -212,7 +297,6 @@ pub(super) fn tell_of_helpers(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     use super::*;
 
@@ -262,6 +346,89 @@ mod tests {
             .map(|(host, program)| format!("{host} {program}"))
             .collect();
         assert_eq!(helpers, ["c.example ecr-login", " desktop"]);
+    }
+
+    /// The password that is used for a host of two entries, and how many warnings there are. Each entry's password is its name.
+    fn chosen(entries: &[(&str, &str)]) -> (Vec<String>, usize) {
+        let auths: Map<String, Value> = entries
+            .iter()
+            .map(|&(address, password)| {
+                let entry = match password {
+                    "" => serde_json::json!({}),
+                    password => serde_json::json!({ "username": "u", "password": password }),
+                };
+                (address.to_owned(), entry)
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let json = serde_json::json!({ "auths": auths }).to_string();
+        std::fs::write(folder.path().join(FILE), json).unwrap();
+        let mut findings = Findings::default();
+        let path = folder.path().display().to_string();
+        let read = read(&path, Path::new("/"), &mut findings);
+        let password = |login: &Credential| login.password().expose_secret().to_owned();
+        let passwords = read.logins.iter().map(password).collect();
+        (passwords, findings.into_error().warnings().len())
+    }
+
+    #[test]
+    fn of_two_entries_for_one_host_docker_uses_the_exact_one() {
+        let hub = "https://index.docker.io/v1/";
+        for (entries, password) in [
+            (
+                [
+                    ("https://registry.example/v1/", "old"),
+                    ("registry.example", "exact"),
+                ],
+                Some("exact"),
+            ),
+            (
+                [
+                    ("http://a.example:5000", "old"),
+                    ("a.example:5000", "exact"),
+                ],
+                Some("exact"),
+            ),
+            (
+                [("a.example/v2/", "old"), ("a.example", "exact")],
+                Some("exact"),
+            ),
+            (
+                [("A.example", "old"), ("a.example", "exact")],
+                Some("exact"),
+            ),
+            (
+                [("https://z.example/", "old"), ("Z.example", "case")],
+                Some("old"),
+            ),
+            ([("docker.io", "name"), (hub, "exact")], Some("exact")),
+            ([("index.docker.io", "name"), (hub, "exact")], Some("exact")),
+            (
+                [("https://index.docker.io/v2/", "name"), (hub, "exact")],
+                Some("exact"),
+            ),
+            // An exact entry without a login hides the others.
+            (
+                [
+                    ("https://registry.example/v1/", "old"),
+                    ("registry.example", ""),
+                ],
+                None,
+            ),
+            ([("docker.io", "name"), (hub, "")], None),
+        ] {
+            let (passwords, warnings) = chosen(&entries);
+            let expected: Vec<String> = password.into_iter().map(str::to_owned).collect();
+            assert_eq!((passwords, warnings), (expected, 0), "{entries:?}");
+        }
+        // None is exact, and Docker uses any.
+        let (passwords, warnings) = chosen(&[
+            ("https://a.example/v1/", "one"),
+            ("http://a.example", "two"),
+        ]);
+        assert_eq!((passwords, warnings), (vec!["one".to_owned()], 1));
+        let (passwords, _) = chosen(&[("docker.io", "name")]);
+        assert_eq!(passwords, ["name"]);
     }
 
     #[test]
@@ -316,6 +483,21 @@ mod tests {
         assert_eq!(told("c.example", "acme/app:1", &[]), (0, 1));
         assert_eq!(told("c.example", "c.example/app:1", &[login]), (0, 0));
         assert_eq!(told(amazon, &format!("{amazon}/app:1"), &[]), (0, 0));
+        // Docker asks the program for it, though the file has a login.
+        let login = Credential::new("c.example", "u".into(), "p".into());
+        let configuration = Configuration {
+            logins: vec![login.clone()],
+            helpers: vec![("c.example".to_owned(), "ecr-login".to_owned())],
+            ..Configuration::default()
+        };
+        let mut findings = Findings::default();
+        tell_of_helpers(&configuration, &[login], &[], &mut findings);
+        let warning = findings.into_error().warnings()[0].to_string();
+        assert_eq!(
+            warning,
+            "DOCKER_CONFIG leaves the login for `c.example` to the program `ecr-login`, which cannot be run here: the login in \
+             the file is used instead"
+        );
         // Of "all others", those that somebody has logged in to.
         assert_eq!(told("", "d.example/app:1", &[]), (1, 0));
         assert_eq!(told("", "e.example/app:1", &[]), (0, 1));
