@@ -97,15 +97,50 @@ fn printable(character: char) -> char {
 
 /// `https://user:password@host` and `user:password@host` without what stands before the `@`.
 ///
-/// A digest's `@` stays as it is. In doubt more is taken out than needed.
+/// A digest's `@` stays as it is, and so does one that no login ends with. In doubt more is taken out than needed.
 fn without_login(value: &str) -> String {
     match value.rsplit_once('@') {
-        Some((name, digest)) if digest.starts_with("sha") => {
+        Some((name, digest)) if is_digest(digest) => {
             format!("{}@{digest}", without_login(name))
         }
-        Some((_, rest)) => format!("***@{rest}"),
-        None => value.to_owned(),
+        Some((_, rest)) if may_hold_login(value) => format!("***@{rest}"),
+        Some(_) | None => value.to_owned(),
     }
+}
+
+/// Whether a login may stand before the last `@`, as in `user:password@host/path`.
+///
+/// `packages/@scope/app`, `fix/login@v2` and `app:fix/login@v2` hold none: no host follows, and a password with a `/` in
+/// it would be followed by one.
+pub(super) fn may_hold_login(value: &str) -> bool {
+    let Some((before, rest)) = value.rsplit_once('@') else {
+        return false;
+    };
+    if is_digest(rest) {
+        return may_hold_login(before);
+    }
+    let is_authority = !before.is_empty() && !before.contains('/');
+    before.contains("://")
+        || (before.contains(':') && (is_authority || rest.is_empty()))
+        || ((before.contains(':') || is_authority) && begins_with_host(rest))
+}
+
+/// A host may begin with `sha` too.
+fn is_digest(text: &str) -> bool {
+    ["sha256:", "sha384:", "sha512:"]
+        .iter()
+        .any(|algorithm| text.starts_with(algorithm))
+}
+
+/// Whether a text begins with what is rather a host than a part of a name: `example.com`, `localhost`, `10.0.0.1`, `host:5000`.
+pub(super) fn begins_with_host(text: &str) -> bool {
+    let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+    let authority = text.get(..end).unwrap_or(text);
+    let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_domain = host.contains('.') && last.bytes().any(|byte| byte.is_ascii_alphabetic());
+    host == "localhost" || is_port || is_domain || host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
 #[cfg(test)]
@@ -125,6 +160,21 @@ mod tests {
             ("https://me:word@example.com/x", "`***@example.com/x`"),
             ("me:word@example.com", "`***@example.com`"),
             ("app@sha256:12", "`app@sha256:12`"),
+            ("me:wo/rd@example.com/x", "`***@example.com/x`"),
+            ("me:wo/rd@10.0.0.1", "`***@10.0.0.1`"),
+            ("me:wo/rd@registry:5000/x", "`***@registry:5000/x`"),
+            ("me:word@registry/x", "`***@registry/x`"),
+            ("word@example.com", "`***@example.com`"),
+            ("ssh://word@host/x", "`***@host/x`"),
+            ("me:word@shop.example.com/x", "`***@shop.example.com/x`"),
+            ("me:word@sha.example.com/x", "`***@sha.example.com/x`"),
+            // A space in the password has cut it.
+            ("me:wo/rd@", "`***@`"),
+            ("packages/@scope/app", "`packages/@scope/app`"),
+            ("@scope/app", "`@scope/app`"),
+            ("fix/login@v2", "`fix/login@v2`"),
+            ("app:fix/login@v2.1", "`app:fix/login@v2.1`"),
+            ("/clone/apps/web@2/x", "`/clone/apps/web@2/x`"),
             (
                 "me:word@example.com/app@sha256:12",
                 "`***@example.com/app@sha256:12`",

@@ -2,7 +2,7 @@
 
 use super::{
     fault::Fault,
-    findings::Findings,
+    findings::{Findings, begins_with_host, may_hold_login},
     plan::{ImagePlan, LoadPlan, SavePlan},
     read_boolean,
     values::words,
@@ -13,6 +13,11 @@ use crate::registry::reference::{Reference, ReferenceError};
 
 const VARIABLE: &str = "IMAGE";
 const UNSET_HINT: &str = "a variable in IMAGE has no value in this pipeline; BITBUCKET_TAG, for one, is there in builds of a tag only";
+
+/// For tags that look like the name of a branch. Bitbucket has no variable with a form of it that a tag can have.
+const BRANCH_HINT: &str = "the name of a branch may contain `/` and other characters that a tag cannot: use $BITBUCKET_COMMIT, or \
+                           replace them in a line before the pipe and use $TAG:\n  \
+                           - export TAG=$(printf %s \"$BITBUCKET_BRANCH\" | tr -c 'a-zA-Z0-9_.-' -)";
 
 /// Reads every reference, and tells of each bad one. `daemon` is asked only where there is one to be loaded into.
 pub(super) fn read(
@@ -25,9 +30,15 @@ pub(super) fn read(
     let load = is_loaded.then(|| daemon(findings));
     let mut references: Vec<Reference> = Vec::new();
     let mut is_given = false;
-    for text in variables.image.iter().flat_map(|value| words(value)) {
+    let texts: Vec<&str> = variables
+        .image
+        .iter()
+        .flat_map(|value| words(value))
+        .collect();
+    let has_login = texts.iter().any(|text| holds_login(text));
+    for text in texts {
         is_given = true;
-        match reference(text, findings) {
+        match reference(text, has_login, findings) {
             // The same name twice says nothing new.
             Ok(reference) if references.contains(&reference) => {}
             Ok(reference) => references.push(reference),
@@ -69,11 +80,16 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
             }
             continue;
         }
-        findings.fault(Fault::new(
+        let fault = Fault::new(
             "SAVE_TAGS",
             format!("{} is no tag", findings.shown(tag)),
             "write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`",
-        ));
+        );
+        findings.fault(if may_be_branch(tag) {
+            fault.with_hint(BRANCH_HINT)
+        } else {
+            fault
+        });
     }
     if variables.save_tags.is_some() && variables.save.is_none() {
         let problem = "given, though SAVE is not";
@@ -89,7 +105,8 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
     is_wanted.then_some(SavePlan { tags })
 }
 
-fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
+/// `has_login`: whether one of the names holds a login. A space in its password makes a name of each part.
+fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Reference, Fault> {
     let shown = findings.shown(text);
     let (problem, advice, is_unset) = match Reference::parse_push_target(text) {
         Ok(reference) if !reference.host_is_bare_word() => return Ok(reference),
@@ -100,12 +117,26 @@ fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
             );
             (problem, format!("`{}`", text.to_ascii_lowercase()), false)
         }
-        Err(error) if holds_login(text) || is_part_of_login(text, &error) => {
+        Err(_) if holds_login(text) => {
             return Err(Fault::new(
                 VARIABLE,
                 format!("{shown} holds a login"),
                 "write it without, and give REGISTRY_USERNAME and REGISTRY_PASSWORD",
             ));
+        }
+        Err(_) if has_login => {
+            let problem =
+                "one of its names is not valid, and is not shown since another one holds a login";
+            let advice = "write names without a login, such as `acme/app:1.0`";
+            return Err(Fault::new(VARIABLE, problem, advice));
+        }
+        Err(_) if let Some(tag) = branch(text).filter(|_| !may_hold_login(text)) => {
+            let problem = format!(
+                "{shown} has a tag `{}` that is not valid",
+                findings.masked(tag)
+            );
+            let advice = "write a tag of letters, digits, `_`, `.` and `-`";
+            return Err(Fault::new(VARIABLE, problem, advice).with_hint(BRANCH_HINT));
         }
         Err(error) => {
             let is_unset = matches!(error, ReferenceError::EmptyTag) || text.contains('$');
@@ -127,20 +158,33 @@ fn reference(text: &str, findings: &Findings) -> Result<Reference, Fault> {
 
 /// `user:password@host/…`, as it stands in addresses and never in references.
 fn holds_login(text: &str) -> bool {
-    text.split_once('@')
-        .is_some_and(|(login, rest)| login.contains(':') && rest.contains('/'))
+    let rest = text.rsplit_once('@').map_or("", |(_, rest)| rest);
+    may_hold_login(text) && (rest.is_empty() || rest.contains('/') || begins_with_host(rest))
 }
 
-/// Whether the error would quote what may be half a password, which a `/`, a `:` or a space has cut off.
-fn is_part_of_login(text: &str, error: &ReferenceError) -> bool {
-    let quotes = matches!(
-        error,
-        ReferenceError::Host { .. }
-            | ReferenceError::Repository { .. }
-            | ReferenceError::TwoTags { .. }
-            | ReferenceError::Tag { .. }
-    );
-    quotes && text.contains('@')
+/// What stands in place of the tag, if it looks like the name of a branch.
+fn branch(text: &str) -> Option<&str> {
+    let is_port = |name: &str, rest: &str| {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let first = rest.get(..end).unwrap_or_default();
+        !name.contains('/') && end < rest.len() && first.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.match_indices(':')
+        .filter_map(|(at, _)| text.split_at_checked(at))
+        .map(|(name, rest)| (name, rest.trim_start_matches(':')))
+        .find(|(name, rest)| !is_port(name, rest) && Reference::parse(name).is_ok())
+        .map(|(_, tag)| tag.split("@sha").next().unwrap_or(tag))
+        .filter(|tag| may_be_branch(tag))
+}
+
+/// Whether a text that is no tag may be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.
+fn may_be_branch(text: &str) -> bool {
+    let is_forbidden = |character: char| {
+        character.is_whitespace() || character.is_control() || ":~^?*[\\$".contains(character)
+    };
+    let has_other =
+        |character: char| !character.is_ascii_alphanumeric() && !"_.-".contains(character);
+    text.contains(has_other) && !text.contains(is_forbidden)
 }
 
 #[cfg(test)]
@@ -231,6 +275,102 @@ mod tests {
             (references.as_slice(), error.lines().count()),
             (["docker.io/library/1.0:latest".to_owned()].as_slice(), 2)
         );
+    }
+
+    #[test]
+    fn a_branch_in_place_of_a_tag_is_explained() {
+        let digest = format!("acme/app:feature/x@sha256:{}", "0".repeat(64));
+        for (image, problem) in [
+            (
+                "acme/app:feature/x",
+                "`acme/app:feature/x` has a tag `feature/x` that is not valid",
+            ),
+            ("app:feature/x", "`app:feature/x` has a tag `feature/x`"),
+            (
+                "localhost:5000/app:feature/x",
+                "`localhost:5000/app:feature/x` has a tag `feature/x`",
+            ),
+            (
+                "r.example/acme/app:2024/x",
+                "`r.example/acme/app:2024/x` has a tag `2024/x`",
+            ),
+            (
+                "acme/app:fix/login@v2",
+                "`acme/app:fix/login@v2` has a tag `fix/login@v2`",
+            ),
+            (
+                "app:fix/login@v2",
+                "`app:fix/login@v2` has a tag `fix/login@v2`",
+            ),
+            (
+                "acme/app:deps/@types/node-20",
+                "`acme/app:deps/@types/node-20` has a tag `deps/@types/node-20`",
+            ),
+            ("acme/app:fix-#12", "`acme/app:fix-#12` has a tag `fix-#12`"),
+            ("acme/app:größer", "`acme/app:größer` has a tag `größer`"),
+            (&digest, "has a tag `feature/x` that"),
+        ] {
+            let (error, hint) = explained(Some(image), None);
+            assert!(
+                error.starts_with("IMAGE: ") && error.contains(problem),
+                "{error}"
+            );
+            assert!(
+                !error.contains("login;") && hint == Some(BRANCH_HINT),
+                "{error} {hint:?}"
+            );
+        }
+        for tag in ["feature/x", "fix/login@v2", "a#1"] {
+            let (error, hint) = explained(None, Some(tag));
+            assert!(
+                error.starts_with(&format!("SAVE_TAGS: `{tag}` is no tag")),
+                "{error}"
+            );
+            assert_eq!(hint, Some(BRANCH_HINT), "{tag}");
+        }
+        for image in [
+            "app:1:2",
+            "app:$TAG",
+            "acme/App:V1",
+            "r.example:x",
+            "app:-x",
+        ] {
+            let (error, hint) = explained(Some(image), None);
+            assert_ne!(hint, Some(BRANCH_HINT), "{image}: {error}");
+        }
+    }
+
+    fn explained(image: Option<&str>, tag: Option<&str>) -> (String, Option<&'static str>) {
+        let mut findings = Findings::default();
+        let variables = ImageVariables {
+            image: image.map(Into::into),
+            push: image.map(|_| "true".into()),
+            save: tag.map(|_| "true".into()),
+            save_tags: tag.map(Into::into),
+            ..ImageVariables::default()
+        };
+        read(&variables, &mut findings);
+        let error = findings.into_error();
+        (error.to_string(), error.hint())
+    }
+
+    #[test]
+    fn half_a_password_is_never_shown() {
+        for image in [
+            "me:pa/ss@example.com/app",
+            "me:pa/ss@example.com",
+            "me:p@ss@example.com/app",
+            "me:pass@registry/app",
+            "me:1/ss@registry:5000/app",
+            "https://me:pass@registry/app",
+            "https://ss@registry/app",
+            "me:pa/ss ss@example.com/app",
+            "me:pa/ss@ ss@example.com/app",
+        ] {
+            let (_, error, _) = plan(Some(image), Some("true"));
+            assert!(error.contains(" holds a login; "), "{error}");
+            assert!(!error.contains("ss@") && !error.contains("pa/"), "{error}");
+        }
     }
 
     #[test]

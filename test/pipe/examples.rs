@@ -270,7 +270,6 @@ fn every_example_of_the_readme_does_what_it_says() {
         for (repository, tag) in [
             ("acme/app", "0123456789ab"),
             ("acme/app", "v1.2.3"),
-            ("acme/app", "main"),
             ("acme/app", "self-hosted"),
             ("acme/web", "v1.2.3"),
             ("acme/web", "0123456789ab"),
