@@ -2,32 +2,153 @@
 //!
 //! BuildKit has no types for them, so they are recognised by its words. The words are those of BuildKit 0.11 and later.
 
-use super::error::{ErrorKind, STEP_FAILED, SolveError};
+use crate::registry::immutable::is_immutable;
+
+use super::error::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
 
 /// A cause that users can do something about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KnownCause {
     /// `COPY` or `ADD` names a file that the context does not contain.
     MissingFile,
     /// The frontend of the Dockerfile's `# syntax=` line does not support named contexts.
     NoNamedContexts,
+    /// A step needs a secret, and the client offers none. Without one in the message, a failed step mounts one.
+    MissingSecret {
+        /// Its id, if the builder named it.
+        id: Option<String>,
+    },
+    /// A step or a Git repository needs an SSH key, and the client forwards none.
+    MissingSshKey,
+    /// The builder's disk is full.
+    DiskFull,
+    /// A registry answered 429.
+    RateLimit {
+        /// The registry, if the builder named it.
+        host: Option<String>,
+        /// The registry said that the request came without a login.
+        is_anonymous: bool,
+    },
+    /// A registry refuses to move a tag from one image to another.
+    ImmutableTag,
+    /// The certificate of a server is not trusted.
+    UntrustedCertificate,
 }
 
 impl SolveError {
     /// The cause, if it is one of those that are known here.
+    ///
+    /// `output` is the end of the failed step's output, if a step failed.
     #[must_use]
-    pub fn known_cause(&self) -> Option<KnownCause> {
-        // The message holds the user's command line, not the builder's words.
-        if self.kind != ErrorKind::Build || self.message.contains(STEP_FAILED) {
-            return None;
+    pub fn known_cause(&self, output: &[String]) -> Option<KnownCause> {
+        let is_push = match &self.kind {
+            ErrorKind::Build => false,
+            ErrorKind::Registry { action, .. } => *action != RegistryAction::Pull,
+            // Words of ours, or none that tell of a cause.
+            ErrorKind::Canceled | ErrorKind::Connection | ErrorKind::Session => return None,
+        };
+        if self.message.contains(STEP_FAILED) {
+            // The message holds the user's command line: only the output tells of a cause.
+            return if output.iter().any(|line| is_disk_full(line)) {
+                Some(KnownCause::DiskFull)
+            } else {
+                self.sources.iter().find_map(mounted)
+            };
         }
         let has = |words: &str| self.message.contains(words);
+        let lower = self.message.to_ascii_lowercase();
         if has("unsupported frontend capability moby.buildkit.frontend.contexts") {
-            return Some(KnownCause::NoNamedContexts);
+            Some(KnownCause::NoNamedContexts)
+        } else if has("no SSH key ")
+            || has("unset ssh forward key")
+            || has("unknown service moby.sshforward")
+        {
+            Some(KnownCause::MissingSshKey)
+        } else if has("unknown service moby.buildkit.secrets") {
+            Some(KnownCause::MissingSecret { id: None })
+        } else if let Some(id) = missing_secret(&self.message) {
+            Some(KnownCause::MissingSecret { id: Some(id) })
+        } else if RATE_WORDS.iter().any(|words| lower.contains(words)) {
+            Some(KnownCause::RateLimit {
+                host: self.host(),
+                is_anonymous: lower.contains("unauthenticated"),
+            })
+        } else if is_push && is_immutable(&self.message) {
+            Some(KnownCause::ImmutableTag)
+        } else if is_disk_full(&self.message) {
+            // A registry's own disk can be full too.
+            (!has("unexpected status")).then_some(KnownCause::DiskFull)
+        } else if has("x509: ") || has("failed to verify certificate") {
+            Some(KnownCause::UntrustedCertificate)
+        } else if has("failed to compute cache key") || has("failed to calculate checksum") {
+            has("not found").then_some(KnownCause::MissingFile)
+        } else {
+            None
         }
-        let is_copy = has("failed to compute cache key") || has("failed to calculate checksum");
-        (is_copy && has("not found")).then_some(KnownCause::MissingFile)
     }
+
+    /// The registry that the message names: of an image, or in an address.
+    fn host(&self) -> Option<String> {
+        if let ErrorKind::Registry { reference, .. } = &self.kind
+            && let Some(host) = reference.split('/').next().filter(|host| !host.is_empty())
+        {
+            return Some(host.to_owned());
+        }
+        let (_, address) = self.message.split_once("https://")?;
+        let end = address.find(['/', ' ', '"']).unwrap_or(address.len());
+        let host = address.get(..end).filter(|host| !host.is_empty())?;
+        Some(host.to_owned())
+    }
+}
+
+/// How registries and our own replies to a builder say that there were too many requests, in lower case.
+const RATE_WORDS: [&str; 4] = [
+    "toomanyrequests",
+    "429 too many requests",
+    "pull rate limit",
+    "(http 429)",
+];
+
+/// In the words of Linux and of tools, from a builder or from a command in a step.
+fn is_disk_full(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["no space left on device", "disk quota exceeded", "enospc"]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+/// `secret ID: not found`, in which the id may hold anything but a line end.
+fn missing_secret(message: &str) -> Option<String> {
+    let (before, _) = message.rsplit_once(": not found")?;
+    let (head, id) = before.rsplit_once("secret ")?;
+    let is_start = head.is_empty() || head.ends_with(": ");
+    (is_start && !id.is_empty() && !id.contains('\n')).then(|| id.to_owned())
+}
+
+/// What the failing lines of a Dockerfile mount that no build gets.
+fn mounted(source: &Source) -> Option<KnownCause> {
+    let text = String::from_utf8_lossy(&source.data);
+    let lines = text.lines().zip(1_u32..);
+    let failing = lines.filter(|(_, number)| {
+        source
+            .lines
+            .iter()
+            .any(|(first, last)| (first..=last).contains(&number))
+    });
+    let words = failing.flat_map(|(line, _)| line.split_whitespace());
+    let mut mounts = words.filter_map(|word| word.strip_prefix("--mount="));
+    mounts.find_map(|mount| {
+        let has = |option: &str| {
+            mount
+                .split(',')
+                .any(|part| part.eq_ignore_ascii_case(option))
+        };
+        if has("type=secret") {
+            Some(KnownCause::MissingSecret { id: None })
+        } else {
+            has("type=ssh").then_some(KnownCause::MissingSshKey)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -37,7 +158,12 @@ mod tests {
     use super::*;
 
     fn known_cause(message: &str) -> Option<KnownCause> {
-        SolveError::from_status(&Status::unknown(message)).known_cause()
+        SolveError::from_status(&Status::unknown(message)).known_cause(&[])
+    }
+
+    fn limit(host: &str, is_anonymous: bool) -> KnownCause {
+        let host = Some(host.to_owned());
+        KnownCause::RateLimit { host, is_anonymous }
     }
 
     #[test]
@@ -51,15 +177,113 @@ mod tests {
                 "unsupported frontend capability moby.buildkit.frontend.contexts",
                 KnownCause::NoNamedContexts,
             ),
+            (
+                "secret npm token: not found",
+                KnownCause::MissingSecret {
+                    id: Some("npm token".into()),
+                },
+            ),
+            (
+                "failed to solve: secret npmrc: not found",
+                KnownCause::MissingSecret {
+                    id: Some("npmrc".into()),
+                },
+            ),
+            (
+                "rpc error: code = Unimplemented desc = unknown service moby.buildkit.secrets.v1.Secrets",
+                KnownCause::MissingSecret { id: None },
+            ),
+            (
+                "no SSH key \"default\" forwarded from the client",
+                KnownCause::MissingSshKey,
+            ),
+            (
+                "failed to load cache key: unknown service moby.sshforward.v1.SSH",
+                KnownCause::MissingSshKey,
+            ),
+            (
+                "failed to copy files: copy file range failed: no space left on device",
+                KnownCause::DiskFull,
+            ),
+            (
+                "failed to push r.example/app:1: write /var/lib/buildkit/x: no space left on device",
+                KnownCause::DiskFull,
+            ),
+            (
+                "alpine:3.20: failed to resolve source metadata for docker.io/library/alpine:3.20: failed to copy: \
+                 httpReadSeeker: failed open: unexpected status code \
+                 https://registry-1.docker.io/v2/library/alpine/manifests/sha256:00: 429 Too Many Requests - Server \
+                 message: toomanyrequests: You have reached your unauthenticated pull rate limit.",
+                limit("docker.io", true),
+            ),
+            (
+                "failed to compute cache key: failed to copy: httpReadSeeker: failed open: unexpected status code \
+                 https://registry-1.docker.io/v2/library/node/blobs/sha256:00: 429 Too Many Requests",
+                limit("registry-1.docker.io", false),
+            ),
+            (
+                "failed to push r.example/app:1: unexpected status from PUT request to https://r.example/v2/app/manifests/1: \
+                 400 Bad Request: TAG_IMMUTABLE",
+                KnownCause::ImmutableTag,
+            ),
+            (
+                "failed to push r.example/app:1: tls: failed to verify certificate: x509: unknown",
+                KnownCause::UntrustedCertificate,
+            ),
         ] {
             assert_eq!(known_cause(message), Some(cause), "{message}");
         }
     }
 
     #[test]
-    fn a_command_line_is_no_cause() {
-        let message = "process \"sh -c echo unsupported frontend capability moby.buildkit.frontend.contexts\" did not \
-                       complete successfully: exit code: 1";
-        assert_eq!(known_cause(message), None);
+    fn words_elsewhere_are_no_cause() {
+        for message in [
+            "process \"sh -c echo secret x: not found; echo no space left on device; echo no SSH key \" did not complete \
+             successfully: exit code: 1",
+            "failed to push r.example/app:1: unexpected status from PUT request to https://r.example/v2/: 500 Internal \
+             Server Error: no space left on device",
+            "failed to solve: target stage top secret x not found",
+            "no build stage in current context",
+        ] {
+            assert_eq!(known_cause(message), None, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_failed_step_is_known_by_its_lines_and_its_output() {
+        let failed = |lines: &str, output: &[&str]| {
+            let message = "process \"sh -c make\" did not complete successfully: exit code: 1";
+            let mut error = SolveError::from_status(&Status::unknown(message));
+            error.sources.push(Source {
+                filename: "Dockerfile".into(),
+                data: format!("FROM a\n{lines}\nRUN --mount=type=ssh b\n").into(),
+                lines: vec![(2, 3)],
+            });
+            let output: Vec<String> = output.iter().map(|&line| line.to_owned()).collect();
+            error.known_cause(&output)
+        };
+        let secret = Some(KnownCause::MissingSecret { id: None });
+        assert_eq!(
+            failed("RUN --mount=type=secret,id=x \\\n  make", &[]),
+            secret
+        );
+        assert_eq!(
+            failed("RUN \\\n  --mount=id=x,type=secret make", &[]),
+            secret
+        );
+        assert_eq!(
+            failed("RUN --mount=type=ssh \\\n make", &[]),
+            Some(KnownCause::MissingSshKey)
+        );
+        assert_eq!(
+            failed("RUN --mount=type=cache,target=/x \\\n make", &[]),
+            None
+        );
+        let full = Some(KnownCause::DiskFull);
+        assert_eq!(
+            failed("RUN a\n#", &["tar: x: No space left on device", "gone"]),
+            full
+        );
+        assert_eq!(failed("RUN a\n#", &["npm ERR! code ENOSPC"]), full);
     }
 }

@@ -8,6 +8,7 @@ use super::{
     pairs,
     paths::Places,
     plan::{FolderPlan, NamedContext},
+    ssh_address::SshAddress,
 };
 use crate::registry::reference::{DOCKER_HUB, Reference};
 
@@ -45,6 +46,17 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
             continue;
         }
         let value = value.trim();
+        if let Some(address) = SshAddress::parse(value).filter(|_| !places.has_directory(value)) {
+            let problem = format!(
+                "{label} is the address of a Git repository over SSH, and builders get no SSH keys from this version"
+            );
+            let advice = format!(
+                "write {}, with a user and a token before the host if the repository is private",
+                address.over_https(findings)
+            );
+            findings.fault(Fault::new(VARIABLE, problem, advice));
+            continue;
+        }
         let context = match value.split_once("://") {
             Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
                 Some(NamedContext::Address(name, value.into(), login(rest)))
@@ -167,6 +179,23 @@ mod tests {
             ("a=dist\na=dist", "entry 2 has the name of an earlier one"),
             ("a=ftp://me:secret@x", "entry 1 has an address of a kind"),
             ("a=", "entry 1 has nothing behind its `=`"),
+            (
+                "a=git@bitbucket.org:acme/x.git",
+                "entry 1 is the address of a Git repository over SSH, and builders get no SSH keys from this version; write \
+                 `https://bitbucket.org/acme/x.git`, with a user",
+            ),
+            (
+                "a=ssh://me:secret@host/x",
+                "entry 1 is the address of a Git repository over SSH",
+            ),
+            (
+                "a=me@host:x",
+                "entry 1 is the address of a Git repository over SSH",
+            ),
+            (
+                "a=packages/@scope/app",
+                "`CLONE/packages/@scope/app` does not exist",
+            ),
             ("a=file", "`CLONE/file` is no directory"),
             ("a=nowhere", "`CLONE/nowhere` does not exist"),
             ("a=/etc", "`/etc` lies outside of the clone directory"),

@@ -27,6 +27,7 @@ pub mod plan;
 pub mod platform;
 mod project;
 mod proxies;
+mod ssh_address;
 pub mod table;
 pub(crate) mod timeout;
 mod values;

@@ -21,6 +21,7 @@ use super::{
     fault::Fault,
     findings::Findings,
     plan::{DockerfilePlan, FolderPlan},
+    ssh_address::SshAddress,
     table::CLONE_DIR,
     warning::Warning,
 };
@@ -115,6 +116,11 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// Whether a text, relative to the working directory, names a directory that exists.
+    pub(super) fn has_directory(&self, value: &str) -> bool {
+        self.context_as_typed(Some(value)).is_dir()
+    }
+
     /// The context. `dockerfile` is the Dockerfile as typed: if that has an ignore file of its own, the context's is not
     /// used.
     pub(super) fn context(
@@ -124,8 +130,17 @@ impl<'a> Places<'a> {
         dockerfile: &Path,
         findings: &mut Findings,
     ) -> Option<FolderPlan> {
+        let ssh = value.and_then(SshAddress::parse).filter(|_| !path.is_dir());
+        if let Some(address) = &ssh {
+            let shown = address.shown(findings);
+            let problem =
+                format!("{shown} is the address of a Git repository over SSH, not a directory");
+            let advice = "write a directory of the clone; BUILD_CONTEXTS takes a Git repository's `https://` address";
+            findings.fault(Fault::new("CONTEXT", problem, advice));
+            return None;
+        }
         if let Some(value) = value
-            && (value.contains("://") || value.trim().starts_with("git@"))
+            && value.contains("://")
         {
             let problem = format!("{} is an address, not a directory", findings.shown(value));
             findings.fault(Fault::new(

@@ -127,7 +127,19 @@ fn a_context_that_cannot_be_used_is_told_with_its_path() {
         ),
         (
             "git@example.com:a.git",
-            "CONTEXT: `***@example.com:a.git` is an address, not a directory; ",
+            "CONTEXT: `git@example.com:a.git` is the address of a Git repository over SSH, not a directory; ",
+        ),
+        (
+            "me@example.com:a.git",
+            "CONTEXT: `me@example.com:a.git` is the address of a Git repository over SSH, not a directory; ",
+        ),
+        (
+            "ssh://me:word@example.com/a.git",
+            "CONTEXT: `ssh://me@example.com/a.git` is the address of a Git repository over SSH, not a directory; ",
+        ),
+        (
+            "packages/@scope/app",
+            "/clone/packages/@scope/app` does not exist; ",
         ),
     ] {
         let error = clone.context(Some(value)).unwrap_err();

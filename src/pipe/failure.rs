@@ -245,7 +245,14 @@ impl Failure {
 
     /// Tells people, and says how the program ends.
     pub(super) fn tell(&self, plan: &Plan, output: &Output, progress: Option<&Progress>) -> Exit {
-        let hint = hints::hint(self, plan);
+        let step = match self {
+            Self::Solve { error, .. } => {
+                progress.and_then(|progress| progress.failed_step_behind(&error.message))
+            }
+            _ => None,
+        };
+        let output_lines = step.map(|step| &*step.tail).unwrap_or_default();
+        let hint = hints::hint(self, plan, output_lines);
         let hints: Vec<&str> = hint.as_deref().into_iter().collect();
         let block = match self {
             Self::Solve { error, .. } => solve_block(self, error, &hints, output, progress),

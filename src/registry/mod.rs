@@ -12,6 +12,7 @@ pub mod token;
 
 pub mod client;
 pub mod ecr;
+pub mod immutable;
 pub mod index;
 pub mod keyring;
 pub mod publish;

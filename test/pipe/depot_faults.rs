@@ -30,7 +30,22 @@ fn an_unknown_project_is_refused_with_a_hint() {
             .set("DEPOT_PROJECT_ID", "nobodysone")
             .run()
             .await;
-        run.expect(3, &["not_found", "hint: ", "DEPOT_PROJECT_ID"]);
+        let hint = "hint: Depot has no project `nobodysone` (from DEPOT_PROJECT_ID)";
+        run.expect(3, &["not_found", hint]);
+
+        context
+            .file("depot.json", r#"{"id":"nobodystwo"}"#)
+            .unwrap();
+        let run = Program::of(&depot, context.path())
+            .unset("DEPOT_PROJECT_ID")
+            .run()
+            .await;
+        let file = context.path().join("depot.json");
+        let hint = format!(
+            "hint: Depot has no project `nobodystwo` (from `{}`)",
+            file.display()
+        );
+        run.expect(3, &["not_found", &hint]);
     });
 }
 

@@ -2,9 +2,140 @@
 
 use depot_standin::Scenario;
 use depot_standin::fixtures::Context;
+use depot_standin::internet::{Planned, RegistryFault};
+use http::Method;
 
-use super::place::{small_context, with_place};
-use super::program::Program;
+use super::place::{Place, small_context, with_place};
+use super::program::{Program, Run};
+
+/// A build of these lines that fails.
+async fn failing(place: &Place, lines: &str) -> Run {
+    let depot = place.depot(Scenario::default()).await;
+    let context = place.busybox_context(lines);
+    let run = Program::of(&depot, context.path()).run().await;
+    run.expect(1, &["ERROR: failed to build: "]);
+    run
+}
+
+#[test]
+fn a_step_that_needs_a_secret_gets_a_hint() {
+    with_place(async |place| {
+        let hint = "hint: this version passes no secrets to a build";
+        let run = failing(
+            place,
+            "RUN --mount=type=secret,id=npm,required=true cat /run/secrets/npm",
+        )
+        .await;
+        run.expect(1, &["secret npm: not found", hint]);
+        // Without `required` the step runs, and the file is missing.
+        let run = failing(
+            place,
+            "RUN --mount=type=secret,id=npm \\\n  cat /run/secrets/npm",
+        )
+        .await;
+        run.expect(1, &["No such file", hint]);
+        let run = failing(place, "RUN false").await;
+        run.without("hint: ");
+    });
+}
+
+#[test]
+fn a_step_that_needs_an_ssh_key_gets_a_hint() {
+    with_place(async |place| {
+        let hint = "hint: this version passes no SSH keys to a build";
+        let run = failing(place, "RUN --mount=type=ssh,required=true true").await;
+        run.expect(1, &["no SSH key", hint]);
+        let run = failing(place, "RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\"").await;
+        run.expect(1, &[hint]);
+    });
+}
+
+#[test]
+fn a_full_disk_of_a_builder_gets_a_hint() {
+    with_place(async |place| {
+        let full = "RUN --mount=type=tmpfs,target=/full,size=1m dd if=/dev/zero of=/full/file bs=1M count=4";
+        let run = failing(place, full).await;
+        run.expect(
+            1,
+            &[
+                "No space left on device",
+                "hint: the disk of the builder is full",
+            ],
+        );
+    });
+}
+
+#[test]
+fn a_repository_over_ssh_is_no_context() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("CONTEXT", "git@bitbucket.org:acme/app.git")
+            .set("BUILD_CONTEXTS", "lib=ssh://git@bitbucket.org/acme/lib.git")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "CONTEXT: `git@bitbucket.org:acme/app.git` is the address of a Git repository over SSH",
+                "BUILD_CONTEXTS: entry 1 is the address of a Git repository over SSH",
+                "write `https://bitbucket.org/acme/lib.git`",
+            ],
+        );
+    });
+}
+
+/// A build from Docker Hub, which has had enough.
+async fn limited(place: &Place, words: &'static str, login: bool) -> Option<Run> {
+    let internet = place.internet()?;
+    let hub = place.docker_hub(internet).await;
+    internet.plan(Planned {
+        host: "registry-1.docker.io".into(),
+        method: Method::HEAD,
+        path_part: "/library/limited/",
+        times: 100,
+        fault: RegistryFault::Answer(429, Vec::new()),
+    });
+    internet.plan(Planned {
+        host: "registry-1.docker.io".into(),
+        method: Method::GET,
+        path_part: "/library/limited/",
+        times: 100,
+        fault: RegistryFault::Refuse(429, words),
+    });
+    let depot = place.depot(Scenario::default()).await;
+    let context = Context::new("FROM limited:1\n").unwrap();
+    let mut program = Program::of(&depot, context.path()).on(internet);
+    if login {
+        program = program
+            .set("DOCKERHUB_USERNAME", hub.owner().username())
+            .set("DOCKERHUB_TOKEN", hub.owner().password());
+    }
+    Some(program.run().await)
+}
+
+#[test]
+fn the_pull_limit_of_docker_hub_gets_a_hint() {
+    with_place(async |place| {
+        let words = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#;
+        for (login, hint) in [
+            (
+                false,
+                "hint: Docker Hub limits pulls without a login (100 in 6 hours",
+            ),
+            (
+                true,
+                "hint: the pull limit of the Docker Hub account in DOCKERHUB_TOKEN is reached",
+            ),
+        ] {
+            let Some(run) = limited(place, words, login).await else {
+                return;
+            };
+            run.expect(5, &["429", hint]);
+        }
+    });
+}
 
 #[test]
 fn a_frontend_without_named_contexts_is_refused() {

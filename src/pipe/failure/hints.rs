@@ -3,23 +3,25 @@
 use super::{Failure, LoadCause};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, SolveError};
 use crate::config::Plan;
+use crate::config::plan::ProjectSource;
 use crate::depot::{ApiError, Code};
 use crate::docker::{DaemonError, LoadError};
 use crate::registry::client::ClientError;
+use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{EcrError, EcrHost};
 use crate::registry::reference::DOCKER_HUB;
 
-/// What to change, where a setting helps.
-pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
+/// What to change, where a setting helps. `output` is the end of the failed step's output.
+pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<String> {
     match failure {
-        Failure::Create(error) => create_hint(error),
+        Failure::Create(error) => create_hint(error, plan),
         Failure::Connect(ConnectError::Unreachable { .. }) => Some(
             "the step must be able to open TCP connections to Depot's machines; on a \
              self-hosted runner, look at its firewall"
                 .into(),
         ),
-        Failure::Solve { error, .. } => solve_hint(error, plan),
-        Failure::Push(push) => solve_hint(&push.error, plan),
+        Failure::Solve { error, .. } => solve_hint(error, plan, output),
+        Failure::Push(push) => solve_hint(&push.error, plan, output),
         Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
         Failure::Credentials(error) => amazon_hint(error.cause()?),
@@ -32,7 +34,7 @@ pub(super) fn hint(failure: &Failure, plan: &Plan) -> Option<String> {
         )),
         Failure::Load(failure) => match &failure.cause {
             LoadCause::Load(error) => load_hint(error),
-            LoadCause::Export(error) => solve_hint(error, plan),
+            LoadCause::Export(error) => solve_hint(error, plan, output),
         },
         _ => None,
     }
@@ -93,7 +95,12 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
     Some(hint)
 }
 
-fn create_hint(error: &ApiError) -> Option<String> {
+fn create_hint(error: &ApiError, plan: &Plan) -> Option<String> {
+    let project = &plan.depot.project_id;
+    let origin = match &plan.depot.project_source {
+        ProjectSource::Variable => "DEPOT_PROJECT_ID".to_owned(),
+        ProjectSource::File(path) => format!("`{}`", path.display()),
+    };
     let hint = match error {
         ApiError::Refused { code, .. } => match code {
             Code::Unauthenticated => {
@@ -101,12 +108,17 @@ fn create_hint(error: &ApiError) -> Option<String> {
                  project's settings page and store it as a secured variable of the repository"
             }
             Code::PermissionDenied => {
-                "DEPOT_TOKEN may not build in this project: use a project token of the project in \
-                 DEPOT_PROJECT_ID, or an organization token"
+                return Some(format!(
+                    "DEPOT_TOKEN may not build in the project `{project}` (from {origin}): use a project token of that \
+                     project, or an organization token"
+                ));
             }
             Code::NotFound => {
-                "write the project's id, from its settings page at Depot, into DEPOT_PROJECT_ID or \
-                 depot.json; a project token works for its own project only"
+                return Some(format!(
+                    "Depot has no project `{project}` (from {origin}) that DEPOT_TOKEN has access to: write the id from the \
+                     project's settings page at Depot into DEPOT_PROJECT_ID or depot.json; a project token works for its \
+                     own project only"
+                ));
             }
             Code::ResourceExhausted => {
                 "a limit of the Depot account is reached: see its usage page"
@@ -126,22 +138,19 @@ fn create_hint(error: &ApiError) -> Option<String> {
     Some(hint.into())
 }
 
-fn solve_hint(error: &SolveError, plan: &Plan) -> Option<String> {
+fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<String> {
     if let Some(hint) = error.hint {
         return Some(hint.into());
     }
+    let host = match &error.kind {
+        ErrorKind::Registry { reference, .. } => reference.split('/').next().unwrap_or_default(),
+        _ => "",
+    };
+    if let Some(cause) = error.known_cause(output) {
+        return Some(cause_hint(cause, host, plan));
+    }
     match &error.kind {
-        ErrorKind::Registry {
-            reference, denied, ..
-        } => {
-            let host = reference.split('/').next().unwrap_or_default();
-            if *denied {
-                Some(login_hint(host, plan))
-            } else {
-                is_untrusted(&error.message).then(|| insecure_hint(host))
-            }
-        }
-        ErrorKind::Build => cause_hint(error.known_cause()?),
+        ErrorKind::Registry { denied: true, .. } => Some(login_hint(host, plan)),
         ErrorKind::Connection => {
             Some("the machine went away; running the step again uses what was built so far".into())
         }
@@ -149,23 +158,82 @@ fn solve_hint(error: &SolveError, plan: &Plan) -> Option<String> {
     }
 }
 
-fn cause_hint(cause: KnownCause) -> Option<String> {
-    let hint = match cause {
-        KnownCause::MissingFile => {
-            "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
-             relative to CONTEXT"
-        }
+/// `host`: the registry concerned; empty if none is known.
+fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
+    match cause {
+        KnownCause::MissingFile => "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
+                                    relative to CONTEXT"
+            .into(),
         KnownCause::NoNamedContexts => {
             "the frontend in the `# syntax=` line of the Dockerfile is too old for BUILD_CONTEXTS: write \
              `# syntax=docker/dockerfile:1`, or remove the line"
+                .into()
         }
-    };
-    Some(hint.into())
+        KnownCause::MissingSecret { .. } => {
+            "this version passes no secrets to a build (`--mount=type=secret`): run the command that needs the secret in \
+             a line before the pipe, and COPY its result"
+                .into()
+        }
+        KnownCause::MissingSshKey => {
+            "this version passes no SSH keys to a build (`--mount=type=ssh`, `git@…`): clone the repository in a line \
+             before the pipe and COPY it, or give its `https://` address in BUILD_CONTEXTS"
+                .into()
+        }
+        KnownCause::DiskFull => {
+            "the disk of the builder is full: reset the cache of the Depot project or raise its size, in the project's \
+             settings"
+                .into()
+        }
+        KnownCause::RateLimit {
+            host: registry,
+            is_anonymous,
+        } => rate_hint(registry.as_deref().unwrap_or(host), is_anonymous, plan),
+        KnownCause::ImmutableTag => immutable_hint(host),
+        KnownCause::UntrustedCertificate => insecure_hint(host),
+    }
+}
+
+/// `is_anonymous`: the registry said that there was no login, whichever the plan has.
+fn rate_hint(host: &str, is_anonymous: bool, plan: &Plan) -> String {
+    let host = canonical_host(host);
+    let credential = plan.registries.credentials.for_host(&host);
+    let origin = credential
+        .and_then(Credential::origin)
+        .filter(|_| !is_anonymous);
+    match (&*host, origin) {
+        (DOCKER_HUB, Some(origin)) => format!(
+            "the pull limit of the Docker Hub account in {origin} is reached (200 in 6 hours for a personal account): try \
+             again later, or use an account with a higher limit"
+        ),
+        (DOCKER_HUB, None) => {
+            "Docker Hub limits pulls without a login (100 in 6 hours from one address, which many builds share): give \
+             DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, as secured variables"
+                .into()
+        }
+        ("", _) => "a registry limits the rate of requests: try again later".into(),
+        (host, Some(origin)) => {
+            format!("`{host}` limits the rate of requests of the account in {origin}: try again later")
+        }
+        (host, None) => format!(
+            "`{host}` limits the rate of requests: try again later, or give a login for it, which often has a higher limit"
+        ),
+    }
+}
+
+fn immutable_hint(host: &str) -> String {
+    format!(
+        "the tag already holds another image, and `{host}` does not allow moving it: use a tag that is new for each build, \
+         such as $BITBUCKET_COMMIT, or allow overwriting in the registry's settings"
+    )
 }
 
 fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
-    if error.is_denied() {
+    if error.is_immutable_tag() {
+        Some(immutable_hint(host))
+    } else if error.is_denied() {
         Some(login_hint(host, plan))
+    } else if error.is_rate_limited() {
+        Some(rate_hint(host, false, plan))
     } else if error.is_certificate() {
         Some(insecure_hint(host))
     } else {
@@ -203,9 +271,4 @@ fn insecure_hint(host: &str) -> String {
         "where `{host}` is your own and its certificate cannot be a public one, write its host \
          into REGISTRY_INSECURE: it is then trusted without check"
     )
-}
-
-/// A certificate that was not accepted, in the words of the builder's TLS.
-fn is_untrusted(message: &str) -> bool {
-    message.contains("x509: ") || message.contains("failed to verify certificate")
 }

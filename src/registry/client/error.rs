@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::access::forms;
 use super::call::{Answer, Call};
+use crate::registry::immutable::is_immutable;
 use crate::registry::retry::is_out_of_order;
 use crate::registry::token::{TokenError, printable};
 
@@ -40,6 +41,8 @@ pub(super) enum Trouble {
         status: StatusCode,
         /// `: ` and its words, or nothing.
         said: String,
+        /// It is about a tag that cannot be moved.
+        is_immutable: bool,
     },
     /// An answer that cannot be used.
     #[error("{0}")]
@@ -85,9 +88,11 @@ impl Trouble {
                 let _infallible = write!(said, ": {part}");
             }
         }
+        let is_immutable = is_immutable(&said);
         Self::Status {
             status: answer.status,
             said,
+            is_immutable,
         }
     }
 }
@@ -128,6 +133,27 @@ impl ClientError {
         match &*self.trouble {
             Trouble::Token(error) => error.is_denied(),
             _ => matches!(self.status(), Some(401 | 403)),
+        }
+    }
+
+    /// Whether the registry refuses to move a tag from one image to another.
+    #[must_use]
+    pub fn is_immutable_tag(&self) -> bool {
+        matches!(
+            &*self.trouble,
+            Trouble::Status {
+                is_immutable: true,
+                ..
+            }
+        )
+    }
+
+    /// Whether there were too many requests.
+    #[must_use]
+    pub fn is_rate_limited(&self) -> bool {
+        match &*self.trouble {
+            Trouble::Token(error) => error.status() == Some(429),
+            _ => self.status() == Some(429),
         }
     }
 
@@ -200,6 +226,36 @@ mod tests {
         assert!(!refused.is_denied() && !refused.is_transient());
         assert!(error(403, b"<html>").is_denied());
         assert!(error(503, b"").is_transient());
+        assert!(error(429, b"").is_rate_limited());
+    }
+
+    #[test]
+    fn a_tag_that_cannot_be_moved_is_recognised_whatever_the_status() {
+        for (status, body) in [
+            (
+                400,
+                r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable."}]}"#,
+            ),
+            (
+                400,
+                r#"{"errors":[{"code":"ImageTagAlreadyExistsException","message":"x"}]}"#,
+            ),
+            (
+                403,
+                r#"{"errors":[{"code":"TAG_IMMUTABLE","message":"denied"}]}"#,
+            ),
+            (
+                409,
+                r#"{"errors":[{"code":"CONFLICT","message":"tag 1 is immutable"}]}"#,
+            ),
+            (
+                412,
+                r#"{"errors":[{"code":"PRECONDITION","message":"Failed to process request due to 'app:1' configured as immutable."}]}"#,
+            ),
+        ] {
+            assert!(error(status, body.as_bytes()).is_immutable_tag(), "{body}");
+        }
+        assert!(!error(400, br#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#).is_immutable_tag());
     }
 
     proptest! {

@@ -74,6 +74,15 @@ impl TokenError {
         }
     }
 
+    /// The status of the answer, if there was one.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Denied { status, .. } | Self::Unavailable { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
     /// Whether the registry itself said no.
     #[must_use]
     pub fn is_denied(&self) -> bool {

@@ -9,6 +9,10 @@ use http::Method;
 pub enum RegistryFault {
     /// This status, with these headers.
     Answer(u16, Vec<(&'static str, String)>),
+    /// This status, with this JSON.
+    Refuse(u16, &'static str),
+    /// The registry does what it is asked for, and the connection ends in place of its answer.
+    LoseAnswer,
     /// The status, where the body is said to be of OCI: as of a registry that knows Docker's forms alone.
     RefuseOci(u16),
     /// The answer as it should be, so much later.

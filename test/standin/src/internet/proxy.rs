@@ -145,6 +145,20 @@ async fn answer(
             answer
         }
         Some(RegistryFault::RefuseOci(status)) => plain(status),
+        Some(RegistryFault::Refuse(status, json)) => {
+            let body = Full::new(Bytes::from_static(json.as_bytes()));
+            let body = body.map_err(|never: Infallible| match never {});
+            let mut answer = plain(status).map(|_| body.boxed());
+            let json = HeaderValue::from_static("application/json");
+            answer.headers_mut().insert("content-type", json);
+            answer
+        }
+        Some(RegistryFault::LoseAnswer) => {
+            let answer = passed_on(&world, host, route, request).await;
+            // Once the answer is whole, the registry is done.
+            let _ended = answer.into_body().collect().await;
+            return Err(Cut);
+        }
         Some(RegistryFault::CutAfter(limit)) => {
             let mut read = 0;
             while let Some(Ok(frame)) = request.body_mut().frame().await {
