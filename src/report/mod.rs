@@ -4,12 +4,13 @@
 //! out in the order in which they were handed over. [`output`] owns that stream; everything else here is text made for it.
 //!
 //! Most of that text was written by others: build steps, servers, Dockerfiles. Whatever is passed on has lost its control
-//! characters ([`escape`]) and is cut at a stated length, and known secrets are masked ([`mask`]) on the way out.
+//! characters ([`escape`]), shows hidden ones by their numbers ([`hidden`]), and is cut at a stated length, and known secrets are masked ([`mask`]) on the way out.
 
 pub mod chain;
 pub mod escape;
 pub mod excerpt;
 pub mod failure;
+pub(crate) mod hidden;
 pub mod log;
 pub mod mask;
 pub mod message;

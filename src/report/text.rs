@@ -5,6 +5,7 @@
 
 use super::{
     escape::{Escapes, Event},
+    hidden::{Origin, escaped},
     mask::Masker,
 };
 
@@ -54,7 +55,8 @@ fn clean(text: &str, limit: usize, masker: &Masker) -> String {
     if kept.len() >= limit_bytes {
         text.truncate(text.len() - masker.open_end(&text));
     }
-    text
+    // A secret that holds such characters is known only as it was.
+    escaped(text, Origin::Name)
 }
 
 fn shorten(text: &str, limit: usize) -> String {
@@ -77,6 +79,18 @@ mod tests {
                 &Masker::default()
             ),
             "RUN <<EOF  echo red2K EOF"
+        );
+    }
+
+    #[test]
+    fn hidden_characters_are_shown_and_secrets_with_them_are_masked() {
+        let masker = Masker::default();
+        masker.add("\u{feff}correct-horse");
+        let text = "app\u{202e}gpj.exe \u{feff}correct-horse";
+        assert_eq!(one_line(text, 100, &masker), "app\\u{202e}gpj.exe ***");
+        assert_eq!(
+            lines("a\u{2028}b\nc\u{200b}", 100, &masker),
+            "a\\u{2028}b\nc\\u{200b}"
         );
     }
 

@@ -86,6 +86,33 @@ fn a_repository_over_ssh_is_no_context() {
     });
 }
 
+#[test]
+fn characters_that_mislead_are_shown_by_their_numbers() {
+    with_place(async |place| {
+        let lines = "# a\u{202e}comment\nRUN printf 'out\u{202e}put \u{1f469}\u{200d}\u{1f4bb} in\u{200b}visible\\n' && cat /no\u{2066}where";
+        let run = failing(place, lines).await;
+        run.expect(
+            1,
+            &[
+                "out\\u{202e}put \u{1f469}\u{200d}\u{1f4bb} in\\u{200b}visible",
+                "# a\\u{202e}comment",
+                "'/no\\u{2066}where'",
+            ],
+        );
+        for hidden in ['\u{202e}', '\u{2066}', '\u{200b}'] {
+            assert!(!run.log.contains(hidden), "{hidden:?}: {}", run.log);
+        }
+
+        let depot = place.depot(Scenario::default()).await;
+        let run = Program::of(&depot, small_context().path())
+            .set("CONTEXT", "do\u{202e}cs")
+            .set("TARGET", "re\u{200b}lease 1")
+            .run()
+            .await;
+        run.expect(2, &["do\\u{202e}cs", "re\\u{200b}lease"]);
+    });
+}
+
 /// A build from Docker Hub, which has had enough.
 async fn limited(place: &Place, words: &'static str, login: bool) -> Option<Run> {
     let internet = place.internet()?;

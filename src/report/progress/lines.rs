@@ -9,6 +9,7 @@ use std::{mem, time::Duration};
 
 use super::super::{
     escape::{Escapes, Event},
+    hidden::{Origin, escaped, has_hidden},
     mask::Masker,
     text::printable,
 };
@@ -96,10 +97,10 @@ impl Lines {
     }
 
     /// Gives out all there is: nothing will follow.
-    pub(super) fn end(&mut self, mut give: impl FnMut(Line)) {
+    pub(super) fn end(&mut self, rules: Rules<'_>, mut give: impl FnMut(Line)) {
         if !self.line.is_empty() {
             let line = mem::take(&mut self.line);
-            give(self.finished(&line));
+            give(self.finished(&line, rules));
         }
         *self = Self::default();
     }
@@ -165,7 +166,7 @@ impl Lines {
         }
         self.begin(at);
         let line = mem::take(&mut self.line);
-        give(self.finished(&line));
+        give(self.finished(&line, rules));
         // The buffer is used again, unless one giant line would make it stay large.
         if line.capacity() <= rules.limit {
             self.line = line;
@@ -194,13 +195,13 @@ impl Lines {
             return;
         }
         let kept = [kept.as_bytes(), incomplete].concat();
-        give(self.finished(ready.as_bytes()));
+        give(self.finished(ready.as_bytes(), rules));
         self.line = kept;
         self.inherited.clone_from(&self.active);
         self.continued = true;
     }
 
-    fn finished(&self, line: &[u8]) -> Line {
+    fn finished(&self, line: &[u8], rules: Rules<'_>) -> Line {
         if line.is_empty() {
             return Line {
                 at: self.at,
@@ -213,10 +214,12 @@ impl Lines {
         } else {
             &[]
         };
-        Line {
-            at: self.at,
-            text: printable(&[&self.inherited, line, reset].concat()),
+        let mut text = printable(&[&self.inherited, line, reset].concat());
+        if has_hidden(&text) {
+            // A secret that holds such characters is known only as it was.
+            text = escaped(rules.masker.mask(text), Origin::Output);
         }
+        Line { at: self.at, text }
     }
 }
 

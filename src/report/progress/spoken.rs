@@ -71,7 +71,7 @@ impl Spoken {
     pub(super) fn end(&mut self, rules: Rules<'_>) {
         let (waiting, tail) = (&mut self.waiting, &mut self.tail);
         for stream in &mut self.streams {
-            stream.end(|line| take_line(waiting, tail, rules, &line));
+            stream.end(rules, |line| take_line(waiting, tail, rules, &line));
         }
     }
 

@@ -53,12 +53,31 @@ impl Reader {
     }
 
     fn end(&mut self) -> Vec<String> {
-        self.lines.end(|line| self.given.push(line.text));
+        let rules = Rules {
+            limit: LIMIT,
+            tail: 0,
+            colour: self.colour,
+            masker: &self.masker,
+        };
+        self.lines.end(rules, |line| self.given.push(line.text));
         self.given
             .iter()
             .map(|line| self.masker.mask(line.clone()))
             .collect()
     }
+}
+
+#[test]
+fn hidden_characters_are_shown_by_their_numbers() {
+    let mut reader = Reader::new(&["\u{200b}secret-word"]);
+    reader
+        .feed("a\u{202e}b\n")
+        .feed("\u{200b}secret-word\n")
+        .feed("👩\u{200d}💻 \u{2066}");
+    assert_eq!(
+        reader.end(),
+        ["a\\u{202e}b", "***", "👩\u{200d}💻 \\u{2066}"]
+    );
 }
 
 #[test]
