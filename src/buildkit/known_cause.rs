@@ -87,6 +87,23 @@ impl SolveError {
         }
     }
 
+    /// Whether a registry may have refused a push since its tag cannot be moved. Not every builder passes on why, so the
+    /// statuses that registries use for this are enough.
+    #[must_use]
+    pub fn may_be_immutable_tag(&self) -> bool {
+        let ErrorKind::Registry {
+            action: RegistryAction::Push,
+            ..
+        } = &self.kind
+        else {
+            return false;
+        };
+        let has_status = IMMUTABLE_STATUSES
+            .iter()
+            .any(|status| self.message.contains(status));
+        has_status || is_immutable(&self.message)
+    }
+
     /// The registry that the message names: of an image, or in an address.
     fn host(&self) -> Option<String> {
         if let ErrorKind::Registry { reference, .. } = &self.kind
@@ -107,6 +124,15 @@ const RATE_WORDS: [&str; 4] = [
     "429 too many requests",
     "pull rate limit",
     "(http 429)",
+];
+
+/// With which registries refuse to move a tag: Amazon, Azure and Google, Docker Hub, Harbor.
+const IMMUTABLE_STATUSES: [&str; 5] = [
+    ": 400 Bad Request",
+    ": 403 Forbidden",
+    ": 405 Method Not Allowed",
+    ": 409 Conflict",
+    ": 412 Precondition Failed",
 ];
 
 /// In the words of Linux and of tools, from a builder or from a command in a step.

@@ -20,6 +20,9 @@ const NAME_BYTES: usize = 1024;
 /// A longer name for a vertex is nothing that BuildKit gives.
 const VERTEX_BYTES: usize = 256;
 
+/// In characters.
+const DIGEST_LIMIT: usize = 7 + 128;
+
 /// The names that were pushed. Memory is bounded in count and in bytes, whatever is sent.
 #[derive(Clone, Debug, Default)]
 pub struct Pushes {
@@ -28,6 +31,8 @@ pub struct Pushes {
     unsure: HashMap<String, String>,
     /// One name at least has been at its end.
     is_begun: bool,
+    /// Each name with the digests that were on their way to it, come through or not.
+    attempts: BTreeSet<(String, String)>,
 }
 
 impl Pushes {
@@ -35,6 +40,11 @@ impl Pushes {
     pub fn observe(&mut self, status: &StatusResponse) {
         for status in &status.statuses {
             let name = name(status);
+            if let (Some(name), Some(digest)) = (name, digest(status))
+                && self.attempts.len() < NAMES_LIMIT
+            {
+                self.attempts.insert((name.to_owned(), digest.to_owned()));
+            }
             if self.unsure.get(&status.vertex).map(String::as_str) != name {
                 // It is at something else.
                 self.names.extend(self.unsure.remove(&status.vertex));
@@ -66,6 +76,18 @@ impl Pushes {
         !self.is_begun
     }
 
+    /// Whether a solve has tried to push this digest under this name.
+    #[must_use]
+    pub fn has_attempted(&self, name: &str, digest: &str) -> bool {
+        self.attempts
+            .contains(&(name.to_owned(), digest.to_owned()))
+    }
+
+    /// Notes that the image is in the registry under this name, whatever the builder says.
+    pub fn note(&mut self, name: String) {
+        self.names.insert(name);
+    }
+
     /// Whether the image is in the registry under this name, which is the one that the exporter was given.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -75,11 +97,21 @@ impl Pushes {
 
 /// The name that a status tells of.
 fn name(status: &VertexStatus) -> Option<&str> {
-    // The id holds it in some versions, the name in others.
-    let texts = [&status.id, &status.name].into_iter();
-    let mut rests = texts.filter_map(|text| text.strip_prefix(MANIFEST_WORDS));
-    let rest = rests.next()?;
+    let rest = manifest(status)?;
     Some(rest.split('@').next().unwrap_or(rest))
+}
+
+/// The digest that a status tells of. A SHA-512 is the longest that there is.
+fn digest(status: &VertexStatus) -> Option<&str> {
+    let (_, digest) = manifest(status)?.split_once('@')?;
+    (digest.len() <= DIGEST_LIMIT).then_some(digest)
+}
+
+/// `name@digest`.
+fn manifest(status: &VertexStatus) -> Option<&str> {
+    // The id holds it in some versions, the name in others.
+    let mut texts = [&status.id, &status.name].into_iter();
+    texts.find_map(|text| text.strip_prefix(MANIFEST_WORDS))
 }
 
 #[cfg(test)]
@@ -167,6 +199,17 @@ mod tests {
         pushes.observe(&status(&manifest(&"x".repeat(NAME_BYTES + 1)), true));
         pushes.observe(&status(&manifest(ONE), true));
         pushes.observe(&ended(""));
+        assert!(pushes.has(ONE));
+    }
+
+    #[test]
+    fn the_digest_of_a_push_is_known_whether_or_not_it_came_through() {
+        let mut pushes = Pushes::default();
+        pushes.observe(&status(&manifest(ONE), false));
+        pushes.observe(&ended("400 Bad Request"));
+        assert!(pushes.has_attempted(ONE, "sha256:00") && !pushes.has(ONE));
+        assert!(!pushes.has_attempted(ONE, "sha256:01") && !pushes.has_attempted(TWO, "sha256:00"));
+        pushes.note(ONE.to_owned());
         assert!(pushes.has(ONE));
     }
 

@@ -122,6 +122,8 @@ pub(super) struct PushFailure {
     pub(super) pushed: Vec<String>,
     /// Those that it does not have.
     pub(super) missing: Vec<String>,
+    /// The tag that was refused holds another image.
+    pub(super) is_taken: bool,
 }
 
 /// An index of ours that a registry did not take.

@@ -170,6 +170,23 @@ impl Part<'_> {
                 Err(Failure::Solve { error, .. }) => *error,
                 Err(other) => return Err(other),
             };
+            let refused = self.refused_tag(&error, &round).await;
+            if let Some((name, digest)) = refused.clone().filter(|(name, digest)| {
+                // What this run has tried to push is there: the answer to an earlier attempt was lost.
+                pushes.has_attempted(&name.to_string(), digest)
+            }) {
+                let why = work.masker.mask(error.message);
+                tracing::warn!("`{name}` has the image, though the push was refused: {why}");
+                pushes.note(name.to_string());
+                if let Some(rest) = round.without(&name) {
+                    waiting.push_front(rest);
+                }
+                delivered.push(Delivered {
+                    names: vec![name],
+                    digest: Some(digest),
+                });
+                continue;
+            }
             let round_names = round.names.clone();
             match round.after(&error) {
                 Next::Again { rounds, pause, why } => {
@@ -197,10 +214,37 @@ impl Part<'_> {
                     let solved = self.round(connection, None, pushes).await?;
                     first.get_or_insert(solved);
                 }
-                Next::Fail => return Err(self.failed(error, pushes)),
+                Next::Fail => return Err(self.failed(error, pushes, refused.is_some())),
             }
         }
+        if first.is_none()
+            && let Some(digest) = delivered.iter().find_map(|image| image.digest.clone())
+        {
+            // No solve has come to its end, so one is needed that exports what is in the cache.
+            let mut solved = self.round(connection, None, pushes).await?;
+            let key = "containerimage.digest".to_owned();
+            solved.response.insert(key, digest);
+            first = Some(solved);
+        }
         Ok((delivered, first))
+    }
+
+    /// The name whose push a registry refused though its tag holds an image, and the digest of that.
+    async fn refused_tag(&self, error: &SolveError, round: &Round) -> Option<(Reference, String)> {
+        let ErrorKind::Registry { reference, .. } = &error.kind else {
+            return None;
+        };
+        if self.work.by_digest() || !error.may_be_immutable_tag() {
+            return None;
+        }
+        let name = round
+            .names
+            .iter()
+            .find(|name| name.to_string() == *reference)?;
+        let client = &self.work.registries.client;
+        let reading = client.digest_at(name.host(), name.repository(), name.tag());
+        let digest = self.cancel.unless_fired(reading).await.ok()??;
+        Some((name.clone(), digest))
     }
 
     /// Whether a push failed that nobody asked for, by a machine that builds alone, and every name that stays was pushed.
@@ -217,8 +261,8 @@ impl Part<'_> {
             && names.all(|name| is_passing(name) || pushes.has(&name.to_string()))
     }
 
-    /// A failed push is told with what was pushed; by digest, nothing has a name yet.
-    fn failed(&self, error: SolveError, pushes: &Pushes) -> Failure {
+    /// A failed push is told with what was pushed; by digest, nothing has a name yet. `is_taken`: the tag holds another image.
+    fn failed(&self, error: SolveError, pushes: &Pushes, is_taken: bool) -> Failure {
         let work = self.work;
         let ErrorKind::Registry { reference, .. } = &error.kind else {
             return self.solve_failure(error);
@@ -239,6 +283,7 @@ impl Part<'_> {
             target: self.label(),
             pushed: there,
             missing,
+            is_taken,
         }))
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::buildkit::{ErrorKind, RegistryAction, SolveError};
+use crate::buildkit::{ErrorKind, KnownCause, RegistryAction, SolveError};
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::Reference;
 
@@ -77,6 +77,12 @@ impl Round {
             .collect()
     }
 
+    /// The same for the other names; `None` if there are none.
+    pub(super) fn without(mut self, name: &Reference) -> Option<Self> {
+        self.names.retain(|other| other != name);
+        (!self.names.is_empty()).then_some(self)
+    }
+
     /// What may help after `error`.
     pub(super) fn after(self, error: &SolveError) -> Next {
         let ErrorKind::Registry {
@@ -117,7 +123,9 @@ impl Round {
             };
         }
         // One that says no will say no again; then only others have something to gain.
-        let is_final = *denied || *action == RegistryAction::PushRefusedForm;
+        let is_final = *denied
+            || *action == RegistryAction::PushRefusedForm
+            || error.known_cause(&[]) == Some(KnownCause::ImmutableTag);
         if self.is_repeated || (is_final && others.is_empty()) {
             return Next::Fail;
         }
@@ -218,6 +226,15 @@ mod tests {
     #[test]
     fn a_refusal_is_not_repeated_but_for_the_sake_of_others() {
         let error = error("a.example/x:1", true, RegistryAction::Push);
+        assert_eq!(first(&["a.example/x:1"]).after(&error), Next::Fail);
+        let next = first(&["a.example/x:1", "b.example/x:1"]).after(&error);
+        assert!(matches!(next, Next::Again { pause: false, .. }), "{next:?}");
+    }
+
+    #[test]
+    fn a_tag_that_cannot_be_moved_is_not_pushed_again_but_for_the_sake_of_others() {
+        let mut error = error("a.example/x:1", false, RegistryAction::Push);
+        error.message = "400 Bad Request: the tag is immutable".into();
         assert_eq!(first(&["a.example/x:1"]).after(&error), Next::Fail);
         let next = first(&["a.example/x:1", "b.example/x:1"]).after(&error);
         assert!(matches!(next, Next::Again { pause: false, .. }), "{next:?}");

@@ -203,6 +203,62 @@ fn a_push_of_the_builder_is_tried_once_more_and_then_told() {
     });
 }
 
+/// As Amazon's registries refuse to move a tag.
+const IMMUTABLE: &str = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable."}]}"#;
+
+#[test]
+fn a_tag_that_was_put_and_cannot_be_put_again_is_a_success() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        // The pipe puts the index of two platforms, and the builder pushes the image of one.
+        for (host, platforms) in [
+            ("two.immutable.example.com", "linux/amd64,linux/arm64"),
+            ("one.immutable.example.com", "linux/amd64"),
+        ] {
+            let registry = registry(internet, host).await;
+            let plan = |method, times, answer| {
+                internet.plan(fault(host, method, "/app/manifests/1", times, answer));
+            };
+            plan(Method::PUT, 1, RegistryFault::LoseAnswer);
+            plan(Method::PUT, 1000, RegistryFault::Refuse(400, IMMUTABLE));
+            // Else the builder sees by itself that it is there.
+            plan(Method::HEAD, 1000, RegistryFault::Answer(404, Vec::new()));
+            let run = with_fault(place, internet, host, &registry, platforms).await;
+            let digest = registry.manifest("app", "1").await.unwrap().digest;
+            run.expect(0, &[&format!("{host}/app:1@{digest}")]);
+            if platforms == "linux/amd64" {
+                run.expect(0, &["has the image, though the push was refused"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_tag_that_holds_another_image_and_cannot_be_moved_gets_a_hint() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        for (host, platforms) in [
+            ("two.taken.example.com", "linux/amd64,linux/arm64"),
+            ("one.taken.example.com", "linux/amd64"),
+        ] {
+            let registry = registry(internet, host).await;
+            let run = with_fault(place, internet, host, &registry, "linux/arm64").await;
+            run.expect(0, &[]);
+            let refusal = RegistryFault::Refuse(400, IMMUTABLE);
+            internet.plan(fault(host, Method::PUT, "/app/manifests/1", 1000, refusal));
+            let run = with_fault(place, internet, host, &registry, platforms).await;
+            let hint = format!(
+                "hint: the tag already holds another image, and `{host}` may not allow moving it: use a tag that is new"
+            );
+            run.expect(5, &[&hint, "$BITBUCKET_COMMIT"]);
+        }
+    });
+}
+
 #[test]
 fn no_login_follows_a_redirection_to_another_host() {
     with_place(async |place| {

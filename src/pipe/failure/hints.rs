@@ -21,6 +21,7 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
                 .into(),
         ),
         Failure::Solve { error, .. } => solve_hint(error, plan, output),
+        Failure::Push(push) if push.is_taken => taken_hint(&push.error),
         Failure::Push(push) => solve_hint(&push.error, plan, output),
         Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
@@ -220,9 +221,18 @@ fn rate_hint(host: &str, is_anonymous: bool, plan: &Plan) -> String {
     }
 }
 
+/// Builders do not pass on why a registry refused a manifest.
+fn taken_hint(error: &SolveError) -> Option<String> {
+    let ErrorKind::Registry { reference, .. } = &error.kind else {
+        return None;
+    };
+    let host = reference.split('/').next().unwrap_or_default();
+    Some(immutable_hint(host))
+}
+
 fn immutable_hint(host: &str) -> String {
     format!(
-        "the tag already holds another image, and `{host}` does not allow moving it: use a tag that is new for each build, \
+        "the tag already holds another image, and `{host}` may not allow moving it: use a tag that is new for each build, \
          such as $BITBUCKET_COMMIT, or allow overwriting in the registry's settings"
     )
 }

@@ -91,7 +91,13 @@ impl<'a> Call<'a> {
 impl Client {
     /// One call, repeated while that may help, until the registry has said yes or no.
     pub(super) async fn exchange(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+        self.attempts(call).await.0
+    }
+
+    /// The same; also returns whether the call was repeated.
+    pub(super) async fn attempts(&self, call: &Call<'_>) -> (Result<Answer, ClientError>, bool) {
         let mut pauses = Pauses::new(PATIENCE);
+        let mut is_repeated = false;
         loop {
             let answer = self.let_in(call).await;
             let (why, asked) = match &answer {
@@ -100,11 +106,12 @@ impl Client {
                     answer.header("retry-after").to_owned(),
                 ),
                 Err(error) if error.is_transient() => (error.cause_line(), String::new()),
-                _ => return answer,
+                _ => return (answer, is_repeated),
             };
             let Some(pause) = pauses.next(&asked) else {
-                return answer;
+                return (answer, is_repeated);
             };
+            is_repeated = true;
             tracing::warn!(
                 "`{}` did not answer as it should ({why}); trying again in {:.1} s",
                 call.host,
@@ -115,7 +122,7 @@ impl Client {
     }
 
     /// One call, with the access that let us in before, or that the registry now asks for.
-    async fn let_in(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+    pub(super) async fn let_in(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
         let known = self.known_access(call);
         let answer = self.send(call, known.as_ref()).await?;
         // What another place wants to be let in with is not what this registry wants.

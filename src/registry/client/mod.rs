@@ -21,7 +21,7 @@ use reqwest::{Method, StatusCode};
 use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use super::token::{Tokens, printable};
 use access::Access;
-use call::Call;
+use call::{Answer, Call};
 pub use error::ClientError;
 use error::Trouble;
 
@@ -82,38 +82,24 @@ impl Client {
         repository: &str,
         reference: &str,
     ) -> Result<Manifest, ClientError> {
-        let mut call = Call::new(Method::GET, host, repository, reference);
-        let accept = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].join(", ");
-        call.headers
-            .extend(header_value(&accept).map(|value| (ACCEPT, value)));
+        let call = manifest_call(host, repository, reference);
         let answer = self.exchange(&call).await?;
-        if answer.status != StatusCode::OK {
-            return Err(call.error(Trouble::of_answer(&answer)));
-        }
-        let told = answer.header("content-type");
-        let media_type = told.split(';').next().unwrap_or_default().trim();
-        // A storage that the registry has sent us on to knows nothing of manifests.
-        let media_type = match media_type {
-            OCI_INDEX | DOCKER_LIST | OCI_MANIFEST | DOCKER_MANIFEST => media_type.to_owned(),
-            other => told_inside(&answer.body).unwrap_or_else(|| printable(other, 100)),
-        };
-        let manifest = Manifest::new(media_type, answer.body.clone());
-        let digests = [answer.header("docker-content-digest"), reference];
-        for digest in digests
-            .into_iter()
-            .filter(|text| text.starts_with("sha256:"))
-        {
-            if digest != manifest.digest {
-                let what = format!("what came has the digest {}", manifest.digest);
-                return Err(call.error(Trouble::Malformed(what)));
-            }
-        }
-        Ok(manifest)
+        manifest_of(&call, &answer)
+    }
+
+    /// The digest of what a tag holds now; `None` if it holds nothing, or if one call did not find out.
+    pub async fn digest_at(&self, host: &str, repository: &str, tag: &str) -> Option<String> {
+        let call = manifest_call(host, repository, tag);
+        let answer = self.let_in(&call).await.ok()?;
+        let manifest = manifest_of(&call, &answer).ok()?;
+        Some(manifest.digest)
     }
 
     /// Puts a manifest or index where `reference`, a tag or its digest, stands for it from then on.
     ///
-    /// All that it names must be there already. May be repeated: the same bytes make the same manifest.
+    /// All that it names must be there already. May be repeated: the same bytes make the same manifest. If the answer to
+    /// an attempt was lost, a registry with immutable tags refuses the next one; so after a refusal of that kind the tag is
+    /// read, and the same digest there is a success.
     pub async fn put_manifest(
         &self,
         host: &str,
@@ -126,17 +112,63 @@ impl Client {
         call.headers
             .extend(media_type.map(|value| (CONTENT_TYPE, value)));
         call.body = manifest.bytes.clone();
-        let answer = self.exchange(&call).await?;
-        if !answer.status.is_success() {
-            return Err(call.error(Trouble::of_answer(&answer)));
+        let (answer, is_repeated) = self.attempts(&call).await;
+        let error = match answer {
+            Ok(answer) if answer.status.is_success() => {
+                let digest = answer.header("docker-content-digest");
+                if digest.starts_with("sha256:") && digest != manifest.digest {
+                    let what =
+                        format!("it keeps another digest, {digest}, for {}", manifest.digest);
+                    return Err(call.error(Trouble::Malformed(what)));
+                }
+                return Ok(());
+            }
+            Ok(answer) => call.error(Trouble::of_answer(&answer)),
+            Err(error) => error,
+        };
+        if is_repeated || error.is_immutable_tag() {
+            let digest = self.digest_at(host, repository, reference).await;
+            if digest.as_ref() == Some(&manifest.digest) {
+                tracing::debug!("`{host}` has {digest:?} at `{reference}` already");
+                return Ok(());
+            }
         }
-        let digest = answer.header("docker-content-digest");
-        if digest.starts_with("sha256:") && digest != manifest.digest {
-            let what = format!("it keeps another digest, {digest}, for {}", manifest.digest);
+        Err(error)
+    }
+}
+
+fn manifest_call<'a>(host: &'a str, repository: &'a str, reference: &'a str) -> Call<'a> {
+    let mut call = Call::new(Method::GET, host, repository, reference);
+    let accept = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST].join(", ");
+    call.headers
+        .extend(header_value(&accept).map(|value| (ACCEPT, value)));
+    call
+}
+
+/// Reads the manifest in an answer, and checks its digest.
+fn manifest_of(call: &Call<'_>, answer: &Answer) -> Result<Manifest, ClientError> {
+    if answer.status != StatusCode::OK {
+        return Err(call.error(Trouble::of_answer(answer)));
+    }
+    let content_type = answer.header("content-type");
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    // A storage that the registry has sent us on to knows nothing of manifests.
+    let media_type = match media_type {
+        OCI_INDEX | DOCKER_LIST | OCI_MANIFEST | DOCKER_MANIFEST => media_type.to_owned(),
+        other => told_inside(&answer.body).unwrap_or_else(|| printable(other, 100)),
+    };
+    let manifest = Manifest::new(media_type, answer.body.clone());
+    let digests = [answer.header("docker-content-digest"), call.reference];
+    for digest in digests
+        .into_iter()
+        .filter(|text| text.starts_with("sha256:"))
+    {
+        if digest != manifest.digest {
+            let what = format!("what came has the digest {}", manifest.digest);
             return Err(call.error(Trouble::Malformed(what)));
         }
-        Ok(())
     }
+    Ok(manifest)
 }
 
 /// What a manifest says itself that it is.

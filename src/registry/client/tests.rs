@@ -71,6 +71,53 @@ fn seen(fake: &Fake) -> Vec<String> {
         .collect()
 }
 
+const IMMUTABLE: &str = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the tag is immutable."}]}"#;
+
+/// Puts the index of [`index`] at a registry that answers so.
+async fn put(replies: Vec<Reply>) -> (Result<(), ClientError>, Vec<String>) {
+    let fake = Fake::start(replies).await;
+    let put = client(&[])
+        .put_manifest(&fake.host(), "acme/app", "1", &index())
+        .await;
+    (put, seen(&fake))
+}
+
+#[tokio::test]
+async fn a_refused_repeat_is_a_success_if_the_tag_holds_the_same_digest() {
+    let path = "/v2/acme/app/manifests/1";
+    let (put_it, get_it) = (format!("PUT {path}"), format!("GET {path}"));
+    let lost = || Reply::Raw(String::new());
+    let refusals = [
+        Reply::with_body(400, IMMUTABLE),
+        Reply::status(409),
+        Reply::with_body(403, r#"{"errors":[{"code":"TAG_IMMUTABLE"}]}"#),
+    ];
+    for refusal in refusals {
+        let (outcome, seen) = put(vec![lost(), refusal, served(&index())]).await;
+        outcome.unwrap();
+        assert_eq!(seen, [&*put_it, &*put_it, &*get_it]);
+    }
+    // Of an earlier run with the same outcome.
+    let (outcome, seen) = put(vec![Reply::with_body(400, IMMUTABLE), served(&index())]).await;
+    outcome.unwrap();
+    assert_eq!(seen, [&*put_it, &*get_it]);
+}
+
+#[tokio::test]
+async fn a_tag_that_holds_another_image_stays_refused() {
+    let other = Manifest::new(OCI_INDEX, Bytes::from_static(b"{\"manifests\":[]}"));
+    let refusal = || Reply::with_body(400, IMMUTABLE);
+    for answer in [served(&other), Reply::status(404)] {
+        let (outcome, _) = put(vec![refusal(), answer]).await;
+        let error = outcome.unwrap_err();
+        assert!(error.is_immutable_tag(), "{error:?}");
+    }
+    // A first refusal of another kind is not looked into.
+    let (outcome, seen) = put(vec![Reply::status(400)]).await;
+    assert!(!outcome.unwrap_err().is_immutable_tag());
+    assert_eq!(seen.len(), 1);
+}
+
 #[tokio::test]
 async fn one_token_is_enough_for_many_tags() {
     let fake = Fake::start([]).await;
@@ -176,7 +223,8 @@ async fn what_is_over_soon_is_tried_again() {
     assert!(begun.elapsed() >= std::time::Duration::from_secs(1));
     assert_eq!(fake.seen().len(), 3);
 
-    let fake = Fake::start([(); 4].map(|()| Reply::status(500))).await;
+    // After the last attempt the tag is read: that one may have come through.
+    let fake = Fake::start([(); 5].map(|()| Reply::status(500))).await;
     let error = client(&[])
         .put_manifest(&fake.host(), "app", "1", &index())
         .await

@@ -11,7 +11,7 @@ pub enum RegistryFault {
     Answer(u16, Vec<(&'static str, String)>),
     /// This status, with this JSON.
     Refuse(u16, &'static str),
-    /// The registry does what it is asked for, and the connection ends in place of its answer.
+    /// The registry does what it is asked for, and the connection ends in place of its answer. A refusal is passed on.
     LoseAnswer,
     /// The status, where the body is said to be of OCI: as of a registry that knows Docker's forms alone.
     RefuseOci(u16),

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::fault::RegistryFault;
+use super::fault::{Planned, RegistryFault};
 use super::record::Seen;
 use super::{Route, World, lock};
 
@@ -155,9 +155,22 @@ async fn answer(
         }
         Some(RegistryFault::LoseAnswer) => {
             let answer = passed_on(&world, host, route, request).await;
-            // Once the answer is whole, the registry is done.
-            let _ended = answer.into_body().collect().await;
-            return Err(Cut);
+            if answer.status().is_success() {
+                // Once the answer is whole, the registry is done.
+                let _ended = answer.into_body().collect().await;
+                return Err(Cut);
+            }
+            // Such as a challenge: the answer that counts is yet to come.
+            let mut faults = lock(&world.faults);
+            let met = |fault: &&mut Planned| {
+                fault.host == host
+                    && matches!(fault.fault, RegistryFault::LoseAnswer)
+                    && path.contains(fault.path_part)
+            };
+            if let Some(planned) = faults.iter_mut().find(met) {
+                planned.times += 1;
+            }
+            answer
         }
         Some(RegistryFault::CutAfter(limit)) => {
             let mut read = 0;
