@@ -12,11 +12,12 @@ use rustix::fs::OFlags;
 use uuid::Uuid;
 
 /// What a run may tell, beside a digest for each platform.
-pub const NAMES: [&str; 8] = [
+pub const NAMES: [&str; 9] = [
     "DEPOT_BUILD_IMAGE",
     "DEPOT_BUILD_IMAGES",
     "DEPOT_BUILD_DIGEST",
     "DEPOT_BUILD_IMAGE_DIGEST",
+    "DEPOT_BUILD_IMAGE_DIGESTS",
     "DEPOT_BUILD_IMAGE_ID",
     "DEPOT_BUILD_ID",
     "DEPOT_BUILD_URL",

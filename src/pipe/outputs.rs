@@ -1,6 +1,5 @@
 //! What the rest of the pipeline is told of a run: files, once all else is done.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use base64::Engine;
@@ -14,6 +13,7 @@ use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::depot::Build;
 use crate::docker;
+use crate::registry::reference::Reference;
 
 /// The file in the pipe's storage folders.
 const STORED: &str = "depot-build.env";
@@ -26,12 +26,12 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
         asked_for("OUTPUT_FILE", path, told.for_shell().as_bytes(), finished)?;
     }
     if let Some(path) = &asked.metadata {
-        let metadata = metadata(build, &finished.response);
+        let metadata = metadata(plan, build, finished);
         let text = serde_json::to_string_pretty(&metadata).unwrap_or_default();
         asked_for("METADATA_FILE", path, text.as_bytes(), finished)?;
     }
     if let Some(path) = &asked.image_id
-        && let Some(id) = image_id(finished)
+        && let Some(id) = image_id(plan, finished)
     {
         asked_for("IID_FILE", path, id.as_bytes(), finished)?;
     }
@@ -83,19 +83,25 @@ fn unasked(path: &Path, written: std::io::Result<()>) {
     }
 }
 
-fn told(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
-    let mut told = Outputs::default();
-    let known = finished.delivered.iter().flat_map(|image| {
+/// Every name with its digest, in the order in which they were asked for, whatever order they were pushed in; those at Depot
+/// come last.
+fn names<'a>(plan: &Plan, finished: &'a Finished) -> Vec<(&'a Reference, Option<&'a str>)> {
+    let names = finished.delivered.iter().flat_map(|image| {
         let digest = image.digest.as_deref();
         image.names.iter().map(move |name| (name, digest))
     });
-    let mut known: Vec<_> = known.collect();
-    // In the order in which they were asked for, whatever order they were pushed in; those at Depot come last.
+    let mut names: Vec<_> = names.collect();
     let asked = &plan.image.references;
-    known.sort_by_key(|(name, _)| {
+    names.sort_by_key(|(name, _)| {
         let place = asked.iter().position(|asked| asked == *name);
         place.unwrap_or(asked.len())
     });
+    names
+}
+
+fn told(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
+    let mut told = Outputs::default();
+    let known = names(plan, finished);
     if let Some((name, digest)) = known.first() {
         told.add("DEPOT_BUILD_IMAGE", name.to_string());
         let names: Vec<_> = known.iter().map(|(name, _)| name.to_string()).collect();
@@ -104,6 +110,12 @@ fn told(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
             told.add("DEPOT_BUILD_DIGEST", digest);
             let image = format!("{}/{}@{digest}", name.host(), name.repository());
             told.add("DEPOT_BUILD_IMAGE_DIGEST", image);
+            let images = known.iter();
+            let images = images.filter_map(|(name, digest)| Some(format!("{name}@{}", (*digest)?)));
+            told.add(
+                "DEPOT_BUILD_IMAGE_DIGESTS",
+                images.collect::<Vec<_>>().join(" "),
+            );
             // Registries that get other forms of the image have other manifests.
             let is_one = known.iter().all(|(_, other)| *other == Some(*digest));
             for (platform, digest) in finished.platforms.iter().filter(|_| is_one) {
@@ -134,17 +146,22 @@ fn shouted(platform: &docker::Platform) -> String {
 }
 
 /// What the next command can call the image by: its id in the daemon, else the digest that a registry knows it by.
-fn image_id(finished: &Finished) -> Option<&str> {
+fn image_id<'a>(plan: &Plan, finished: &'a Finished) -> Option<&'a str> {
     let loaded = finished.loaded.as_ref().map(|loaded| loaded.id.as_str());
-    let digests = finished.delivered.iter();
-    let mut digests = digests.filter_map(|image| image.digest.as_deref());
-    loaded.or_else(|| digests.next())
+    let first = names(plan, finished)
+        .into_iter()
+        .find_map(|(_, digest)| digest);
+    let mut unnamed = finished.delivered.iter();
+    loaded
+        .or(first)
+        .or_else(|| unnamed.find_map(|image| image.digest.as_deref()))
 }
 
-/// As `depot build --metadata-file` writes it: the exporter's answer, with JSON in base64 taken apart, and the build.
-fn metadata(build: &Build, response: &HashMap<String, String>) -> Value {
+/// As `depot build --metadata-file` writes it: the exporter's answer, with JSON in base64 taken apart, and the build. Also
+/// the digest of each name, which the answer has only for the names of one push.
+fn metadata(plan: &Plan, build: &Build, finished: &Finished) -> Value {
     let mut metadata = Map::new();
-    for (key, value) in response {
+    for (key, value) in &finished.response {
         // What Depot's builders tell for loads is large, and of no use to anybody else.
         if key.starts_with("depot/") {
             continue;
@@ -158,5 +175,11 @@ fn metadata(build: &Build, response: &HashMap<String, String>) -> Value {
     }
     let depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
     metadata.insert("depot.build".into(), depot);
+    let digests = names(plan, finished).into_iter();
+    let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
+    let digests: Map<String, Value> = digests.collect();
+    if !digests.is_empty() {
+        metadata.insert("depot.digests".into(), Value::Object(digests));
+    }
     Value::Object(metadata)
 }

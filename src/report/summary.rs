@@ -1,6 +1,6 @@
 //! The first and the last lines of a run: where to look at the build, and what came of it.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use super::{message::Kind, output::OutputOptions, text};
 
@@ -84,8 +84,9 @@ impl Summary<'_> {
             ([reference], _) => format!("{done} {} in {seconds}", full(reference)),
             (references, _) => references.iter().map(full).fold(
                 format!(
-                    "{done} one image as {} references in {seconds}:",
-                    references.len()
+                    "{done} one image as {} references{} in {seconds}:",
+                    references.len(),
+                    digests(references)
                 ),
                 |mut text, reference| {
                     // Writing to a string never fails.
@@ -118,6 +119,18 @@ impl Summary<'_> {
             let _infallible = write!(text, "\n  docker pull {reference}");
         }
         options.paint.message(Kind::Info, &text)
+    }
+}
+
+/// Says that names have different digests. Registries that get another form of the image have another digest.
+fn digests(references: &[(String, Option<&str>)]) -> String {
+    let digests: BTreeSet<&str> = references
+        .iter()
+        .filter_map(|(_, digest)| *digest)
+        .collect();
+    match digests.len() {
+        0 | 1 => String::new(),
+        count => format!(" with {count} digests"),
     }
 }
 
@@ -182,6 +195,31 @@ mod tests {
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
         "
         );
+    }
+
+    #[test]
+    fn names_with_different_digests_are_told_apart() {
+        let references = [
+            ("docker.io/org/app:1.0".to_owned(), Some(DIGEST)),
+            (
+                "registry.heroku.com/app/web:latest".to_owned(),
+                Some("sha256:4567"),
+            ),
+        ];
+        let summary = Summary {
+            delivery: PUSHED,
+            references: &references,
+            saved: &[],
+            digest: Some(DIGEST),
+            elapsed: Duration::from_millis(12_345),
+            url: URL,
+        };
+        insta::assert_snapshot!(summary.render(&OutputOptions::default()), @"
+        ✔ built and pushed one image as 2 references with 2 digests in 12.3s:
+          docker.io/org/app:1.0@sha256:0123
+          registry.heroku.com/app/web:latest@sha256:4567
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        ");
     }
 
     #[test]

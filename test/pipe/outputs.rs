@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use depot_standin::daemon::Release;
+use depot_standin::internet::{Planned, RegistryFault};
 use depot_standin::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
+use super::on_internet::{self, list, registry};
 use super::place::{Place, small_context, with_place};
 use super::program::Program;
 
@@ -113,6 +115,10 @@ fn names_digests_and_the_build_are_told() {
                     "DEPOT_BUILD_IMAGE_DIGEST",
                     image.replace(":test", "") + "@" + &digest,
                 ),
+                (
+                    "DEPOT_BUILD_IMAGE_DIGESTS",
+                    format!("{image}@{digest} {second}@{digest}"),
+                ),
                 ("DEPOT_BUILD_ID", build.id.clone()),
                 ("DEPOT_BUILD_URL", build.url.clone()),
                 ("DEPOT_BUILD_PROJECT_ID", depot.project_id().to_owned()),
@@ -140,11 +146,65 @@ DEPOT_BUILD_DIGEST_LINUX_AMD64={amd64}
             assert_eq!(read("out/iid"), digest);
             let metadata: Value = serde_json::from_str(&read("out/metadata.json")).unwrap();
             assert_eq!(metadata["containerimage.digest"], digest);
+            assert_eq!(metadata["depot.digests"][&image], digest);
+            assert_eq!(metadata["depot.digests"][&second], digest);
             assert_eq!(metadata["depot.build"]["buildID"], build.id);
             assert_eq!(metadata["depot.build"]["projectID"], depot.project_id());
             if !list.contains("arm") {
                 assert_eq!(metadata["containerimage.descriptor"]["digest"], digest);
             }
+        }
+    });
+}
+
+#[test]
+fn names_with_different_digests_are_told_apart() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let (oci, old) = ("oci.digests.example.com", "old.digests.example.com");
+        let first = registry(internet, oci).await;
+        let second = registry(internet, old).await;
+        for (tag, platforms) in [("1", "linux/amd64"), ("2", "linux/amd64,linux/arm64")] {
+            internet.plan(Planned {
+                host: old.to_owned(),
+                method: http::Method::PUT,
+                path_part: "/manifests/",
+                times: 1000,
+                fault: RegistryFault::RefuseOci(415),
+            });
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let context = small_context();
+            let (one, other) = (format!("{old}/app:{tag}"), format!("{oci}/app:{tag}"));
+            let run = on_internet::program(&depot, internet, context.path())
+                .set("IMAGE", format!("{one} {other}"))
+                .set("PLATFORMS", platforms)
+                .set("REGISTRIES", list(&[(oci, &first), (old, &second)]))
+                .set("OUTPUT_FILE", "image.env")
+                .set("METADATA_FILE", "metadata.json")
+                .set("IID_FILE", "iid")
+                .run()
+                .await;
+            let of_one = second.manifest("app", tag).await.unwrap().digest;
+            let of_other = first.manifest("app", tag).await.unwrap().digest;
+            assert_ne!(of_one, of_other);
+            let (one_full, other_full) = (format!("{one}@{of_one}"), format!("{other}@{of_other}"));
+            run.expect(
+                0,
+                &["as 2 references with 2 digests in ", &one_full, &other_full],
+            );
+
+            let told = sourced(&context.path().join("image.env"));
+            assert_eq!(told["DEPOT_BUILD_IMAGE"], one);
+            assert_eq!(told["DEPOT_BUILD_DIGEST"], of_one);
+            let digests = format!("{one_full} {other_full}");
+            assert_eq!(told["DEPOT_BUILD_IMAGE_DIGESTS"], digests);
+            let read = |name: &str| std::fs::read_to_string(context.path().join(name)).unwrap();
+            assert_eq!(read("iid"), of_one);
+            let metadata: Value = serde_json::from_str(&read("metadata.json")).unwrap();
+            assert_eq!(metadata["depot.digests"][&one], of_one);
+            assert_eq!(metadata["depot.digests"][&other], of_other);
         }
     });
 }

@@ -21,7 +21,7 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
                 .into(),
         ),
         Failure::Solve { error, .. } => solve_hint(error, plan, output),
-        Failure::Push(push) if push.is_taken => taken_hint(&push.error),
+        Failure::Push(push) if push.is_taken => taken_hint(&push.error, plan),
         Failure::Push(push) => solve_hint(&push.error, plan, output),
         Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
@@ -221,13 +221,24 @@ fn rate_hint(host: &str, is_anonymous: bool, plan: &Plan) -> String {
     }
 }
 
-/// Builders do not pass on why a registry refused a manifest.
-fn taken_hint(error: &SolveError) -> Option<String> {
-    let ErrorKind::Registry { reference, .. } = &error.kind else {
+/// After a refusal to push to a tag that holds another image. Not every builder passes on why.
+fn taken_hint(error: &SolveError, plan: &Plan) -> Option<String> {
+    let ErrorKind::Registry {
+        reference, denied, ..
+    } = &error.kind
+    else {
         return None;
     };
     let host = reference.split('/').next().unwrap_or_default();
-    Some(immutable_hint(host))
+    let is_known = error.known_cause(&[]) == Some(KnownCause::ImmutableTag);
+    Some(if *denied && !is_known {
+        format!(
+            "{}; or the tag, which already holds another image, cannot be moved there",
+            login_hint(host, plan)
+        )
+    } else {
+        immutable_hint(host)
+    })
 }
 
 fn immutable_hint(host: &str) -> String {
