@@ -14,6 +14,7 @@ pub(crate) mod load;
 mod machines;
 mod merge;
 mod on_machine;
+mod one_digest;
 mod outputs;
 mod registries;
 mod request;

@@ -10,6 +10,7 @@
 
 mod amazon;
 mod authorities;
+mod branch;
 mod build;
 mod contexts;
 mod depot;

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::failure::{Failure, PushFailure};
 use super::machines::Work;
+use super::one_digest::model_of;
 use super::request::Wanted;
 use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
@@ -157,13 +158,24 @@ impl Part<'_> {
         let mut first = None;
         let mut waiting: VecDeque<Round> = work.rounds();
         let mut delivered = Vec::new();
+        // The first name with its digest: the others of its form get that too.
+        let mut model = None;
         while let Some(round) = waiting.pop_front() {
             let error = match self.round(connection, Some(&round), pushes).await {
                 Ok(solved) => {
-                    delivered.push(Delivered {
-                        names: round.names,
-                        digest: solved.digest().map(str::to_owned),
-                    });
+                    let digest = solved.digest().map(str::to_owned);
+                    if round.docker_form {
+                        delivered.push(Delivered {
+                            names: round.names,
+                            digest,
+                        });
+                    } else {
+                        let pushed = self
+                            .with_one_digest(model.as_ref(), round.names, digest)
+                            .await?;
+                        model = model.or_else(|| model_of(&pushed));
+                        delivered.extend(pushed);
+                    }
                     first.get_or_insert(solved);
                     continue;
                 }
@@ -178,13 +190,17 @@ impl Part<'_> {
                 let why = work.masker.mask(error.message);
                 tracing::warn!("`{name}` has the image, though the push was refused: {why}");
                 pushes.note(name.to_string());
+                let is_docker_form = round.docker_form;
                 if let Some(rest) = round.without(&name) {
                     waiting.push_front(rest);
                 }
                 delivered.push(Delivered {
-                    names: vec![name],
-                    digest: Some(digest),
+                    names: vec![name.clone()],
+                    digest: Some(digest.clone()),
                 });
+                if !is_docker_form {
+                    model.get_or_insert((name, digest));
+                }
                 continue;
             }
             let round_names = round.names.clone();
@@ -227,24 +243,6 @@ impl Part<'_> {
             first = Some(solved);
         }
         Ok((delivered, first))
-    }
-
-    /// The name whose push a registry refused though its tag holds an image, and the digest of that.
-    async fn refused_tag(&self, error: &SolveError, round: &Round) -> Option<(Reference, String)> {
-        let ErrorKind::Registry { reference, .. } = &error.kind else {
-            return None;
-        };
-        if self.work.by_digest() || !error.may_be_immutable_tag() {
-            return None;
-        }
-        let name = round
-            .names
-            .iter()
-            .find(|name| name.to_string() == *reference)?;
-        let client = &self.work.registries.client;
-        let reading = client.digest_at(name.host(), name.repository(), name.tag());
-        let digest = self.cancel.unless_fired(reading).await.ok()??;
-        Some((name.clone(), digest))
     }
 
     /// Whether a push failed that nobody asked for, by a machine that builds alone, and every name that stays was pushed.

@@ -220,7 +220,7 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
     let length = header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    if method == "POST" {
+    if method == "POST" && length > 0 {
         let known = [
             "application/x-www-form-urlencoded",
             "application/x-amz-json-1.1",

@@ -11,6 +11,7 @@ mod retry;
 pub mod token;
 
 pub mod client;
+pub mod copy;
 pub mod ecr;
 pub mod immutable;
 pub mod index;

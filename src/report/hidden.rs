@@ -77,10 +77,8 @@ fn is_needed(before: Option<char>, character: char, origin: Origin) -> bool {
         '\u{fe0e}' | '\u{fe0f}' => is_base || before.is_ascii_digit() || "#*".contains(before),
         // Emoji of several parts, and the scripts of India.
         ZERO_WIDTH_JOINER => is_output && (is_base || before == '\u{fe0f}'),
-        // Persian.
-        ZERO_WIDTH_NON_JOINER => is_output && is_base,
-        // Forms of Chinese characters.
-        '\u{e0100}'..='\u{e01ef}' => is_output && is_base,
+        // Persian, and the forms of Chinese characters.
+        ZERO_WIDTH_NON_JOINER | '\u{e0100}'..='\u{e01ef}' => is_output && is_base,
         // The flags of England, Scotland and Wales.
         '\u{e0020}'..='\u{e007f}' => {
             is_output && matches!(before, BLACK_FLAG | '\u{e0020}'..='\u{e007e}')

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use depot_standin::daemon::Release;
+use depot_standin::engine::state_folder;
 use depot_standin::internet::{Planned, RegistryFault};
+use depot_standin::registry::Registry;
 use depot_standin::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
@@ -133,15 +135,9 @@ fn names_digests_and_the_build_are_told() {
             let variables = read("variables");
             // Those alone, since a step fails that has others than it declares.
             let amd64 = &told["DEPOT_BUILD_DIGEST_LINUX_AMD64"];
-            assert_eq!(
-                variables,
-                format!(
-                    "OTHER=kept
-DEPOT_BUILD_DIGEST={digest}
-DEPOT_BUILD_DIGEST_LINUX_AMD64={amd64}
-"
-                )
-            );
+            let lines =
+                format!("DEPOT_BUILD_DIGEST={digest}\nDEPOT_BUILD_DIGEST_LINUX_AMD64={amd64}\n");
+            assert_eq!(variables, format!("OTHER=kept\n{lines}"));
 
             assert_eq!(read("out/iid"), digest);
             let metadata: Value = serde_json::from_str(&read("out/metadata.json")).unwrap();
@@ -152,6 +148,53 @@ DEPOT_BUILD_DIGEST_LINUX_AMD64={amd64}
             assert_eq!(metadata["depot.build"]["projectID"], depot.project_id());
             if !list.contains("arm") {
                 assert_eq!(metadata["containerimage.descriptor"]["digest"], digest);
+            }
+        }
+    });
+}
+
+#[test]
+fn names_that_are_pushed_in_rounds_of_their_own_have_one_digest() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let (known, own) = ("known.digests.example.com", "own.digests.example.com");
+        let first = registry(internet, known).await;
+        let second = Registry::start(&state_folder()).await.unwrap();
+        internet.route_untrusted(own, &second.host());
+        for (tag, platforms) in [("1", "linux/amd64"), ("2", "linux/amd64,linux/arm64")] {
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let context = small_context();
+            let names = format!("{own}/app:{tag} {known}/app:{tag} {own}/app:{tag}-too");
+            let run = on_internet::program(&depot, internet, context.path())
+                .set("IMAGE", &names)
+                .set("PLATFORMS", platforms)
+                .set("REGISTRIES", list(&[(known, &first), (own, &second)]))
+                .set("REGISTRY_INSECURE", own)
+                .set("OUTPUT_FILE", "image.env")
+                .run()
+                .await;
+            run.expect(0, &["one image as 3 references in "]);
+            let digest = second.manifest("app", tag).await.unwrap().digest;
+            let too = second.manifest("app", &format!("{tag}-too")).await.unwrap();
+            assert_eq!(too.digest, digest);
+            let index = first.manifest("app", tag).await.unwrap();
+            assert_eq!(index.digest, digest, "{}", run.log);
+            let told = sourced(&context.path().join("image.env"));
+            assert_eq!(told["DEPOT_BUILD_DIGEST"], digest);
+            // All that the index names is there, attestations included.
+            for entry in index.json().unwrap()["manifests"].as_array().unwrap() {
+                let digest = entry["digest"].as_str().unwrap();
+                for registry in [&first, &second] {
+                    let manifest = registry.manifest("app", digest).await.unwrap();
+                    let manifest = manifest.json().unwrap();
+                    let layers = manifest["layers"].as_array().unwrap().iter();
+                    for blob in layers.chain([&manifest["config"]]) {
+                        let digest = blob["digest"].as_str().unwrap();
+                        registry.blob("app", digest).await.unwrap();
+                    }
+                }
             }
         }
     });

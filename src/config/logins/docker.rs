@@ -12,17 +12,15 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::pair;
+use super::precedence::{Match, is_hostname, precedence};
 use crate::bounded_file;
 use crate::config::{fault::Fault, findings::Findings, warning::Warning};
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::EcrHost;
-use crate::registry::reference::{DOCKER_HUB, Reference};
+use crate::registry::reference::Reference;
 
 const VARIABLE: &str = "DOCKER_CONFIG";
 const FILE: &str = "config.json";
-
-/// The key of Docker Hub's login in `auths`.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// No such file is larger; what is larger is something else.
 const SIZE_LIMIT_BYTES: u64 = 1 << 20;
@@ -104,43 +102,6 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
         configuration.helpers.push((String::new(), helper(program)));
     }
     configuration
-}
-
-/// How an entry of `auths` matches a registry, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Match {
-    /// It is the key that Docker looks up.
-    Exact,
-    /// Docker falls back to it if there is no exact one, in no certain order: its host is the registry's.
-    Hostname,
-    /// Docker does not use it: other letter case, or another name of Docker Hub.
-    Lenient,
-}
-
-/// The order in which Docker's client uses entries for one registry (`GetAuthConfig` and the file store of docker/cli).
-///
-/// Entries of the same kind have a fixed order here, `https` first, so that every run uses the same login.
-fn precedence(address: &str) -> (Match, bool, &str) {
-    let host = canonical_host(address);
-    let key = if host == DOCKER_HUB {
-        DOCKER_HUB_KEY
-    } else {
-        &*host
-    };
-    let kind = if address == key {
-        Match::Exact
-    } else if is_hostname(address, &host) {
-        Match::Hostname
-    } else {
-        Match::Lenient
-    };
-    (kind, address.starts_with("http://"), address)
-}
-
-/// Whether Docker's fallback takes the entry for `host`. It takes none for Docker Hub, whose key is an address.
-fn is_hostname(address: &str, host: &str) -> bool {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    host != DOCKER_HUB && rest.split('/').next() == Some(host)
 }
 
 fn is_same(one: &Credential, other: &Credential) -> bool {

@@ -9,6 +9,7 @@ mod docker;
 mod host;
 mod list;
 mod pair;
+mod precedence;
 
 pub(super) use docker::place as docker_config_file;
 

@@ -14,7 +14,7 @@ use crate::registry::retry::is_out_of_order;
 use crate::retry::{Patience, Pauses};
 
 /// One exchange with a registry, body included.
-const CALL_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// All else of a build is done by the time that its manifests are put: they are worth some patience.
 const PATIENCE: Patience = Patience {
@@ -35,6 +35,8 @@ pub(super) struct Call<'a> {
     pub(super) method: Method,
     pub(super) host: &'a str,
     pub(super) repository: &'a str,
+    /// `manifests` or `blobs`.
+    pub(super) kind: &'static str,
     pub(super) reference: &'a str,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
@@ -48,6 +50,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// It is another place's, to which the registry sent us on.
     pub(super) is_foreign: bool,
+    /// Where it came from.
+    pub(super) url: Option<Url>,
     /// What was sent to be let in, which words of a refusal may repeat.
     pub(super) sent: Option<HeaderValue>,
 }
@@ -73,6 +77,7 @@ impl<'a> Call<'a> {
             method,
             host,
             repository,
+            kind: "manifests",
             reference,
             headers: Vec::new(),
             body: Bytes::new(),
@@ -162,7 +167,7 @@ impl Client {
         place: &Url,
         access: Option<&HeaderValue>,
     ) -> Result<Answer, Trouble> {
-        let path = format!("{}/manifests/{}", call.repository, call.reference);
+        let path = format!("{}/{}/{}", call.repository, call.kind, call.reference);
         let origin = place
             .join(&path)
             .map_err(|_| Trouble::Malformed("its name is no host".into()))?;
@@ -190,6 +195,7 @@ impl Client {
                 let is_foreign = url.origin() != origin.origin();
                 let mut answer = read(response, is_foreign).await?;
                 answer.sent = sent.cloned();
+                answer.url = Some(url);
                 return Ok(answer);
             };
             let to = next.host_str().unwrap_or_default().to_owned();
@@ -222,7 +228,7 @@ fn redirection(response: &Response, from: &Url) -> Option<Url> {
 /// Reads an answer to its end, which may not lie beyond what a manifest can have.
 ///
 /// Of a refusal the status counts: its words may be cut.
-async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
+pub(super) async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
     let is_refusal = !response.status().is_success();
     let mut body = BytesMut::new();
     loop {
@@ -246,6 +252,7 @@ async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Troubl
         headers: response.headers().clone(),
         body: body.freeze(),
         is_foreign,
+        url: None,
         sent: None,
     })
 }

@@ -103,10 +103,11 @@ impl ClientError {
             host: call.host.to_owned(),
             repository: call.repository.to_owned(),
             reference: call.reference.to_owned(),
-            done: if call.method == Method::GET {
-                "gave no manifest of"
-            } else {
-                "took no manifest for"
+            done: match (call.method == Method::GET, call.kind) {
+                (true, "manifests") => "gave no manifest of",
+                (true, _) => "gave no blob of",
+                (false, "manifests") => "took no manifest for",
+                (false, _) => "took no blob for",
             },
             trouble: Box::new(trouble),
         }
@@ -198,6 +199,7 @@ pub(crate) fn refused(
         headers: reqwest::header::HeaderMap::new(),
         body,
         is_foreign: false,
+        url: None,
         sent,
     };
     ClientError::new(&call, Trouble::of_answer(&answer))

@@ -1,10 +1,11 @@
 //! A client for the small part of the distribution API that is left to us: manifests, read and put.
 //!
-//! Blobs are pushed by builders. What a registry sends is bounded and checked against its digest; where it sends us is
+//! Blobs are pushed by builders, except small ones that are copied between registries. What a registry sends is bounded and checked against its digest; where it sends us is
 //! followed without our authorization; what it refuses is not asked for again. The protocol is the distribution
 //! specification of OCI, 1.1.
 
 mod access;
+mod blobs;
 mod call;
 pub(crate) mod error;
 #[cfg(test)]
@@ -43,18 +44,23 @@ impl Manifest {
     /// Computes the digest.
     #[must_use]
     pub fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
-        let hash = ring::digest::digest(&ring::digest::SHA256, &bytes);
-        let mut digest = "sha256:".to_owned();
-        for byte in hash.as_ref() {
-            // Writing to a string never fails.
-            let _infallible = write!(digest, "{byte:02x}");
-        }
         Self {
             media_type: media_type.into(),
-            digest,
+            digest: sha256(&bytes),
             bytes,
         }
     }
+}
+
+/// `sha256:…`.
+fn sha256(bytes: &[u8]) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut digest = "sha256:".to_owned();
+    for byte in hash.as_ref() {
+        // Writing to a string never fails.
+        let _infallible = write!(digest, "{byte:02x}");
+    }
+    digest
 }
 
 /// Talks to registries, with the logins and tokens that it is given.

@@ -11,6 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
 use super::*;
+use crate::registry::copy::copy_index;
 use crate::registry::credentials::Credential;
 use crate::registry::fake::{Fake, Reply};
 use crate::registry::index::OCI_INDEX;
@@ -69,6 +70,74 @@ fn seen(fake: &Fake) -> Vec<String> {
     let seen = fake.seen().into_iter();
     seen.map(|seen| format!("{} {}", seen.method, seen.path))
         .collect()
+}
+
+#[tokio::test]
+async fn a_blob_goes_to_no_other_place_and_is_checked() {
+    let blob = Bytes::from_static(b"blob");
+    let elsewhere = "Location: http://127.0.0.1:1/upload\r\n";
+    for location in [elsewhere, "Location: https://other.example/x\r\n", ""] {
+        let reply = Reply::Answer(202, location.into(), String::new());
+        let fake = Fake::start([reply]).await;
+        let put = client(&[])
+            .put_blob(&fake.host(), "app", blob.clone())
+            .await;
+        assert!(put.is_err(), "{location}");
+    }
+    let location = "Location: /v2/app/blobs/uploads/1?state=a\r\n";
+    let reply = Reply::Answer(202, location.into(), String::new());
+    let fake = Fake::start([reply, Reply::status(201)]).await;
+    let put = client(&[])
+        .put_blob(&fake.host(), "app", blob.clone())
+        .await;
+    put.unwrap();
+    let [_, upload] = &fake.seen()[..] else {
+        panic!("{:?}", seen(&fake));
+    };
+    assert_eq!(
+        (upload.method.as_str(), &upload.body[..]),
+        ("PUT", &blob[..])
+    );
+    let query = [
+        ("state".to_owned(), "a".to_owned()),
+        ("digest".to_owned(), sha256(&blob)),
+    ];
+    assert_eq!(upload.query, query);
+
+    let fake = Fake::start([Reply::with_body(200, "something else")]).await;
+    let read = client(&[]).blob(&fake.host(), "app", &sha256(&blob)).await;
+    assert!(read.is_err());
+}
+
+#[tokio::test]
+async fn an_index_is_copied_only_if_attestations_alone_differ() {
+    let entry = |digit: &str, annotation: &str| {
+        let digest = digit.repeat(64);
+        format!("{{\"digest\":\"sha256:{digest}\",\"annotations\":{annotation}}}")
+    };
+    let index = |entries: &[String]| {
+        let json = format!("{{\"manifests\":[{}]}}", entries.join(","));
+        Manifest::new(OCI_INDEX, Bytes::from(json))
+    };
+    let attestation = r#"{"vnd.docker.reference.type":"attestation-manifest"}"#;
+    let (image, other) = (entry("1", "{}"), entry("2", "{}"));
+    let wanted = index(&[image.clone(), entry("3", attestation)]);
+    let strange = r#"{"digest":"../../x","annotations":{"vnd.docker.reference.type":"x"}}"#;
+    for (wanted, present, why) in [
+        (&wanted, index(&[other]), "the images differ"),
+        (
+            &index(&[image.clone(), strange.to_owned()]),
+            index(&[image]),
+            "a manifest cannot be read",
+        ),
+    ] {
+        let fake = Fake::start([served(wanted), served(&present)]).await;
+        let name = Reference::parse(&format!("{}/app:1", fake.host())).unwrap();
+        let client = client(&[]);
+        let copied = copy_index(&client, (&name, &wanted.digest), (&name, &present.digest)).await;
+        assert_eq!(copied.unwrap_err().to_string(), why);
+        assert_eq!(fake.seen().len(), 2);
+    }
 }
 
 const IMMUTABLE: &str = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the tag is immutable."}]}"#;
@@ -420,7 +489,16 @@ async fn real_registries_take_and_give_back_what_was_put() {
             .unwrap();
         assert_eq!(read, index());
     }
+    let blob = Bytes::from_static(b"of an attestation");
+    owner
+        .put_blob(&host, "other/app", blob.clone())
+        .await
+        .unwrap();
+    let digest = sha256(&blob);
+    assert_eq!(owner.blob(&host, "other/app", &digest).await.unwrap(), blob);
     let stranger = client(&[(&host, registry.username(), "wrong")]);
+    let refused = stranger.put_blob(&host, "other/app", blob.clone()).await;
+    assert!(refused.unwrap_err().is_denied());
     let answers = publish(&stranger, &index(), &names, |_| {}).await;
     assert!(
         answers
@@ -437,6 +515,8 @@ async fn real_registries_take_and_give_back_what_was_put() {
         client(&[(host, login.username(), login.password())])
     };
     let owner = user(registry.owner());
+    owner.put_blob(host, "app", blob.clone()).await.unwrap();
+    assert_eq!(owner.blob(host, "app", &digest).await.unwrap(), blob);
     owner
         .put_manifest(host, "app", "1", &index())
         .await

@@ -1,0 +1,33 @@
+//! Names of branches in place of tags, which cannot hold all of their characters.
+
+use crate::registry::reference::Reference;
+
+/// For tags that look like the name of a branch. Bitbucket has no variable with a form of it that a tag can have.
+pub(super) const BRANCH_HINT: &str = "the name of a branch may contain `/` and other characters that a tag cannot: use $BITBUCKET_COMMIT, or \
+                           replace them in a line before the pipe and use $TAG:\n  \
+                           - export TAG=$(printf %s \"$BITBUCKET_BRANCH\" | tr -c 'a-zA-Z0-9_.-' -)";
+
+/// What stands in place of the tag, if it looks like the name of a branch.
+pub(super) fn branch(text: &str) -> Option<&str> {
+    let is_port = |name: &str, rest: &str| {
+        let end = rest.find('/').unwrap_or(rest.len());
+        let first = rest.get(..end).unwrap_or_default();
+        !name.contains('/') && end < rest.len() && first.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    text.match_indices(':')
+        .filter_map(|(at, _)| text.split_at_checked(at))
+        .map(|(name, rest)| (name, rest.trim_start_matches(':')))
+        .find(|(name, rest)| !is_port(name, rest) && Reference::parse(name).is_ok())
+        .map(|(_, tag)| tag.split("@sha").next().unwrap_or(tag))
+        .filter(|tag| may_be_branch(tag))
+}
+
+/// Whether a text that is no tag may be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.
+pub(super) fn may_be_branch(text: &str) -> bool {
+    let is_forbidden = |character: char| {
+        character.is_whitespace() || character.is_control() || ":~^?*[\\$".contains(character)
+    };
+    let has_other =
+        |character: char| !character.is_ascii_alphanumeric() && !"_.-".contains(character);
+    text.contains(has_other) && !text.contains(is_forbidden)
+}
