@@ -31,7 +31,7 @@ pub enum KnownCause {
     },
     /// A registry refuses to move a tag from one image to another.
     ImmutableTag,
-    /// The certificate of a server is not trusted.
+    /// The certificate of a registry is not trusted.
     UntrustedCertificate,
 }
 
@@ -45,7 +45,11 @@ impl SolveError {
             ErrorKind::Build => false,
             ErrorKind::Registry { action, .. } => *action != RegistryAction::Pull,
             // Words of ours, or none that tell of a cause.
-            ErrorKind::Canceled | ErrorKind::Connection | ErrorKind::Session => return None,
+            ErrorKind::Canceled
+            | ErrorKind::Connection
+            | ErrorKind::Session
+            | ErrorKind::FilesChanged
+            | ErrorKind::Answer => return None,
         };
         if self.message.contains(STEP_FAILED) {
             // The message holds the user's command line: only the output tells of a cause.
@@ -78,7 +82,9 @@ impl SolveError {
         } else if is_disk_full(&self.message) {
             // A registry's own disk can be full too.
             (!has("unexpected status")).then_some(KnownCause::DiskFull)
-        } else if has("x509: ") || has("failed to verify certificate") {
+        } else if matches!(self.kind, ErrorKind::Registry { .. })
+            && (has("x509: ") || has("failed to verify certificate"))
+        {
             Some(KnownCause::UntrustedCertificate)
         } else if has("failed to compute cache key") || has("failed to calculate checksum") {
             has("not found").then_some(KnownCause::MissingFile)
@@ -135,12 +141,10 @@ const IMMUTABLE_STATUSES: [&str; 5] = [
     ": 412 Precondition Failed",
 ];
 
-/// In the words of Linux and of tools, from a builder or from a command in a step.
+/// In the words of Linux. Not `ENOSPC` alone, which Node.js also reports for too many watched files.
 fn is_disk_full(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["no space left on device", "disk quota exceeded", "enospc"]
-        .iter()
-        .any(|words| text.contains(words))
+    text.contains("no space left on device") || text.contains("disk quota exceeded")
 }
 
 /// `secret ID: not found`, in which the id may hold anything but a line end.
@@ -270,6 +274,7 @@ mod tests {
              Server Error: no space left on device",
             "failed to solve: target stage top secret x not found",
             "no build stage in current context",
+            "failed to load cache key: Get \"https://files.example/x\": x509: certificate signed by unknown authority",
         ] {
             assert_eq!(known_cause(message), None, "{message}");
         }
@@ -310,6 +315,7 @@ mod tests {
             failed("RUN a\n#", &["tar: x: No space left on device", "gone"]),
             full
         );
-        assert_eq!(failed("RUN a\n#", &["npm ERR! code ENOSPC"]), full);
+        let watched = "Error: ENOSPC: System limit for number of file watchers reached";
+        assert_eq!(failed("RUN a\n#", &[watched]), None);
     }
 }

@@ -20,8 +20,8 @@ const NAME_BYTES: usize = 1024;
 /// A longer name for a vertex is nothing that BuildKit gives.
 const VERTEX_BYTES: usize = 256;
 
-/// In characters.
-const DIGEST_LIMIT: usize = 7 + 128;
+/// A SHA-512 is the longest digest.
+const DIGEST_MAX_BYTES: usize = 7 + 128;
 
 /// The names that were pushed. Memory is bounded in count and in bytes, whatever is sent.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,7 @@ impl Pushes {
             let name = name(status);
             if let (Some(name), Some(digest)) = (name, digest(status))
                 && self.attempts.len() < NAMES_LIMIT
+                && name.len() <= NAME_BYTES
             {
                 self.attempts.insert((name.to_owned(), digest.to_owned()));
             }
@@ -104,7 +105,7 @@ fn name(status: &VertexStatus) -> Option<&str> {
 /// The digest that a status tells of. A SHA-512 is the longest that there is.
 fn digest(status: &VertexStatus) -> Option<&str> {
     let (_, digest) = manifest(status)?.split_once('@')?;
-    (digest.len() <= DIGEST_LIMIT).then_some(digest)
+    (digest.len() <= DIGEST_MAX_BYTES).then_some(digest)
 }
 
 /// `name@digest`.

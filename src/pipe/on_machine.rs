@@ -170,11 +170,11 @@ impl Part<'_> {
                             digest,
                         });
                     } else {
-                        let pushed = self
+                        let aligned = self
                             .with_one_digest(model.as_ref(), round.names, digest)
                             .await?;
-                        model = model.or_else(|| model_of(&pushed));
-                        delivered.extend(pushed);
+                        model = model.or_else(|| model_of(&aligned));
+                        delivered.extend(aligned);
                     }
                     first.get_or_insert(solved);
                     continue;
