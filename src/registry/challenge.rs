@@ -1,5 +1,8 @@
 //! The `WWW-Authenticate` header of a registry.
 
+/// Stand between challenges, and between their parameters.
+const SEPARATORS: [char; 3] = [' ', '\t', ','];
+
 /// A `Bearer` challenge: where tokens are given out, and for what.
 ///
 /// The form is that of RFC 9110: a scheme, then `name=value` or `name="value"` with commas between.
@@ -13,44 +16,87 @@ pub struct Bearer {
     pub scope: String,
 }
 
-/// Reads a header; `None` where its first challenge is another one or has no realm.
+/// The first `Bearer` challenge of a header that has a realm.
 ///
-/// What follows the realm may be anything: it counts as far as it can be read.
+/// Text after the realm may be malformed: it is used as far as it can be read.
 #[must_use]
 pub fn bearer(header: &str) -> Option<Bearer> {
-    let (scheme, mut rest) = header.trim_start().split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
+    let mut bearer: Option<Bearer> = None;
+    for challenge in challenges(header) {
+        if challenge.scheme.eq_ignore_ascii_case("bearer") {
+            let parameter = |name: &str| {
+                let mut parameters = challenge.parameters.iter();
+                let found = parameters.find(|(known, _)| known.eq_ignore_ascii_case(name));
+                found.map(|(_, value)| value.clone())
+            };
+            bearer = parameter("realm").map(|realm| Bearer {
+                realm,
+                service: parameter("service").unwrap_or_default(),
+                scope: parameter("scope").unwrap_or_default(),
+            });
+        }
+        if bearer.is_some() {
+            break;
+        }
     }
-    let (mut realm, mut service, mut scope) = (None, None, None);
-    while let Some((name, value, remaining)) = parameter(rest) {
-        let place = match name.to_ascii_lowercase().as_str() {
-            "realm" => Some(&mut realm),
-            "service" => Some(&mut service),
-            "scope" => Some(&mut scope),
-            _ => None,
-        };
-        // The first counts: what follows may be another challenge's.
-        place.map(|place| place.get_or_insert(value));
-        rest = remaining;
-    }
-    Some(Bearer {
-        realm: realm?,
-        service: service.unwrap_or_default(),
-        scope: scope.unwrap_or_default(),
+    bearer
+}
+
+/// Whether a header holds a `Basic` challenge.
+#[must_use]
+pub fn is_basic(header: &str) -> bool {
+    has_scheme(header, "basic")
+}
+
+/// Whether a header holds a `Bearer` challenge, with a realm or without.
+#[must_use]
+pub fn is_bearer(header: &str) -> bool {
+    has_scheme(header, "bearer")
+}
+
+fn has_scheme(header: &str, scheme: &str) -> bool {
+    challenges(header).any(|challenge| challenge.scheme.eq_ignore_ascii_case(scheme))
+}
+
+/// One challenge of a header.
+struct Challenge<'a> {
+    scheme: &'a str,
+    parameters: Vec<(&'a str, String)>,
+}
+
+/// The challenges of a header, up to the first part that cannot be read.
+fn challenges(header: &str) -> impl Iterator<Item = Challenge<'_>> {
+    let mut rest = header;
+    std::iter::from_fn(move || {
+        let (scheme, after) = scheme(rest)?;
+        rest = after;
+        let mut parameters = Vec::new();
+        while self::scheme(rest).is_none()
+            && let Some((name, value, after)) = parameter(rest)
+        {
+            parameters.push((name, value));
+            rest = after;
+        }
+        Some(Challenge { scheme, parameters })
     })
 }
 
-/// Whether a header holds a `Basic` challenge, as far as that can be told without reading the others before it.
-#[must_use]
-pub fn is_basic(header: &str) -> bool {
-    let scheme = header.trim_start().split(' ').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case("basic")
+/// The scheme at the beginning of `text`, and the text after it; `None` at a parameter, which has `=` after its name.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start_matches(SEPARATORS);
+    let end = text
+        .find(|character: char| SEPARATORS.contains(&character) || "=\"".contains(character))
+        .unwrap_or(text.len());
+    let (scheme, after) = text.split_at(end);
+    let is_parameter = after
+        .trim_start_matches([' ', '\t'])
+        .starts_with(['=', '"']);
+    (!scheme.is_empty() && !is_parameter).then_some((scheme, after))
 }
 
-/// The first `name=value`, and what follows it.
+/// The first `name=value`, and the text after it.
 fn parameter(text: &str) -> Option<(&str, String, &str)> {
-    let text = text.trim_start_matches([' ', ',', '\t']);
+    let text = text.trim_start_matches(SEPARATORS);
     let (name, after) = text.split_once('=')?;
     let after = after.trim_start_matches([' ', '\t']);
     let (value, remaining) = match after.strip_prefix('"') {
@@ -107,6 +153,15 @@ mod tests {
                 r#"Bearer realm="https://a/t", Basic realm="x""#,
                 Some("https://a/t"),
             ),
+            (
+                r#"Basic realm="x", Bearer realm="https://a/t""#,
+                Some("https://a/t"),
+            ),
+            (
+                r#"Negotiate, bearer realm="https://a/t""#,
+                Some("https://a/t"),
+            ),
+            (r#"Basic realm="Bearer realm=x""#, None),
             (r#"Bearer realm="ä\"#, None),
             (r"Bearer realm=", Some("")),
             (r#"Basic realm="x""#, None),
@@ -129,5 +184,6 @@ mod tests {
         };
         assert_eq!(bearer(header), Some(expected));
         assert!(is_basic(r#"basic realm="x""#) && !is_basic(header));
+        assert!(is_bearer(header) && is_bearer("Basic, Bearer") && !is_bearer("Basic"));
     }
 }

@@ -10,8 +10,9 @@
 //! A builder waits a minute for a token. The three requests that one can take have to fit in there.
 
 pub(crate) mod answer;
+mod demand;
 mod error;
-mod own_realm;
+mod inquiry;
 pub(crate) mod realm;
 mod shared;
 mod slots;
@@ -22,21 +23,19 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address::is_own_host;
-use super::challenge::bearer_realm;
 use super::credentials::{Credential, canonical_host};
 use super::keyring::Keyring;
 use super::reach::Reach;
 use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
+use demand::{Demand, Demands};
 pub use error::TokenError;
-use own_realm::{OwnRealms, Told};
 use realm::{authority, is_own, is_same};
 use shared::Shared;
 
@@ -51,7 +50,7 @@ const TOLD_LIMIT: usize = 1000;
 pub struct Tokens {
     pub(super) reach: Reach,
     keyring: Arc<Keyring>,
-    own_realms: OwnRealms,
+    demands: Demands,
     shared: Shared,
     /// Hosts without login of which that was told.
     told: Mutex<BTreeSet<String>>,
@@ -76,17 +75,18 @@ impl Tokens {
         Self {
             reach,
             keyring,
-            own_realms: OwnRealms::default(),
+            demands: Demands::default(),
             shared: Shared::default(),
             told: Mutex::default(),
             call_limit: CALL_LIMIT,
         }
     }
 
-    /// The credential for `host` where the registry takes no tokens, to be given to others.
+    /// The credential for `host`, to be passed on, if the registry demands user name and password: a 401 with
+    /// `WWW-Authenticate: Basic` and no way to use tokens.
     ///
-    /// The registry itself is asked, so that nobody gets a password by saying that it takes none. One that
-    /// cannot be asked from here gets the benefit of the doubt: no tokens could be fetched for it either.
+    /// The registry itself is asked, so that no caller gets a password by claiming that it needs one. An answer that
+    /// demands nothing, an error and a registry that cannot be reached are no reason to pass a password on.
     pub async fn credential_without_tokens(&self, host: &str) -> Option<Credential> {
         let credential = match self.keyring.for_host(host).await {
             Ok(credential) => credential?,
@@ -95,20 +95,31 @@ impl Tokens {
                 return None;
             }
         };
-        let takes_tokens = match self.keyring.takes_tokens(host) {
-            Some(known) => known,
-            // One that is out of order does not say what it takes.
-            None => matches!(
-                self.own_realm(host).await,
-                Ok(Some(_)) | Err(TokenError::Unavailable { .. })
-            ),
+        let why = match self.keyring.takes_tokens(host) {
+            Some(true) => return None,
+            Some(false) => None,
+            None => match self.demand_to_write(host).await {
+                Ok(Demand::Tokens(_)) => return None,
+                Ok(Demand::Basic) => None,
+                Ok(Demand::Nothing) => Some("it demands no login".to_owned()),
+                Ok(Demand::Unknown(status)) => Some(format!(
+                    "it did not demand a user name and a password (HTTP {status})"
+                )),
+                Err(error) => Some(crate::cause::one_line(&error)),
+            },
         };
-        if !takes_tokens && credential.is_identity_token() {
+        let why = why.or_else(|| {
             let why = "it takes no tokens, and all there is for it is an identity token";
-            self.tell_once(host, &format!("no login for the registry `{host}`: {why}"));
+            credential.is_identity_token().then(|| why.to_owned())
+        });
+        if let Some(why) = why {
+            self.tell_once(
+                host,
+                &format!("the builder gets no login for the registry `{host}`: {why}"),
+            );
             return None;
         }
-        (!takes_tokens).then_some(credential)
+        Some(credential)
     }
 
     /// Asks ahead what a push to `host` will have to know, with a connection that is open then: where there is a login, whether the registry
@@ -117,7 +128,7 @@ impl Tokens {
         let login = self.keyring.for_host(host).await;
         if matches!(login, Ok(Some(_)))
             && self.keyring.takes_tokens(host).is_none()
-            && let Err(error) = self.own_realm(host).await
+            && let Err(error) = self.demand(host).await
         {
             tracing::debug!("asking ahead: {}", crate::cause::one_line(&error));
         }
@@ -178,7 +189,7 @@ impl Tokens {
             return self.get(&query).await;
         };
         if !is_own(host, &query.realm) {
-            match self.own_realm(host).await? {
+            match self.demand(host).await?.into_realm() {
                 Some(own) if is_same(&own, &query.realm) => {}
                 Some(_) => {
                     return Err(unusable(
@@ -274,61 +285,6 @@ impl Tokens {
         }
         let answer = query.send(request.query(&parameters)).await?;
         query.token(&answer)
-    }
-
-    /// Where tokens of `host` are given out, by the registry's own word.
-    async fn own_realm(&self, host: &str) -> Result<Option<Url>, TokenError> {
-        let host = canonical_host(host);
-        let asking = async || self.ask_for_realm(&host).await;
-        self.own_realms.of(&host, self.call_limit, asking).await
-    }
-
-    async fn ask_for_realm(&self, host: &str) -> Result<Told, TokenError> {
-        let answer = self.ask(host).await?;
-        if is_out_of_order(answer.status()) {
-            return Err(TokenError::Unavailable {
-                host: host.to_owned(),
-                status: answer.status().as_u16(),
-                said: String::new(),
-            });
-        }
-        let status = answer.status();
-        let mut challenges = answer
-            .headers()
-            .get_all(WWW_AUTHENTICATE)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let realm = challenges.find_map(bearer_realm);
-        let realm = realm.and_then(|realm| Url::parse(&realm).ok());
-        // Anything else may be somebody's who stands before the registry for a while.
-        let is_final =
-            realm.is_some() || matches!(status, StatusCode::OK | StatusCode::UNAUTHORIZED);
-        Ok(Told { realm, is_final })
-    }
-
-    /// What the registry says to somebody without login.
-    async fn ask(&self, host: &str) -> Result<reqwest::Response, TokenError> {
-        let attempt = |place: Url| async move {
-            let http = self.reach.http_for(host, &place);
-            let request = http.get(place.clone()).timeout(self.call_limit);
-            let sent = crate::story::send(request).await;
-            sent.map_err(|source| (authority(&place), source))
-        };
-        let asked = self
-            .reach
-            .ask(host, attempt, |(_, source)| source.is_connect());
-        match asked.await {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err((at, source))) => Err(TokenError::Transport {
-                host: host.to_owned(),
-                at,
-                source: source.without_url(),
-            }),
-            None => Err(TokenError::Unusable {
-                host: host.to_owned(),
-                what: "its name is no host".into(),
-            }),
-        }
     }
 }
 

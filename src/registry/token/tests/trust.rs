@@ -105,46 +105,93 @@ async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
     assert_eq!(at, registry.host());
 }
 
+/// A 401 with these challenges, each in a header of its own.
+fn demand(challenges: &[&str]) -> Reply {
+    let headers = challenges
+        .iter()
+        .map(|challenge| format!("WWW-Authenticate: {challenge}\r\n"));
+    Reply::Answer(401, headers.collect(), String::new())
+}
+
+/// Whether a builder gets the password of a registry that answers so, one reply for each request.
+async fn passes_password(replies: impl IntoIterator<Item = Reply>) -> bool {
+    let registry = Fake::start(replies).await;
+    let mut tokens = tokens_for(&registry.host());
+    tokens.call_limit = Duration::from_millis(500);
+    let credential = tokens.credential_without_tokens(&registry.host()).await;
+    let anonymous = registry
+        .seen()
+        .iter()
+        .all(|seen| seen.authorization.is_none());
+    assert!(anonymous, "{:?}", registry.seen());
+    credential.is_some_and(|credential| credential.username() == "me")
+}
+
 #[tokio::test]
-async fn a_password_is_given_away_only_where_the_registry_takes_no_tokens() {
-    let basic = || {
-        Reply::Answer(
-            401,
-            "WWW-Authenticate: Basic realm=\"x\"\r\n".into(),
-            String::new(),
-        )
-    };
-    let both = || {
-        let headers = "WWW-Authenticate: Basic realm=\"x\"\r\n\
-                       WWW-Authenticate: Bearer realm=\"https://a.example/t\"\r\n";
-        Reply::Answer(401, headers.into(), String::new())
-    };
-    for (answer, given) in [
-        (basic(), true),
-        (Reply::status(200), true),
-        (both(), false),
-        (Reply::challenge("https://auth.example.com/token"), false),
+async fn a_builder_gets_the_password_of_a_registry_that_demands_basic_authentication() {
+    for challenges in [
+        &[r#"Basic realm="x""#][..],
+        &["basic"],
+        &[r#"BASIC realm="a, Bearer realm=b", charset="UTF-8""#],
+        &[r#"Negotiate, Basic realm="x""#],
+        &["Negotiate", r#"Digest realm="x", nonce="y""#, "Basic"],
     ] {
-        let registry = Fake::start([answer]).await;
-        let tokens = tokens_for(&registry.host());
-        let credential = tokens.credential_without_tokens(&registry.host()).await;
-        assert_eq!(credential.is_some(), given);
-        let [seen] = &registry.seen()[..] else {
-            panic!("{:?}", registry.seen());
-        };
-        assert_eq!(seen.authorization, None);
+        assert!(
+            passes_password([demand(challenges)]).await,
+            "{challenges:?}"
+        );
     }
-    // Nobody is asked about hosts that have none.
+    // Anybody may read there, so the address of all registries demands nothing: writing does.
+    assert!(passes_password([Reply::status(200), demand(&["Basic"])]).await);
+}
+
+#[tokio::test]
+async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
+    let bearer = r#"Bearer realm="https://a.example/t""#;
+    for challenges in [
+        &[][..],
+        &[bearer],
+        &[r#"Basic realm="x""#, bearer],
+        &[r#"Basic realm="x", Bearer realm="https://a.example/t""#],
+        &["Basic", "Bearer"],
+        &[r#"Digest realm="Basic", nonce="y""#],
+        &["Basically"],
+        &["Negotiate"],
+    ] {
+        let passed = passes_password([demand(challenges)]).await;
+        assert!(!passed, "{challenges:?}");
+    }
+    let with_header = |status| {
+        let header = "WWW-Authenticate: Basic realm=\"x\"\r\n";
+        Reply::Answer(status, header.into(), String::new())
+    };
+    for status in [301, 307, 400, 403, 404, 407, 410, 451, 501] {
+        assert!(!passes_password([with_header(status)]).await, "{status}");
+    }
+    for status in [200, 202, 301, 400, 403, 404, 405, 501] {
+        let replies = [Reply::status(200), with_header(status)];
+        assert!(!passes_password(replies).await, "200, then {status}");
+    }
+    for status in [408, 429, 500, 502, 503, 504] {
+        assert!(!passes_password([with_header(status)]).await, "{status}");
+    }
+    for broken in ["", "HTTP/1.1 401 X\r\nWWW-Authen", "SSH-2.0-x\r\n"] {
+        let replies = [Reply::Raw(broken.into())];
+        assert!(!passes_password(replies).await, "{broken:?}");
+    }
+    assert!(!passes_password([Reply::Hang]).await);
+
+    // A registry without login is not asked.
     let registry = Fake::start([]).await;
     let tokens = tokens_for("registry.example.com");
     let credential = tokens.credential_without_tokens(&registry.host()).await;
     assert!(credential.is_none());
-    // One that is out of our reach may be within the builder's.
-    let registry = Fake::start([Reply::Hang]).await;
-    let mut tokens = tokens_for(&registry.host());
-    tokens.call_limit = Duration::from_millis(200);
-    let credential = tokens.credential_without_tokens(&registry.host()).await;
-    assert_eq!(credential.as_ref().map(Credential::username), Some("me"));
+    // A port that refuses connections.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let credential = tokens_for(&host).credential_without_tokens(&host).await;
+    assert!(credential.is_none());
 }
 
 #[tokio::test]
