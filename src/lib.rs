@@ -21,8 +21,10 @@ mod forms;
 #[doc(hidden)]
 pub mod fuzzing;
 mod moving;
+mod network;
 mod once;
 pub mod pipe;
+pub mod proxies;
 pub mod registry;
 pub mod report;
 mod retry;

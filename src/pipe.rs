@@ -325,7 +325,7 @@ fn mask_secrets(plan: &Plan, output: &Output) {
 
 fn client(plan: &Plan) -> Result<Api> {
     let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
-    Api::new(plan.depot.api_url.clone(), tls).map_err(Failure::Client)
+    Api::new(plan.depot.api_url.clone(), tls, &plan.proxies).map_err(Failure::Client)
 }
 
 /// Creates the build. A stop while Depot creates it waits for its id, so that it can be finished.

@@ -207,9 +207,8 @@ impl Environment {
         array.split(ENTRY_MARK).any(is_given).then_some(array)
     }
 
-    /// A variable's text if it has one; `Err` if that is not UTF-8.
     /// The variable that `name` was to have the value of and that this pipeline does not have.
-    fn unset(&self, name: &str) -> Option<&str> {
+    pub(super) fn unset(&self, name: &str) -> Option<&str> {
         let text = self.lookup(name)?.to_str()?.trim();
         let other = text.strip_prefix('$')?;
         let other = match other.strip_prefix('{') {
@@ -220,6 +219,7 @@ impl Environment {
         (other != name).then_some(other)
     }
 
+    /// A variable's text if it has one; `Err` if that is not UTF-8.
     fn text(&self, name: &str) -> Option<Result<&str, ()>> {
         match self.lookup(name)?.to_str() {
             Some(text) => is_given(text).then_some(Ok(text)),

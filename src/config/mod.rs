@@ -59,7 +59,6 @@ use self::{
 pub use self::{
     fault::{ConfigError, Fault},
     plan::Plan,
-    proxies::Proxies,
     warning::Warning,
 };
 use crate::bitbucket::Pipeline;
@@ -132,6 +131,7 @@ pub fn read(
         working_directory,
         &mut findings,
     );
+    let proxies = proxies::read(&environment, &mut findings);
     let outputs = outputs::read(&outputs, &places, &image, &mut findings);
     let mut withheld = secret_files;
     let others = outputs.files().chain(aws.authorization_file());
@@ -166,7 +166,7 @@ pub fn read(
                     authorities,
                     other_secrets: proofs,
                     outputs,
-                    proxies: Proxies::read(&environment),
+                    proxies,
                     timeout,
                     pipeline,
                     debug,

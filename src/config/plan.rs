@@ -12,10 +12,10 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::platform::{Machine, Platform};
-use super::proxies::Proxies;
 use crate::{
     bitbucket::Pipeline,
     docker::Endpoint,
+    proxies::Proxies,
     registry::{
         credentials::{Credential, Credentials},
         reference::Reference,
@@ -40,7 +40,7 @@ pub struct Plan {
     pub other_secrets: Vec<SecretString>,
     /// Which files to write for the rest of the pipeline.
     pub outputs: OutputsPlan,
-    /// Which proxy leads to Depot's machines.
+    /// The proxies for Depot's API, its machines, registries and Amazon.
     pub proxies: Proxies,
     /// How long the run may take; `None` for as long as it does.
     pub timeout: Option<Duration>,

@@ -3,7 +3,7 @@
 //! A call is one HTTP POST with an encoded message in and one out; the protocol needs no more than
 //! this file, and the crates for it bring a second protobuf runtime. An `http://` address is spoken
 //! to in HTTP/2 from the first byte and without a proxy, as the released CLI does it, so that a
-//! local Depot can be used; `https://` goes the ordinary way, proxies of the environment included.
+//! local Depot can be used; `https://` goes the ordinary way, through a proxy if there is one.
 //!
 //! Every unary call is bounded: in time by its [`Call`], its answer by [`ANSWER_LIMIT_BYTES`]. The client stream lasts as long as the build does, and ends with it.
 
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::cut::cut;
+use crate::proxies::Proxies;
 
 use super::error::{ApiError, Code};
 use super::retry::Call;
@@ -52,7 +53,11 @@ impl Api {
     ///
     /// # Errors
     /// Only where the TLS set-up of this machine is unusable.
-    pub fn new(base: Url, tls: rustls::ClientConfig) -> Result<Self, reqwest::Error> {
+    pub fn new(
+        base: Url,
+        tls: rustls::ClientConfig,
+        proxies: &Proxies,
+    ) -> Result<Self, reqwest::Error> {
         let user_agent = format!(
             "depot-build/{}/{}/{}/ci",
             env!("CARGO_PKG_VERSION"),
@@ -63,15 +68,14 @@ impl Api {
                 other => other,
             }
         );
-        let builder = reqwest::Client::builder()
+        let builder = proxies
+            .client(tls)
             .user_agent(user_agent)
             .connect_timeout(CONNECT_LIMIT)
             // Health reports go out every few seconds; an idle connection that a middlebox dropped
             // must be noticed before the next one waits for it.
             .http2_keep_alive_interval(Duration::from_secs(15))
-            .http2_keep_alive_timeout(Duration::from_secs(10))
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured(tls);
+            .http2_keep_alive_timeout(Duration::from_secs(10));
         let builder = if base.scheme() == "http" {
             builder.http2_prior_knowledge().no_proxy()
         } else {

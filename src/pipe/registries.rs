@@ -12,6 +12,7 @@ use super::ecr::{AmazonLogins, access};
 use super::failure::Failure;
 use crate::config::Plan;
 use crate::depot::Saved;
+use crate::proxies::Proxies;
 use crate::registry::client::Client;
 use crate::registry::credentials::Credential;
 use crate::registry::ecr::{Ecr, EcrHost, Ensured};
@@ -40,12 +41,13 @@ pub(super) struct Registries {
 impl Registries {
     /// With the logins of the plan, those that Depot gave for this build, and Amazon's, which are made on demand.
     pub(super) fn new(plan: &Plan, saved: &Saved, masker: &Masker) -> Result<Self> {
-        let tls = || crate::roots::client_config(&plan.authorities).map_err(Failure::Tls);
-        let http = client(builder(tls()?))?;
-        let direct = client(builder(tls()?).no_proxy())?;
+        let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
+        let proxies = &plan.proxies;
+        let http = client(proxies, &tls)?;
+        let direct = client(&Proxies::default(), &tls)?;
         let secrets = masker.clone();
         let ecr = Arc::new(Ecr::new(
-            http.clone(),
+            http,
             direct,
             access(&plan.registries.aws),
             Arc::new(move |secret: &str| secrets.add(secret)),
@@ -60,11 +62,11 @@ impl Registries {
         let aws = &plan.registries.aws;
         let amazon = Arc::new(AmazonLogins::new(Arc::clone(&ecr), aws, pushes_public));
         let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
-        let mut reach = Reach::new(http);
+        let mut reach = Reach::new(proxies, &tls, bounded).map_err(Failure::Client)?;
         let insecure = &plan.registries.insecure;
         if !insecure.is_empty() {
             let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
-            reach = reach.trusting(insecure, client(builder(unchecked))?);
+            reach = reach.trusting(insecure, client(proxies, &unchecked)?);
         }
         let tokens = Arc::new(Tokens::new(reach, Arc::clone(&keyring)));
         let client = Client::new(Arc::clone(&tokens));
@@ -139,14 +141,11 @@ impl Registries {
     }
 }
 
-/// Redirections are followed by whoever knows what may go along, not by the client.
-fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_LIMIT)
+fn bounded(client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+    client.connect_timeout(CONNECT_LIMIT)
 }
 
-fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client> {
-    builder.build().map_err(Failure::Client)
+fn client(proxies: &Proxies, tls: &rustls::ClientConfig) -> Result<reqwest::Client> {
+    let client = bounded(proxies.client(tls.clone()));
+    client.build().map_err(Failure::Client)
 }

@@ -4,6 +4,7 @@ use url::{Host, Url};
 
 use super::credentials::canonical_host;
 use super::reference::DOCKER_HUB;
+use crate::network::{Zone, named_zone};
 
 /// The server that answers for Docker Hub; `docker.io` itself is a web site.
 const DOCKER_HUB_SERVER: &str = "registry-1.docker.io";
@@ -40,25 +41,9 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Loopback in all its forms, and the addresses where clouds tell a machine who it is.
+/// Whether an address is of this machine or of its own link, as far as it says so itself.
 pub(super) fn is_here(url: &Url) -> bool {
-    let of_v4 = |address: std::net::Ipv4Addr| {
-        address.is_loopback() || address.is_link_local() || address.is_unspecified()
-    };
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(address)) => of_v4(address),
-        Some(Host::Ipv6(address)) => match address.to_ipv4_mapped() {
-            Some(address) => of_v4(address),
-            None => {
-                address.is_loopback() || address.is_unspecified() || address.is_unicast_link_local()
-            }
-        },
-        None => false,
-    }
+    named_zone(url) != Zone::Elsewhere
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! A server that answers each request as planned, and fails the test when one was not planned or a
 //! planned one did not come.
 
-use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -157,6 +159,41 @@ impl Fake {
     pub(in crate::registry) fn methods(&self) -> Vec<String> {
         let seen = self.seen().into_iter();
         seen.map(|seen| seen.method).collect()
+    }
+}
+
+/// A resolver that knows these names and counts the questions.
+pub(in crate::registry) struct Names {
+    names: HashMap<String, Vec<IpAddr>>,
+    pub(in crate::registry) questions: AtomicUsize,
+}
+
+impl Names {
+    pub(in crate::registry) fn new<'a>(
+        names: impl IntoIterator<Item = (&'a str, &'a [&'a str])>,
+    ) -> Self {
+        let names = names.into_iter().map(|(name, addresses)| {
+            let addresses = addresses.iter().map(|address| address.parse().unwrap());
+            (name.to_owned(), addresses.collect())
+        });
+        Self {
+            names: names.collect(),
+            questions: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        self.questions.fetch_add(1, Ordering::Relaxed);
+        let addresses = self.names.get(name.as_str()).cloned();
+        Box::pin(async move {
+            let addresses = addresses.ok_or("no such name")?;
+            let addresses = addresses
+                .into_iter()
+                .map(|address| SocketAddr::new(address, 0));
+            Ok(Box::new(addresses) as Addrs)
+        })
     }
 }
 

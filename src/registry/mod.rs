@@ -7,6 +7,7 @@ pub mod reference;
 
 mod address;
 pub mod challenge;
+mod guard;
 mod retry;
 pub mod token;
 

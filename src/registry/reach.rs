@@ -4,17 +4,26 @@
 //! nobody is there with it: a bad moment must not lead to an unencrypted place.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use reqwest::ClientBuilder;
+use reqwest::dns::Resolve;
+use rustls::ClientConfig;
 use url::Url;
 
-use super::address::{is_own_host, registry_address};
+use super::address::{is_here, is_own_host, registry_address};
 use super::credentials::canonical_host;
+use super::guard::{Guard, System};
+use crate::proxies::Proxies;
 
-/// What speaks to registries, and where those that may be in two places have answered.
+/// The HTTP clients for registries, and the addresses at which those that may be in two places have answered.
 #[derive(Debug)]
 pub struct Reach {
+    /// For places that the user has named.
     http: reqwest::Client,
+    /// For places that a registry has named. Uses no proxy.
+    guarded: reqwest::Client,
+    proxies: Proxies,
     trusted: BTreeSet<String>,
     /// Present where a host is trusted.
     unchecked: Option<reqwest::Client>,
@@ -22,15 +31,36 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// `http` must not follow redirects: what lets us in must not either.
-    #[must_use]
-    pub fn new(http: reqwest::Client) -> Self {
-        Self {
-            http,
+    /// Reaches registries through these proxies. `configure` completes each client; it must let none follow redirects.
+    ///
+    /// # Errors
+    /// None in practice: a TLS configuration that the HTTP client does not take.
+    pub fn new(
+        proxies: &Proxies,
+        tls: &ClientConfig,
+        configure: impl Fn(ClientBuilder) -> ClientBuilder,
+    ) -> reqwest::Result<Self> {
+        Self::resolving(proxies, tls, configure, Arc::new(System))
+    }
+
+    /// The same, with another resolver than the system's.
+    pub(super) fn resolving(
+        proxies: &Proxies,
+        tls: &ClientConfig,
+        configure: impl Fn(ClientBuilder) -> ClientBuilder,
+        resolver: Arc<dyn Resolve>,
+    ) -> reqwest::Result<Self> {
+        let guard = Arc::new(Guard(Arc::clone(&resolver)));
+        let http = configure(proxies.client(tls.clone())).dns_resolver(resolver);
+        let guarded = configure(Proxies::default().client(tls.clone())).dns_resolver(guard);
+        Ok(Self {
+            http: http.build()?,
+            guarded: guarded.build()?,
+            proxies: proxies.clone(),
             trusted: BTreeSet::new(),
             unchecked: None,
             answered: Mutex::default(),
-        }
+        })
     }
 
     /// Reaches these hosts without a look at their certificates, or without TLS.
@@ -52,11 +82,27 @@ impl Reach {
         self.trusted.contains(&canonical_host(host))
     }
 
-    /// What to ask the place at `url` with, on behalf of the registry `host`.
-    pub(super) fn http_for(&self, host: &str, url: &Url) -> &reqwest::Client {
+    /// The client for the registry `host` itself, which the user has named, at `url`.
+    pub(super) fn own(&self, host: &str, url: &Url) -> &reqwest::Client {
         match &self.unchecked {
             Some(unchecked) if self.trusts(host) && is_own_host(host, url) => unchecked,
             _ => &self.http,
+        }
+    }
+
+    /// The client for a place that the registry `host` has named: a realm, or the target of a redirect. `is_named`: the
+    /// user has named that registry, by a login or as the target of a push.
+    ///
+    /// The client connects to no address of this machine or of its own link, except on behalf of a registry that is
+    /// there too, or on a host that the user has named. With a proxy it is the proxy that resolves names; then only
+    /// addresses that are written out can be checked, which the callers do.
+    pub(super) fn named_by(&self, host: &str, url: &Url, is_named: bool) -> &reqwest::Client {
+        let is_of_user = (is_named || self.trusts(host)) && is_own_host(host, url);
+        let is_here = registry_address(host).is_some_and(|registry| is_here(&registry));
+        if is_of_user || is_here || self.proxies.has_proxy(url) {
+            self.own(host, url)
+        } else {
+            &self.guarded
         }
     }
 

@@ -29,6 +29,7 @@ use url::Url;
 
 use super::address::is_own_host;
 use super::credentials::{Credential, canonical_host};
+use super::guard::Refused;
 use super::keyring::Keyring;
 use super::reach::Reach;
 use super::retry::is_out_of_order;
@@ -249,7 +250,7 @@ impl Tokens {
         form.extend(given("scope", &scope));
         let request = self
             .reach
-            .http_for(query.host, &query.realm)
+            .named_by(query.host, &query.realm, true)
             .post(query.realm.clone())
             .form(&form);
         let answer = query.send(request).await?;
@@ -274,7 +275,8 @@ impl Tokens {
     async fn get(&self, query: &Query<'_>) -> Result<Token, TokenError> {
         let mut parameters: Vec<_> = given("service", query.service).collect();
         parameters.extend(query.scopes.iter().map(|scope| ("scope", scope.as_str())));
-        let http = self.reach.http_for(query.host, &query.realm);
+        let is_named = query.credential.is_some();
+        let http = self.reach.named_by(query.host, &query.realm, is_named);
         let mut request = http.get(query.realm.clone());
         if let Some(credential) = query.credential {
             parameters.push(("account", credential.username()));
@@ -376,6 +378,13 @@ impl Query<'_> {
     }
 
     fn transport(&self, source: reqwest::Error) -> TokenError {
+        if Refused::is_cause_of(&source) {
+            return TokenError::Realm {
+                host: self.host.to_owned(),
+                realm: printable(self.realm.as_str(), 200),
+                reason: "its name leads to an address of this machine or of its own link, which only a registry on this machine may name",
+            };
+        }
         TokenError::Transport {
             host: self.host.to_owned(),
             at: authority(&self.realm),

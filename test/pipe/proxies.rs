@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use depot_standin::daemon::Release;
 use depot_standin::engine::state_folder;
 use depot_standin::proxy::{Proxy, ProxyPlan};
+use depot_standin::registry::tokens::{TokenPlan, TokenRegistry};
 use depot_standin::{Architecture, BuildState, MachinePlan, Scenario};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -138,5 +139,56 @@ fn a_machine_is_reached_through_a_proxy() {
             run.expect(0, &["built"]);
             assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
         }
+    });
+}
+
+#[test]
+fn nothing_for_this_machine_goes_through_a_proxy() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let registry = TokenRegistry::start(&state_folder(), TokenPlan::default())
+            .await
+            .unwrap();
+        // Whatever comes here would hold a password: the test fails at the first connection.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("HTTPS_PROXY", &address)
+            .set("HTTP_PROXY", &address)
+            .set("http_proxy", &address)
+            .set("ALL_PROXY", &address)
+            .set("NO_PROXY", "elsewhere.example")
+            .set("IMAGE", format!("{}/app:1", registry.host()))
+            .set("PUSH", "true")
+            .set("REGISTRY", registry.host())
+            .set("REGISTRY_USERNAME", registry.owner().username())
+            .set("REGISTRY_PASSWORD", registry.owner().password());
+        let run = tokio::select! {
+            run = run.run() => run,
+            connection = listener.accept() => panic!("the proxy got {connection:?}"),
+        };
+        run.expect(0, &["built and pushed"]);
+        assert!(!registry.record().token_requests.is_empty(), "{}", run.log);
+    });
+}
+
+#[test]
+fn a_proxy_variable_without_a_value_is_unset() {
+    with_place(async |place| {
+        let daemon = place.daemon(Release::Docker26).await;
+        let plan = MachinePlan::default().at(daemon.gateway().await.unwrap());
+        let depot = place.depot(Scenario::default().machines(plan)).await;
+        let context = small_context();
+        let run = Program::of(&depot, context.path())
+            .set("HTTPS_PROXY", "$HTTPS_PROXY")
+            .set("https_proxy", "${https_proxy}")
+            .set("ALL_PROXY", "$COMPANY_PROXY")
+            .set("all_proxy", " ")
+            .set("DEBUG", "true")
+            .run()
+            .await;
+        run.expect(0, &["built", "ALL_PROXY", "COMPANY_PROXY"])
+            .without("does not lead to the builder");
     });
 }

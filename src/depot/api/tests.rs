@@ -62,6 +62,7 @@ fn api(address: std::net::SocketAddr) -> Api {
     Api::new(
         base,
         crate::roots::client_config(&crate::roots::Authorities::default()).unwrap(),
+        &Proxies::default(),
     )
     .unwrap()
 }
@@ -71,11 +72,7 @@ fn api_of_http_1(listener: &tokio::net::TcpListener) -> Api {
     let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
     let address = listener.local_addr().unwrap();
     Api {
-        http: reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .no_proxy()
-            .build()
-            .unwrap(),
+        http: Proxies::default().client(tls).build().unwrap(),
         base: Url::parse(&format!("http://{address}/")).unwrap(),
     }
 }
@@ -162,7 +159,7 @@ async fn over_tls_all_calls_share_one_connection_of_http_2() {
         .unwrap()
         .alpn_protocols;
     let base = Url::parse(&format!("https://localhost:{port}")).unwrap();
-    let api = Api::new(base, client).unwrap();
+    let api = Api::new(base, client, &Proxies::default()).unwrap();
 
     let connections = AtomicUsize::new(0);
     let serve = async {

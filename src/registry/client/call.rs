@@ -10,6 +10,7 @@ use url::Url;
 use super::error::{ClientError, Trouble};
 use super::{Client, MANIFEST_LIMIT_BYTES};
 use crate::registry::address::is_here;
+use crate::registry::guard::Refused;
 use crate::registry::retry::is_out_of_order;
 use crate::retry::{Patience, Pauses};
 
@@ -176,7 +177,7 @@ impl Client {
             let mut request = self
                 .tokens
                 .reach
-                .http_for(call.host, &url)
+                .named_by(call.host, &url, true)
                 .request(call.method.clone(), url.clone())
                 .timeout(CALL_LIMIT)
                 .body(call.body.clone());
@@ -188,9 +189,14 @@ impl Client {
             if let Some(access) = sent {
                 request = request.header(AUTHORIZATION, access);
             }
-            let response = crate::story::send(request)
-                .await
-                .map_err(Trouble::transport)?;
+            let response = match crate::story::send(request).await {
+                Ok(response) => response,
+                Err(error) if Refused::is_cause_of(&error) => {
+                    let to = url.host_str().unwrap_or_default().to_owned();
+                    return Err(Trouble::Redirected { to });
+                }
+                Err(error) => return Err(Trouble::transport(error)),
+            };
             let Some(next) = redirection(&response, &url) else {
                 let is_foreign = url.origin() != origin.origin();
                 let mut answer = read(response, is_foreign).await?;

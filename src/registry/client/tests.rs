@@ -11,9 +11,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
 use super::*;
+use crate::proxies::Proxies;
 use crate::registry::copy::copy_index;
 use crate::registry::credentials::Credential;
-use crate::registry::fake::{Fake, Reply};
+use crate::registry::fake::{Fake, Names, Reply};
 use crate::registry::index::OCI_INDEX;
 use crate::registry::keyring::Keyring;
 use crate::registry::publish::publish;
@@ -22,11 +23,8 @@ use crate::registry::reference::Reference;
 
 const PASSWORD: &str = "pa$$ \"word'";
 
-fn http(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
-    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
-    builder
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
+fn tls() -> rustls::ClientConfig {
+    crate::roots::client_config(&crate::roots::Authorities::default()).unwrap()
 }
 
 fn client_with(reach: Reach, logins: &[(&str, &str, &str)]) -> Client {
@@ -38,8 +36,8 @@ fn client_with(reach: Reach, logins: &[(&str, &str, &str)]) -> Client {
 }
 
 fn client(logins: &[(&str, &str, &str)]) -> Client {
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    client_with(Reach::new(http(tls).build().unwrap()), logins)
+    let reach = Reach::new(&Proxies::default(), &tls(), |client| client);
+    client_with(reach.unwrap(), logins)
 }
 
 fn index() -> Manifest {
@@ -406,10 +404,8 @@ async fn what_is_not_what_was_asked_for_is_told() {
     );
 }
 
-/// A registry whose certificate nobody knows, and a client that finds it under that name.
-async fn unknown_authority(
-    planned: Vec<Reply>,
-) -> (Fake, impl Fn(rustls::ClientConfig) -> reqwest::Client) {
+/// A registry whose certificate nobody knows.
+async fn unknown_authority(planned: Vec<Reply>) -> Fake {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["registry.test".to_owned()]).unwrap();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(signing_key.serialize_der());
@@ -420,32 +416,55 @@ async fn unknown_authority(
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], key.into())
         .unwrap();
-    let fake = Fake::start_with(Some(TlsAcceptor::from(Arc::new(server))), planned).await;
-    let address = fake.address;
-    let client = move |tls| http(tls).resolve("registry.test", address).build().unwrap();
-    (fake, client)
+    Fake::start_with(Some(TlsAcceptor::from(Arc::new(server))), planned).await
+}
+
+/// Finds every name of the tests on this machine.
+fn reach() -> Reach {
+    let names = ["registry.test", "storage.test"].map(|name| (name, &["127.0.0.1"][..]));
+    let resolver = Arc::new(Names::new(names));
+    Reach::resolving(&Proxies::default(), &tls(), |client| client, resolver).unwrap()
+}
+
+/// The same, with no check of these hosts' certificates.
+fn trusting(hosts: &[String]) -> Reach {
+    let resolver = Names::new([("registry.test", &["127.0.0.1"][..])]);
+    let tls = crate::roots::unchecked_client_config().unwrap();
+    let unchecked = Proxies::default().client(tls).dns_resolver(resolver);
+    reach().trusting(hosts, unchecked.build().unwrap())
+}
+
+#[tokio::test]
+async fn a_redirection_to_a_name_that_leads_to_this_machine_is_not_followed() {
+    let storage = Fake::start([]).await;
+    for name in ["storage.test", "127.0.0.1", "localhost"] {
+        let location = format!("Location: https://{name}:{}/x\r\n", storage.address.port());
+        let redirection = Reply::Answer(307, location, String::new());
+        let fake = unknown_authority(vec![redirection]).await;
+        let host = format!("registry.test:{}", fake.address.port());
+        let client = client_with(trusting(std::slice::from_ref(&host)), &[]);
+        let error = client.manifest(&host, "app", "1").await.unwrap_err();
+        let line = crate::cause::one_line(&error);
+        let expected = format!("it redirects to `{name}`, which is not followed");
+        assert!(line.contains(&expected), "{line}");
+        assert!(!error.is_transient());
+    }
 }
 
 #[tokio::test]
 async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
-    let (fake, build) =
-        unknown_authority(vec![challenge("Basic realm=\"x\""), served(&index())]).await;
-    let checked =
-        build(crate::roots::client_config(&crate::roots::Authorities::default()).unwrap());
-    let unchecked = build(crate::roots::unchecked_client_config().unwrap());
+    let fake = unknown_authority(vec![challenge("Basic realm=\"x\""), served(&index())]).await;
     let host = format!("registry.test:{}", fake.address.port());
     let login = (host.as_str(), "me", PASSWORD);
 
-    let error = client_with(Reach::new(checked.clone()), &[login])
+    let error = client_with(reach(), &[login])
         .manifest(&host, "app", "1")
         .await
         .unwrap_err();
     assert!(error.is_certificate() && !error.is_transient(), "{error:?}");
     assert_eq!(fake.seen().len(), 0);
     // Another host's being trusted changes nothing.
-    let other = ["other.test".to_owned()];
-    let reach = Reach::new(checked.clone()).trusting(&other, unchecked.clone());
-    let client = client_with(reach, &[login]);
+    let client = client_with(trusting(&["other.test".to_owned()]), &[login]);
     assert!(
         client
             .manifest(&host, "app", "1")
@@ -454,8 +473,7 @@ async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
             .is_certificate()
     );
 
-    let reach = Reach::new(checked).trusting([&host], unchecked);
-    let client = client_with(reach, &[login]);
+    let client = client_with(trusting(std::slice::from_ref(&host)), &[login]);
     assert_eq!(client.manifest(&host, "app", "1").await.unwrap(), index());
     assert_eq!(fake.seen()[1].basic(), Some(("me".into(), PASSWORD.into())));
 }

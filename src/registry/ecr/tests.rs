@@ -16,9 +16,10 @@ const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 fn http() -> reqwest::Client {
     let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    let builder = reqwest::Client::builder().tls_backend_preconfigured(tls);
-    let builder = builder.redirect(reqwest::redirect::Policy::none());
-    builder.no_proxy().build().unwrap()
+    crate::proxies::Proxies::default()
+        .client(tls)
+        .build()
+        .unwrap()
 }
 
 /// The client, and the secrets that it told.

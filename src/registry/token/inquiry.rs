@@ -51,7 +51,7 @@ impl Tokens {
 
     async fn send_without_login(&self, host: &str, is_write: bool) -> Result<Response, TokenError> {
         let attempt = |place: Url| async move {
-            let http = self.reach.http_for(host, &place);
+            let http = self.reach.own(host, &place);
             let request = match is_write {
                 true => {
                     // The place ends in `/v2/`, so that this fails for none.

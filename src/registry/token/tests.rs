@@ -6,21 +6,18 @@ mod trust;
 use secrecy::SecretString;
 
 use super::*;
+use crate::proxies::Proxies;
 use crate::registry::fake::Fake;
 
 const PASSWORD: &str = "correct horse";
 
-/// As the pipe has it, but on no way round loopback.
-fn client() -> reqwest::ClientBuilder {
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
+fn tls() -> rustls::ClientConfig {
+    crate::roots::client_config(&crate::roots::Authorities::default()).unwrap()
 }
 
 fn tokens(credentials: impl IntoIterator<Item = Credential>) -> Tokens {
-    Tokens::new(Reach::new(client().build().unwrap()), keyring(credentials))
+    let reach = Reach::new(&Proxies::default(), &tls(), |client| client);
+    Tokens::new(reach.unwrap(), keyring(credentials))
 }
 
 fn keyring(credentials: impl IntoIterator<Item = Credential>) -> Arc<Keyring> {

@@ -7,7 +7,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::registry::fake::Reply;
+use crate::registry::fake::{Names, Reply};
 
 #[tokio::test]
 async fn a_realm_on_another_host_gets_the_password_once_the_registry_has_named_it() {
@@ -208,6 +208,76 @@ async fn no_password_is_sent_without_tls_but_to_this_machine() {
     }
 }
 
+/// Tokens that find these names, with a login for each of these hosts.
+fn tokens_finding(names: &Arc<Names>, hosts: &[&str]) -> Tokens {
+    let resolver: Arc<dyn reqwest::dns::Resolve> = Arc::clone(names) as _;
+    let reach = Reach::resolving(&Proxies::default(), &tls(), |client| client, resolver);
+    let credentials = hosts
+        .iter()
+        .map(|host| Credential::new(host, "me".into(), PASSWORD.into()));
+    Tokens::new(reach.unwrap(), keyring(credentials))
+}
+
+#[tokio::test]
+async fn a_realm_whose_name_leads_to_this_machine_is_not_asked() {
+    // Each would fail the test by being asked.
+    let here = Fake::start([]).await;
+    let port = here.address.port();
+    for address in [
+        "127.0.0.1",
+        "0.0.0.0",
+        "::ffff:127.0.0.1",
+        "169.254.169.254",
+        "fd00:ec2::254",
+    ] {
+        let names = Arc::new(Names::new([
+            ("realm.example", &[address][..]),
+            ("stranger.example", &[address]),
+        ]));
+        let tokens = tokens_finding(&names, &["other.example"]);
+        for realm in ["realm.example", "stranger.example"] {
+            let realm = format!("http://{realm}:{port}/token");
+            let host = format!("stranger.example:{port}");
+            let fetched = tokens.fetch(&host, &realm, "s", &scopes()).await;
+            let error = fetched.unwrap_err();
+            assert!(matches!(error, TokenError::Realm { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(
+                text.contains("its name leads to") && text.contains(&realm),
+                "{text}"
+            );
+            assert!(!error.is_transient() && !error.is_denied());
+        }
+        // Each name was resolved once: what was checked is what would have been connected to.
+        assert_eq!(
+            names.questions.load(std::sync::atomic::Ordering::Relaxed),
+            2
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_realm_may_be_on_this_machine_if_the_user_has_named_its_host() {
+    let realm = Fake::start([Reply::token(), Reply::token()]).await;
+    let port = realm.address.port();
+    let names = Arc::new(Names::new([("realm.example", &["127.0.0.1"][..])]));
+    // A registry on this machine, as before.
+    let address = format!("http://realm.example:{port}/token");
+    let tokens = tokens_finding(&names, &[]);
+    let fetched = tokens.fetch("localhost:5000", &address, "s", &[]);
+    fetched.await.unwrap();
+    // A host in the user's own `/etc/hosts`.
+    let host = format!("realm.example:{port}");
+    let trusted = [host.clone()];
+    let resolver: Arc<dyn reqwest::dns::Resolve> = Arc::clone(&names) as _;
+    let reach = Reach::resolving(&Proxies::default(), &tls(), |client| client, resolver).unwrap();
+    let unchecked = Proxies::default().client(tls());
+    let unchecked = unchecked.dns_resolver(Arc::clone(&names)).build().unwrap();
+    let tokens = Tokens::new(reach.trusting(&trusted, unchecked), keyring([]));
+    let fetched = tokens.fetch(&host, &address, "s", &[]);
+    fetched.await.unwrap();
+}
+
 #[tokio::test]
 async fn redirections_are_followed_with_and_without_credentials_by_nobody() {
     let elsewhere = Fake::start([]).await;
@@ -235,7 +305,7 @@ async fn redirections_are_followed_with_and_without_credentials_by_nobody() {
 }
 
 /// A TLS server for these names, and a client that trusts it and finds them there.
-async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, reqwest::Client) {
+async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, Reach) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let key = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(names.clone()).unwrap();
@@ -259,12 +329,13 @@ async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, reqwest:
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let client = names
-        .iter()
-        .fold(client().tls_backend_preconfigured(tls), |client, name| {
-            client.resolve(name, fake.address)
-        });
-    (fake, client.build().unwrap())
+    // Overrides come before any resolver, so these names lead there also for clients that are guarded.
+    let configure = |client: reqwest::ClientBuilder| {
+        let names = names.iter();
+        names.fold(client, |client, name| client.resolve(name, fake.address))
+    };
+    let reach = Reach::new(&Proxies::default(), &tls, configure).unwrap();
+    (fake, reach)
 }
 
 #[tokio::test]
@@ -273,9 +344,9 @@ async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
     for configured in ["docker.io", "https://index.docker.io/v1/"] {
         let planned = vec![Reply::challenge(realm), Reply::token(), Reply::token()];
         let names = ["registry-1.docker.io", "auth.docker.io"];
-        let (hub, client) = on_the_internet(&names, planned).await;
+        let (hub, reach) = on_the_internet(&names, planned).await;
         let credential = Credential::new(configured, "me".into(), PASSWORD.into());
-        let tokens = Tokens::new(Reach::new(client), keyring([credential]));
+        let tokens = Tokens::new(reach, keyring([credential]));
         // The first is what builders say. Different scopes, since who asks for the same shares the answer.
         for (host, scope) in ["registry-1.docker.io", "docker.io"].iter().zip(scopes()) {
             tokens
@@ -296,9 +367,9 @@ async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
 async fn docker_hubs_password_is_not_for_a_place_that_docker_hub_does_not_name() {
     let planned = vec![Reply::challenge("https://auth.docker.io/token")];
     let names = ["registry-1.docker.io", "auth.docker.io.evil.example"];
-    let (_hub, client) = on_the_internet(&names, planned).await;
+    let (_hub, reach) = on_the_internet(&names, planned).await;
     let credential = Credential::new("docker.io", "me".into(), PASSWORD.into());
-    let tokens = Tokens::new(Reach::new(client), keyring([credential]));
+    let tokens = Tokens::new(reach, keyring([credential]));
     let fetched = tokens
         .fetch(
             "registry-1.docker.io",
@@ -317,10 +388,10 @@ async fn docker_hubs_password_is_not_for_a_place_that_docker_hub_does_not_name()
 async fn a_host_with_its_port_written_out_is_asked_for_its_realm() {
     let realm = "https://registry.example.com/token";
     let planned = vec![Reply::challenge(realm), Reply::token()];
-    let (registry, client) = on_the_internet(&["registry.example.com"], planned).await;
+    let (registry, reach) = on_the_internet(&["registry.example.com"], planned).await;
     let host = format!("registry.example.com:{}", registry.address.port());
     let credential = Credential::new(&host, "me".into(), PASSWORD.into());
-    let tokens = Tokens::new(Reach::new(client), keyring([credential]));
+    let tokens = Tokens::new(reach, keyring([credential]));
     tokens.fetch(&host, realm, "s", &scopes()).await.unwrap();
     assert_eq!(registry.methods(), ["GET", "POST"]);
 }

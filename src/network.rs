@@ -1,0 +1,223 @@
+//! Addresses that must not be confused with those of the internet: this machine's own, and those of its own link.
+//!
+//! Clouds identify a machine, and hand out its credentials, at link-local addresses and at a few fixed others.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use url::{Host, Url};
+
+/// Addresses at which clouds identify a machine, besides the link-local ones: Alibaba, Oracle and Azure.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+
+/// The same in IPv6: Amazon's instances, its DNS, time and container services (`fd00:ec2::/32`), and Google's.
+const METADATA_V6: [([u16; 2], u16); 2] = [([0xfd00, 0x0ec2], 0), ([0xfd20, 0x00ce], 0x0254)];
+
+/// Names of loopback that systems have in `/etc/hosts`, besides `localhost` and all below it.
+const LOOPBACK_NAMES: [&str; 6] = [
+    "localhost.localdomain",
+    "localhost4",
+    "localhost6",
+    "localhost6.localdomain6",
+    "ip6-localhost",
+    "ip6-loopback",
+];
+
+/// The part of the network that an address belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zone {
+    /// Loopback, and the unspecified addresses, which lead there too.
+    ThisMachine,
+    /// Link-local addresses, and the others at which clouds identify a machine.
+    LinkLocal,
+    /// Private networks and the internet.
+    Elsewhere,
+}
+
+/// The zone of an address. IPv6 addresses that stand for an IPv4 address are also in that one's zone.
+pub(crate) fn zone(address: IpAddr) -> Zone {
+    match address {
+        IpAddr::V4(address) => zone_v4(address),
+        IpAddr::V6(address) => {
+            let embedded = embedded(address).into_iter().flatten().map(zone_v4);
+            let mut zones = std::iter::once(zone_v6(address)).chain(embedded);
+            zones
+                .find(|zone| *zone != Zone::Elsewhere)
+                .unwrap_or(Zone::Elsewhere)
+        }
+    }
+}
+
+/// The zone of the host that a URL names, without a look at DNS: names other than loopback's are elsewhere.
+pub(crate) fn named_zone(url: &Url) -> Zone {
+    match url.host() {
+        Some(Host::Ipv4(address)) => zone(address.into()),
+        Some(Host::Ipv6(address)) => zone(address.into()),
+        Some(Host::Domain(name)) if is_loopback_name(name) => Zone::ThisMachine,
+        Some(Host::Domain(_)) | None => Zone::Elsewhere,
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || LOOPBACK_NAMES.contains(&name.as_str())
+}
+
+fn zone_v4(address: Ipv4Addr) -> Zone {
+    // All of 0.0.0.0/8 is "this network" (RFC 1122); Linux takes 0.0.0.0 for loopback.
+    if address.is_loopback() || address.octets()[0] == 0 {
+        Zone::ThisMachine
+    } else if address.is_link_local() || METADATA_V4.contains(&address) {
+        Zone::LinkLocal
+    } else {
+        Zone::Elsewhere
+    }
+}
+
+fn zone_v6(address: Ipv6Addr) -> Zone {
+    let [first, second, .., last] = address.segments();
+    let is_metadata =
+        |(prefix, end): &([u16; 2], u16)| *prefix == [first, second] && (*end == 0 || *end == last);
+    if address.is_loopback() || address.is_unspecified() {
+        Zone::ThisMachine
+    } else if address.is_unicast_link_local() || METADATA_V6.iter().any(is_metadata) {
+        Zone::LinkLocal
+    } else {
+        Zone::Elsewhere
+    }
+}
+
+/// The IPv4 addresses that an IPv6 address may be translated to on the way.
+fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+    let v4 =
+        |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match address.segments() {
+        // `::` and `::1` are no IPv4 addresses.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None, None],
+        // IPv4-compatible and IPv4-mapped (RFC 4291), IPv4-translated (RFC 2765).
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
+            [v4(high, low), None]
+        }
+        // NAT64 (RFC 6052, RFC 8215).
+        [0x64, 0xff9b, 0 | 1, .., high, low] => [v4(high, low), None],
+        // 6to4 (RFC 3056).
+        [0x2002, high, low, ..] => [v4(high, low), None],
+        // Teredo (RFC 4380): the server's address, and the client's with all bits inverted.
+        [0x2001, 0, server_high, server_low, .., high, low] => {
+            [v4(server_high, server_low), v4(!high, !low)]
+        }
+        // ISATAP (RFC 5214).
+        [.., 0 | 0x0200, 0x5efe, high, low] => [v4(high, low), None],
+        _ => [None, None],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_an_address_is_in_its_zone() {
+        for (zone, addresses) in [
+            (
+                Zone::ThisMachine,
+                &[
+                    "127.0.0.1",
+                    "127.255.255.254",
+                    "0.0.0.0",
+                    "0.1.2.3",
+                    "::",
+                    "::1",
+                    "::ffff:127.0.0.1",
+                    "::ffff:0:127.0.0.1",
+                    "::127.0.0.1",
+                    "64:ff9b::127.0.0.1",
+                    "64:ff9b:1::127.0.0.1",
+                    "2002:7f00:1::",
+                    "2002:7f00:1:2:3:4:5:6",
+                    "2001:0:7f00:1::1",
+                    "2001:0:102:304::80ff:fffe",
+                    "2001:db8::5efe:127.0.0.1",
+                    "2001:db8::200:5efe:127.0.0.1",
+                ][..],
+            ),
+            (
+                Zone::LinkLocal,
+                &[
+                    "169.254.169.254",
+                    "169.254.170.2",
+                    "169.254.0.1",
+                    "100.100.100.200",
+                    "192.0.0.192",
+                    "168.63.129.16",
+                    "fe80::1",
+                    "febf::1",
+                    "fd00:ec2::254",
+                    "fd00:ec2::23",
+                    "fd20:ce::254",
+                    "::ffff:169.254.169.254",
+                    "::169.254.169.254",
+                    "64:ff9b::a9fe:a9fe",
+                    "2002:a9fe:a9fe::1",
+                    "::ffff:100.100.100.200",
+                ],
+            ),
+            (
+                Zone::Elsewhere,
+                &[
+                    "1.1.1.1",
+                    "10.0.0.1",
+                    "172.17.0.1",
+                    "192.168.1.1",
+                    "100.64.0.1",
+                    "128.0.0.1",
+                    "169.253.255.255",
+                    "fd00::1",
+                    "fd00:ec3::254",
+                    "fd20:ce::1",
+                    "fec0::1",
+                    "2606:4700::1111",
+                    "::ffff:10.0.0.1",
+                    "64:ff9b::1.1.1.1",
+                    "64:ff9c::127.0.0.1",
+                    "2002:101:101::7f00:1",
+                    "2001:db8::7f00:1",
+                ],
+            ),
+        ] {
+            for address in addresses {
+                assert_eq!(self::zone(address.parse().unwrap()), zone, "{address}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_host_of_an_address_is_read_as_clients_read_it() {
+        let named = |url: &str| named_zone(&Url::parse(url).unwrap());
+        for url in [
+            "http://localhost",
+            "https://LocalHost.:5000/",
+            "http://a.localhost",
+            "http://ip6-localhost/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://017700000001/",
+            "http://[::ffff:7f00:1]/",
+            "http://0/",
+        ] {
+            assert_eq!(named(url), Zone::ThisMachine, "{url}");
+        }
+        assert_eq!(named("http://169.254.169.254/latest"), Zone::LinkLocal);
+        for url in [
+            "http://localhost.example.com",
+            "http://notlocalhost",
+            "https://registry.example.com",
+            "file:///x",
+        ] {
+            assert_eq!(named(url), Zone::Elsewhere, "{url}");
+        }
+    }
+}

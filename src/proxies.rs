@@ -1,0 +1,290 @@
+//! The HTTP proxy for each destination.
+//!
+//! Requests to this machine and to link-local addresses never use a proxy, whatever the settings are: the proxy would see
+//! passwords that are sent without TLS because they never leave this machine, and it would connect to its own loopback.
+//!
+//! No client reads proxies from the environment by itself: all of them get these.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use percent_encoding::percent_decode_str;
+use reqwest::ClientBuilder;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::network::{Zone, named_zone};
+
+/// The proxies, and the destinations that use them.
+#[derive(Clone, Default)]
+pub struct Proxies(Option<Arc<Settings>>);
+
+struct Settings {
+    matcher: Matcher,
+    passwords: Vec<SecretString>,
+}
+
+/// A proxy that opens tunnels.
+#[derive(Clone)]
+pub struct Tunnel {
+    /// A name or an address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The value of `Proxy-Authorization`, if the proxy has a login.
+    pub authorization: Option<SecretString>,
+}
+
+/// The settings hold passwords.
+impl fmt::Debug for Proxies {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Proxies")
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Tunnel({}:{})", self.host, self.port)
+    }
+}
+
+impl Proxies {
+    /// Proxies for `https` and `http` destinations, `all` in place of either that is empty, and the destinations `no`
+    /// that use none. Each is written as curl and others expect it in the variables of these names; empty for none.
+    #[must_use]
+    pub fn new(https: &str, http: &str, all: &str, no: &str) -> Self {
+        let matcher = Matcher::builder()
+            .https(https.to_owned())
+            .http(http.to_owned())
+            .all(all.to_owned())
+            .no(no.to_owned())
+            .build();
+        let passwords = [https, http, all].into_iter().flat_map(passwords);
+        Self(Some(Arc::new(Settings {
+            matcher,
+            passwords: passwords.collect(),
+        })))
+    }
+
+    /// The proxy for a request to `url`.
+    fn find(&self, url: &Url) -> Option<Intercept> {
+        let settings = self.0.as_ref()?;
+        if named_zone(url) != Zone::Elsewhere {
+            return None;
+        }
+        settings.matcher.intercept(&url.as_str().parse().ok()?)
+    }
+
+    /// Whether a request to `url` uses a proxy.
+    #[must_use]
+    pub fn has_proxy(&self, url: &Url) -> bool {
+        self.find(url).is_some()
+    }
+
+    /// The proxy through which a TLS connection to a host is tunnelled, if it can be one that opens tunnels and is itself
+    /// spoken to without TLS.
+    #[must_use]
+    pub fn tunnel(&self, host: &str, port: u16) -> Option<Tunnel> {
+        let authority = if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        };
+        let proxy = self.find(&Url::parse(&format!("https://{authority}/")).ok()?)?;
+        let uri = proxy.uri();
+        if uri.scheme_str() != Some("http") {
+            return None;
+        }
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+        let authorization = proxy.basic_auth().and_then(|header| header.to_str().ok());
+        Some(Tunnel {
+            host: host.to_owned(),
+            port: uri.port_u16().unwrap_or(80),
+            authorization: authorization.map(Into::into),
+        })
+    }
+
+    /// An HTTP client that uses these proxies, and none of the environment. It follows no redirects: each caller decides
+    /// which places may get its requests.
+    ///
+    /// Every client of this program begins here.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that makes clients"
+    )]
+    pub fn client(&self, tls: rustls::ClientConfig) -> ClientBuilder {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        if self.0.is_none() {
+            return client;
+        }
+        let proxies = self.clone();
+        client.proxy(reqwest::Proxy::custom(move |url| {
+            proxies.find(url).as_ref().and_then(address)
+        }))
+    }
+
+    /// The proxies' passwords, to be masked in the log.
+    pub fn passwords(&self) -> impl Iterator<Item = &SecretString> {
+        self.0.iter().flat_map(|settings| &settings.passwords)
+    }
+}
+
+/// A proxy's address with its login.
+fn address(proxy: &Intercept) -> Option<Url> {
+    let mut url = Url::parse(&proxy.uri().to_string()).ok()?;
+    if let Some(login) = proxy.basic_auth() {
+        let login = login.to_str().ok()?.strip_prefix("Basic ")?;
+        let login = String::from_utf8(STANDARD.decode(login).ok()?).ok()?;
+        let (user, password) = login.split_once(':')?;
+        url.set_username(user).ok()?;
+        url.set_password((!password.is_empty()).then_some(password))
+            .ok()?;
+    }
+    Some(url)
+}
+
+/// The password in a proxy's address, as it is written there and decoded.
+fn passwords(address: &str) -> Vec<SecretString> {
+    let with_scheme = if address.contains("://") {
+        address.to_owned()
+    } else {
+        format!("http://{address}")
+    };
+    let Ok(url) = Url::parse(&with_scheme) else {
+        return Vec::new();
+    };
+    // An address without a password has its secret for a user.
+    let written = url.password().unwrap_or(url.username());
+    if written.is_empty() {
+        return Vec::new();
+    }
+    let decoded = percent_decode_str(written).decode_utf8_lossy();
+    vec![written.into(), (*decoded).into()]
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn shown(proxies: &Proxies, host: &str) -> Option<String> {
+        let proxy = proxies.tunnel(host, 443)?;
+        let login = proxy.authorization;
+        let login = login.map(|login| format!("{} at ", login.expose_secret()));
+        let login = login.unwrap_or_default();
+        Some(format!("{login}{}:{}", proxy.host, proxy.port))
+    }
+
+    #[test]
+    fn a_machine_is_reached_through_its_proxy() {
+        let no = "internal.example,10.0.0.0/8";
+        let one = Proxies::new("http://me:pa%3Ass@proxy.example:3128", "", "", no);
+        assert_eq!(
+            shown(&one, "m1.depot.dev").as_deref(),
+            Some("Basic bWU6cGE6c3M= at proxy.example:3128")
+        );
+        for near in ["a.internal.example", "10.1.2.3"] {
+            assert_eq!(shown(&one, near), None, "{near}");
+        }
+        let all = Proxies::new("", "", "proxy:1", "");
+        assert_eq!(shown(&all, "m1.depot.dev").as_deref(), Some("proxy:1"));
+        assert_eq!(shown(&Proxies::default(), "m1.depot.dev"), None);
+        assert_eq!(shown(&Proxies::new("", "", "", ""), "m1.depot.dev"), None);
+        let secure = Proxies::new("https://proxy:1", "", "", "");
+        assert_eq!(shown(&secure, "m1.depot.dev"), None);
+    }
+
+    #[test]
+    fn this_machine_and_its_link_are_reached_without_a_proxy() {
+        for no in ["", "other.example"] {
+            let proxies = Proxies::new("proxy:1", "proxy:2", "proxy:3", no);
+            for host in [
+                "localhost",
+                "localhost.",
+                "a.localhost",
+                "127.0.0.1",
+                "127.1.2.3",
+                "0.0.0.0",
+                "[::1]",
+                "[::]",
+                "[::ffff:127.0.0.1]",
+                "169.254.169.254",
+                "169.254.170.2",
+                "[fd00:ec2::254]",
+            ] {
+                for scheme in ["http", "https"] {
+                    let url = Url::parse(&format!("{scheme}://{host}:5000/v2/")).unwrap();
+                    assert!(!proxies.has_proxy(&url), "{url}");
+                }
+            }
+            for host in ["10.1.2.3", "registry.example.com", "localhost.example.com"] {
+                let url = Url::parse(&format!("http://{host}/")).unwrap();
+                assert!(proxies.has_proxy(&url), "{url}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_passwords_of_all_proxies_are_known() {
+        let all = Proxies::new(
+            "https://me:pa%3Ass@proxy.example:3128",
+            "me:plain@proxy.example:3128",
+            "token@proxy.example:1",
+            "*",
+        );
+        let passwords: Vec<_> = all.passwords().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(
+            passwords,
+            ["pa%3Ass", "pa:ss", "plain", "plain", "token", "token"]
+        );
+        let debug = format!("{all:?}");
+        assert!(!debug.contains("ss") && !debug.contains("plain"), "{debug}");
+    }
+
+    #[tokio::test]
+    async fn a_client_logs_in_to_its_proxy_and_passes_it_by_for_this_machine() {
+        async fn head(listener: &TcpListener) -> String {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let answer = b"HTTP/1.1 204 X\r\nConnection: close\r\n\r\n";
+            stream.write_all(answer).await.unwrap();
+            String::from_utf8(head).unwrap().to_ascii_lowercase()
+        }
+        let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://m%40:p%3A%2F%25@{}", proxy.local_addr().unwrap());
+        let proxies = Proxies::new(&address, &address, "", "");
+        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let client = proxies.client(tls).build().unwrap();
+
+        let request = client.get("http://registry.example/v2/").send();
+        let (request, head_seen) = tokio::join!(request, head(&proxy));
+        assert_eq!(request.unwrap().status(), 204);
+        assert!(head_seen.starts_with("get http://registry.example/v2/ http/1.1\r\n"));
+        let login = STANDARD.encode("m@:p:/%").to_ascii_lowercase();
+        let login = format!("proxy-authorization: basic {login}\r\n");
+        assert!(head_seen.contains(&login), "{head_seen}");
+
+        let url = format!("http://{}/v2/", server.local_addr().unwrap());
+        let (request, head_seen) = tokio::join!(client.get(url).send(), head(&server));
+        assert_eq!(request.unwrap().status(), 204);
+        assert!(
+            head_seen.starts_with("get /v2/ http/1.1\r\n"),
+            "{head_seen}"
+        );
+        assert!(!head_seen.contains("proxy-authorization"), "{head_seen}");
+    }
+}
