@@ -117,7 +117,7 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
             return Err(Fault::new(
                 VARIABLE,
                 format!("{shown} holds a login"),
-                "write it without, and give REGISTRY_USERNAME and REGISTRY_PASSWORD",
+                "write it without, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD",
             ));
         }
         Err(_) if has_login => {

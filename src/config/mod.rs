@@ -116,14 +116,15 @@ pub fn read(
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
     let pushed = image.pushed();
     let secret_files = secret_files(&registry, &docker, working_directory);
-    let credentials = logins::read(registry, working_directory, pushed, &mut findings);
+    let (credentials, hostless) = logins::read(registry, working_directory, pushed, &mut findings);
     let create_repositories = read_boolean(
         "ECR_CREATE_REPOSITORY",
         amazon.ecr_create_repository.as_deref(),
         &mut findings,
     );
     let needs_amazon = needs_amazon(pushed, &credentials);
-    let proofs = amazon::proofs(&identity);
+    let mut other_secrets = amazon::proofs(&identity);
+    other_secrets.extend(hostless);
     let aws = amazon::read(amazon, identity, &pipeline, needs_amazon, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
     let authorities = authorities::read(
@@ -164,7 +165,7 @@ pub fn read(
                         create_repositories,
                     },
                     authorities,
-                    other_secrets: proofs,
+                    other_secrets,
                     outputs,
                     proxies,
                     timeout,

@@ -220,7 +220,7 @@ pub const VARIABLES: [Variable; 37] = [
     Variable::new(
         "REGISTRY",
         Kind::Text,
-        Fallback::Described("Docker Hub, `docker.io`"),
+        Fallback::SameName,
         "Host that user name and password are for.",
     ),
     Variable::new(

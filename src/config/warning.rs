@@ -55,6 +55,10 @@ pub enum Warning {
         /// Where the other one is from.
         ignored: String,
     },
+    /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` without `REGISTRY`.
+    LoginWithoutHost,
+    /// `REGISTRY` without `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
+    HostWithoutLogin,
     /// Two ways to prove who we are at Amazon.
     KeysBesideRole,
     /// A role, and nothing to take it by.
@@ -149,6 +153,12 @@ impl fmt::Display for Warning {
                 formatter,
                 "two logins for `{}`: that of {used} is used, that of {ignored} is not",
                 host.escape_debug()
+            ),
+            Self::LoginWithoutHost => formatter.write_str(
+                "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: REGISTRY, the host that they are for, is not set",
+            ),
+            Self::HostWithoutLogin => formatter.write_str(
+                "REGISTRY is not used: REGISTRY_USERNAME and REGISTRY_PASSWORD are not set",
             ),
             Self::CredentialHelper { host, program } if host.is_empty() => write!(
                 formatter,

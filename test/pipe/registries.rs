@@ -39,3 +39,41 @@ fn a_password_goes_to_its_own_host_only() {
         run.expect(5, &[&place.registry.host(), "hint: "]);
     });
 }
+
+#[test]
+fn a_login_without_a_host_is_sent_nowhere() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let program = || {
+            Program::of(&depot, context.path())
+                .set("REGISTRY", "$REGISTRY")
+                .set("REGISTRY_USERNAME", "robot")
+                .set("REGISTRY_PASSWORD", "password of a company")
+        };
+        let run = program()
+            .set("IMAGE", "acme/app")
+            .set("PUSH", "true")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "REGISTRY: not set, though",
+                "`docker.io`",
+                "DOCKERHUB_TOKEN",
+            ],
+        )
+        .without("password of a company");
+        assert!(depot.record().last_build().is_none());
+
+        let run = program().run().await;
+        run.expect(
+            0,
+            &[
+                "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used",
+                "built",
+            ],
+        );
+    });
+}

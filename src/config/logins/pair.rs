@@ -13,6 +13,7 @@ use crate::registry::{credentials::Credential, reference::DOCKER_HUB};
 
 const HUB_USERNAME: &str = "DOCKERHUB_USERNAME";
 const HUB_PASSWORD: &str = "DOCKERHUB_TOKEN";
+const REGISTRY: &str = "REGISTRY";
 const USERNAME: &str = "REGISTRY_USERNAME";
 const PASSWORD: &str = "REGISTRY_PASSWORD";
 
@@ -38,40 +39,69 @@ pub(super) fn docker_hub(
     )
 }
 
-/// The login of the three variables for any registry. The host may be left out and is Docker Hub then.
-pub(super) fn registry(
-    variables: &mut RegistryVariables,
-    findings: &mut Findings,
-) -> Option<Credential> {
-    let host = variables
-        .registry
-        .as_deref()
-        .map(|value| host::read("REGISTRY", value, findings));
+/// The three variables for any registry, as far as they are set. Each of them arrives by default from the variables of
+/// the repository or the workspace.
+#[derive(Debug)]
+pub(super) enum Registry {
+    /// Unset, or faulty.
+    None,
+    /// All three.
+    Login(Credential),
+    /// User name and password without a host: this is the password, which is sent to no registry.
+    WithoutHost(SecretString),
+    /// This value of `REGISTRY` alone.
+    WithoutLogin(String),
+}
+
+/// Reads the three variables for any registry. No host is assumed.
+pub(super) fn registry(variables: &mut RegistryVariables, findings: &mut Findings) -> Registry {
+    let host = variables.registry.take();
     let given = (
         variables.registry_username.take(),
         variables.registry_password.take(),
     );
-    if let (Some(_), (None, None)) = (&host, &given) {
-        let fault = Fault::new(
-            "REGISTRY",
-            "given without REGISTRY_USERNAME and REGISTRY_PASSWORD",
-            "give all three, or none where no login is needed",
-        );
-        findings.fault(fault.with_hint(hint(PASSWORD)));
+    if let (Some(host), (None, None)) = (&host, &given) {
+        return Registry::WithoutLogin(host.trim().to_owned());
     }
-    let (username, password) = both(given, (USERNAME, PASSWORD), findings)?;
-    // Also where the host is none, so that all faults are told.
-    let credential = |host: &str, findings: &mut Findings| {
-        credential(host, &username, &password, (USERNAME, PASSWORD), findings)
+    let is_set = host.is_some();
+    let host = host.and_then(|value| host::read(REGISTRY, &value, findings));
+    let Some((username, password)) = both(given, (USERNAME, PASSWORD), findings) else {
+        return Registry::None;
     };
-    match host {
-        Some(Some(host)) => credential(&host, findings),
-        Some(None) => {
-            credential(DOCKER_HUB, findings);
-            None
-        }
-        None => credential(DOCKER_HUB, findings),
+    // Also without a host, so that all faults are reported.
+    let place = host.as_deref().unwrap_or_default();
+    let names = (USERNAME, PASSWORD);
+    match credential(place, &username, &password, names, findings) {
+        Some(login) if host.is_some() => Registry::Login(login),
+        Some(login) if !is_set => Registry::WithoutHost(login.password().clone()),
+        _ => Registry::None,
     }
+}
+
+/// The fault of a password without a host that this push would need.
+pub(super) fn without_host(pushed_host: &str) -> Fault {
+    let problem = format!(
+        "not set, though REGISTRY_USERNAME and REGISTRY_PASSWORD are, and the push to `{pushed_host}` has no login"
+    );
+    let advice = "set it to the host that they are for";
+    let fault = Fault::new(REGISTRY, problem, advice);
+    if pushed_host == DOCKER_HUB {
+        fault.with_hint(
+            "for Docker Hub set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, or `REGISTRY: docker.io`",
+        )
+    } else {
+        fault
+    }
+}
+
+/// The fault of a host without a login to which this run pushes.
+pub(super) fn without_login() -> Fault {
+    let fault = Fault::new(
+        REGISTRY,
+        "set without REGISTRY_USERNAME and REGISTRY_PASSWORD, and the push there has no other login",
+        "set all three, or none if the registry needs no login",
+    );
+    fault.with_hint(hint(PASSWORD))
 }
 
 /// A login whose parts came from `names`, checked.
@@ -172,25 +202,36 @@ mod tests {
             registry_password: password.map(Into::into),
             ..RegistryVariables::default()
         };
-        let credentials = super::registry(&mut variables, &mut findings);
+        let registry = super::registry(&mut variables, &mut findings);
         if !findings.is_faultless() {
             return Err(findings.into_error().to_string());
         }
-        let shown = |one: &Credential| {
-            [
-                one.host().into(),
-                one.username().into(),
-                one.password().expose_secret().into(),
-            ]
-        };
-        Ok(credentials.iter().map(shown).collect())
+        Ok(match registry {
+            Registry::None => Vec::new(),
+            Registry::Login(login) => vec![[
+                login.host().into(),
+                login.username().into(),
+                login.password().expose_secret().into(),
+            ]],
+            Registry::WithoutHost(password) => {
+                vec![[
+                    String::new(),
+                    String::new(),
+                    password.expose_secret().into(),
+                ]]
+            }
+            Registry::WithoutLogin(host) => vec![[host, String::new(), String::new()]],
+        })
     }
 
     #[test]
-    fn a_login_is_for_docker_hub_unless_a_host_is_given() {
+    fn a_login_is_for_the_host_that_is_set_and_for_no_other() {
         assert_eq!(login(None, None, None), Ok(vec![]));
+        let hostless = login(None, Some("me"), Some("word"));
+        assert_eq!(hostless, Ok(vec![["", "", "word"].map(str::to_owned)]));
+        let alone = login(Some(" a.example\n"), None, None);
+        assert_eq!(alone, Ok(vec![["a.example", "", ""].map(str::to_owned)]));
         for (registry, host) in [
-            (None, "docker.io"),
             (Some("docker.io"), "docker.io"),
             (Some("index.docker.io"), "docker.io"),
             (Some("registry-1.docker.io"), "docker.io"),
@@ -272,12 +313,6 @@ mod tests {
                 None,
                 Some("word"),
                 "REGISTRY_USERNAME: not given, though REGISTRY_PASSWORD is; ",
-            ),
-            (
-                Some("a.example"),
-                None,
-                None,
-                "REGISTRY: given without REGISTRY_USERNAME and REGISTRY_PASSWORD; ",
             ),
             (
                 Some("a.example"),
