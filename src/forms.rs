@@ -1,7 +1,10 @@
-//! The forms in which a secret may come back to us: as it is, as addresses and JSON have it, and within base64.
+//! The forms in which a secret may come back to us: as it is, as addresses, JSON, HTML and shells have it, and within base64
+//! and hexadecimal.
 //!
 //! Of base64 only the middle counts, which is the same whatever stands before and behind the secret, such as the user in `user:password`.
 //! One or two of the secret's bits at either end stay readable beside it.
+
+use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -15,6 +18,29 @@ const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+/// What the user part of an address may hold besides, by the WHATWG's standard.
+const USERINFO: &AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'/')
+    .add(b':')
+    .add(b';')
+    .add(b'=')
+    .add(b'@')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'|')
+    .add(b'%');
+
 /// Every form of `secret`, each once, the secret itself first. It should have a few characters: each form is as easily found by chance.
 pub(crate) fn of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
@@ -25,25 +51,106 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
     };
     for escaped in [
         utf8_percent_encode(secret, UNRESERVED).to_string(),
+        utf8_percent_encode(secret, USERINFO).to_string(),
         utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
         byte_serialize(secret.as_bytes()).collect(),
     ] {
         add(in_lower_case(&escaped));
         add(escaped);
     }
-    let quoted = serde_json::Value::from(secret).to_string();
-    add(quoted.trim_matches('"').to_owned());
-    for before in [&[][..], &[0], &[0, 0]] {
-        let bytes = [before, secret.as_bytes()].concat();
-        let middle = (before.len() * 8).div_ceil(6)..bytes.len() * 8 / 6;
-        for encoded in [
+    for written in json(secret) {
+        // JSON is often a value in other JSON.
+        for again in json(&written) {
+            add(again);
+        }
+        add(written);
+    }
+    for quotes in [["&#34;", "&#39;"], ["&quot;", "&#x27;"], ["&quot;", "'"]] {
+        add(html(secret, quotes));
+    }
+    // As a shell shows it with `set -x`.
+    add(secret.replace('\'', "'\\''"));
+    for encoded in base64(secret) {
+        add(encoded);
+    }
+    let mut digits = String::new();
+    for byte in secret.bytes() {
+        // Writing to a string never fails.
+        let _infallible = write!(digits, "{byte:02x}");
+    }
+    add(digits.to_ascii_uppercase());
+    add(digits);
+    forms
+}
+
+/// The parts of base64 that are the secret's alone, for each place that it can begin at, in both alphabets.
+pub(crate) fn base64(secret: &str) -> impl Iterator<Item = String> {
+    [0, 1, 2].into_iter().flat_map(move |before| {
+        let bytes = [&[0, 0][..before], secret.as_bytes()].concat();
+        let middle = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
+        [
             STANDARD_NO_PAD.encode(&bytes),
             URL_SAFE_NO_PAD.encode(&bytes),
-        ] {
-            add(encoded.get(middle.clone()).unwrap_or_default().to_owned());
+        ]
+        .map(|encoded| encoded.get(middle.clone()).unwrap_or_default().to_owned())
+    })
+}
+
+/// The text of a JSON string: escaped as little as possible, as Go does it, as PHP does it, and in ASCII alone.
+fn json(text: &str) -> [String; 6] {
+    let plain = serde_json::Value::from(text).to_string();
+    // The quotes around it; those at its own ends are escaped.
+    let plain = plain.get(1..plain.len() - 1).unwrap_or_default().to_owned();
+    let go = escaped(&plain, |character| {
+        matches!(character, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
+    });
+    let ascii = escaped(&plain, |character| !character.is_ascii());
+    let strict = escaped(&go, |character| {
+        !character.is_ascii() || matches!(character, '\'' | '+' | '`')
+    });
+    let upper = digits_in_upper_case(&strict);
+    let slashes = plain.replace('/', "\\/");
+    [plain, go, ascii, strict, upper, slashes]
+}
+
+/// With these characters as `\uXXXX`, of which those beyond 16 bits take two.
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if is_escaped(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string never fails.
+                let _infallible = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(character);
         }
     }
-    forms
+    escaped
+}
+
+/// With the digits behind each `\u` in upper case.
+fn digits_in_upper_case(text: &str) -> String {
+    let mut upper = String::new();
+    for (index, part) in text.split("\\u").enumerate() {
+        match part.split_at_checked(4) {
+            Some((digits, rest)) if index > 0 => {
+                upper.push_str("\\u");
+                upper.push_str(&digits.to_ascii_uppercase());
+                upper.push_str(rest);
+            }
+            _ => upper.push_str(part),
+        }
+    }
+    upper
+}
+
+fn html(text: &str, [double, single]: [&str; 2]) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', double)
+        .replace('\'', single)
 }
 
 /// With the digits behind each percent sign in lower case.
@@ -81,14 +188,22 @@ mod tests {
             "pa%2Bss%2Fwo%3Drd%25%3A%40%22%C3%A9%3E%3FK",
             "pa%2bss%2fwo%3drd%25%3a%40%22%c3%a9%3e%3fK",
             "pa+ss/wo=rd%:@\\\"é>?K",
+            "pa+ss/wo=rd%:@\\\"é\\u003e?K",
+            "pa+ss/wo=rd%:@\\\\\\\"é>?K",
+            "pa+ss/wo=rd%:@\\\"\\u00e9>?K",
+            "pa\\u002Bss/wo=rd%:@\\\"\\u00E9\\u003E?K",
+            "pa+ss\\/wo=rd%:@\\\"é>?K",
+            "pa+ss/wo=rd%:@&#34;é&gt;?K",
+            "pa+ss%2Fwo%3Drd%25%3A%40%22%C3%A9%3E%3FK",
+            "70612b73732f776f3d7264253a4022c3a93e3f4b",
+            "70612B73732F776F3D7264253A4022C3A93E3F4B",
         ] {
             assert!(is_found(&format!("x{text}x")), "{text}");
         }
         assert!(!is_found("pa+ss/wo=rd"));
-        assert_eq!(
-            of("a b-c.d")[1..4],
-            ["a%20b-c.d", "a%20b%2dc%2ed", "a%20b%2Dc%2Ed"]
-        );
+        for form in ["a%20b-c.d", "a%20b%2dc%2ed", "a%20b%2Dc%2Ed"] {
+            assert!(of("a b-c.d").contains(&form.to_owned()), "{form}");
+        }
         assert!(of("a b-c.d").contains(&"a+b-c.d".to_owned()));
     }
 
@@ -106,7 +221,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_a_secret_twice() {
         let forms = of("letters0");
-        assert_eq!(forms.len(), 4, "{forms:?}");
+        assert_eq!(forms.len(), 6, "{forms:?}");
         assert_eq!(of("").concat(), "");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use secrecy::SecretString;
+
 use super::{
     contexts,
     environment::Environment,
@@ -11,7 +13,7 @@ use super::{
     paths::Places,
     plan::{BuildArguments, BuildPlan},
     platform::{Machine, Platform},
-    read_boolean,
+    read_boolean, secret_names,
     values::words,
     variables::BuildVariables,
     warning::Warning,
@@ -102,7 +104,34 @@ fn arguments(value: &str, environment: &Environment, findings: &mut Findings) ->
             None => arguments.push((name, value)),
         }
     }
-    BuildArguments::new(arguments)
+    let mut secrets = Vec::new();
+    let mut names = Vec::new();
+    for (index, (name, value)) in arguments.iter().enumerate() {
+        let found = secret_names::secrets(name, value);
+        if !found.is_empty() {
+            names.push(pairs::label(index, name));
+        }
+        secrets.extend(found.into_iter().map(SecretString::from));
+    }
+    if !names.is_empty() {
+        findings.warn(Warning::SecretBuildArguments { names });
+    }
+    BuildArguments::new(arguments, secrets)
+}
+
+/// Keeps the secrets in build arguments out of what is said of other variables.
+pub(super) fn keep_secrets(
+    variables: &BuildVariables,
+    environment: &Environment,
+    findings: &mut Findings,
+) {
+    let value = variables.build_args.as_deref().unwrap_or_default();
+    let pairs = pairs::read(value, |name| environment.lookup(name)).unwrap_or_default();
+    for (name, value) in pairs {
+        for secret in secret_names::secrets(&name, &value) {
+            findings.keep_secret(&secret);
+        }
+    }
 }
 
 fn argument_fault(fault: PairFault) -> Fault {

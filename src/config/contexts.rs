@@ -8,6 +8,7 @@ use super::{
     pairs,
     paths::Places,
     plan::{FolderPlan, NamedContext},
+    secret_names::logins_of_address,
     ssh_address::SshAddress,
 };
 use crate::registry::reference::{DOCKER_HUB, Reference};
@@ -59,7 +60,9 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
         }
         let context = match value.split_once("://") {
             Some((scheme, rest)) if SCHEMES.contains(&scheme) && !rest.is_empty() => {
-                Some(NamedContext::Address(name, value.into(), login(rest)))
+                let logins = logins_of_address(value).into_iter();
+                let logins = logins.map(SecretString::from).collect();
+                Some(NamedContext::Address(name, value.into(), logins))
             }
             Some(_) => {
                 // Not shown: an address may hold a login.
@@ -83,16 +86,6 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
 fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Option<FolderPlan> {
     let path = places.context_as_typed(Some(value));
     places.named_folder(VARIABLE, &path, findings)
-}
-
-/// The password in an address, or all of what stands before the host where there is none.
-fn login(rest: &str) -> Option<SecretString> {
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let (login, _) = authority.rsplit_once('@')?;
-    let password = login
-        .split_once(':')
-        .map_or(login, |(_, password)| password);
-    Some(password.into())
 }
 
 /// As the frontend looks for it: a stage's name, or the shortest form of a reference.
@@ -135,9 +128,9 @@ mod tests {
                     path.path.strip_prefix(&clone).unwrap().display()
                 )
             }
-            NamedContext::Address(name, _, login) => {
-                let login = login.as_ref().map(|login| login.expose_secret().to_owned());
-                format!("{name} address {}", login.unwrap_or_default())
+            NamedContext::Address(name, _, logins) => {
+                let logins: Vec<_> = logins.iter().map(ExposeSecret::expose_secret).collect();
+                format!("{name} address {}", logins.join(" "))
             }
         });
         let shown = shown.collect();
@@ -148,7 +141,8 @@ mod tests {
     #[test]
     fn a_context_has_a_name_and_a_place() {
         let (contexts, error) = read_from(
-            "Builder=dist/out\nalpine:latest = docker-image://alpine:3.20\nghcr.io/acme/x:1=https://me:word@example.com/x.git",
+            "Builder=dist/out\nalpine:latest = docker-image://alpine:3.20\nghcr.io/acme/x:1=https://me:w%40rd@example.com/x.git\n\
+             token=https://token@example.com/x.git",
         );
         assert_eq!(error, "");
         assert_eq!(
@@ -156,7 +150,8 @@ mod tests {
             [
                 "builder dist/out",
                 "alpine address ",
-                "ghcr.io/acme/x:1 address word"
+                "ghcr.io/acme/x:1 address w%40rd w@rd",
+                "token address token"
             ]
         );
     }

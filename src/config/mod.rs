@@ -28,6 +28,7 @@ pub mod plan;
 pub mod platform;
 mod project;
 mod proxies;
+mod secret_names;
 mod ssh_address;
 pub mod table;
 pub(crate) mod timeout;
@@ -89,6 +90,7 @@ pub fn read(
         pipeline,
     } = Given::read(&environment, &mut findings);
     logins::keep_secrets(&registry, working_directory, &mut findings);
+    build::keep_secrets(&build, &environment, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);

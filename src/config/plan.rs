@@ -66,9 +66,10 @@ impl Plan {
                     Some(AwsAuthorization::Token(token)) => Some(token),
                     Some(AwsAuthorization::File(_)) | None => None,
                 });
-        let contexts = self.build.contexts.iter().filter_map(NamedContext::login);
+        let contexts = self.build.contexts.iter().flat_map(NamedContext::logins);
         std::iter::once(&self.depot.token)
             .chain(contexts)
+            .chain(&self.build.build_args.secrets)
             .chain(self.proxies.passwords())
             .chain(passwords)
             .chain(keys.flatten())
@@ -150,8 +151,8 @@ pub struct DockerfilePlan {
 pub enum NamedContext {
     /// Its name, and the directory.
     Directory(String, FolderPlan),
-    /// Its name, what the builder reads it from, and the login in that, if there is one.
-    Address(String, SecretString, Option<SecretString>),
+    /// Its name, the address that the builder reads it from, and the secrets in that: as they are written, and decoded.
+    Address(String, SecretString, Vec<SecretString>),
 }
 
 impl NamedContext {
@@ -163,10 +164,10 @@ impl NamedContext {
         }
     }
 
-    fn login(&self) -> Option<&SecretString> {
+    fn logins(&self) -> &[SecretString] {
         match self {
-            Self::Directory(..) => None,
-            Self::Address(_, _, login) => login.as_ref(),
+            Self::Directory(..) => &[],
+            Self::Address(_, _, logins) => logins,
         }
     }
 }
@@ -309,17 +310,21 @@ pub enum AwsAuthorization {
 }
 
 /// Build arguments, whose values may be secrets though they should not be.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct BuildArguments(Vec<(String, String)>);
+#[derive(Clone, Default)]
+pub struct BuildArguments {
+    arguments: Vec<(String, String)>,
+    /// The secrets in them, by their names and their looks.
+    secrets: Vec<SecretString>,
+}
 
 impl BuildArguments {
-    pub(super) fn new(arguments: Vec<(String, String)>) -> Self {
-        Self(arguments)
+    pub(super) fn new(arguments: Vec<(String, String)>, secrets: Vec<SecretString>) -> Self {
+        Self { arguments, secrets }
     }
 
     /// Name and value of each, in the order given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
+        self.arguments
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -327,7 +332,7 @@ impl BuildArguments {
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.arguments.is_empty()
     }
 }
 
@@ -335,7 +340,7 @@ impl fmt::Debug for BuildArguments {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_map()
-            .entries(self.0.iter().map(|(name, _)| (name, "***")))
+            .entries(self.arguments.iter().map(|(name, _)| (name, "***")))
             .finish()
     }
 }

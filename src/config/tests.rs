@@ -452,3 +452,46 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn build_arguments_that_look_like_secrets_are_masked_and_warned_of_once() {
+    let clone = Clone::new();
+    let (plan, warnings) = clone
+        .read(&[
+            TOKEN,
+            PROJECT,
+            (
+                "BUILD_ARGS",
+                "NPM_TOKEN=npm-hunter2\nVERSION=1.10-hunter3\nDB_PASSWORD\nAUTH=true\nINDEX=https://me:p%40ss-w@a.example/",
+            ),
+            ("DB_PASSWORD", "db-hunter4"),
+        ])
+        .unwrap();
+    let secrets: Vec<_> = plan.secrets().map(ExposeSecret::expose_secret).collect();
+    for secret in ["npm-hunter2", "db-hunter4", "p%40ss-w", "p@ss-w"] {
+        assert!(secrets.contains(&secret), "{secret}");
+    }
+    assert!(!secrets.contains(&"1.10-hunter3") && !secrets.contains(&"true"));
+    let names = ["`NPM_TOKEN`", "`DB_PASSWORD`", "`INDEX`"].map(str::to_owned);
+    let names = names.to_vec();
+    assert_eq!(warnings, [Warning::SecretBuildArguments { names }]);
+    let warning = warnings[0].to_string();
+    assert!(
+        warning.contains("secret mount") && !warning.contains("hunter"),
+        "{warning}"
+    );
+}
+
+#[test]
+fn a_secret_build_argument_is_not_shown_in_faults_of_others() {
+    let clone = Clone::new();
+    let error = clone
+        .read(&[
+            TOKEN,
+            PROJECT,
+            ("PUSH", "npm-hunter2"),
+            ("BUILD_ARGS", "NPM_TOKEN=npm-hunter2"),
+        ])
+        .unwrap_err();
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+}

@@ -41,6 +41,11 @@ pub enum Warning {
         /// The argument, or its place in the list.
         argument: String,
     },
+    /// Build arguments that look like secrets.
+    SecretBuildArguments {
+        /// Each of them, or its place in the list.
+        names: Vec<String>,
+    },
     /// The token would travel readably over a network.
     UnencryptedApi {
         /// The API's host.
@@ -137,6 +142,19 @@ impl fmt::Display for Warning {
                 write!(
                     formatter,
                     "BUILD_ARGS gives {argument} more than once; the last value counts"
+                )
+            }
+            Self::SecretBuildArguments { names } => {
+                let (looks, are) = match names.len() {
+                    1 => ("looks like a secret", "it is"),
+                    _ => ("look like secrets", "they are"),
+                };
+                write!(
+                    formatter,
+                    "BUILD_ARGS: {} {looks}; {are} masked in the log, but build arguments are kept in the image's history and \
+                     provenance, where anybody who can pull the image can read them: use a secret mount in the Dockerfile \
+                     (`RUN --mount=type=secret`)",
+                    names.join(", ")
                 )
             }
             Self::UnencryptedApi { host } => {

@@ -1,42 +1,37 @@
 //! Masks secrets in what is printed.
 //!
 //! Bitbucket masks the secured variables it knows, but not tokens that are fetched on the way, and not a value that reached
-//! the pipe through another variable. Matching is by bytes of a line, in the forms that `forms` knows: a secret that was
-//! encoded in another way, or has colour codes in its middle, is not found. Of a secret with several lines (a private key) each line is masked on its own.
+//! the pipe through another variable. Matching is by bytes, in the forms that `forms` knows, and in parts of base64 and
+//! hexadecimal, which programs break into lines: a secret that was encoded in another way, or has colour codes in its
+//! middle, is not found. Of a secret with several lines (a private key) each line is masked on its own.
+
+mod filter;
+mod hex;
+mod index;
 
 use std::{
     fmt,
-    ops::Range,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use memchr::memmem::Finder;
-use secrecy::{ExposeSecret, SecretString};
-
-use crate::forms;
+use index::{Index, WINDOW};
 
 /// Shorter values are ordinary words too often; masking them would make the log unreadable and give them away.
-const MINIMUM_BYTES: usize = 8;
+const MINIMUM_BYTES: usize = WINDOW;
 
 /// What is printed in a secret's place.
 const MASK: &str = "***";
 
 /// The secrets to mask. Clones share them, so a token that is fetched later is masked everywhere.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Masker {
-    secrets: Arc<RwLock<Vec<Form>>>,
+    secrets: Arc<RwLock<Index>>,
 }
 
-/// One form of a secret, and what finds it.
-struct Form {
-    text: SecretString,
-    finder: Finder<'static>,
-}
-
-/// The finder shows what it looks for.
-impl fmt::Debug for Form {
+/// The index holds what it finds.
+impl fmt::Debug for Masker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Form")
+        formatter.write_str("Masker")
     }
 }
 
@@ -46,23 +41,15 @@ impl Masker {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         let lines = secret.lines().map(str::trim);
         for line in lines.filter(|line| line.len() >= MINIMUM_BYTES) {
-            if secrets
-                .iter()
-                .any(|known| known.text.expose_secret() == line)
-            {
-                continue;
-            }
-            secrets.extend(forms::of(line).into_iter().map(|form| Form {
-                finder: Finder::new(&form).into_owned(),
-                text: form.into(),
-            }));
+            secrets.add(line);
         }
     }
 
     /// Replaces each occurrence of a secret.
     #[must_use]
     pub fn mask(&self, text: String) -> String {
-        let spans = self.spans(&text);
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        let spans = secrets.spans(&text);
         if spans.is_empty() {
             return text;
         }
@@ -82,56 +69,18 @@ impl Masker {
     /// Whoever cuts a line in two keeps this many bytes for the second part, else a secret could slip through in halves.
     pub(crate) fn open_end(&self, text: &str) -> usize {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        let open_end = |form: &Form| {
-            let secret = form.text.expose_secret();
-            let longest = text.len().min(secret.len().saturating_sub(1));
-            (1..=longest)
-                .rev()
-                .find(|&length| {
-                    secret
-                        .get(..length)
-                        .is_some_and(|start| text.ends_with(start))
-                })
-                .unwrap_or(0)
-        };
-        secrets.iter().map(open_end).max().unwrap_or(0)
-    }
-
-    /// Where secrets stand in `text`, in order; overlapping ones are one span, so that no rest of one stays readable.
-    fn spans(&self, text: &str) -> Vec<Range<usize>> {
-        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        let mut spans: Vec<Range<usize>> = Vec::new();
-        for form in secrets.iter() {
-            let secret = form.text.expose_secret();
-            let mut from = 0;
-            let find = |from| form.finder.find(text.as_bytes().get(from..)?);
-            while let Some(offset) = find(from) {
-                let found = from + offset;
-                let end = found + secret.len();
-                match spans.last_mut() {
-                    Some(last) if last.start <= found && found <= last.end => {
-                        last.end = last.end.max(end);
-                    }
-                    _ => spans.push(found..end),
-                }
-                // From the next character on, since a secret can overlap with itself.
-                from = found + secret.chars().next().map_or(1, char::len_utf8);
-            }
-        }
-        spans.sort_by_key(|span| span.start);
-        spans.dedup_by(|next, kept| {
-            let joined = next.start <= kept.end;
-            if joined {
-                kept.end = kept.end.max(next.end);
-            }
-            joined
-        });
-        spans
+        let open_end = secrets.open_end(text);
+        // Only a form that is found by chance can begin within a character.
+        let start = text.floor_char_boundary(text.len() - open_end);
+        text.len() - start
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
     use super::*;
 
     fn masker(secrets: &[&str]) -> Masker {
@@ -195,6 +144,96 @@ mod tests {
         assert!(masker.open_end("abcabcabd") <= 1);
         assert_eq!(masker.open_end("x wör"), 4);
         assert_eq!(masker.open_end(""), 0);
+    }
+
+    #[test]
+    fn base64_is_masked_in_lines_of_any_length() {
+        let secret = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz-._~0123456789QWERTZ";
+        let masker = masker(&[secret]);
+        let parts: Vec<String> = crate::forms::base64(secret).collect();
+        for before in ["", "u", "me", "user:", &"long before ".repeat(9)] {
+            for engine in [&STANDARD, &URL_SAFE] {
+                let encoded = engine.encode(format!("{before}{secret}\n"));
+                for columns in [20, 60, 64, 76, 1000] {
+                    for end in ["\n", "\r\n", " \\\n"] {
+                        let lines: Vec<&str> = encoded
+                            .as_bytes()
+                            .chunks(columns)
+                            .map(|line| std::str::from_utf8(line).unwrap())
+                            .collect();
+                        // As one block, and line by line.
+                        let block = masker.mask(lines.join(end));
+                        let single: Vec<_> = lines
+                            .iter()
+                            .map(|line| masker.mask(format!("#7 0.123 {line}{end}")))
+                            .collect();
+                        for masked in [block, single.concat()] {
+                            // What may stay readable is shorter than a window on either side of each break.
+                            let words = masked.split(|character: char| {
+                                !character.is_ascii_alphanumeric() && !"+/=-_".contains(character)
+                            });
+                            let windows = words.flat_map(|word| word.as_bytes().windows(WINDOW));
+                            let readable = windows.filter(|window| {
+                                let window = std::str::from_utf8(window).unwrap();
+                                parts.iter().any(|part| part.contains(window))
+                            });
+                            let readable = readable.count();
+                            assert_eq!(readable, 0, "{before:?} {columns}: {masked}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn hexadecimal_is_masked_in_lines() {
+        let masker = masker(&["correct-horse-battery-staple/0123456789"]);
+        let text = "636f72726563742d686f7273652d626174746572792d737461706c652f30\n\
+                    313233343536373839\n";
+        for text in [
+            text.to_owned(),
+            text.to_uppercase(),
+            text.replace('\n', "\r\n"),
+        ] {
+            let masked = masker.mask(text);
+            assert_eq!(masked.replace('\r', ""), "***\n***\n");
+        }
+        assert_eq!(masker.mask("63 6f 72 72 65 63 74".into()), "***");
+    }
+
+    #[test]
+    fn a_cut_leaves_no_part_of_a_wrapped_base64_readable() {
+        let secret = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz";
+        let masker = masker(&[secret]);
+        let encoded = STANDARD.encode(secret);
+        for at in 1..encoded.len() {
+            // Some of it stands on the line before.
+            for line in [&encoded[..], &encoded[20..]] {
+                let Some((before, after)) = line.split_at_checked(at) else {
+                    continue;
+                };
+                let kept = masker.open_end(before);
+                let (ready, kept) = before.split_at(before.len() - kept);
+                let shown =
+                    masker.mask(ready.into()) + "|" + &masker.mask(format!("{kept}{after}"));
+                let readable = shown.split(['*', '|']).map(str::len).max();
+                assert!(readable < Some(WINDOW), "{at}: {shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_secrets_cost_no_more_time_for_a_line() {
+        let masker = Masker::default();
+        for number in 0..500 {
+            masker.add(&format!("secret-{number}-{}", "x".repeat(number)));
+        }
+        let line =
+            "0.123 compiling something with no secret in it at all, on and on and on ".repeat(2);
+        for _ in 0..2_000 {
+            assert_eq!(masker.mask(line.clone()), line);
+        }
     }
 
     #[test]

@@ -178,19 +178,17 @@ impl Lines {
     fn cut(&mut self, rules: Rules<'_>, give: &mut impl FnMut(Line)) {
         let incomplete = incomplete_character(&self.line);
         let (whole, incomplete) = self.line.split_at(self.line.len() - incomplete);
-        let text = rules
-            .masker
-            .mask(String::from_utf8_lossy(whole).into_owned());
-        let open = rules.masker.open_end(&text);
+        let text = String::from_utf8_lossy(whole).into_owned();
         // A line that could be the start of a secret all through is given out in the end, else it would grow for ever.
         let keep = if whole.len() >= rules.limit.saturating_mul(2) {
             0
         } else {
-            open
+            rules.masker.open_end(&text)
         };
         let (ready, kept) = text
             .split_at_checked(text.len() - keep)
             .unwrap_or((&text, ""));
+        let ready = rules.masker.mask(ready.to_owned());
         if ready.is_empty() {
             return;
         }

@@ -1,12 +1,14 @@
 //! Builds that go well, fail, and are stopped.
 
-use depot_standin::MachinePlan;
 use depot_standin::daemon::{DoorPlan, Release};
 use depot_standin::traffic::HttpDoor;
+use depot_standin::{MachinePlan, Scenario};
 
+use super::forms::lines_with_parts;
 use super::scene::{Scene, piece};
 use crate::loading::noise;
 use crate::place::with_place;
+use crate::program::Program;
 
 /// Where every run that gets as far as a machine has to show that it was overheard.
 const TOKENS: [(&str, &str); 3] = [
@@ -139,5 +141,64 @@ fn a_builder_that_goes_away_shows_no_secret() {
         let run = scene.program(&depot).await.run().await;
         run.expect(4, &[]);
         scene.check(&run, &TOKENS);
+    });
+}
+
+#[test]
+fn a_secret_build_argument_is_masked_in_names_of_steps_and_warned_of() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context(
+            "ARG NPM_TOKEN\nARG DB_PASSWORD\nARG AUTH\nRUN echo login ${NPM_TOKEN} && echo $DB_PASSWORD ${AUTH}\n\
+             RUN echo \"${DB_PASSWORD}\" is wrong; exit 3",
+        );
+        let run = Program::of(&depot, context.path())
+            .set(
+                "BUILD_ARGS",
+                "NPM_TOKEN=npm-planted+one\nDB_PASSWORD\nAUTH=true\nDEBUG_LEVEL=1",
+            )
+            .set("DB_PASSWORD", "db-planted/two")
+            .run()
+            .await;
+        run.expect(
+            1,
+            &[
+                "BUILD_ARGS: `NPM_TOKEN`, `DB_PASSWORD` look like secrets",
+                "RUN echo login ***",
+                "true",
+            ],
+        )
+        .without("planted");
+        let record = depot.record();
+        let told = format!("{:?}", record.last_build().unwrap());
+        assert!(!told.contains("planted"), "{told}");
+    });
+}
+
+#[test]
+fn a_step_that_prints_its_secrets_in_lines_shows_none() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        let word = scene.secret("REGISTRY_PASSWORD").to_owned();
+        scene.steps(
+            place,
+            "ARG WRONG\n\
+             RUN printf 'some words before it, and me:%s' \"$WRONG\" > /s; base64 /s; base64 /s | sed 's/$/\\r/'; \
+                 hexdump -C /s; od -t x1 /s; od -x /s; xxd /s; xxd -p /s; exit 3",
+        );
+        let depot = place.depot(scene.scenario()).await;
+        let program = scene.program(&depot).await;
+        let run = program
+            .set("BUILD_ARGS", format!("WRONG={word}"))
+            .run()
+            .await;
+        run.expect(1, &["exit code: 3", "***"]);
+        scene.allow_in_builder("REGISTRY_PASSWORD");
+        scene.check(&run, &TOKENS);
+        let shown = lines_with_parts(word.as_bytes(), &run.log);
+        assert_eq!(shown, Vec::<String>::new(), "{}", run.log);
     });
 }

@@ -121,6 +121,39 @@ impl Finder {
     }
 }
 
+/// The lines that hold a part of `value`, as programs print it that break what they print into lines: base64, and dumps in
+/// hexadecimal with or without the text beside it.
+pub fn lines_with_parts(value: &[u8], text: &str) -> Vec<String> {
+    /// Parts of so many characters of base64, digits and characters.
+    const PARTS: [usize; 3] = [12, 16, 8];
+    let swapped = |offset: usize| {
+        let words = value[offset..].chunks_exact(2);
+        let bytes: Vec<u8> = words.flat_map(|word| [word[1], word[0]]).collect();
+        hexadecimal(&bytes)
+    };
+    let mut texts: Vec<(usize, String)> = vec![
+        (PARTS[1], hexadecimal(value)),
+        (PARTS[1], swapped(0)),
+        (PARTS[1], swapped(1)),
+        (PARTS[2], String::from_utf8_lossy(value).into_owned()),
+    ];
+    for before in 0..3 {
+        let encoded = middle(&STANDARD_NO_PAD, value, before);
+        texts.push((PARTS[0], String::from_utf8(encoded).unwrap()));
+    }
+    let lines = text.lines().filter(|line| {
+        let joined = line.replace([' ', '\r'], "");
+        texts.iter().any(|(length, text)| {
+            let mut parts = text.as_bytes().windows(*length);
+            parts.any(|part| {
+                let part = String::from_utf8_lossy(part);
+                line.contains(&*part) || joined.contains(&*part)
+            })
+        })
+    });
+    lines.map(str::to_owned).collect()
+}
+
 fn start(first: u8, second: u8) -> usize {
     usize::from(first) << 8 | usize::from(second)
 }

@@ -1,0 +1,222 @@
+//! Finds parts of secrets in hexadecimal, as `xxd`, `od -x`, `od -t x1`, `hexdump` and programs print it.
+//!
+//! All of them break the digits into lines, so each part of a secret that is [`GRAM_BYTES`] long is found by itself: of a
+//! line's end and of its beginning at most one byte less can stay readable. Digits may stand in groups, with what stands
+//! between bytes left out, and words may have their bytes in the reverse order.
+
+use std::ops::Range;
+
+use super::filter::Keys;
+
+/// The shortest part that is found: five bytes in a row do not occur by chance in the digests of a log.
+const GRAM_BYTES: usize = 5;
+const GRAM_DIGITS: usize = GRAM_BYTES * 2;
+const GRAM_MASK: u64 = (1 << (GRAM_BYTES * 8)) - 1;
+
+/// Sizes of words whose bytes are reversed, as `od` and `hexdump` print them on most machines.
+const WORDS: [usize; 2] = [2, 4];
+
+/// Of longer secrets only bytes in their own order are found.
+const WORDS_LIMIT_BYTES: usize = 512;
+
+/// The most characters between two digits, such as the four of `, 0x` without its `0`.
+const GAP_LIMIT: usize = 3;
+
+/// Digits whose places are remembered; a power of two above [`GRAM_DIGITS`].
+const PLACES: usize = 16;
+
+/// The shortest text beside the digits that is masked with them.
+const GUTTER_BYTES: usize = 4;
+
+/// Parts of secrets, as numbers.
+#[derive(Default)]
+pub(super) struct HexIndex(Keys);
+
+impl HexIndex {
+    pub(super) fn add(&mut self, secret: &[u8]) {
+        self.add_grams(secret);
+        if secret.len() > WORDS_LIMIT_BYTES {
+            return;
+        }
+        for size in WORDS {
+            for offset in 0..size {
+                let words = secret.get(offset..).unwrap_or_default().chunks_exact(size);
+                let reversed: Vec<u8> = words.flat_map(|word| word.iter().rev().copied()).collect();
+                self.add_grams(&reversed);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn add_grams(&mut self, bytes: &[u8]) {
+        for gram in bytes.windows(GRAM_BYTES) {
+            let key = gram.iter().fold(0, |key, &byte| key << 8 | u64::from(byte));
+            self.0.insert(key);
+        }
+    }
+
+    /// Adds the places of `text` that hold a part of a secret, in order.
+    pub(super) fn find(&self, text: &[u8], spans: &mut Vec<Range<usize>>) {
+        let mut digits = 0_u64;
+        let mut count = 0;
+        let mut gap = 0;
+        let mut places = [0; PLACES];
+        for (at, &byte) in text.iter().enumerate() {
+            if let Some(digit) = digit(byte) {
+                gap = 0;
+                digits = digits << 4 | digit;
+                count += 1;
+                if let Some(place) = places.get_mut(count % PLACES) {
+                    *place = at;
+                }
+                if count >= GRAM_DIGITS && self.0.contains(digits & GRAM_MASK) {
+                    let first = (count + 1).wrapping_sub(GRAM_DIGITS) % PLACES;
+                    let start = places.get(first).copied().unwrap_or(at);
+                    match spans.last_mut() {
+                        Some(last) if start <= last.end => last.end = at + 1,
+                        _ => spans.push(start..at + 1),
+                    }
+                }
+            } else if is_separator(byte) && gap < GAP_LIMIT && count > 0 {
+                // The zero of `0x` is no digit of the bytes.
+                let is_prefix = matches!(byte, b'x' | b'X') && gap == 0 && digits & 0xf == 0;
+                if is_prefix {
+                    digits >>= 4;
+                    count -= 1;
+                }
+                gap += 1;
+            } else {
+                count = 0;
+                gap = 0;
+            }
+        }
+    }
+
+    /// The text beside digits in the same line, as `xxd` and `hexdump -C` print it, for what was found at `span`.
+    pub(super) fn gutter(text: &[u8], span: &Range<usize>) -> Option<Range<usize>> {
+        let digits = text.get(span.clone())?.iter().copied().filter_map(digit);
+        let digits: Vec<u64> = digits.collect();
+        let shown = digits.chunks_exact(2).map(|pair| {
+            let byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+            let byte = u8::try_from(byte).unwrap_or_default();
+            let is_shown = byte.is_ascii_graphic() || byte == b' ';
+            if is_shown { byte } else { b'.' }
+        });
+        let shown: Vec<u8> = shown.collect();
+        let rest = text.get(span.end..)?;
+        let line = rest.split(|&byte| byte == b'\n').next()?;
+        if shown.len() < GUTTER_BYTES {
+            return None;
+        }
+        let found = memchr::memmem::find(line, &shown)?;
+        let start = span.end + found;
+        Some(start..start + shown.len())
+    }
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    let digit = match byte {
+        b'0'..=b'9' => byte - b'0',
+        b'a'..=b'f' => byte - b'a' + 10,
+        b'A'..=b'F' => byte - b'A' + 10,
+        _ => return None,
+    };
+    Some(digit.into())
+}
+
+/// What stands between bytes, or between groups of them.
+fn is_separator(byte: u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b'\t' | b':' | b',' | b'-' | b'_' | b'%' | b'\\' | b'x' | b'X'
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"pA+s5/w0=rd%:@\"q>?Kz";
+
+    fn hidden(text: &str) -> String {
+        let mut index = HexIndex::default();
+        index.add(SECRET);
+        let mut spans = Vec::new();
+        index.find(text.as_bytes(), &mut spans);
+        let mut hidden = text.as_bytes().to_vec();
+        let gutters: Vec<_> = spans
+            .iter()
+            .filter_map(|span| HexIndex::gutter(text.as_bytes(), span))
+            .collect();
+        for span in spans.into_iter().chain(gutters) {
+            hidden[span].fill(b'*');
+        }
+        String::from_utf8(hidden).unwrap()
+    }
+
+    #[test]
+    fn digits_are_found_however_they_are_grouped() {
+        let joined = |separator: &str, upper: bool| {
+            let bytes = SECRET.iter().map(|byte| match upper {
+                true => format!("{byte:02X}"),
+                false => format!("{byte:02x}"),
+            });
+            bytes.collect::<Vec<_>>().join(separator)
+        };
+        for separator in ["", " ", "  ", ":", "-", ", ", "\\x", "%", ", 0x"] {
+            for upper in [false, true] {
+                let digits = joined(separator, upper);
+                let shown = hidden(&format!("before {digits} behind"));
+                let stars = "*".repeat(digits.len());
+                assert_eq!(shown, format!("before {stars} behind"), "{separator:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_dumps_are_found_with_their_addresses_and_texts() {
+        let text = "\
+00000000: 6563 686f 2070 412b 7335 2f77 303d 7264  echo pA+s5/w0=rd
+00000010: 253a 4022 713e 3f4b 7a0a                 %:@\"q>?Kz.
+00000000  65 63 68 6f 20 70 41 2b  73 35 2f 77 30 3d 72 64  |echo pA+s5/w0=rd|
+";
+        let shown = hidden(text);
+        for part in ["pA+s", "s5/w", "%:@", "Kz", "7041", "412b", "7a0a", "77 30"] {
+            assert!(!shown.contains(part), "{part} in {shown}");
+        }
+        assert!(
+            shown.contains("echo ") && shown.contains("00000010"),
+            "{shown}"
+        );
+        // `od -x` and `od -t x4`: the secret begins within a word.
+        let mut bytes = b"x".to_vec();
+        bytes.extend_from_slice(SECRET);
+        bytes.extend_from_slice(b"yyy");
+        for size in [2, 4] {
+            let words = bytes.chunks(size).map(|word| {
+                let digits = word.iter().rev().map(|byte| format!("{byte:02x}"));
+                digits.collect::<String>()
+            });
+            let dump = words.collect::<Vec<_>>().join(" ");
+            let shown = hidden(&format!("0000000 {dump}"));
+            let readable = shown.split(' ').skip(1).filter(|word| !word.contains('*'));
+            // Those at either end that hold something else too, and the filling.
+            assert!(readable.count() <= 3, "{dump}: {shown}");
+        }
+    }
+
+    #[test]
+    fn other_digits_stay_readable() {
+        for text in [
+            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            "70412b73 a bad facade, 0x70412b73",
+            "",
+            "xxxxx0x0x0x",
+        ] {
+            assert_eq!(hidden(text), text);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Finds all forms of all secrets in one pass over a text.
+//!
+//! A form begins at a window of [`WINDOW`] bytes that is looked up; that keeps the time for a byte the same for one secret
+//! and for a hundred. Base64 is broken into lines by most programs, so each window of it is masked by itself: of a line's
+//! end and of its beginning at most one character less can stay readable.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::filter::Keys;
+use super::hex::HexIndex;
+use crate::forms;
+
+/// Bytes of a window. No form is shorter.
+pub(super) const WINDOW: usize = 8;
+
+/// Of longer secrets only whole forms are found: what has so many bytes is no password.
+const PARTS_LIMIT_BYTES: usize = 16 << 10;
+
+/// The most parts in either index, which then has some 20 MiB. Secrets beyond are found as a whole.
+const PARTS_LIMIT: usize = 1 << 19;
+
+/// The secrets and what finds them.
+#[derive(Default)]
+pub(super) struct Index {
+    /// Forms that are masked as a whole.
+    forms: Vec<SecretString>,
+    /// The places in `forms` by their first window.
+    by_start: HashMap<u64, Vec<usize>>,
+    starts: Keys,
+    /// Windows of base64, each of which is masked.
+    parts: Keys,
+    hex: HexIndex,
+}
+
+impl Index {
+    pub(super) fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+    }
+
+    /// Adds a secret of at least [`WINDOW`] bytes on one line.
+    pub(super) fn add(&mut self, secret: &str) {
+        let Some(start) = window(secret.as_bytes()) else {
+            return;
+        };
+        if self.starting(start).any(|form| form == secret) {
+            return;
+        }
+        for form in forms::of(secret) {
+            let Some(start) = window(form.as_bytes()) else {
+                continue;
+            };
+            self.starts.insert(start);
+            self.by_start
+                .entry(start)
+                .or_default()
+                .push(self.forms.len());
+            self.forms.push(form.into());
+        }
+        if secret.len() <= PARTS_LIMIT_BYTES && self.parts.len().max(self.hex.len()) < PARTS_LIMIT {
+            for form in forms::base64(secret) {
+                for part in form.as_bytes().windows(WINDOW) {
+                    self.parts.insert(window(part).unwrap_or_default());
+                }
+            }
+            self.hex.add(secret.as_bytes());
+        }
+    }
+
+    fn starting(&self, start: u64) -> impl Iterator<Item = &str> {
+        let places = self.by_start.get(&start).into_iter().flatten();
+        let forms = places.filter_map(|&place| self.forms.get(place));
+        forms.map(|form| form.expose_secret())
+    }
+
+    /// Where secrets stand in `text`, in order; overlapping ones are one span, so that no rest of one stays readable.
+    pub(super) fn spans(&self, text: &str) -> Vec<Range<usize>> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let bytes = text.as_bytes();
+        let mut spans: Vec<Range<usize>> = Vec::new();
+        let mut add = |start: usize, end: usize| match spans.last_mut() {
+            Some(last) if start <= last.end => last.end = last.end.max(end),
+            _ => spans.push(start..end),
+        };
+        let mut key = 0;
+        for (at, &byte) in bytes.iter().enumerate() {
+            key = pushed(key, byte);
+            let Some(start) = (at + 1).checked_sub(WINDOW) else {
+                continue;
+            };
+            if self.starts.contains(key) {
+                let rest = bytes.get(start..).unwrap_or_default();
+                for form in self.starting(key) {
+                    if rest.starts_with(form.as_bytes()) {
+                        add(start, start + form.len());
+                    }
+                }
+            }
+            if self.parts.contains(key) {
+                add(start, at + 1);
+            }
+        }
+        let mut digits = Vec::new();
+        self.hex.find(bytes, &mut digits);
+        if digits.is_empty() {
+            return spans;
+        }
+        let gutters: Vec<_> = digits
+            .iter()
+            .filter_map(|span| HexIndex::gutter(bytes, span))
+            .collect();
+        spans.extend(digits);
+        spans.extend(gutters);
+        joined(spans)
+    }
+
+    /// The length of the end of `text` that has to stay with what follows: it may be the beginning of a form, or the
+    /// middle of a base64 that is masked in parts.
+    pub(super) fn open_end(&self, text: &str) -> usize {
+        let bytes = text.as_bytes();
+        let longest = self.forms.iter().map(|form| form.expose_secret().len());
+        let longest = longest.max().unwrap_or(0).min(bytes.len());
+        let is_beginning = |start: usize| {
+            let end = bytes.get(start..).unwrap_or_default();
+            let is_prefix = |form: &str| form.len() > end.len() && form.as_bytes().starts_with(end);
+            match end.get(..WINDOW).and_then(window) {
+                Some(first) => self.starts.contains(first) && self.starting(first).any(is_prefix),
+                None => self
+                    .forms
+                    .iter()
+                    .any(|form| is_prefix(form.expose_secret())),
+            }
+        };
+        let beginning = (bytes.len() - longest..bytes.len()).find(|&start| is_beginning(start));
+        let windows = bytes.windows(WINDOW).enumerate().rev();
+        let is_part = |part: &[u8]| window(part).is_some_and(|part| self.parts.contains(part));
+        let part = windows
+            .take_while(|(_, part)| is_part(part))
+            .map(|(start, _)| start)
+            .last();
+        // The end of a whole secret is masked with it, and mostly begins no other one.
+        let is_masked = |start: usize| {
+            let mut spans = self.spans(text).into_iter();
+            spans.any(|span| span.start < start && start < span.end)
+        };
+        let beginning = beginning.filter(|&start| !is_masked(start));
+        let start = beginning.into_iter().chain(part).min();
+        start.map_or(0, |start| bytes.len() - start)
+    }
+}
+
+/// The first window of `bytes` as a key.
+fn window(bytes: &[u8]) -> Option<u64> {
+    let bytes = bytes.get(..WINDOW)?;
+    Some(bytes.iter().fold(0, |key, &byte| pushed(key, byte)))
+}
+
+/// The key of the window that ends one byte later.
+fn pushed(key: u64, byte: u8) -> u64 {
+    key << 8 | u64::from(byte)
+}
+
+fn joined(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_by_key(|span| span.start);
+    spans.dedup_by(|next, kept| {
+        let is_joined = next.start <= kept.end;
+        if is_joined {
+            kept.end = kept.end.max(next.end);
+        }
+        is_joined
+    });
+    spans
+}
