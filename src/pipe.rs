@@ -36,7 +36,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::config::timeout::STEP_LIMIT;
-use crate::depot::{Api, Build, Outcome, Steps};
+use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
 use crate::moving::while_moving;
 use crate::report::mask::Masker;
@@ -202,7 +202,8 @@ async fn build_and_finish(
     let targets = target::targets(asked.plan);
     let sources = sources(&targets, progress);
     let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
-    let (steps, receivers) = Steps::new();
+    let redactor = redactor(output.masker());
+    let (steps, receivers) = Steps::new(redactor.clone());
     let own = own_steps(receivers.log, status.clone());
     let showing = async {
         tokio::join!(own, show(progress, ReceiverStream::new(shown), output));
@@ -221,8 +222,10 @@ async fn build_and_finish(
         let outcome = match &result {
             Ok(Ok(_)) => Outcome::Success,
             Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
-            Ok(Err(failure)) => Outcome::Failure(masker.mask(failure.one_line())),
-            Err(_) => Outcome::Failure("depot-build failed with an internal error".into()),
+            Ok(Err(failure)) => Outcome::Failure(redactor.redact(failure.one_line())),
+            Err(_) => {
+                Outcome::Failure(redactor.redact("depot-build failed with an internal error"))
+            }
         };
         finish(asked.build, outcome, cancel).await;
         result
@@ -321,6 +324,12 @@ fn mask_secrets(plan: &Plan, output: &Output) {
     for secret in plan.secrets() {
         output.masker().add(secret.expose_secret());
     }
+}
+
+/// Keeps secrets from Depot's pages, those that are learnt later too.
+fn redactor(masker: &Masker) -> Redactor {
+    let masker = masker.clone();
+    Redactor::new(move |text| masker.mask(text))
 }
 
 fn client(plan: &Plan) -> Result<Api> {

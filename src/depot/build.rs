@@ -17,6 +17,7 @@ use super::messages::{
     AdditionalCredential, AdditionalTag, BuildError, BuildOptions, BuildResult, CreateBuildRequest,
     CreateBuildResponse, Empty, FinishBuildRequest, GetPullInfoRequest, GetPullInfoResponse,
 };
+use super::redact::Redacted;
 use super::retry::Call;
 use crate::shape;
 
@@ -78,8 +79,8 @@ impl Saved {
 pub enum Outcome {
     /// Everything that was asked for was done.
     Success,
-    /// It failed, for this reason. Without secrets: it stands on the build's page.
-    Failure(String),
+    /// It failed, for this reason, which stands on the build's page.
+    Failure(Redacted),
     /// It was stopped.
     Canceled,
 }
@@ -111,7 +112,8 @@ impl Build {
                 what,
             };
             // It exists all the same, and these values are no harm in a message of the protocol.
-            let _best_effort = build.finish(Outcome::Failure(error.to_string())).await;
+            let text = Redacted::literal("the answer to CreateBuild cannot be used");
+            let _best_effort = build.finish(Outcome::Failure(text)).await;
             return Err(error);
         }
         Ok(build)
@@ -200,7 +202,7 @@ impl Build {
             Outcome::Success => BuildResult::Success(Empty {}),
             Outcome::Canceled => BuildResult::Canceled(Empty {}),
             Outcome::Failure(error) => BuildResult::Error(BuildError {
-                error: shorten(error),
+                error: shorten(error.into_text()),
             }),
         };
         let request = FinishBuildRequest {
@@ -309,7 +311,12 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_shown_is_left_out() {
         let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-        let api = Api::new(url::Url::parse("http://localhost:1").unwrap(), tls).unwrap();
+        let api = Api::new(
+            url::Url::parse("http://localhost:1").unwrap(),
+            tls,
+            &crate::proxies::Proxies::default(),
+        )
+        .unwrap();
         let url = |url: &str| {
             let created = CreateBuildResponse {
                 build_url: url.into(),

@@ -8,6 +8,7 @@ pub(crate) mod build;
 mod error;
 pub(crate) mod machine;
 pub mod messages;
+mod redact;
 mod retry;
 mod steps;
 
@@ -16,4 +17,5 @@ pub use build::{Build, Outcome, PullInfo, Saved};
 pub use error::{ApiError, Code};
 pub use machine::{Endpoint, Machine, MachineError, MachineTls};
 pub use messages::BuilderPlatform;
+pub use redact::{Redacted, Redactor};
 pub use steps::{Step, StepReceivers, Steps};

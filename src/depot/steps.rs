@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::build::Build;
 use super::messages::ReportStatusStreamRequest;
+use super::redact::Redactor;
 use crate::buildkit::OwnStep;
 
 /// How long steps are collected before they are sent together.
@@ -29,6 +30,7 @@ const IN_FLIGHT: usize = 1024;
 pub struct Steps {
     log: mpsc::Sender<StatusResponse>,
     depot: mpsc::Sender<StatusResponse>,
+    redactor: Redactor,
 }
 
 /// The two receivers of what [`Steps`] send.
@@ -48,27 +50,36 @@ pub struct Step {
 }
 
 impl Steps {
-    /// The sender and its receivers.
+    /// The sender and its receivers. Every text passes `redactor`.
     #[must_use]
-    pub fn new() -> (Self, StepReceivers) {
+    pub fn new(redactor: Redactor) -> (Self, StepReceivers) {
         let (log, log_receiver) = mpsc::channel(IN_FLIGHT);
         let (depot, depot_receiver) = mpsc::channel(IN_FLIGHT);
         let receivers = StepReceivers {
             log: log_receiver,
             depot: depot_receiver,
         };
-        (Self { log, depot }, receivers)
+        let steps = Self {
+            log,
+            depot,
+            redactor,
+        };
+        (steps, receivers)
     }
 
     /// Begins a step and shows it.
     #[must_use]
     pub fn begin(&self, name: &str) -> Step {
-        let step = OwnStep::begin(name, SystemTime::now());
+        let step = OwnStep::begin(&self.text(name), SystemTime::now());
         self.send(step.running());
         Step {
             steps: self.clone(),
             step,
         }
+    }
+
+    fn text(&self, text: impl Display) -> String {
+        self.redactor.redact(text).into_text()
     }
 
     fn send(&self, status: StatusResponse) {
@@ -81,7 +92,8 @@ impl Steps {
 impl Step {
     /// Prints a line under the step's name.
     pub fn say(&self, line: impl Display) {
-        let status = self.step.log(SystemTime::now(), &format!("{line}\n"));
+        let line = self.steps.text(format_args!("{line}\n"));
+        let status = self.step.log(SystemTime::now(), &line);
         self.steps.send(status);
     }
 
@@ -92,7 +104,8 @@ impl Step {
 
     /// Ends the step with an error.
     pub fn failed(self, error: impl Display) {
-        let status = self.step.failed(SystemTime::now(), &error.to_string());
+        let error = self.steps.text(error);
+        let status = self.step.failed(SystemTime::now(), &error);
         self.steps.send(status);
     }
 
@@ -158,9 +171,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn steps_reach_the_log_and_depot_and_the_stream_ends_with_them() {
-        let (steps, mut receivers) = Steps::new();
-        let step = steps.begin("[depot] launching amd64 machine");
-        step.failed("no capacity");
+        let redactor = Redactor::new(|text| text.replace("hunter2", "***"));
+        let (steps, mut receivers) = Steps::new(redactor);
+        let step = steps.begin("[depot] launching hunter2 machine");
+        step.say(format_args!("with {}", "hunter2"));
+        step.failed("no capacity for hunter2");
         drop(steps);
 
         let sent: Vec<_> = batches("b1".into(), receivers.depot).collect().await;
@@ -172,15 +187,20 @@ mod tests {
         assert_eq!(vertexes.len(), 2);
         assert_eq!(vertexes[0].digest, vertexes[1].digest);
         assert!(vertexes[0].completed.is_none());
-        assert_eq!(vertexes[1].error, "no capacity");
+        assert_eq!(vertexes[1].error, "no capacity for ***");
+        let mut logs = sent
+            .iter()
+            .flat_map(|request| &request.statuses)
+            .flat_map(|status| &status.logs);
+        assert_eq!(logs.next().unwrap().msg, b"with ***\n");
 
         let first = receivers.log.recv().await.unwrap();
-        assert_eq!(first.vertexes[0].name, "[depot] launching amd64 machine");
+        assert_eq!(first.vertexes[0].name, "[depot] launching *** machine");
     }
 
     #[test]
     fn steps_wait_for_no_reader_and_keep_a_bounded_number_of_messages() {
-        let (steps, receivers) = Steps::new();
+        let (steps, receivers) = Steps::new(Redactor::new(|text| text));
         let step = steps.begin("[load] an image");
         for number in 0..2 * IN_FLIGHT {
             step.say(number);

@@ -55,7 +55,7 @@ impl Client {
         let mut request = self
             .tokens
             .reach
-            .http_for(host, &place)
+            .own(host, &place)
             .put(place)
             .timeout(CALL_LIMIT)
             .body(blob);
