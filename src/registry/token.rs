@@ -7,9 +7,10 @@
 //! The realm reaches us through a builder. Before a password is sent to a realm on another host than
 //! the registry's own, the registry itself is asked whether that is its realm.
 //!
-//! A builder waits a minute for a token. The three requests that one can take have to fit in there.
+//! A registry or a realm that is out of order for a moment is asked again, within the time that a builder waits.
 
 pub(crate) mod answer;
+mod attempts;
 mod demand;
 mod error;
 mod inquiry;
@@ -21,9 +22,9 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -35,13 +36,11 @@ use super::reach::Reach;
 use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
+use attempts::{Attempts, LIMITS, Limits, Trouble, transient};
 use demand::{Demand, Demands};
 pub use error::TokenError;
 use realm::{authority, is_own, is_same};
 use shared::Shared;
-
-/// One exchange with a registry or its realm.
-const CALL_LIMIT: Duration = Duration::from_secs(15);
 
 /// Hosts of which it was told that there is no login for them; a build uses a few.
 const TOLD_LIMIT: usize = 1000;
@@ -55,7 +54,7 @@ pub struct Tokens {
     shared: Shared,
     /// Hosts without login of which that was told.
     told: Mutex<BTreeSet<String>>,
-    call_limit: Duration,
+    limits: Limits,
 }
 
 /// A token and how long it counts.
@@ -79,7 +78,7 @@ impl Tokens {
             demands: Demands::default(),
             shared: Shared::default(),
             told: Mutex::default(),
-            call_limit: CALL_LIMIT,
+            limits: LIMITS,
         }
     }
 
@@ -96,10 +95,11 @@ impl Tokens {
                 return None;
             }
         };
+        let attempts = Attempts::new(self.limits);
         let why = match self.keyring.takes_tokens(host) {
             Some(true) => return None,
             Some(false) => None,
-            None => match self.demand_to_write(host).await {
+            None => match self.demand_to_write(host, &attempts).await {
                 Ok(Demand::Tokens(_)) => return None,
                 Ok(Demand::Basic) => None,
                 Ok(Demand::Nothing) => Some("it demands no login".to_owned()),
@@ -129,7 +129,7 @@ impl Tokens {
         let login = self.keyring.for_host(host).await;
         if matches!(login, Ok(Some(_)))
             && self.keyring.takes_tokens(host).is_none()
-            && let Err(error) = self.demand(host).await
+            && let Err(error) = self.demand(host, &Attempts::new(self.limits)).await
         {
             tracing::debug!("asking ahead: {}", crate::cause::one_line(&error));
         }
@@ -178,19 +178,20 @@ impl Tokens {
                 .filter(|url| is_own_host(host, url) && self.reach.trusts(host))
                 .ok_or_else(|| unusable(reason))?,
         };
+        let attempts = Attempts::new(self.limits);
         let query = Query {
             host,
             realm: url,
             service,
             scopes,
             credential: credential.as_ref(),
-            limit: self.call_limit,
+            attempts: &attempts,
         };
         let Some(credential) = &credential else {
             return self.get(&query).await;
         };
         if !is_own(host, &query.realm) {
-            match self.demand(host).await?.into_realm() {
+            match self.demand(host, &attempts).await?.into_realm() {
                 Some(own) if is_same(&own, &query.realm) => {}
                 Some(_) => {
                     return Err(unusable(
@@ -311,14 +312,38 @@ struct Query<'a> {
     service: &'a str,
     scopes: &'a [String],
     credential: Option<&'a Credential>,
-    limit: Duration,
+    attempts: &'a Attempts,
 }
 
 impl Query<'_> {
     async fn send(&self, request: RequestBuilder) -> Result<Answer, TokenError> {
-        // The limit holds for the answer's body too.
-        let sent = crate::story::send(request.timeout(self.limit)).await;
-        let response = sent.map_err(|source| self.transport(source))?;
+        loop {
+            // Its body is a short text, so that a copy of it can be made.
+            let copy = request.try_clone();
+            let copy = copy.ok_or_else(|| self.unusable("a request of ours".into()))?;
+            // The limit holds for the answer's body too.
+            let sent = crate::story::send(copy.timeout(self.attempts.limit())).await;
+            let sent = sent.map_err(|source| self.transport(source));
+            let trouble = Trouble::of(&sent, transient);
+            let answer = match sent {
+                Ok(response) => self.read(response).await,
+                Err(error) => Err(error),
+            };
+            let broken = answer.as_ref().err().and_then(transient);
+            let broken = broken.map(|why| Trouble {
+                why,
+                retry_after: String::new(),
+            });
+            let Some(trouble) = trouble.or(broken) else {
+                return answer;
+            };
+            if !self.attempts.wait(&authority(&self.realm), &trouble).await {
+                return answer;
+            }
+        }
+    }
+
+    async fn read(&self, response: Response) -> Result<Answer, TokenError> {
         Answer::read(response).await.map_err(|unread| match unread {
             Unread::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
             Unread::Broken(source) => self.transport(source),

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
+use depot_standin::internet::{Planned, RegistryFault};
 use depot_standin::registry::Login;
 use depot_standin::registry::tokens::{
     Authorization, PasswordSeen, Realm, TokenAnswer, TokenPlan, TokenRecord, TokenRegistry,
 };
 use depot_standin::{BuildState, Scenario, StandIn};
+
+use http::Method;
 
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};
@@ -448,5 +451,50 @@ fn each_registry_gets_its_own_credentials_and_no_others() {
                 (None, PasswordSeen::Absent)
             );
         }
+    });
+}
+
+#[test]
+fn a_pull_goes_on_where_a_realm_is_out_of_order_for_a_moment() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "realm-in-trouble.example";
+        let realm = Realm::At("https://realm-in-trouble.example/token");
+        let registry = registry(TokenPlan::default().realm(realm)).await;
+        internet.route(host, registry.host());
+        let image = format!("{host}/some/base:1");
+        let depot = place.depot(Scenario::default()).await;
+        let on_internet = |context: &Context| {
+            let program = Program::of(&depot, context.path()).on(internet);
+            let user = registry.owner();
+            program
+                .set("REGISTRY", host)
+                .set("REGISTRY_USERNAME", user.username())
+                .set("REGISTRY_PASSWORD", user.password())
+        };
+        let base = place.busybox_context("RUN echo base > /base");
+        let pushed = on_internet(&base).set("IMAGE", &image).set("PUSH", "true");
+        pushed.run().await.expect(0, &[]);
+        let soon = vec![("retry-after", "1".to_owned())];
+        for fault in [
+            RegistryFault::Answer(503, Vec::new()),
+            RegistryFault::Answer(429, soon),
+            RegistryFault::CutAfter(0),
+        ] {
+            internet.plan(Planned {
+                host: host.to_owned(),
+                method: Method::POST,
+                path_part: "/token",
+                times: 1,
+                fault,
+            });
+        }
+        let context = context_on(&image);
+        let run = on_internet(&context).set("NO_CACHE", "true").run().await;
+        run.expect(0, &["found it", "HTTP 503", "HTTP 429", "trying again in"])
+            .without(registry.owner().password());
+        assert_eq!(internet.unmet(host), 0);
     });
 }

@@ -1,9 +1,12 @@
 //! Requests without login that show how a registry authenticates its clients.
 
+use std::time::Duration;
+
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, Response};
 use url::Url;
 
+use super::attempts::{Attempts, Trouble, transient};
 use super::demand::Demand;
 use super::realm::authority;
 use super::{TokenError, Tokens};
@@ -17,28 +20,53 @@ const IMPOSSIBLE_MANIFEST: &str = "depot-build/login/manifests/sha256:\
 
 impl Tokens {
     /// The registry's demand at `/v2/`.
-    pub(super) async fn demand(&self, host: &str) -> Result<Demand, TokenError> {
-        self.known_demand(host, false).await
+    pub(super) async fn demand(
+        &self,
+        host: &str,
+        attempts: &Attempts,
+    ) -> Result<Demand, TokenError> {
+        self.known_demand(host, false, attempts).await
     }
 
     /// The same, but of a request to write if `/v2/` is open: some registries let anybody read.
-    pub(super) async fn demand_to_write(&self, host: &str) -> Result<Demand, TokenError> {
-        match self.demand(host).await? {
-            Demand::Nothing => self.known_demand(host, true).await,
+    pub(super) async fn demand_to_write(
+        &self,
+        host: &str,
+        attempts: &Attempts,
+    ) -> Result<Demand, TokenError> {
+        match self.demand(host, attempts).await? {
+            Demand::Nothing => self.known_demand(host, true, attempts).await,
             demand => Ok(demand),
         }
     }
 
-    async fn known_demand(&self, host: &str, is_write: bool) -> Result<Demand, TokenError> {
+    async fn known_demand(
+        &self,
+        host: &str,
+        is_write: bool,
+        attempts: &Attempts,
+    ) -> Result<Demand, TokenError> {
         let host = canonical_host(host);
-        let request = async || self.request_demand(&host, is_write).await;
+        let request = async || self.request_demand(&host, is_write, attempts).await;
         self.demands
-            .of(&host, is_write, self.call_limit, request)
+            .of(&host, is_write, attempts.limit(), request)
             .await
     }
 
-    async fn request_demand(&self, host: &str, is_write: bool) -> Result<Demand, TokenError> {
-        let answer = self.send_without_login(host, is_write).await?;
+    async fn request_demand(
+        &self,
+        host: &str,
+        is_write: bool,
+        attempts: &Attempts,
+    ) -> Result<Demand, TokenError> {
+        let answer = loop {
+            let limit = attempts.limit();
+            let answer = self.send_without_login(host, is_write, limit).await;
+            match Trouble::of(&answer, transient) {
+                Some(trouble) if attempts.wait(host, &trouble).await => {}
+                _ => break answer?,
+            }
+        };
         if is_out_of_order(answer.status()) {
             return Err(TokenError::Unavailable {
                 host: host.to_owned(),
@@ -49,7 +77,12 @@ impl Tokens {
         Ok(Demand::of(&answer))
     }
 
-    async fn send_without_login(&self, host: &str, is_write: bool) -> Result<Response, TokenError> {
+    async fn send_without_login(
+        &self,
+        host: &str,
+        is_write: bool,
+        limit: Duration,
+    ) -> Result<Response, TokenError> {
         let attempt = |place: Url| async move {
             let http = self.reach.own(host, &place);
             let request = match is_write {
@@ -62,7 +95,7 @@ impl Tokens {
                 }
                 false => http.get(place.clone()),
             };
-            let sent = crate::story::send(request.timeout(self.call_limit)).await;
+            let sent = crate::story::send(request.timeout(limit)).await;
             sent.map_err(|source| (authority(&place), source))
         };
         let asked = self

@@ -3,6 +3,8 @@
 mod exchange;
 mod trust;
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::*;

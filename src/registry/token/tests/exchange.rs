@@ -69,7 +69,7 @@ async fn a_realm_that_does_not_know_post_is_asked_by_get() {
 
 #[tokio::test]
 async fn other_answers_to_a_post_are_final() {
-    for (status, denied) in [(403, true), (429, false), (500, false), (503, false)] {
+    for (status, denied) in [(403, true), (402, false), (501, false)] {
         let fake = Fake::start([Reply::status(status)]).await;
         let error = fetch_of(&tokens_for(&fake.host()), &fake)
             .await
@@ -78,6 +78,68 @@ async fn other_answers_to_a_post_are_final() {
         let told = error.to_string();
         assert!(told.contains(&status.to_string()) && told.contains(&fake.host()));
     }
+}
+
+/// Tokens that lose no time between attempts.
+fn quick(fake: &Fake) -> Tokens {
+    let mut tokens = tokens_for(&fake.host());
+    tokens.limits.pauses = (Duration::ZERO, Duration::ZERO);
+    tokens
+}
+
+#[tokio::test]
+async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
+    let fake = Fake::start([
+        Reply::status(503),
+        Reply::Answer(429, "Retry-After: 0\r\n".into(), String::new()),
+        Reply::Raw(String::new()),
+        Reply::token(),
+    ])
+    .await;
+    fetch_of(&quick(&fake), &fake).await.unwrap();
+    assert_eq!(fake.methods(), ["POST"; 4]);
+    let seen = fake.seen();
+    let mut passwords = seen.iter().map(|seen| seen.field("password"));
+    assert!(passwords.all(|password| password == Some(PASSWORD)));
+
+    // Without a login too, and in the middle of an answer.
+    let half = "HTTP/1.1 200 X\r\nContent-Length: 40\r\n\r\n{\"token\":";
+    let broken = [Reply::Raw(half.into()), Reply::status(502), Reply::token()];
+    let fake = Fake::start(broken).await;
+    let mut anonymous = tokens([]);
+    anonymous.limits.pauses = (Duration::ZERO, Duration::ZERO);
+    fetch_of(&anonymous, &fake).await.unwrap();
+
+    // The registry that has to name its realm, and one that has to demand a password.
+    let realm = Fake::start([Reply::token()]).await;
+    let challenge = Reply::challenge(&realm.url("/token"));
+    let troubled = [Reply::status(503), Reply::Raw(String::new()), challenge];
+    let registry = Fake::start(troubled).await;
+    let (tokens, host) = (quick(&registry), registry.host());
+    let address = realm.url("/token");
+    tokens.fetch(&host, &address, "s", &[]).await.unwrap();
+    let demand = "WWW-Authenticate: Basic\r\n".to_owned();
+    let demand = Reply::Answer(401, demand, String::new());
+    let registry = Fake::start([Reply::status(503), demand]).await;
+    let (tokens, host) = (quick(&registry), registry.host());
+    let credential = tokens.credential_without_tokens(&host).await;
+    assert!(credential.is_some());
+}
+
+#[tokio::test]
+async fn a_realm_that_stays_out_of_order_is_given_up_and_a_long_pause_is_not_waited_for() {
+    for status in [429, 500, 503] {
+        let replies = (0..=LIMITS.repeats).map(|_| Reply::status(status));
+        let fake = Fake::start(replies).await;
+        let error = fetch_of(&quick(&fake), &fake).await.unwrap_err();
+        let told = error.to_string();
+        let is_told = told.contains(&format!("HTTP {status}")) && told.contains(&fake.host());
+        assert!(is_told && error.is_transient(), "{told}");
+    }
+    let retry_after = "Retry-After: 55\r\n".to_owned();
+    let fake = Fake::start([Reply::Answer(429, retry_after, String::new())]).await;
+    let error = fetch_of(&quick(&fake), &fake).await.unwrap_err();
+    assert!(error.to_string().contains("HTTP 429"), "{error}");
 }
 
 #[tokio::test]
@@ -192,7 +254,11 @@ async fn a_realm_that_hangs_is_given_up() {
     for planned in [vec![Reply::Hang], vec![Reply::status(404), Reply::Hang]] {
         let fake = Fake::start(planned).await;
         let mut tokens = tokens_for(&fake.host());
-        tokens.call_limit = Duration::from_millis(200);
+        tokens.limits = Limits {
+            exchange: Duration::from_millis(200),
+            repeats: 0,
+            ..LIMITS
+        };
         let error = fetch_of(&tokens, &fake).await.unwrap_err();
         let TokenError::Transport { at, source, .. } = &error else {
             panic!("{error}");
@@ -200,11 +266,6 @@ async fn a_realm_that_hangs_is_given_up() {
         assert!(source.is_timeout(), "{source:?}");
         assert_eq!(*at, fake.host());
     }
-}
-
-#[test]
-fn three_requests_end_before_the_builder_gives_up() {
-    assert!(CALL_LIMIT * 3 < Duration::from_mins(1));
 }
 
 #[tokio::test]

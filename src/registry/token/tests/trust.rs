@@ -79,7 +79,8 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
     }
     // One that is out of order has named nothing yet, and its password stays here too.
     let registry = Fake::start([Reply::status(500), Reply::status(503)]).await;
-    let tokens = tokens_for(&registry.host());
+    let mut tokens = tokens_for(&registry.host());
+    tokens.limits.repeats = 0;
     let address = foreign.url("/token");
     let fetched = tokens
         .fetch(&registry.host(), &address, "s", &scopes())
@@ -95,7 +96,11 @@ async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
     let foreign = Fake::start([]).await;
     let registry = Fake::start([Reply::Hang]).await;
     let mut tokens = tokens_for(&registry.host());
-    tokens.call_limit = Duration::from_millis(200);
+    tokens.limits = Limits {
+        exchange: Duration::from_millis(200),
+        repeats: 0,
+        ..LIMITS
+    };
     let fetched = tokens
         .fetch(&registry.host(), &foreign.url("/token"), "s", &scopes())
         .await;
@@ -117,7 +122,11 @@ fn demand(challenges: &[&str]) -> Reply {
 async fn passes_password(replies: impl IntoIterator<Item = Reply>) -> bool {
     let registry = Fake::start(replies).await;
     let mut tokens = tokens_for(&registry.host());
-    tokens.call_limit = Duration::from_millis(500);
+    tokens.limits = Limits {
+        exchange: Duration::from_millis(300),
+        pauses: (Duration::ZERO, Duration::ZERO),
+        ..LIMITS
+    };
     let credential = tokens.credential_without_tokens(&registry.host()).await;
     let anonymous = registry
         .seen()
@@ -173,13 +182,14 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
         assert!(!passes_password(replies).await, "200, then {status}");
     }
     for status in [408, 429, 500, 502, 503, 504] {
-        assert!(!passes_password([with_header(status)]).await, "{status}");
+        let replies = (0..=LIMITS.repeats).map(|_| with_header(status));
+        assert!(!passes_password(replies).await, "{status}");
     }
     for broken in ["", "HTTP/1.1 401 X\r\nWWW-Authen", "SSH-2.0-x\r\n"] {
-        let replies = [Reply::Raw(broken.into())];
+        let replies = (0..=LIMITS.repeats).map(|_| Reply::Raw(broken.into()));
         assert!(!passes_password(replies).await, "{broken:?}");
     }
-    assert!(!passes_password([Reply::Hang]).await);
+    assert!(!passes_password((0..=LIMITS.repeats).map(|_| Reply::Hang)).await);
 
     // A registry without login is not asked.
     let registry = Fake::start([]).await;
@@ -190,7 +200,9 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let credential = tokens_for(&host).credential_without_tokens(&host).await;
+    let mut tokens = tokens_for(&host);
+    tokens.limits.repeats = 0;
+    let credential = tokens.credential_without_tokens(&host).await;
     assert!(credential.is_none());
 }
 
