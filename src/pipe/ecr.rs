@@ -1,12 +1,25 @@
 //! Amazon's registries, among the places where logins come from.
 
+mod named;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::config::plan::{AwsAuthorization, AwsPlan};
+use secrecy::ExposeSecret;
+
+use crate::config::Plan;
+use crate::config::plan::{AwsAuthorization, AwsPlan, NamedContext};
 use crate::registry::credentials::Credential;
 use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrHost, Keys, Role};
 use crate::registry::keyring::{CredentialSource, SourceError};
+use crate::registry::reference::Reference;
+
+/// How much of a Dockerfile is read for the hosts that it names.
+const DOCKERFILE_LIMIT_BYTES: u64 = 4 << 20;
 
 /// Logins of Amazon's registries, made when they are asked for.
 #[derive(Debug)]
@@ -20,12 +33,28 @@ pub(super) struct AmazonLogins {
     is_known: bool,
     /// Set once the public registry is read without login.
     reads_public: AtomicBool,
+    /// The hosts that the build names; there is a login for no other.
+    named: BTreeSet<String>,
 }
 
+/// A builder asks for a login of a registry that the build does not name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this host is not written in IMAGE, BUILD_CONTEXTS, BUILD_ARGS or the Dockerfile, and a builder gets logins of Amazon ECR \
+     only for hosts that are; write it out in the Dockerfile, or as the value of an ARG"
+)]
+struct NotNamed;
+
 impl AmazonLogins {
-    pub(super) fn new(ecr: Arc<Ecr>, plan: &AwsPlan, pushes_public: bool) -> Self {
+    pub(super) fn new(
+        ecr: Arc<Ecr>,
+        plan: &AwsPlan,
+        pushes_public: bool,
+        named: BTreeSet<String>,
+    ) -> Self {
         Self {
             ecr,
+            named,
             pushes_public,
             is_known: plan.role.is_some() || plan.keys.is_some() || plan.container.is_some(),
             reads_public: AtomicBool::new(false),
@@ -48,6 +77,17 @@ impl CredentialSource for AmazonLogins {
             return Ok(None);
         };
         let is_read = registry == EcrHost::Public && !self.pushes_public;
+        if !self.named.contains(&host.to_ascii_lowercase()) {
+            // Anybody may read the public one.
+            return if is_read {
+                Ok(None)
+            } else {
+                Err(SourceError {
+                    denied: true,
+                    cause: Box::new(NotNamed),
+                })
+            };
+        }
         if is_read && (!self.is_known || self.reads_public.load(Ordering::Relaxed)) {
             return Ok(None);
         }
@@ -67,6 +107,36 @@ impl CredentialSource for AmazonLogins {
                 cause: Box::new(error),
             }),
         }
+    }
+}
+
+/// The hosts of Amazon's registries that a build names.
+pub(super) fn named_hosts(plan: &Plan) -> BTreeSet<String> {
+    let images = plan.image.references.iter().map(Reference::host);
+    let contexts = plan
+        .build
+        .contexts
+        .iter()
+        .filter_map(|context| match context {
+            NamedContext::Address(_, address, _) => Some(address.expose_secret()),
+            NamedContext::Directory(..) => None,
+        });
+    let dockerfile = dockerfile(&plan.build.dockerfile);
+    named::hosts(
+        images.chain(contexts),
+        plan.build.build_args.iter(),
+        &dockerfile,
+    )
+}
+
+/// The Dockerfile's text. One that cannot be read names nothing, and its build fails for that.
+fn dockerfile(path: &Path) -> String {
+    let mut text = Vec::new();
+    let read =
+        File::open(path).and_then(|file| file.take(DOCKERFILE_LIMIT_BYTES).read_to_end(&mut text));
+    match read {
+        Ok(_) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => String::new(),
     }
 }
 
@@ -94,5 +164,54 @@ pub(super) fn access(plan: &AwsPlan) -> Access {
         }),
         endpoint: plan.endpoint.clone(),
         metadata: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMED: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+    async fn login(host: &str) -> Result<Option<Credential>, String> {
+        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let client = || {
+            let client = crate::proxies::Proxies::default().client(tls.clone());
+            client.build().unwrap()
+        };
+        // A port that nobody listens at.
+        let access = Access {
+            keys: Some(Keys {
+                id: "AKIAIOSFODNN7EXAMPLE".into(),
+                secret: "key".into(),
+                session: None,
+                until: None,
+            }),
+            endpoint: Some("http://127.0.0.1:9/".parse().unwrap()),
+            ..Access::default()
+        };
+        let ecr = Ecr::new(client(), client(), access, Arc::new(|_: &str| {}));
+        let plan = AwsPlan::default();
+        let named = BTreeSet::from([NAMED.to_owned()]);
+        let logins = AmazonLogins::new(Arc::new(ecr), &plan, false, named);
+        let credential = logins.credential(host).await;
+        credential.map_err(|error| error.cause.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_builder_gets_logins_for_hosts_that_the_build_names() {
+        for host in [
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            "999999999999.dkr.ecr.eu-central-1.amazonaws.com",
+            "123456789012.dkr.ecr-fips.eu-central-1.amazonaws.com",
+        ] {
+            let refusal = login(host).await.unwrap_err();
+            assert!(refusal.contains("only for hosts that are"), "{refusal}");
+        }
+        assert!(login("public.ecr.aws").await.unwrap().is_none());
+        for host in [NAMED, &NAMED.to_ascii_uppercase()] {
+            let error = login(host).await.unwrap_err();
+            assert!(!error.contains("only for hosts"), "{error}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
 use super::Result;
-use super::ecr::{AmazonLogins, access};
+use super::ecr::{AmazonLogins, access, named_hosts};
 use super::failure::Failure;
 use crate::config::Plan;
 use crate::depot::Saved;
@@ -60,7 +60,12 @@ impl Registries {
         let mut pushed = plan.image.references.iter().filter(|_| plan.image.push);
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
-        let amazon = Arc::new(AmazonLogins::new(Arc::clone(&ecr), aws, pushes_public));
+        let amazon = Arc::new(AmazonLogins::new(
+            Arc::clone(&ecr),
+            aws,
+            pushes_public,
+            named_hosts(plan),
+        ));
         let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
         let mut reach = Reach::new(proxies, &tls, bounded).map_err(Failure::Client)?;
         let insecure = &plan.registries.insecure;

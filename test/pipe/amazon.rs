@@ -90,6 +90,37 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
             .await;
         run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
             .without("hunter2");
+        // One whose host is made of arguments, and one whose host no text of the build names as it is.
+        for (lines, arguments, code, told) in [
+            (
+                "ARG ACCOUNT\nARG REGION=eu-central-1\n\
+                 FROM ${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/team/app:1\n"
+                    .to_owned(),
+                format!("ACCOUNT={account}"),
+                0,
+                "COPY file /composed",
+            ),
+            (
+                "ARG HOST\nFROM ${HOST#hidden-}/team/nowhere:1\n".to_owned(),
+                format!("HOST=hidden-{}", hosts[1]),
+                5,
+                "only for hosts that are",
+            ),
+        ] {
+            let context = Context::new(&(lines + "COPY file /composed\n")).unwrap();
+            context.file("file", "content\n").unwrap();
+            let run = program(&depot, internet, context.path())
+                .set("PUSH", "false")
+                .set("NO_CACHE", "true")
+                .set("BUILD_ARGS", arguments)
+                .set("AWS_ENDPOINT_URL", moto.endpoint())
+                .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+                .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+                .run()
+                .await;
+            let host = ["dkr.ecr.eu-central-1", &*hosts[1]][usize::from(code != 0)];
+            run.expect(code, &[told, host]).without("hunter2");
+        }
         // Keys that Amazon does not know end the build at once, though there is no machine yet.
         moto.check_signatures().await.unwrap();
         let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));

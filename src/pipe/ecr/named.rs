@@ -1,0 +1,302 @@
+//! Which of Amazon's registries a build names.
+//!
+//! A builder gets a login for those and for no others: a login made from the step's identity opens every registry that
+//! this identity may read, and a builder could ask for any of them.
+//!
+//! A registry is named by a host that is written out in a text of the build: the names of the image, named contexts,
+//! build arguments, and the Dockerfile, comments included. In the Dockerfile variables are replaced by every value that
+//! they can have: the defaults of `ARG`, the values of `ENV`, and build arguments. Operators that change a value
+//! (`${NAME#…}`, `${NAME%…}`, `${NAME/…}`) are not applied.
+
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap};
+
+use crate::registry::ecr::EcrHost;
+
+/// Values that one word of a Dockerfile is expanded to.
+const EXPANSIONS_LIMIT: usize = 64;
+
+/// The longest expansion, in bytes; no name of an image is longer.
+const EXPANSION_LIMIT_BYTES: usize = 1024;
+
+/// Variables within values of variables.
+const DEPTH_LIMIT: usize = 8;
+
+/// Words with variables that are expanded.
+const WORDS_LIMIT: usize = 10_000;
+
+/// The hosts in these texts and in a Dockerfile, in lower case.
+pub(super) fn hosts<'a>(
+    texts: impl IntoIterator<Item = &'a str>,
+    arguments: impl IntoIterator<Item = (&'a str, &'a str)>,
+    dockerfile: &'a str,
+) -> BTreeSet<String> {
+    let mut variables = Variables::default();
+    let mut hosts = BTreeSet::new();
+    for text in texts {
+        collect(text, &mut hosts);
+    }
+    for (name, value) in arguments {
+        collect(value, &mut hosts);
+        variables.add(name, value);
+    }
+    collect(dockerfile, &mut hosts);
+    variables.read(dockerfile);
+    let words = dockerfile.split(|character: char| {
+        character.is_whitespace() || matches!(character, '"' | '\'' | ',' | '=')
+    });
+    for word in words.filter(|word| word.contains('$')).take(WORDS_LIMIT) {
+        for expanded in variables.expand(word, 0) {
+            collect(&expanded, &mut hosts);
+        }
+    }
+    hosts
+}
+
+/// Adds the hosts of Amazon's registries in a text: all between two characters that no host has.
+fn collect(text: &str, hosts: &mut BTreeSet<String>) {
+    let is_of_host =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');
+    for host in text.split(|character| !is_of_host(character)) {
+        let host = host.trim_end_matches('.');
+        if EcrHost::parse(host).is_some() {
+            hosts.insert(host.to_ascii_lowercase());
+        }
+    }
+}
+
+/// Values that are put in place of variables, in all of a Dockerfile. Without a limit, values that name each other would
+/// take for ever.
+const WORK_LIMIT: usize = 100_000;
+
+/// The values that variables can have. A value may hold variables itself.
+#[derive(Default)]
+struct Variables<'a> {
+    values: HashMap<&'a str, Vec<&'a str>>,
+    /// How often a value was put in place of a variable.
+    work: Cell<usize>,
+}
+
+impl<'a> Variables<'a> {
+    fn add(&mut self, name: &'a str, value: &'a str) {
+        let values = self.values.entry(name).or_default();
+        if values.len() < EXPANSIONS_LIMIT && !values.contains(&value) {
+            values.push(value);
+        }
+    }
+
+    /// Adds the defaults of `ARG` and the values of `ENV`.
+    fn read(&mut self, dockerfile: &'a str) {
+        for line in dockerfile.lines() {
+            let mut words = line.split_whitespace();
+            let instruction = words.next().unwrap_or_default();
+            let is_env = instruction.eq_ignore_ascii_case("ENV");
+            // Lines that continue such an instruction have nothing but pairs.
+            let first = instruction.split_once('=').map(|_| instruction);
+            if !is_env && !instruction.eq_ignore_ascii_case("ARG") && first.is_none() {
+                continue;
+            }
+            let mut rest = words.clone();
+            for word in first.into_iter().chain(words) {
+                if let Some((name, value)) = word.split_once('=') {
+                    self.add(name, value.trim_matches(['"', '\'']));
+                }
+            }
+            // `ENV NAME VALUE`
+            if is_env
+                && let (Some(name), Some(value)) = (rest.next(), rest.next())
+                && !name.contains('=')
+            {
+                self.add(name, value.trim_matches(['"', '\'']));
+            }
+        }
+    }
+
+    /// The values that `text` can have.
+    fn expand(&self, text: &str, depth: usize) -> Vec<String> {
+        let mut expanded = vec![String::new()];
+        let mut rest = text;
+        while let Some((plain, after)) = rest.split_once('$') {
+            append(&mut expanded, &[plain.to_owned()]);
+            let (values, after) = self.values(after, depth);
+            append(&mut expanded, &values);
+            rest = after;
+        }
+        append(&mut expanded, &[rest.to_owned()]);
+        expanded
+    }
+
+    /// The values of the variable at the beginning of `text`, and the text behind it.
+    fn values<'text>(&self, text: &'text str, depth: usize) -> (Vec<String>, &'text str) {
+        let (inner, after) = match text.strip_prefix('{') {
+            Some(braced) => match closing(braced) {
+                Some(end) => (
+                    braced.get(..end).unwrap_or_default(),
+                    braced.get(end + 1..).unwrap_or_default(),
+                ),
+                None => (braced, ""),
+            },
+            None => text.split_at(name_length(text)),
+        };
+        let (name, operator) = inner.split_at(name_length(inner));
+        let mut values = Vec::new();
+        if depth < DEPTH_LIMIT {
+            for value in self.values.get(name).into_iter().flatten() {
+                self.work.set(self.work.get() + 1);
+                if self.work.get() > WORK_LIMIT {
+                    break;
+                }
+                values.extend(self.expand(value, depth + 1));
+                values.truncate(EXPANSIONS_LIMIT);
+            }
+            let operator = operator.strip_prefix(':').unwrap_or(operator);
+            if let Some(other) = operator.strip_prefix(['-', '+']) {
+                values.extend(self.expand(other, depth + 1));
+                values.truncate(EXPANSIONS_LIMIT);
+            }
+        }
+        if values.is_empty() {
+            values.push(String::new());
+        }
+        (values, after)
+    }
+}
+
+/// Each of `texts` with each of `ends`, as far as the limits go.
+fn append(texts: &mut Vec<String>, ends: &[String]) {
+    let combined = texts.iter().flat_map(|text| {
+        ends.iter()
+            .filter(|end| text.len() + end.len() <= EXPANSION_LIMIT_BYTES)
+            .map(move |end| format!("{text}{end}"))
+    });
+    *texts = combined.take(EXPANSIONS_LIMIT).collect();
+}
+
+fn name_length(text: &str) -> usize {
+    text.find(|character: char| !character.is_ascii_alphanumeric() && character != '_')
+        .unwrap_or(text.len())
+}
+
+/// Where the brace that is open before `text` is closed.
+fn closing(text: &str) -> Option<usize> {
+    let mut open = 1;
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' => open += 1,
+            '}' => open -= 1,
+            _ => {}
+        }
+        if open == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+    fn of_dockerfile(dockerfile: &str, arguments: &[(&str, &str)]) -> Vec<String> {
+        hosts([], arguments.iter().copied(), dockerfile)
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn a_host_is_named_wherever_it_is_written_out() {
+        for dockerfile in [
+            "FROM 123456789012.dkr.ecr.eu-central-1.amazonaws.com/base:1\n",
+            "FROM --platform=$BUILDPLATFORM 123456789012.DKR.ecr.eu-central-1.amazonaws.com/base AS a",
+            "COPY --from=123456789012.dkr.ecr.eu-central-1.amazonaws.com/base@sha256:0 /a /a",
+            "RUN --mount=type=bind,from=123456789012.dkr.ecr.eu-central-1.amazonaws.com/base,target=/x x",
+            "# syntax=123456789012.dkr.ecr.eu-central-1.amazonaws.com/frontend:1",
+            "ARG BASE=\"123456789012.dkr.ecr.eu-central-1.amazonaws.com/base\"\nFROM ${BASE}",
+        ] {
+            assert_eq!(of_dockerfile(dockerfile, &[]), [HOST], "{dockerfile}");
+        }
+        let argument = [(
+            "BASE",
+            "123456789012.dkr.ecr.eu-central-1.amazonaws.com/base",
+        )];
+        assert_eq!(of_dockerfile("FROM $BASE", &argument), [HOST]);
+        let texts = ["docker-image://123456789012.dkr.ecr.eu-central-1.amazonaws.com/x"];
+        assert_eq!(hosts(texts, [], "").into_iter().collect::<Vec<_>>(), [HOST]);
+    }
+
+    #[test]
+    fn a_host_may_be_made_of_variables() {
+        for (dockerfile, arguments) in [
+            (
+                "ARG ACCOUNT=123456789012\nARG REGION\nFROM ${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/base:${TAG:-1}",
+                &[("REGION", "eu-central-1")][..],
+            ),
+            (
+                "ARG REGISTRY=$ACCOUNT.dkr.ecr.${REGION:-eu-central-1}.amazonaws.com\nFROM $REGISTRY/base",
+                &[("ACCOUNT", "123456789012")],
+            ),
+            (
+                "ARG A=1 \\\n    ACCOUNT=123456789012\nENV REGION eu-central-1\nENV HOST=dkr.ecr\n\
+                 COPY --from=${ACCOUNT}.${HOST}.$REGION.amazonaws.com/base /a /a",
+                &[],
+            ),
+            (
+                "ARG B=${A}\nARG A=123456789012\nFROM ${B:-${C}}.dkr.ecr.eu-central-1.amazonaws.com/x",
+                &[],
+            ),
+        ] {
+            assert_eq!(of_dockerfile(dockerfile, arguments), [HOST], "{dockerfile}");
+        }
+        // A build argument goes before a default, but either may be meant.
+        let both = of_dockerfile(
+            "ARG R=eu-central-1\nFROM 123456789012.dkr.ecr.$R.amazonaws.com/x",
+            &[("R", "us-east-1")],
+        );
+        assert_eq!(both.len(), 2);
+    }
+
+    #[test]
+    fn other_hosts_are_not_named() {
+        for dockerfile in [
+            "",
+            "FROM 999.dkr.ecr.eu-central-1.amazonaws.com/base",
+            "FROM 123456789012.dkr.ecr.eu-central-1.amazonaws.com.evil.example/base",
+            "FROM x-123456789012.dkr.ecr.eu-central-1.amazonaws.com/base",
+            "FROM x.123456789012.dkr.ecr.eu-central-1.amazonaws.com/base",
+            "FROM ${ACCOUNT}.dkr.ecr.eu-central-1.amazonaws.com/base",
+        ] {
+            assert_eq!(
+                of_dockerfile(dockerfile, &[]),
+                Vec::<String>::new(),
+                "{dockerfile}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_dockerfile_takes_long() {
+        let circle = "ARG A=$A$A$B\nARG B=$A$B\nFROM $A$A$A$B";
+        assert_eq!(of_dockerfile(circle, &[]), Vec::<String>::new());
+        let many: String = (0..100).map(|number| format!("ARG A={number}\n")).collect();
+        let many = many + &format!("FROM {}", "$A".repeat(1000));
+        assert_eq!(of_dockerfile(&many, &[]), Vec::<String>::new());
+        let wide: String = (0..64)
+            .map(|number| format!("ARG A={number}$A$A\n"))
+            .collect();
+        let wide = wide + "FROM $A.dkr.ecr.$A";
+        assert_eq!(of_dockerfile(&wide, &[]), Vec::<String>::new());
+        let open = "${".repeat(10_000);
+        assert_eq!(of_dockerfile(&open, &[]), Vec::<String>::new());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "[A-C=${}:+ \\-\nARGENV\"é]{0,200}") {
+            of_dockerfile(&text, &[("A", "$B"), ("B", "${A:-x}")]);
+        }
+    }
+}
