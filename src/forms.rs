@@ -85,15 +85,17 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
 
 /// The parts of base64 that are the secret's alone, for each place that it can begin at, in both alphabets.
 pub(crate) fn base64(secret: &str) -> impl Iterator<Item = String> {
-    [0, 1, 2].into_iter().flat_map(move |before| {
-        let bytes = [&[0, 0][..before], secret.as_bytes()].concat();
-        let middle = (before * 8).div_ceil(6)..bytes.len() * 8 / 6;
-        [
-            STANDARD_NO_PAD.encode(&bytes),
-            URL_SAFE_NO_PAD.encode(&bytes),
-        ]
-        .map(|encoded| encoded.get(middle.clone()).unwrap_or_default().to_owned())
-    })
+    [&[][..], &[0], &[0, 0]]
+        .into_iter()
+        .flat_map(move |before| {
+            let bytes = [before, secret.as_bytes()].concat();
+            let middle = (before.len() * 8).div_ceil(6)..bytes.len() * 8 / 6;
+            [
+                STANDARD_NO_PAD.encode(&bytes),
+                URL_SAFE_NO_PAD.encode(&bytes),
+            ]
+            .map(|encoded| encoded.get(middle.clone()).unwrap_or_default().to_owned())
+        })
 }
 
 /// The text of a JSON string: escaped as little as possible, as Go does it, as PHP does it, and in ASCII alone.

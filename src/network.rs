@@ -101,16 +101,14 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {
             [v4(high, low), None]
         }
-        // NAT64 (RFC 6052, RFC 8215).
-        [0x64, 0xff9b, 0 | 1, .., high, low] => [v4(high, low), None],
-        // 6to4 (RFC 3056).
-        [0x2002, high, low, ..] => [v4(high, low), None],
+        // NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), ISATAP (RFC 5214).
+        [0x64, 0xff9b, 0 | 1, .., high, low]
+        | [0x2002, high, low, ..]
+        | [.., 0 | 0x0200, 0x5efe, high, low] => [v4(high, low), None],
         // Teredo (RFC 4380): the server's address, and the client's with all bits inverted.
         [0x2001, 0, server_high, server_low, .., high, low] => {
             [v4(server_high, server_low), v4(!high, !low)]
         }
-        // ISATAP (RFC 5214).
-        [.., 0 | 0x0200, 0x5efe, high, low] => [v4(high, low), None],
         _ => [None, None],
     }
 }

@@ -111,7 +111,6 @@ impl Proxies {
     /// which places may get its requests.
     ///
     /// Every client of this program begins here.
-    #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that makes clients"

@@ -125,8 +125,7 @@ pub fn read(
         &mut findings,
     );
     let needs_amazon = needs_amazon(pushed, &credentials);
-    let mut other_secrets = amazon::proofs(&identity);
-    other_secrets.extend(hostless);
+    let proofs = amazon::proofs(&identity).into_iter();
     let aws = amazon::read(amazon, identity, &pipeline, needs_amazon, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
     let authorities = authorities::read(
@@ -167,7 +166,7 @@ pub fn read(
                         create_repositories,
                     },
                     authorities,
-                    other_secrets,
+                    other_secrets: proofs.chain(hostless).collect(),
                     outputs,
                     proxies,
                     timeout,

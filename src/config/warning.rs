@@ -105,6 +105,19 @@ pub enum Warning {
     },
 }
 
+fn secret_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (looks, are) = match names.len() {
+        1 => ("looks like a secret", "it is"),
+        _ => ("look like secrets", "they are"),
+    };
+    write!(
+        formatter,
+        "BUILD_ARGS: {} {looks}; {are} masked in the log, but build arguments are kept in the image's history and provenance, \
+         where anybody who can pull the image can read them: use a secret mount in the Dockerfile (`RUN --mount=type=secret`)",
+        names.join(", ")
+    )
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,19 +157,7 @@ impl fmt::Display for Warning {
                     "BUILD_ARGS gives {argument} more than once; the last value counts"
                 )
             }
-            Self::SecretBuildArguments { names } => {
-                let (looks, are) = match names.len() {
-                    1 => ("looks like a secret", "it is"),
-                    _ => ("look like secrets", "they are"),
-                };
-                write!(
-                    formatter,
-                    "BUILD_ARGS: {} {looks}; {are} masked in the log, but build arguments are kept in the image's history and \
-                     provenance, where anybody who can pull the image can read them: use a secret mount in the Dockerfile \
-                     (`RUN --mount=type=secret`)",
-                    names.join(", ")
-                )
-            }
+            Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
             Self::UnencryptedApi { host } => {
                 write!(
                     formatter,

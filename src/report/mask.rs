@@ -196,8 +196,8 @@ mod tests {
             text.to_uppercase(),
             text.replace('\n', "\r\n"),
         ] {
-            let masked = masker.mask(text);
-            assert_eq!(masked.replace('\r', ""), "***\n***\n");
+            let shown = masker.mask(text);
+            assert_eq!(shown.replace('\r', ""), "***\n***\n");
         }
         assert_eq!(masker.mask("63 6f 72 72 65 63 74".into()), "***");
     }

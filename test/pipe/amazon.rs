@@ -5,11 +5,12 @@ use std::time::Duration;
 use depot_standin::aws::{ACCOUNT, Moto};
 use depot_standin::engine::state_folder;
 use depot_standin::fixtures::Context;
+use depot_standin::internet::Internet;
 use depot_standin::registry::{Login, Registry};
 use depot_standin::{MachinePlan, Scenario};
 
 use super::on_internet::program;
-use super::place::{small_context, with_place};
+use super::place::{Place, small_context, with_place};
 use super::program::Program;
 
 #[test]
@@ -90,37 +91,7 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
             .await;
         run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
             .without("hunter2");
-        // One whose host is made of arguments, and one whose host no text of the build names as it is.
-        for (lines, arguments, code, told) in [
-            (
-                "ARG ACCOUNT\nARG REGION=eu-central-1\n\
-                 FROM ${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/team/app:1\n"
-                    .to_owned(),
-                format!("ACCOUNT={account}"),
-                0,
-                "COPY file /composed",
-            ),
-            (
-                "ARG HOST\nFROM ${HOST#hidden-}/team/nowhere:1\n".to_owned(),
-                format!("HOST=hidden-{}", hosts[1]),
-                5,
-                "only for hosts that are",
-            ),
-        ] {
-            let context = Context::new(&(lines + "COPY file /composed\n")).unwrap();
-            context.file("file", "content\n").unwrap();
-            let run = program(&depot, internet, context.path())
-                .set("PUSH", "false")
-                .set("NO_CACHE", "true")
-                .set("BUILD_ARGS", arguments)
-                .set("AWS_ENDPOINT_URL", moto.endpoint())
-                .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-                .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
-                .run()
-                .await;
-            let host = ["dkr.ecr.eu-central-1", &*hosts[1]][usize::from(code != 0)];
-            run.expect(code, &[told, host]).without("hunter2");
-        }
+        only_named_hosts_get_a_login(place, internet, &moto, &hosts).await;
         // Keys that Amazon does not know end the build at once, though there is no machine yet.
         moto.check_signatures().await.unwrap();
         let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));
@@ -144,6 +115,42 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
         .without("hunter2");
         moto.stop().await.unwrap();
     });
+}
+
+/// Base images whose host is made of arguments, and whose host no text of the build names as it is.
+async fn only_named_hosts_get_a_login(
+    place: &Place,
+    internet: &Internet,
+    moto: &Moto,
+    hosts: &[String; 2],
+) {
+    let composed = "ARG ACCOUNT\nARG REGION=eu-central-1\n\
+                    FROM ${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/team/app:1\n";
+    let hidden = "ARG HOST\nFROM ${HOST#hidden-}/team/nowhere:1\n";
+    for (lines, arguments, code, told) in [
+        (composed, format!("ACCOUNT={ACCOUNT}"), 0, "COPY file /new"),
+        (
+            hidden,
+            format!("HOST=hidden-{}", hosts[1]),
+            5,
+            "only for hosts that are",
+        ),
+    ] {
+        let depot = place.depot(Scenario::default()).await;
+        let context = Context::new(&format!("{lines}COPY file /new\n")).unwrap();
+        context.file("file", "content\n").unwrap();
+        let run = program(&depot, internet, context.path())
+            .set("PUSH", "false")
+            .set("NO_CACHE", "true")
+            .set("BUILD_ARGS", arguments)
+            .set("AWS_ENDPOINT_URL", moto.endpoint())
+            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+            .run()
+            .await;
+        let host = &hosts[usize::from(code != 0)];
+        run.expect(code, &[told, host]).without("hunter2");
+    }
 }
 
 #[test]

@@ -281,13 +281,13 @@ mod tests {
     fn no_dockerfile_takes_long() {
         let circle = "ARG A=$A$A$B\nARG B=$A$B\nFROM $A$A$A$B";
         assert_eq!(of_dockerfile(circle, &[]), Vec::<String>::new());
-        let many: String = (0..100).map(|number| format!("ARG A={number}\n")).collect();
-        let many = many + &format!("FROM {}", "$A".repeat(1000));
+        let many: Vec<_> = (0..100).map(|number| format!("ARG A={number}\n")).collect();
+        let many = many.concat() + &format!("FROM {}", "$A".repeat(1000));
         assert_eq!(of_dockerfile(&many, &[]), Vec::<String>::new());
-        let wide: String = (0..64)
+        let wide: Vec<_> = (0..64)
             .map(|number| format!("ARG A={number}$A$A\n"))
             .collect();
-        let wide = wide + "FROM $A.dkr.ecr.$A";
+        let wide = wide.concat() + "FROM $A.dkr.ecr.$A";
         assert_eq!(of_dockerfile(&wide, &[]), Vec::<String>::new());
         let open = "${".repeat(10_000);
         assert_eq!(of_dockerfile(&open, &[]), Vec::<String>::new());

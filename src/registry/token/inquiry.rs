@@ -85,15 +85,14 @@ impl Tokens {
     ) -> Result<Response, TokenError> {
         let attempt = |place: Url| async move {
             let http = self.reach.own(host, &place);
-            let request = match is_write {
-                true => {
-                    // The place ends in `/v2/`, so that this fails for none.
-                    let manifest = place.join(IMPOSSIBLE_MANIFEST);
-                    let manifest = manifest.unwrap_or_else(|_| place.clone());
-                    let request = http.request(Method::PUT, manifest);
-                    request.header(CONTENT_TYPE, OCI_MANIFEST).body("")
-                }
-                false => http.get(place.clone()),
+            let request = if is_write {
+                // The place ends in `/v2/`, so that this fails for none.
+                let manifest = place.join(IMPOSSIBLE_MANIFEST);
+                let manifest = manifest.unwrap_or_else(|_| place.clone());
+                let request = http.request(Method::PUT, manifest);
+                request.header(CONTENT_TYPE, OCI_MANIFEST).body("")
+            } else {
+                http.get(place.clone())
             };
             let sent = crate::story::send(request.timeout(limit)).await;
             sent.map_err(|source| (authority(&place), source))

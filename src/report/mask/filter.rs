@@ -11,7 +11,7 @@ const SMALLEST_WORDS: usize = 512;
 /// A set of keys with a filter before it.
 #[derive(Default)]
 pub(super) struct Keys {
-    keys: HashSet<u64>,
+    known: HashSet<u64>,
     /// Empty, or a power of two of words.
     filter: Vec<u64>,
     /// The bits of a hash that are not of the filter.
@@ -20,14 +20,14 @@ pub(super) struct Keys {
 
 impl Keys {
     pub(super) fn insert(&mut self, key: u64) {
-        if !self.keys.insert(key) {
+        if !self.known.insert(key) {
             return;
         }
-        if self.keys.len() * BITS_PER_KEY > self.filter.len() * 64 {
+        if self.known.len() * BITS_PER_KEY > self.filter.len() * 64 {
             let words = (self.filter.len() * 2).max(SMALLEST_WORDS);
             self.filter = vec![0; words];
             self.shift = 64 - (words * 64).ilog2();
-            for &key in &self.keys {
+            for &key in &self.known {
                 mark(&mut self.filter, self.shift, key);
             }
         } else {
@@ -36,13 +36,13 @@ impl Keys {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.known.len()
     }
 
     #[inline]
     pub(super) fn contains(&self, key: u64) -> bool {
         let (word, bit) = place(self.shift, key);
-        self.filter.get(word).is_some_and(|word| word & bit != 0) && self.keys.contains(&key)
+        self.filter.get(word).is_some_and(|word| word & bit != 0) && self.known.contains(&key)
     }
 }
 

@@ -82,7 +82,8 @@ impl HexIndex {
                 }
             } else if is_separator(byte) && gap < GAP_LIMIT && count > 0 {
                 // The zero of `0x` is no digit of the bytes.
-                let is_prefix = matches!(byte, b'x' | b'X') && gap == 0 && digits & 0xf == 0;
+                let is_prefix =
+                    matches!(byte, b'x' | b'X') && gap == 0 && digits.trailing_zeros() >= 4;
                 if is_prefix {
                     digits >>= 4;
                     count -= 1;
@@ -160,10 +161,8 @@ mod tests {
     #[test]
     fn digits_are_found_however_they_are_grouped() {
         let joined = |separator: &str, upper: bool| {
-            let bytes = SECRET.iter().map(|byte| match upper {
-                true => format!("{byte:02X}"),
-                false => format!("{byte:02x}"),
-            });
+            let bytes = SECRET.iter().map(|byte| format!("{byte:02x}"));
+            let bytes = bytes.map(|byte| if upper { byte.to_uppercase() } else { byte });
             bytes.collect::<Vec<_>>().join(separator)
         };
         for separator in ["", " ", "  ", ":", "-", ", ", "\\x", "%", ", 0x"] {

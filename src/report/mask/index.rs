@@ -72,7 +72,7 @@ impl Index {
     fn starting(&self, start: u64) -> impl Iterator<Item = &str> {
         let places = self.by_start.get(&start).into_iter().flatten();
         let forms = places.filter_map(|&place| self.forms.get(place));
-        forms.map(|form| form.expose_secret())
+        forms.map(ExposeSecret::expose_secret)
     }
 
     /// Where secrets stand in `text`, in order; overlapping ones are one span, so that no rest of one stays readable.
