@@ -183,7 +183,8 @@ impl Daemon {
         let request = Request::get(format!("/containers/{id}/export"))
             .body(Bytes::new())
             .map_err(io::Error::other)?;
-        let limit = 64 << 20;
+        // The pipe itself has some 70 MB in a build for tests.
+        let limit = 256 << 20;
         let exported = one_request::send_within(CALL_LIMIT, &self.address, request, limit).await;
         let remove = Request::delete(format!("/containers/{id}?force=true"));
         self.send(remove, Bytes::new()).await?;
