@@ -121,7 +121,7 @@ pub(super) fn named_hosts(plan: &Plan) -> BTreeSet<String> {
             NamedContext::Address(_, address, _) => Some(address.expose_secret()),
             NamedContext::Directory(..) => None,
         });
-    let dockerfile = dockerfile(&plan.build.dockerfile);
+    let dockerfile = dockerfile(&plan.build.dockerfile.file);
     named::hosts(
         images.chain(contexts),
         plan.build.build_args.iter(),
