@@ -1,8 +1,9 @@
 //! The large context: many files that do not compress.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// How large a context is.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +37,17 @@ pub(crate) fn change(folder: &Path, state: usize) -> io::Result<()> {
     let mut content = vec![0; length];
     Noise(state as u64).fill(&mut content);
     fs::write(path, content)
+}
+
+/// Sets the time of every file, as an archive or `SOURCE_DATE_EPOCH` does.
+pub(crate) fn set_times(folder: &Path) -> io::Result<()> {
+    let time = UNIX_EPOCH + Duration::from_hours(438_288);
+    for directory in fs::read_dir(folder.join("files"))? {
+        for file in fs::read_dir(directory?.path())? {
+            File::open(file?.path())?.set_modified(time)?;
+        }
+    }
+    Ok(())
 }
 
 /// xorshift: fast, and nothing that a compressor finds.

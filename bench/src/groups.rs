@@ -47,6 +47,8 @@ const SMALL: Size = Size {
 };
 
 const COLD: &str = "cold";
+const SET_COLD: &str = "times set by a program, cold";
+const SET_UNCHANGED: &str = "times set by a program, unchanged, the CLI with its home kept";
 const UNCHANGED: &str = "unchanged, the CLI with its home kept";
 const ONE_CHANGED: &str = "one file changed, the CLI with its home kept";
 
@@ -104,6 +106,11 @@ impl Group {
                 let name = of(LARGE, "unchanged, each run in a new container");
                 turns.case(&name, job, Identity::KeptByOurs).await?;
                 kept(&mut turns, context.path(), LARGE).await?;
+                context::set_times(context.path())?;
+                let job = Job::build(context.path());
+                turns.case(&of(LARGE, SET_COLD), job, Identity::New).await?;
+                let name = of(LARGE, SET_UNCHANGED);
+                turns.case(&name, job, Identity::Kept).await?;
                 turns.cases
             }
             Self::Far => {

@@ -2,6 +2,7 @@
 
 pub mod outputs;
 mod pipeline;
+pub mod whole_file;
 
 pub use outputs::Outputs;
 pub use pipeline::Pipeline;

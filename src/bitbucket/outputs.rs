@@ -1,15 +1,14 @@
 //! What a pipe can tell the rest of its pipeline: files.
 //!
 //! A pipe cannot set variables of its step. It writes lines of shell that the step sources, and lines of another form that
-//! Bitbucket hands to later steps. A file is written whole or not at all: beside its place first, and then renamed.
+//! Bitbucket hands to later steps.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::OFlags;
-use uuid::Uuid;
 
 /// What a run may tell, beside a digest for each platform.
 pub const NAMES: [&str; 9] = [
@@ -59,27 +58,6 @@ impl Outputs {
     }
 }
 
-/// Writes a file whole or not at all, and the folders on the way to it.
-pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    // Not made of the file's own name, which may be as long as a name can be.
-    let beside = folder.join(format!(".depot-build.{}", Uuid::new_v4().simple()));
-    let written = write_new(&beside, content).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What was begun is of no use to anybody; that it cannot be removed adds nothing to the error.
-        let _gone = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    // Never through a link that somebody has laid there.
-    let mut file = File::create_new(path)?;
-    file.write_all(content)?;
-    file.sync_all()
-}
-
 /// Adds lines to a file that exists, in one piece. Does not wait for the reader of a FIFO.
 ///
 /// # Errors
@@ -102,10 +80,11 @@ pub fn append(path: &Path, lines: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::fs;
     use std::process::Command;
 
     use super::*;
+    use crate::bitbucket::whole_file::write_whole;
 
     #[test]
     fn a_shell_reads_back_what_was_told() {
@@ -116,7 +95,7 @@ mod tests {
         outputs.add("THREE", "a\rb\0c\u{b}d\u{85}e\u{2028}f\tg");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/down/outputs.env");
-        write_whole(&path, outputs.for_shell().as_bytes()).unwrap();
+        write_whole(folder.path(), &path, outputs.for_shell().as_bytes()).unwrap();
         let script = format!(
             ". {}; printf '%s|%s|%s' \"$ONE\" \"$TWO\" \"$THREE\"",
             path.display()
@@ -133,32 +112,6 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_be_as_long_as_the_file_system_allows() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x".repeat(255));
-        write_whole(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        let elsewhere = folder.path().join("elsewhere");
-        fs::write(&elsewhere, "kept").unwrap();
-        symlink(&elsewhere, &path).unwrap();
-        write_whole(&path, b"new").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
-        // A folder in its place stays.
-        let taken = folder.path().join("taken");
-        fs::create_dir_all(taken.join("x")).unwrap();
-        assert!(write_whole(&taken, b"new").is_err());
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-        assert_eq!(left.len(), 3, "{left:?}");
-    }
-
-    #[test]
     fn lines_are_not_written_to_a_fifo() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("variables");
@@ -166,7 +119,7 @@ mod tests {
         let error = append(&path, "A=1\n").unwrap_err();
         assert_eq!(error.to_string(), "it is not a regular file");
         // A file replaces it.
-        write_whole(&path, b"new").unwrap();
+        write_whole(folder.path(), &path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
     }
 

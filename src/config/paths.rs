@@ -260,14 +260,14 @@ impl<'a> Places<'a> {
     ) -> Option<PathBuf> {
         let path = cleaned(&self.working_directory.join(value.trim()));
         let advice = "write the path of a file in the clone, relative to the working directory";
-        self.writable(path)
+        self.writable(&path)
             .map_err(|unusable| unusable.tell(variable, advice, findings))
             .ok()
     }
 
-    fn writable(&self, path: PathBuf) -> Result<PathBuf, Unusable> {
+    fn writable(&self, path: &Path) -> Result<PathBuf, Unusable> {
         if path.is_dir() {
-            return Err(Unusable::new(&path, "is a directory"));
+            return Err(Unusable::new(path, "is a directory"));
         }
         // What is there of the way to it decides where it would be.
         let parents = path.ancestors().skip(1);
@@ -286,14 +286,16 @@ impl<'a> Places<'a> {
             let hint = Some(hint);
             return Err(Unusable {
                 hint,
-                ..Unusable::new(&path, &problem)
+                ..Unusable::new(path, &problem)
             });
         }
         if !real.is_dir() {
             let problem = "leads through a file as if it were a directory";
-            return Err(Unusable::new(&path, problem));
+            return Err(Unusable::new(path, problem));
         }
-        Ok(path)
+        // Without links, which are refused when the file is written.
+        let missing = path.strip_prefix(there).unwrap_or(path);
+        Ok(real.join(missing))
     }
 
     /// Whether Bitbucket has cloned nothing.

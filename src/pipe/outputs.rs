@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Result;
 use super::failure::Failure;
 use super::machines::Finished;
+use crate::bitbucket::whole_file::write_whole;
 use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::depot::Build;
@@ -23,17 +24,23 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
     let told = told(plan, build, finished);
     let asked = &plan.outputs;
     if let Some(path) = &asked.shell {
-        asked_for("OUTPUT_FILE", path, told.for_shell().as_bytes(), finished)?;
+        asked_for(
+            plan,
+            "OUTPUT_FILE",
+            path,
+            told.for_shell().as_bytes(),
+            finished,
+        )?;
     }
     if let Some(path) = &asked.metadata {
         let metadata = metadata(plan, build, finished);
         let text = serde_json::to_string_pretty(&metadata).unwrap_or_default();
-        asked_for("METADATA_FILE", path, text.as_bytes(), finished)?;
+        asked_for(plan, "METADATA_FILE", path, text.as_bytes(), finished)?;
     }
     if let Some(path) = &asked.image_id
         && let Some(id) = image_id(plan, finished)
     {
-        asked_for("IID_FILE", path, id.as_bytes(), finished)?;
+        asked_for(plan, "IID_FILE", path, id.as_bytes(), finished)?;
     }
     let pipeline = &plan.pipeline;
     for folder in [&pipeline.storage_dir, &pipeline.shared_storage_dir]
@@ -41,10 +48,7 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
         .flatten()
     {
         let path = folder.join(STORED);
-        unasked(
-            &path,
-            outputs::write_whole(&path, told.for_shell().as_bytes()),
-        );
+        unasked(&path, store(folder, &path, told.for_shell().as_bytes()));
     }
     if !asked.variables.is_empty() {
         let path = pipeline.variables_path.as_deref();
@@ -59,13 +63,20 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
     Ok(())
 }
 
+/// The storage folders are Bitbucket's: they need not lie in the clone, and links on the way to them are followed.
+fn store(folder: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    write_whole(folder, path, content)
+}
+
 fn asked_for(
+    plan: &Plan,
     variable: &'static str,
     path: &Path,
     content: &[u8],
     finished: &Finished,
 ) -> Result<()> {
-    outputs::write_whole(path, content).map_err(|source| {
+    write_whole(&plan.build.clone, path, content).map_err(|source| {
         let names = finished.delivered.iter().flat_map(|image| &image.names);
         Failure::Output {
             variable,

@@ -116,6 +116,35 @@ fn the_mode_of_a_directory_or_a_file_is_the_one_on_disk() {
 }
 
 #[test]
+fn extended_attributes_of_files_and_directories_are_noticed() {
+    with_place(async |place| {
+        let context = place.busybox_context("COPY d /d\nRUN echo copied $((1 + 1)) times");
+        context.file("d/sub/file", "x").unwrap();
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = |path: &str, value: &[u8]| {
+            rustix::fs::setxattr(context.path().join(path), "user.depot", value, flags)
+        };
+        if set("d/sub/file", b"0").is_err() {
+            return; // The file system of this machine has none.
+        }
+        for (path, value) in [
+            ("d/sub/file", b"1"),
+            ("d/sub/file", b"2"),
+            ("d/sub", b"1"),
+            ("d/sub", b"2"),
+        ] {
+            set(path, value).unwrap();
+            run(place, &context, &[])
+                .await
+                .expect(0, &["copied 2 times"]);
+            // Without a change everything is in the cache.
+            let again = run(place, &context, &[]).await;
+            again.expect(0, &["CACHED"]).without("copied 2 times");
+        }
+    });
+}
+
+#[test]
 fn two_directories_never_share_a_key() {
     with_place(async |place| {
         let context = Context::new("").unwrap();

@@ -149,11 +149,11 @@ fn the_pull_limit_of_docker_hub_gets_a_hint() {
         for (login, hint) in [
             (
                 false,
-                "hint: Docker Hub limits pulls without a login (100 in 6 hours",
+                "hint: Docker Hub's pull rate limit without a login is reached",
             ),
             (
                 true,
-                "hint: the pull limit of the Docker Hub account in DOCKERHUB_TOKEN is reached",
+                "hint: Docker Hub's pull rate limit for the account in DOCKERHUB_TOKEN is reached",
             ),
         ] {
             let Some(run) = limited(place, words, login).await else {

@@ -203,12 +203,12 @@ fn rate_hint(host: &str, is_anonymous: bool, plan: &Plan) -> String {
         .filter(|_| !is_anonymous);
     match (&*host, origin) {
         (DOCKER_HUB, Some(origin)) => format!(
-            "the pull limit of the Docker Hub account in {origin} is reached (200 in 6 hours for a personal account): try \
-             again later, or use an account with a higher limit"
+            "Docker Hub's pull rate limit for the account in {origin} is reached: try again later, or use an account with a \
+             higher limit"
         ),
         (DOCKER_HUB, None) => {
-            "Docker Hub limits pulls without a login (100 in 6 hours from one address, which many builds share): give \
-             DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, as secured variables"
+            "Docker Hub's pull rate limit without a login is reached; it counts all pulls from one IP address, which many \
+             builds share: set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN as secured variables"
                 .into()
         }
         ("", _) => "a registry limits the rate of requests: try again later".into(),

@@ -187,8 +187,12 @@ mod tests {
         std::fs::write(folder.join("left"), "by the first").unwrap();
         daemon.supervisor.kill().unwrap();
         daemon.supervisor.wait().unwrap();
-        drop(RunFolder::claim(Kind::Test, None).unwrap());
-        // A test beside this one may have claimed the number by now, but what was in the folder is gone.
-        assert!(!folder.join("left").exists());
+        // A process that another test is starting holds the lock for a moment, until it runs its own program.
+        let mut claims = 0;
+        while folder.join("left").exists() {
+            drop(RunFolder::claim(Kind::Test, None).unwrap());
+            claims += 1;
+            assert!(claims < 100, "the file is left");
+        }
     }
 }

@@ -1,0 +1,121 @@
+//! Files that are written whole or not at all, and never through a link.
+//!
+//! A path that was checked at the start may lead elsewhere by the time the file is written: a build step cannot change it,
+//! but another program in the step can. So the way to the file is walked directory by directory, from one that is trusted,
+//! and each is held open while the next is looked up in it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path};
+
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, renameat, unlinkat};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Writes a file below `root`, and the directories on the way to it. A file that exists, or a link in its place, is replaced.
+///
+/// `root` is trusted, links included. `path` lies below it, and no part of it may be a link.
+///
+/// # Errors
+/// A part of the path is a link or no directory, or the file cannot be written. Then nothing is left of it.
+pub fn write_whole(root: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let outside = || io::Error::new(io::ErrorKind::InvalidInput, "it lies outside of the clone");
+    let relative = path.strip_prefix(root).map_err(|_| outside())?;
+    let name = relative.file_name().ok_or_else(outside)?;
+    let folder = descend(root, relative.parent().unwrap_or(Path::new("")))?;
+    // Not made of the file's own name, which may be as long as a name can be.
+    let beside = format!(".depot-build.{}", Uuid::new_v4().simple());
+    let written = write_new(&folder, &beside, content)
+        .and_then(|()| Ok(renameat(&folder, &beside, &folder, name)?));
+    if written.is_err() {
+        // That it cannot be removed adds nothing to the error.
+        let _gone = unlinkat(&folder, &beside, AtFlags::empty());
+    }
+    written
+}
+
+/// Opens a directory below `root`, and makes what is missing of it.
+fn descend(root: &Path, relative: &Path) -> io::Result<OwnedFd> {
+    let mut folder = open(root, DIRECTORY, Mode::empty())?;
+    for component in relative.components() {
+        let Component::Normal(name) = component else {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        };
+        let flags = DIRECTORY | OFlags::NOFOLLOW;
+        folder = match openat(&folder, name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => {
+                match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                openat(&folder, name, flags, Mode::empty())?
+            }
+            opened => opened?,
+        };
+    }
+    Ok(folder)
+}
+
+fn write_new(folder: impl AsFd, name: &str, content: &[u8]) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(openat(folder, name, flags, Mode::from_raw_mode(0o666))?);
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let path = root.join("file");
+        let elsewhere = root.join("elsewhere");
+        fs::write(&elsewhere, "kept").unwrap();
+        symlink(&elsewhere, &path).unwrap();
+        write_whole(root, &path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
+        // A folder in its place stays.
+        let taken = root.join("taken");
+        fs::create_dir_all(taken.join("x")).unwrap();
+        assert!(write_whole(root, &taken, b"new").is_err());
+        let left: Vec<_> = fs::read_dir(root).unwrap().collect();
+        assert_eq!(left.len(), 3, "{left:?}");
+    }
+
+    #[test]
+    fn a_name_may_be_as_long_as_the_file_system_allows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/down").join("x".repeat(255));
+        write_whole(folder.path(), &path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_that_has_become_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (clone, outside) = (folder.path().join("clone"), folder.path().join("outside"));
+        fs::create_dir_all(&clone).unwrap();
+        fs::create_dir_all(outside.join("deeper")).unwrap();
+        symlink("../outside", clone.join("out")).unwrap();
+        for path in ["out/file", "out/deeper/file", "out/new/file"] {
+            let error = write_whole(&clone, &clone.join(path), b"new").unwrap_err();
+            let codes = [Errno::NOTDIR, Errno::LOOP].map(|code| Some(code.raw_os_error()));
+            assert!(codes.contains(&error.raw_os_error()), "{path}: {error}");
+        }
+        for path in ["../outside/file", "", "/"] {
+            assert!(write_whole(&clone, &clone.join(path), b"new").is_err());
+        }
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(outside.join("deeper")).unwrap().count(), 0);
+    }
+}
