@@ -202,7 +202,7 @@ fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
     };
     if url.scheme() == "http" && !is_this_machine(&url) {
         findings.warn(Warning::UnencryptedAmazon {
-            host: url.host_str().unwrap_or_default().to_owned(),
+            host: findings.masked(url.host_str().unwrap_or_default()),
         });
     }
     Some(url)

@@ -1,12 +1,21 @@
 //! Whom to trust beside the public authorities: for registries, proxies and networks of a company's own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{fault::Fault, findings::Findings};
 use crate::bounded_file;
 use crate::roots::Authorities;
 
 const VARIABLE: &str = "SSL_CERT_FILE";
+
+/// The file, if it holds a private key too: such a file must not be in an image.
+pub(super) fn key_file(value: Option<&str>, directory: &Path) -> Option<PathBuf> {
+    let path = directory.join(value?.trim());
+    let pem = bounded_file::read(&path, SIZE_LIMIT_BYTES).ok()?;
+    memchr::memmem::find(&pem, b"PRIVATE KEY-----")
+        .is_some()
+        .then_some(path)
+}
 
 /// A whole system's bundle has a quarter of it.
 const SIZE_LIMIT_BYTES: u64 = 1 << 20;

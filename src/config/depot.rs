@@ -32,6 +32,7 @@ pub(super) fn api_url(value: Option<&str>, findings: &mut Findings) -> Option<Ur
         Ok(url) => {
             if url.scheme() == "http" && !is_this_machine(&url) {
                 let host = url.host_str().unwrap_or_default().to_owned();
+                let host = findings.masked(&host);
                 findings.warn(Warning::UnencryptedApi { host });
             }
             Some(url)

@@ -98,9 +98,12 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// The private key in the folder that `DOCKER_CERT_PATH` names.
-pub(super) fn key_file(folder: &str, directory: &Path) -> PathBuf {
-    directory.join(folder.trim()).join("key.pem")
+/// The private keys that may be in the folder that `DOCKER_CERT_PATH` names: ours, and those that Docker's manual has in the
+/// same folder.
+pub(super) fn key_files(folder: &str, directory: &Path) -> Vec<PathBuf> {
+    let folder = directory.join(folder.trim());
+    let names = ["key.pem", "ca-key.pem", "server-key.pem"];
+    names.map(|name| folder.join(name)).into()
 }
 
 /// The certificates, where a folder of them is named. The daemon is then always verified.

@@ -117,7 +117,7 @@ pub fn read(
     );
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
     let pushed = image.pushed();
-    let secret_files = secret_files(&registry, &docker, working_directory);
+    let secret_files = secret_files(&registry, &docker, &pipe, working_directory);
     let (credentials, hostless) = logins::read(registry, working_directory, pushed, &mut findings);
     let create_repositories = read_boolean(
         "ECR_CREATE_REPOSITORY",
@@ -146,7 +146,7 @@ pub fn read(
             if findings.is_faultless() =>
         {
             let pipeline: Pipeline = pipeline.into();
-            withheld.extend(pipeline.storage().map(Path::to_owned));
+            withheld.extend(pipes_storage(&pipeline, &build.clone));
             build.withheld = withheld;
             let depot = DepotPlan {
                 token,
@@ -221,13 +221,23 @@ fn needs_amazon(pushed: &[Reference], credentials: &Credentials) -> bool {
 fn secret_files(
     registry: &RegistryVariables,
     docker: &DockerVariables,
+    pipe: &PipeVariables,
     working_directory: &Path,
 ) -> Vec<PathBuf> {
     let config = registry.docker_config.as_deref();
-    let config = config.map(|value| logins::docker_config_file(value, working_directory));
-    let key = docker.docker_cert_path.as_deref();
-    let key = key.map(|folder| load::key_file(folder, working_directory));
-    config.into_iter().chain(key).collect()
+    let config = config.map(|value| logins::docker_config_files(value, working_directory));
+    let keys = docker.docker_cert_path.as_deref();
+    let keys = keys.map(|folder| load::key_files(folder, working_directory));
+    let authorities = authorities::key_file(pipe.ssl_cert_file.as_deref(), working_directory);
+    let files = [config, keys].into_iter().flatten().flatten();
+    files.chain(authorities).collect()
+}
+
+/// The folders that pipes share. One that holds the clone, as on a machine of one's own, cannot be withheld.
+fn pipes_storage(pipeline: &Pipeline, clone: &Path) -> Vec<PathBuf> {
+    let folders = pipeline.storage();
+    let folders = folders.filter(|folder| !clone.starts_with(folder));
+    folders.map(Path::to_owned).collect()
 }
 
 fn warn_of_near_misses(environment: &Environment, build: &BuildVariables, findings: &mut Findings) {

@@ -14,8 +14,11 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io,
+    os::unix::fs::OpenOptionsExt,
     path::{Component, Path, PathBuf},
 };
+
+use rustix::fs::OFlags;
 
 use super::{
     fault::Fault,
@@ -390,7 +393,11 @@ fn readable_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Unusable> {
     if !metadata.is_file() {
         return Err(Unusable::new(path, "is no regular file"));
     }
-    File::open(path)
+    // Something else may take its place in between.
+    File::options()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
         .map(drop)
         .map_err(|error| Unusable::from_io(path, &error))
 }

@@ -8,6 +8,10 @@
 //! one. Every other time was set by a program, which may set it again. Such a file is announced with
 //! its own second and with nanoseconds made from its content and extended attributes (which builders
 //! do not compare either). Another content has the same nanoseconds once in 10^9 cases.
+//!
+//! The kernel's clock for files ticks every few milliseconds, so that files written one after the
+//! other have the same time. Moving a file changes its change time; moving its directory does not.
+//! So the files below a directory that was moved are announced by content too ([`TimeTrust`]).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,6 +30,15 @@ const NANOSECONDS: u64 = 1_000_000_000;
 /// How much of a file is read at once.
 const CHUNK_BYTES: usize = 128 << 10;
 
+/// Whether the time that the kernel gave to the last write may be announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TimeTrust {
+    /// It may.
+    Natural,
+    /// Another file may have been at this path at the same time.
+    None,
+}
+
 /// Finds out the announced times, with memory that is used again.
 #[derive(Debug, Default)]
 pub(super) struct TimeSource {
@@ -43,11 +56,12 @@ impl TimeSource {
         directory: BorrowedFd<'_>,
         name: &[u8],
         stat: &Stat,
+        trust: TimeTrust,
     ) -> (i64, bool) {
         let version = &stat.version;
         // An empty file has no content that could change.
         let is_empty = stat.size == 0 && stat.attributes.is_empty();
-        if version.has_natural_time() || is_empty {
+        if (version.has_natural_time() && trust == TimeTrust::Natural) || is_empty {
             return (version.modified_nanoseconds(), true);
         }
         let hash = self
@@ -90,10 +104,17 @@ impl TimeSource {
 }
 
 fn hash_attributes(hasher: &mut XxHash3_64, attributes: &BTreeMap<String, Vec<u8>>) {
-    for (name, value) in attributes {
+    for (name, value) in attributes.iter().filter(|(name, _)| matters(name)) {
         for part in [name.as_bytes(), value] {
             hasher.write_usize(part.len());
             hasher.write(part);
         }
     }
+}
+
+/// Whether a builder's cache depends on an extended attribute (`contenthash`, `tarsum.go`). A label such as `security.selinux`
+/// may be another one in each container.
+pub(super) fn matters(attribute: &str) -> bool {
+    attribute == "security.capability"
+        || !(attribute.starts_with("security.") || attribute.starts_with("system."))
 }

@@ -11,6 +11,7 @@ use std::hash::Hasher;
 use rustix::fs::{AtFlags, FileType, statat};
 use twox_hash::XxHash3_64;
 
+use super::announced::matters;
 use super::filter::Marks;
 use super::levels::Levels;
 use super::stat::AttributeReader;
@@ -49,8 +50,9 @@ impl Tree {
             };
             let mut hasher = XxHash3_64::new();
             hasher.write_u32(found.st_mode);
-            for (name, value) in attributes.read(place.directory, place.name) {
-                for part in [name.as_bytes(), &value] {
+            let attributes = attributes.read(place.directory, place.name);
+            for (name, value) in attributes.iter().filter(|(name, _)| matters(name)) {
+                for part in [name.as_bytes(), value] {
                     hasher.write_usize(part.len());
                     hasher.write(part);
                 }

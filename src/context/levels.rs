@@ -8,9 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, OFlags};
 use rustix::io::Errno;
 
+use super::announced::TimeTrust;
 use super::filter::Marks;
 use super::listing::Listing;
 use super::tree::{Identity, Tree};
+use super::version::FileVersion;
 
 /// Directories held open at once; a step's limit is commonly 1024 for everything.
 const MAX_OPEN: usize = 64;
@@ -26,6 +28,8 @@ struct Level {
     /// `None` for the root, which no pattern is compared with.
     marks: Option<Marks>,
     was_sent: bool,
+    /// It, or a directory above it, was moved or changed since its last entry was made.
+    trust: TimeTrust,
 }
 
 /// Where a walk stands: a path, and the open directories above it.
@@ -116,6 +120,13 @@ impl<'tree> Levels<'tree> {
         let (directory, identity) = opened;
         let listing = Listing::read(directory.as_fd(), &mut self.buffer)?;
         let path_length = self.path.len();
+        // A directory that is made and filled has one time for both: moving it changes only the change time.
+        let was_moved = !FileVersion::of(&rustix::fs::fstat(&directory)?).has_natural_time();
+        let trust = match self.open.last() {
+            None => self.tree.trust(),
+            Some(_) if was_moved => TimeTrust::None,
+            Some(parent) => parent.trust,
+        };
         self.open.push(Level {
             listing,
             path_length,
@@ -123,6 +134,7 @@ impl<'tree> Levels<'tree> {
             identity,
             marks,
             was_sent,
+            trust,
         });
         self.close_distant();
         Ok(())
@@ -161,6 +173,7 @@ impl<'tree> Levels<'tree> {
             directory: level.directory.as_ref().ok_or(Errno::NOENT)?.as_fd(),
             name: name.strip_prefix(b"/").unwrap_or(name),
             path,
+            trust: level.trust,
         })
     }
 }
@@ -174,4 +187,6 @@ pub(super) struct Place<'levels> {
     pub(super) name: &'levels [u8],
     /// Its path, relative to the root.
     pub(super) path: &'levels [u8],
+    /// Whether files in the directory may be announced with their own times.
+    pub(super) trust: TimeTrust,
 }

@@ -5,6 +5,7 @@
 //! is offered as a regular file, with the content that the link leads to.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
+use super::announced::TimeTrust;
 use super::error::{OpenError, WalkError, shown};
-use super::stat::{Entry, Observer};
+use super::stat::{Entry, Observer, mode};
 use super::tree::Tree;
 
 /// A file of a tree, under another name.
@@ -64,10 +66,15 @@ impl NamedFile {
             .map_err(|error| failed(error.into()))?;
         let name = self.path.file_name().unwrap_or_default().as_bytes();
         let name_here = self.name.as_bytes();
-        let found = Observer::default().describe(directory.as_fd(), name, name_here)?;
+        let found =
+            Observer::default().describe(directory.as_fd(), name, name_here, TimeTrust::None)?;
         match found {
+            // Another kind of entry has taken its place, which the builder could not read.
+            Some(found) if found.entry.stat.mode & mode::KIND != 0 => Err(failed(
+                io::Error::other("it is not a regular file any more"),
+            )),
             Some(found) => Ok(found.entry),
-            None => Err(failed(std::io::ErrorKind::NotFound.into())),
+            None => Err(failed(io::ErrorKind::NotFound.into())),
         }
     }
 

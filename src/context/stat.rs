@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::announced::TimeSource;
+use super::announced::{TimeSource, TimeTrust};
 use super::error::{WalkError, shown};
 use super::tree::Identity;
 use super::version::FileVersion;
@@ -110,12 +110,13 @@ pub(super) struct Observer {
 impl Observer {
     /// Describes the entry `name` of a directory, whose whole path is `path`.
     ///
-    /// `None` if it has vanished. Links are not followed, and nothing is opened.
+    /// `trust` says whether its own time may be announced. `None` if it has vanished. Links are not followed.
     pub(super) fn describe(
         &mut self,
         directory: BorrowedFd<'_>,
         name: &[u8],
         path: &[u8],
+        trust: TimeTrust,
     ) -> Result<Option<Observed>, WalkError> {
         let failed = |error: Errno| WalkError::Entry {
             path: shown(path),
@@ -148,16 +149,19 @@ impl Observer {
             (stat.device_major, stat.device_minor) = device_numbers(found.st_rdev);
         }
         stat.attributes = self.attributes.read(directory, name);
-        let first = self.first_names.get(&identity);
         stat.has_own_time = true;
-        if let (Some((path, time)), true) = (first, kind != FileType::Directory) {
+        // The link name of a symbolic link is its target, also if the link has several names. A file that has
+        // one name only is another one, with the number of a file that was removed meanwhile.
+        let has_more_names =
+            !matches!(kind, FileType::Directory | FileType::Symlink) && found.st_nlink > 1;
+        let first = self.first_names.get(&identity);
+        if let (Some((path, time)), true) = (first, has_more_names) {
             stat.link_name.clone_from(path);
             stat.modified_nanoseconds = *time;
         } else if kind == FileType::RegularFile {
             (stat.modified_nanoseconds, stat.has_own_time) =
-                self.times.announced(directory, name, &stat);
+                self.times.announced(directory, name, &stat, trust);
         }
-        let has_more_names = kind != FileType::Directory && found.st_nlink > 1;
         Ok(Some(Observed {
             entry: Entry {
                 path: path.to_vec(),

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::announced::TimeTrust;
 use super::error::{OpenError, TreeError, shown};
+use super::version::FileVersion;
 
 /// How a folder itself is opened: neither for reading nor for writing.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -24,6 +26,8 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 pub struct Tree {
     root: OwnedFd,
     never: Never,
+    /// Whether files may be announced with their own times.
+    trust: TimeTrust,
     /// Whether the kernel resolves whole paths for us.
     has_openat2: bool,
 }
@@ -89,7 +93,26 @@ impl Tree {
             relative => relative,
         };
         let (directory, _) = self.open_directory(relative, DIRECTORY).map_err(failed)?;
-        Self::of(directory, path, never)
+        let mut tree = Self::of(directory, path, never)?;
+        if self.has_moved_directory(relative) {
+            tree.trust = TimeTrust::None;
+        }
+        Ok(tree)
+    }
+
+    /// Whether a directory on the way to a path, or the last one, was moved; the root itself is not looked at.
+    fn has_moved_directory(&self, path: &[u8]) -> bool {
+        let ends = (0..path.len()).filter(|&end| path.get(end) == Some(&b'/'));
+        let mut ways = ends.chain([path.len()]).filter_map(|end| path.get(..end));
+        ways.any(|way| {
+            let directory = self.open_directory(way, DIRECTORY);
+            let found = directory.and_then(|(directory, _)| fstat(&directory));
+            way != b"." && found.is_ok_and(|found| !FileVersion::of(&found).has_natural_time())
+        })
+    }
+
+    pub(super) fn trust(&self) -> TimeTrust {
+        self.trust
     }
 
     fn of(directory: OwnedFd, path: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
@@ -101,6 +124,7 @@ impl Tree {
         let mut tree = Self {
             root: directory,
             never: Never::default(),
+            trust: TimeTrust::Natural,
             has_openat2: true,
         };
         for never in never {

@@ -42,6 +42,12 @@ impl FileVersion {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
+    /// Whether the file has become longer since `earlier`.
+    #[must_use]
+    pub fn has_grown_from(&self, earlier: &Self) -> bool {
+        self.size_bytes > earlier.size_bytes
+    }
+
     /// Whether the modification time is the one that the kernel gave to the last write.
     ///
     /// Times set by a program (`touch`, an archive, `SOURCE_DATE_EPOCH`) differ from the change time.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rustix::fs::FileType;
+use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
 use super::MAX_PATH_BYTES;
@@ -10,7 +10,7 @@ use super::error::{WalkError, shown};
 use super::filter::{Filter, Marks, Selection, Verdict};
 use super::levels::Levels;
 use super::stat::{Entry, Observed, Observer};
-use super::tree::Tree;
+use super::tree::{Identity, Tree};
 
 /// How many names a [`WalkSummary`] lists.
 pub const MAX_TOLD: usize = 20;
@@ -24,8 +24,8 @@ pub struct WalkSummary {
     pub files: u64,
     /// How much content these had when they were looked at.
     pub bytes: u64,
-    /// Were gone between the reading of their directory and the look at them.
-    pub vanished: u64,
+    /// The first entry that was removed between the reading of its directory and the look at it.
+    pub vanished: Option<String>,
     /// Were left out because they are never sent; what is in them is not counted.
     pub withheld: u64,
     /// Directories that may not be read, the first [`MAX_TOLD`] of them. They are not wanted
@@ -118,7 +118,7 @@ impl Walk<'_> {
                 Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
                 Err(NotSent::Failed(error)) => return Err(error),
                 Err(NotSent::Vanished) => {
-                    self.summary.vanished += 1;
+                    self.note_vanished();
                     return Ok(ControlFlow::Continue(()));
                 }
                 Err(NotSent::Withheld) => {
@@ -136,7 +136,13 @@ impl Walk<'_> {
     fn enter(&mut self, marks: Marks, is_wanted: bool) -> Result<(), WalkError> {
         match self.levels.enter(marks, is_wanted) {
             Ok(()) => {}
-            Err(error) if is_gone(error) => self.summary.vanished += 1,
+            Err(error) if is_gone(error) => {
+                if self.is_withheld() {
+                    self.summary.withheld += 1;
+                } else {
+                    self.note_vanished();
+                }
+            }
             Err(Errno::ACCESS | Errno::PERM) if !is_wanted => {
                 if self.summary.unreadable.len() < MAX_TOLD {
                     self.summary.unreadable.push(shown(self.levels.path()));
@@ -150,6 +156,20 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    fn note_vanished(&mut self) {
+        let path = self.levels.path();
+        self.summary.vanished.get_or_insert_with(|| shown(path));
+    }
+
+    /// Whether the current entry is one of those that are never sent, under another name.
+    fn is_withheld(&mut self) -> bool {
+        let Ok(place) = self.levels.current() else {
+            return false;
+        };
+        let found = statat(place.directory, place.name, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| self.tree.withholds_identity(Identity::of(&found)))
     }
 
     /// Sends the current entry, and before it those directories above it that are not sent yet.
@@ -174,7 +194,7 @@ impl Walk<'_> {
         let described = match place {
             Ok(place) => self
                 .observer
-                .describe(place.directory, place.name, place.path)
+                .describe(place.directory, place.name, place.path, place.trust)
                 .map_err(NotSent::Failed)?,
             Err(error) if is_gone(error) => None,
             Err(error) => {

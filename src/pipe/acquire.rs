@@ -26,6 +26,7 @@ impl Part<'_> {
         time: &mut usize,
     ) -> Result<Connection> {
         let mut why = lost.one_line();
+        self.work.contexts.renew_key();
         loop {
             *time += 1;
             let masked = self.work.masker.mask(why);

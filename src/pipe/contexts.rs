@@ -1,7 +1,7 @@
 //! The directories of a run that builders may read, opened once before anything is started.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +28,8 @@ pub(super) struct Contexts {
     /// The repository and the context's path in it; `None` if the builder is to keep nothing.
     identity: Option<Vec<u8>>,
     key: OnceCell<String>,
+    /// Set once a machine was lost; goes before `key`.
+    new_key: Mutex<Option<String>>,
 }
 
 impl Contexts {
@@ -61,7 +63,15 @@ impl Contexts {
             files,
             identity: (!build.no_cache).then(|| identity(plan)),
             key: OnceCell::new(),
+            new_key: Mutex::default(),
         })
+    }
+
+    /// Takes a new key from here on: a builder that died in the middle of a transfer may have files on its disk that it did not
+    /// report to its cache.
+    pub(super) fn renew_key(&self) {
+        let mut key = self.new_key.lock().unwrap_or_else(PoisonError::into_inner);
+        *key = Some(new_key());
     }
 
     /// The directories for one solve.
@@ -74,7 +84,10 @@ impl Contexts {
     /// It is the same for the same context of the same repository, whatever container builds it, so that the builder requests
     /// only files that have changed. It is new if files must not be taken from earlier builds, and if the mode or an attribute
     /// of a directory has changed, which builders overlook. Cancel safe.
-    pub(super) async fn key(&self) -> &str {
+    pub(super) async fn key(&self) -> String {
+        if let Some(key) = &*self.new_key.lock().unwrap_or_else(PoisonError::into_inner) {
+            return key.clone();
+        }
         let make = async || {
             let Some(identity) = &self.identity else {
                 return new_key();
@@ -92,7 +105,7 @@ impl Contexts {
                 Err(_) => new_key(),
             }
         };
-        self.key.get_or_init(make).await
+        self.key.get_or_init(make).await.clone()
     }
 }
 
@@ -146,7 +159,13 @@ fn identity(plan: &Plan) -> Vec<u8> {
         None => (String::new(), context.as_path()),
     };
     let mut identity = Vec::new();
-    for part in [repository.as_bytes(), path.as_os_str().as_encoded_bytes()] {
+    let mut parts = vec![repository.as_bytes(), path.as_os_str().as_encoded_bytes()];
+    for context in &build.contexts {
+        if let NamedContext::Directory(name, folder) = context {
+            parts.extend([name.as_bytes(), folder.path.as_os_str().as_encoded_bytes()]);
+        }
+    }
+    for part in parts {
         identity.extend((part.len() as u64).to_be_bytes());
         identity.extend(part);
     }

@@ -381,8 +381,7 @@ impl Part<'_> {
                 .cancel
                 .unless_fired(key)
                 .await
-                .map_err(Failure::Canceled)?
-                .to_owned(),
+                .map_err(Failure::Canceled)?,
             files: work.contexts.files(changes),
             authorizer: work.authorizer(),
             file,

@@ -48,7 +48,15 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
         .flatten()
     {
         let path = folder.join(STORED);
-        unasked(&path, store(folder, &path, told.for_shell().as_bytes()));
+        unasked(
+            &path,
+            store(
+                &plan.build.clone,
+                folder,
+                &path,
+                told.for_shell().as_bytes(),
+            ),
+        );
     }
     if !asked.variables.is_empty() {
         let path = pipeline.variables_path.as_deref();
@@ -63,8 +71,11 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
     Ok(())
 }
 
-/// The storage folders are Bitbucket's: they need not lie in the clone, and links on the way to them are followed.
-fn store(folder: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
+/// Bitbucket has the storage folders in the clone, and links in there are not followed. Elsewhere they are trusted.
+fn store(clone: &Path, folder: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if folder.starts_with(clone) {
+        return write_whole(clone, path, content);
+    }
     std::fs::create_dir_all(folder)?;
     write_whole(folder, path, content)
 }

@@ -172,6 +172,27 @@ fn two_directories_never_share_a_key() {
 }
 
 #[test]
+fn a_named_context_that_leads_to_another_directory_is_another_one() {
+    with_place(async |place| {
+        let context = place.busybox_context("COPY --from=src f /f\nRUN echo \"it is $(cat /f)\"");
+        for (name, content) in [("one", "1.0.1"), ("two", "1.0.2")] {
+            context.file(&format!("brands/{name}/f"), content).unwrap();
+        }
+        // Files that were written in the same tick of the clock.
+        let first = context.path().join("brands/one/f");
+        let time = fs::metadata(&first).unwrap().modified().unwrap();
+        let second = File::open(context.path().join("brands/two/f")).unwrap();
+        second.set_modified(time).unwrap();
+        for (name, content) in [("one", "1.0.1"), ("two", "1.0.2")] {
+            let contexts = format!("src=brands/{name}");
+            run(place, &context, &[("BUILD_CONTEXTS", &contexts)])
+                .await
+                .expect(0, &[&format!("it is {content}")]);
+        }
+    });
+}
+
+#[test]
 fn an_ignore_file_behind_a_link_is_used() {
     let list = "COPY . /context\nRUN cd /context && find . -type f | sort";
     with_place(async |place| {

@@ -185,6 +185,14 @@ fn files_with_secrets_and_outputs_are_in_no_context() {
         // The same file under another name.
         let config = context.path().join(".docker/config.json");
         fs::hard_link(&config, context.path().join("extra/login")).unwrap();
+        for name in [
+            ".docker/contexts/tls/x/key",
+            "certs/key.pem",
+            "certs/ca-key.pem",
+        ] {
+            context.file(name, "-----BEGIN PRIVATE KEY-----").unwrap();
+        }
+        context.file("certs/ours.pem", "").unwrap();
         // Files of an earlier run.
         for name in [
             "out/image.env",
@@ -201,6 +209,7 @@ fn files_with_secrets_and_outputs_are_in_no_context() {
             .set("NO_CACHE", "true")
             .set("BUILD_CONTEXTS", "extra=extra")
             .set("DOCKER_CONFIG", ".docker")
+            .set("DOCKER_CERT_PATH", "certs")
             .set("OUTPUT_FILE", "out/image.env")
             .set("METADATA_FILE", "metadata.json")
             .set(
@@ -213,9 +222,20 @@ fn files_with_secrets_and_outputs_are_in_no_context() {
             )
             .run()
             .await;
-        run.expect(0, &[" ./.docker/other ", " ./iid ", "/extra/kept"]);
+        run.expect(
+            0,
+            &[
+                " ./.docker/other ",
+                " ./iid ",
+                " ./certs/ours.pem ",
+                "/extra/kept",
+            ],
+        );
         for name in [
             "config.json",
+            "tls/x/key",
+            "key.pem",
+            "ca-key.pem",
             "login",
             "image.env",
             "metadata.json",

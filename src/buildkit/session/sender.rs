@@ -240,7 +240,17 @@ impl Transfer {
                         "directory `{path}` cannot be read: the builder gets nothing of it"
                     );
                 }
-                entries.push(plain(PacketType::Stat));
+                entries.push(match summary.vanished {
+                    Some(path) if self.changes == Changes::Refused => self.changed(&format!(
+                        "`{path}` was removed while the folder was being sent"
+                    )),
+                    vanished => {
+                        if let Some(path) = vanished {
+                            tracing::warn!("`{path}` was removed while the folder was being sent");
+                        }
+                        plain(PacketType::Stat)
+                    }
+                });
             }
             Err(error) => entries.push(self.failed(&one_line(&error), error.hint())),
         }
@@ -312,14 +322,16 @@ impl Transfer {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        if FileVersion::of_file(&file)? != listed.version {
+        let version = FileVersion::of_file(&file)?;
+        if version != listed.version {
             let text = format!(
                 "`{}` changed while the folder was being sent",
                 shown(&listed.path)
             );
             // The builder may keep the content under the announced time, which a time of the file's own
             // makes harmless: no later content has it.
-            if self.changes == Changes::Refused || !listed.has_own_time {
+            let is_log = listed.has_own_time && version.has_grown_from(&listed.version);
+            if self.changes == Changes::Refused || !is_log {
                 return Ok(self.send(vec![self.changed(&text)]));
             }
             tracing::warn!("{text}: the image may hold any state of it");
@@ -473,9 +485,16 @@ mod tests {
         let same_size = |path: &std::path::Path| fs::write(path, "9876543210").unwrap();
         let grown = |path: &std::path::Path| fs::write(path, "0123456789 and more").unwrap();
         let shrunk = |path: &std::path::Path| fs::write(path, "0123").unwrap();
-        for change in [same_size, grown, shrunk] {
-            // The announced time of a touched file belongs to its old content.
-            for (changes, touched) in [(Changes::Refused, false), (Changes::Tolerated, true)] {
+        let changes: [fn(&std::path::Path); 3] = [same_size, grown, shrunk];
+        for (change, is_log) in changes.into_iter().zip([false, true, false]) {
+            // The announced time of a touched file belongs to its old content. A file that has become shorter, or another one of
+            // the same size, is no log that grows.
+            let cases = [
+                (Changes::Refused, false),
+                (Changes::Tolerated, true),
+                (Changes::Tolerated, false),
+            ];
+            for (changes, touched) in cases.into_iter().take(if is_log { 2 } else { 3 }) {
                 let (packets, failure, _) = sent_after(changes, touched, change);
                 let packet = packets.last().unwrap();
                 assert_eq!(packet.r#type(), PacketType::Error);
@@ -487,18 +506,13 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_is_tolerated_is_sent_up_to_the_listed_size_with_a_warning() {
-        for (content, sent) in [
-            ("0123456789 and more", &b"0123456789"[..]),
-            ("0123", b"0123"),
-        ] {
-            let (packets, failure, log) = sent_after(Changes::Tolerated, false, |path| {
-                fs::write(path, content).unwrap();
-            });
-            assert_eq!(contents(&packets), [sent, b""]);
-            assert_eq!(failure, None);
-            assert!(log.contains("`log` changed while"), "{log}");
-        }
+    fn a_log_that_grows_is_sent_up_to_the_listed_size_with_a_warning() {
+        let (packets, failure, log) = sent_after(Changes::Tolerated, false, |path| {
+            fs::write(path, "0123456789 and more").unwrap();
+        });
+        assert_eq!(contents(&packets), [&b"0123456789"[..], b""]);
+        assert_eq!(failure, None);
+        assert!(log.contains("`log` changed while"), "{log}");
     }
 
     #[test]

@@ -143,8 +143,16 @@ fn is_content(value: &str) -> bool {
     is_json(value) || String::from_utf8(unpacked).is_ok_and(|text| is_json(&text))
 }
 
+/// The file that `DOCKER_CONFIG` names, itself or by its folder, and the folders beside it in which Docker's client keeps
+/// keys. They need not exist.
+pub(in crate::config) fn secret_files(value: &str, directory: &Path) -> Vec<PathBuf> {
+    let file = place(value, directory);
+    let beside = ["contexts/tls", "trust/private"].map(|name| file.with_file_name(name));
+    std::iter::once(file).chain(beside).collect()
+}
+
 /// The file that `DOCKER_CONFIG` names, itself or by its folder.
-pub(in crate::config) fn place(value: &str, directory: &Path) -> PathBuf {
+fn place(value: &str, directory: &Path) -> PathBuf {
     let path = directory.join(value.trim());
     if path.is_dir() { path.join(FILE) } else { path }
 }

@@ -12,7 +12,7 @@ mod list;
 mod pair;
 mod precedence;
 
-pub(super) use docker::place as docker_config_file;
+pub(super) use docker::secret_files as docker_config_files;
 
 use std::path::Path;
 

@@ -192,6 +192,58 @@ fn further_names_of_a_file_are_links_to_the_first_that_was_sent() {
 }
 
 #[test]
+fn further_names_of_a_symbolic_link_lead_to_its_target() {
+    let folder = Folder::new(["orig/bin/t -> tool", "orig/bin/tool"]);
+    fs::create_dir_all(folder.at("copy/bin")).unwrap();
+    fs::hard_link(folder.at("orig/bin/t"), folder.at("copy/bin/t")).unwrap();
+    let links: Vec<_> = entries(&folder.tree(), &everything())
+        .into_iter()
+        .filter(|entry| entry.stat.mode & mode::LINK != 0)
+        .map(|entry| (text(entry.path), text(entry.stat.link_name)))
+        .collect();
+    let row = |path: &str| (path.to_owned(), "tool".to_owned());
+    assert_eq!(links, [row("copy/bin/t"), row("orig/bin/t")]);
+}
+
+#[test]
+fn a_file_with_a_time_of_its_own_is_announced_with_it_unless_its_directory_was_moved() {
+    let folder = Folder::new(["clone/app/dist/v", "clone/app/src/v", "clone/moved/v"]);
+    let root = folder.at("clone").canonicalize().unwrap();
+    let own = |tree: &Tree, path: &str| {
+        let stat = only(tree, path).stat;
+        assert_eq!(
+            stat.has_own_time,
+            stat.modified_nanoseconds == stat.version.modified_nanoseconds(),
+            "{path}"
+        );
+        stat.has_own_time
+    };
+    let clone = Tree::new(&root, &[]).unwrap();
+    let app = clone.below(&root, &root.join("app"), &[]).unwrap();
+    assert!(own(&app, "dist/v") && own(&app, "src/v"));
+
+    // Another directory takes its place: its files may have the times that the old ones had.
+    fs::rename(root.join("app/dist"), root.join("old")).unwrap();
+    fs::rename(root.join("moved"), root.join("app/dist")).unwrap();
+    assert!(!own(&app, "dist/v") && own(&app, "src/v"));
+    // The same of the context itself.
+    fs::rename(root.join("app"), root.join("other")).unwrap();
+    let other = clone.below(&root, &root.join("other"), &[]).unwrap();
+    assert!(!own(&other, "src/v"));
+
+    // Writing the same content under a time that was set is told by the content alone.
+    let touch = |path: &str, content: &str| {
+        fs::write(root.join(path), content).unwrap();
+        let file = fs::File::open(root.join(path)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        only(&clone, path).stat.modified_nanoseconds
+    };
+    let first = touch("old/v", "1.0.1");
+    assert_eq!(touch("old/v", "1.0.1"), first);
+    assert_ne!(touch("old/v", "1.0.2"), first);
+}
+
+#[test]
 fn extended_attributes_are_kept() {
     let folder = Folder::new(["file", "plain", "dir/", "l -> file"]);
     let long = vec![7; 3000];
