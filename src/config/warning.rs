@@ -51,7 +51,7 @@ pub enum Warning {
         /// The API's host.
         host: String,
     },
-    /// A variable and the Docker configuration have different logins for one host.
+    /// Two variables, or two entries of the Docker configuration, have different logins for one host.
     TwoLogins {
         /// The host.
         host: String,
@@ -64,6 +64,18 @@ pub enum Warning {
     LoginWithoutHost,
     /// `REGISTRY` without `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
     HostWithoutLogin,
+    /// `REGISTRY` with a path behind the host.
+    RegistryWithPath {
+        /// The value, as it may be shown.
+        value: String,
+        /// The host in it.
+        host: String,
+    },
+    /// A login whose `REGISTRY` has no host.
+    RegistryWithoutHost {
+        /// The value, as it may be shown.
+        value: String,
+    },
     /// Two ways to prove who we are at Amazon.
     KeysBesideRole,
     /// A role, and nothing to take it by.
@@ -177,7 +189,15 @@ impl fmt::Display for Warning {
                 "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: REGISTRY, the host that they are for, is not set",
             ),
             Self::HostWithoutLogin => formatter.write_str(
-                "REGISTRY is not used: REGISTRY_USERNAME and REGISTRY_PASSWORD are not set",
+                "REGISTRY is set without REGISTRY_USERNAME and REGISTRY_PASSWORD: there is no login for that registry",
+            ),
+            Self::RegistryWithPath { value, host } => write!(
+                formatter,
+                "REGISTRY is {value}: only its host is used, and the login is for all of `{host}`"
+            ),
+            Self::RegistryWithoutHost { value } => write!(
+                formatter,
+                "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: {value} in REGISTRY is no host"
             ),
             Self::CredentialHelper { host, program } if host.is_empty() => write!(
                 formatter,

@@ -8,14 +8,63 @@ use crate::registry::reference::{DOCKER_HUB, Reference};
 /// How Docker's configuration names Docker Hub, and many a pipeline with it.
 const DOCKER_HUB_ADDRESS: &str = "https://index.docker.io/v1";
 
-/// Reads the host in `variable`, or tells what to write there instead.
+/// Reads the host in `variable`, or reports a fault with the correct form.
 pub(super) fn read(variable: &str, value: &str, findings: &mut Findings) -> Option<String> {
+    match of_address(value) {
+        Some(Address {
+            host,
+            is_host: true,
+            ..
+        }) => Some(host),
+        address => {
+            let host = address.map(|address| address.host);
+            findings.fault(no_host(variable, value, host.as_deref(), findings));
+            None
+        }
+    }
+}
+
+/// The fault of a value that is no host. `meant`: the host in it.
+pub(super) fn no_host(
+    variable: &str,
+    value: &str,
+    meant: Option<&str>,
+    findings: &Findings,
+) -> Fault {
+    let advice = match meant {
+        Some(host) => format!("write just the host, `{}`", findings.masked(host)),
+        None => "write just the host, such as `registry.example.com`".to_owned(),
+    };
+    let problem = format!("{} is no host", findings.shown(value.trim()));
+    Fault::new(variable, problem, advice)
+}
+
+/// The host in an address.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    /// With its port.
+    pub(super) host: String,
+    /// Nothing else is in the text.
+    pub(super) is_host: bool,
+    /// A path follows the host.
+    pub(super) has_path: bool,
+}
+
+/// Reads a host, or an address with a scheme or a path. `None` if no host is in it, or a login.
+pub(super) fn of_address(value: &str) -> Option<Address> {
     let value = value.trim();
+    let address = |host: &str, is_host, has_path| {
+        Some(Address {
+            host: host.to_owned(),
+            is_host,
+            has_path,
+        })
+    };
     if value
         .trim_end_matches('/')
         .eq_ignore_ascii_case(DOCKER_HUB_ADDRESS)
     {
-        return Some(DOCKER_HUB.to_owned());
+        return address(DOCKER_HUB, true, false);
     }
     // A host is what can stand before a repository.
     let is_host = |text: &str| {
@@ -25,20 +74,15 @@ pub(super) fn read(variable: &str, value: &str, findings: &mut Findings) -> Opti
         })
     };
     if is_host(value) && !value.contains('/') {
-        return Some(value.to_owned());
+        return address(value, true, false);
     }
-    let meant = canonical_host(value);
-    let advice = if is_host(&meant) && !value.contains('@') {
-        format!("write just the host, `{}`", findings.masked(&meant))
-    } else {
-        "write just the host, such as `registry.example.com`".to_owned()
-    };
-    findings.fault(Fault::new(
-        variable,
-        format!("{} is no host", findings.shown(value)),
-        advice,
-    ));
-    None
+    let host = canonical_host(value);
+    if !is_host(&host) || value.contains('@') {
+        return None;
+    }
+    let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
+    let path = rest.split_once('/').map_or("", |(_, path)| path);
+    address(&host, false, !path.trim_matches('/').is_empty())
 }
 
 /// Docker Hub's older name reads as its newer one.

@@ -1,8 +1,9 @@
 //! Who we are at registries: every login that variables give, one for each host.
 //!
-//! Logins come from pairs of variables, from a list, and from a Docker configuration. Two different ones for one host
-//! are a fault where variables give both, since nobody could tell which is meant. But a variable beats the Docker
-//! configuration, which is often shared by many builds.
+//! Logins come from pairs of variables, from a list, and from a Docker configuration. If two of these have different logins
+//! for one host, the more specific one is used, with a warning: Docker Hub's own variables, then the pair of `REGISTRY`, then
+//! the list, then the Docker configuration. It is no fault, because each may come from the workspace. Two different logins
+//! for one host within the list are a fault.
 //!
 //! A login without a host is used for no host at all: a guess could send the password of one registry to another.
 
@@ -62,22 +63,14 @@ pub(super) fn read(
         Registry::Login(login) => Some(login.clone()),
         _ => None,
     };
-    let given = docker_hub.into_iter().chain(pair);
-    for login in given.chain(listed.into_iter().flatten()) {
+    let listed = without_conflicts(listed.into_iter().flatten(), findings);
+    for login in docker_hub.into_iter().chain(pair).chain(listed) {
         add(&mut logins, login, findings);
     }
     if let Some(value) = variables.docker_config.as_deref() {
         let configuration = docker::read(value, working_directory, findings);
         for login in &configuration.logins {
-            match logins.iter().find(|known| known.host() == login.host()) {
-                Some(known) if is_same(known, login) || known.origin() == login.origin() => {}
-                Some(known) => findings.warn(Warning::TwoLogins {
-                    host: login.host().to_owned(),
-                    used: origin(known),
-                    ignored: origin(login),
-                }),
-                None => logins.push(login.clone()),
-            }
+            add(&mut logins, login.clone(), findings);
         }
         docker::tell_of_helpers(&configuration, &logins, pushed, findings);
     }
@@ -88,8 +81,8 @@ pub(super) fn read(
     )
 }
 
-/// Reports a login of which a part is missing: as a fault if a push may need it, else as a warning, since the variables
-/// may belong to other steps. Returns the password, if that is there.
+/// Reports a login of which a part is missing: as a fault if this push cannot succeed without it, else as a warning, since
+/// the variables may belong to other steps. Returns the password, if there is one.
 fn incomplete(
     registry: Registry,
     logins: &Credentials,
@@ -97,34 +90,48 @@ fn incomplete(
     findings: &mut Findings,
 ) -> Option<SecretString> {
     let mut hosts = pushed.iter().map(Reference::host);
+    let has_login =
+        |host: &str| logins.for_host(host).is_some() || needs_no_given_login(&canonical_host(host));
     match registry {
         Registry::None | Registry::Login(_) => None,
-        Registry::WithoutHost(password) => {
-            // Logins of Amazon's registries are made, and a registry on this machine mostly takes none.
-            let needs_login = |host: &&str| {
-                logins.for_host(host).is_none()
-                    && EcrHost::parse(host).is_none()
-                    && !is_on_this_machine(host)
-            };
-            match hosts.find(needs_login) {
-                Some(host) => findings.fault(pair::without_host(host)),
-                None => findings.warn(Warning::LoginWithoutHost),
+        Registry::WithoutHost {
+            password,
+            value: None,
+        } => {
+            // Other registries may take a push without a login.
+            if hosts.any(|host| host == DOCKER_HUB && !has_login(host)) {
+                findings.fault(pair::without_host());
+            } else {
+                findings.warn(Warning::LoginWithoutHost);
             }
             Some(password)
         }
-        Registry::WithoutLogin(host) => {
-            let host = canonical_host(&host);
-            match logins.for_host(&host) {
-                // Some other variable has its login.
-                Some(_) => {}
-                None if hosts.any(|pushed| pushed == host) => {
-                    findings.fault(pair::without_login());
-                }
-                None => findings.warn(Warning::HostWithoutLogin),
+        Registry::WithoutHost {
+            password,
+            value: Some(value),
+        } => {
+            if hosts.any(|host| !has_login(host)) {
+                findings.fault(pair::no_host(&value, findings));
+            } else {
+                let value = findings.shown(value.trim());
+                findings.warn(Warning::RegistryWithoutHost { value });
+            }
+            Some(password)
+        }
+        Registry::WithoutLogin(value) => {
+            let address = host::of_address(&value);
+            if !address.is_some_and(|address| has_login(&address.host)) {
+                findings.warn(Warning::HostWithoutLogin);
             }
             None
         }
     }
+}
+
+/// Whether the pipe obtains the login for `host` itself, as for Amazon's registries, or the registry is on this machine, where
+/// few need one.
+fn needs_no_given_login(host: &str) -> bool {
+    EcrHost::parse(host).is_some() || is_on_this_machine(host)
 }
 
 fn is_on_this_machine(host: &str) -> bool {
@@ -151,21 +158,40 @@ pub(super) fn insecure(value: Option<&str>, findings: &mut Findings) -> Vec<Stri
     hosts
 }
 
-/// Adds a login that a variable gives, unless there is another one for its host.
+/// Adds a login, or warns that another one is used for its host.
 fn add(logins: &mut Vec<Credential>, login: Credential, findings: &mut Findings) {
-    let Some(known) = logins.iter().find(|known| known.host() == login.host()) else {
-        logins.push(login);
-        return;
-    };
-    if is_same(known, &login) {
-        return;
+    match logins.iter().find(|known| known.host() == login.host()) {
+        None => logins.push(login),
+        Some(known) if is_same(known, &login) || known.origin() == login.origin() => {}
+        Some(known) => findings.warn(Warning::TwoLogins {
+            host: findings.masked(login.host()),
+            used: origin(known),
+            ignored: origin(&login),
+        }),
     }
-    let host = findings.masked(login.host());
-    findings.fault(Fault::new(
-        origin(&login),
-        format!("another login for `{host}` than that of {}", origin(known)),
-        "give one of the two",
-    ));
+}
+
+/// The logins of a list, of which two different ones for one host are a fault.
+fn without_conflicts(
+    listed: impl Iterator<Item = Credential>,
+    findings: &mut Findings,
+) -> Vec<Credential> {
+    let mut logins: Vec<Credential> = Vec::new();
+    for login in listed {
+        match logins.iter().find(|known| known.host() == login.host()) {
+            None => logins.push(login),
+            Some(known) if is_same(known, &login) => {}
+            Some(known) => {
+                let host = findings.masked(login.host());
+                findings.fault(Fault::new(
+                    origin(&login),
+                    format!("another login for `{host}` than that of {}", origin(known)),
+                    "remove one of the two",
+                ));
+            }
+        }
+    }
+    logins
 }
 
 fn is_same(one: &Credential, other: &Credential) -> bool {
@@ -216,8 +242,9 @@ mod tests {
     }
 
     #[test]
-    fn two_logins_for_one_host_are_told_and_the_same_twice_is_one() {
+    fn two_logins_for_one_host_in_the_list_are_a_fault_and_the_same_twice_is_one() {
         let list = "- {registry: a.example, username: robot, password: word}\n\
+                    - {registry: a.example, username: robot, password: word}\n\
                     - {registry: A.Example, username: robot, password: other}\n";
         let same = RegistryVariables {
             registries: Some(list.into()),
@@ -227,7 +254,38 @@ mod tests {
         assert_eq!(logins.len(), 2);
         assert_eq!(
             error,
-            "entry 2 of REGISTRIES: another login for `a.example` than that of REGISTRY_PASSWORD; give one of the two"
+            "entry 3 of REGISTRIES: another login for `a.example` than that of entry 1 of REGISTRIES; remove one of the two"
+        );
+    }
+
+    #[test]
+    fn the_login_of_the_more_specific_variable_is_used() {
+        let two = |used: &str, ignored: &str| Warning::TwoLogins {
+            host: "docker.io".into(),
+            used: used.into(),
+            ignored: ignored.into(),
+        };
+        let list = "- {registry: index.docker.io, username: listed, password: other}";
+        let with = |registry: Option<&str>, registries: Option<&str>| RegistryVariables {
+            registry: registry.map(Into::into),
+            registries: registries.map(Into::into),
+            ..variables()
+        };
+        let (hosts, error, warnings) = of_push(with(Some("docker.io"), None), &["acme/app"]);
+        assert_eq!((hosts.len(), error.as_str()), (1, ""));
+        assert_eq!(warnings, [two("DOCKERHUB_TOKEN", "REGISTRY_PASSWORD")]);
+        let (logins, error) = outcome(with(Some("docker.io"), Some(list)));
+        assert_eq!((logins, error.as_str()), (vec!["me@docker.io".into()], ""));
+        let without_hub = RegistryVariables {
+            dockerhub_username: None,
+            dockerhub_token: None,
+            ..with(Some("docker.io"), Some(list))
+        };
+        let (_, error, warnings) = of_push(without_hub, &["acme/app"]);
+        assert_eq!(error, "");
+        assert_eq!(
+            warnings,
+            [two("REGISTRY_PASSWORD", "entry 1 of REGISTRIES")]
         );
     }
 
@@ -265,6 +323,9 @@ mod tests {
                 "127.0.0.1:5000/app",
                 "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app",
             ],
+            // The registry may take pushes without a login, or get one from Depot.
+            &["a.example/app"],
+            &["registry.depot.dev/project:1"],
         ] {
             let warning = vec![Warning::LoginWithoutHost];
             assert_eq!(of_push(hostless(), names), (vec![], String::new(), warning));
@@ -276,12 +337,6 @@ mod tests {
                 "REGISTRY: not set, though REGISTRY_USERNAME and REGISTRY_PASSWORD are, and the push to `docker.io` has no \
                  login; set it to the host that they are for"
             ),
-            "{error}"
-        );
-        let (hosts, error, _) = of_push(hostless(), &["localhost/app", "a.example/app"]);
-        assert_eq!(hosts.len(), 0);
-        assert!(
-            error.contains("the push to `a.example` has no login"),
             "{error}"
         );
         // Another login for that host.
@@ -300,24 +355,88 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_a_login_is_a_fault_if_the_push_goes_there() {
-        let host = |registries: Option<&str>| RegistryVariables {
-            registry: Some("a.example".into()),
+    fn a_host_without_a_login_is_no_fault() {
+        let host = |host: &str, registries: Option<&str>| RegistryVariables {
+            registry: Some(host.into()),
             registries: registries.map(Into::into),
             ..RegistryVariables::default()
         };
-        for names in [&[][..], &["b.example/app"]] {
-            let warning = vec![Warning::HostWithoutLogin];
-            assert_eq!(of_push(host(None), names), (vec![], String::new(), warning));
+        for registry in ["a.example", "https://a.example/team", "acme"] {
+            for names in [&[][..], &["b.example/app"], &["a.example/app"]] {
+                let warning = vec![Warning::HostWithoutLogin];
+                let outcome = of_push(host(registry, None), names);
+                assert_eq!(outcome, (vec![], String::new(), warning));
+            }
         }
-        let (_, error, _) = of_push(host(None), &["a.example/app"]);
-        assert!(
-            error.starts_with("REGISTRY: set without REGISTRY_USERNAME and REGISTRY_PASSWORD"),
-            "{error}"
-        );
-        let listed = host(Some("- {registry: a.example, username: u, password: p}"));
-        let (hosts, error, warnings) = of_push(listed, &["a.example/app"]);
-        assert_eq!((hosts.len(), error.as_str(), warnings.len()), (1, "", 0));
+        for registry in [
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            "public.ecr.aws",
+            "localhost:5000",
+            "http://127.0.0.1:5000/",
+            "[::1]:5000",
+        ] {
+            let name = format!(
+                "{}/app",
+                registry.trim_matches('/').rsplit('/').next().unwrap()
+            );
+            let outcome = of_push(host(registry, None), &[&name]);
+            assert_eq!(outcome, (vec![], String::new(), vec![]), "{registry}");
+        }
+        let listed = "- {registry: a.example, username: u, password: p}";
+        for registry in ["a.example", "https://A.example/team"] {
+            let (hosts, error, warnings) =
+                of_push(host(registry, Some(listed)), &["a.example/app"]);
+            assert_eq!((hosts.len(), error.as_str(), warnings.len()), (1, "", 0));
+        }
+    }
+
+    #[test]
+    fn the_host_of_an_address_in_registry_is_used() {
+        let with = |registry: &str| RegistryVariables {
+            registry: Some(registry.into()),
+            registry_username: Some("robot".into()),
+            registry_password: Some("word".into()),
+            ..RegistryVariables::default()
+        };
+        let (hosts, error, warnings) = of_push(with("https://a.example/"), &["a.example/app"]);
+        assert_eq!(hosts, ["a.example"]);
+        assert_eq!((error.as_str(), warnings.len()), ("", 0));
+        for names in [&[][..], &["a.example/team/app"]] {
+            let (hosts, error, warnings) = of_push(with("a.example/team"), names);
+            assert_eq!((hosts, error.as_str()), (vec!["a.example".to_owned()], ""));
+            let value = "`a.example/team`".into();
+            let host = "a.example".into();
+            assert_eq!(warnings, [Warning::RegistryWithPath { value, host }]);
+        }
+    }
+
+    #[test]
+    fn a_registry_without_a_host_is_a_fault_if_a_push_may_need_the_login() {
+        let with = |registry: &str| RegistryVariables {
+            registry: Some(registry.into()),
+            registry_username: Some("robot".into()),
+            registry_password: Some("word".into()),
+            ..RegistryVariables::default()
+        };
+        for names in [&[][..], &["localhost:5000/app"]] {
+            let (hosts, error, warnings) = of_push(with("acme"), names);
+            assert_eq!((hosts.len(), error.as_str()), (0, ""));
+            let value = "`acme`".into();
+            assert_eq!(warnings, [Warning::RegistryWithoutHost { value }]);
+        }
+        for (registry, fault) in [
+            (
+                "acme",
+                "REGISTRY: `acme` is no host; write just the host, such as",
+            ),
+            (
+                "https://me:word@a.example",
+                "REGISTRY: `***@a.example` is no host; write just the host, such as",
+            ),
+        ] {
+            let (_, error, _) = of_push(with(registry), &["acme/app"]);
+            assert!(error.starts_with(fault), "{error}");
+        }
     }
 
     #[test]

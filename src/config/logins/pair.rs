@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::host;
-use crate::config::{fault::Fault, findings::Findings, variables::RegistryVariables};
+use crate::config::{
+    fault::Fault, findings::Findings, variables::RegistryVariables, warning::Warning,
+};
 use crate::registry::{credentials::Credential, reference::DOCKER_HUB};
 
 const HUB_USERNAME: &str = "DOCKERHUB_USERNAME";
@@ -47,13 +49,18 @@ pub(super) enum Registry {
     None,
     /// All three.
     Login(Credential),
-    /// User name and password without a host: this is the password, which is sent to no registry.
-    WithoutHost(SecretString),
+    /// User name and password without a host. The password is sent to no registry.
+    WithoutHost {
+        password: SecretString,
+        /// The value of `REGISTRY` in which no host was found.
+        value: Option<String>,
+    },
     /// This value of `REGISTRY` alone.
     WithoutLogin(String),
 }
 
-/// Reads the three variables for any registry. No host is assumed.
+/// Reads the three variables for any registry. No host is assumed. Pipelines also use `REGISTRY` in names of images, so it
+/// may be an address; its host is used.
 pub(super) fn registry(variables: &mut RegistryVariables, findings: &mut Findings) -> Registry {
     let host = variables.registry.take();
     let given = (
@@ -63,45 +70,52 @@ pub(super) fn registry(variables: &mut RegistryVariables, findings: &mut Finding
     if let (Some(host), (None, None)) = (&host, &given) {
         return Registry::WithoutLogin(host.trim().to_owned());
     }
-    let is_set = host.is_some();
-    let host = host.and_then(|value| host::read(REGISTRY, &value, findings));
     let Some((username, password)) = both(given, (USERNAME, PASSWORD), findings) else {
         return Registry::None;
     };
+    let address = host.as_deref().and_then(host::of_address);
     // Also without a host, so that all faults are reported.
-    let place = host.as_deref().unwrap_or_default();
+    let place = address.as_ref().map(|address| address.host.as_str());
     let names = (USERNAME, PASSWORD);
-    match credential(place, &username, &password, names, findings) {
-        Some(login) if host.is_some() => Registry::Login(login),
-        Some(login) if !is_set => Registry::WithoutHost(login.password().clone()),
-        _ => Registry::None,
+    let login = credential(
+        place.unwrap_or_default(),
+        &username,
+        &password,
+        names,
+        findings,
+    );
+    let Some(login) = login else {
+        return Registry::None;
+    };
+    let Some(address) = address else {
+        return Registry::WithoutHost {
+            password: login.password().clone(),
+            value: host,
+        };
+    };
+    if address.has_path {
+        findings.warn(Warning::RegistryWithPath {
+            value: findings.shown(host.unwrap_or_default().trim()),
+            host: findings.masked(&address.host),
+        });
     }
+    Registry::Login(login)
 }
 
-/// The fault of a password without a host that this push would need.
-pub(super) fn without_host(pushed_host: &str) -> Fault {
+/// The fault of a value of `REGISTRY` without a host, if this push may need the login.
+pub(super) fn no_host(value: &str, findings: &Findings) -> Fault {
+    host::no_host(REGISTRY, value, None, findings)
+}
+
+/// The fault of a password without a host in a build that pushes to Docker Hub, which takes no push without a login.
+pub(super) fn without_host() -> Fault {
     let problem = format!(
-        "not set, though REGISTRY_USERNAME and REGISTRY_PASSWORD are, and the push to `{pushed_host}` has no login"
+        "not set, though REGISTRY_USERNAME and REGISTRY_PASSWORD are, and the push to `{DOCKER_HUB}` has no login"
     );
     let advice = "set it to the host that they are for";
-    let fault = Fault::new(REGISTRY, problem, advice);
-    if pushed_host == DOCKER_HUB {
-        fault.with_hint(
-            "for Docker Hub set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, or `REGISTRY: docker.io`",
-        )
-    } else {
-        fault
-    }
-}
-
-/// The fault of a host without a login to which this run pushes.
-pub(super) fn without_login() -> Fault {
-    let fault = Fault::new(
-        REGISTRY,
-        "set without REGISTRY_USERNAME and REGISTRY_PASSWORD, and the push there has no other login",
-        "set all three, or none if the registry needs no login",
-    );
-    fault.with_hint(hint(PASSWORD))
+    Fault::new(REGISTRY, problem, advice).with_hint(
+        "for Docker Hub set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, or `REGISTRY: docker.io`",
+    )
 }
 
 /// A login whose parts came from `names`, checked.
@@ -213,12 +227,9 @@ mod tests {
                 login.username().into(),
                 login.password().expose_secret().into(),
             ]],
-            Registry::WithoutHost(password) => {
-                vec![[
-                    String::new(),
-                    String::new(),
-                    password.expose_secret().into(),
-                ]]
+            Registry::WithoutHost { password, value } => {
+                let value = value.unwrap_or_default();
+                vec![[value, String::new(), password.expose_secret().into()]]
             }
             Registry::WithoutLogin(host) => vec![[host, String::new(), String::new()]],
         })
@@ -244,6 +255,12 @@ mod tests {
             (Some("localhost:5000"), "localhost:5000"),
             (Some("localhost"), "localhost"),
             (Some("[::1]:5000"), "[::1]:5000"),
+            (Some("https://a.example"), "a.example"),
+            (Some("http://a.example:80/"), "a.example:80"),
+            (Some("a.example/"), "a.example"),
+            (Some("a.example/acme"), "a.example"),
+            (Some("https://A.example:5000/acme/team/"), "a.example:5000"),
+            (Some("docker.io/acme"), "docker.io"),
         ] {
             let expected = [host, "me", " p: w "].map(str::to_owned);
             assert_eq!(
@@ -336,50 +353,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_told_with_the_host_in_it() {
-        for (registry, fault) in [
-            (
-                "https://a.example",
-                "REGISTRY: `https://a.example` is no host; write just the host, `a.example`",
-            ),
-            (
-                "http://a.example:80/",
-                "REGISTRY: `http://a.example:80/` is no host; write just the host, `a.example:80`",
-            ),
-            (
-                "a.example/acme",
-                "REGISTRY: `a.example/acme` is no host; write just the host, `a.example`",
-            ),
-            (
-                "a.example/",
-                "REGISTRY: `a.example/` is no host; write just the host, `a.example`",
-            ),
-            (
-                "Acme",
-                "REGISTRY: `Acme` is no host; write just the host, such as `registry.example.com`",
-            ),
-            (
-                "acme",
-                "REGISTRY: `acme` is no host; write just the host, such as `registry.example.com`",
-            ),
-            (
-                "a.example b.example",
-                "REGISTRY: `a.example b.example` is no host; write just the host, such as",
-            ),
-            (
-                "a.example:99999",
-                "REGISTRY: `a.example:99999` is no host; write just the host, such as",
-            ),
-            (
-                "https://me:word@a.example",
-                "REGISTRY: `***@a.example` is no host; write just the host, such as",
-            ),
+    fn a_value_without_a_host_is_no_host_of_a_login() {
+        for registry in [
+            "Acme",
+            "acme",
+            "acme/team",
+            "a.example b.example",
+            "a.example:99999",
+            "https://me:word@a.example",
+            "https://",
+            "",
         ] {
-            assert!(
-                login(Some(registry), Some("me"), Some("word"))
-                    .unwrap_err()
-                    .starts_with(fault),
-                "{registry}"
+            let expected = [registry, "", "word"].map(str::to_owned);
+            assert_eq!(
+                login(Some(registry), Some("me"), Some("word")),
+                Ok(vec![expected])
             );
         }
     }
