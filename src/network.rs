@@ -13,8 +13,17 @@ const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(168, 63, 129, 16),
 ];
 
-/// The same in IPv6: Amazon's instances, its DNS, time and container services (`fd00:ec2::/32`), and Google's.
-const METADATA_V6: [([u16; 2], u16); 2] = [([0xfd00, 0x0ec2], 0), ([0xfd20, 0x00ce], 0x0254)];
+/// The same in IPv6: Google, Oracle, Scaleway, Linode and Alibaba.
+const METADATA_V6: [Ipv6Addr; 5] = [
+    Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
+    Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042),
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x0001),
+    Ipv6Addr::new(0xfd00, 0x0100, 0, 0, 0, 0, 0x0100, 0x0200),
+];
+
+/// Amazon's network of metadata, DNS, time and container services: `fd00:ec2::/32`.
+const AMAZON_V6: [u16; 2] = [0xfd00, 0x0ec2];
 
 /// Names of loopback that systems have in `/etc/hosts`, besides `localhost` and all below it.
 const LOOPBACK_NAMES: [&str; 6] = [
@@ -78,12 +87,10 @@ fn zone_v4(address: Ipv4Addr) -> Zone {
 }
 
 fn zone_v6(address: Ipv6Addr) -> Zone {
-    let [first, second, .., last] = address.segments();
-    let is_metadata =
-        |(prefix, end): &([u16; 2], u16)| *prefix == [first, second] && (*end == 0 || *end == last);
+    let is_metadata = METADATA_V6.contains(&address) || address.segments().starts_with(&AMAZON_V6);
     if address.is_loopback() || address.is_unspecified() {
         Zone::ThisMachine
-    } else if address.is_unicast_link_local() || METADATA_V6.iter().any(is_metadata) {
+    } else if address.is_unicast_link_local() || is_metadata {
         Zone::LinkLocal
     } else {
         Zone::Elsewhere
@@ -156,6 +163,10 @@ mod tests {
                     "fd00:ec2::254",
                     "fd00:ec2::23",
                     "fd20:ce::254",
+                    "fd00:c1::a9fe:a9fe",
+                    "fd00:42::42",
+                    "fd00:a9fe:a9fe::1",
+                    "fd00:100::100:200",
                     "::ffff:169.254.169.254",
                     "::169.254.169.254",
                     "64:ff9b::a9fe:a9fe",
@@ -176,6 +187,10 @@ mod tests {
                     "fd00::1",
                     "fd00:ec3::254",
                     "fd20:ce::1",
+                    "fd00:c1::1",
+                    "fd00:42::1",
+                    "fd00:a9fe::1",
+                    "fd00:100::1",
                     "fec0::1",
                     "2606:4700::1111",
                     "::ffff:10.0.0.1",

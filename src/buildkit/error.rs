@@ -11,6 +11,8 @@ use prost::Message;
 use serde::Deserialize;
 use tonic::{Code, Status};
 
+use crate::registry::immutable::is_immutable;
+
 /// At most this many sources are kept; a solve names one or two.
 const SOURCES_LIMIT: usize = 8;
 
@@ -259,8 +261,9 @@ fn registry_action(message: &str) -> RegistryAction {
     let Some((_, push)) = message.split_once(PUSH_WORDS) else {
         return RegistryAction::Pull;
     };
-    let push = push.to_ascii_lowercase();
-    if FORM_WORDS.iter().any(|word| push.contains(word)) {
+    let lower = push.to_ascii_lowercase();
+    // Google Artifact Registry calls a manifest invalid if its tag cannot be moved.
+    if !is_immutable(push) && FORM_WORDS.iter().any(|word| lower.contains(word)) {
         RegistryAction::PushRefusedForm
     } else {
         RegistryAction::Push
@@ -395,6 +398,17 @@ mod tests {
                 action: RegistryAction::PushRefusedForm,
             }
         );
+        let action = |message: &str| match kind(message) {
+            ErrorKind::Registry { action, .. } => action,
+            other => panic!("{other:?}"),
+        };
+        let put = "https://r.example/v2/p/immutable/manifests/1: 400 Bad Request: manifest invalid";
+        let push = format!(
+            "failed to push r.example/p/immutable:1: unexpected status from PUT request to {put}"
+        );
+        assert_eq!(action(&push), RegistryAction::PushRefusedForm);
+        let words = "cannot update tag 1. The repository has enabled tag immutability";
+        assert_eq!(action(&format!("{push}: {words}")), RegistryAction::Push);
         assert_eq!(
             kind("process \"/bin/sh -c exit 1\" did not complete"),
             ErrorKind::Build

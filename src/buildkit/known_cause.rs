@@ -3,6 +3,7 @@
 //! BuildKit has no types for them, so they are recognised by its words. The words are those of BuildKit 0.11 and later.
 
 use crate::registry::immutable::is_immutable;
+use crate::registry::quota::is_quota_exceeded;
 
 use super::error::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
 
@@ -31,6 +32,8 @@ pub enum KnownCause {
     },
     /// A registry refuses to move a tag from one image to another.
     ImmutableTag,
+    /// A storage quota of a registry is reached.
+    RegistryQuota,
     /// The certificate of a registry is not trusted.
     UntrustedCertificate,
 }
@@ -55,6 +58,8 @@ impl SolveError {
             // The message holds the user's command line: only the output tells of a cause.
             return if output.iter().any(|line| is_disk_full(line)) {
                 Some(KnownCause::DiskFull)
+            } else if output.iter().any(|line| lacks_ssh_key(line)) {
+                Some(KnownCause::MissingSshKey)
             } else {
                 self.sources.iter().find_map(mounted)
             };
@@ -77,6 +82,8 @@ impl SolveError {
                 host: self.host(),
                 is_anonymous: lower.contains("unauthenticated"),
             })
+        } else if is_push && is_quota_exceeded(&self.message) {
+            Some(KnownCause::RegistryQuota)
         } else if is_push && is_immutable(&self.message) {
             Some(KnownCause::ImmutableTag)
         } else if is_disk_full(&self.message) {
@@ -107,7 +114,7 @@ impl SolveError {
         let has_status = IMMUTABLE_STATUSES
             .iter()
             .any(|status| self.message.contains(status));
-        has_status || is_immutable(&self.message)
+        (has_status || is_immutable(&self.message)) && !is_quota_exceeded(&self.message)
     }
 
     /// The registry that the message names: of an image, or in an address.
@@ -141,10 +148,30 @@ const IMMUTABLE_STATUSES: [&str; 5] = [
     ": 412 Precondition Failed",
 ];
 
-/// In the words of Linux. Not `ENOSPC` alone, which Node.js also reports for too many watched files.
+/// Messages of a full disk, in lower case: of Linux, of apt, and of dnf and yum. Not `ENOSPC` alone, which Node.js also reports for
+/// too many watched files.
+const DISK_WORDS: [&str; 4] = [
+    "no space left on device",
+    "disk quota exceeded",
+    "you don't have enough free space in ",
+    " more space needed on the ",
+];
+
 fn is_disk_full(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    text.contains("no space left on device") || text.contains("disk quota exceeded")
+    DISK_WORDS.iter().any(|words| text.contains(words))
+}
+
+/// Messages of OpenSSH without a usable key or without known hosts, and of Git without OpenSSH, in lower case.
+const SSH_WORDS: [&str; 3] = [
+    "permission denied (publickey",
+    "host key verification failed",
+    "cannot run ssh: no such file",
+];
+
+fn lacks_ssh_key(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    SSH_WORDS.iter().any(|words| line.contains(words))
 }
 
 /// `secret ID: not found`, in which the id may hold anything but a line end.
@@ -257,12 +284,39 @@ mod tests {
                 KnownCause::ImmutableTag,
             ),
             (
+                "failed to push r.example/app:1: unexpected status from PUT request to https://r.example/v2/app/manifests/1: \
+                 400 Bad Request: manifest invalid: cannot update tag 1. The repository has enabled tag immutability",
+                KnownCause::ImmutableTag,
+            ),
+            (
+                "failed to push r.example/app:1: unexpected status from PUT request to https://r.example/v2/app/manifests/1: \
+                 412 Precondition Failed: DENIED: Quota exceeded when processing the request of adding 26.2 MiB",
+                KnownCause::RegistryQuota,
+            ),
+            (
                 "failed to push r.example/app:1: tls: failed to verify certificate: x509: unknown",
                 KnownCause::UntrustedCertificate,
             ),
         ] {
             assert_eq!(known_cause(message), Some(cause), "{message}");
         }
+    }
+
+    #[test]
+    fn a_tag_may_be_immutable_if_the_status_allows_it_and_no_quota_is_reached() {
+        let may_be = |words: &str| {
+            let put = "unexpected status from PUT request to https://r.example/v2/app/manifests/1";
+            let message = format!("failed to push r.example/app:1: {put}: {words}");
+            SolveError::from_status(&Status::unknown(message)).may_be_immutable_tag()
+        };
+        assert!(may_be("412 Precondition Failed"));
+        let google =
+            "manifest invalid: cannot update tag 1. The repository has enabled tag immutability";
+        assert!(may_be(&format!("400 Bad Request: {google}")));
+        assert!(!may_be(
+            "412 Precondition Failed: DENIED: Quota exceeded when processing"
+        ));
+        assert!(!may_be("500 Internal Server Error"));
     }
 
     #[test]
@@ -315,6 +369,22 @@ mod tests {
             failed("RUN a\n#", &["tar: x: No space left on device", "gone"]),
             full
         );
+        let apt = "E: You don't have enough free space in /var/cache/apt/archives/.";
+        let dnf = "  At least 12MB more space needed on the / filesystem.";
+        for line in [apt, dnf] {
+            assert_eq!(failed("RUN a\n#", &[line]), full);
+        }
+        for line in [
+            "git@github.com: Permission denied (publickey).",
+            "me@host: Permission denied (publickey,password).",
+            "Host key verification failed.",
+            "error: cannot run ssh: No such file or directory",
+        ] {
+            let output = [line, "fatal: Could not read from remote repository."];
+            let cause = failed("RUN git clone git@github.com:acme/x\n#", &output);
+            assert_eq!(cause, Some(KnownCause::MissingSshKey), "{line}");
+        }
+        assert_eq!(failed("RUN a\n#", &["sh: ./a: Permission denied"]), None);
         let watched = "Error: ENOSPC: System limit for number of file watchers reached";
         assert_eq!(failed("RUN a\n#", &[watched]), None);
     }

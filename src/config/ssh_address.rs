@@ -1,11 +1,11 @@
 //! Addresses of Git repositories over SSH, which no builder gets keys for.
 
-use super::findings::Findings;
+use super::findings::{Findings, begins_with_host};
 
 /// Schemes that Git reaches over SSH.
 const SCHEMES: [&str; 3] = ["ssh", "git+ssh", "ssh+git"];
 
-/// The address of a repository over SSH: `git@host:path`, which is the form of `scp`, or `ssh://git@host:22/path`.
+/// The address of a repository over SSH: `git@host:path` or `host:path`, which is the form of `scp`, or `ssh://git@host:22/path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SshAddress<'a> {
     /// With the user, without a password.
@@ -32,9 +32,16 @@ impl<'a> SshAddress<'a> {
                 (name, path, format!("{scheme}://{user}{at}{host}/{path}"))
             }
             None => {
-                let (user, rest) = text.split_once('@')?;
+                let (user, rest) = match text.split_once('@') {
+                    Some((user, rest)) => (Some(user), rest),
+                    None => (None, text),
+                };
                 let (host, path) = rest.split_once(':')?;
-                if !is_word(user) || !is_word(host) || path.is_empty() {
+                let is_address = match user {
+                    Some(user) => is_word(user) && !path.is_empty(),
+                    None => is_repository(host, path),
+                };
+                if !is_word(host) || !is_address {
                     return None;
                 }
                 (host, path.trim_start_matches('/'), text.to_owned())
@@ -57,6 +64,14 @@ impl<'a> SshAddress<'a> {
         let address = format!("https://{}/{}", self.host, self.path);
         format!("`{}`", findings.masked(&address))
     }
+}
+
+/// Whether `host:path` without a user is a repository, not an image (`host:5000/app`, `app:1.0`) or a folder.
+fn is_repository(host: &str, path: &str) -> bool {
+    let first = path.split('/').next().unwrap_or_default();
+    let is_port = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    let name = path.split(['#', '?']).next().unwrap_or_default();
+    !is_port && (name.ends_with(".git") || (begins_with_host(host) && path.contains('/')))
 }
 
 fn is_word(text: &str) -> bool {
@@ -85,6 +100,13 @@ mod tests {
             ("SSH://host:7999/x.git#main", "`https://host/x.git#main`"),
             ("git+ssh://me:word@host/x", "`https://host/x`"),
             ("ssh://", "`https:///`"),
+            (
+                "github.com:acme/lib.git",
+                "`https://github.com/acme/lib.git`",
+            ),
+            ("bitbucket.org:acme/lib", "`https://bitbucket.org/acme/lib`"),
+            ("10.0.0.1:/srv/x", "`https://10.0.0.1/srv/x`"),
+            ("alias:x.git#main:dir", "`https://alias/x.git#main:dir`"),
         ] {
             let address = SshAddress::parse(text).unwrap();
             assert_eq!(address.over_https(&findings), https);
@@ -102,6 +124,13 @@ mod tests {
             "https://git@host/x",
             "git://host/x",
             "docker-image://alpine:3.20",
+            "registry.example.com:5000/app",
+            "registry.example.com:5000/x.git",
+            "alpine:3.20",
+            "r.example:1.0",
+            "docker-image:acme/app",
+            "web/app:acme/x.git",
+            ":x.git",
         ] {
             assert_eq!(SshAddress::parse(text), None, "{text}");
         }

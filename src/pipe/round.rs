@@ -125,7 +125,10 @@ impl Round {
         // One that says no will say no again; then only others have something to gain.
         let is_final = *denied
             || *action == RegistryAction::PushRefusedForm
-            || error.known_cause(&[]) == Some(KnownCause::ImmutableTag);
+            || matches!(
+                error.known_cause(&[]),
+                Some(KnownCause::ImmutableTag | KnownCause::RegistryQuota)
+            );
         if self.is_repeated || (is_final && others.is_empty()) {
             return Next::Fail;
         }

@@ -1,17 +1,58 @@
 //! Tags that a registry does not move from one image to another.
 
-/// How registries say so, in lower case: ECR, Harbor, Docker Hub, Artifact Registry, Nexus. Their statuses differ: 400, 403, 409, 412.
-const WORDS: [&str; 5] = [
+/// How registries say so, in lower case. Their statuses differ: 400, 403, 409, 412.
+///
+/// - Amazon ECR: `ImageTagAlreadyExistsException`, and `cannot be overwritten because the tag is immutable`.
+/// - Google Artifact Registry: `manifest invalid: cannot update tag X. The repository has enabled tag immutability`.
+/// - Harbor: `configured as immutable`. Docker Hub: `cannot be updated`, `immutable`. Nexus: `does not allow updating`.
+const WORDS: [&str; 7] = [
     "immutable",
+    "immutability",
     "imagetagalreadyexists",
     "cannot be overwritten",
     "cannot be updated",
+    "cannot update tag",
     "does not allow updating",
 ];
 
 /// Whether a registry's words say that a tag cannot be moved.
 #[must_use]
 pub fn is_immutable(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
+    let words = without_names(words);
     WORDS.iter().any(|known| words.contains(known))
+}
+
+/// The words in lower case, without those that have a `/`: names of images and addresses, which may contain any other word.
+pub(super) fn without_names(words: &str) -> String {
+    let words = words
+        .split_whitespace()
+        .filter(|word| !word.contains('/'))
+        .collect::<Vec<_>>();
+    words.join(" ").to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_each_registry_are_recognised() {
+        for words in [
+            "manifest invalid: cannot update tag 1.0. The repository has enabled tag immutability",
+            "The repository has enabled tag immutability",
+            "cannot update tag 1.0",
+            "TAG_IMMUTABLE",
+            "Failed to process request due to 'app:1' configured as immutable.",
+        ] {
+            assert!(is_immutable(words), "{words}");
+        }
+        for words in [
+            "",
+            "manifest invalid",
+            "failed to push r.example/immutable/app:1: unexpected status from PUT request to \
+             https://r.example/v2/immutable/app/manifests/1: 400 Bad Request: manifest invalid",
+        ] {
+            assert!(!is_immutable(words), "{words}");
+        }
+    }
 }

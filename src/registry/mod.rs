@@ -18,6 +18,7 @@ pub mod immutable;
 pub mod index;
 pub mod keyring;
 pub mod publish;
+pub mod quota;
 pub mod reach;
 
 #[cfg(test)]

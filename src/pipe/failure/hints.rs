@@ -190,6 +190,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
             is_anonymous,
         } => rate_hint(registry.as_deref().unwrap_or(host), is_anonymous, plan),
         KnownCause::ImmutableTag => immutable_hint(host),
+        KnownCause::RegistryQuota => quota_hint(host),
         KnownCause::UntrustedCertificate => insecure_hint(host),
     }
 }
@@ -248,8 +249,16 @@ fn immutable_hint(host: &str) -> String {
     )
 }
 
+fn quota_hint(host: &str) -> String {
+    format!(
+        "a storage quota of `{host}` is reached: delete images there, or ask its administrator for a higher quota"
+    )
+}
+
 fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
-    if error.is_immutable_tag() {
+    if error.is_quota_exceeded() {
+        Some(quota_hint(host))
+    } else if error.is_immutable_tag() {
         Some(immutable_hint(host))
     } else if error.is_denied() {
         Some(login_hint(host, plan))

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::access::forms;
 use super::call::{Answer, Call};
 use crate::registry::immutable::is_immutable;
+use crate::registry::quota::is_quota_exceeded;
 use crate::registry::retry::is_out_of_order;
 use crate::registry::token::{TokenError, printable};
 
@@ -43,6 +44,8 @@ pub(super) enum Trouble {
         said: String,
         /// It is about a tag that cannot be moved.
         is_immutable: bool,
+        /// It is about a storage quota.
+        is_quota: bool,
     },
     /// An answer that cannot be used.
     #[error("{0}")]
@@ -88,11 +91,13 @@ impl Trouble {
                 let _infallible = write!(said, ": {part}");
             }
         }
-        let is_immutable = is_immutable(&said);
+        let is_quota = is_quota_exceeded(&said);
+        let is_immutable = !is_quota && is_immutable(&said);
         Self::Status {
             status: answer.status,
             said,
             is_immutable,
+            is_quota,
         }
     }
 }
@@ -147,6 +152,12 @@ impl ClientError {
                 ..
             }
         )
+    }
+
+    /// Whether a storage quota of the registry is reached.
+    #[must_use]
+    pub fn is_quota_exceeded(&self) -> bool {
+        matches!(&*self.trouble, Trouble::Status { is_quota: true, .. })
     }
 
     /// Whether there were too many requests.
@@ -251,12 +262,19 @@ mod tests {
                 r#"{"errors":[{"code":"CONFLICT","message":"tag 1 is immutable"}]}"#,
             ),
             (
+                400,
+                r#"{"errors":[{"code":"MANIFEST_INVALID","message":"cannot update tag 1.0. The repository has enabled tag immutability"}]}"#,
+            ),
+            (
                 412,
                 r#"{"errors":[{"code":"PRECONDITION","message":"Failed to process request due to 'app:1' configured as immutable."}]}"#,
             ),
         ] {
             assert!(error(status, body.as_bytes()).is_immutable_tag(), "{body}");
         }
+        let full = br#"{"errors":[{"code":"DENIED","message":"Quota exceeded when processing the request"}]}"#;
+        let full = error(412, full);
+        assert!(full.is_quota_exceeded() && !full.is_immutable_tag());
         assert!(!error(400, br#"{"errors":[{"code":"MANIFEST_INVALID"}]}"#).is_immutable_tag());
     }
 

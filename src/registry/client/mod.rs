@@ -93,12 +93,11 @@ impl Client {
         manifest_of(&call, &answer)
     }
 
-    /// The digest of what a tag holds now; `None` if it holds nothing, or if one call did not find out.
+    /// The digest of the manifest at a tag; `None` if there is none, or if it cannot be read, also not with the repeats of any
+    /// other call.
     pub async fn digest_at(&self, host: &str, repository: &str, tag: &str) -> Option<String> {
         let call = manifest_call(host, repository, tag);
-        let answer = self.let_in(&call).await.ok()?;
-        let manifest = manifest_of(&call, &answer).ok()?;
-        Some(manifest.digest)
+        digest_of(&call, self.exchange(&call).await)
     }
 
     /// Puts a manifest or index where `reference`, a tag or its digest, stands for it from then on.
@@ -133,7 +132,13 @@ impl Client {
             Err(error) => error,
         };
         if is_repeated || error.is_immutable_tag() {
-            let digest = self.digest_at(host, repository, reference).await;
+            let digest = if error.is_transient() {
+                // The registry has been out of order through all repeats.
+                let call = manifest_call(host, repository, reference);
+                digest_of(&call, self.let_in(&call).await)
+            } else {
+                self.digest_at(host, repository, reference).await
+            };
             if digest.as_ref() == Some(&manifest.digest) {
                 tracing::debug!("`{host}` has {digest:?} at `{reference}` already");
                 return Ok(());
@@ -149,6 +154,10 @@ fn manifest_call<'a>(host: &'a str, repository: &'a str, reference: &'a str) -> 
     call.headers
         .extend(header_value(&accept).map(|value| (ACCEPT, value)));
     call
+}
+
+fn digest_of(call: &Call<'_>, answer: Result<Answer, ClientError>) -> Option<String> {
+    Some(manifest_of(call, &answer.ok()?).ok()?.digest)
 }
 
 /// Reads the manifest in an answer, and checks its digest.

@@ -164,6 +164,13 @@ async fn a_refused_repeat_is_a_success_if_the_tag_holds_the_same_digest() {
         outcome.unwrap();
         assert_eq!(seen, [&*put_it, &*put_it, &*get_it]);
     }
+    // The registry is out of order when the tag is read.
+    for trouble in [Reply::status(503), lost()] {
+        let refusal = Reply::with_body(400, IMMUTABLE);
+        let (outcome, seen) = put(vec![lost(), refusal, trouble, served(&index())]).await;
+        outcome.unwrap();
+        assert_eq!(seen, [&*put_it, &*put_it, &*get_it, &*get_it]);
+    }
     // Of an earlier run with the same outcome.
     let (outcome, seen) = put(vec![Reply::with_body(400, IMMUTABLE), served(&index())]).await;
     outcome.unwrap();
