@@ -52,7 +52,7 @@ pub fn references(bytes: &[u8]) {
     let _amazon = EcrHost::parse(&text);
 }
 
-/// A header of a registry, and the name of that registry.
+/// A header of a registry, and a part that is empty for a registry on this machine.
 pub fn challenges(bytes: &[u8]) {
     let [header, host] = fixed_parts(bytes);
     let (header, host) = (lossy(header), lossy(host));
@@ -63,8 +63,9 @@ pub fn challenges(bytes: &[u8]) {
     let told = [&challenge.realm, &challenge.service, &challenge.scope];
     assert!(told.iter().map(|text| text.len()).sum::<usize>() <= header.len());
     assert_eq!(bearer(&written(&challenge)), Some(challenge.clone()));
+    let is_local = host.is_empty();
     for with_password in [false, true] {
-        if let Ok(url) = realm::parse(&challenge.realm, &host, with_password) {
+        if let Ok(url) = realm::parse(&challenge.realm, is_local, with_password) {
             assert!(url.username().is_empty() && url.password().is_none());
             assert!(matches!(url.scheme(), "http" | "https"));
         }

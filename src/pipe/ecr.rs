@@ -13,7 +13,7 @@ use secrecy::ExposeSecret;
 
 use crate::config::Plan;
 use crate::config::plan::{AwsAuthorization, AwsPlan, NamedContext};
-use crate::registry::credentials::Credential;
+use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrHost, Keys, Role};
 use crate::registry::keyring::{CredentialSource, SourceError};
 use crate::registry::reference::Reference;
@@ -68,6 +68,10 @@ impl CredentialSource for AmazonLogins {
         EcrHost::parse(host).is_some()
     }
 
+    fn is_named(&self, host: &str) -> bool {
+        self.named.contains(&host.to_ascii_lowercase())
+    }
+
     fn takes_tokens(&self, host: &str) -> Option<bool> {
         Some(EcrHost::parse(host)?.takes_tokens())
     }
@@ -77,7 +81,7 @@ impl CredentialSource for AmazonLogins {
             return Ok(None);
         };
         let is_read = registry == EcrHost::Public && !self.pushes_public;
-        if !self.named.contains(&host.to_ascii_lowercase()) {
+        if !self.is_named(host) {
             // Anybody may read the public one.
             return if is_read {
                 Ok(None)
@@ -110,9 +114,8 @@ impl CredentialSource for AmazonLogins {
     }
 }
 
-/// The hosts of Amazon's registries that a build names.
+/// The hosts of Amazon's registries, and of registries on this machine, that a build names.
 pub(super) fn named_hosts(plan: &Plan) -> BTreeSet<String> {
-    let images = plan.image.references.iter().map(Reference::host);
     let contexts = plan
         .build
         .contexts
@@ -122,11 +125,10 @@ pub(super) fn named_hosts(plan: &Plan) -> BTreeSet<String> {
             NamedContext::Directory(..) => None,
         });
     let dockerfile = dockerfile(&plan.build.dockerfile.file);
-    named::hosts(
-        images.chain(contexts),
-        plan.build.build_args.iter(),
-        &dockerfile,
-    )
+    let mut hosts = named::hosts(contexts, plan.build.build_args.iter(), &dockerfile);
+    let images = plan.image.references.iter().map(Reference::host);
+    hosts.extend(images.map(canonical_host));
+    hosts
 }
 
 /// The Dockerfile's text. One that cannot be read names nothing, and its build fails for that.

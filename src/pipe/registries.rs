@@ -14,7 +14,7 @@ use crate::config::Plan;
 use crate::depot::Saved;
 use crate::proxies::Proxies;
 use crate::registry::client::Client;
-use crate::registry::credentials::Credential;
+use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Ecr, EcrHost, Ensured};
 use crate::registry::keyring::Keyring;
 use crate::registry::reach::Reach;
@@ -60,15 +60,29 @@ impl Registries {
         let mut pushed = plan.image.references.iter().filter(|_| plan.image.push);
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
+        let mut named = named_hosts(plan);
+        let of_depot = saved
+            .credentials
+            .iter()
+            .map(|(host, ..)| canonical_host(host));
+        named.extend(of_depot);
+        let logins = plan.registries.credentials.iter().map(Credential::host);
+        let insecure = &plan.registries.insecure;
+        let local = named
+            .iter()
+            .chain(insecure)
+            .map(String::as_str)
+            .chain(logins);
+        let mut reach = Reach::new(proxies, &tls, bounded)
+            .map_err(Failure::Client)?
+            .naming(local);
         let amazon = Arc::new(AmazonLogins::new(
             Arc::clone(&ecr),
             aws,
             pushes_public,
-            named_hosts(plan),
+            named,
         ));
         let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
-        let mut reach = Reach::new(proxies, &tls, bounded).map_err(Failure::Client)?;
-        let insecure = &plan.registries.insecure;
         if !insecure.is_empty() {
             let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
             reach = reach.trusting(insecure, client(proxies, &unchecked)?);

@@ -19,6 +19,10 @@ pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
     /// Whether this is a registry of its.
     fn covers(&self, host: &str) -> bool;
 
+    /// Whether the build names this registry. A login that the user has given for another one of this source is not used: it may
+    /// open more registries than the build needs, and a builder could request it.
+    fn is_named(&self, host: &str) -> bool;
+
     /// Whether the registry takes tokens, where that is known without asking it.
     fn takes_tokens(&self, host: &str) -> Option<bool>;
 
@@ -94,13 +98,15 @@ impl Keyring {
     /// The login for `host`, in whatever form a reference, a Docker configuration or a builder gives it.
     pub async fn for_host(&self, host: &str) -> Result<Option<Credential>, KeyringError> {
         self.note(host);
-        if let Some(given) = self.given.for_host(host) {
+        let (source, host) = (self.source(host), canonical_host(host));
+        if let Some(given) = self.given.for_host(&host)
+            && source.is_none_or(|source| source.is_named(&host))
+        {
             return Ok(Some(given.clone()));
         }
-        let Some(source) = self.source(host) else {
+        let Some(source) = source else {
             return Ok(None);
         };
-        let host = canonical_host(host);
         source
             .credential(&host)
             .await
@@ -152,6 +158,10 @@ mod tests {
             host.starts_with("made.")
         }
 
+        fn is_named(&self, host: &str) -> bool {
+            host != "made.unnamed.example"
+        }
+
         fn takes_tokens(&self, _host: &str) -> Option<bool> {
             Some(false)
         }
@@ -168,7 +178,11 @@ mod tests {
     }
 
     fn keyring(made: Made) -> Keyring {
-        let given = ["made.given.example", "given.example"];
+        let given = [
+            "made.given.example",
+            "made.unnamed.example",
+            "given.example",
+        ];
         let given = given.map(|host| Credential::new(host, "given".into(), "p".into()));
         Keyring::new(given.into_iter().collect()).with_source(Arc::new(made))
     }
@@ -184,6 +198,10 @@ mod tests {
         assert_eq!(
             user(&keyring, "made.given.example").await.as_deref(),
             Some("given")
+        );
+        assert_eq!(
+            user(&keyring, "Made.Unnamed.Example").await.as_deref(),
+            Some("made")
         );
         assert_eq!(
             user(&keyring, "made.example").await.as_deref(),

@@ -25,6 +25,8 @@ pub struct Reach {
     guarded: reqwest::Client,
     proxies: Proxies,
     trusted: BTreeSet<String>,
+    /// The hosts that the user has written; every host, if `None`.
+    named: Option<BTreeSet<String>>,
     /// Present where a host is trusted.
     unchecked: Option<reqwest::Client>,
     answered: Mutex<HashMap<String, Url>>,
@@ -58,6 +60,7 @@ impl Reach {
             guarded: guarded.build()?,
             proxies: proxies.clone(),
             trusted: BTreeSet::new(),
+            named: None,
             unchecked: None,
             answered: Mutex::default(),
         })
@@ -75,6 +78,21 @@ impl Reach {
         self.trusted = hosts.into_iter().map(|host| canonical_host(host)).collect();
         self.unchecked = Some(unchecked);
         self
+    }
+
+    /// Limits registries on this machine to these hosts, which the user has written. Other hosts may come from a builder.
+    #[must_use]
+    pub fn naming<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
+        self.named = Some(hosts.into_iter().map(canonical_host).collect());
+        self
+    }
+
+    /// Whether `host` is a registry on this machine or on its own link that the user has named. Only such a registry may name
+    /// other places there.
+    pub(super) fn is_local(&self, host: &str) -> bool {
+        let is_named = |named: &BTreeSet<String>| named.contains(&canonical_host(host));
+        registry_address(host).is_some_and(|registry| is_here(&registry))
+            && self.named.as_ref().is_none_or(is_named)
     }
 
     /// Whether `host` is trusted without check.
@@ -98,8 +116,7 @@ impl Reach {
     /// addresses that are written out can be checked, which the callers do.
     pub(super) fn named_by(&self, host: &str, url: &Url, is_named: bool) -> &reqwest::Client {
         let is_of_user = (is_named || self.trusts(host)) && is_own_host(host, url);
-        let is_here = registry_address(host).is_some_and(|registry| is_here(&registry));
-        if is_of_user || is_here || self.proxies.has_proxy(url) {
+        if is_of_user || self.is_local(host) || self.proxies.has_proxy(url) {
             self.own(host, url)
         } else {
             &self.guarded

@@ -170,10 +170,11 @@ impl Tokens {
             .for_host(host)
             .await
             .map_err(TokenError::Login)?;
-        let url = match realm::parse(realm, host, credential.is_some()) {
+        let is_local = self.reach.is_local(host);
+        let url = match realm::parse(realm, is_local, credential.is_some()) {
             Ok(url) => url,
             // A registry that is trusted without TLS may have its realm on its own host, and nowhere else.
-            Err(reason) => realm::parse(realm, host, false)
+            Err(reason) => realm::parse(realm, is_local, false)
                 .ok()
                 .filter(|url| is_own_host(host, url) && self.reach.trusts(host))
                 .ok_or_else(|| unusable(reason))?,

@@ -1,4 +1,4 @@
-//! Which of Amazon's registries a build names.
+//! The hosts that a build names, of Amazon's registries and of registries on this machine.
 //!
 //! A builder gets a login for those and for no others: a login made from the step's identity opens every registry that
 //! this identity may read, and a builder could ask for any of them.
@@ -7,10 +7,18 @@
 //! build arguments, and the Dockerfile, comments included. In the Dockerfile variables are replaced by every value that
 //! they can have: the defaults of `ARG`, the values of `ENV`, and build arguments. Operators that change a value
 //! (`${NAME#…}`, `${NAME%…}`, `${NAME/…}`) are not applied.
+//!
+//! A registry on this machine may have its token server here too, so a builder that makes up such a registry could have the
+//! step send requests to its own services. Such a host must be that of an image: in a named context, after `FROM` or `from=`,
+//! or in a `# syntax=` line. An address in a command, such as that of a health check, names no registry.
 
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
+use url::Url;
+
+use crate::network::{Zone, named_zone};
+use crate::registry::credentials::canonical_host;
 use crate::registry::ecr::EcrHost;
 
 /// Values that one word of a Dockerfile is expanded to.
@@ -35,9 +43,13 @@ pub(super) fn hosts<'a>(
     let mut hosts = BTreeSet::new();
     for text in texts {
         collect(text, &mut hosts);
+        collect_local(text, &mut hosts);
     }
     for (name, value) in arguments {
         collect(value, &mut hosts);
+        if name == "BUILDKIT_SYNTAX" {
+            collect_local(value, &mut hosts);
+        }
         variables.add(name, value);
     }
     collect(dockerfile, &mut hosts);
@@ -50,7 +62,44 @@ pub(super) fn hosts<'a>(
             collect(&expanded, &mut hosts);
         }
     }
+    for word in images(dockerfile).take(WORDS_LIMIT) {
+        for expanded in variables.expand(word, 0) {
+            collect_local(&expanded, &mut hosts);
+        }
+    }
     hosts
+}
+
+/// The words of a Dockerfile that may be names of images.
+fn images(dockerfile: &str) -> impl Iterator<Item = &str> {
+    dockerfile.lines().flat_map(|line| {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        let is_from = first.eq_ignore_ascii_case("FROM");
+        let is_comment = first.starts_with('#');
+        let words = line.split(|character: char| character.is_whitespace() || character == ',');
+        words.filter_map(move |word| {
+            let image = if is_from {
+                word
+            } else if is_comment {
+                word.split_once('=').map_or(word, |(_, image)| image)
+            } else {
+                word.split_once("from=")?.1
+            };
+            Some(image.trim_matches(['"', '\'']))
+        })
+    })
+}
+
+/// Adds the host of an image or of an address, if it is on this machine or on its own link.
+fn collect_local(text: &str, hosts: &mut BTreeSet<String>) {
+    let image = text.split_once("://").map_or(text, |(_, image)| image);
+    let Some((host, _)) = image.split_once('/') else {
+        return;
+    };
+    let url = Url::parse(&format!("https://{host}/"));
+    if url.is_ok_and(|url| named_zone(&url) != Zone::Elsewhere) {
+        hosts.insert(canonical_host(host));
+    }
 }
 
 /// Adds the hosts of Amazon's registries in a text: all between two characters that no host has.
@@ -257,6 +306,59 @@ mod tests {
             &[("R", "us-east-1")],
         );
         assert_eq!(both.len(), 2);
+    }
+
+    #[test]
+    fn a_registry_on_this_machine_is_named_by_its_images() {
+        for (dockerfile, arguments, host) in [
+            ("FROM localhost:5000/app", &[][..], "localhost:5000"),
+            (
+                "from --platform=linux/amd64 127.0.0.1:1/a AS b",
+                &[],
+                "127.0.0.1:1",
+            ),
+            ("COPY --from=[::1]:5000/app /a /a", &[], "[::1]:5000"),
+            (
+                "RUN --mount=type=bind,from=localhost/app,target=/x x",
+                &[],
+                "localhost",
+            ),
+            ("# syntax=localhost:5000/frontend:1", &[], "localhost:5000"),
+            ("ARG R=localhost\nFROM ${R}:5000/app", &[], "localhost:5000"),
+            (
+                "ARG R\nFROM \"$R/app\"",
+                &[("R", "localhost:7")],
+                "localhost:7",
+            ),
+            (
+                "",
+                &[("BUILDKIT_SYNTAX", "localhost:5000/x")],
+                "localhost:5000",
+            ),
+        ] {
+            assert_eq!(of_dockerfile(dockerfile, arguments), [host], "{dockerfile}");
+        }
+        let texts = ["docker-image://localhost:5000/app:1"];
+        assert_eq!(
+            hosts(texts, [], "").into_iter().collect::<Vec<_>>(),
+            ["localhost:5000"]
+        );
+        for dockerfile in [
+            "HEALTHCHECK CMD curl http://localhost:8080/health",
+            "RUN curl http://127.0.0.1:8080/x",
+            "ENV URL=http://localhost:8080/x",
+            "FROM app:0.1",
+            "FROM 0.1",
+            "FROM registry.example.com/localhost/app",
+        ] {
+            assert_eq!(
+                of_dockerfile(dockerfile, &[]),
+                Vec::<String>::new(),
+                "{dockerfile}"
+            );
+        }
+        let argument = [("URL", "http://localhost:8080/x")];
+        assert_eq!(of_dockerfile("FROM a", &argument), Vec::<String>::new());
     }
 
     #[test]

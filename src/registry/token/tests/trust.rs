@@ -269,6 +269,22 @@ async fn a_realm_whose_name_leads_to_this_machine_is_not_asked() {
 }
 
 #[tokio::test]
+async fn a_registry_on_this_machine_names_no_place_there_unless_the_user_has_named_it() {
+    let realm = Fake::start([Reply::token()]).await;
+    let reach = Reach::new(&Proxies::default(), &tls(), |client| client).unwrap();
+    let named = reach.naming(["LocalHost:5000", "registry.example"]);
+    let tokens = Tokens::new(named, keyring([]));
+    let address = realm.url("/any");
+    for host in ["localhost:1", "127.0.0.1:5000", "[::1]:5000", "localhost"] {
+        let error = tokens.fetch(host, &address, "s", &[]).await.unwrap_err();
+        assert!(matches!(error, TokenError::Realm { .. }), "{error:?}");
+    }
+    assert!(realm.seen().is_empty());
+    let fetched = tokens.fetch("localhost:5000", &address, "s", &[]);
+    fetched.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_realm_may_be_on_this_machine_if_the_user_has_named_its_host() {
     let realm = Fake::start([Reply::token(), Reply::token()]).await;
     let port = realm.address.port();
