@@ -105,16 +105,22 @@ fn arguments(value: &str, environment: &Environment, findings: &mut Findings) ->
         }
     }
     let mut secrets = Vec::new();
-    let mut names = Vec::new();
+    let mut masked = Vec::new();
+    let mut readable = Vec::new();
     for (index, (name, value)) in arguments.iter().enumerate() {
         let found = secret_names::secrets(name, value);
-        if !found.is_empty() {
-            names.push(pairs::label(index, name));
+        if secret_names::is_readable(name, value) {
+            readable.push(pairs::label(index, name));
+        } else if !found.is_empty() {
+            masked.push(pairs::label(index, name));
         }
         secrets.extend(found.into_iter().map(SecretString::from));
     }
-    if !names.is_empty() {
-        findings.warn(Warning::SecretBuildArguments { names });
+    if !masked.is_empty() {
+        findings.warn(Warning::SecretBuildArguments { names: masked });
+    }
+    if !readable.is_empty() {
+        findings.warn(Warning::ReadableBuildArguments { names: readable });
     }
     BuildArguments::new(arguments, secrets)
 }

@@ -142,7 +142,7 @@ mod tests {
     fn a_context_has_a_name_and_a_place() {
         let (contexts, error) = read_from(
             "Builder=dist/out\nalpine:latest = docker-image://alpine:3.20\nghcr.io/acme/x:1=https://me:w%40rd@example.com/x.git\n\
-             token=https://token@example.com/x.git",
+             token=https://ghp_0123456789@example.com/x.git\nteam=https://team@example.com/x.git",
         );
         assert_eq!(error, "");
         assert_eq!(
@@ -151,7 +151,8 @@ mod tests {
                 "builder dist/out",
                 "alpine address ",
                 "ghcr.io/acme/x:1 address w%40rd w@rd",
-                "token address token"
+                "token address ghp_0123456789",
+                "team address "
             ]
         );
     }

@@ -126,7 +126,7 @@ pub(super) fn may_hold_login(value: &str) -> bool {
 }
 
 /// A host may begin with `sha` too.
-fn is_digest(text: &str) -> bool {
+pub(super) fn is_digest(text: &str) -> bool {
     ["sha256:", "sha384:", "sha512:"]
         .iter()
         .any(|algorithm| text.starts_with(algorithm))

@@ -1,11 +1,19 @@
-//! Which build arguments hold a secret, by their names and by logins in their values.
+//! Finds the secrets in build arguments and addresses, by names and by values.
 //!
 //! A build argument is no place for a secret: its value ends up in the image's history and provenance, and in the names of
 //! steps. But it is a common one, so such values are masked in the log.
+//!
+//! A name decides in most cases. A value alone decides if it has a login, a well-known kind of token or a private key in it.
 
-use percent_encoding::percent_decode_str;
+mod search;
+mod values;
+
+use self::search::Search;
+use self::values::{is_common, is_random, is_setting, is_value};
 
 /// Parts of names that stand for a secret wherever they are.
+///
+/// A part that ends with one is also such a part: `PGPASSWORD`, `clientsecret`.
 const ANYWHERE: [&str; 17] = [
     "TOKEN",
     "PASSWORD",
@@ -19,26 +27,40 @@ const ANYWHERE: [&str; 17] = [
     "CREDENTIALS",
     "CREDS",
     "APIKEY",
-    "APITOKEN",
-    "AUTHTOKEN",
     "SECRETKEY",
     "PRIVATEKEY",
     "ACCESSKEY",
+    "ACCOUNTKEY",
+    "CONNECTIONSTRING",
+];
+
+/// Parts that end like a secret and are none.
+const NO_SECRETS: [&str; 1] = ["TIKTOKEN"];
+
+/// Parts at the end of a name that stand for a password, alone or behind one of [`OWNERS`].
+const SHORT: [&str; 3] = ["PASS", "PWD", "PW"];
+
+/// What has a password: `DBPASS`, `SSHPASS`. Other words end with the same letters, such as `COMPASS`.
+const OWNERS: [&str; 24] = [
+    "", "ADMIN", "APP", "AUTH", "DATABASE", "DB", "FTP", "GIT", "HTTP", "KEY", "LDAP", "MAIL",
+    "MONGO", "MYSQL", "NPM", "PG", "POSTGRES", "PROXY", "REDIS", "ROOT", "SMTP", "SSH", "SUDO",
+    "USER",
 ];
 
 /// Parts that do so at the end of a name; elsewhere they are of other words too, as in `AUTH_SERVER` or `PASS_THROUGH`.
-const AT_THE_END: [&str; 7] = [
+const AT_THE_END: [&str; 8] = [
     "AUTH",
     "AUTHORIZATION",
-    "PASS",
-    "PWD",
+    "OAUTH",
     "PAT",
     "JWT",
     "BEARER",
+    "SAS",
+    "COOKIE",
 ];
 
-/// Before `KEY`: kinds of keys that are secret. Public keys, cache keys and others are not.
-const KEYS: [&str; 14] = [
+/// Before `KEY`: kinds of keys that are secret whatever their value is.
+const KEYS: [&str; 15] = [
     "API",
     "PRIVATE",
     "ACCESS",
@@ -49,21 +71,46 @@ const KEYS: [&str; 14] = [
     "MASTER",
     "DEPLOY",
     "LICENSE",
+    "LICENCE",
     "SSH",
     "ACCOUNT",
     "STORAGE",
     "SERVICE",
 ];
 
+/// Before `KEY`: kinds of keys that are not secret, though their values may look random.
+const PUBLIC_KEYS: [&str; 14] = [
+    "CACHE",
+    "PUBLIC",
+    "PUB",
+    "SORT",
+    "PARTITION",
+    "PRIMARY",
+    "FOREIGN",
+    "OBJECT",
+    "INDEX",
+    "RESTORE",
+    "HOST",
+    "GROUP",
+    "ROUTING",
+    "SITE",
+];
+
 /// Parts at the end of a name that make it one of something about a secret.
-const ABOUT: [&str; 36] = [
+const ABOUT: [&str; 45] = [
+    "ADDR",
+    "ADDRESS",
     "ALGORITHM",
     "AUDIENCE",
+    "BACKEND",
+    "CLASS",
     "COUNT",
     "DIR",
     "DOMAIN",
+    "DRIVER",
     "ENABLED",
     "ENDPOINT",
+    "ENGINE",
     "EXPIRATION",
     "EXPIRY",
     "FILE",
@@ -71,6 +118,7 @@ const ABOUT: [&str; 36] = [
     "HOST",
     "ID",
     "ISSUER",
+    "KIND",
     "LENGTH",
     "LIFETIME",
     "LIMIT",
@@ -85,7 +133,9 @@ const ABOUT: [&str; 36] = [
     "REALM",
     "REGION",
     "SCOPE",
+    "SERVER",
     "SIZE",
+    "STRATEGY",
     "TTL",
     "TYPE",
     "URI",
@@ -98,37 +148,42 @@ const ABOUT: [&str; 36] = [
 /// Names that shells set.
 const OF_SHELLS: [&str; 2] = ["PWD", "OLDPWD"];
 
-/// Values that say whether or how, and are no secret.
-const SETTINGS: [&str; 9] = [
-    "disabled",
-    "required",
-    "optional",
-    "anonymous",
-    "undefined",
-    "production",
-    "development",
-    "automatic",
-    "external",
-];
-
-/// User names of logins that have their secret in the other half, or none.
-const USERS: [&str; 6] = [
-    "x-token-auth",
-    "x-access-token",
-    "x-oauth-basic",
-    "gitlab-ci-token",
-    "anonymous",
-    "_json_key",
-];
-
-/// The secrets in an argument: all of its value, or the login of an address in it; as they are written, and decoded.
+/// The secrets in an argument: all of its value, or parts of it; as they are written, and decoded.
 pub(super) fn secrets(name: &str, value: &str) -> Vec<String> {
-    if is_secret(name) && is_value(value) {
-        let mut secrets = vec![value.to_owned()];
-        secrets.extend(logins(value));
-        return secrets;
+    search(name, value).secrets
+}
+
+/// Whether an argument looks like a secret that stays readable: it is too short or too common a word to be masked.
+pub(super) fn is_readable(name: &str, value: &str) -> bool {
+    search(name, value).is_readable
+}
+
+/// The secrets in an address: the password, the user if that is the secret, and tokens in the query and the fragment; as
+/// they are written, and decoded.
+pub(super) fn logins_of_address(address: &str) -> Vec<String> {
+    let mut search = Search::default();
+    search.address(address);
+    search.secrets
+}
+
+fn search(name: &str, value: &str) -> Search {
+    let mut search = Search::default();
+    if is_secret(name) || is_random_key(name, value) {
+        if is_value(value) {
+            search.whole(value);
+        } else if is_password(name) && is_common(value) && !is_setting(value) {
+            search.is_readable = true;
+        } else if is_password(name) && is_short(value) && !is_setting(value) {
+            search.add(value.trim());
+        }
     }
-    logins(value)
+    search.named(name, value);
+    search
+}
+
+fn is_short(value: &str) -> bool {
+    let value = value.trim();
+    !value.is_empty() && value.len() < values::SHORTEST_BYTES
 }
 
 /// Whether the name is one of a secret.
@@ -140,28 +195,76 @@ fn is_secret(name: &str) -> bool {
     if ABOUT.contains(&last.as_str()) || OF_SHELLS.contains(&name) {
         return false;
     }
-    let is_key = |pair: &[String]| match pair {
-        [kind, key] => key == "KEY" && KEYS.contains(&kind.as_str()),
+    let is_pair = |pair: &[String]| match pair {
+        [kind, key] if key == "KEY" => KEYS.contains(&kind.as_str()),
+        [kind, string] => kind == "CONNECTION" && string == "STRING",
         _ => false,
     };
-    parts.iter().any(|part| ANYWHERE.contains(&part.as_str()))
+    parts.iter().any(|part| is_anywhere(part))
         || AT_THE_END.contains(&last.as_str())
-        || parts.windows(2).any(is_key)
+        || is_short_name(last)
+        || parts.windows(2).any(is_pair)
 }
 
-/// The words of a name in upper case, each without a number at its end: `npmToken2` has NPM and TOKEN.
+/// Whether the name is one of a password or a token, and of nothing else.
+fn is_password(name: &str) -> bool {
+    let parts = parts(name);
+    let is_last = |part: &String| is_short_name(part) || part == "PAT";
+    is_secret(name)
+        && (parts.iter().any(|part| is_anywhere(part)) || parts.last().is_some_and(is_last))
+}
+
+fn is_anywhere(part: &str) -> bool {
+    ANYWHERE.iter().any(|secret| part.ends_with(secret)) && !NO_SECRETS.contains(&part)
+}
+
+fn is_short_name(part: &str) -> bool {
+    let mut owners = SHORT.iter().filter_map(|short| part.strip_suffix(short));
+    owners.any(|owner| OWNERS.contains(&owner))
+}
+
+/// Whether the name is one of a key, which may be public or the name of something, and the value looks random.
+fn is_random_key(name: &str, value: &str) -> bool {
+    let parts = parts(name);
+    let Some((last, kinds)) = parts.split_last() else {
+        return false;
+    };
+    let is_public = |kind: &String| PUBLIC_KEYS.contains(&kind.as_str());
+    last == "KEY" && !kinds.iter().any(is_public) && is_random(value.trim())
+}
+
+/// Whether the name is one of a webhook, whose address is a secret if its path holds a token.
+fn is_webhook(name: &str) -> bool {
+    parts(name).iter().any(|part| part == "WEBHOOK")
+}
+
+/// Whether a parameter in an address is one of a secret.
+fn is_secret_parameter(name: &str) -> bool {
+    let parts = parts(name);
+    let is_signature = |part: &String| part == "SIG" || part == "SIGNATURE";
+    is_secret(name) || parts.last().is_some_and(is_signature)
+}
+
+/// The words of a name in upper case, each without a number at its end: `npmToken2` has NPM and TOKEN, `JWTSecret` has
+/// JWT and SECRET.
 fn parts(name: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut part = String::new();
-    let mut was_lower = false;
-    for character in name.chars() {
-        if !character.is_ascii_alphanumeric() || (was_lower && character.is_ascii_uppercase()) {
+    let mut characters = name.chars().peekable();
+    let mut previous = ' ';
+    while let Some(character) = characters.next() {
+        let is_upper = character.is_ascii_uppercase();
+        let is_before_lower = characters.peek().is_some_and(char::is_ascii_lowercase);
+        let begins_word = is_upper
+            && (previous.is_ascii_lowercase()
+                || (previous.is_ascii_uppercase() && is_before_lower));
+        if !character.is_ascii_alphanumeric() || begins_word {
             parts.push(std::mem::take(&mut part));
         }
         if character.is_ascii_alphanumeric() {
             part.push(character.to_ascii_uppercase());
         }
-        was_lower = character.is_ascii_lowercase();
+        previous = character;
     }
     parts.push(part);
     let numbers: &[_] = &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'];
@@ -172,148 +275,5 @@ fn parts(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether a value can be a secret. Short ones are not masked at all.
-fn is_value(value: &str) -> bool {
-    let value = value.trim();
-    value.len() >= 8
-        && !SETTINGS
-            .iter()
-            .any(|known| value.eq_ignore_ascii_case(known))
-}
-
-/// The passwords of all addresses in a text, as they are written and decoded.
-fn logins(text: &str) -> Vec<String> {
-    let words =
-        text.split(|character: char| character.is_whitespace() || "\"'".contains(character));
-    words.flat_map(logins_of_address).collect()
-}
-
-/// The password in an address, and the user name if that is the secret; as they are written, and decoded.
-pub(super) fn logins_of_address(address: &str) -> Vec<String> {
-    let mut secrets = Vec::new();
-    let Some((_, rest)) = address.split_once("://") else {
-        return secrets;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((login, _)) = authority.rsplit_once('@') else {
-        return secrets;
-    };
-    let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    // A token often stands for the user, before an empty or a fixed password.
-    let is_user_secret = password.is_empty() || USERS.contains(&password);
-    for written in [password, if is_user_secret { user } else { "" }] {
-        if written.is_empty() || USERS.contains(&written) {
-            continue;
-        }
-        let decoded = percent_decode_str(written).decode_utf8_lossy();
-        let is_encoded = decoded != written;
-        secrets.push(written.to_owned());
-        secrets.extend(is_encoded.then(|| decoded.into_owned()));
-    }
-    secrets
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_secrets_are_known_by_their_parts() {
-        for name in [
-            "TOKEN",
-            "NPM_TOKEN",
-            "npm_token",
-            "npmToken",
-            "NpmToken2",
-            "NPM_TOKEN_2",
-            "TOKEN_GITHUB",
-            "npm.token",
-            "GH-TOKEN",
-            "DB_PASSWORD",
-            "PASSWD",
-            "DB_PASS",
-            "MYSQL_PWD",
-            "CLIENT_SECRET",
-            "SECRET_KEY_BASE",
-            "AWS_SECRET_ACCESS_KEY",
-            "API_KEY",
-            "apiKey",
-            "APIKEY",
-            "SENTRY_API_KEY_PROD",
-            "PRIVATE_KEY",
-            "SSH_PRIVATE_KEY",
-            "ssh_key",
-            "GOOGLE_CREDENTIALS",
-            "CREDENTIAL",
-            "NPM_AUTH",
-            "_auth",
-            "AUTH",
-            "COMPOSER_AUTH",
-            "PROXY_AUTHORIZATION",
-            "GITHUB_PAT",
-            "KEY_PASSPHRASE",
-        ] {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in [
-            "AUTHOR",
-            "AUTHORS",
-            "AUTHORITY",
-            "TOKENIZER",
-            "TOKENIZERS_PARALLELISM",
-            "TOKENS",
-            "KEYBOARD",
-            "KEY",
-            "CACHE_KEY",
-            "PUBLIC_KEY",
-            "SSH_PUBLIC_KEY",
-            "SECRETARY",
-            "PASSENGER_VERSION",
-            "PASS_THROUGH",
-            "COMPASS",
-            "BYPASS",
-            "PWD",
-            "OLDPWD",
-            "PATH",
-            "AUTH_SERVER",
-            "AUTH_URL",
-            "OAUTH_CLIENT_ID",
-            "AWS_ACCESS_KEY_ID",
-            "TOKEN_URL",
-            "TOKEN_FILE",
-            "PASSWORD_MIN_LENGTH",
-            "SECRET_NAME",
-            "JWT_ISSUER",
-            "VERSION",
-            "",
-            "_",
-        ] {
-            assert!(!is_secret(name), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_setting_is_no_secret() {
-        for value in ["", "true", "1", "required", "Disabled", "   x   "] {
-            assert_eq!(secrets("AUTH", value), Vec::<String>::new(), "{value}");
-        }
-        assert_eq!(secrets("AUTH", "hunter2-hunter2"), ["hunter2-hunter2"]);
-        assert_eq!(secrets("VERSION", "hunter2-hunter2"), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_login_in_an_address_is_a_secret_whatever_the_name() {
-        let index = "https://robot:p%40ss%3aword@pypi.example.com/simple";
-        assert_eq!(
-            secrets("PIP_INDEX_URL", index),
-            ["p%40ss%3aword", "p@ss:word"]
-        );
-        let several =
-            "--a=https://x-token-auth:one@a.example/x http://two@b.example https://c.example/@x";
-        assert_eq!(logins(several), ["one", "two"]);
-        let token_first = "https://ghp_token:x-oauth-basic@github.com/acme/app";
-        assert_eq!(logins(token_first), ["ghp_token"]);
-        assert_eq!(logins("git@github.com:acme/app a@b"), Vec::<String>::new());
-        assert_eq!(logins_of_address("https://me:p,'é@a.example/"), ["p,'é"]);
-    }
-}
+mod tests;

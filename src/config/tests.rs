@@ -474,14 +474,51 @@ fn build_arguments_that_look_like_secrets_are_masked_and_warned_of_once() {
         assert!(secrets.contains(&secret), "{secret}");
     }
     assert!(!secrets.contains(&"1.10-hunter3") && !secrets.contains(&"true"));
-    let names = ["`NPM_TOKEN`", "`DB_PASSWORD`", "`INDEX`"].map(str::to_owned);
+    let names = ["`NPM_TOKEN`", "`DB_PASSWORD`"].map(str::to_owned);
     let names = names.to_vec();
-    assert_eq!(warnings, [Warning::SecretBuildArguments { names }]);
+    // A part of it is too short to be masked.
+    let readable = vec!["`INDEX`".to_owned()];
+    assert_eq!(
+        warnings,
+        [
+            Warning::SecretBuildArguments { names },
+            Warning::ReadableBuildArguments { names: readable }
+        ]
+    );
     let warning = warnings[0].to_string();
     assert!(
         warning.contains("secret mount") && !warning.contains("hunter"),
         "{warning}"
     );
+}
+
+#[test]
+fn a_secret_build_argument_that_is_not_masked_has_a_warning_that_says_so() {
+    let clone = Clone::new();
+    for value in ["hunter2", "password"] {
+        let argument = format!("PASSWORD={value}");
+        let (_, warnings) = clone
+            .read(&[TOKEN, PROJECT, ("BUILD_ARGS", &argument)])
+            .unwrap();
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        let [warning] = &warnings[..] else {
+            panic!("{value}: {warnings:?}");
+        };
+        let start = "BUILD_ARGS: `PASSWORD` looks like a secret; it is not masked in the log";
+        assert!(warning.starts_with(start), "{warning}");
+    }
+    for argument in [
+        "PASSWORD=",
+        "PASSWORD=true",
+        "AUTH=on",
+        "TOKEN=0",
+        "AUTH=hunter2",
+    ] {
+        let (_, warnings) = clone
+            .read(&[TOKEN, PROJECT, ("BUILD_ARGS", argument)])
+            .unwrap();
+        assert_eq!(warnings, [], "{argument}");
+    }
 }
 
 #[test]

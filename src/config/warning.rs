@@ -46,6 +46,11 @@ pub enum Warning {
         /// Each of them, or its place in the list.
         names: Vec<String>,
     },
+    /// Build arguments that look like secrets and are not masked, because their secrets are too short or too common.
+    ReadableBuildArguments {
+        /// Each of them, or its place in the list.
+        names: Vec<String>,
+    },
     /// The token would travel readably over a network.
     UnencryptedApi {
         /// The API's host.
@@ -117,16 +122,32 @@ pub enum Warning {
     },
 }
 
+/// Where build arguments are kept, and what to use instead.
+const BUILD_ARGUMENT_ADVICE: &str = "build arguments are kept in the image's history and provenance, where anybody who can pull the image can read \
+     them: use a secret mount in the Dockerfile (`RUN --mount=type=secret`)";
+
 fn secret_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (looks, are) = match names.len() {
         1 => ("looks like a secret", "it is"),
         _ => ("look like secrets", "they are"),
     };
+    let names = names.join(", ");
     write!(
         formatter,
-        "BUILD_ARGS: {} {looks}; {are} masked in the log, but build arguments are kept in the image's history and provenance, \
-         where anybody who can pull the image can read them: use a secret mount in the Dockerfile (`RUN --mount=type=secret`)",
-        names.join(", ")
+        "BUILD_ARGS: {names} {looks}; {are} masked in the log, but {BUILD_ARGUMENT_ADVICE}"
+    )
+}
+
+fn readable_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (looks, are) = match names.len() {
+        1 => ("looks like a secret", "it is"),
+        _ => ("look like secrets", "they are"),
+    };
+    let names = names.join(", ");
+    write!(
+        formatter,
+        "BUILD_ARGS: {names} {looks}; {are} not masked in the log, because a value shorter than 8 characters and a common \
+         word are part of too much other text; also, {BUILD_ARGUMENT_ADVICE}"
     )
 }
 
@@ -170,6 +191,7 @@ impl fmt::Display for Warning {
                 )
             }
             Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
+            Self::ReadableBuildArguments { names } => readable_build_arguments(names, formatter),
             Self::UnencryptedApi { host } => {
                 write!(
                     formatter,
