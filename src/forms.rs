@@ -41,6 +41,10 @@ const USERINFO: &AsciiSet = &percent_encoding::CONTROLS
     .add(b'|')
     .add(b'%');
 
+/// Of longer secrets only those forms are known that programs make of tokens: as it is, and base64. All others together
+/// would be a hundred times as long.
+const LONG_BYTES: usize = 8 << 10;
+
 /// Every form of `secret`, each once, the secret itself first. It should have a few characters: each form is as easily found by chance.
 pub(crate) fn of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
@@ -49,6 +53,10 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
             forms.push(form);
         }
     };
+    if secret.len() > LONG_BYTES {
+        base64(secret).for_each(add);
+        return forms;
+    }
     for escaped in [
         utf8_percent_encode(secret, UNRESERVED).to_string(),
         utf8_percent_encode(secret, USERINFO).to_string(),

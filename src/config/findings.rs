@@ -1,5 +1,7 @@
 //! Collects faults and warnings while the variables are read, and knows what may not be shown in them.
 
+use secrecy::SecretString;
+
 use super::{
     fault::{ConfigError, Fault},
     warning::Warning,
@@ -22,13 +24,22 @@ impl Findings {
     /// From here on this text is blotted out of every value that is shown.
     pub(super) fn keep_secret(&mut self, secret: &str) {
         let secret = secret.trim();
-        if secret.len() >= SECRET_MIN_BYTES {
+        if secret.len() >= SECRET_MIN_BYTES && !self.secrets.iter().any(|known| known == secret) {
             // The longest first: one may be the beginning of another.
             let place = self
                 .secrets
                 .partition_point(|known| known.len() >= secret.len());
             self.secrets.insert(place, secret.to_owned());
         }
+    }
+
+    /// The secrets so far that can be masked in a log: of one with several lines, such as a YAML list of logins, most lines
+    /// are no secrets.
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
+        let secrets = self.secrets.iter().filter(|secret| !secret.contains('\n'));
+        secrets
+            .map(|secret| SecretString::from(secret.as_str()))
+            .collect()
     }
 
     pub(super) fn fault(&mut self, fault: Fault) {

@@ -166,7 +166,7 @@ pub fn read(
                         create_repositories,
                     },
                     authorities,
-                    other_secrets: proofs.chain(hostless).collect(),
+                    other_secrets: proofs.chain(hostless).chain(findings.secrets()).collect(),
                     outputs,
                     proxies,
                     timeout,

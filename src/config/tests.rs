@@ -493,6 +493,40 @@ fn build_arguments_that_look_like_secrets_are_masked_and_warned_of_once() {
 }
 
 #[test]
+fn secrets_that_the_run_does_not_use_are_masked() {
+    let clone = Clone::new();
+    let folder = tempfile::tempdir().unwrap();
+    let login = |word: &str| {
+        base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            format!("me:{word}"),
+        )
+    };
+    let json = serde_json::json!({ "auths": {
+        "https://a.example/v1/": { "auth": login("planted-loser") },
+        "a.example": { "auth": login("planted-winner"), "registrytoken": "planted-token" },
+    }});
+    fs::write(folder.path().join("config.json"), json.to_string()).unwrap();
+    let (plan, _) = clone
+        .read(&[
+            TOKEN,
+            PROJECT,
+            ("AWS_SESSION_TOKEN", "planted-session"),
+            ("DOCKER_CONFIG", &folder.path().display().to_string()),
+        ])
+        .unwrap();
+    let secrets: Vec<_> = plan.secrets().map(ExposeSecret::expose_secret).collect();
+    for secret in [
+        "planted-session",
+        "planted-loser",
+        "planted-winner",
+        "planted-token",
+    ] {
+        assert!(secrets.contains(&secret), "{secret}");
+    }
+}
+
+#[test]
 fn a_secret_build_argument_that_is_not_masked_has_a_warning_that_says_so() {
     let clone = Clone::new();
     for value in ["hunter2", "password"] {

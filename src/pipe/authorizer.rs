@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::registries::Registries;
 use crate::buildkit::session::{Authorizer, RegistryToken, TokenError, TokenRequest};
@@ -34,7 +34,6 @@ impl Authorizer for RegistryAuthorizer {
             .await;
         match fetched {
             Ok(token) => {
-                self.0.masker.add(token.token.expose_secret());
                 tracing::debug!("fetched a token of `{}`", request.host.escape_debug());
                 Ok(RegistryToken {
                     token: token.token,

@@ -32,8 +32,6 @@ pub(super) struct Registries {
     pub(super) client: Client,
     ecr: Arc<Ecr>,
     makes_repositories: bool,
-    /// Keeps tokens that are fetched on the way out of the log.
-    pub(super) masker: Masker,
     /// Registries that are asked ahead; ended with this.
     asking: Mutex<JoinSet<()>>,
 }
@@ -87,7 +85,10 @@ impl Registries {
             let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
             reach = reach.trusting(insecure, client(proxies, &unchecked)?);
         }
-        let tokens = Arc::new(Tokens::new(reach, Arc::clone(&keyring)));
+        let fetched = masker.clone();
+        let tokens = Tokens::new(reach, Arc::clone(&keyring))
+            .with_listener(Arc::new(move |token: &str| fetched.add_foreign(token)));
+        let tokens = Arc::new(tokens);
         let client = Client::new(Arc::clone(&tokens));
         Ok(Self {
             keyring,
@@ -95,7 +96,6 @@ impl Registries {
             client,
             ecr,
             makes_repositories: plan.registries.create_repositories,
-            masker: masker.clone(),
             asking: Mutex::default(),
         })
     }

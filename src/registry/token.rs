@@ -30,6 +30,7 @@ use url::Url;
 
 use super::address::is_own_host;
 use super::credentials::{Credential, canonical_host};
+use super::ecr::SecretListener;
 use super::guard::Refused;
 use super::keyring::Keyring;
 use super::reach::Reach;
@@ -55,6 +56,17 @@ pub struct Tokens {
     /// Hosts without login of which that was told.
     told: Mutex<BTreeSet<String>>,
     limits: Limits,
+    listener: Listener,
+}
+
+/// Gets every token. Tokens come from strangers, so it must bound what it keeps.
+#[derive(Clone, Default)]
+struct Listener(Option<SecretListener>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Listener")
+    }
 }
 
 /// A token and how long it counts.
@@ -79,7 +91,15 @@ impl Tokens {
             shared: Shared::default(),
             told: Mutex::default(),
             limits: LIMITS,
+            listener: Listener::default(),
         }
+    }
+
+    /// Passes every token to `listener` before anything is done with it, so that it can be kept out of logs.
+    #[must_use]
+    pub fn with_listener(mut self, listener: SecretListener) -> Self {
+        self.listener = Listener(Some(listener));
+        self
     }
 
     /// The credential for `host`, to be passed on, if the registry demands user name and password: a 401 with
@@ -150,7 +170,11 @@ impl Tokens {
     ) -> Result<Token, TokenError> {
         let question = (host, realm, service, scopes);
         let fetching = async || self.fetch_anew(host, realm, service, scopes).await;
-        self.shared.ask(question, fetching).await
+        let fetched = self.shared.ask(question, fetching).await;
+        if let (Ok(token), Some(listener)) = (&fetched, &self.listener.0) {
+            listener(token.token.expose_secret());
+        }
+        fetched
     }
 
     async fn fetch_anew(

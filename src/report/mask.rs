@@ -8,13 +8,15 @@
 mod filter;
 mod hex;
 mod index;
+mod secrets;
 
 use std::{
     fmt,
     sync::{Arc, PoisonError, RwLock},
 };
 
-use index::{Index, WINDOW};
+use index::WINDOW;
+use secrets::Secrets;
 
 /// Shorter values are ordinary words too often; masking them would make the log unreadable and give them away.
 const MINIMUM_BYTES: usize = WINDOW;
@@ -25,7 +27,7 @@ const MASK: &str = "***";
 /// The secrets to mask. Clones share them, so a token that is fetched later is masked everywhere.
 #[derive(Clone, Default)]
 pub struct Masker {
-    secrets: Arc<RwLock<Index>>,
+    secrets: Arc<RwLock<Secrets>>,
 }
 
 /// The index holds what it finds.
@@ -39,17 +41,23 @@ impl Masker {
     /// Masks `secret` from now on, in all of its forms; each of its lines that is too short to tell from ordinary text stays readable.
     pub fn add(&self, secret: &str) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        let lines = secret.lines().map(str::trim);
-        for line in lines.filter(|line| line.len() >= MINIMUM_BYTES) {
-            secrets.add(line);
-        }
+        lines(secret).for_each(|line| secrets.add(line));
+    }
+
+    /// Masks a secret that another host has made up, such as a registry's token.
+    ///
+    /// Only so many of these are kept: the oldest ones are no longer masked then. That keeps a hostile registry from using
+    /// up the memory, or the place of other secrets.
+    pub fn add_foreign(&self, secret: &str) {
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        lines(secret).for_each(|line| secrets.add_foreign(line));
     }
 
     /// Replaces each occurrence of a secret.
     #[must_use]
     pub fn mask(&self, text: String) -> String {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        let spans = secrets.spans(&text);
+        let spans = secrets.index().spans(&text);
         if spans.is_empty() {
             return text;
         }
@@ -69,11 +77,17 @@ impl Masker {
     /// Whoever cuts a line in two keeps this many bytes for the second part, else a secret could slip through in halves.
     pub(crate) fn open_end(&self, text: &str) -> usize {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
-        let open_end = secrets.open_end(text);
+        let open_end = secrets.index().open_end(text);
         // Only a form that is found by chance can begin within a character.
         let start = text.floor_char_boundary(text.len() - open_end);
         text.len() - start
     }
+}
+
+/// The lines of a secret that are masked.
+fn lines(secret: &str) -> impl Iterator<Item = &str> {
+    let lines = secret.lines().map(str::trim);
+    lines.filter(|line| line.len() >= MINIMUM_BYTES)
 }
 
 #[cfg(test)]

@@ -12,8 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Client;
 use super::call::{Answer, Call};
 use super::error::{ClientError, Trouble};
+use crate::forms;
 use crate::registry::challenge::{bearer, is_basic};
 use crate::registry::credentials::{Credential, canonical_host};
+
+/// Shorter forms of a secret would be found in every word.
+const SHORTEST_FORM_BYTES: usize = 4;
 
 /// An `Authorization`, which shows itself to nobody.
 pub(super) type Access = HeaderValue;
@@ -76,18 +80,19 @@ pub(super) fn forms(access: &Access) -> Vec<String> {
     let Some((scheme, sent)) = text.split_once(' ') else {
         return Vec::new();
     };
-    let mut forms = vec![sent.to_owned()];
-    if scheme == "Basic" {
-        let login = STANDARD.decode(sent).unwrap_or_default();
-        let login = String::from_utf8(login).unwrap_or_default();
-        forms.extend(
-            login
-                .split_once(':')
-                .map(|(_, password)| password.to_owned()),
-        );
-    }
-    forms.retain(|form| !form.is_empty());
-    forms
+    let login = (scheme == "Basic").then(|| STANDARD.decode(sent).unwrap_or_default());
+    let login = login.and_then(|login| String::from_utf8(login).ok());
+    let password = login
+        .as_deref()
+        .and_then(|login| login.split_once(':'))
+        .map(|(_, password)| password);
+    let secrets = [Some(sent), password].into_iter().flatten();
+    let forms = secrets.flat_map(|secret| {
+        let mut forms = forms::of(secret);
+        forms.retain(|form| form == secret || form.len() >= SHORTEST_FORM_BYTES);
+        forms
+    });
+    forms.filter(|form| !form.is_empty()).collect()
 }
 
 fn key(call: &Call<'_>) -> (String, String, bool) {

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::SecretListener;
 use super::access::{Access, Authorization, Container, Keys, Role};
 use super::call::{address, once, repeated};
 use super::error::EcrError;
@@ -29,12 +30,13 @@ const PROOF_LIMIT_BYTES: u64 = 64 << 10;
 /// Places of Amazon's container services, beside loopback.
 const CONTAINER_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
-/// Keys that are good now. `direct` uses no proxy: what a machine is told of itself is on its own network.
+/// Keys that are good now. `listener` gets the proofs that are read on the way. `direct` uses no proxy: what a machine is told of itself is on its own network.
 pub(super) async fn keys(
     access: &Access,
     host: &EcrHost,
     http: &reqwest::Client,
     direct: &reqwest::Client,
+    listener: &SecretListener,
 ) -> Result<Keys, EcrError> {
     if let Some(role) = &access.role {
         return of_role(role, access.endpoint.as_ref(), host, http).await;
@@ -43,9 +45,9 @@ pub(super) async fn keys(
         return Ok(keys.clone());
     }
     if let Some(container) = &access.container {
-        return of_container(container, direct).await;
+        return of_container(container, direct, listener).await;
     }
-    of_machine(access.metadata.as_ref(), direct).await
+    of_machine(access.metadata.as_ref(), direct, listener).await
 }
 
 /// A session of the role. The call is not signed: the identity is the proof.
@@ -109,7 +111,11 @@ impl Given {
     }
 }
 
-async fn of_container(container: &Container, direct: &reqwest::Client) -> Result<Keys, EcrError> {
+async fn of_container(
+    container: &Container,
+    direct: &reqwest::Client,
+    listener: &SecretListener,
+) -> Result<Keys, EcrError> {
     const ACTION: &str = "the container's keys";
     let url = &container.url;
     if !is_container_place(url) {
@@ -128,6 +134,7 @@ async fn of_container(container: &Container, direct: &reqwest::Client) -> Result
                 .await
                 .map_err(|error| EcrError::ContainerProof(error.into()))?;
             let text = text.map_err(EcrError::ContainerProof)?;
+            listener(text.trim());
             Some(SecretString::from(text.trim()))
         }
     };
@@ -157,7 +164,11 @@ fn is_container_place(url: &Url) -> bool {
 }
 
 /// Of the machine, by version 2 of its metadata. A machine that is not Amazon's has none, which is known within a second.
-async fn of_machine(base: Option<&Url>, direct: &reqwest::Client) -> Result<Keys, EcrError> {
+async fn of_machine(
+    base: Option<&Url>,
+    direct: &reqwest::Client,
+    listener: &SecretListener,
+) -> Result<Keys, EcrError> {
     const ACTION: &str = "the machine's keys";
     let base = address(base, METADATA, ACTION)?;
     let place = |path: &str| base.join(path).map_err(|_| EcrError::NoIdentity);
@@ -175,6 +186,7 @@ async fn of_machine(base: Option<&Url>, direct: &reqwest::Client) -> Result<Keys
         .header("x-aws-ec2-metadata-token-ttl-seconds", "300");
     // Whatever is there instead of it: nobody told us to be on a machine of Amazon's.
     let token = ask(token).await.map_err(|_| EcrError::NoIdentity)?;
+    listener(token.trim());
     let get = |url: Url| {
         let request = direct.get(url);
         request.header("x-aws-ec2-metadata-token", token.trim())

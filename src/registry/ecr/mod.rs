@@ -178,7 +178,9 @@ impl Ecr {
                 if self.is_nobody.load(Ordering::Relaxed) {
                     return Err(EcrError::NoIdentity);
                 }
-                let keys = identity::keys(&self.access, host, &self.http, &self.direct).await;
+                let keys =
+                    identity::keys(&self.access, host, &self.http, &self.direct, &self.listener)
+                        .await;
                 let is_nobody = matches!(keys, Err(EcrError::NoIdentity));
                 self.is_nobody.store(is_nobody, Ordering::Relaxed);
                 let keys = keys?;

@@ -251,6 +251,24 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_containers_proof_is_masked_before_it_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "proof-of-the-container\n").unwrap();
+    let refusal = r#"{"message":"bad token proof-of-the-container"}"#;
+    let fake = Fake::start([Reply::with_body(400, refusal)]).await;
+    let (ecr, secrets) = ecr(Access {
+        container: Some(Container {
+            url: Url::parse(&fake.url("/keys")).unwrap(),
+            authorization: Some(Authorization::File(path)),
+        }),
+        ..Access::default()
+    });
+    password(&ecr, "eu-central-1").await.unwrap_err();
+    assert_eq!(*secrets.lock().unwrap(), ["proof-of-the-container"]);
+}
+
+#[tokio::test]
 async fn a_containers_proof_is_read_from_a_regular_file_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");

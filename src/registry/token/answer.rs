@@ -22,6 +22,9 @@ use crate::registry::credentials::Credential;
 /// The largest answer that is read: tokens have a few KiB.
 pub(super) const ANSWER_LIMIT_BYTES: usize = 1 << 20;
 
+/// The longest token that is used: most servers refuse a header of more than 8 to 64 KiB.
+const TOKEN_LIMIT_BYTES: usize = 64 << 10;
+
 /// The life of a token whose giver does not tell it, in seconds, by the distribution specification.
 const DEFAULT_LIFE_SECONDS: u64 = 60;
 
@@ -88,6 +91,12 @@ impl Answer {
             .flatten()
             .find(|token| !token.expose_secret().is_empty())
             .ok_or("an answer without token")?;
+        if token.expose_secret().len() > TOKEN_LIMIT_BYTES {
+            return Err(format!(
+                "a token of more than {} KiB",
+                TOKEN_LIMIT_BYTES >> 10
+            ));
+        }
         if !token
             .expose_secret()
             .bytes()
@@ -242,6 +251,23 @@ mod tests {
         ] {
             let error = answer(body).token(now()).unwrap_err();
             assert!(error.contains(told), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_no_request_could_hold_is_refused() {
+        for (bytes, is_refused) in [(TOKEN_LIMIT_BYTES, false), (TOKEN_LIMIT_BYTES + 1, true)] {
+            let body = format!(r#"{{"token":"{}"}}"#, "t".repeat(bytes));
+            let outcome = answer(&body).token(now());
+            let error = outcome.err().unwrap_or_default();
+            assert_eq!(
+                error,
+                if is_refused {
+                    "a token of more than 64 KiB"
+                } else {
+                    ""
+                }
+            );
         }
     }
 

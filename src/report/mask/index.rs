@@ -19,8 +19,11 @@ pub(super) const WINDOW: usize = 8;
 /// Of longer secrets only whole forms are found: what has so many bytes is no password.
 const PARTS_LIMIT_BYTES: usize = 16 << 10;
 
-/// The most parts in either index, which then has some 20 MiB. Secrets beyond are found as a whole.
-const PARTS_LIMIT: usize = 1 << 19;
+/// The most parts of the run's own secrets, which then use some 20 MiB. Secrets beyond are found as a whole.
+pub(super) const MAX_PARTS: usize = 1 << 19;
+
+/// The memory for a part, in bytes, with its share of the table and the filter.
+const PART_BYTES: usize = 32;
 
 /// The secrets and what finds them.
 #[derive(Default)]
@@ -40,18 +43,29 @@ impl Index {
         self.forms.is_empty()
     }
 
-    /// Adds a secret of at least [`WINDOW`] bytes on one line.
-    pub(super) fn add(&mut self, secret: &str) {
-        let Some(start) = window(secret.as_bytes()) else {
-            return;
-        };
-        if self.starting(start).any(|form| form == secret) {
-            return;
+    /// How many parts of secrets are known.
+    pub(super) fn parts(&self) -> usize {
+        self.parts.len() + self.hex.len()
+    }
+
+    /// Whether this secret is known as a whole.
+    pub(super) fn contains(&self, secret: &str) -> bool {
+        window(secret.as_bytes())
+            .is_some_and(|start| self.starting(start).any(|form| form == secret))
+    }
+
+    /// Adds a secret of at least [`WINDOW`] bytes on one line, with its parts or as a whole only. Returns an estimate of the
+    /// memory for it, in bytes.
+    pub(super) fn add(&mut self, secret: &str, with_parts: bool) -> usize {
+        if self.contains(secret) {
+            return 0;
         }
+        let mut bytes = 0;
         for form in forms::of(secret) {
             let Some(start) = window(form.as_bytes()) else {
                 continue;
             };
+            bytes += form.len() + PART_BYTES;
             self.starts.insert(start);
             self.by_start
                 .entry(start)
@@ -59,14 +73,27 @@ impl Index {
                 .push(self.forms.len());
             self.forms.push(form.into());
         }
-        if secret.len() <= PARTS_LIMIT_BYTES && self.parts.len().max(self.hex.len()) < PARTS_LIMIT {
+        if with_parts && secret.len() <= PARTS_LIMIT_BYTES {
+            let before = self.parts();
             for form in forms::base64(secret) {
                 for part in form.as_bytes().windows(WINDOW) {
                     self.parts.insert(window(part).unwrap_or_default());
                 }
             }
             self.hex.add(secret.as_bytes());
+            bytes += (self.parts() - before) * PART_BYTES;
         }
+        bytes
+    }
+
+    /// An estimate of the memory for all of it, in bytes.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let forms = self
+            .forms
+            .iter()
+            .map(|form| form.expose_secret().len() + PART_BYTES);
+        forms.sum::<usize>() + self.parts() * PART_BYTES
     }
 
     fn starting(&self, start: u64) -> impl Iterator<Item = &str> {

@@ -1,0 +1,141 @@
+//! The secrets that are masked: all of the run's own, and the latest of those that other hosts have made up.
+
+use std::collections::VecDeque;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::index::{Index, MAX_PARTS};
+
+/// How much memory foreign secrets may use in the index, in bytes, as it is estimated there.
+const FOREIGN_LIMIT_BYTES: usize = 16 << 20;
+
+/// The secrets, and the index of them.
+#[derive(Default)]
+pub(super) struct Secrets {
+    index: Index,
+    own: Vec<SecretString>,
+    /// The oldest first, each with the memory that it uses.
+    foreign: VecDeque<(SecretString, usize)>,
+    foreign_bytes: usize,
+    /// Parts in the index of own secrets.
+    own_parts: usize,
+}
+
+impl Secrets {
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Adds a secret of the run.
+    pub(super) fn add(&mut self, secret: &str) {
+        if self.own.iter().any(|own| own.expose_secret() == secret) {
+            return;
+        }
+        self.own.push(secret.into());
+        self.index_own(secret);
+    }
+
+    fn index_own(&mut self, secret: &str) {
+        let before = self.index.parts();
+        self.index.add(secret, self.own_parts < MAX_PARTS);
+        self.own_parts += self.index.parts() - before;
+    }
+
+    /// Adds a secret of another host. If there is no room, half of the older ones make some.
+    pub(super) fn add_foreign(&mut self, secret: &str) {
+        if self.index.contains(secret) {
+            return;
+        }
+        let bytes = self.index.add(secret, true);
+        self.foreign.push_back((secret.into(), bytes));
+        self.foreign_bytes += bytes;
+        if self.foreign_bytes > FOREIGN_LIMIT_BYTES {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops the older half, by memory. The latest stays.
+    fn drop_oldest(&mut self) {
+        while self.foreign_bytes > FOREIGN_LIMIT_BYTES / 2 && self.foreign.len() > 1 {
+            let dropped = self.foreign.pop_front();
+            self.foreign_bytes -= dropped.map_or(0, |(_, bytes)| bytes);
+        }
+        self.index = Index::default();
+        self.own_parts = 0;
+        for own in std::mem::take(&mut self.own) {
+            self.index_own(own.expose_secret());
+            self.own.push(own);
+        }
+        for (secret, _) in &self.foreign {
+            self.index.add(secret.expose_secret(), true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+
+    /// A token that has nothing in common with those of other numbers.
+    fn token(number: usize, bytes: usize) -> String {
+        let block = |part: usize| {
+            let hash =
+                ring::digest::digest(&ring::digest::SHA256, format!("{number} {part}").as_bytes());
+            STANDARD.encode(hash)
+        };
+        let mut token: String = (0..=bytes / 44).map(block).collect();
+        token.truncate(bytes);
+        token
+    }
+
+    #[test]
+    fn foreign_secrets_use_bounded_memory_and_the_latest_are_masked() {
+        let mut secrets = Secrets::default();
+        secrets.add("correct-horse-battery-staple");
+        for number in 0..60 {
+            let token = token(number, 64 << 10);
+            secrets.add_foreign(&token);
+            assert!(!secrets.index().spans(&token).is_empty(), "{number}");
+            assert!(secrets.foreign_bytes <= FOREIGN_LIMIT_BYTES);
+            assert!(secrets.index().bytes() <= FOREIGN_LIMIT_BYTES + (1 << 20));
+        }
+        assert!(secrets.foreign.len() > 5);
+        assert!(
+            !secrets
+                .index()
+                .spans("correct-horse-battery-staple")
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn foreign_secrets_do_not_use_up_the_place_of_others() {
+        let mut secrets = Secrets::default();
+        for number in 0..12 {
+            secrets.add_foreign(&token(number, 16 << 10));
+        }
+        let own = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz";
+        secrets.add(own);
+        for number in 12..24 {
+            secrets.add_foreign(&token(number, 16 << 10));
+        }
+        let line = STANDARD.encode(own);
+        let line = line.get(10..40).unwrap();
+        assert_eq!(secrets.index().spans(line), [0..30]);
+    }
+
+    #[test]
+    fn an_own_secret_stays_although_another_host_repeats_it() {
+        let mut secrets = Secrets::default();
+        let own = "correct-horse-battery-staple";
+        secrets.add_foreign(own);
+        secrets.add(own);
+        for number in 0..60 {
+            secrets.add_foreign(&token(number, 64 << 10));
+        }
+        assert!(!secrets.index().spans(own).is_empty());
+    }
+}
