@@ -1,61 +1,61 @@
 //! The one table of the pipe's variables.
 //!
-//! Everything else that names them is held against it by a test: the structs that `envy` fills, `pipe.yml`, and the
-//! README. A variable is added here, in its struct in `variables`, and in those two files.
+//! A test compares it with everything else that names them: the structs that `envy` fills, `pipe.yml`, and the
+//! README. A new variable is added here, in its struct in `variables`, and in those two files.
 
-/// Where builds are asked for unless `DEPOT_API_URL` says otherwise.
+/// Depot's API, unless `DEPOT_API_URL` is set.
 pub const DEFAULT_API_URL: &str = "https://api.depot.dev";
 
-/// How a variable's value is read, and whether Bitbucket's arrays are taken for it.
+/// How a variable's value is read, and whether it can be a Bitbucket array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One text.
     Text,
     /// `true` or `false`.
     Boolean,
-    /// A list whose entries hold neither commas nor white space, so that both separate.
+    /// A list whose entries contain no commas and no white space, so that both are separators.
     Words,
     /// Names and values: lines, an array, or a YAML mapping.
     Pairs,
-    /// A list of YAML mappings: one YAML text, or an array of such.
+    /// A list of YAML mappings: one YAML text, or an array of texts.
     List,
 }
 
 impl Kind {
-    /// Whether a Bitbucket array (`NAME_COUNT`, `NAME_0` …) is one way to give it.
+    /// Whether the value can be a Bitbucket array (`NAME_COUNT`, `NAME_0` …).
     #[must_use]
     pub const fn takes_array(self) -> bool {
         matches!(self, Self::Words | Self::Pairs | Self::List)
     }
 }
 
-/// What holds where a variable is not given.
+/// The value of a variable that is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
     /// Nothing.
     None,
-    /// This value; it stands in `pipe.yml` too.
+    /// This value, which is also the default in `pipe.yml`.
     Value(&'static str),
-    /// The repository's or workspace's variable of the same name, which `pipe.yml` asks Bitbucket for.
+    /// The repository's or workspace's variable of the same name, which is the default in `pipe.yml`.
     SameName,
-    /// Something that depends on the step, in words.
+    /// A value that depends on the step, described in words.
     Described(&'static str),
 }
 
 /// One variable of the pipe.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
-    /// Its name, in the only spelling that is read.
+    /// Its name. Names are case-sensitive.
     pub name: &'static str,
-    /// Whether no build is possible without it.
+    /// Whether it must be set.
     pub required: bool,
-    /// Whether its value may never be shown.
+    /// Whether its value must never be printed.
     pub secret: bool,
     /// How its value is read.
     pub kind: Kind,
-    /// What holds without it.
+    /// The value if it is not set.
     pub fallback: Fallback,
-    /// What it is for, in one line.
+    /// Its purpose, in one line.
     pub description: &'static str,
 }
 
@@ -86,7 +86,7 @@ impl Variable {
         self
     }
 
-    /// What `pipe.yml` gives as the default; `None` where it gives none.
+    /// The default in `pipe.yml`; `None` if it has none.
     #[must_use]
     pub fn pipe_default(&self) -> Option<String> {
         match self.fallback {
@@ -96,7 +96,7 @@ impl Variable {
         }
     }
 
-    /// The default as the documentation words it.
+    /// The default as the README words it.
     #[must_use]
     pub fn default_text(&self) -> String {
         match self.fallback {
@@ -115,7 +115,7 @@ pub const VARIABLES: [Variable; 37] = [
         "DEPOT_TOKEN",
         Kind::Text,
         Fallback::SameName,
-        "Depot token, best one of the project.",
+        "Depot token, preferably a project token.",
     )
     .required()
     .secret(),
@@ -123,38 +123,33 @@ pub const VARIABLES: [Variable; 37] = [
         "DEPOT_PROJECT_ID",
         Kind::Text,
         Fallback::SameName,
-        "Depot project; without it the `id` in `depot.json`, `depot.yml` or `depot.yaml` counts.",
+        "Id of the Depot project; if it is not set, the `id` in `depot.json`, `depot.yml` or `depot.yaml` is used.",
     ),
-    Variable::new(
-        "IMAGE",
-        Kind::Words,
-        Fallback::None,
-        "One or more references to name the image by.",
-    ),
-    // No default in `pipe.yml`: a name without a word on pushing is warned of, a name with `false` is not.
+    Variable::new("IMAGE", Kind::Words, Fallback::None, "Names of the image."),
+    // No default in `pipe.yml`: a name without PUSH causes a warning, a name with `PUSH: 'false'` does not.
     Variable::new(
         "PUSH",
         Kind::Boolean,
         Fallback::Described("`false`"),
-        "Whether to push the image under every `IMAGE`.",
+        "Push the image under every name in `IMAGE`.",
     ),
     Variable::new(
         "LOAD",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Whether to load the image into the step's Docker daemon.",
+        "Load the image into the step's Docker daemon.",
     ),
     Variable::new(
         "SAVE",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Whether Depot's registry keeps the image.",
+        "Keep the image in Depot's registry.",
     ),
     Variable::new(
         "SAVE_TAGS",
         Kind::Words,
         Fallback::Described("the build's id"),
-        "Tags for the image in Depot's registry.",
+        "Tags of the image in Depot's registry.",
     ),
     Variable::new(
         "CONTEXT",
@@ -184,7 +179,7 @@ pub const VARIABLES: [Variable; 37] = [
         "BUILD_CONTEXTS",
         Kind::Pairs,
         Fallback::None,
-        "What stands in place of stages and images that the Dockerfile names.",
+        "Named build contexts, which replace stages and images of the Dockerfile.",
     ),
     Variable::new(
         "PLATFORMS",
@@ -196,44 +191,44 @@ pub const VARIABLES: [Variable; 37] = [
         "BUILD_PLATFORM",
         Kind::Text,
         Fallback::Value("dynamic"),
-        "Machine that builds for all platforms.",
+        "Architecture of the builder for all platforms.",
     ),
     Variable::new(
         "NO_CACHE",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Whether to run every step anew.",
+        "Run every step of the Dockerfile again.",
     ),
     Variable::new(
         "DOCKERHUB_USERNAME",
         Kind::Text,
         Fallback::SameName,
-        "User name at Docker Hub.",
+        "User name for Docker Hub.",
     ),
     Variable::new(
         "DOCKERHUB_TOKEN",
         Kind::Text,
         Fallback::SameName,
-        "Access token or password at Docker Hub.",
+        "Access token or password for Docker Hub.",
     )
     .secret(),
     Variable::new(
         "REGISTRY",
         Kind::Text,
         Fallback::SameName,
-        "Host that user name and password are for.",
+        "Host that `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` belong to.",
     ),
     Variable::new(
         "REGISTRY_USERNAME",
         Kind::Text,
         Fallback::SameName,
-        "User name at the registry.",
+        "User name for `REGISTRY`.",
     ),
     Variable::new(
         "REGISTRY_PASSWORD",
         Kind::Text,
         Fallback::SameName,
-        "Password or token at the registry.",
+        "Password or token for `REGISTRY`.",
     )
     .secret(),
     Variable::new(
@@ -247,25 +242,25 @@ pub const VARIABLES: [Variable; 37] = [
         "DOCKER_CONFIG",
         Kind::Text,
         Fallback::None,
-        "Folder of a Docker `config.json` to take logins from.",
+        "Directory or path of a Docker `config.json` with logins.",
     ),
     Variable::new(
         "REGISTRY_INSECURE",
         Kind::Words,
         Fallback::None,
-        "Registries to trust without a look at their certificates.",
+        "Hosts of registries whose TLS certificate is not verified on a push.",
     ),
     Variable::new(
         "AWS_ACCESS_KEY_ID",
         Kind::Text,
         Fallback::SameName,
-        "Id of an access key, for Amazon ECR.",
+        "Id of an access key for Amazon ECR.",
     ),
     Variable::new(
         "AWS_SECRET_ACCESS_KEY",
         Kind::Text,
         Fallback::SameName,
-        "The access key itself.",
+        "Secret access key.",
     )
     .secret(),
     Variable::new(
@@ -279,55 +274,55 @@ pub const VARIABLES: [Variable; 37] = [
         "AWS_OIDC_ROLE_ARN",
         Kind::Text,
         Fallback::SameName,
-        "Role that the step takes by its own identity, for Amazon ECR.",
+        "ARN of the IAM role to assume with the step's OIDC token, for Amazon ECR.",
     ),
     Variable::new(
         "AWS_ENDPOINT_URL",
         Kind::Text,
         Fallback::None,
-        "One address in place of all of Amazon's.",
+        "Endpoint for all calls of the AWS API.",
     ),
     Variable::new(
         "ECR_CREATE_REPOSITORY",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Whether repositories that Amazon ECR lacks are made.",
+        "Create repositories that do not exist in Amazon ECR.",
     ),
     Variable::new(
         "OUTPUT_FILE",
         Kind::Text,
         Fallback::None,
-        "File to write the image's names, digests and the build's address to, as lines for a shell.",
+        "File for shell assignments with the image's names and digests and the build's address.",
     ),
     Variable::new(
         "OUTPUT_VARIABLES",
         Kind::Words,
         Fallback::None,
-        "Which of the lines of OUTPUT_FILE later steps get as variables.",
+        "Names of those assignments that become environment variables of later steps.",
     ),
     Variable::new(
         "METADATA_FILE",
         Kind::Text,
         Fallback::None,
-        "File to write what the builder told of the image to, as JSON.",
+        "File for the builder's metadata of the image, as JSON.",
     ),
     Variable::new(
         "IID_FILE",
         Kind::Text,
         Fallback::None,
-        "File to write the image's id in the daemon to, or its digest where it is not loaded.",
+        "File for the image's id in the daemon, or its digest if it is not loaded.",
     ),
     Variable::new(
         "SSL_CERT_FILE",
         Kind::Text,
         Fallback::None,
-        "File of certificates to trust beside the public authorities.",
+        "PEM file with certificates to trust in addition to the public authorities.",
     ),
     Variable::new(
         "TIMEOUT",
         Kind::Text,
         Fallback::None,
-        "How long the run may take.",
+        "Maximum duration of the run.",
     ),
     Variable::new(
         "DEPOT_API_URL",
@@ -339,14 +334,14 @@ pub const VARIABLES: [Variable; 37] = [
         "DEBUG",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Whether to log what helps to find a fault of the pipe.",
+        "Log details that help to find a fault.",
     ),
 ];
 
-/// The directory of the clone. Read apart from the others, since a path need not be UTF-8.
+/// The directory of the clone. It is read separately, because a path need not be UTF-8.
 pub const CLONE_DIR: &str = "BITBUCKET_CLONE_DIR";
 
-/// What Bitbucket itself tells every pipe, as far as it is read. Nobody documents or checks these but Bitbucket.
+/// Variables that Bitbucket sets in every pipe, as far as they are read. Users do not set them.
 pub const CONTEXT_VARIABLES: [&str; 13] = [
     "BITBUCKET_COMMIT",
     "BITBUCKET_BRANCH",
@@ -363,7 +358,7 @@ pub const CONTEXT_VARIABLES: [&str; 13] = [
     "BITBUCKET_PIPELINES_VARIABLES_PATH",
 ];
 
-/// What proves who the step is, or the machine that it runs on. None of these is the user's to give, and none is shown.
+/// Identities of the step, or of the machine that it runs on. Users do not set them, and they are never printed.
 pub const IDENTITY_VARIABLES: [&str; 5] = [
     "BITBUCKET_STEP_OIDC_TOKEN",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
@@ -372,5 +367,5 @@ pub const IDENTITY_VARIABLES: [&str; 5] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
 
-/// Where the step's Docker daemon is. Docker's own variables, which Bitbucket sets.
+/// The address of the step's Docker daemon. Docker's own variables, which Bitbucket sets.
 pub const DAEMON_VARIABLES: [&str; 3] = ["DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"];

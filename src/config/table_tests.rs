@@ -220,17 +220,36 @@ fn the_readme_has_a_row_for_each_variable_in_the_tables_order() {
             )
         })
         .collect();
-    let expected: Vec<(String, String)> = VARIABLES
-        .iter()
-        .map(|variable| {
-            let mark = if variable.required { " (*)" } else { "" };
-            (
-                format!("{}{mark}", variable.name),
-                format!("{}.", variable.default_text()),
-            )
-        })
-        .collect();
-    assert_eq!(rows, expected);
+    let expected = VARIABLES.iter().map(|variable| {
+        let mark = if variable.required { " (*)" } else { "" };
+        (
+            format!("{}{mark}", variable.name),
+            format!("{}.", variable.default_text()),
+        )
+    });
+    // Other programs have these variables too, so they are in no table of ours.
+    let proxies = ["HTTPS_PROXY, HTTP_PROXY, ALL_PROXY", "NO_PROXY"];
+    let proxies = proxies.map(|names| (names.to_owned(), "none.".to_owned()));
+    assert_eq!(rows, expected.chain(proxies).collect::<Vec<_>>());
+}
+
+/// The name that Bitbucket gives to a heading.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let is_kept = |character: &char| character.is_alphanumeric() || " -_".contains(*character);
+    let words: String = words.chars().filter(is_kept).collect();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    format!("markdown-header-{}", words.join("-"))
+}
+
+#[test]
+fn every_link_within_the_readme_leads_to_one_heading() {
+    let headings = README.lines().filter(|line| line.starts_with('#'));
+    let anchors: Vec<String> = headings.map(anchor).collect();
+    let links = README.split("](#").skip(1);
+    let mut links = links.map(|rest| rest.split(')').next().unwrap());
+    let wrong = links.find(|link| anchors.iter().filter(|anchor| anchor == link).count() != 1);
+    assert_eq!(wrong, None);
 }
 
 #[test]
