@@ -29,8 +29,8 @@ pub(crate) fn report(pipe: &Path, cli: &Path) -> Result<String, Failure> {
         ))
     };
     Ok(format!(
-        "Binary: {}, the CLI's {}. From the start to the first byte: {:.1} ms, the CLI {:.1} ms (medians of {STARTS}; ours tells \
-         what is missing, the CLI its version).",
+        "Binary: {}, the CLI's {}. From the start to the first byte: {:.1} ms, the CLI {:.1} ms (medians of {STARTS}; ours prints \
+         the missing variables, the CLI its version).",
         size(pipe)?,
         size(cli)?,
         first_byte(pipe, &[])?,

@@ -31,6 +31,36 @@ const SECRETS: [&str; 5] = [
     "signed-identity-of-the-step",
 ];
 
+/// What Bitbucket sets in a step. No build has both a tag and a branch; the examples need one or the other.
+const CONTEXT: [(&str, &str); 3] = [
+    ("BITBUCKET_COMMIT", "0123456789ab"),
+    ("BITBUCKET_TAG", "v1.2.3"),
+    ("BITBUCKET_BRANCH", "feature/ABC-12"),
+];
+
+/// The variables that the earlier lines of a script have exported. A call of a pipe can refer to them.
+fn exported(shell: &str, clone: &Path) -> BTreeMap<String, String> {
+    let lines = shell.lines().filter(|line| line.starts_with("export "));
+    let names: Vec<&str> = lines
+        .filter_map(|line| line.strip_prefix("export ")?.split('=').next())
+        .collect();
+    let printed = names.iter().map(|name| format!("printenv {name}\n"));
+    let script = shell.to_owned() + &printed.collect::<String>();
+    let mut command_line = Command::new("sh");
+    command_line.args(["-c", &script]).current_dir(clone);
+    command_line.envs(CONTEXT);
+    let ran = command_line.output().unwrap();
+    assert!(ran.status.success(), "{script}: {ran:?}");
+    let values = String::from_utf8(ran.stdout).unwrap();
+    // What the lines before have printed comes first.
+    let values: Vec<&str> = values.lines().collect();
+    let values = &values[values.len() - names.len()..];
+    let pairs = names.iter().zip(values);
+    pairs
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
 /// A clone that all examples can be run in. It belongs to another user than the pipe, as on Bitbucket.
 fn clone(internet: &Internet) -> Context {
     let context = Context::new("FROM scratch\nCOPY file /file\n").unwrap();
@@ -108,7 +138,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The variables of a repository whose pipelines call the pipe so: the logins that they name, and what all have.
-    fn repository(&self, depot: &StandIn, call: &Call) -> BTreeMap<&'static str, String> {
+    fn repository<'b>(&self, depot: &StandIn, call: &Call) -> BTreeMap<&'b str, String> {
         let named = format!("{:?}", call.variables);
         let is_there = |name: &&str| {
             let common = ["DEPOT_", "DOCKERHUB_", "BITBUCKET_"];
@@ -125,11 +155,9 @@ impl<'a> Scene<'a> {
             ("GHCR_TOKEN", "token-of-ghcr"),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "secret/of+the+key"),
-            ("BITBUCKET_COMMIT", "0123456789ab"),
-            ("BITBUCKET_TAG", "v1.2.3"),
-            ("BITBUCKET_BRANCH", "main"),
         ]
         .into_iter()
+        .chain(CONTEXT)
         .filter(|(name, _)| is_there(name))
         .map(|(name, value)| (name, value.to_owned()))
         .collect()
@@ -141,7 +169,10 @@ impl<'a> Scene<'a> {
         let mut shell = String::from("set -e\n");
         for line in &step.script {
             match line {
-                Line::Pipe(call) => self.pipe(title, step, call, clone.path()).await,
+                Line::Pipe(call) => {
+                    let exported = exported(&shell, clone.path());
+                    self.pipe(title, step, call, clone.path(), &exported).await;
+                }
                 Line::Command(command) if command.starts_with("docker run --rm ") => {
                     self.docker_run(title, step, command).await;
                 }
@@ -151,6 +182,7 @@ impl<'a> Scene<'a> {
                     shell.push('\n');
                     let mut command_line = Command::new("sh");
                     command_line.args(["-c", &shell]).current_dir(clone.path());
+                    command_line.envs(CONTEXT);
                     let ran = command_line.output().unwrap();
                     assert!(ran.status.success(), "{title}: {command}: {ran:?}");
                     let printed = String::from_utf8_lossy(&ran.stdout);
@@ -166,17 +198,22 @@ impl<'a> Scene<'a> {
     async fn docker_run(&self, title: &str, step: &Step, command: &str) {
         assert_eq!(step.services, ["docker"], "{title}");
         let image = command.strip_prefix("docker run --rm ").unwrap();
-        let variables = BTreeMap::from([
-            ("BITBUCKET_COMMIT", "0123456789ab".to_owned()),
-            ("BITBUCKET_BRANCH", "main".to_owned()),
-        ]);
+        let variables = BTreeMap::from([("BITBUCKET_COMMIT", "0123456789ab".to_owned())]);
         let image = expanded(image.split(' ').next().unwrap(), &variables);
         let found = self.daemon.image(&image).await.unwrap();
         assert!(found.is_some(), "{title}");
         self.daemon.remove(&image).await.unwrap();
     }
 
-    async fn pipe(&self, title: &str, step: &Step, call: &Call, clone: &Path) {
+    /// `exported`: the variables of the step's shell.
+    async fn pipe(
+        &self,
+        title: &str,
+        step: &Step,
+        call: &Call,
+        clone: &Path,
+        exported: &BTreeMap<String, String>,
+    ) {
         assert_eq!(call.pipe, super::own_image::NAME, "{title}");
         let kept = &self.place.registry;
         let scenario = Scenario::default().answer(CreateBuildAnswer {
@@ -198,7 +235,10 @@ impl<'a> Scene<'a> {
         variables.insert("BITBUCKET_COMMIT".into(), "0123456789ab".into());
         variables.insert("AWS_ENDPOINT_URL".into(), self.moto.endpoint());
         variables.insert("NO_COLOR".into(), "1".into());
-        variables.extend(environment(call, &self.repository(&depot, call)));
+        let mut referable = self.repository(&depot, call);
+        let exported = exported.iter();
+        referable.extend(exported.map(|(name, value)| (name.as_str(), value.clone())));
+        variables.extend(environment(call, &referable));
         // The one default that leads out of this machine.
         variables.insert("DEPOT_API_URL".into(), depot.api_url().into());
         if step.services.iter().any(|service| service == "docker") {
@@ -270,6 +310,10 @@ fn every_example_of_the_readme_does_what_it_says() {
         for (repository, tag) in [
             ("acme/app", "0123456789ab"),
             ("acme/app", "v1.2.3"),
+            ("acme/app", "1.2.3"),
+            ("acme/app", "1.2"),
+            ("acme/app", "1"),
+            ("acme/app", "feature-ABC-12"),
             ("acme/app", "self-hosted"),
             ("acme/web", "v1.2.3"),
             ("acme/web", "0123456789ab"),

@@ -32,7 +32,24 @@ pub struct Step {
 /// What a file of the examples may have.
 #[derive(Deserialize)]
 struct Pipelines {
-    pipelines: BTreeMap<String, Vec<Item>>,
+    pipelines: BTreeMap<String, Trigger>,
+}
+
+/// The steps of one kind of build, or of each pattern of branches, tags or pull requests.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Trigger {
+    Items(Vec<Item>),
+    Patterns(BTreeMap<String, Vec<Item>>),
+}
+
+impl Trigger {
+    fn items(self) -> Vec<Item> {
+        match self {
+            Self::Items(items) => items,
+            Self::Patterns(patterns) => patterns.into_values().flatten().collect(),
+        }
+    }
 }
 
 /// One of the two.
@@ -87,11 +104,12 @@ struct Variable {
     default: Option<String>,
 }
 
-/// The examples below "Examples". One that is a step alone becomes the only one of a file.
+/// The complete file at the top, and the examples below "Examples". A single step becomes the only one of a file.
 pub fn examples() -> Vec<Example> {
+    let (top, _) = README.split_once("\n## ").unwrap();
     let (_, section) = README.split_once("\n## Examples\n").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
-    let titled = section.split("\n### ").skip(1);
+    let titled = std::iter::once(top).chain(section.split("\n### ").skip(1));
     let example = |part: &str| {
         let (title, text) = part.split_once('\n')?;
         let (_, block) = text.split_once("```yaml\n")?;
@@ -106,7 +124,7 @@ pub fn examples() -> Vec<Example> {
         };
         let parsed: Pipelines =
             serde_yaml::from_str(&file).unwrap_or_else(|error| panic!("{error} in\n{file}"));
-        let items = parsed.pipelines.into_values().flatten();
+        let items = parsed.pipelines.into_values().flat_map(Trigger::items);
         Some(Example {
             title: title.to_owned(),
             file,
