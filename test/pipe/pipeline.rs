@@ -126,7 +126,7 @@ pub fn examples() -> Vec<Example> {
             serde_yaml::from_str(&file).unwrap_or_else(|error| panic!("{error} in\n{file}"));
         let items = parsed.pipelines.into_values().flat_map(Trigger::items);
         Some(Example {
-            title: title.to_owned(),
+            title: title.trim_start_matches("# ").to_owned(),
             file,
             steps: items.flat_map(Item::steps).collect(),
         })
