@@ -1,7 +1,7 @@
 //! The part of a run that one machine does, round by round. How it is come by is in `acquire.rs`.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -238,8 +238,7 @@ impl Part<'_> {
         {
             // No solve has come to its end, so one is needed that exports what is in the cache.
             let mut solved = self.round(connection, None, pushes).await?;
-            let key = "containerimage.digest".to_owned();
-            solved.response.insert(key, digest);
+            describe_pushed(&mut solved.response, digest);
             first = Some(solved);
         }
         Ok((delivered, first))
@@ -457,6 +456,16 @@ impl Part<'_> {
     }
 }
 
+/// Puts the digest of the pushed image in place of that of an export that was pushed nowhere. The descriptor of the export would
+/// contradict it; its configuration is the same.
+fn describe_pushed(response: &mut HashMap<String, String>, digest: String) {
+    let key = "containerimage.digest";
+    if response.get(key) != Some(&digest) {
+        response.retain(|key, _| !key.starts_with("containerimage.descriptor"));
+        response.insert(key.to_owned(), digest);
+    }
+}
+
 /// Whether the solve may succeed with another transfer of the context.
 fn has_changed_files(failure: &Failure) -> bool {
     matches!(failure, Failure::Solve { error, .. } if error.kind == ErrorKind::FilesChanged)
@@ -473,6 +482,28 @@ fn is_confused(failure: &Failure) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_export_does_not_describe_another_image_than_the_pushed_one() {
+        let pairs = [
+            ("containerimage.config.digest", "sha256:c"),
+            ("containerimage.descriptor", "of a"),
+            ("containerimage.digest", "sha256:a"),
+            ("other", "x"),
+        ];
+        let of_export: HashMap<String, String> = pairs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let mut same = of_export.clone();
+        describe_pushed(&mut same, "sha256:a".into());
+        assert_eq!(same, of_export);
+        let mut other = of_export.clone();
+        describe_pushed(&mut other, "sha256:b".into());
+        assert_eq!(other.get("containerimage.descriptor"), None);
+        assert_eq!(other["containerimage.digest"], "sha256:b");
+        assert_eq!(other["containerimage.config.digest"], "sha256:c");
+        assert_eq!(other.len(), 3);
+    }
 
     #[test]
     fn only_a_builder_that_is_confused_is_asked_for_the_same_again() {

@@ -169,8 +169,10 @@ impl Tokens {
         scopes: &[String],
     ) -> Result<Token, TokenError> {
         let question = (host, realm, service, scopes);
-        let fetching = async || self.fetch_anew(host, realm, service, scopes).await;
-        let fetched = self.shared.ask(question, fetching).await;
+        // One limit for the time in which another caller fetches the same and for an own request.
+        let attempts = Attempts::new(self.limits);
+        let fetching = async || self.fetch_anew(question, &attempts).await;
+        let fetched = self.shared.ask(question, attempts.left(), fetching).await;
         if let (Ok(token), Some(listener)) = (&fetched, &self.listener.0) {
             listener(token.token.expose_secret());
         }
@@ -179,10 +181,8 @@ impl Tokens {
 
     async fn fetch_anew(
         &self,
-        host: &str,
-        realm: &str,
-        service: &str,
-        scopes: &[String],
+        (host, realm, service, scopes): (&str, &str, &str, &[String]),
+        attempts: &Attempts,
     ) -> Result<Token, TokenError> {
         let unusable = |reason| TokenError::Realm {
             host: host.to_owned(),
@@ -203,20 +203,19 @@ impl Tokens {
                 .filter(|url| is_own_host(host, url) && self.reach.trusts(host))
                 .ok_or_else(|| unusable(reason))?,
         };
-        let attempts = Attempts::new(self.limits);
         let query = Query {
             host,
             realm: url,
             service,
             scopes,
             credential: credential.as_ref(),
-            attempts: &attempts,
+            attempts,
         };
         let Some(credential) = &credential else {
             return self.get(&query).await;
         };
         if !is_own(host, &query.realm) {
-            match self.demand(host, &attempts).await?.into_realm() {
+            match self.demand(host, attempts).await?.into_realm() {
                 Some(own) if is_same(&own, &query.realm) => {}
                 Some(_) => {
                     return Err(unusable(

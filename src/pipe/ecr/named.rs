@@ -75,12 +75,12 @@ fn images(dockerfile: &str) -> impl Iterator<Item = &str> {
     dockerfile.lines().flat_map(|line| {
         let first = line.split_whitespace().next().unwrap_or_default();
         let is_from = first.eq_ignore_ascii_case("FROM");
-        let is_comment = first.starts_with('#');
+        let is_syntax = is_syntax(line);
         let words = line.split(|character: char| character.is_whitespace() || character == ',');
         words.filter_map(move |word| {
             let image = if is_from {
                 word
-            } else if is_comment {
+            } else if is_syntax {
                 word.split_once('=').map_or(word, |(_, image)| image)
             } else {
                 word.split_once("from=")?.1
@@ -88,6 +88,12 @@ fn images(dockerfile: &str) -> impl Iterator<Item = &str> {
             Some(image.trim_matches(['"', '\'']))
         })
     })
+}
+
+/// Whether a line may name the frontend: `# syntax=…`.
+fn is_syntax(line: &str) -> bool {
+    let comment = line.trim_start().strip_prefix('#');
+    comment.is_some_and(|comment| comment.trim_start().starts_with("syntax"))
 }
 
 /// Adds the host of an image or of an address, if it is on this machine or on its own link.
@@ -347,6 +353,7 @@ mod tests {
             "HEALTHCHECK CMD curl http://localhost:8080/health",
             "RUN curl http://127.0.0.1:8080/x",
             "ENV URL=http://localhost:8080/x",
+            "# see http://localhost:8080/x",
             "FROM app:0.1",
             "FROM 0.1",
             "FROM registry.example.com/localhost/app",

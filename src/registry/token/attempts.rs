@@ -85,10 +85,14 @@ impl Attempts {
         }
     }
 
+    /// The time that is left for all of it.
+    pub(super) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// How long the next exchange may take.
     pub(super) fn limit(&self) -> Duration {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        self.exchange.min(left)
+        self.exchange.min(self.left())
     }
 
     /// Waits until the exchange with `place` may be repeated; `false` if it may not.

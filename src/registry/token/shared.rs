@@ -26,14 +26,18 @@ type Answer = (Instant, Token);
 pub(super) struct Shared(Slots<Question, Answer>);
 
 impl Shared {
-    /// The answer to host, realm, service and scopes: somebody else's, or what `fetch` gives.
+    /// The answer to host, realm, service and scopes: somebody else's, or the result of `fetch`. Waits for somebody else's for
+    /// `limit` at most, which `fetch` is expected to take into account.
     pub(super) async fn ask(
         &self,
         question: (&str, &str, &str, &[String]),
+        limit: Duration,
         fetch: impl AsyncFnOnce() -> Result<Token, TokenError>,
     ) -> Result<Token, TokenError> {
         let answer = self.answer(question);
-        let mut known = answer.lock().await;
+        let Ok(mut known) = tokio::time::timeout(limit, answer.lock()).await else {
+            return fetch().await;
+        };
         if let Some((fetched, token)) = &*known
             && fetched.elapsed() < SHARED_FOR.min(Duration::from_secs(token.expires_in) / 2)
         {
@@ -52,5 +56,40 @@ impl Shared {
         scopes.sort();
         let (realm, service) = (realm.to_owned(), service.to_owned());
         self.0.of((canonical_host(host), realm, service, scopes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::token::attempts::{Attempts, LIMITS};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_waits_for_another_ends_before_the_builder_gives_up() {
+        let shared = Shared::default();
+        let begun = Instant::now();
+        let ask = async || {
+            let attempts = Attempts::new(LIMITS);
+            // The realm never answers.
+            let fetch = async || {
+                tokio::time::sleep(attempts.left()).await;
+                Err(TokenError::Unavailable {
+                    host: "registry.test".into(),
+                    status: 503,
+                    said: String::new(),
+                })
+            };
+            let question = ("registry.test", "https://registry.test/token", "s", &[][..]);
+            let outcome = shared.ask(question, attempts.left(), fetch).await;
+            (outcome.is_err(), begun.elapsed())
+        };
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            ask().await
+        };
+        let ((_, first), (is_error, second)) = tokio::join!(ask(), later);
+        assert_eq!(first, LIMITS.total);
+        assert!(is_error);
+        assert_eq!(second, LIMITS.total + Duration::from_secs(1));
     }
 }
