@@ -16,7 +16,8 @@ use crate::config::plan::{AwsAuthorization, AwsPlan, NamedContext};
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrHost, Keys, Role};
 use crate::registry::keyring::{CredentialSource, SourceError};
-use crate::registry::reference::Reference;
+use crate::registry::token::NamedImage;
+pub(super) use named::Named;
 
 /// How much of a Dockerfile is read for the hosts that it names.
 const DOCKERFILE_LIMIT_BYTES: u64 = 4 << 20;
@@ -114,8 +115,8 @@ impl CredentialSource for AmazonLogins {
     }
 }
 
-/// The hosts of Amazon's registries, and of registries on this machine, that a build names.
-pub(super) fn named_hosts(plan: &Plan) -> BTreeSet<String> {
+/// The hosts and images that a build names.
+pub(super) fn named(plan: &Plan) -> Named {
     let contexts = plan
         .build
         .contexts
@@ -125,10 +126,13 @@ pub(super) fn named_hosts(plan: &Plan) -> BTreeSet<String> {
             NamedContext::Directory(..) => None,
         });
     let dockerfile = dockerfile(&plan.build.dockerfile.file);
-    let mut hosts = named::hosts(contexts, plan.build.build_args.iter(), &dockerfile);
-    let images = plan.image.references.iter().map(Reference::host);
-    hosts.extend(images.map(canonical_host));
-    hosts
+    let mut named = named::read(contexts, plan.build.build_args.iter(), &dockerfile);
+    for reference in &plan.image.references {
+        named.hosts.insert(canonical_host(reference.host()));
+        let image = NamedImage::new(reference, plan.image.push);
+        named.images.insert(image);
+    }
+    named
 }
 
 /// The Dockerfile's text. One that cannot be read names nothing, and its build fails for that.

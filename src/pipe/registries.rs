@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
 use super::Result;
-use super::ecr::{AmazonLogins, access, named_hosts};
+use super::ecr::{AmazonLogins, Named, access};
 use super::failure::Failure;
 use crate::config::Plan;
 use crate::depot::Saved;
@@ -58,7 +58,10 @@ impl Registries {
         let mut pushed = plan.image.references.iter().filter(|_| plan.image.push);
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
-        let mut named = named_hosts(plan);
+        let Named {
+            hosts: mut named,
+            images,
+        } = super::ecr::named(plan);
         let of_depot = saved
             .credentials
             .iter()
@@ -87,6 +90,7 @@ impl Registries {
         }
         let fetched = masker.clone();
         let tokens = Tokens::new(reach, Arc::clone(&keyring))
+            .with_images(images)
             .with_listener(Arc::new(move |token: &str| fetched.add_foreign(token)));
         let tokens = Arc::new(tokens);
         let client = Client::new(Arc::clone(&tokens));

@@ -34,6 +34,7 @@ use super::ecr::SecretListener;
 use super::guard::Refused;
 use super::keyring::Keyring;
 use super::reach::Reach;
+use super::reference::Reference;
 use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
@@ -51,6 +52,8 @@ const TOLD_LIMIT: usize = 1000;
 pub struct Tokens {
     pub(super) reach: Reach,
     keyring: Arc<Keyring>,
+    /// The images of the build.
+    images: Vec<NamedImage>,
     demands: Demands,
     shared: Shared,
     /// Hosts without login of which that was told.
@@ -66,6 +69,29 @@ struct Listener(Option<SecretListener>);
 impl std::fmt::Debug for Listener {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Listener")
+    }
+}
+
+/// An image that a build reads or pushes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NamedImage {
+    /// The canonical host of its registry.
+    pub host: String,
+    /// The repository there.
+    pub repository: String,
+    /// The build pushes it.
+    pub is_pushed: bool,
+}
+
+impl NamedImage {
+    /// The image of `reference`.
+    #[must_use]
+    pub fn new(reference: &Reference, is_pushed: bool) -> Self {
+        Self {
+            host: canonical_host(reference.host()),
+            repository: reference.repository().to_owned(),
+            is_pushed,
+        }
     }
 }
 
@@ -87,6 +113,7 @@ impl Tokens {
         Self {
             reach,
             keyring,
+            images: Vec::new(),
             demands: Demands::default(),
             shared: Shared::default(),
             told: Mutex::default(),
@@ -99,6 +126,13 @@ impl Tokens {
     #[must_use]
     pub fn with_listener(mut self, listener: SecretListener) -> Self {
         self.listener = Listener(Some(listener));
+        self
+    }
+
+    /// Adds the images of the build. A registry that demands no login at `/v2/` may demand one for these.
+    #[must_use]
+    pub fn with_images(mut self, images: impl IntoIterator<Item = NamedImage>) -> Self {
+        self.images.extend(images);
         self
     }
 
@@ -215,7 +249,7 @@ impl Tokens {
             return self.get(&query).await;
         };
         if !is_own(host, &query.realm) {
-            match self.demand(host, attempts).await?.into_realm() {
+            match self.demand_of_images(host, attempts).await?.into_realm() {
                 Some(own) if is_same(&own, &query.realm) => {}
                 Some(_) => {
                     return Err(unusable(

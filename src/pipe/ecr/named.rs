@@ -20,6 +20,8 @@ use url::Url;
 use crate::network::{Zone, named_zone};
 use crate::registry::credentials::canonical_host;
 use crate::registry::ecr::EcrHost;
+use crate::registry::reference::Reference;
+use crate::registry::token::NamedImage;
 
 /// Values that one word of a Dockerfile is expanded to.
 const EXPANSIONS_LIMIT: usize = 64;
@@ -33,41 +35,65 @@ const DEPTH_LIMIT: usize = 8;
 /// Words with variables that are expanded.
 const WORDS_LIMIT: usize = 10_000;
 
-/// The hosts in these texts and in a Dockerfile, in lower case.
-pub(super) fn hosts<'a>(
+/// What a build names.
+#[derive(Debug, Default)]
+pub(in crate::pipe) struct Named {
+    /// Hosts of Amazon's registries and of registries on this machine, in lower case.
+    pub(in crate::pipe) hosts: BTreeSet<String>,
+    /// Images that may be pulled. Stages are among them, as images of Docker Hub.
+    pub(in crate::pipe) images: BTreeSet<NamedImage>,
+}
+
+/// Images that are kept.
+const IMAGES_LIMIT: usize = 1000;
+
+impl Named {
+    fn add_image(&mut self, text: &str) {
+        let reference = text.strip_prefix("docker-image://").unwrap_or(text);
+        if let Ok(reference) = Reference::parse(reference)
+            && self.images.len() < IMAGES_LIMIT
+        {
+            self.images.insert(NamedImage::new(&reference, false));
+        }
+        collect_local(text, &mut self.hosts);
+    }
+}
+
+/// Reads these texts, of named contexts, and a Dockerfile.
+pub(super) fn read<'a>(
     texts: impl IntoIterator<Item = &'a str>,
     arguments: impl IntoIterator<Item = (&'a str, &'a str)>,
     dockerfile: &'a str,
-) -> BTreeSet<String> {
+) -> Named {
+    let mut named = Named::default();
     let mut variables = Variables::default();
-    let mut hosts = BTreeSet::new();
     for text in texts {
-        collect(text, &mut hosts);
-        collect_local(text, &mut hosts);
+        collect(text, &mut named.hosts);
+        named.add_image(text);
     }
     for (name, value) in arguments {
-        collect(value, &mut hosts);
+        collect(value, &mut named.hosts);
         if name == "BUILDKIT_SYNTAX" {
-            collect_local(value, &mut hosts);
+            named.add_image(value);
         }
         variables.add(name, value);
     }
-    collect(dockerfile, &mut hosts);
+    collect(dockerfile, &mut named.hosts);
     variables.read(dockerfile);
     let words = dockerfile.split(|character: char| {
         character.is_whitespace() || matches!(character, '"' | '\'' | ',' | '=')
     });
     for word in words.filter(|word| word.contains('$')).take(WORDS_LIMIT) {
         for expanded in variables.expand(word, 0) {
-            collect(&expanded, &mut hosts);
+            collect(&expanded, &mut named.hosts);
         }
     }
     for word in images(dockerfile).take(WORDS_LIMIT) {
         for expanded in variables.expand(word, 0) {
-            collect_local(&expanded, &mut hosts);
+            named.add_image(&expanded);
         }
     }
-    hosts
+    named
 }
 
 /// The words of a Dockerfile that may be names of images.
@@ -257,9 +283,16 @@ mod tests {
     const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
     fn of_dockerfile(dockerfile: &str, arguments: &[(&str, &str)]) -> Vec<String> {
-        hosts([], arguments.iter().copied(), dockerfile)
-            .into_iter()
-            .collect()
+        hosts([], arguments, dockerfile)
+    }
+
+    fn hosts<const COUNT: usize>(
+        texts: [&str; COUNT],
+        arguments: &[(&str, &str)],
+        dockerfile: &str,
+    ) -> Vec<String> {
+        let named = read(texts, arguments.iter().copied(), dockerfile);
+        named.hosts.into_iter().collect()
     }
 
     #[test]
@@ -280,7 +313,7 @@ mod tests {
         )];
         assert_eq!(of_dockerfile("FROM $BASE", &argument), [HOST]);
         let texts = ["docker-image://123456789012.dkr.ecr.eu-central-1.amazonaws.com/x"];
-        assert_eq!(hosts(texts, [], "").into_iter().collect::<Vec<_>>(), [HOST]);
+        assert_eq!(hosts(texts, &[], ""), [HOST]);
     }
 
     #[test]
@@ -345,10 +378,7 @@ mod tests {
             assert_eq!(of_dockerfile(dockerfile, arguments), [host], "{dockerfile}");
         }
         let texts = ["docker-image://localhost:5000/app:1"];
-        assert_eq!(
-            hosts(texts, [], "").into_iter().collect::<Vec<_>>(),
-            ["localhost:5000"]
-        );
+        assert_eq!(hosts(texts, &[], ""), ["localhost:5000"]);
         for dockerfile in [
             "HEALTHCHECK CMD curl http://localhost:8080/health",
             "RUN curl http://127.0.0.1:8080/x",
@@ -366,6 +396,28 @@ mod tests {
         }
         let argument = [("URL", "http://localhost:8080/x")];
         assert_eq!(of_dockerfile("FROM a", &argument), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_images_of_a_build_are_named() {
+        let dockerfile = "# syntax=r.example/frontend:1\nARG R=r.example\nFROM ${R}/team/base:1 AS build\n\
+                          COPY --from=r.example:5000/tools:1 /a /a\nRUN curl https://r.example/x/y\n";
+        let texts = ["docker-image://r.example/context", "https://r.example/git"];
+        let named = read(texts, [], dockerfile);
+        let images = named
+            .images
+            .iter()
+            .filter(|image| image.host != "docker.io");
+        let images = images.map(|image| format!("{} {}", image.host, image.repository));
+        assert_eq!(
+            images.collect::<Vec<_>>(),
+            [
+                "r.example context",
+                "r.example frontend",
+                "r.example team/base",
+                "r.example:5000 tools",
+            ]
+        );
     }
 
     #[test]

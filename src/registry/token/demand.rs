@@ -63,9 +63,20 @@ impl Demand {
     }
 }
 
-/// The known demands, by canonical host and by whether the request was one to write.
+/// The request without login whose answer shows a demand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Probe {
+    /// GET of `/v2/`.
+    Base,
+    /// GET of a manifest of this repository.
+    Read(String),
+    /// PUT of a manifest to this repository.
+    Write(String),
+}
+
+/// The known demands, by canonical host and probe.
 #[derive(Debug, Default)]
-pub(super) struct Demands(Slots<(String, bool), Demand>);
+pub(super) struct Demands(Slots<(String, Probe), Demand>);
 
 impl Demands {
     /// The known demand of `host`, or the result of `request`. Other callers wait for a request that is under way, for
@@ -73,11 +84,11 @@ impl Demands {
     pub(super) async fn of(
         &self,
         host: &str,
-        is_write: bool,
+        probe: &Probe,
         limit: Duration,
         request: impl AsyncFnOnce() -> Result<Demand, TokenError>,
     ) -> Result<Demand, TokenError> {
-        let slot = self.0.of((host.to_owned(), is_write));
+        let slot = self.0.of((host.to_owned(), probe.clone()));
         let Ok(mut known) = tokio::time::timeout(limit, slot.lock()).await else {
             // The other request hangs; this one may not.
             return request().await;
@@ -119,24 +130,25 @@ mod tests {
             Demand::Nothing,
         ] {
             let (demands, requests) = (Demands::default(), AtomicUsize::new(0));
-            let ask = async |is_write| {
+            let ask = async |probe: Probe| {
                 let request = async || {
                     requests.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     Ok(demand.clone())
                 };
-                let known = demands.of("registry.test", is_write, LIMIT, request);
+                let known = demands.of("registry.test", &probe, LIMIT, request);
                 known.await.unwrap()
             };
-            let (one, two) = tokio::join!(ask(false), ask(false));
+            let (one, two) = tokio::join!(ask(Probe::Base), ask(Probe::Base));
             assert!(
-                [one, two, ask(false).await]
+                [one, two, ask(Probe::Base).await]
                     .iter()
                     .all(|known| *known == demand)
             );
             assert_eq!(requests.load(Ordering::Relaxed), 1);
-            ask(true).await;
-            assert_eq!(requests.into_inner(), 2);
+            ask(Probe::Read("app".into())).await;
+            ask(Probe::Write("app".into())).await;
+            assert_eq!(requests.into_inner(), 3);
         }
     }
 
@@ -146,11 +158,11 @@ mod tests {
         let unknown = async || Ok(Demand::Unknown(403));
         let basic = async || Ok(Demand::Basic);
         let of = async |request| {
-            let known = demands.of("registry.test", false, LIMIT, request);
+            let known = demands.of("registry.test", &Probe::Base, LIMIT, request);
             known.await.unwrap()
         };
         assert_eq!(of(unknown).await, Demand::Unknown(403));
-        let known = demands.of("registry.test", false, LIMIT, basic);
+        let known = demands.of("registry.test", &Probe::Base, LIMIT, basic);
         assert_eq!(known.await.unwrap(), Demand::Basic);
         assert_eq!(of(unknown).await, Demand::Basic);
     }
@@ -160,10 +172,10 @@ mod tests {
         let demands = Demands::default();
         let fails = async || Err(unavailable());
         let works = async || Ok(Demand::Basic);
-        let of = async |host, request| demands.of(host, false, LIMIT, request).await;
+        let of = async |host, request| demands.of(host, &Probe::Base, LIMIT, request).await;
         assert!(
             demands
-                .of("registry.test", false, LIMIT, fails)
+                .of("registry.test", &Probe::Base, LIMIT, fails)
                 .await
                 .is_err()
         );
@@ -175,7 +187,10 @@ mod tests {
             Err(unavailable())
         };
         let (_, other) = tokio::join!(
-            tokio::time::timeout(LIMIT * 2, demands.of("other.test", false, LIMIT, hangs)),
+            tokio::time::timeout(
+                LIMIT * 2,
+                demands.of("other.test", &Probe::Base, LIMIT, hangs)
+            ),
             async {
                 let demand = of("other.test", works).await;
                 (demand.unwrap(), begun.elapsed())

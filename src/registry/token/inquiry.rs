@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use url::Url;
 
 use super::attempts::{Attempts, Trouble, transient};
-use super::demand::Demand;
+use super::demand::{Demand, Probe};
 use super::realm::authority;
 use super::{TokenError, Tokens};
 use crate::registry::credentials::canonical_host;
@@ -15,8 +15,14 @@ use crate::registry::index::OCI_MANIFEST;
 use crate::registry::retry::is_out_of_order;
 
 /// A manifest that no registry stores: the request has no body, and an empty body has another digest.
-const IMPOSSIBLE_MANIFEST: &str = "depot-build/login/manifests/sha256:\
+const IMPOSSIBLE_MANIFEST: &str = "sha256:\
     0000000000000000000000000000000000000000000000000000000000000000";
+
+/// A repository for registries of which no other is known.
+const ANY_REPOSITORY: &str = "depot-build/login";
+
+/// Images of one registry that are used to find out how it authenticates its clients.
+const IMAGES_LIMIT: usize = 8;
 
 impl Tokens {
     /// The registry's demand at `/v2/`.
@@ -25,17 +31,47 @@ impl Tokens {
         host: &str,
         attempts: &Attempts,
     ) -> Result<Demand, TokenError> {
-        self.known_demand(host, false, attempts).await
+        self.known_demand(host, &Probe::Base, attempts).await
     }
 
-    /// The same, but of a request to write if `/v2/` is open: some registries let anybody read.
+    /// The same; if there is none, the demand at the images of the build: a proxy may protect single repositories.
+    pub(super) async fn demand_of_images(
+        &self,
+        host: &str,
+        attempts: &Attempts,
+    ) -> Result<Demand, TokenError> {
+        let base = self.demand(host, attempts).await?;
+        if matches!(base, Demand::Tokens(_) | Demand::Basic) {
+            return Ok(base);
+        }
+        let host = canonical_host(host);
+        let images = self.images.iter().filter(|image| image.host == host);
+        for image in images.take(IMAGES_LIMIT) {
+            let read = Probe::Read(image.repository.clone());
+            let write = image
+                .is_pushed
+                .then(|| Probe::Write(image.repository.clone()));
+            for probe in std::iter::once(read).chain(write) {
+                let demand = self.known_demand(&host, &probe, attempts).await?;
+                if matches!(demand, Demand::Tokens(_) | Demand::Basic) {
+                    return Ok(demand);
+                }
+            }
+        }
+        Ok(base)
+    }
+
+    /// The same, but of a request to write if all of it is open: some registries let anybody read.
     pub(super) async fn demand_to_write(
         &self,
         host: &str,
         attempts: &Attempts,
     ) -> Result<Demand, TokenError> {
-        match self.demand(host, attempts).await? {
-            Demand::Nothing => self.known_demand(host, true, attempts).await,
+        match self.demand_of_images(host, attempts).await? {
+            Demand::Nothing => {
+                let probe = Probe::Write(ANY_REPOSITORY.to_owned());
+                self.known_demand(host, &probe, attempts).await
+            }
             demand => Ok(demand),
         }
     }
@@ -43,25 +79,25 @@ impl Tokens {
     async fn known_demand(
         &self,
         host: &str,
-        is_write: bool,
+        probe: &Probe,
         attempts: &Attempts,
     ) -> Result<Demand, TokenError> {
         let host = canonical_host(host);
-        let request = async || self.request_demand(&host, is_write, attempts).await;
+        let request = async || self.request_demand(&host, probe, attempts).await;
         self.demands
-            .of(&host, is_write, attempts.limit(), request)
+            .of(&host, probe, attempts.limit(), request)
             .await
     }
 
     async fn request_demand(
         &self,
         host: &str,
-        is_write: bool,
+        probe: &Probe,
         attempts: &Attempts,
     ) -> Result<Demand, TokenError> {
         let answer = loop {
             let limit = attempts.limit();
-            let answer = self.send_without_login(host, is_write, limit).await;
+            let answer = self.send_without_login(host, probe, limit).await;
             match Trouble::of(&answer, transient) {
                 Some(trouble) if attempts.wait(host, &trouble).await => {}
                 _ => break answer?,
@@ -80,19 +116,25 @@ impl Tokens {
     async fn send_without_login(
         &self,
         host: &str,
-        is_write: bool,
+        probe: &Probe,
         limit: Duration,
     ) -> Result<Response, TokenError> {
         let attempt = |place: Url| async move {
             let http = self.reach.own(host, &place);
-            let request = if is_write {
+            let manifest = |repository: &str| {
                 // The place ends in `/v2/`, so that this fails for none.
-                let manifest = place.join(IMPOSSIBLE_MANIFEST);
-                let manifest = manifest.unwrap_or_else(|_| place.clone());
-                let request = http.request(Method::PUT, manifest);
-                request.header(CONTENT_TYPE, OCI_MANIFEST).body("")
-            } else {
-                http.get(place.clone())
+                let manifest = place.join(&format!("{repository}/manifests/{IMPOSSIBLE_MANIFEST}"));
+                manifest.unwrap_or_else(|_| place.clone())
+            };
+            let request = match probe {
+                Probe::Base => http.get(place.clone()),
+                Probe::Read(repository) => {
+                    http.get(manifest(repository)).header(ACCEPT, OCI_MANIFEST)
+                }
+                Probe::Write(repository) => {
+                    let request = http.request(Method::PUT, manifest(repository));
+                    request.header(CONTENT_TYPE, OCI_MANIFEST).body("")
+                }
             };
             let sent = crate::story::send(request.timeout(limit)).await;
             sent.map_err(|source| (authority(&place), source))

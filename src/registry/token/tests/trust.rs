@@ -207,6 +207,55 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
 }
 
 #[tokio::test]
+async fn a_builder_gets_the_password_of_a_registry_that_demands_it_for_an_image_of_the_build() {
+    let basic = || demand(&["Basic realm=\"x\""]);
+    let passed = async |replies: Vec<Reply>, images: &[(&str, bool)]| {
+        let fake = Fake::start(replies).await;
+        let host = fake.host();
+        let of_build = images.iter().map(|&(repository, is_pushed)| NamedImage {
+            host: host.clone(),
+            repository: repository.to_owned(),
+            is_pushed,
+        });
+        let elsewhere = NamedImage {
+            host: "other.example".into(),
+            repository: "x".into(),
+            is_pushed: true,
+        };
+        let images = of_build.chain([elsewhere]);
+        let tokens = tokens_for(&host).with_images(images);
+        let credential = tokens.credential_without_tokens(&host).await;
+        let paths = fake.seen().into_iter().map(|seen| {
+            assert_eq!(seen.header("authorization"), None);
+            let path = seen.path.split("/manifests/").next().unwrap_or_default();
+            format!("{} {path}", seen.method)
+        });
+        (credential.is_some(), paths.collect::<Vec<_>>())
+    };
+    let (ok, missing) = (|| Reply::status(200), || Reply::status(404));
+    let base = [("team/open", false), ("team/base", false)];
+    for first in [ok(), missing()] {
+        let (is_passed, paths) = passed(vec![first, missing(), basic()], &base).await;
+        assert!(is_passed);
+        assert_eq!(
+            paths,
+            ["GET /v2/", "GET /v2/team/open", "GET /v2/team/base"]
+        );
+    }
+    let pushed = [("team/app", true)];
+    let (is_passed, paths) = passed(vec![ok(), missing(), basic()], &pushed).await;
+    assert!(is_passed);
+    assert_eq!(paths, ["GET /v2/", "GET /v2/team/app", "PUT /v2/team/app"]);
+    // Nothing of the build is protected.
+    let (is_passed, paths) = passed(vec![ok(), missing(), Reply::status(400)], &base[..1]).await;
+    assert!(!is_passed);
+    assert_eq!(
+        paths.last().map(String::as_str),
+        Some("PUT /v2/depot-build/login")
+    );
+}
+
+#[tokio::test]
 async fn no_password_is_sent_without_tls_but_to_this_machine() {
     let tokens = tokens_for("registry.example.com");
     for realm in [
