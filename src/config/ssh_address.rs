@@ -71,7 +71,8 @@ fn is_repository(host: &str, path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     let is_port = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
     let name = path.split(['#', '?']).next().unwrap_or_default();
-    !is_port && (name.ends_with(".git") || (begins_with_host(host) && path.contains('/')))
+    let has_suffix = name.rsplit_once('.').is_some_and(|(_, end)| end == "git");
+    !is_port && (has_suffix || (begins_with_host(host) && path.contains('/')))
 }
 
 fn is_word(text: &str) -> bool {

@@ -341,10 +341,10 @@ fn a_secret_in_the_wrong_variable_is_not_shown() {
         let shown =
             match clone.read(&[&[TOKEN, PROJECT, (name, value.as_str())][..], &login].concat()) {
                 Err(error) => format!("{error} {error:?}"),
-                Ok((_, warnings)) => warnings
-                    .iter()
-                    .map(|warning| format!("{warning} {warning:?}"))
-                    .collect(),
+                Ok((_, warnings)) => {
+                    let lines: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+                    format!("{} {warnings:?}", lines.join(" "))
+                }
             };
         assert!(
             !shown.contains("hunter2") && shown.contains(name),

@@ -151,6 +151,20 @@ fn readable_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>
     )
 }
 
+fn registry_with_path(value: &str, host: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        formatter,
+        "REGISTRY is {value}: only its host is used, and the login is for all of `{host}`"
+    )
+}
+
+fn registry_without_host(value: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        formatter,
+        "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: {value} in REGISTRY is no host"
+    )
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,14 +227,8 @@ impl fmt::Display for Warning {
             Self::HostWithoutLogin => formatter.write_str(
                 "REGISTRY is set without REGISTRY_USERNAME and REGISTRY_PASSWORD: there is no login for that registry",
             ),
-            Self::RegistryWithPath { value, host } => write!(
-                formatter,
-                "REGISTRY is {value}: only its host is used, and the login is for all of `{host}`"
-            ),
-            Self::RegistryWithoutHost { value } => write!(
-                formatter,
-                "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: {value} in REGISTRY is no host"
-            ),
+            Self::RegistryWithPath { value, host } => registry_with_path(value, host, formatter),
+            Self::RegistryWithoutHost { value } => registry_without_host(value, formatter),
             Self::CredentialHelper { host, program } if host.is_empty() => write!(
                 formatter,
                 "DOCKER_CONFIG leaves logins to the program {program}, which cannot be run here: only those in the file count"
