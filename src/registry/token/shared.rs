@@ -92,4 +92,27 @@ mod tests {
         assert!(is_error);
         assert_eq!(second, LIMITS.total + Duration::from_secs(1));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_waits_for_another_for_its_own_time_only() {
+        let shared = Shared::default();
+        let question = ("registry.test", "https://registry.test/token", "s", &[][..]);
+        let error = || TokenError::Unavailable {
+            host: "registry.test".into(),
+            status: 503,
+            said: String::new(),
+        };
+        let hangs = async || {
+            tokio::time::sleep(LIMITS.total * 10).await;
+            Err(error())
+        };
+        let begun = Instant::now();
+        let fails = async || Err(error());
+        let other = async {
+            let outcome = shared.ask(question, LIMITS.total, fails).await;
+            (outcome.is_err(), begun.elapsed())
+        };
+        let (_, other) = tokio::join!(shared.ask(question, LIMITS.total, hangs), other);
+        assert_eq!(other, (true, LIMITS.total));
+    }
 }
