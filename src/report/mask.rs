@@ -201,6 +201,57 @@ mod tests {
     }
 
     #[test]
+    fn a_long_secret_is_masked_in_lines() {
+        let secrets = [
+            "ghp_abcdEFGH0123456789ijklMNOPqrstUVWXyz",
+            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+            "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKjMzEfYyjiWA4R4",
+        ];
+        for secret in secrets {
+            let masker = masker(&[secret]);
+            for columns in [20, 21, 32, 64, 76, 80] {
+                let lines = secret.as_bytes().chunks(columns);
+                for line in lines.filter(|line| line.len() >= 16) {
+                    let line = std::str::from_utf8(line).unwrap();
+                    assert_eq!(
+                        masker.mask(format!("#7 0.1 {line}\n")),
+                        "#7 0.1 ***\n",
+                        "{columns}"
+                    );
+                }
+            }
+        }
+        // A private key that a variable holds on one line.
+        let key =
+            r"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----\n";
+        let masked =
+            masker(&[key]).mask("MIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----".into());
+        assert_eq!(masked, "***\n-----END PRIVATE KEY-----");
+    }
+
+    #[test]
+    fn words_in_a_long_secret_stay_readable() {
+        let json = r#"{"host":"registry.example.com","type":"service_account","project":"acme-production-builds"}"#;
+        let text = "pushing to registry.example.com as service_account of acme-production-builds";
+        assert_eq!(masker(&[json]).mask(text.into()), text);
+    }
+
+    #[test]
+    fn a_cut_leaves_no_part_of_a_wrapped_secret_readable() {
+        let secret = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz0123456789abcdefGHIJ";
+        let masker = masker(&[secret]);
+        let line = &secret[10..];
+        for at in 1..line.len() {
+            let (before, after) = line.split_at(at);
+            let kept = masker.open_end(before);
+            let (ready, kept) = before.split_at(before.len() - kept);
+            let shown = masker.mask(ready.into()) + "|" + &masker.mask(format!("{kept}{after}"));
+            let readable = shown.split(['*', '|']).map(str::len).max();
+            assert!(readable < Some(16), "{at}: {shown}");
+        }
+    }
+
+    #[test]
     fn hexadecimal_is_masked_in_lines() {
         let masker = masker(&["correct-horse-battery-staple/0123456789"]);
         let text = "636f72726563742d686f7273652d626174746572792d737461706c652f30\n\

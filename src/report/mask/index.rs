@@ -2,7 +2,9 @@
 //!
 //! A form begins at a window of [`WINDOW`] bytes that is looked up; that keeps the time for a byte the same for one secret
 //! and for a hundred. Base64 is broken into lines by most programs, so each window of it is masked by itself: of a line's
-//! end and of its beginning at most one character less can stay readable.
+//! end and of its beginning at most one character less can stay readable. So a line that is shorter than a window stays
+//! readable, as `base64 -w 4` prints them. A long secret is also found in lines as it is, if they are not shorter than
+//! [`LONG_WINDOW`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,6 +17,12 @@ use crate::forms;
 
 /// Bytes of a window. No form is shorter.
 pub(super) const WINDOW: usize = 8;
+
+/// Bytes of a window in a long secret as it is. Shorter ones are words too often, such as those of an address in it.
+const LONG_WINDOW: usize = 16;
+
+/// The shortest secret that is found in lines, in bytes.
+const LONG_BYTES: usize = 32;
 
 /// Of longer secrets only whole forms are found: what has so many bytes is no password.
 const PARTS_LIMIT_BYTES: usize = 16 << 10;
@@ -35,6 +43,8 @@ pub(super) struct Index {
     starts: Keys,
     /// Windows of base64, each of which is masked.
     parts: Keys,
+    /// Windows of [`LONG_WINDOW`] bytes of long secrets as they are, each of which is masked.
+    long_parts: Keys,
     hex: HexIndex,
 }
 
@@ -45,7 +55,7 @@ impl Index {
 
     /// How many parts of secrets are known.
     pub(super) fn parts(&self) -> usize {
-        self.parts.len() + self.hex.len()
+        self.parts.len() + self.long_parts.len() + self.hex.len()
     }
 
     /// Whether this secret is known as a whole.
@@ -80,6 +90,13 @@ impl Index {
                     self.parts.insert(window(part).unwrap_or_default());
                 }
             }
+            if secret.len() >= LONG_BYTES {
+                let parts = secret.as_bytes().windows(LONG_WINDOW);
+                for part in parts.filter(|part| is_of_secret(part)) {
+                    let key = part.iter().fold(0, |key, &byte| long_pushed(key, byte));
+                    self.long_parts.insert(folded(key));
+                }
+            }
             self.hex.add(secret.as_bytes());
             bytes += (self.parts() - before) * PART_BYTES;
         }
@@ -109,13 +126,19 @@ impl Index {
         }
         let bytes = text.as_bytes();
         let mut spans: Vec<Range<usize>> = Vec::new();
-        let mut add = |start: usize, end: usize| match spans.last_mut() {
-            Some(last) if start <= last.end => last.end = last.end.max(end),
-            _ => spans.push(start..end),
+        // One that is found later may begin earlier.
+        let mut add = |start: usize, end: usize| {
+            let mut span = start..end;
+            while let Some(last) = spans.pop_if(|last| span.start <= last.end) {
+                span = span.start.min(last.start)..span.end.max(last.end);
+            }
+            spans.push(span);
         };
         let mut key = 0;
+        let mut long_key = 0;
         for (at, &byte) in bytes.iter().enumerate() {
             key = pushed(key, byte);
+            long_key = long_pushed(long_key, byte);
             let Some(start) = (at + 1).checked_sub(WINDOW) else {
                 continue;
             };
@@ -128,6 +151,11 @@ impl Index {
                 }
             }
             if self.parts.contains(key) {
+                add(start, at + 1);
+            }
+            if let Some(start) = (at + 1).checked_sub(LONG_WINDOW)
+                && self.long_parts.contains(folded(long_key))
+            {
                 add(start, at + 1);
             }
         }
@@ -163,12 +191,15 @@ impl Index {
             }
         };
         let beginning = (bytes.len() - longest..bytes.len()).find(|&start| is_beginning(start));
-        let windows = bytes.windows(WINDOW).enumerate().rev();
         let is_part = |part: &[u8]| window(part).is_some_and(|part| self.parts.contains(part));
-        let part = windows
-            .take_while(|(_, part)| is_part(part))
-            .map(|(start, _)| start)
-            .last();
+        let part = first_of_last(bytes, WINDOW, is_part);
+        let is_part = |part: &[u8]| {
+            let key = part.iter().fold(0, |key, &byte| long_pushed(key, byte));
+            self.long_parts.contains(folded(key))
+        };
+        let part = part
+            .into_iter()
+            .chain(first_of_last(bytes, LONG_WINDOW, is_part));
         // The end of a whole secret is masked with it, and mostly begins no other one.
         let is_masked = |start: usize| {
             let mut spans = self.spans(text).into_iter();
@@ -189,6 +220,36 @@ fn window(bytes: &[u8]) -> Option<u64> {
 /// The key of the window that ends one byte later.
 fn pushed(key: u64, byte: u8) -> u64 {
     key << 8 | u64::from(byte)
+}
+
+/// The same for a window of [`LONG_WINDOW`] bytes.
+fn long_pushed(key: u128, byte: u8) -> u128 {
+    key << 8 | u128::from(byte)
+}
+
+/// A long key in 64 bits. Two that are the same by chance hide some text that is no secret.
+fn folded(key: u128) -> u64 {
+    let upper = u64::try_from(key >> 64).unwrap_or_default();
+    let lower = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
+    upper.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(29) ^ lower
+}
+
+/// Whether a window looks like a part of a key or a token: letters, digits and the marks of base64 alone, in mixed case or
+/// with digits between them.
+fn is_of_secret(part: &[u8]) -> bool {
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_.~".contains(byte);
+    let count = |is_of_class: fn(&u8) -> bool| part.iter().filter(|byte| is_of_class(byte)).count();
+    let upper = count(u8::is_ascii_uppercase);
+    let lower = count(u8::is_ascii_lowercase);
+    let digits = count(u8::is_ascii_digit);
+    part.iter().all(is_of_token) && ((digits >= 1 && upper + lower >= 1) || upper.min(lower) >= 2)
+}
+
+/// The start of the first of those windows that follow each other up to the end of `bytes` and hold a part.
+fn first_of_last(bytes: &[u8], size: usize, is_part: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    let windows = bytes.windows(size).enumerate().rev();
+    let parts = windows.take_while(|(_, part)| is_part(part));
+    parts.map(|(start, _)| start).last()
 }
 
 fn joined(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
