@@ -78,6 +78,18 @@ impl Proxies {
         settings.matcher.intercept(&url.as_str().parse().ok()?)
     }
 
+    /// Whether an `https` request to another host has a proxy whose address can be used.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        let settings = self.0.iter();
+        let destination = http::Uri::from_static("https://proxied.example/");
+        let mut proxies = settings.filter_map(|settings| settings.matcher.intercept(&destination));
+        proxies.any(|proxy| {
+            let address = address(&proxy);
+            address.is_some_and(|address| address.has_host())
+        })
+    }
+
     /// Whether a request to `url` uses a proxy.
     #[must_use]
     pub fn has_proxy(&self, url: &Url) -> bool {

@@ -121,8 +121,8 @@ fn without_login(value: &str) -> String {
 
 /// Whether a login may stand before the last `@`, as in `user:password@host/path`.
 ///
-/// `packages/@scope/app`, `fix/login@v2` and `app:fix/login@v2` hold none: no host follows, and a password with a `/` in
-/// it would be followed by one.
+/// `packages/@scope/app`, `fix/login@v2` and `app:fix/login@v2` hold none: no host and no path follow, and a password with a
+/// `/` in it would be followed by one.
 pub(super) fn may_hold_login(value: &str) -> bool {
     let Some((before, rest)) = value.rsplit_once('@') else {
         return false;
@@ -131,7 +131,10 @@ pub(super) fn may_hold_login(value: &str) -> bool {
         return may_hold_login(before);
     }
     let is_authority = !before.is_empty() && !before.contains('/');
+    // Behind a `/` it begins the name of a package, as in `app:update/@types/node`.
+    let has_path = rest.contains('/') && !before.ends_with('/');
     before.contains("://")
+        || (before.contains(':') && has_path)
         || (before.contains(':') && (is_authority || rest.is_empty()))
         || ((before.contains(':') || is_authority) && begins_with_host(rest))
 }
@@ -175,6 +178,12 @@ mod tests {
             ("me:wo/rd@10.0.0.1", "`***@10.0.0.1`"),
             ("me:wo/rd@registry:5000/x", "`***@registry:5000/x`"),
             ("me:word@registry/x", "`***@registry/x`"),
+            ("me:wo/rd@registry/x", "`***@registry/x`"),
+            ("me:word22/x@registry/x:1", "`***@registry/x:1`"),
+            (
+                "me:wo/rd@registry/x@sha256:12",
+                "`***@registry/x@sha256:12`",
+            ),
             ("word@example.com", "`***@example.com`"),
             ("ssh://word@host/x", "`***@host/x`"),
             ("me:word@shop.example.com/x", "`***@shop.example.com/x`"),

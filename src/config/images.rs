@@ -113,6 +113,12 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
             );
             (problem, format!("`{}`", text.to_ascii_lowercase()), false)
         }
+        Err(_) if holds_login(text) && branch(text).is_some_and(may_be_both) => {
+            let problem = format!("{shown} holds a login, or a tag with an `@`");
+            let advice = "if it is a login, write the name without it, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD; \
+                          if it is a tag, write one of letters, digits, `_`, `.` and `-`";
+            return Err(Fault::new(VARIABLE, problem, advice).with_hint(BRANCH_HINT));
+        }
         Err(_) if holds_login(text) => {
             return Err(Fault::new(
                 VARIABLE,
@@ -150,6 +156,12 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
     } else {
         fault
     })
+}
+
+/// Whether a tag may be the name of a branch, such as `fix/user@example.com`, or the rest of a login.
+fn may_be_both(tag: &str) -> bool {
+    tag.rsplit_once('@')
+        .is_some_and(|(before, _)| before.contains('/'))
 }
 
 /// `user:password@host/…`, as it stands in addresses and never in references.
@@ -339,7 +351,7 @@ mod tests {
             "me:pa/ss@ ss@example.com/app",
         ] {
             let (_, error, _) = plan(Some(image), Some("true"));
-            assert!(error.contains(" holds a login; "), "{error}");
+            assert!(error.contains(" holds a login"), "{error}");
             assert!(!error.contains("ss@") && !error.contains("pa/"), "{error}");
         }
     }
@@ -428,6 +440,37 @@ mod tests {
             assert_eq!(plan.references.len(), 1);
             let warnings = findings.into_error().warnings().to_vec();
             assert_eq!(warnings.is_empty(), is_loaded, "{warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_hold_a_login_or_a_branch_has_advice_for_both() {
+        for image in [
+            "robot:pa/ss@myregistry/app",
+            "acme/app:fix/user@example.com",
+        ] {
+            let (_, error, _) = plan(Some(image), Some("true"));
+            assert!(
+                error.contains("@") && !error.contains("pa/ss") && !error.contains("hunter"),
+                "{error}"
+            );
+            assert!(
+                error.contains("holds a login, or a tag with an `@`; "),
+                "{error}"
+            );
+            assert!(error.contains("REGISTRY_PASSWORD"), "{error}");
+            assert!(
+                error.contains("if it is a tag, write one of letters, digits"),
+                "{error}"
+            );
+        }
+        // A branch has no `:`.
+        for image in ["me:word@example.com/app", "me:word/x@myregistry/app:1"] {
+            let (_, error, _) = plan(Some(image), Some("true"));
+            assert!(
+                error.contains("` holds a login; write it without") && !error.contains("word"),
+                "{error}"
+            );
         }
     }
 }

@@ -91,6 +91,7 @@ pub fn read(
     } = Given::read(&environment, &mut findings);
     logins::keep_secrets(&registry, working_directory, &mut findings);
     build::keep_secrets(&build, &environment, &mut findings);
+    proxies::keep_secrets(&environment, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);

@@ -1,6 +1,11 @@
 //! The variables that name HTTP proxies. Nothing else reads them.
 
+use std::ffi::OsStr;
+
+use percent_encoding::percent_decode_str;
+
 use super::environment::Environment;
+use super::fault::Fault;
 use super::findings::Findings;
 use super::values::is_given;
 use super::warning::Warning;
@@ -11,8 +16,26 @@ const VARIABLES: [[&str; 2]; 4] = [
     ["HTTPS_PROXY", "https_proxy"],
     ["HTTP_PROXY", "http_proxy"],
     ["ALL_PROXY", "all_proxy"],
-    ["NO_PROXY", "no_proxy"],
+    [NO_PROXY, "no_proxy"],
 ];
+
+const NO_PROXY: &str = "NO_PROXY";
+
+const ADVICE: &str = "write `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, with `%23` for `#`, `%2F` for `/`, `%3F` for `?`, `%40` for \
+     `@` and so on in the password";
+
+/// Keeps passwords out of what is said of other variables, whatever their characters are.
+pub(super) fn keep_secrets(environment: &Environment, findings: &mut Findings) {
+    for name in VARIABLES.iter().flatten() {
+        let value = environment.lookup(name).and_then(OsStr::to_str);
+        let value = value.unwrap_or_default();
+        let address = value.split_once("://").map_or(value, |(_, rest)| rest);
+        let login = address.rsplit_once('@').map_or("", |(login, _)| login);
+        let (_, password) = login.split_once(':').unwrap_or_default();
+        findings.keep_secret(password);
+        findings.keep_secret(&percent_decode_str(password).decode_utf8_lossy());
+    }
+}
 
 /// Reads the proxies. A variable without a value, such as `$NAME` of an unset variable, is unset.
 pub(super) fn read(environment: &Environment, findings: &mut Findings) -> Proxies {
@@ -25,14 +48,30 @@ pub(super) fn read(environment: &Environment, findings: &mut Findings) -> Proxie
                 findings.warn(Warning::UnsetReference { variable, unset });
             }
         }
-        let values = names.iter().filter_map(|name| environment.lookup(name));
-        let mut values = values.filter_map(|value| value.to_str());
-        values
-            .find(|value| is_given(value))
-            .unwrap_or_default()
-            .trim()
+        let values = names
+            .iter()
+            .filter_map(|name| Some((*name, environment.lookup(name)?.to_str()?)));
+        let (name, value) = values
+            .into_iter()
+            .find(|(_, value)| is_given(value))
+            .unwrap_or_default();
+        let value = value.trim();
+        if !value.is_empty() && !name.eq_ignore_ascii_case(NO_PROXY) && !is_usable(value) {
+            // Not shown: it may hold a password.
+            findings.fault(Fault::new(name, "is no address of a proxy", ADVICE));
+        }
+        value
     });
     Proxies::new(https, http, all, no)
+}
+
+/// Whether requests would use a proxy at this address.
+fn is_usable(address: &str) -> bool {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // The password has one of these characters, and its host would be a part of the login.
+    let has_late_login = rest.get(end..).is_some_and(|rest| rest.contains('@'));
+    !has_late_login && Proxies::new(address, "", "", "").is_usable()
 }
 
 #[cfg(test)]
@@ -47,6 +86,7 @@ mod tests {
             .map(|(name, value)| (name.into(), value.into()));
         let mut findings = Findings::default();
         let environment = Environment::read(variables, &mut findings);
+        keep_secrets(&environment, &mut findings);
         (read(&environment, &mut findings), findings)
     }
 
@@ -94,5 +134,50 @@ mod tests {
                 unset: Some("COMPANY_PROXY".into())
             }]
         );
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_used_is_a_fault_without_its_password() {
+        for value in [
+            "http://me:hunter#22@proxy:3128",
+            "http://me:hunter/22@proxy:3128",
+            "http://me:hunter?22@proxy:3128",
+            "http://me:hunter 22@proxy:3128",
+            "http://me:hunter\\22@proxy:3128",
+            "http://me:12#hunter22@proxy:3128",
+            "me:hunter#22@proxy:3128",
+            "http://",
+            "proxy:port",
+        ] {
+            for name in ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"] {
+                let (_, mut findings) = proxies(&[(name, value)]);
+                let password = value.rsplit_once('@').map_or("", |(login, _)| login);
+                let password = password
+                    .rsplit_once("me:")
+                    .map_or("", |(_, password)| password);
+                findings.fault(Fault::new("OTHER", findings.shown(password), "change it"));
+                let error = findings.into_error().to_string();
+                assert!(
+                    error.starts_with(&format!("{name}: is no address of a proxy; ")),
+                    "{value}: {error}"
+                );
+                assert!(!error.contains("hunter"), "{error}");
+            }
+        }
+        for value in [
+            "http://me:hunter%2322@proxy:3128",
+            "http://me:hunter@22@proxy:3128",
+            "proxy",
+            "proxy:3128",
+            "https://proxy/",
+            "socks5://me:word@proxy:1080",
+            "http://[::1]:3128",
+        ] {
+            let (_, findings) = proxies(&[("HTTPS_PROXY", value)]);
+            assert!(findings.is_faultless(), "{value}");
+        }
+        // Not an address.
+        let (_, findings) = proxies(&[("NO_PROXY", "a.example, .b.example, *")]);
+        assert!(findings.is_faultless());
     }
 }
