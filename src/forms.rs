@@ -45,6 +45,9 @@ const USERINFO: &AsciiSet = &percent_encoding::CONTROLS
 /// would be a hundred times as long.
 const LONG_BYTES: usize = 8 << 10;
 
+/// Longer secrets are not found in base64 of base64, of which there are three times as many forms.
+const TWICE_LIMIT_BYTES: usize = 4 << 10;
+
 /// Every form of `secret`, each once, the secret itself first. It should have a few characters: each form is as easily found by chance.
 pub(crate) fn of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
@@ -63,8 +66,23 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
         utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string(),
         byte_serialize(secret.as_bytes()).collect(),
     ] {
-        add(in_lower_case(&escaped));
-        add(escaped);
+        for escaped in [in_lower_case(&escaped), escaped] {
+            // An address is often a parameter of another one.
+            add(escaped.replace('%', "%25"));
+            add(escaped);
+        }
+    }
+    let [plain, go, ..] = json(secret);
+    for text in [secret, &plain, &go] {
+        for quotes in QUOTES {
+            let written = html(text, quotes);
+            add(written.replace('/', "&#x2F;"));
+            add(written
+                .replace('/', "&#x2F;")
+                .replace('`', "&#x60;")
+                .replace('=', "&#x3D;"));
+            add(written);
+        }
     }
     for written in json(secret) {
         // JSON is often a value in other JSON.
@@ -73,12 +91,10 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
         }
         add(written);
     }
-    for quotes in [["&#34;", "&#39;"], ["&quot;", "&#x27;"], ["&quot;", "'"]] {
-        add(html(secret, quotes));
+    for written in quoted(secret) {
+        add(written);
     }
-    // As a shell shows it with `set -x`.
-    add(secret.replace('\'', "'\\''"));
-    for encoded in base64(secret) {
+    for encoded in base64(secret).chain(base64_twice(secret)) {
         add(encoded);
     }
     let mut digits = String::new();
@@ -88,6 +104,56 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
     }
     add(digits.to_ascii_uppercase());
     add(digits);
+    forms
+}
+
+/// How double and single quotes are written in HTML and XML.
+const QUOTES: [[&str; 2]; 5] = [
+    ["&#34;", "&#39;"],
+    ["&quot;", "&#39;"],
+    ["&quot;", "&#x27;"],
+    ["&quot;", "&apos;"],
+    ["&quot;", "'"],
+];
+
+/// As it stands between quotes, or without them: with `set -x` of a shell, by Python's `shlex.quote`, in YAML, by
+/// `printf %q`, and between a shell's double quotes.
+fn quoted(text: &str) -> [String; 5] {
+    [
+        text.replace('\'', "'\\''"),
+        text.replace('\'', "'\"'\"'"),
+        text.replace('\'', "''"),
+        with_backslashes(text, " \t!\"$&'()*,;<>?[\\]^`{|}"),
+        with_backslashes(text, "\"$`\\"),
+    ]
+}
+
+/// With a backslash before each of these characters.
+fn with_backslashes(text: &str, characters: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if characters.contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}
+
+/// The parts of base64 of base64 that are the secret's alone, as a Docker configuration in base64 has them. Of a secret
+/// that is too long there are none.
+pub(crate) fn base64_twice(secret: &str) -> Vec<String> {
+    if secret.len() > TWICE_LIMIT_BYTES {
+        return Vec::new();
+    }
+    let mut forms: Vec<String> = Vec::new();
+    for once in base64(secret) {
+        for twice in base64(&once) {
+            if !forms.contains(&twice) {
+                forms.push(twice);
+            }
+        }
+    }
     forms
 }
 
@@ -218,6 +284,41 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_known_in_what_programs_make_of_quotes() {
+        let secret = r#"a'b"c&d<e>f/g$h `i\j"#;
+        for text in [
+            // Percent-encoded twice.
+            "a%2527b%2522c%2526d%253Ce%253Ef%252Fg%2524h%2520%2560i%255Cj",
+            "a%2527b%2522c%2526d%253ce%253ef%252fg%2524h%2520%2560i%255cj",
+            // JSON in HTML, XML, and what templates escape besides.
+            r"a&#39;b\&#34;c&amp;d&lt;e&gt;f/g$h `i\\j",
+            r"a'b\&quot;c&amp;d&lt;e&gt;f/g$h `i\\j",
+            r"a&apos;b&quot;c&amp;d&lt;e&gt;f/g$h `i\j",
+            r"a&#x27;b&quot;c&amp;d&lt;e&gt;f&#x2F;g$h `i\j",
+            r"a&#x27;b&quot;c&amp;d&lt;e&gt;f&#x2F;g$h &#x60;i\j",
+            // Python's `shlex.quote`, YAML, a shell's `printf %q` and double quotes.
+            r#"a'"'"'b"c&d<e>f/g$h `i\j"#,
+            r#"a''b"c&d<e>f/g$h `i\j"#,
+            r#"a\'b\"c\&d\<e\>f/g\$h\ \`i\\j"#,
+            r#"a'b\"c&d<e>f/g\$h \`i\\j"#,
+        ] {
+            assert!(of(secret).iter().any(|form| form == text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_known_within_base64_of_base64() {
+        for before in ["", "a", "me:", "user:"] {
+            let login = STANDARD.encode(format!("{before}{SECRET}"));
+            for around in ["", "x", "{\"auth\":\"", "{\"auths\":{\""] {
+                let text = format!("{around}{login}\"}}");
+                assert!(is_found(&STANDARD.encode(&text)), "{text}");
+                assert!(is_found(&URL_SAFE.encode(&text)), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn a_secret_is_known_within_base64_wherever_it_stands() {
         for before in ["", "a", "ab", "me:", "user:", "{\"auth\":\""] {
             for behind in ["", "}", "\"}"] {
@@ -229,9 +330,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_of_a_secret_twice() {
+    fn a_form_is_listed_once() {
         let forms = of("letters0");
-        assert_eq!(forms.len(), 6, "{forms:?}");
+        let mut others = forms.clone();
+        others.sort_unstable();
+        others.dedup();
+        assert_eq!(forms.len(), others.len(), "{forms:?}");
         assert_eq!(of("").concat(), "");
     }
 }

@@ -1,13 +1,14 @@
 //! Masks secrets in what is printed.
 //!
 //! Bitbucket masks the secured variables it knows, but not tokens that are fetched on the way, and not a value that reached
-//! the pipe through another variable. Matching is by bytes, in the forms that `forms` knows, and in parts of base64 and
-//! hexadecimal, which programs break into lines: a secret that was encoded in another way, or has colour codes in its
-//! middle, is not found. Of a secret with several lines (a private key) each line is masked on its own.
+//! the pipe through another variable. Matching is by bytes, in the forms that `forms` knows, and in parts of base64,
+//! hexadecimal and lists of bytes, which programs break into lines: a secret that was encoded in another way, has colour
+//! codes in its middle, or stands in lines of a few characters (`base64 -w 4`, `od -t x1 -w4`) is not found. Of a secret with several lines (a private key) each line is masked on its own.
 
 mod filter;
 mod hex;
 mod index;
+mod numbers;
 mod secrets;
 
 use std::{
@@ -198,6 +199,45 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_docker_config_in_base64_is_masked_in_lines() {
+        let secret = "pa+s5/w0=rd%0123abcdEFGHijkl";
+        let masker = masker(&[secret]);
+        let parts = crate::forms::base64_twice(secret);
+        for host in ["a.example", "ab.example", "abc.example"] {
+            let auth = STANDARD.encode(format!("robot:{secret}"));
+            let config = format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#);
+            let config = STANDARD.encode(config);
+            for columns in [32, 64, 76, 1000] {
+                let lines = config.as_bytes().chunks(columns);
+                let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
+                let masked = masker.mask(lines.join("\n"));
+                let windows = masked
+                    .split(['\n', '*'])
+                    .flat_map(|word| word.as_bytes().windows(WINDOW));
+                let readable = windows.filter(|window| {
+                    let window = std::str::from_utf8(window).unwrap();
+                    parts.iter().any(|part| part.contains(window))
+                });
+                assert_eq!(readable.count(), 0, "{columns}: {masked}");
+                assert!(masked.contains("***"), "{masked}");
+            }
+        }
+    }
+
+    #[test]
+    fn hexadecimal_of_base64_and_lists_of_bytes_are_masked() {
+        let secret = "correct-horse-battery-staple";
+        let masker = masker(&[secret]);
+        let encoded = STANDARD.encode(format!("me:{secret}"));
+        let digits: String = encoded.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let masked = masker.mask(digits);
+        let readable = masked.split('*').map(str::len).max();
+        assert!(readable <= Some(12), "{masked}");
+        let bytes: Vec<u8> = secret.into();
+        assert_eq!(masker.mask(format!("{bytes:?}")), "[***]");
     }
 
     #[test]

@@ -51,7 +51,13 @@ impl HexIndex {
         self.0.len()
     }
 
-    fn add_grams(&mut self, bytes: &[u8]) {
+    /// Whether these five bytes are a part of a secret.
+    pub(super) fn contains(&self, gram: u64) -> bool {
+        self.0.contains(gram)
+    }
+
+    /// Adds bytes in their own order only.
+    pub(super) fn add_grams(&mut self, bytes: &[u8]) {
         for gram in bytes.windows(GRAM_BYTES) {
             let key = gram.iter().fold(0, |key, &byte| key << 8 | u64::from(byte));
             self.0.insert(key);

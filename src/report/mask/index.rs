@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::filter::Keys;
 use super::hex::HexIndex;
+use super::numbers;
 use crate::forms;
 
 /// Bytes of a window. No form is shorter.
@@ -26,6 +27,9 @@ const LONG_BYTES: usize = 32;
 
 /// Of longer secrets only whole forms are found: what has so many bytes is no password.
 const PARTS_LIMIT_BYTES: usize = 16 << 10;
+
+/// Of longer secrets base64 is not found in hexadecimal.
+const ENCODED_LIMIT_BYTES: usize = 512;
 
 /// The most parts of the run's own secrets, which then use some 20 MiB. Secrets beyond are found as a whole.
 pub(super) const MAX_PARTS: usize = 1 << 19;
@@ -85,7 +89,7 @@ impl Index {
         }
         if with_parts && secret.len() <= PARTS_LIMIT_BYTES {
             let before = self.parts();
-            for form in forms::base64(secret) {
+            for form in forms::base64(secret).chain(forms::base64_twice(secret)) {
                 for part in form.as_bytes().windows(WINDOW) {
                     self.parts.insert(window(part).unwrap_or_default());
                 }
@@ -98,6 +102,9 @@ impl Index {
                 }
             }
             self.hex.add(secret.as_bytes());
+            if secret.len() <= ENCODED_LIMIT_BYTES {
+                forms::base64(secret).for_each(|form| self.hex.add_grams(form.as_bytes()));
+            }
             bytes += (self.parts() - before) * PART_BYTES;
         }
         bytes
@@ -161,7 +168,9 @@ impl Index {
         }
         let mut digits = Vec::new();
         self.hex.find(bytes, &mut digits);
-        if digits.is_empty() {
+        let mut listed = Vec::new();
+        numbers::find(bytes, &|part| self.hex.contains(part), &mut listed);
+        if digits.is_empty() && listed.is_empty() {
             return spans;
         }
         let gutters: Vec<_> = digits
@@ -169,6 +178,7 @@ impl Index {
             .filter_map(|span| HexIndex::gutter(bytes, span))
             .collect();
         spans.extend(digits);
+        spans.extend(listed);
         spans.extend(gutters);
         joined(spans)
     }
