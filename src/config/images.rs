@@ -451,7 +451,7 @@ mod tests {
         ] {
             let (_, error, _) = plan(Some(image), Some("true"));
             assert!(
-                error.contains("@") && !error.contains("pa/ss") && !error.contains("hunter"),
+                error.contains('@') && !error.contains("pa/ss") && !error.contains("hunter"),
                 "{error}"
             );
             assert!(

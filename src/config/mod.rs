@@ -90,8 +90,7 @@ pub fn read(
         pipeline,
     } = Given::read(&environment, &mut findings);
     logins::keep_secrets(&registry, working_directory, &mut findings);
-    build::keep_secrets(&build, &environment, &mut findings);
-    proxies::keep_secrets(&environment, &mut findings);
+    keep_secrets(&build, &environment, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
@@ -210,6 +209,12 @@ impl Given {
             pipeline: environment.variables(findings),
         }
     }
+}
+
+/// Keeps the secrets in build arguments and proxies out of what is said of other variables.
+fn keep_secrets(build: &BuildVariables, environment: &Environment, findings: &mut Findings) {
+    build::keep_secrets(build, environment, findings);
+    proxies::keep_secrets(environment, findings);
 }
 
 /// Whether an image is pushed to a registry of Amazon's that no variable has a login for.

@@ -238,7 +238,7 @@ async fn a_token_is_passed_to_the_listener() {
     let keyring = Arc::new(Keyring::new(std::iter::empty().collect()));
     let fetcher =
         Tokens::new(reach.unwrap(), keyring).with_listener(Arc::new(move |token: &str| {
-            listener.lock().unwrap().push(token.into())
+            listener.lock().unwrap().push(token.into());
         }));
     let client = Client::new(Arc::new(fetcher));
     client.manifest(&fake.host(), "app", "1").await.unwrap();

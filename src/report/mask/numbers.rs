@@ -23,8 +23,11 @@ enum Bytes {
     Two(u8, u8),
 }
 
+/// A way to read a word.
+type Read = fn(&[u8]) -> Option<Bytes>;
+
 /// The ways to read a word.
-const READINGS: [fn(&[u8]) -> Option<Bytes>; 4] = [decimal, octal, octal_word, character];
+const READINGS: [Read; 4] = [decimal, octal, octal_word, character];
 
 /// The last bytes that were read in one way.
 #[derive(Clone, Copy, Default)]

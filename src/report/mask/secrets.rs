@@ -124,7 +124,9 @@ mod tests {
         }
         let line = STANDARD.encode(own);
         let line = line.get(10..40).unwrap();
-        assert_eq!(secrets.index().spans(line), [0..30]);
+        let spans = secrets.index().spans(line);
+        let lengths: Vec<usize> = spans.iter().map(ExactSizeIterator::len).collect();
+        assert_eq!(lengths, [30]);
     }
 
     #[test]
