@@ -1,4 +1,4 @@
-//! What a pipeline tells a pipe, and what a pipe can tell it.
+//! Bitbucket's side: the facts of the pipeline that a pipe reads, and the files that it writes for later steps.
 
 pub mod outputs;
 mod pipeline;

@@ -1,7 +1,7 @@
-//! What a pipe can tell the rest of its pipeline: files.
+//! The outputs of a run, in files.
 //!
-//! A pipe cannot set variables of its step. It writes lines of shell that the step sources, and lines of another form that
-//! Bitbucket hands to later steps.
+//! A pipe cannot set variables of its step. It writes shell assignments, which the step can source, and `NAME=value` lines,
+//! which Bitbucket passes to later steps.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// What a run may tell, beside a digest for each platform.
+/// The names of all outputs, except those with a digest per platform.
 pub const NAMES: [&str; 9] = [
     "DEPOT_BUILD_IMAGE",
     "DEPOT_BUILD_IMAGES",
@@ -28,13 +28,13 @@ pub const NAMES: [&str; 9] = [
 pub struct Outputs(Vec<(String, String)>);
 
 impl Outputs {
-    /// Adds one. Control characters and everything that some reader takes for the end of a line become spaces, although no
-    /// value has them: a line is one output.
+    /// Adds an output. Each output is one line, so control characters and Unicode line separators become spaces. No valid value
+    /// contains any.
     pub fn add(&mut self, name: impl Into<String>, value: impl AsRef<str>) {
-        let ends_line = |character: char| {
+        let is_separator = |character: char| {
             character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
         };
-        let value = value.as_ref().replace(ends_line, " ");
+        let value = value.as_ref().replace(is_separator, " ");
         self.0.push((name.into(), value));
     }
 
@@ -49,7 +49,7 @@ impl Outputs {
         lines.collect()
     }
 
-    /// Lines for Bitbucket, of those that are asked for: `NAME=value`.
+    /// Lines for Bitbucket, `NAME=value`, for the outputs in `names`.
     #[must_use]
     pub fn for_bitbucket(&self, names: &[String]) -> String {
         let lines = self.0.iter().filter(|(name, _)| names.contains(name));
@@ -58,7 +58,7 @@ impl Outputs {
     }
 }
 
-/// Adds lines to a file that exists, in one piece. Does not wait for the reader of a FIFO.
+/// Appends lines to an existing file in one write. Does not wait for the reader of a FIFO.
 ///
 /// # Errors
 /// The file cannot be written, or is not a regular file.
@@ -67,7 +67,7 @@ pub fn append(path: &Path, lines: &str) -> io::Result<()> {
     if !path.metadata()?.is_file() {
         return Err(not_regular());
     }
-    // Something else may take its place in between.
+    // The file can be replaced between the two checks.
     let mut file = File::options()
         .append(true)
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
@@ -87,7 +87,7 @@ mod tests {
     use crate::bitbucket::whole_file::write_whole;
 
     #[test]
-    fn a_shell_reads_back_what_was_told() {
+    fn a_shell_reads_the_outputs_back() {
         let mut outputs = Outputs::default();
         let odd = "a 'b' \"c\" $HOME `id` \\ #";
         outputs.add("ONE", odd);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_added_only_to_a_file_that_is_there() {
+    fn lines_are_appended_only_to_an_existing_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("variables");
         assert!(append(&path, "A=1\n").is_err());

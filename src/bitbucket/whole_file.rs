@@ -1,8 +1,8 @@
-//! Files that are written whole or not at all, and never through a link.
+//! Atomic file writes that never follow a symbolic link.
 //!
-//! A path that was checked at the start may lead elsewhere by the time the file is written: a build step cannot change it,
-//! but another program in the step can. So the way to the file is walked directory by directory, from one that is trusted,
-//! and each is held open while the next is looked up in it.
+//! A path that was checked at the start can refer to another place when the file is written: a build step cannot change it,
+//! but another program in the step can. So the path is opened directory by directory, starting from a trusted one, and each
+//! directory stays open while the next is looked up in it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,29 +15,29 @@ use uuid::Uuid;
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Writes a file below `root`, and the directories on the way to it. A file that exists, or a link in its place, is replaced.
+/// Writes a file below `root` and creates its missing parent directories. An existing file or link is replaced.
 ///
-/// `root` is trusted, links included. `path` lies below it, and no part of it may be a link.
+/// `root` is trusted and can be a link. No component of `path` below it may be a link.
 ///
 /// # Errors
-/// A part of the path is a link or no directory, or the file cannot be written. Then nothing is left of it.
+/// A parent is a link or not a directory, or the file cannot be written. No partial file remains.
 pub fn write_whole(root: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
-    let outside = || io::Error::new(io::ErrorKind::InvalidInput, "it lies outside of the clone");
+    let outside = || io::Error::new(io::ErrorKind::InvalidInput, "it is outside of the clone");
     let relative = path.strip_prefix(root).map_err(|_| outside())?;
     let name = relative.file_name().ok_or_else(outside)?;
     let folder = descend(root, relative.parent().unwrap_or(Path::new("")))?;
-    // Not made of the file's own name, which may be as long as a name can be.
-    let beside = format!(".depot-build.{}", Uuid::new_v4().simple());
-    let written = write_new(&folder, &beside, content)
-        .and_then(|()| Ok(renameat(&folder, &beside, &folder, name)?));
+    // Independent of the file's own name, which can already have the maximum length.
+    let temporary = format!(".depot-build.{}", Uuid::new_v4().simple());
+    let written = write_new(&folder, &temporary, content)
+        .and_then(|()| Ok(renameat(&folder, &temporary, &folder, name)?));
     if written.is_err() {
-        // That it cannot be removed adds nothing to the error.
-        let _gone = unlinkat(&folder, &beside, AtFlags::empty());
+        // Best effort: the first error is the one to report.
+        let _best_effort = unlinkat(&folder, &temporary, AtFlags::empty());
     }
     written
 }
 
-/// Opens a directory below `root`, and makes what is missing of it.
+/// Opens a directory below `root` and creates its missing components.
 fn descend(root: &Path, relative: &Path) -> io::Result<OwnedFd> {
     let mut folder = open(root, DIRECTORY, Mode::empty())?;
     for component in relative.components() {
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_atomically_without_leftovers() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         let path = root.join("file");
@@ -84,7 +84,7 @@ mod tests {
         write_whole(root, &path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::read(&elsewhere).unwrap(), b"kept");
-        // A folder in its place stays.
+        // A directory is not replaced.
         let taken = root.join("taken");
         fs::create_dir_all(taken.join("x")).unwrap();
         assert!(write_whole(root, &taken, b"new").is_err());

@@ -1,11 +1,12 @@
 //! Depot's API over the Connect protocol: unary calls and the one client stream.
 //!
-//! A call is one HTTP POST with an encoded message in and one out; the protocol needs no more than
-//! this file, and the crates for it bring a second protobuf runtime. An `http://` address is spoken
-//! to in HTTP/2 from the first byte and without a proxy, as the released CLI does it, so that a
-//! local Depot can be used; `https://` goes the ordinary way, through a proxy if there is one.
+//! A unary call is one HTTP POST with one encoded message in each direction. The protocol is small
+//! enough for this file, and the crates for it add a second protobuf runtime. `http://` addresses use
+//! HTTP/2 with prior knowledge and no proxy, like the released CLI, so that a local Depot can be used;
+//! `https://` addresses use the proxy if one is configured.
 //!
-//! Every unary call is bounded: in time by its [`Call`], its answer by [`ANSWER_LIMIT_BYTES`]. The client stream lasts as long as the build does, and ends with it.
+//! Every unary call is bounded: its duration by its [`Call`], its response by [`MAX_RESPONSE_BYTES`].
+//! The client stream lasts as long as the build.
 
 use std::time::Duration;
 
@@ -25,20 +26,20 @@ use super::error::{ApiError, Code};
 use super::retry::Call;
 use crate::retry::Pauses;
 
-/// How long the connection to the API may take.
+/// The limit for connecting to the API.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The largest answer that is read. The largest known, `CreateBuild`'s, has a few KiB.
-const ANSWER_LIMIT_BYTES: usize = 4 << 20;
+/// The largest response that is read. The largest known, `CreateBuild`'s, has a few KiB.
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
-/// How much of a server's own text is shown to people.
-const MESSAGE_LIMIT_CHARS: usize = 2000;
+/// How much of a server's error message is shown.
+const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// How much of a page that is not Depot's is looked at, and shown.
+/// How much of a page that is not Depot's is read, and shown.
 const EXCERPT_BYTES: usize = 400;
 const EXCERPT_CHARS: usize = 120;
 
-/// The envelope's flag for the last message of a stream, which is JSON.
+/// The flag of a stream's last envelope, whose message is JSON.
 const END_OF_STREAM: u8 = 0b10;
 
 /// A client of Depot's API. Cheap to clone; clones share connections.
@@ -49,10 +50,10 @@ pub struct Api {
 }
 
 impl Api {
-    /// Prepares a client for the API at `base`; nothing is connected yet.
+    /// Creates a client for the API at `base`, without connecting.
     ///
     /// # Errors
-    /// Only where the TLS set-up of this machine is unusable.
+    /// The TLS configuration cannot be used.
     pub fn new(
         base: Url,
         tls: rustls::ClientConfig,
@@ -72,8 +73,8 @@ impl Api {
             .client(tls)
             .user_agent(user_agent)
             .connect_timeout(CONNECT_LIMIT)
-            // Health reports go out every few seconds; an idle connection that a middlebox dropped
-            // must be noticed before the next one waits for it.
+            // Health reports are sent every few seconds. A connection that a middlebox dropped must be
+            // detected before the next report waits for it.
             .http2_keep_alive_interval(Duration::from_secs(15))
             .http2_keep_alive_timeout(Duration::from_secs(10));
         let builder = if base.scheme() == "http" {
@@ -87,15 +88,15 @@ impl Api {
         })
     }
 
-    /// The address as it is shown to people.
+    /// The address for messages: scheme, host and port.
     #[must_use]
     pub fn address(&self) -> String {
         self.base.origin().ascii_serialization()
     }
 
-    /// One unary call, repeated on transient failures as `call` says.
+    /// Makes a unary call, retried after transient failures within the limits of `call`.
     ///
-    /// Cancel safe: dropping the future ends the call.
+    /// Cancel safe: dropping the future cancels the call.
     pub async fn unary<Request, Response>(
         &self,
         call: Call,
@@ -110,7 +111,7 @@ impl Api {
         self.unary_until(call, token, request, never).await
     }
 
-    /// The same. No further attempt starts once `stopped` is ready; one that is under way is waited for.
+    /// Like [`Self::unary`], but no attempt starts once `stopped` is ready. A running attempt is completed.
     pub async fn unary_until<Request, Response>(
         &self,
         call: Call,
@@ -127,24 +128,24 @@ impl Api {
         let deadline = Instant::now() + patience.limit;
         let mut pauses = Pauses::new(patience);
         let body = Bytes::from(request.encode_to_vec());
-        let mut time = 0;
+        let mut attempts = 0;
         loop {
             let limit = call.once.min(deadline.duration_since(Instant::now()));
-            let mut asked = String::new();
-            let answer = self.once(call.method, token, body.clone(), limit, &mut asked);
-            let error = match answer.await {
+            let mut retry_after = String::new();
+            let attempt = self.once(call.method, token, body.clone(), limit, &mut retry_after);
+            let error = match attempt.await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
             if !error.is_transient() {
                 return Err(error);
             }
-            let Some(pause) = pauses.next(&asked) else {
+            let Some(pause) = pauses.next(&retry_after) else {
                 return Err(error);
             };
-            time += 1;
+            attempts += 1;
             tracing::warn!(
-                "{}; trying again in {:.1} s ({time} of {})",
+                "{}; trying again in {:.1} s ({attempts} of {})",
                 crate::cause::one_line(&error),
                 pause.as_secs_f32(),
                 patience.times,
@@ -157,7 +158,7 @@ impl Api {
         }
     }
 
-    /// One exchange. What the server says of another try goes to `retry_after`.
+    /// Makes one attempt. `retry_after` receives the value of the header `Retry-After`, or stays empty.
     async fn once<Response: Message + Default>(
         &self,
         method: &'static str,
@@ -168,17 +169,17 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let exchange = async {
             let request = self.post(method, token, "application/proto").body(body);
-            let answer = crate::story::send(request)
+            let response = crate::story::send(request)
                 .await
                 .map_err(|source| self.transport(method, source))?;
-            let status = answer.status();
-            let content_type = header(&answer, &CONTENT_TYPE).to_owned();
-            header(&answer, &RETRY_AFTER).clone_into(retry_after);
-            let body = self.read_bounded(method, answer).await?;
+            let status = response.status();
+            let content_type = header(&response, &CONTENT_TYPE).to_owned();
+            header(&response, &RETRY_AFTER).clone_into(retry_after);
+            let body = self.read_bounded(method, response).await?;
             if !status.is_success() {
                 return Err(refusal(method, status.as_u16(), &body));
             }
-            // A login page or a proxy's greeting comes with 200 as well.
+            // A login page or a proxy's own page can also have status 200.
             if media_type(&content_type) != "application/proto" {
                 return Err(foreign(method, status.as_u16(), &body));
             }
@@ -194,9 +195,9 @@ impl Api {
         }
     }
 
-    /// Sends `messages` on a client stream and reads its one answer, which has no content.
+    /// Sends `messages` on a client stream and reads the single response, which has no content.
     ///
-    /// The call lasts as long as `messages` do. It is not repeated.
+    /// The call ends when `messages` end. It is not retried.
     pub async fn client_stream<Request: Message>(
         &self,
         method: &'static str,
@@ -207,13 +208,13 @@ impl Api {
         let request = self
             .post(method, token, "application/connect+proto")
             .body(reqwest::Body::wrap_stream(body));
-        let answer = crate::story::send(request)
+        let response = crate::story::send(request)
             .await
             .map_err(|source| self.transport(method, source))?;
-        let status = answer.status().as_u16();
-        let content_type = header(&answer, &CONTENT_TYPE);
+        let status = response.status().as_u16();
+        let content_type = header(&response, &CONTENT_TYPE);
         let is_stream = media_type(content_type) == "application/connect+proto";
-        let body = self.read_bounded(method, answer).await?;
+        let body = self.read_bounded(method, response).await?;
         if status != 200 {
             return Err(refusal(method, status, &body));
         }
@@ -244,8 +245,8 @@ impl Api {
                 value.set_sensitive(true);
                 request.header(AUTHORIZATION, value)
             }
-            // A token that no header can hold was refused when the variables were read; without
-            // one the API says that it is missing.
+            // Such a token was rejected when the variables were read. Without one the API reports
+            // that it is missing.
             Err(_) => request,
         }
     }
@@ -253,18 +254,18 @@ impl Api {
     async fn read_bounded(
         &self,
         method: &'static str,
-        mut answer: reqwest::Response,
+        mut response: reqwest::Response,
     ) -> Result<Bytes, ApiError> {
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer
+        while let Some(chunk) = response
             .chunk()
             .await
             .map_err(|source| self.transport(method, source))?
         {
-            if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
                 return Err(ApiError::TooLarge {
                     method,
-                    limit: ANSWER_LIMIT_BYTES,
+                    limit: MAX_RESPONSE_BYTES,
                 });
             }
             body.extend_from_slice(&chunk);
@@ -276,15 +277,15 @@ impl Api {
         ApiError::Transport {
             method,
             address: self.address(),
-            // Our own message names the address; the source's would repeat it with the path.
+            // The message of this error names the address; the source would repeat it with the path.
             source: source.without_url(),
         }
     }
 }
 
-/// A header's text; empty where there is none.
-fn header<'a>(answer: &'a reqwest::Response, name: &HeaderName) -> &'a str {
-    let value = answer.headers().get(name);
+/// A header's text; empty if it is missing.
+fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> &'a str {
+    let value = response.headers().get(name);
     value
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
@@ -296,7 +297,7 @@ fn media_type(content_type: &str) -> String {
     media_type.trim().to_ascii_lowercase()
 }
 
-/// An error as the Connect protocol writes it. The details are for other programs.
+/// An error of the Connect protocol, without its details.
 #[derive(Deserialize)]
 struct ErrorBody {
     #[serde(default)]
@@ -311,7 +312,7 @@ struct EndOfStream {
     error: Option<ErrorBody>,
 }
 
-/// What the answer to a client stream says, where that is no.
+/// The error in the response to a client stream, if any.
 pub(crate) fn stream_refusal(method: &'static str, body: Bytes) -> Option<ApiError> {
     let error = stream_error(body)?;
     Some(ApiError::Refused {
@@ -340,7 +341,7 @@ pub(crate) fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiErro
     let text = String::from_utf8_lossy(body.get(..EXCERPT_BYTES).unwrap_or(body));
     let visible: Vec<&str> = text.split_whitespace().collect();
     let visible = visible.join(" ");
-    // Of a page that is longer, the last word may be half a token already.
+    // In a page that was cut, the last word may be half a token, which would not be masked.
     let limit = if body.len() > EXCERPT_BYTES {
         EXCERPT_CHARS.min(visible.chars().count().saturating_sub(1))
     } else {
@@ -353,16 +354,16 @@ pub(crate) fn foreign(method: &'static str, status: u16, body: &[u8]) -> ApiErro
         excerpt: if begin.is_empty() {
             String::new()
         } else {
-            format!(" and a page that begins with `{}`", printable(begin))
+            format!(" and a page that starts with `{}`", printable(begin))
         },
     }
 }
 
 fn shorten(message: &str) -> String {
-    printable(cut(message, MESSAGE_LIMIT_CHARS))
+    printable(cut(message, MAX_MESSAGE_CHARS))
 }
 
-/// Without control characters, which could rewrite the reader's log.
+/// Replaces control characters, which could rewrite the log.
 fn printable(text: &str) -> String {
     text.chars()
         .map(|character| match character {
@@ -373,19 +374,19 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// Puts a message in an envelope: a byte of flags, its length in four bytes, the message.
+/// Wraps a message in an envelope: one byte of flags, four bytes of length, the message.
 fn envelope(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut bytes = BytesMut::with_capacity(5 + length);
     bytes.put_u8(0);
-    // Status messages are a few KiB; one over 4 GiB cannot be built.
+    // Status messages have a few KiB; none reaches 4 GiB.
     bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
     bytes.extend_from_slice(&message.encode_to_vec());
     bytes.freeze()
 }
 
-/// The error in a stream's last envelope, if there is one. What is not an envelope is passed over:
-/// the answer has no content that we need.
+/// The error in a stream's last envelope, if any. A truncated envelope is ignored: the response has no
+/// content that is needed.
 fn stream_error(mut body: Bytes) -> Option<ErrorBody> {
     while body.len() >= 5 {
         let flags = body.get_u8();

@@ -1,8 +1,8 @@
 //! The life of a build at Depot: created once, finished once.
 //!
-//! A build that is not finished keeps its machines, which somebody pays for, and stands as running
-//! on its page. `Drop` cannot await, so finishing stands in one place of the pipe where success,
-//! failure and cancelling all come by.
+//! A build that is not finished keeps its machines, which are billed, and is shown as running on its
+//! page. `Drop` cannot await, so the pipe finishes the build in one place, on the common path of
+//! success, failure and cancellation.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::redact::Redacted;
 use super::retry::Call;
 use crate::shape;
 
-/// The largest error text that is sent for the build's page.
+/// The largest error message that is sent to the build's page.
 const ERROR_LIMIT_BYTES: usize = 16 << 10;
 
 /// A build that exists at Depot. Clones are the same build.
@@ -29,7 +29,7 @@ const ERROR_LIMIT_BYTES: usize = 16 << 10;
 pub struct Build {
     pub(super) api: Api,
     pub(super) id: Arc<str>,
-    /// Authorizes everything after the creation; it may do less than the user's own token.
+    /// Authorizes all calls after the creation. It has fewer permissions than the user's token.
     pub(super) token: Arc<SecretString>,
     url: Option<Arc<str>>,
     project_id: Arc<str>,
@@ -37,28 +37,28 @@ pub struct Build {
     loads_by_registry: bool,
 }
 
-/// Where a saved image can be pulled from.
+/// The reference of a saved image, and the login to pull it.
 #[derive(Debug)]
 pub struct PullInfo {
     /// The image.
     pub reference: String,
-    /// Whose login it is.
+    /// The user name of the login.
     pub username: String,
-    /// Good for this image only.
+    /// The password, valid for this image only.
     pub password: SecretString,
 }
 
-/// Where Depot keeps the image of a build, and who may put it there.
+/// Where Depot keeps the image of a build, and the logins to push it there.
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// References that the builder is to push the image to, beside the user's own.
+    /// References that the builder pushes the image to, in addition to the user's.
     pub references: Vec<String>,
-    /// Host, user name and password for them, good for this build.
+    /// Host, user name and password for them, valid for this build.
     pub credentials: Vec<(String, String, SecretString)>,
 }
 
 impl Saved {
-    /// A login that cannot be read is left out: the push will say what it lacks.
+    /// A login that cannot be parsed is skipped: the push reports the missing one.
     pub(crate) fn new(tags: Vec<AdditionalTag>, credentials: Vec<AdditionalCredential>) -> Self {
         let login = |credential: AdditionalCredential| {
             let decoded = STANDARD.decode(credential.token).ok()?;
@@ -74,23 +74,23 @@ impl Saved {
     }
 }
 
-/// How a build ended, as Depot is told.
+/// The result of a build, for Depot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Everything that was asked for was done.
+    /// The build and all its outputs succeeded.
     Success,
-    /// It failed, for this reason, which stands on the build's page.
+    /// The build failed, for this reason, which the build's page shows.
     Failure(Redacted),
-    /// It was stopped.
+    /// The build was canceled.
     Canceled,
 }
 
 impl Build {
     /// Creates a build in `project_id`, or in the only project of a project token.
     ///
-    /// Repeated on transient failures, until `stopped`: a call that is under way then is still waited for, since its build
-    /// must be finished. Where only the answer got lost, a build stays behind that never asks for a machine and
-    /// whose id nobody knows; it cannot be finished from here.
+    /// Retried after transient failures until `stopped` is ready. A running call is completed even then, because its build
+    /// must be finished. If only the response is lost, a build without a machine remains at Depot; it cannot be finished,
+    /// because its id is unknown.
     pub async fn create(
         api: Api,
         token: &SecretString,
@@ -104,15 +104,15 @@ impl Build {
         };
         let creating = api.unary_until(Call::CREATE_BUILD, token, &request, stopped);
         let created: CreateBuildResponse = creating.await?;
-        let unusable = unusable(&created);
+        let invalid = invalid_field(&created);
         let build = Self::new(api, created);
-        if let Some(what) = unusable {
+        if let Some(field) = invalid {
             let error = ApiError::Unusable {
                 method: Call::CREATE_BUILD.method,
-                what,
+                field,
             };
-            // It exists all the same, and these values are no harm in a message of the protocol.
-            let text = Redacted::literal("the answer to CreateBuild cannot be used");
+            // The build exists nevertheless, and in a protobuf message such values do no harm.
+            let text = Redacted::literal("invalid response to CreateBuild");
             let _best_effort = build.finish(Outcome::Failure(text)).await;
             return Err(error);
         }
@@ -123,9 +123,7 @@ impl Build {
         let url = created.build_url;
         let has_page = shape::is_page(&url);
         if !has_page && !url.is_empty() {
-            tracing::warn!(
-                "the address of the build's page is left out: Depot returned none that can be shown"
-            );
+            tracing::warn!("Depot returned an invalid address of the build's page; it is omitted");
         }
         Self {
             api,
@@ -143,7 +141,7 @@ impl Build {
         }
     }
 
-    /// How long Depot is told of the end of a build.
+    /// The limit for [`Self::finish`], retries included.
     pub const FINISH_LIMIT: Duration = Call::FINISH_BUILD.patience.limit;
 
     /// The build's id.
@@ -152,51 +150,51 @@ impl Build {
         &self.id
     }
 
-    /// What came with this build and has to be kept out of the log: its token, and the logins of [`Self::saved`].
+    /// The secrets of this build, to be masked in the log: its token, and the passwords of [`Self::saved`].
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let logins = self.saved.credentials.iter();
         std::iter::once(&*self.token).chain(logins.map(|(_, _, password)| password))
     }
 
-    /// The build's page, if Depot named one that can be shown.
+    /// The address of the build's page, if Depot returned a valid one.
     #[must_use]
     pub fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
 
-    /// The project that the build belongs to, as Depot answered.
+    /// The id of the build's project, from Depot's response.
     #[must_use]
     pub fn project_id(&self) -> &str {
         &self.project_id
     }
 
-    /// Whether Depot would have the image saved, and a daemon that is to have it pull it from there.
+    /// Whether Depot requests that the image is saved, and that a daemon loads it by a pull from there.
     #[must_use]
     pub fn loads_by_registry(&self) -> bool {
         self.loads_by_registry
     }
 
-    /// Asks where the saved image can be pulled from. `token` is the user's own.
+    /// Queries where the saved image can be pulled from. `token` is the user's.
     pub async fn pull_info(&self, token: &SecretString) -> Result<PullInfo, ApiError> {
         let request = GetPullInfoRequest {
             build_id: self.id.to_string(),
         };
-        let answer = self.api.unary(Call::GET_PULL_INFO, token, &request);
-        let answer: GetPullInfoResponse = answer.await?;
+        let call = self.api.unary(Call::GET_PULL_INFO, token, &request);
+        let response: GetPullInfoResponse = call.await?;
         Ok(PullInfo {
-            reference: answer.reference,
-            username: answer.username,
-            password: answer.password.into(),
+            reference: response.reference,
+            username: response.username,
+            password: response.password.into(),
         })
     }
 
-    /// Where Depot keeps the image; empty unless the build was created to be saved, or to be loaded from there.
+    /// Where Depot keeps the image. Empty unless the build saves the image, or loads it from Depot's registry.
     #[must_use]
     pub fn saved(&self) -> &Saved {
         &self.saved
     }
 
-    /// Tells Depot how the build ended, within [`Self::FINISH_LIMIT`] however often that is tried.
+    /// Reports the result of the build to Depot, within [`Self::FINISH_LIMIT`], retries included.
     pub async fn finish(&self, outcome: Outcome) -> Result<(), ApiError> {
         let result = match outcome {
             Outcome::Success => BuildResult::Success(Empty {}),
@@ -210,24 +208,23 @@ impl Build {
             result: Some(result),
         };
         let call = self.api.unary(Call::FINISH_BUILD, &self.token, &request);
-        let answer: Result<Empty, _> = call.await;
-        match answer {
-            // It is finished already: mostly by an earlier try of ours whose answer got lost. Whoever
-            // else did it, there is nothing left to tell.
+        let response: Result<Empty, _> = call.await;
+        match response {
+            // The build is already finished, usually by an earlier attempt whose response was lost.
             Err(error) if error.code() == Some(&Code::FailedPrecondition) => Ok(()),
-            answer => answer.map(|_| ()),
+            response => response.map(|_| ()),
         }
     }
 }
 
-/// Which value of the answer is not what it should be. They go into requests and into files of the pipeline.
-fn unusable(created: &CreateBuildResponse) -> Option<&'static str> {
+/// The first invalid value of the response. These values are used in requests and in files of the pipeline.
+fn invalid_field(created: &CreateBuildResponse) -> Option<&'static str> {
     if !shape::is_id(&created.build_id) {
-        Some("id of the build")
+        Some("build id")
     } else if !shape::is_token(&created.build_token) {
-        Some("token of the build")
+        Some("build token")
     } else if !created.project_id.is_empty() && !shape::is_id(&created.project_id) {
-        Some("id of the project")
+        Some("project id")
     } else {
         None
     }
@@ -249,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logins_are_read_and_those_that_are_none_left_out() {
+    fn logins_are_parsed_and_invalid_ones_are_skipped() {
         let credential = |token: &str| AdditionalCredential {
             host: "registry.example".into(),
             token: token.into(),
@@ -278,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn ids_and_tokens_that_are_none_are_not_used() {
+    fn invalid_ids_and_tokens_are_rejected() {
         let good = || CreateBuildResponse {
             build_id: "k3x9".into(),
             build_token: "depot_bt_1".into(),
             project_id: "p1".into(),
             ..CreateBuildResponse::default()
         };
-        assert_eq!(unusable(&good()), None);
+        assert_eq!(invalid_field(&good()), None);
         for bad in [
             "../../x",
             "a\nDEPOT_BUILD_IMAGE='evil'",
@@ -297,19 +294,19 @@ mod tests {
             id.build_id = bad.into();
             project.project_id = bad.into();
             token.build_token = "a\r\nb".into();
-            assert_eq!(unusable(&id), Some("id of the build"), "{bad:?}");
-            assert_eq!(unusable(&project), Some("id of the project"), "{bad:?}");
-            assert_eq!(unusable(&token), Some("token of the build"));
+            assert_eq!(invalid_field(&id), Some("build id"), "{bad:?}");
+            assert_eq!(invalid_field(&project), Some("project id"), "{bad:?}");
+            assert_eq!(invalid_field(&token), Some("build token"));
         }
         let empty = CreateBuildResponse {
             build_id: String::new(),
             ..good()
         };
-        assert_eq!(unusable(&empty), Some("id of the build"));
+        assert_eq!(invalid_field(&empty), Some("build id"));
     }
 
     #[test]
-    fn an_address_that_cannot_be_shown_is_left_out() {
+    fn an_invalid_page_address_is_omitted() {
         let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
         let api = Api::new(
             url::Url::parse("http://localhost:1").unwrap(),

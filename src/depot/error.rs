@@ -1,40 +1,40 @@
-//! Why a call of Depot's API failed, with the facts that callers decide on.
+//! The errors of calls to Depot's API, and their classification.
 
 use std::fmt;
 
-/// A Connect error code. Codes of a newer protocol stay readable in [`Code::Other`].
+/// A Connect error code. [`Code::Other`] preserves codes of a newer protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
     /// The call was cancelled.
     Canceled,
-    /// The request is wrong.
+    /// The request is invalid.
     InvalidArgument,
-    /// It took too long.
+    /// The call took too long.
     DeadlineExceeded,
-    /// The thing named does not exist.
+    /// The named object does not exist.
     NotFound,
-    /// The token is known but may not do this.
+    /// The token is valid but lacks the permission.
     PermissionDenied,
-    /// A quota or a limit of the account is used up, or calls come too fast.
+    /// A quota or limit of the account is reached, or the request rate is too high.
     ResourceExhausted,
     /// The build is in a state that does not allow the call.
     FailedPrecondition,
-    /// A conflict that another try may resolve.
+    /// A conflict that a retry can resolve.
     Aborted,
-    /// The server does not know the method.
+    /// The server does not implement the method.
     Unimplemented,
-    /// A fault of the server.
+    /// An internal error of the server.
     Internal,
     /// The server cannot be reached or is overloaded.
     Unavailable,
-    /// The token is missing or wrong.
+    /// The token is missing or invalid.
     Unauthenticated,
-    /// Any other code, as it was sent.
+    /// Any other code, as received.
     Other(String),
 }
 
 impl Code {
-    /// Reads a code as the Connect protocol spells it.
+    /// Parses a code in the spelling of the Connect protocol.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text {
@@ -58,9 +58,9 @@ impl Code {
         }
     }
 
-    /// The code that stands for an HTTP status whose body was not the protocol's.
+    /// The code for an HTTP status whose body is not a Connect error.
     ///
-    /// The mapping is the Connect specification's, "HTTP to error code".
+    /// The mapping follows the Connect specification, "HTTP to error code".
     #[must_use]
     pub fn from_http(status: u16) -> Self {
         match status {
@@ -97,39 +97,39 @@ impl fmt::Display for Code {
 /// Why a call of Depot's API failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// Depot answered, and the answer is no.
+    /// Depot refused the call.
     #[error("Depot refused {method}: {code}: {message}")]
     Refused {
         /// The call.
         method: &'static str,
-        /// The reason, for decisions.
+        /// The machine-readable reason.
         code: Code,
-        /// The reason, for people; as the server gave it.
+        /// The server's own description of the reason.
         message: String,
     },
-    /// Something answered that does not speak Depot's protocol.
-    #[error("{method} was not answered by Depot's API but with HTTP status {status}{excerpt}")]
+    /// The response is not in Depot's protocol.
+    #[error("the response to {method} is not from Depot's API: HTTP status {status}{excerpt}")]
     Foreign {
         /// The call.
         method: &'static str,
         /// The HTTP status.
         status: u16,
-        /// ` and a page that begins with …`, or nothing.
+        /// ` and a page that starts with …`, or empty.
         excerpt: String,
     },
-    /// No answer came.
+    /// The connection or the transfer failed.
     #[error("cannot reach Depot's API at {address} for {method}")]
     Transport {
         /// The call.
         method: &'static str,
         /// The API's address, without path.
         address: String,
-        /// What the network said.
+        /// The error of the HTTP client.
         #[source]
         source: reqwest::Error,
     },
-    /// No whole answer came in time.
-    #[error("Depot's API at {address} did not answer {method} within {:.1} s", limit.as_secs_f32())]
+    /// The response was not complete in time.
+    #[error("Depot's API at {address} did not respond to {method} within {:.1} s", limit.as_secs_f32())]
     TooSlow {
         /// The call.
         method: &'static str,
@@ -138,35 +138,35 @@ pub enum ApiError {
         /// The limit.
         limit: std::time::Duration,
     },
-    /// The answer is larger than any that the protocol knows.
-    #[error("the answer to {method} is larger than {limit} bytes")]
+    /// The response is larger than any in the protocol.
+    #[error("the response to {method} is larger than {limit} bytes")]
     TooLarge {
         /// The call.
         method: &'static str,
         /// The limit in bytes.
         limit: usize,
     },
-    /// The answer holds a value that is not what it should be, and is not used.
-    #[error("the answer to {method} has no usable {what}")]
+    /// The response contains an invalid value.
+    #[error("the response to {method} has no valid {field}")]
     Unusable {
         /// The call.
         method: &'static str,
-        /// Which value.
-        what: &'static str,
+        /// The value.
+        field: &'static str,
     },
-    /// The answer is not the message that the protocol promises.
-    #[error("the answer to {method} cannot be read")]
+    /// The response is not a valid message.
+    #[error("the response to {method} cannot be decoded")]
     Malformed {
         /// The call.
         method: &'static str,
-        /// What the decoder said.
+        /// The error of the decoder.
         #[source]
         source: prost::DecodeError,
     },
 }
 
 impl ApiError {
-    /// The code of the refusal, where Depot gave one.
+    /// The code, if Depot refused the call.
     #[must_use]
     pub fn code(&self) -> Option<&Code> {
         match self {
@@ -175,7 +175,7 @@ impl ApiError {
         }
     }
 
-    /// Whether Depot itself said no, as opposed to not being reached.
+    /// Whether Depot refused the call, as opposed to a failed connection or server.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_survives_reading_and_printing() {
+    fn a_code_is_parsed_and_printed_unchanged() {
         for code in [
             "not_found",
             "unavailable",
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_of_the_user_are_not_retried() {
+    fn refusals_are_not_retried() {
         let refused = |code| ApiError::Refused {
             method: "CreateBuild",
             code,
@@ -222,7 +222,7 @@ mod tests {
         assert!(!refused(Code::Unauthenticated).is_transient());
         assert!(refused(Code::Unauthenticated).is_refusal());
         assert!(!refused(Code::Unavailable).is_refusal());
-        // A limit that passes is waited for, and one that does not is Depot's word.
+        // A rate limit is retried; a limit that persists is reported as a refusal.
         assert!(refused(Code::ResourceExhausted).is_transient());
         assert!(refused(Code::ResourceExhausted).is_refusal());
         for fault in [

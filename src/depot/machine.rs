@@ -1,4 +1,4 @@
-//! Builder machines: asking for one until it is there, and telling Depot that we are alive.
+//! Builder machines: requesting one until it is active, and sending health reports.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -15,17 +15,17 @@ use super::messages::{
 use super::retry::Call;
 use crate::shape;
 
-/// Depot takes a machine away from a build that it has not heard of for some of these.
+/// The interval of health reports. Depot releases the machine of a build after several missing ones.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A machine that is not there after this time will not come.
+/// The limit for the start of a machine.
 const LAUNCH_LIMIT: Duration = Duration::from_mins(30);
 
-/// The bounds for the pause that the API asks for between two questions.
+/// The bounds for the pause that the API requests between two requests.
 const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
 
 impl BuilderPlatform {
-    /// The name that people know: `amd64` or `arm64`.
+    /// The common name: `amd64` or `arm64`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -41,16 +41,16 @@ impl fmt::Display for BuilderPlatform {
     }
 }
 
-/// A machine that is there, and how to reach it.
+/// An active machine, and how to connect to it.
 #[derive(Debug)]
 pub struct Machine {
     /// Its architecture.
     pub platform: BuilderPlatform,
     /// Where it listens.
     pub endpoint: Endpoint,
-    /// How it is trusted; absent on a local Depot without certificates.
+    /// The certificates; `None` on a local Depot without any.
     pub tls: Option<MachineTls>,
-    /// It wants gRPC messages compressed with gzip.
+    /// Whether it requires gRPC messages compressed with gzip.
     pub gzip: bool,
 }
 
@@ -64,7 +64,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `tcp://host:port`.
+    /// Parses `tcp://host:port`.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let authority = text.strip_prefix("tcp://").unwrap_or(text);
         let (host, port) = authority.trim_end_matches('/').rsplit_once(':')?;
@@ -93,64 +93,64 @@ impl fmt::Display for Endpoint {
 /// The certificates of one machine, PEM. They stay in memory.
 #[derive(Debug)]
 pub struct MachineTls {
-    /// The name that the machine's certificate must carry.
+    /// The name that the machine's certificate must contain.
     pub server_name: String,
     /// The one authority to trust.
     pub authority: String,
-    /// Our certificate.
+    /// The client certificate.
     pub certificate: String,
-    /// Our private key.
+    /// The client's private key.
     pub key: SecretString,
 }
 
-/// Why there is no machine.
+/// Why no machine was obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
-    /// The API said no, or nothing.
-    #[error("Depot gave no {platform} machine")]
+    /// The call failed.
+    #[error("cannot obtain an {platform} machine from Depot")]
     Api {
-        /// The machine asked for.
+        /// The requested machine.
         platform: BuilderPlatform,
-        /// What the API said.
+        /// The error of the call.
         #[source]
         source: ApiError,
     },
-    /// It was announced and did not come.
-    #[error("the {platform} machine was still not there after {} minutes", LAUNCH_LIMIT.as_secs() / 60)]
+    /// It did not become active in time.
+    #[error("the {platform} machine did not start within {} minutes", LAUNCH_LIMIT.as_secs() / 60)]
     TooSlow {
-        /// The machine asked for.
+        /// The requested machine.
         platform: BuilderPlatform,
     },
-    /// The API described a machine that cannot be reached.
-    #[error("Depot described the {platform} machine in a way that this version cannot use: {what}")]
+    /// The API returned an invalid description of the machine.
+    #[error("this version cannot use Depot's description of the {platform} machine: {problem}")]
     Unusable {
-        /// The machine asked for.
+        /// The requested machine.
         platform: BuilderPlatform,
-        /// The field, and what is wrong with it.
-        what: String,
+        /// The field and its problem.
+        problem: String,
     },
 }
 
 impl Build {
-    /// Asks for a machine until it is there.
+    /// Requests a machine until it is active.
     ///
-    /// Cancel safe. While it waits and as long as the machine is used, [`Build::report_health`] has
-    /// to run beside it.
+    /// Cancel safe. [`Build::report_health`] must run concurrently, here and as long as the machine is
+    /// used.
     pub async fn machine(&self, platform: BuilderPlatform) -> Result<Machine, MachineError> {
         let deadline = Instant::now() + LAUNCH_LIMIT;
         let request = self.machine_request(platform);
         loop {
-            let answer: GetBuildKitConnectionResponse = self
+            let response: GetBuildKitConnectionResponse = self
                 .api
                 .unary(Call::GET_MACHINE, &self.token, &request)
                 .await
                 .map_err(|source| MachineError::Api { platform, source })?;
-            match answer.connection {
+            match response.connection {
                 Some(MachineConnection::Active(active)) => return machine(platform, active),
                 Some(MachineConnection::Pending(pending)) => {
                     let pause = match u64::try_from(pending.wait_ms) {
-                        Ok(asked @ 1..) => Duration::from_millis(asked),
-                        // "Not at all" would be a loop without rest.
+                        Ok(millis @ 1..) => Duration::from_millis(millis),
+                        // Without a pause this would be a busy loop.
                         Ok(0) | Err(_) => Duration::from_secs(1),
                     };
                     let pause = pause.clamp(PAUSE_BOUNDS.0, PAUSE_BOUNDS.1);
@@ -158,24 +158,24 @@ impl Build {
                         return Err(MachineError::TooSlow { platform });
                     }
                     tracing::debug!(
-                        "the {platform} machine is being started; asking again in {pause:?}"
+                        "the {platform} machine is starting; next request in {pause:?}"
                     );
                     tokio::time::sleep(pause).await;
                 }
                 None => {
                     return Err(MachineError::Unusable {
                         platform,
-                        what: "its state is neither pending nor active".into(),
+                        problem: "its state is neither pending nor active".into(),
                     });
                 }
             }
         }
     }
 
-    /// Tells Depot every few seconds that the machine is in use; returns when Depot wants the build
-    /// stopped, and otherwise never.
+    /// Reports to Depot every few seconds that the machine is in use. Returns only when Depot cancels
+    /// the build.
     ///
-    /// A report that fails is not the end of a build: the next one may come through. Cancel safe.
+    /// A failed report does not end the build: the next one may succeed. Cancel safe.
     pub async fn report_health(&self, platform: BuilderPlatform) {
         loop {
             let sent = Instant::now();
@@ -189,20 +189,20 @@ impl Build {
         }
     }
 
-    /// Whether Depot wants the build stopped, as far as one report tells. Cancel safe.
+    /// Sends one report and returns whether Depot has canceled the build. Cancel safe.
     pub async fn is_canceled(&self, platform: BuilderPlatform) -> bool {
         self.health(platform).await == Some(Duration::ZERO)
     }
 
-    /// Sends one report. `Some` is the time until Depot wants the build stopped, zero if it is over.
+    /// Sends one report. Returns the time until Depot cancels the build: zero if it has, `None` if it does not.
     async fn health(&self, platform: BuilderPlatform) -> Option<Duration> {
         let request = self.machine_request(platform);
-        let answer: Result<ReportBuildHealthResponse, _> = self
+        let response: Result<ReportBuildHealthResponse, _> = self
             .api
             .unary(Call::REPORT_HEALTH, &self.token, &request)
             .await;
-        match answer {
-            Ok(answer) => answer.cancels_at.and_then(time_left),
+        match response {
+            Ok(response) => response.cancels_at.and_then(time_left),
             Err(error) => {
                 tracing::debug!("health report failed: {}", crate::cause::one_line(&error));
                 None
@@ -218,7 +218,7 @@ impl Build {
     }
 }
 
-/// How long it is until `moment`: zero once it has passed, `None` for a moment that no clock shows.
+/// The time until `moment`: zero if it has passed, `None` if it is out of range.
 pub(crate) fn time_left(moment: prost_types::Timestamp) -> Option<Duration> {
     let moment = SystemTime::try_from(moment).ok()?;
     Some(moment.duration_since(SystemTime::now()).unwrap_or_default())
@@ -228,14 +228,14 @@ pub(crate) fn machine(
     platform: BuilderPlatform,
     active: ActiveConnection,
 ) -> Result<Machine, MachineError> {
-    let unusable = |what: String| MachineError::Unusable { platform, what };
+    let unusable = |problem: String| MachineError::Unusable { platform, problem };
     let endpoint = Endpoint::parse(&active.endpoint).ok_or_else(|| {
         unusable(format!(
             "`{}` is not an address of the form tcp://host:port",
             active.endpoint.escape_debug()
         ))
     })?;
-    // As the released CLI has it: plain text only where neither side has a certificate.
+    // Like the released CLI: plain text only if neither certificate is present.
     let tls = match (active.cert, active.ca_cert) {
         (Some(own), Some(authority)) => Some(MachineTls {
             server_name: active.server_name,
@@ -245,9 +245,7 @@ pub(crate) fn machine(
         }),
         (None, None) => None,
         _ => {
-            return Err(unusable(
-                "only one of its two certificates was given".into(),
-            ));
+            return Err(unusable("one of its two certificates is missing".into()));
         }
     };
     Ok(Machine {
@@ -263,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn endpoints_are_read_with_and_without_brackets() {
+    fn endpoints_are_parsed_with_and_without_brackets() {
         let cases = [
             ("tcp://10.1.2.3:443", Some(("10.1.2.3", 443))),
             (
@@ -271,7 +269,7 @@ mod tests {
                 Some(("builder.example", 8080)),
             ),
             ("tcp://[::1]:1", Some(("::1", 1))),
-            // Both become part of a request to a proxy.
+            // Host and port become part of a request to a proxy.
             ("tcp://host\r\nX-Header: x:443", None),
             ("tcp://user@host:443", None),
             ("tcp://host/path:443", None),
@@ -293,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn one_certificate_of_two_is_refused_rather_than_spoken_to_in_plain_text() {
+    fn a_machine_with_only_one_certificate_is_rejected() {
         let active = ActiveConnection {
             endpoint: "tcp://h:1".into(),
             ca_cert: Some(super::super::messages::Certificate::default()),

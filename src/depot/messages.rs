@@ -1,24 +1,24 @@
-//! The messages of `depot.cli.v1.BuildService`, as far as a build needs them.
+//! The messages of `depot.cli.v1.BuildService` that a build needs.
 //!
 //! Written by hand from the field numbers of Depot's public protocol: a dozen small messages need no
-//! code generator, and fields that this program never reads stay out of it. Unknown fields are
-//! skipped by the decoder, so an API that grows does not break us.
+//! code generator, and unused fields are omitted. The decoder skips unknown fields, so new fields of
+//! the API are compatible.
 //!
-//! Messages that hold a token or a private key do not derive `Debug` through prost: their fields are
-//! masked by hand below.
+//! Messages with a token, a password or a private key do not derive `Debug` through prost: the
+//! implementations below mask these fields.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 
-/// Asks for a build in a project.
+/// Creates a build in a project.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct CreateBuildRequest {
-    /// The project; absent when the token alone decides.
+    /// The project; absent if the token determines it.
     #[prost(string, optional, tag = "1")]
     pub project_id: Option<String>,
-    /// One entry for each image that the build makes; a pipe makes one.
+    /// One entry for each image of the build; a pipe builds one.
     #[prost(message, repeated, tag = "2")]
     pub options: Vec<BuildOptions>,
 }
@@ -26,13 +26,13 @@ pub struct CreateBuildRequest {
 /// What is built, for Depot's records and for its choice of registry.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct BuildOptions {
-    /// Which program asks; always [`Command::Build`] here.
+    /// The kind of command; always [`Command::Build`] here.
     #[prost(enumeration = "Command", tag = "1")]
     pub command: i32,
     /// References of the image.
     #[prost(string, repeated, tag = "2")]
     pub tags: Vec<String>,
-    /// Where the result goes.
+    /// The outputs of the build.
     #[prost(message, repeated, tag = "3")]
     pub outputs: Vec<BuildOutput>,
     /// The image is pushed to the registries named in `tags`.
@@ -44,7 +44,7 @@ pub struct BuildOptions {
     /// The image is kept in Depot's registry.
     #[prost(bool, tag = "8")]
     pub save: bool,
-    /// The user's tags for it there.
+    /// The user's tags in that registry.
     #[prost(string, repeated, tag = "9")]
     pub save_tags: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub struct BuildOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum Command {
-    /// Not told.
+    /// Not set.
     Unspecified = 0,
     /// One image from one Dockerfile.
     Build = 1,
@@ -80,32 +80,32 @@ pub struct CreateBuildResponse {
     /// Authorizes every later call of this build.
     #[prost(string, tag = "2")]
     pub build_token: String,
-    /// How Depot would have the image loaded.
+    /// How Depot requests that the image is loaded.
     #[prost(message, optional, tag = "3")]
     pub registry: Option<RegistryChoice>,
-    /// The build's page, for people.
+    /// The address of the build's page.
     #[prost(string, tag = "5")]
     pub build_url: String,
-    /// The project that Depot chose; it wins over the one asked for.
+    /// The project that Depot chose; it overrides the requested one.
     #[prost(string, tag = "6")]
     pub project_id: String,
     /// Logins for the hosts of `additional_tags`.
     #[prost(message, repeated, tag = "7")]
     pub additional_credentials: Vec<AdditionalCredential>,
-    /// Names that the image gets beside the user's own.
+    /// Names of the image in addition to the user's.
     #[prost(message, repeated, tag = "8")]
     pub additional_tags: Vec<AdditionalTag>,
 }
 
-/// How Depot would have an image loaded into a Docker daemon.
+/// How Depot requests that an image is loaded into a Docker daemon.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct RegistryChoice {
-    /// By a pull from Depot's registry, where the image is saved for it.
+    /// Whether by a pull from Depot's registry, where the image is saved for this.
     #[prost(bool, tag = "3")]
     pub load_using_registry: bool,
 }
 
-/// Asks where the saved image of a build can be pulled from.
+/// Queries where the saved image of a build can be pulled from.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GetPullInfoRequest {
     /// The build.
@@ -113,7 +113,7 @@ pub struct GetPullInfoRequest {
     pub build_id: String,
 }
 
-/// Where a saved image can be pulled from, and with which login.
+/// The reference of a saved image, and the login to pull it.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub struct GetPullInfoResponse {
@@ -134,7 +134,7 @@ impl fmt::Debug for GetPullInfoResponse {
     }
 }
 
-/// A login for one registry, good for this build.
+/// A login for one registry, valid for this build.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub struct AdditionalCredential {
@@ -152,13 +152,13 @@ impl fmt::Debug for AdditionalCredential {
     }
 }
 
-/// A name that Depot wants the image to have.
+/// A name of the image that Depot adds.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct AdditionalTag {
     /// A reference, such as `registry.depot.dev/project:build`.
     #[prost(string, tag = "1")]
     pub tag: String,
-    /// Whether the builder is to push it there.
+    /// Whether the builder pushes the image to it.
     #[prost(bool, tag = "2")]
     pub push: bool,
 }
@@ -178,7 +178,7 @@ impl fmt::Debug for CreateBuildResponse {
     }
 }
 
-/// Ends a build with a result.
+/// Finishes a build with a result.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FinishBuildRequest {
     /// The build.
@@ -192,13 +192,13 @@ pub struct FinishBuildRequest {
 /// How a build ended.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum BuildResult {
-    /// Everything that was asked for was done.
+    /// The build and all its outputs succeeded.
     #[prost(message, tag = "2")]
     Success(Empty),
-    /// It failed; the text stands on the build's page.
+    /// The build failed; the page of the build shows the message.
     #[prost(message, tag = "3")]
     Error(BuildError),
-    /// It was stopped before its end.
+    /// The build was canceled.
     #[prost(message, tag = "4")]
     Canceled(Empty),
 }
@@ -206,7 +206,7 @@ pub enum BuildResult {
 /// Why a build failed.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct BuildError {
-    /// One text for people, without secrets.
+    /// The error message, without secrets.
     #[prost(string, tag = "1")]
     pub error: String,
 }
@@ -219,7 +219,7 @@ pub struct Empty {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
 #[repr(i32)]
 pub enum BuilderPlatform {
-    /// Not told; never sent.
+    /// Not set; never sent.
     Unspecified = 0,
     /// A machine with x86-64 processors.
     Amd64 = 1,
@@ -227,7 +227,7 @@ pub enum BuilderPlatform {
     Arm64 = 2,
 }
 
-/// Names a build and one of its machines; the request of both machine calls.
+/// A build and one of its machines; the request of both machine calls.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MachineRequest {
     /// The build.
@@ -238,10 +238,10 @@ pub struct MachineRequest {
     pub platform: i32,
 }
 
-/// Whether a machine is there yet.
+/// The state of the requested machine.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GetBuildKitConnectionResponse {
-    /// Absent only from an API newer than this program.
+    /// Absent only if the API is newer than this program.
     #[prost(oneof = "MachineConnection", tags = "1, 2")]
     pub connection: Option<MachineConnection>,
 }
@@ -249,32 +249,32 @@ pub struct GetBuildKitConnectionResponse {
 /// The state of a machine.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum MachineConnection {
-    /// It is being started.
+    /// The machine is starting.
     #[prost(message, tag = "1")]
     Pending(PendingConnection),
-    /// It can be connected to.
+    /// The machine accepts connections.
     #[prost(message, tag = "2")]
     Active(ActiveConnection),
 }
 
-/// A machine that is being started.
+/// A machine that is starting.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
 pub struct PendingConnection {
-    /// How long to wait before asking again, in milliseconds.
+    /// The pause before the next request, in milliseconds.
     #[prost(int32, tag = "1")]
     pub wait_ms: i32,
 }
 
-/// How to reach a machine.
+/// How to connect to a machine.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ActiveConnection {
     /// `tcp://host:port`.
     #[prost(string, tag = "1")]
     pub endpoint: String,
-    /// The name that its certificate must carry.
+    /// The name that its certificate must contain.
     #[prost(string, tag = "2")]
     pub server_name: String,
-    /// Our certificate and key.
+    /// The client certificate and its key.
     #[prost(message, optional, tag = "3")]
     pub cert: Option<Certificate>,
     /// The one authority to trust.
@@ -288,15 +288,15 @@ pub struct ActiveConnection {
 /// How gRPC messages to a machine are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
 pub enum Compressor {
-    /// Not at all.
+    /// Not compressed.
     #[prost(message, tag = "5")]
     Identity(Empty),
-    /// With gzip.
+    /// Compressed with gzip.
     #[prost(message, tag = "6")]
     Gzip(Empty),
 }
 
-/// A certificate, with its key where it is our own.
+/// A certificate; the client's also has its key.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub struct Certificate {
@@ -314,21 +314,21 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// The answer to a health report.
+/// The response to a health report.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ReportBuildHealthResponse {
-    /// From this moment on Depot wants the build stopped.
+    /// The moment at which Depot cancels the build.
     #[prost(message, optional, tag = "1")]
     pub cancels_at: Option<prost_types::Timestamp>,
 }
 
-/// Steps of our own for the build's page, one message of a client stream.
+/// The pipe's own steps for the build's page; one message of a client stream.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ReportStatusStreamRequest {
     /// The build.
     #[prost(string, tag = "1")]
     pub build_id: String,
-    /// The steps, in BuildKit's own form.
+    /// The steps, in BuildKit's format.
     #[prost(message, repeated, tag = "2")]
     pub statuses: Vec<StatusResponse>,
 }

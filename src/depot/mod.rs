@@ -1,7 +1,7 @@
 //! Depot's side of a build: its API, the life of a build, and its machines.
 //!
-//! The protocol is that of the released CLI: create a build, ask for a machine until there is one
-//! while reporting that we are alive, solve on it, and finish the build whatever happened.
+//! The protocol is that of the released CLI: create a build, request a machine until one is active
+//! while sending health reports, solve on it, and finish the build in every case.
 
 pub(crate) mod api;
 pub(crate) mod build;

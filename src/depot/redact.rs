@@ -1,7 +1,7 @@
-//! Text for Depot's pages, without secrets.
+//! Removes secrets from the text on Depot's pages.
 //!
-//! All text that people see on a build's page passes a [`Redactor`]: steps take one, and the end of a build takes only
-//! [`Redacted`] text.
+//! All text that is shown on a build's page passes a [`Redactor`]: [`super::Steps`] own one, and a build can be finished only
+//! with [`Redacted`] text.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// `redact` returns its text without the secrets that are known by then.
+    /// `redact` returns the text without the secrets that are registered at the time of the call.
     pub fn new(redact: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(redact))
     }
 
-    /// The text without secrets.
+    /// Removes the secrets from `text`.
     #[must_use]
     pub fn redact(&self, text: impl fmt::Display) -> Redacted {
         Redacted((self.0)(text.to_string()))
@@ -34,7 +34,7 @@ impl Redactor {
 }
 
 impl Redacted {
-    /// A text of the program itself.
+    /// A constant text, which contains no secret.
     pub(super) fn literal(text: &'static str) -> Self {
         Self(text.to_owned())
     }

@@ -1,16 +1,16 @@
-//! What of Depot's API is tried again: which calls, how often and within what time, and which failures.
+//! Retries of calls to Depot's API: which calls, how often, within which time, and after which failures.
 //!
-//! | call | tries | all of them within | one of them within |
+//! | call | attempts | limit for all | limit for one |
 //! |---|---|---|---|
 //! | `CreateBuild` | 7 | 90 s | 30 s |
-//! | `GetBuildKitConnection`, each question | 7 | 90 s | 30 s |
+//! | `GetBuildKitConnection`, each request | 7 | 90 s | 30 s |
 //! | `ReportBuildHealth` | 1, repeated every 5 s | | 10 s |
 //! | `GetPullInfo` | 3 | 20 s | 10 s |
 //! | `FinishBuild` | 9 | 60 s | 15 s |
-//! | `ReportStatusStream` | 1, since nobody waits for it | | |
+//! | `ReportStatusStream` | 1, since no result depends on it | | |
 //!
-//! Tried again is what may be over in a moment ([`ApiError::is_transient`]), with pauses that grow from half a second to 15, are
-//! shaken so that not all pipelines come back at once, and are as long as `Retry-After` wants. A refusal of the user is final at once.
+//! Only transient failures are retried ([`ApiError::is_transient`]). The pauses grow from 0.5 to 15 seconds, with jitter, so that not
+//! all pipelines retry at the same moment, and follow `Retry-After`. A refusal is final.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::retry::Patience;
 /// The first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
 
-/// A unary call: its name, and how much time and how many tries it gets.
+/// A unary call: its name, its time limits and its number of attempts.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// The method, as in the call's path.
     pub(super) method: &'static str,
-    /// One exchange, answer included.
+    /// The limit for one exchange, response included.
     pub(super) once: Duration,
-    /// All of them.
+    /// The limits for all attempts.
     pub(super) patience: Patience,
 }
 
@@ -44,19 +44,19 @@ impl Call {
         }
     }
 
-    /// Without it there is nothing. Where only the answer got lost, another try leaves a build behind.
+    /// If only the response was lost, a retry leaves an unused build behind.
     pub(super) const CREATE_BUILD: Self = Self::new("CreateBuild", 6, 90, 30);
 
-    /// Without a machine there is no image.
+    /// Nothing can be built without a machine.
     pub(super) const GET_MACHINE: Self = Self::new("GetBuildKitConnection", 6, 90, 30);
 
-    /// The next one comes soon.
+    /// Not retried: the next report follows within seconds.
     pub(super) const REPORT_HEALTH: Self = Self::new("ReportBuildHealth", 0, 10, 10);
 
-    /// Without it the layers come from the builder.
+    /// Optional: without it the layers are read from the builder.
     pub(super) const GET_PULL_INFO: Self = Self::new("GetPullInfo", 2, 20, 10);
 
-    /// A build that is not finished costs its owner money. Its step's user waits, so not for ever.
+    /// An unfinished build costs its owner money, but the step waits for this call.
     pub(super) const FINISH_BUILD: Self = Self::new("FinishBuild", 8, 60, 15);
 }
 
@@ -65,7 +65,7 @@ impl ApiError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            // Who does not prove to be Depot now will not do so in a minute.
+            // A server whose certificate is not trusted will not be trusted in a minute either.
             Self::Transport { source, .. } => {
                 !source.is_builder() && !crate::cause::is_untrusted_server(source)
             }

@@ -1,8 +1,8 @@
-//! Steps of our own: waiting for a machine, connecting to it.
+//! The pipe's own steps, such as waiting for a machine and connecting to it.
 //!
-//! They are vertices like BuildKit's, so that people see them in the log and on the build's page in
-//! one form. The builder reports its own steps to Depot itself; only ours go through here. Telling
-//! Depot is best effort and never holds the build up.
+//! They are vertices like BuildKit's, so the log and the build's page show both in one form. The
+//! builder reports its steps to Depot itself; this module sends only the pipe's. Reporting to Depot
+//! is best effort and never delays the build.
 
 use std::fmt::Display;
 use std::time::{Duration, SystemTime};
@@ -19,13 +19,13 @@ use crate::buildkit::OwnStep;
 /// How long steps are collected before they are sent together.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Messages that wait for the log, and for Depot. A run has a few dozen; past this number they are
-/// dropped, because nothing here may wait for a reader of the log or for Depot.
-const IN_FLIGHT: usize = 1024;
+/// The capacity of each channel. A run has a few dozen messages; further messages are dropped, because
+/// the build must not wait for a reader of the log or for Depot.
+const QUEUE_CAPACITY: usize = 1024;
 
-/// Makes steps, and passes each change to the log and to Depot. Clones feed the same two.
+/// Creates steps, and sends each change to the log and to Depot. Clones share the channels.
 ///
-/// No method waits: a run must reach its end although nobody reads the log.
+/// No method blocks: a run must end even if its log is not read.
 #[derive(Clone, Debug)]
 pub struct Steps {
     log: mpsc::Sender<StatusResponse>,
@@ -33,7 +33,7 @@ pub struct Steps {
     redactor: Redactor,
 }
 
-/// The two receivers of what [`Steps`] send.
+/// The receivers of the messages of [`Steps`].
 #[derive(Debug)]
 pub struct StepReceivers {
     /// For the log.
@@ -42,7 +42,7 @@ pub struct StepReceivers {
     pub depot: mpsc::Receiver<StatusResponse>,
 }
 
-/// A step that has begun. It ends with one of its methods.
+/// A running step. One of its methods ends it.
 #[derive(Debug)]
 pub struct Step {
     steps: Steps,
@@ -50,11 +50,11 @@ pub struct Step {
 }
 
 impl Steps {
-    /// The sender and its receivers. Every text passes `redactor`.
+    /// The sender and its receivers. `redactor` is applied to every text.
     #[must_use]
     pub fn new(redactor: Redactor) -> (Self, StepReceivers) {
-        let (log, log_receiver) = mpsc::channel(IN_FLIGHT);
-        let (depot, depot_receiver) = mpsc::channel(IN_FLIGHT);
+        let (log, log_receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let (depot, depot_receiver) = mpsc::channel(QUEUE_CAPACITY);
         let receivers = StepReceivers {
             log: log_receiver,
             depot: depot_receiver,
@@ -67,7 +67,7 @@ impl Steps {
         (steps, receivers)
     }
 
-    /// Begins a step and shows it.
+    /// Starts a step.
     #[must_use]
     pub fn begin(&self, name: &str) -> Step {
         let step = OwnStep::begin(&self.text(name), SystemTime::now());
@@ -83,7 +83,7 @@ impl Steps {
     }
 
     fn send(&self, status: StatusResponse) {
-        // Either receiver may have ended, or be full; a step is not worth failing or waiting for.
+        // A receiver can be closed or full. Neither may fail or delay the build.
         let _dropped = self.depot.try_send(status.clone());
         let _dropped = self.log.try_send(status);
     }
@@ -97,28 +97,28 @@ impl Step {
         self.steps.send(status);
     }
 
-    /// Ends the step well.
+    /// Marks the step as done.
     pub fn done(self) {
         self.steps.send(self.step.done(SystemTime::now()));
     }
 
-    /// Ends the step with an error.
+    /// Marks the step as failed.
     pub fn failed(self, error: impl Display) {
         let error = self.steps.text(error);
         let status = self.step.failed(SystemTime::now(), &error);
         self.steps.send(status);
     }
 
-    /// Ends the step because the run is stopped.
+    /// Marks the step as canceled.
     pub fn canceled(self) {
         self.steps.send(self.step.canceled(SystemTime::now()));
     }
 }
 
 impl Build {
-    /// Sends `steps` to the build's page until their senders are gone.
+    /// Sends `steps` to the build's page until all senders are dropped.
     ///
-    /// Cancel safe: dropping it loses the steps that were not sent yet, nothing else.
+    /// Cancel safe: dropping the future loses only the steps that have not been sent.
     pub async fn report_steps(&self, steps: mpsc::Receiver<StatusResponse>) {
         let requests = batches(self.id.to_string(), steps);
         let sent = self
@@ -127,14 +127,14 @@ impl Build {
             .await;
         if let Err(error) = sent {
             tracing::debug!(
-                "our steps are missing on the build's page: {}",
+                "cannot report steps to the build's page: {}",
                 crate::cause::one_line(&error)
             );
         }
     }
 }
 
-/// The first step at once, then what has come within each second together.
+/// Sends the first step immediately, then the steps of each second together.
 fn batches(
     build_id: String,
     steps: mpsc::Receiver<StatusResponse>,
@@ -144,7 +144,7 @@ fn batches(
         |(mut steps, build_id, first)| async move {
             let mut statuses = vec![steps.recv().await?];
             if !first {
-                // The senders may go in this time; what they left is still there to be taken.
+                // All senders may be dropped in this time; the messages in the channel are still received below.
                 let ended = async {
                     while let Some(status) = steps.recv().await {
                         statuses.push(status);
@@ -170,7 +170,7 @@ mod tests {
     use futures_util::StreamExt;
 
     #[tokio::test(start_paused = true)]
-    async fn steps_reach_the_log_and_depot_and_the_stream_ends_with_them() {
+    async fn steps_are_sent_to_the_log_and_depot_and_then_the_stream_ends() {
         let redactor = Redactor::new(|text| text.replace("hunter2", "***"));
         let (steps, mut receivers) = Steps::new(redactor);
         let step = steps.begin("[depot] launching hunter2 machine");
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn steps_wait_for_no_reader_and_keep_a_bounded_number_of_messages() {
+    fn steps_do_not_block_and_the_queue_is_bounded() {
         let (steps, receivers) = Steps::new(Redactor::new(|text| text));
         let step = steps.begin("[load] an image");
-        for number in 0..2 * IN_FLIGHT {
+        for number in 0..2 * QUEUE_CAPACITY {
             step.say(number);
         }
         step.done();
-        assert_eq!(receivers.log.len(), IN_FLIGHT);
-        assert_eq!(receivers.depot.len(), IN_FLIGHT);
+        assert_eq!(receivers.log.len(), QUEUE_CAPACITY);
+        assert_eq!(receivers.depot.len(), QUEUE_CAPACITY);
     }
 }

@@ -1,5 +1,5 @@
-//! Every method of Depot's API, with every way to go wrong, once and for good: what is tried again, how the run ends, and whether
-//! the build is finished.
+//! Every method of Depot's API with every kind of failure, once and permanently: which calls are retried, how the run ends, and
+//! whether the build is finished.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ const METHODS: [Method; 5] = [
     Method::FinishBuild,
 ];
 
-/// Runs at the same time. Most of them wait.
+/// Concurrent runs. Most of them wait.
 const AT_ONCE: usize = 24;
 
-/// What may be over in a moment.
-fn passing() -> Vec<Fault> {
+/// Transient failures.
+fn transient() -> Vec<Fault> {
     let codes = [
         Code::Unavailable,
         Code::DeadlineExceeded,
@@ -40,8 +40,8 @@ fn passing() -> Vec<Fault> {
     codes.into_iter().chain(pages).chain(broken).collect()
 }
 
-/// What is final at once.
-fn final_ones() -> Vec<Fault> {
+/// Failures that are not retried.
+fn final_failures() -> Vec<Fault> {
     let codes = [
         Code::Unauthenticated,
         Code::PermissionDenied,
@@ -54,7 +54,7 @@ fn final_ones() -> Vec<Fault> {
     codes.into_iter().chain(pages).collect()
 }
 
-/// Whether somebody said no, as opposed to something being broken.
+/// Whether the failure is a refusal, as opposed to a failed connection or server.
 fn is_refusal(fault: &Fault) -> bool {
     match fault {
         Fault::Error { code, .. } => matches!(
@@ -69,8 +69,8 @@ fn is_refusal(fault: &Fault) -> bool {
     }
 }
 
-/// Whether the pipe repeats a call. The others are repeated anyway, or nobody waits for them.
-fn is_repeated(method: Method) -> bool {
+/// Whether the pipe retries a call. Health reports are sent periodically anyway; no result depends on the status stream.
+fn is_retried(method: Method) -> bool {
     !matches!(
         method,
         Method::ReportBuildHealth | Method::ReportStatusStream
@@ -82,49 +82,49 @@ fn is_repeated(method: Method) -> bool {
 struct Case {
     method: Method,
     fault: Fault,
-    /// The first call meets it, and no other.
+    /// Only the first call fails.
     is_once: bool,
 }
 
-/// What a run comes to.
+/// The expected result of a run.
 struct Expected {
     code: i32,
-    told: &'static str,
-    tries: usize,
+    log: &'static str,
+    attempts: usize,
     state: Option<BuildState>,
 }
 
 impl Case {
     fn is_final(&self) -> bool {
-        final_ones().contains(&self.fault)
+        final_failures().contains(&self.fault)
     }
 
     fn expected(&self) -> Expected {
         let refused = if is_refusal(&self.fault) { 3 } else { 4 };
         let failed = BuildState::Failed(String::new());
-        let tries = match (self.is_final(), self.is_once) {
+        let attempts = match (self.is_final(), self.is_once) {
             (true, _) => 1,
             (false, true) => 2,
-            // Hanging, fewer fit into the time.
+            // If the calls hang, fewer fit into the limit.
             (false, false) => 3,
         };
-        if !is_repeated(self.method) {
+        if !is_retried(self.method) {
             return Expected {
                 code: 0,
-                told: "built",
-                tries: 1,
+                log: "built",
+                attempts: 1,
                 state: Some(BuildState::Succeeded),
             };
         }
         if self.is_once && !self.is_final() {
             return Expected {
                 code: 0,
-                told: "; trying again in ",
-                tries,
+                log: "; trying again in ",
+                attempts,
                 state: Some(BuildState::Succeeded),
             };
         }
-        let told = if self.is_final() {
+        let log = if self.is_final() {
             ""
         } else {
             "; trying again in "
@@ -132,20 +132,20 @@ impl Case {
         match self.method {
             Method::CreateBuild => Expected {
                 code: refused,
-                told,
-                tries,
+                log,
+                attempts,
                 state: None,
             },
             Method::FinishBuild => Expected {
                 code: 0,
-                told: "Depot could not be told that the build has ended",
-                tries,
+                log: "Depot could not be log that the build has ended",
+                attempts,
                 state: Some(BuildState::Created),
             },
             _ => Expected {
                 code: refused,
-                told,
-                tries,
+                log,
+                attempts,
                 state: Some(failed),
             },
         }
@@ -167,19 +167,19 @@ impl Case {
             BuildState::Failed(_) => BuildState::Failed(String::new()),
             state => state.clone(),
         });
-        let told = format!("{self:?}, {calls} calls, {state:?}:\n{}", run.log);
-        assert_eq!(run.code, expected.code, "{told}");
-        assert!(run.log.contains(expected.told), "{told}");
+        let details = format!("{self:?}, {calls} calls, {state:?}:\n{}", run.log);
+        assert_eq!(run.code, expected.code, "{details}");
+        assert!(run.log.contains(expected.log), "{details}");
         if self.is_final() && self.method != Method::ReportBuildHealth {
-            assert_eq!(calls, 1, "{told}");
+            assert_eq!(calls, 1, "{details}");
         }
-        assert!(calls >= expected.tries, "{told}");
-        // A build that was made, and whose id got lost with the answer, cannot be finished.
+        assert!(calls >= expected.attempts, "{details}");
+        // A build whose id was lost with the response cannot be finished.
         if !(self.method == Method::CreateBuild && self.fault == Fault::LoseAnswer) {
-            assert_eq!(state, expected.state, "{told}");
+            assert_eq!(state, expected.state, "{details}");
         }
         if let Err(error) = depot.check() {
-            panic!("{error}: {told}");
+            panic!("{error}: {details}");
         }
     }
 }
@@ -204,17 +204,17 @@ fn cases(faults: &[Fault], is_once: bool) -> Vec<Case> {
 }
 
 #[test]
-fn what_passes_is_waited_out_in_every_method() {
-    run_all(cases(&passing(), true));
+fn transient_failures_are_retried_in_every_method() {
+    run_all(cases(&transient(), true));
 }
 
 #[test]
-fn what_is_final_is_not_tried_again_in_any_method() {
-    run_all(cases(&final_ones(), false));
+fn final_failures_are_not_retried_in_any_method() {
+    run_all(cases(&final_failures(), false));
 }
 
 #[test]
-fn what_does_not_pass_ends_the_run_in_time() {
+fn persistent_failures_end_the_run_in_time() {
     let lasting = [
         Fault::error(Code::Unavailable, "not in a moment"),
         Fault::error(Code::ResourceExhausted, "the account's limit"),
@@ -233,7 +233,7 @@ fn what_does_not_pass_ends_the_run_in_time() {
 }
 
 #[test]
-fn an_api_that_is_gone_for_a_while_does_not_end_a_build() {
+fn an_outage_of_the_api_does_not_end_a_build() {
     with_place(async |place| {
         let outage = async |label: &str, step_seconds: u32| {
             let depot = place.depot(Scenario::default()).await;
@@ -252,18 +252,18 @@ fn an_api_that_is_gone_for_a_while_does_not_end_a_build() {
             run.expect(0, &["built"]);
             let record = depot.record();
             assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
-            // A build that goes on is heard of again.
+            // Health reports of a running build continue.
             if step_seconds > 20 {
                 assert!(reports() > before, "{before} reports");
             }
         };
-        // Back before the step ends, and while its end is told.
+        // The API returns before the step ends, and while the end is reported.
         tokio::join!(outage("in a step", 35), outage("at the end", 5));
     });
 }
 
 #[test]
-fn an_api_that_is_gone_for_good_at_the_end_takes_nothing_back() {
+fn a_permanent_outage_at_the_end_does_not_fail_the_run() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let image = place.image("gone-for-good");

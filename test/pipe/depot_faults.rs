@@ -1,4 +1,4 @@
-//! Depot's API when it refuses, fails, or is something else.
+//! A Depot API that refuses calls, fails, or is another server.
 
 use depot_standin::{BuildState, Code, Fault, Method, NoBuilder, Scenario, StandIn};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn an_unknown_project_is_refused_with_a_hint() {
 }
 
 #[test]
-fn a_passing_fault_is_waited_out_and_told() {
+fn a_transient_failure_is_retried_and_logged() {
     with_place(async |place| {
         let unavailable = || Fault::error(Code::Unavailable, "come back later");
         let scenario = Scenario::default()
@@ -74,7 +74,7 @@ fn a_passing_fault_is_waited_out_and_told() {
 }
 
 #[test]
-fn a_limit_that_does_not_pass_is_depots_refusal_and_a_fault_of_depot_is_not() {
+fn the_exit_code_distinguishes_refusals_from_server_errors() {
     with_place(async |place| {
         let cases = [
             (Code::PermissionDenied, 3),
@@ -94,7 +94,7 @@ fn a_limit_that_does_not_pass_is_depots_refusal_and_a_fault_of_depot_is_not() {
 }
 
 #[test]
-fn a_page_in_html_is_not_taken_for_depot() {
+fn an_html_page_is_not_accepted_as_a_response_of_depot() {
     with_place(async |place| {
         for status in [200, 401, 404] {
             let depot = place
@@ -103,13 +103,13 @@ fn a_page_in_html_is_not_taken_for_depot() {
             let context = small_context();
             let run = Program::of(&depot, context.path()).run().await;
             let code = if status == 401 { 3 } else { 4 };
-            run.expect(code, &["not answered by Depot's API", "hint: "]);
+            run.expect(code, &["is not from Depot's API", "hint: "]);
         }
     });
 }
 
 #[test]
-fn health_reports_that_fail_do_not_end_a_build() {
+fn failed_health_reports_do_not_end_a_build() {
     with_place(async |place| {
         let broken = Fault::error(Code::Internal, "no");
         let scenario = Scenario::default()
@@ -123,7 +123,7 @@ fn health_reports_that_fail_do_not_end_a_build() {
 }
 
 #[test]
-fn nobody_listening_is_told_with_the_address() {
+fn a_refused_connection_is_reported_with_the_address() {
     with_place(async |_| {
         let depot = StandIn::start(Arc::new(NoBuilder), Scenario::default())
             .await

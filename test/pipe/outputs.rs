@@ -1,4 +1,4 @@
-//! What the rest of the pipeline is told.
+//! The outputs of a run for the rest of the pipeline.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,7 +51,7 @@ async fn platforms(place: &Place, repository: &str) -> BTreeMap<String, String> 
 }
 
 #[test]
-fn names_digests_and_the_build_are_told() {
+fn names_digests_and_the_build_are_written_to_the_outputs() {
     with_place(async |place| {
         for (index, (list, is_fork)) in [
             ("linux/amd64", false),
@@ -63,7 +63,7 @@ fn names_digests_and_the_build_are_told() {
         .into_iter()
         .enumerate()
         {
-            let repository = format!("told-{index}");
+            let repository = format!("outputs-{index}");
             let machine = MachinePlan {
                 is_fork,
                 ..MachinePlan::default()
@@ -109,7 +109,7 @@ fn names_digests_and_the_build_are_told() {
                 .digest;
             let record = depot.record();
             let build = record.last_build().unwrap();
-            let mut told: BTreeMap<String, String> = [
+            let mut outputs: BTreeMap<String, String> = [
                 ("DEPOT_BUILD_IMAGE", image.clone()),
                 ("DEPOT_BUILD_IMAGES", format!("{image} {second}")),
                 ("DEPOT_BUILD_DIGEST", digest.clone()),
@@ -127,14 +127,19 @@ fn names_digests_and_the_build_are_told() {
             ]
             .map(|(name, value)| (name.to_owned(), value))
             .into();
-            told.extend(platforms(place, &repository).await);
-            assert_eq!(sourced(&file("out/image.env")), told, "{list} {}", run.log);
+            outputs.extend(platforms(place, &repository).await);
+            assert_eq!(
+                sourced(&file("out/image.env")),
+                outputs,
+                "{list} {}",
+                run.log
+            );
             for stored in ["a/own/depot-build.env", "a/depot-build.env"] {
                 assert_eq!(read(stored), read("out/image.env"));
             }
             let variables = read("variables");
-            // Those alone, since a step fails that has others than it declares.
-            let amd64 = &told["DEPOT_BUILD_DIGEST_LINUX_AMD64"];
+            // Only these: a step fails if it sets variables that it does not declare.
+            let amd64 = &outputs["DEPOT_BUILD_DIGEST_LINUX_AMD64"];
             let lines =
                 format!("DEPOT_BUILD_DIGEST={digest}\nDEPOT_BUILD_DIGEST_LINUX_AMD64={amd64}\n");
             assert_eq!(variables, format!("OTHER=kept\n{lines}"));
@@ -154,7 +159,7 @@ fn names_digests_and_the_build_are_told() {
 }
 
 #[test]
-fn names_that_are_pushed_in_rounds_of_their_own_have_one_digest() {
+fn names_that_are_pushed_separately_have_one_digest() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -181,9 +186,9 @@ fn names_that_are_pushed_in_rounds_of_their_own_have_one_digest() {
             assert_eq!(too.digest, digest);
             let index = first.manifest("app", tag).await.unwrap();
             assert_eq!(index.digest, digest, "{}", run.log);
-            let told = sourced(&context.path().join("image.env"));
-            assert_eq!(told["DEPOT_BUILD_DIGEST"], digest);
-            // All that the index names is there, attestations included.
+            let outputs = sourced(&context.path().join("image.env"));
+            assert_eq!(outputs["DEPOT_BUILD_DIGEST"], digest);
+            // Everything that the index refers to exists, attestations included.
             for entry in index.json().unwrap()["manifests"].as_array().unwrap() {
                 let digest = entry["digest"].as_str().unwrap();
                 for registry in [&first, &second] {
@@ -201,7 +206,7 @@ fn names_that_are_pushed_in_rounds_of_their_own_have_one_digest() {
 }
 
 #[test]
-fn names_with_different_digests_are_told_apart() {
+fn names_with_different_digests_are_listed_separately() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -238,11 +243,11 @@ fn names_with_different_digests_are_told_apart() {
                 &["as 2 references with 2 digests in ", &one_full, &other_full],
             );
 
-            let told = sourced(&context.path().join("image.env"));
-            assert_eq!(told["DEPOT_BUILD_IMAGE"], one);
-            assert_eq!(told["DEPOT_BUILD_DIGEST"], of_one);
+            let outputs = sourced(&context.path().join("image.env"));
+            assert_eq!(outputs["DEPOT_BUILD_IMAGE"], one);
+            assert_eq!(outputs["DEPOT_BUILD_DIGEST"], of_one);
             let digests = format!("{one_full} {other_full}");
-            assert_eq!(told["DEPOT_BUILD_IMAGE_DIGESTS"], digests);
+            assert_eq!(outputs["DEPOT_BUILD_IMAGE_DIGESTS"], digests);
             let read = |name: &str| std::fs::read_to_string(context.path().join(name)).unwrap();
             assert_eq!(read("iid"), of_one);
             let metadata: Value = serde_json::from_str(&read("metadata.json")).unwrap();
@@ -259,17 +264,17 @@ fn an_image_that_is_only_loaded_has_an_id() {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
         let run = Program::of(&depot, context.path())
-            .load("acme/told:1", &daemon.docker_host())
+            .load("acme/outputs:1", &daemon.docker_host())
             .set("OUTPUT_FILE", "image.env")
             .set("IID_FILE", "iid")
             .run()
             .await;
         run.expect(0, &[]);
-        let id = daemon.image("acme/told:1").await.unwrap().unwrap().id;
-        let told = sourced(&context.path().join("image.env"));
-        assert_eq!(told["DEPOT_BUILD_IMAGE_ID"], id);
-        assert_eq!(told["DEPOT_BUILD_IMAGE"], "docker.io/acme/told:1");
-        assert!(!told.contains_key("DEPOT_BUILD_DIGEST"), "{told:?}");
+        let id = daemon.image("acme/outputs:1").await.unwrap().unwrap().id;
+        let outputs = sourced(&context.path().join("image.env"));
+        assert_eq!(outputs["DEPOT_BUILD_IMAGE_ID"], id);
+        assert_eq!(outputs["DEPOT_BUILD_IMAGE"], "docker.io/acme/outputs:1");
+        assert!(!outputs.contains_key("DEPOT_BUILD_DIGEST"), "{outputs:?}");
         assert_eq!(
             std::fs::read_to_string(context.path().join("iid")).unwrap(),
             id
@@ -303,7 +308,7 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
         let written = std::fs::read_to_string(context.path().join(&longest)).unwrap();
         assert!(written.contains("DEPOT_BUILD_ID"), "{written}");
 
-        // Between the look and the end somebody takes the place.
+        // The path is taken between the check and the end of the build.
         let context = place.busybox_context("RUN echo the place is taken now; sleep 1");
         let mut running = Program::of(&depot, context.path())
             .set("OUTPUT_FILE", "image.env")
@@ -329,7 +334,7 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
 }
 
 #[test]
-fn an_address_that_cannot_be_shown_is_in_no_file() {
+fn an_invalid_page_address_is_not_written_to_outputs() {
     with_place(async |place| {
         let answer = CreateBuildAnswer {
             build_url: "https://depot.test/x\nDEPOT_BUILD_IMAGE='evil'".to_owned(),
@@ -341,8 +346,11 @@ fn an_address_that_cannot_be_shown_is_in_no_file() {
             .set("OUTPUT_FILE", "image.env")
             .run()
             .await;
-        run.expect(0, &["WARNING: the address of the build's page is left out"])
-            .without("evil");
+        run.expect(
+            0,
+            &["WARNING: Depot returned an invalid address of the build's page"],
+        )
+        .without("evil");
         let outputs = sourced(&context.path().join("image.env"));
         assert!(!outputs.contains_key("DEPOT_BUILD_URL"), "{outputs:?}");
         assert!(outputs.contains_key("DEPOT_BUILD_ID"), "{outputs:?}");
@@ -350,16 +358,13 @@ fn an_address_that_cannot_be_shown_is_in_no_file() {
 }
 
 #[test]
-fn a_token_that_no_header_can_hold_ends_the_run_and_the_build() {
+fn an_invalid_build_token_fails_the_run_and_finishes_the_build() {
     with_place(async |place| {
         let scenario = Scenario::default().tokens("the-users-token", "the\r\nbuilds: token");
         let depot = place.depot(scenario).await;
         let context = small_context();
         let run = Program::of(&depot, context.path()).run().await;
-        run.expect(
-            4,
-            &["the answer to CreateBuild has no usable token of the build"],
-        );
+        run.expect(4, &["the response to CreateBuild has no valid build token"]);
         assert_eq!(depot.record().calls_of(Method::FinishBuild).count(), 1);
     });
 }

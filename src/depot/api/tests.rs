@@ -1,4 +1,4 @@
-//! The API's faults, by servers that have them on purpose.
+//! Tests of the API client with faulty servers.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn a_refusal_keeps_the_code_and_the_message() {
 }
 
 #[test]
-fn a_code_of_a_newer_protocol_is_shown_without_control_characters() {
+fn an_unknown_code_is_printed_without_control_characters() {
     let body = br#"{"code":"new\u001b[2Jcode","message":"a\u0007b"}"#;
     assert_eq!(
         refusal("CreateBuild", 400, body).to_string(),
@@ -26,13 +26,13 @@ fn a_code_of_a_newer_protocol_is_shown_without_control_characters() {
 }
 
 #[test]
-fn a_page_in_html_is_told_by_its_status_and_its_beginning() {
+fn an_html_page_is_reported_with_its_status_and_its_start() {
     let error = refusal("CreateBuild", 502, b"<html>\n<h1>Bad   Gateway</h1>\x1b[2J");
     assert!(error.is_transient());
     assert_eq!(
         error.to_string(),
-        "CreateBuild was not answered by Depot's API but with HTTP status 502 and a page that \
-         begins with `<html> <h1>Bad Gateway</h1> [2J`"
+        "the response to CreateBuild is not from Depot's API: HTTP status 502 and a page that \
+         starts with `<html> <h1>Bad Gateway</h1> [2J`"
     );
 }
 
@@ -46,7 +46,7 @@ fn a_stream_can_fail_under_status_200() {
 }
 
 #[test]
-fn a_torn_envelope_is_no_error_and_no_panic() {
+fn a_truncated_envelope_is_ignored() {
     for body in [
         &b""[..],
         b"\x02",
@@ -67,7 +67,7 @@ fn api(address: std::net::SocketAddr) -> Api {
     .unwrap()
 }
 
-/// One that speaks HTTP/1.1, since the server's part of HTTP/2 is no small thing, and the bounds are the same.
+/// A client for HTTP/1.1, which is easier to serve than HTTP/2. The limits are the same.
 fn api_of_http_1(listener: &tokio::net::TcpListener) -> Api {
     let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
     let address = listener.local_addr().unwrap();
@@ -78,8 +78,8 @@ fn api_of_http_1(listener: &tokio::net::TcpListener) -> Api {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_that_hangs_is_given_up_within_the_limit() {
-    // Takes connections, by the kernel's queue, and never says a word.
+async fn a_call_to_an_api_that_hangs_ends_within_the_limit() {
+    // The kernel accepts the connections; nothing reads them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let api = api(silent.local_addr().unwrap());
     let begun = Instant::now();
@@ -102,7 +102,7 @@ async fn an_api_that_hangs_is_given_up_within_the_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn an_endless_response_is_cut_off() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = api_of_http_1(&listener);
@@ -112,7 +112,7 @@ async fn an_answer_without_end_is_cut_off() {
         let _length = stream.read(&mut request).await.unwrap();
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/proto\r\n\r\n";
         stream.write_all(head).await.unwrap();
-        // Until the client has had enough.
+        // Until the client closes the connection.
         while stream.write_all(&[0; 8 << 10]).await.is_ok() {}
     };
     let token = "token".into();
@@ -125,7 +125,7 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn over_tls_all_calls_share_one_connection_of_http_2() {
+async fn over_tls_all_calls_share_one_http_2_connection() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     let key = rcgen::KeyPair::generate().unwrap();
@@ -199,7 +199,7 @@ async fn over_tls_all_calls_share_one_connection_of_http_2() {
 }
 
 #[tokio::test]
-async fn a_server_that_asks_for_a_pause_gets_it() {
+async fn the_pause_of_retry_after_is_used() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = api_of_http_1(&listener);
@@ -218,6 +218,6 @@ async fn a_server_that_asks_for_a_pause_gets_it() {
     let call = api.unary::<(), ()>(Call::CREATE_BUILD, &token, &());
     let (answer, ()) = tokio::join!(call, serve);
     answer.unwrap();
-    // Its own first pause would be shorter.
+    // The client's own first pause is shorter.
     assert!(begun.elapsed() >= Duration::from_secs(2));
 }
