@@ -1,8 +1,8 @@
-//! The archive that a daemon loads: a tar stream, made piece by piece, without the blobs that the daemon has.
+//! The archive that a daemon loads: a tar stream, written in chunks, without the blobs that the daemon has.
 //!
-//! For the classic store it is what `docker save` writes (`manifest.json`, a config, layers); a layer that the daemon
-//! knows by its chain id may be missing there. For containerd's store it is an OCI image layout; a blob that the
-//! content store holds may be missing there.
+//! For the classic store it has the format of `docker save` (`manifest.json`, a config, layers); a layer whose chain id
+//! is in the store can be omitted. For containerd's store it is an OCI image layout; a blob that is in the content store
+//! can be omitted.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,36 +19,36 @@ use super::image::{Descriptor, Image};
 use super::read_ahead::ReadAhead;
 use crate::registry::reference::Reference;
 
-/// Tar's unit.
+/// The block size of tar, in bytes.
 const BLOCK: usize = 512;
 
 static ZEROS: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// What the archive is for.
+/// The format of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As `docker save` writes it.
+    /// The format of `docker save`.
     Docker,
     /// An OCI image layout.
     Oci,
 }
 
-/// How far a load is, for whoever shows it. Clones are the same.
+/// The progress of a load. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Sent {
     bytes: Arc<AtomicU64>,
-    /// Why the archive broke off.
+    /// The error that ended the archive.
     failure: Arc<OnceLock<BlobError>>,
 }
 
 impl Sent {
-    /// Bytes of layers that have been sent.
+    /// The number of layer bytes that have been sent.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts a piece of an archive that somebody else made, and remembers why it broke off.
+    /// Counts a chunk of an archive from another source, or stores the error that ended it.
     pub fn count(&self, piece: &Result<Bytes, BlobError>) {
         match piece {
             Ok(bytes) => {
@@ -60,23 +60,23 @@ impl Sent {
         }
     }
 
-    /// Why the archive broke off, if it did.
+    /// The error that ended the archive, if any.
     pub(super) fn failure(&self) -> Option<BlobError> {
         self.failure.get().cloned()
     }
 }
 
-/// Where the layers of an archive come from, and whom it minds.
+/// The blobs of an archive, and the condition that must hold before it ends.
 pub(super) struct Source {
-    /// The next blobs of this are the archive's.
+    /// Its next blobs belong to this archive.
     pub(super) blobs: ReadAhead,
-    /// Gets `blobs` back when the last of the archive's has passed.
+    /// Receives `blobs` after the last blob of this archive.
     pub(super) next: Option<oneshot::Sender<ReadAhead>>,
-    /// The archive ends only after this, and breaks off where it is false: a daemon does nothing with one that has not ended.
+    /// The archive ends after this, with an error if it is false. A daemon loads nothing from an archive without an end.
     pub(super) may_end: BoxFuture<'static, bool>,
 }
 
-/// The archive of `image` under `names`, with the blobs of `wanted`.
+/// The archive of `image` under `names`, with the blobs in `wanted`.
 pub(super) fn archive(
     form: Form,
     image: &Image,
@@ -104,7 +104,7 @@ pub(super) fn archive(
     })
 }
 
-/// The blobs of the layers for which `is_wanted`, each once, in their order.
+/// The blobs of the layers whose index satisfies `is_wanted`, in order and without duplicates.
 pub(super) fn distinct(
     image: &Image,
     is_wanted: impl Fn(usize) -> bool,
@@ -157,7 +157,7 @@ fn oci_files(image: &Image, names: &[Reference]) -> Files {
             "digest": manifest.digest,
             "size": manifest.size,
             "annotations": {
-                // What containerd calls the image, and what everybody else does.
+                // The name for containerd, and the one of the OCI specification.
                 "io.containerd.image.name": name.to_string(),
                 "org.opencontainers.image.ref.name": name.tag(),
             },
@@ -190,18 +190,18 @@ fn oci_files(image: &Image, names: &[Reference]) -> Files {
     .into()
 }
 
-/// Where the writer is.
+/// The position of the writer.
 enum State {
-    /// A header is next, or the end.
+    /// The next part is a header, or the end.
     Between,
-    /// The content of a file is next, which is here.
+    /// The next part is this content of a file.
     Content(Bytes),
-    /// A blob of this size is passing.
+    /// In a blob of this size.
     Blob(u64),
-    /// So many bytes of content have to be filled up to a block.
+    /// The next part is the padding after this many bytes of content.
     Padding(u64),
-    /// All is said.
-    Over,
+    /// The archive has ended.
+    Ended,
 }
 
 struct Writer {
@@ -215,8 +215,8 @@ struct Writer {
 impl Writer {
     async fn next(&mut self) -> Option<Result<Bytes, BlobError>> {
         loop {
-            match std::mem::replace(&mut self.state, State::Over) {
-                State::Over => return None,
+            match std::mem::replace(&mut self.state, State::Ended) {
+                State::Ended => return None,
                 State::Between => {
                     let Some((path, content)) = self.files.pop_front() else {
                         return Some(end(self.source.take()?).await);
@@ -237,16 +237,16 @@ impl Writer {
                 State::Blob(size) => match self.source.as_mut()?.blobs.piece().await {
                     Some(Ok(piece)) => {
                         self.state = State::Blob(size);
-                        // The client that sends the archive would know only that it broke off.
                         self.sent.count(&Ok(piece.clone()));
                         if !piece.is_empty() {
                             return Some(Ok(piece));
                         }
                     }
                     Some(Err(error)) => {
-                        let broken = Err(error);
-                        self.sent.count(&broken);
-                        return Some(broken);
+                        let failed = Err(error);
+                        // The HTTP client reports only an aborted request, without the cause.
+                        self.sent.count(&failed);
+                        return Some(failed);
                     }
                     None => self.state = State::Padding(size),
                 },
@@ -264,26 +264,26 @@ impl Writer {
     }
 }
 
-/// What ends an archive, when it may.
+/// Waits for `may_end` and returns the end of the archive.
 async fn end(source: Source) -> Result<Bytes, BlobError> {
     if let Some(next) = source.next {
-        // Where nobody takes it the load is over.
-        let _over = next.send(source.blobs);
+        // If the receiver is dropped, the load has ended.
+        let _ended = next.send(source.blobs);
     }
     if source.may_end.await {
         Ok(Bytes::from_static(&ZEROS))
     } else {
         Err(BlobError::Broken {
             digest: "the archive".into(),
-            told: "the daemon did not take the layers below".into(),
+            reason: "the daemon did not load the layers below".into(),
         })
     }
 }
 
-/// A file's header. All files are alike but for name and size.
+/// A file's header. Files differ only in name and size.
 fn header(path: &str, size: u64) -> Bytes {
     let mut header = tar::Header::new_gnu();
-    // It fails for names of 100 characters and more; ours have at most 77.
+    // Fails only for names of 100 characters and more; these have at most 77.
     let _fits = header.set_path(path);
     header.set_entry_type(tar::EntryType::Regular);
     header.set_mode(0o644);

@@ -9,18 +9,18 @@ use super::*;
 use crate::docker::blobs::{Blobs, Chunks};
 use crate::docker::read_ahead::HEAD_BYTES;
 
-/// Blobs that are here, in pieces of three bytes; `faults` says what comes in place of a blob's second piece.
-struct Here {
+/// Blobs in memory, served in chunks of three bytes or a 64th of the blob. `faults` replaces a blob's second chunk by an error.
+struct InMemory {
     blobs: HashMap<String, Vec<u8>>,
     faults: HashMap<String, BlobError>,
-    /// Faults are in what is read from here on.
+    /// Only reads from this offset on are faulty.
     faults_from: u64,
 }
 
-impl Blobs for Here {
+impl Blobs for InMemory {
     fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks {
         let content = self.blobs.get(&blob.digest).cloned().unwrap_or_default();
-        // All that there is, where it is not what it should be.
+        // A read of the whole blob returns everything, also if it is too long or too short.
         let whole = offset == 0 && length == blob.size;
         let end = if whole {
             content.len()
@@ -43,17 +43,17 @@ impl Blobs for Here {
     }
 }
 
-fn here(layers: &[&[u8]]) -> Here {
+fn in_memory(layers: &[&[u8]]) -> InMemory {
     let named = |layer: &&[u8]| (digest_of(layer), layer.to_vec());
-    Here {
+    InMemory {
         blobs: layers.iter().map(named).collect(),
         faults: HashMap::new(),
         faults_from: 0,
     }
 }
 
-/// All blobs of an archive that minds nobody.
-fn alone(wanted: &[Descriptor], blobs: Here) -> Source {
+/// All blobs of an archive that can end at any time.
+fn source_of(wanted: &[Descriptor], blobs: InMemory) -> Source {
     Source {
         blobs: ReadAhead::new(Arc::new(blobs), wanted.iter().cloned().collect()),
         next: None,
@@ -82,18 +82,18 @@ async fn files(archive: impl Stream<Item = Result<Bytes, BlobError>>) -> Vec<(St
 }
 
 #[tokio::test]
-async fn an_archive_names_every_layer_and_holds_those_that_are_wanted() {
+async fn an_archive_lists_every_layer_and_contains_the_wanted_ones() {
     let layers: [&[u8]; 4] = [b"lowest", b"middle", b"", b"middle"];
     let image = images::image(&layers);
     let wanted: Vec<_> = distinct(&image, |index| index > 0).cloned().collect();
-    assert_eq!(wanted.len(), 2, "the same blob is there once");
+    assert_eq!(wanted.len(), 2, "the same blob is contained once");
     let sent = Sent::default();
     let stream = archive(
         Form::Docker,
         &image,
         &names(),
         &wanted,
-        alone(&wanted, here(&layers)),
+        source_of(&wanted, in_memory(&layers)),
         sent.clone(),
     );
     let files = files(stream).await;
@@ -117,7 +117,7 @@ async fn an_archive_names_every_layer_and_holds_those_that_are_wanted() {
 }
 
 #[tokio::test]
-async fn an_image_layout_leads_from_its_name_to_its_layers() {
+async fn an_image_layout_refers_from_its_name_to_its_layers() {
     let layers: [&[u8]; 1] = [b"lowest"];
     let image = images::image(&layers);
     let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
@@ -126,7 +126,7 @@ async fn an_image_layout_leads_from_its_name_to_its_layers() {
         &image,
         &names(),
         &wanted,
-        alone(&wanted, here(&layers)),
+        source_of(&wanted, in_memory(&layers)),
         Sent::default(),
     );
     let files: HashMap<_, _> = files(stream).await.into_iter().collect();
@@ -149,22 +149,22 @@ async fn an_image_layout_leads_from_its_name_to_its_layers() {
 }
 
 #[tokio::test]
-async fn a_blob_that_is_not_what_its_digest_says_ends_the_archive() {
+async fn an_invalid_blob_ends_the_archive() {
     let layers: [&[u8]; 2] = [b"lowest", b"above"];
     let image = images::image(&layers);
     let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
     let digest = digest_of(b"above");
     let broken = BlobError::Broken {
         digest: digest.clone(),
-        told: "reset".into(),
+        reason: "reset".into(),
     };
-    for (content, fault, told) in [
-        (&b"abovE"[..], None, "its content has the digest"),
-        (b"abo", None, "3 of 5 bytes came"),
-        (b"above and more", None, "it has more than its 5 bytes"),
-        (b"above", Some(broken), "broke off on its way"),
+    for (content, fault, expected) in [
+        (&b"abovE"[..], None, "its digest is sha256:"),
+        (b"abo", None, "received 3 of 5 bytes"),
+        (b"above and more", None, "it is larger than 5 bytes"),
+        (b"above", Some(broken), "was interrupted"),
     ] {
-        let mut blobs = here(&layers);
+        let mut blobs = in_memory(&layers);
         blobs.blobs.insert(digest.clone(), content.to_vec());
         blobs
             .faults
@@ -175,7 +175,7 @@ async fn a_blob_that_is_not_what_its_digest_says_ends_the_archive() {
             &image,
             &names(),
             &wanted,
-            alone(&wanted, blobs),
+            source_of(&wanted, blobs),
             sent.clone()
         ));
         let mut last = None;
@@ -183,15 +183,15 @@ async fn a_blob_that_is_not_what_its_digest_says_ends_the_archive() {
             last = Some(piece);
         }
         let error = last.unwrap().unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert!(error.contains(&digest), "{error}");
         assert_eq!(sent.failure().unwrap().to_string(), error);
     }
 }
 
 #[tokio::test]
-async fn blobs_of_any_size_come_whole_and_in_their_order() {
-    // Around what is fetched ahead, and more of them than are.
+async fn blobs_of_any_size_are_complete_and_in_order() {
+    // Sizes around the one that is fetched ahead, and more blobs than are fetched ahead.
     let mib = 1 << 20;
     let sizes = [5 * mib, 4 * mib, 4 * mib + 1, 0, 4 * mib - 1, 1, 9 * mib];
     let layers: Vec<Vec<u8>> = sizes
@@ -211,7 +211,7 @@ async fn blobs_of_any_size_come_whole_and_in_their_order() {
         &image,
         &names(),
         &wanted,
-        alone(&wanted, here(&slices)),
+        source_of(&wanted, in_memory(&slices)),
         Sent::default(),
     );
     let files = files(stream).await;
@@ -220,26 +220,25 @@ async fn blobs_of_any_size_come_whole_and_in_their_order() {
 }
 
 #[tokio::test]
-async fn what_comes_before_a_fault_comes_first_wherever_it_is() {
+async fn everything_before_a_fault_is_delivered_first() {
     let mib = 1 << 20;
     let layers = [b'a', b'b', b'c', b'd'].map(|letter| vec![letter; 6 * mib]);
     let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
     let image = images::image(&slices);
     let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
-    // In the first, which comes in one; in the beginning of another; in its rest; and in two, of which the first counts.
+    // In the first blob, which is read at once; in the head of another; in its rest; in two blobs, of which the first is reported.
     for (faulty, offset, passed) in [
         (&[0][..], 0, 0),
         (&[2], 0, 12 * mib),
         (&[2], HEAD_BYTES, 16 * mib),
         (&[1, 3], HEAD_BYTES, 10 * mib),
     ] {
-        let mut blobs = here(&slices);
+        let mut blobs = in_memory(&slices);
         for &index in faulty {
             let digest = digest_of(&layers[index]);
-            let told = format!("lost at {index}");
             let broken = BlobError::Broken {
                 digest: digest.clone(),
-                told,
+                reason: format!("lost at {index}"),
             };
             blobs.faults.insert(digest, broken);
         }
@@ -250,13 +249,13 @@ async fn what_comes_before_a_fault_comes_first_wherever_it_is() {
             &image,
             &names(),
             &wanted,
-            alone(&wanted, blobs),
+            source_of(&wanted, blobs),
             sent.clone(),
         );
         let pieces: Vec<_> = stream.collect().await;
         let error = pieces.last().unwrap().as_ref().unwrap_err().to_string();
-        let told = format!("lost at {}", faulty[0]);
-        assert!(error.ends_with(&told), "{error}");
+        let expected = format!("lost at {}", faulty[0]);
+        assert!(error.ends_with(&expected), "{error}");
         assert!(pieces[..pieces.len() - 1].iter().all(Result::is_ok));
         let piece_bytes = 6 * mib / 64 + 1;
         let bytes = usize::try_from(sent.bytes()).unwrap();
@@ -266,13 +265,13 @@ async fn what_comes_before_a_fault_comes_first_wherever_it_is() {
 
 proptest! {
     #[test]
-    fn what_is_read_back_is_what_was_written(layers in proptest::collection::vec(
+    fn an_archive_is_read_back_unchanged(layers in proptest::collection::vec(
         proptest::collection::vec(any::<u8>(), 0..1600), 0..8)) {
         let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
         let image = images::image(&slices);
         let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
         let stream = archive(
-            Form::Docker, &image, &names(), &wanted, alone(&wanted, here(&slices)), Sent::default(),
+            Form::Docker, &image, &names(), &wanted, source_of(&wanted, in_memory(&slices)), Sent::default(),
         );
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let files: HashMap<_, _> = runtime.block_on(files(stream)).into_iter().collect();

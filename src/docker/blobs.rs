@@ -1,4 +1,4 @@
-//! Where the layers of an image come from.
+//! The source of an image's blobs, and their verification.
 
 use std::pin::Pin;
 
@@ -6,48 +6,48 @@ use bytes::Bytes;
 use futures_util::Stream;
 use ring::digest::{Context, SHA256};
 
-use super::image::{Descriptor, written};
+use super::image::{Descriptor, format_digest};
 
-/// The content of a blob, piece by piece.
+/// The content of a blob, in chunks.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
 
-/// Whoever has the blobs of an image.
+/// A source of the blobs of an image.
 pub trait Blobs: Send + Sync {
-    /// Reads `length` bytes of one from `offset` on, both within its size. Nothing is checked yet. Dropping the stream ends the
-    /// reading.
+    /// Reads `length` bytes of a blob from `offset` on, both within its size, without verifying them. Dropping the stream ends
+    /// the read.
     fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks;
 }
 
-/// Why a blob did not come.
+/// Why a blob could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BlobError {
-    /// Whoever should have it does not, or does not give it out.
-    #[error("the builder does not give out {digest}: {told}")]
+    /// The builder does not have it, or does not serve it.
+    #[error("cannot read {digest} from the builder: {reason}")]
     NotServed {
         /// The blob.
         digest: String,
-        /// In its words.
-        told: String,
+        /// The builder's message.
+        reason: String,
     },
-    /// It broke off.
-    #[error("{digest} broke off on its way from the builder: {told}")]
+    /// The transfer was interrupted.
+    #[error("the transfer of {digest} from the builder was interrupted: {reason}")]
     Broken {
         /// The blob.
         digest: String,
-        /// What was told of it.
-        told: String,
+        /// The cause.
+        reason: String,
     },
-    /// What came is not the blob.
-    #[error("{digest} did not come as it should: {what}")]
+    /// The received content is not the blob.
+    #[error("the builder returned invalid content for {digest}: {problem}")]
     Wrong {
         /// The blob.
         digest: String,
-        /// How it differs.
-        what: String,
+        /// The difference.
+        problem: String,
     },
 }
 
-/// Holds the pieces of a blob against its digest and size as they pass.
+/// Verifies the size and digest of a blob, chunk by chunk.
 pub(super) struct Check {
     blob: Descriptor,
     hash: Context,
@@ -63,32 +63,35 @@ impl Check {
         }
     }
 
-    /// Takes the next piece. One that goes beyond the size is refused: the archive has no room for it.
+    /// Adds the next chunk. Fails if it exceeds the blob's size, because the archive has no room for it.
     pub(super) fn piece(&mut self, piece: &[u8]) -> Result<(), BlobError> {
         self.hash.update(piece);
         self.seen += piece.len() as u64;
         if self.seen > self.blob.size {
-            return Err(self.wrong(format!("it has more than its {} bytes", self.blob.size)));
+            return Err(self.wrong(format!("it is larger than {} bytes", self.blob.size)));
         }
         Ok(())
     }
 
-    /// Whether all of it came, and was the right one.
+    /// Verifies that the blob is complete and has the expected digest.
     pub(super) fn end(self) -> Result<(), BlobError> {
         if self.seen != self.blob.size {
-            return Err(self.wrong(format!("{} of {} bytes came", self.seen, self.blob.size)));
+            return Err(self.wrong(format!(
+                "received {} of {} bytes",
+                self.seen, self.blob.size
+            )));
         }
-        let found = written(self.hash.clone().finish().as_ref());
+        let found = format_digest(self.hash.clone().finish().as_ref());
         if found != self.blob.digest {
-            return Err(self.wrong(format!("its content has the digest {found}")));
+            return Err(self.wrong(format!("its digest is {found}")));
         }
         Ok(())
     }
 
-    fn wrong(&self, what: String) -> BlobError {
+    fn wrong(&self, problem: String) -> BlobError {
         BlobError::Wrong {
             digest: self.blob.digest.clone(),
-            what,
+            problem,
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What a daemon's containerd store has: asked of the store itself, blob by blob.
+//! The blobs in a daemon's containerd store, queried one by one.
 //!
-//! The API has no call for it. But a daemon has a BuildKit inside, reached by `POST /grpc` and an upgrade to HTTP/2, and that serves
-//! containerd's content service over the store that images are in (`containerd/api/services/content/v1`, `Content/Info`).
+//! The daemon's API has no call for this. But the daemon embeds BuildKit, which is reached by `POST /grpc` and an upgrade to HTTP/2
+//! and serves containerd's content service for the image store (`containerd/api/services/content/v1`, `Content/Info`).
 
 use std::collections::HashSet;
 use std::io;
@@ -22,11 +22,11 @@ use tonic_prost::ProstCodec;
 use super::endpoint::Connector;
 use crate::once::Once;
 
-/// How long all of it may take. What is not known by then is sent.
+/// The limit for all queries. On expiry the caller falls back to other information.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Blobs asked for at a time.
-const AT_A_TIME: usize = 32;
+/// Concurrent queries.
+const MAX_CONCURRENT_QUERIES: usize = 32;
 
 /// `InfoRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -42,37 +42,39 @@ struct InfoResponse {
     info: Option<Info>,
 }
 
-/// `Info`, as far as it matters here.
+/// `Info`, reduced to the digest.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Info {
     #[prost(string, tag = "1")]
     digest: String,
 }
 
-/// Those of `digests` that the store has; `None` if the daemon does not tell.
+/// Those of `digests` that the store has; `None` if they cannot be queried.
 pub(super) async fn held(
     connector: &Connector,
     digests: HashSet<String>,
 ) -> Option<HashSet<String>> {
-    let asking = async {
+    let querying = async {
         let channel = open(connector).await?;
         let found = stream::iter(digests)
             .map(|digest| has(channel.clone(), digest))
-            .buffer_unordered(AT_A_TIME)
+            .buffer_unordered(MAX_CONCURRENT_QUERIES)
             .filter_map(std::future::ready)
             .collect()
             .await;
         Ok::<_, io::Error>(found)
     };
-    match tokio::time::timeout(LIMIT, asking).await {
+    match tokio::time::timeout(LIMIT, querying).await {
         Ok(Ok(found)) => Some(found),
         Ok(Err(error)) => {
-            tracing::debug!("the Docker daemon does not tell which blobs it has: {error}");
+            tracing::debug!("cannot query the blobs of the Docker daemon: {error}");
             None
         }
         Err(_) => {
             let limit = LIMIT.as_secs();
-            tracing::debug!("the Docker daemon did not tell within {limit} s which blobs it has");
+            tracing::debug!(
+                "cannot query the blobs of the Docker daemon: no response within {limit} s"
+            );
             None
         }
     }
@@ -87,12 +89,12 @@ async fn has(channel: Channel, digest: String) -> Option<String> {
     let request = InfoRequest {
         digest: digest.clone(),
     };
-    let answer = client.unary(tonic::Request::new(request), path, codec);
-    let told = answer.await.ok()?.into_inner().info?;
-    (told.digest == digest).then_some(digest)
+    let call = client.unary(tonic::Request::new(request), path, codec);
+    let info = call.await.ok()?.into_inner().info?;
+    (info.digest == digest).then_some(digest)
 }
 
-/// A channel to the BuildKit inside the daemon.
+/// A channel to the daemon's embedded BuildKit.
 async fn open(connector: &Connector) -> io::Result<Channel> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(connector.connect().await?))
         .await
@@ -104,17 +106,17 @@ async fn open(connector: &Connector) -> io::Result<Channel> {
             .header(UPGRADE, "h2c")
             .body(Empty::<Bytes>::new())
             .map_err(io::Error::other)?;
-        let answer = sender
+        let response = sender
             .send_request(request)
             .await
             .map_err(io::Error::other)?;
-        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let status = answer.status();
-            return Err(io::Error::other(format!("it answered {status}")));
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let status = response.status();
+            return Err(io::Error::other(format!("it returned {status}")));
         }
-        hyper::upgrade::on(answer).await.map_err(io::Error::other)
+        hyper::upgrade::on(response).await.map_err(io::Error::other)
     };
-    // The connection has to be driven until it is handed over. After a refusal it stays open, and is dropped.
+    // The connection must be driven until the upgrade. After a refusal it stays open and is dropped.
     let mut upgrading = std::pin::pin!(upgrading);
     let upgraded = tokio::select! {
         upgraded = &mut upgrading => upgraded?,

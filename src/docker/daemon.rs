@@ -1,4 +1,4 @@
-//! A daemon: what it is, and what is asked of it in one call.
+//! A daemon: its properties, and simple calls.
 
 use std::io;
 use std::time::Duration;
@@ -14,19 +14,19 @@ use super::platform::Platform;
 use super::transport::Transport;
 use crate::registry::reference::Reference;
 
-/// How long a daemon may take to come up: it starts beside the step.
+/// The limit for the daemon's start. It starts at the same time as the step.
 const START_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long it may take to say what it is.
+/// The limit for each of the first calls.
 const START_CALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// The pause between two looks for it.
+/// The pause between two connection attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a call may take that moves no data, in seconds.
+/// The limit for a call that transfers no image data, in seconds.
 const CALL_LIMIT_SECONDS: u64 = 60;
 
-/// A daemon that answers.
+/// A connected daemon.
 #[derive(Clone, Debug)]
 pub struct Daemon {
     docker: Docker,
@@ -34,25 +34,25 @@ pub struct Daemon {
     about: About,
 }
 
-/// What a daemon is.
+/// The properties of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// Such as `25.0.3`.
     pub version: String,
-    /// What it runs.
+    /// Its native platform.
     pub platform: Platform,
-    /// How it keeps images.
+    /// Its image store.
     pub store: Store,
 }
 
-/// How a daemon keeps images.
+/// The kind of a daemon's image store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
-    /// As layers under chain ids, by a driver such as `overlay2`.
+    /// Layers under chain ids, in a driver such as `overlay2`.
     Classic,
-    /// As blobs and snapshots, by containerd.
+    /// Blobs and snapshots, in containerd.
     Containerd,
-    /// In some other program's way.
+    /// The store of another program, such as Podman.
     Other,
 }
 
@@ -82,7 +82,7 @@ impl About {
         }
     }
 
-    /// Whether it reads layers that are compressed with zstd, as Docker does from 23.0 on.
+    /// Whether it supports layers compressed with zstd, as Docker does since 23.0.
     pub(crate) fn reads_zstd(&self) -> bool {
         let major = self.version.split('.').next().unwrap_or_default();
         self.store == Store::Containerd || major.parse::<u32>().is_ok_and(|major| major >= 23)
@@ -90,7 +90,7 @@ impl About {
 }
 
 impl Daemon {
-    /// Sees that a daemon answers, and what it is. One that is just starting is waited for, for a moment.
+    /// Connects to a daemon and queries its properties. Waits up to [`START_LIMIT`] for a daemon that is still starting.
     ///
     /// Cancel safe.
     pub async fn connect(endpoint: Endpoint) -> Result<Self, DaemonError> {
@@ -100,16 +100,16 @@ impl Daemon {
         let transport = Transport::new(connector.clone());
         let deadline = tokio::time::Instant::now() + START_LIMIT;
         loop {
-            let source = match Self::asked(&transport, &connector).await {
+            let source = match Self::query(&transport, &connector).await {
                 Ok(daemon) => return Ok(daemon),
                 Err(Error::IOError { err }) => err,
                 Err(Error::RequestTimeoutError) => {
-                    let told = format!("no answer within {} s", START_CALL_LIMIT.as_secs());
-                    io::Error::new(io::ErrorKind::TimedOut, told)
+                    let problem = format!("no response within {} s", START_CALL_LIMIT.as_secs());
+                    io::Error::new(io::ErrorKind::TimedOut, problem)
                 }
-                Err(source) => return Err(DaemonError::answer("its version", source)),
+                Err(source) => return Err(DaemonError::response("its version", source)),
             };
-            let is_refused = refused(&source);
+            let is_refused = is_connection_refused(&source);
             if !may_be_starting || !is_refused || tokio::time::Instant::now() + PAUSE > deadline {
                 return Err(DaemonError::Unreachable {
                     endpoint: shown,
@@ -120,9 +120,9 @@ impl Daemon {
         }
     }
 
-    async fn asked(transport: &Transport, connector: &Connector) -> Result<Self, Error> {
+    async fn query(transport: &Transport, connector: &Connector) -> Result<Self, Error> {
         let docker = client(transport, API_DEFAULT_VERSION)?.with_timeout(START_CALL_LIMIT);
-        // Both without a version in their paths: any daemon answers that.
+        // Paths without a version, which every daemon supports.
         let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
         let agreed = version.api_version.as_deref().and_then(api_version);
         let agreed = agreed
@@ -135,7 +135,7 @@ impl Daemon {
         })
     }
 
-    /// What it is.
+    /// Its properties.
     #[must_use]
     pub fn about(&self) -> &About {
         &self.about
@@ -149,12 +149,12 @@ impl Daemon {
         &self.docker
     }
 
-    /// Its client for a call that may take so long.
-    pub(super) fn patient(&self, limit: Duration) -> Docker {
+    /// A client whose calls have this limit.
+    pub(super) fn with_limit(&self, limit: Duration) -> Docker {
         self.docker.clone().with_timeout(limit)
     }
 
-    /// Gives an image, named by its id or another name, one more name.
+    /// Adds a name to an image, which is given by its id or another name.
     pub(super) async fn tag(&self, image: &str, name: &Reference) -> Result<(), Error> {
         let repository = format!("{}/{}", name.host(), name.repository());
         let options = TagImageOptionsBuilder::default()
@@ -164,7 +164,7 @@ impl Daemon {
         self.docker.tag_image(image, Some(options)).await
     }
 
-    /// Takes a name away; the image stays, whether or not it has another one.
+    /// Removes a name or an id, without pruning parent images.
     pub(super) async fn untag(&self, name: &str) -> Result<(), Error> {
         let options = RemoveImageOptionsBuilder::default().noprune(true).build();
         let removing = self.docker.remove_image(name, Some(options), None);
@@ -173,14 +173,14 @@ impl Daemon {
 }
 
 fn client(transport: &Transport, version: &ClientVersion) -> Result<Docker, Error> {
-    // The address is only what requests carry as their host.
+    // The address is only used for the header `Host`.
     let address = Some("http://docker");
     let transport = transport.clone();
     let send = move |request| transport.send(request);
     Docker::connect_with_custom_transport(send, address, CALL_LIMIT_SECONDS, version)
 }
 
-/// `1.43`.
+/// Parses `1.43`.
 fn api_version(text: &str) -> Option<ClientVersion> {
     let (major, minor) = text.split_once('.')?;
     Some(ClientVersion {
@@ -189,8 +189,8 @@ fn api_version(text: &str) -> Option<ClientVersion> {
     })
 }
 
-/// Whether nothing listens there yet.
-fn refused(error: &io::Error) -> bool {
+/// Whether the connection was refused, as before the daemon listens.
+fn is_connection_refused(error: &io::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -208,19 +208,19 @@ mod tests {
     use serde_json::json;
 
     fn about(component: &str, driver_status: &[[&str; 2]], version: &str) -> About {
-        let told = json!({
+        let version = json!({
             "Version": version, "Os": "linux", "Arch": "amd64",
             "Components": [{ "Name": component, "Version": version }],
         });
         let info = json!({ "DriverStatus": driver_status });
         About::new(
-            serde_json::from_value(told).unwrap(),
+            serde_json::from_value(version).unwrap(),
             &serde_json::from_value(info).unwrap(),
         )
     }
 
     #[test]
-    fn a_store_is_told_by_what_the_daemon_says_of_its_driver() {
+    fn the_store_is_derived_from_the_driver_status() {
         let classic = [["Backing Filesystem", "extfs"], ["Using metacopy", "false"]];
         let containerd = [["driver-type", "io.containerd.snapshotter.v1"]];
         assert_eq!(about("Engine", &classic, "25.0.3").store, Store::Classic);

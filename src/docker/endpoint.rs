@@ -1,4 +1,4 @@
-//! Where a daemon listens, and one connection to it.
+//! The address of a daemon, and connections to it.
 
 use std::fmt;
 use std::io;
@@ -14,21 +14,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
-/// How long a connection may take, TLS included. A daemon is on this machine or near it.
+/// The limit for connecting, TLS included. A daemon is on this machine or near it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where a daemon listens.
+/// The address of a daemon.
 #[derive(Clone, Debug)]
 pub enum Endpoint {
     /// A socket in the file system.
     Unix(PathBuf),
-    /// A port, with TLS where there are certificates for it.
+    /// A TCP port, with TLS if certificates are configured.
     Tcp {
         /// A name or an address; an IPv6 address without brackets.
         host: String,
         /// The port.
         port: u16,
-        /// What proves who both sides are; `None` for plain text.
+        /// The certificates; `None` for plain text.
         tls: Option<EndpointTls>,
     },
 }
@@ -36,15 +36,15 @@ pub enum Endpoint {
 /// Mutual TLS to a daemon. All PEM.
 #[derive(Clone, Debug)]
 pub struct EndpointTls {
-    /// The only authorities that are trusted.
+    /// The trusted authorities; no others are trusted.
     pub authorities: String,
-    /// Our certificate, with its chain.
+    /// The client certificate, with its chain.
     pub certificate: String,
-    /// Our private key.
+    /// The client's private key.
     pub key: SecretString,
 }
 
-/// As in `DOCKER_HOST`.
+/// In the form of `DOCKER_HOST`.
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -58,10 +58,10 @@ impl fmt::Display for Endpoint {
 }
 
 impl EndpointTls {
-    /// The configuration for connections.
+    /// The TLS configuration for connections.
     ///
     /// # Errors
-    /// Words for people: which of the three texts cannot be used, and why.
+    /// A message for users: which of the three files cannot be used, and why.
     pub fn client_config(&self) -> Result<ClientConfig, String> {
         let certificates = |what: &str, pem: &str| {
             let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
@@ -90,7 +90,7 @@ impl EndpointTls {
     }
 }
 
-/// A stream of bytes in both directions.
+/// A bidirectional byte stream.
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 

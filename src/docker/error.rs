@@ -1,4 +1,4 @@
-//! Why a daemon is not there, and why it did not take an image.
+//! Errors of connecting to a daemon, and of loading an image into it.
 
 use std::io;
 
@@ -10,79 +10,79 @@ pub enum DaemonError {
     /// Its certificates cannot be used.
     #[error("the certificates for the Docker daemon cannot be used: {0}")]
     Certificates(String),
-    /// It is not there, or is not one.
+    /// The connection failed.
     #[error("no Docker daemon answers at {endpoint}")]
     Unreachable {
-        /// As in `DOCKER_HOST`.
+        /// In the form of `DOCKER_HOST`.
         endpoint: String,
-        /// What the last try said.
+        /// The error of the last attempt.
         #[source]
         source: io::Error,
     },
-    /// It answered something unexpected.
-    #[error("the Docker daemon did not give {what}")]
-    Answer {
-        /// What it was asked for.
+    /// A call failed, or its response is invalid.
+    #[error("the Docker daemon did not return {what}")]
+    Response {
+        /// The requested information.
         what: &'static str,
-        /// What it said.
+        /// The error of the call.
         #[source]
         source: Box<bollard::errors::Error>,
     },
 }
 
 impl DaemonError {
-    pub(super) fn answer(what: &'static str, source: bollard::errors::Error) -> Self {
-        Self::Answer {
+    pub(super) fn response(what: &'static str, source: bollard::errors::Error) -> Self {
+        Self::Response {
             what,
             source: Box::new(source),
         }
     }
 }
 
-/// Why an image is not in a daemon.
+/// Why an image was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A layer that was left out is not there any more, or never was.
-    #[error("the Docker daemon lacks a layer that it had: {told}")]
+    /// An omitted layer does not exist in the daemon, or no longer.
+    #[error("a layer is no longer in the Docker daemon: {told}")]
     LayerGone {
-        /// In its words.
+        /// The daemon's message.
         told: String,
     },
-    /// It refused the image.
-    #[error("the Docker daemon did not take the image: {told}")]
+    /// The daemon rejected the image.
+    #[error("the Docker daemon rejected the image: {told}")]
     Refused {
-        /// In its words.
+        /// The daemon's message.
         told: String,
     },
-    /// It cannot read how a layer is compressed.
-    #[error("Docker {version} does not read layers that are compressed with zstd")]
+    /// The daemon does not support the compression of a layer.
+    #[error("Docker {version} cannot read layers compressed with zstd")]
     Zstd {
-        /// Its version.
+        /// The daemon's version.
         version: String,
     },
-    /// A blob did not come from where the image was built.
+    /// A blob could not be read from the builder.
     #[error(transparent)]
     Blob(#[from] BlobError),
-    /// It did not answer in time.
-    #[error("the Docker daemon did nothing for {} minutes", .0.as_secs() / 60)]
+    /// The load made no progress.
+    #[error("the Docker daemon made no progress for {} minutes", .0.as_secs() / 60)]
     Stalled(std::time::Duration),
-    /// The connection to it broke.
+    /// The connection to the daemon broke.
     #[error("the connection to the Docker daemon broke")]
     Lost(#[source] Box<bollard::errors::Error>),
-    /// It said that it took the image, but a name does not lead to it.
-    #[error("`{name}` is not the image in the Docker daemon: {found} in place of {expected}")]
+    /// The daemon reported success, but a name does not refer to the image.
+    #[error("in the Docker daemon, `{name}` refers to {found} instead of {expected}")]
     NotThere {
         /// The name.
         name: String,
         /// The image's id.
         expected: String,
-        /// What the name leads to.
+        /// What the name refers to.
         found: String,
     },
 }
 
-/// What a daemon says when a layer is neither in the archive nor in its store.
-const GONE: [&str; 4] = [
+/// Parts of the daemon's message when a layer is neither in the archive nor in its store.
+const MISSING_LAYER: [&str; 4] = [
     "no such file or directory",
     "not found",
     "does not exist",
@@ -90,35 +90,38 @@ const GONE: [&str; 4] = [
 ];
 
 impl LoadError {
-    /// Reads what `bollard` tells. `left_out`: whether the archive lacks layers.
-    pub(super) fn of(error: bollard::errors::Error, left_out: bool) -> Self {
+    /// Classifies an error of `bollard`. `omits_layers`: whether the archive omits layers.
+    pub(super) fn of(error: bollard::errors::Error, omits_layers: bool) -> Self {
         use bollard::errors::Error;
         match error {
-            Error::DockerResponseServerError { message, .. } => Self::told(message, left_out),
-            Error::DockerStreamError { error } => Self::told(error, left_out),
+            Error::DockerResponseServerError { message, .. } => {
+                Self::of_message(message, omits_layers)
+            }
+            Error::DockerStreamError { error } => Self::of_message(error, omits_layers),
             other => Self::Lost(Box::new(other)),
         }
     }
 
-    /// Whether the daemon has no room.
+    /// Whether the daemon's disk is full.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Refused { told } if told.contains("no space left on device"))
     }
 
-    /// The same of a part of the image: one that was refused says nothing of the whole.
-    pub(super) fn of_a_part(self) -> Self {
+    /// The error for the whole load, if a stage failed: the daemon may accept the image in one archive.
+    pub(super) fn of_stage(self) -> Self {
         match self {
             Self::Refused { told } => Self::LayerGone { told },
             other => other,
         }
     }
 
-    pub(super) fn told(told: String, left_out: bool) -> Self {
-        if left_out && GONE.iter().any(|words| told.contains(words)) {
-            Self::LayerGone { told }
+    /// Classifies a message of the daemon.
+    pub(super) fn of_message(message: String, omits_layers: bool) -> Self {
+        if omits_layers && MISSING_LAYER.iter().any(|part| message.contains(part)) {
+            Self::LayerGone { told: message }
         } else {
-            Self::Refused { told }
+            Self::Refused { told: message }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! An image of one platform, as its manifest and its config describe it.
+//! An image of one platform, parsed from its manifest and config.
 
 use std::fmt::Write as _;
 
@@ -9,27 +9,27 @@ use serde_json::json;
 
 use super::platform::Platform;
 
-/// More layers than any file system driver stacks.
+/// More layers than any storage driver supports.
 pub(super) const LAYERS_LIMIT: usize = 1000;
 
-/// The media type of a manifest that names none.
+/// The media type of a manifest without one.
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// A blob, as a manifest names it.
+/// A reference to a blob in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What it is, such as `application/vnd.oci.image.layer.v1.tar+gzip`.
+    /// The media type, such as `application/vnd.oci.image.layer.v1.tar+gzip`.
     #[serde(default)]
     pub media_type: String,
     /// `sha256:` and 64 hexadecimal digits.
     pub digest: String,
-    /// In bytes.
+    /// The size in bytes.
     pub size: u64,
 }
 
 impl Descriptor {
-    /// The hexadecimal digits alone.
+    /// The digest's hexadecimal digits.
     pub(super) fn hex(&self) -> &str {
         self.digest.strip_prefix("sha256:").unwrap_or_default()
     }
@@ -43,11 +43,11 @@ impl Descriptor {
 /// One layer.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// As it is transferred.
+    /// The blob, usually compressed.
     pub blob: Descriptor,
-    /// What stands for it and all layers below it in a daemon's classic store.
+    /// Identifies it, with all layers below it, in a daemon's classic store.
     pub(super) chain: ChainId,
-    /// The digest of what it unpacks to.
+    /// The digest of its uncompressed content.
     pub(super) diff_id: String,
 }
 
@@ -58,31 +58,31 @@ pub struct Image {
     pub(super) manifest_descriptor: Descriptor,
     pub(super) config: Bytes,
     pub(super) config_descriptor: Descriptor,
-    /// From the lowest on.
+    /// From the lowest to the topmost.
     pub(super) layers: Vec<Layer>,
     platform: Platform,
 }
 
-/// Why a manifest and a config are no image that can be loaded.
+/// Why a manifest and a config are not a valid image.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// One of them cannot be read.
     #[error("the image's {what} cannot be read")]
     Json {
-        /// Which.
+        /// `manifest` or `config`.
         what: &'static str,
-        /// What the reader said.
+        /// The error of the parser.
         #[source]
         source: serde_json::Error,
     },
-    /// A digest in another form than every tool writes them.
-    #[error("the image's manifest has a digest `{0}`, which is not one of SHA-256")]
+    /// A digest is not a lower-case SHA-256.
+    #[error("the image refers to `{0}`, which is not a SHA-256 digest")]
     Digest(String),
-    /// The config is another image's.
-    #[error("the image's config does not have the digest {0} that its manifest names")]
+    /// The config does not match the manifest.
+    #[error("the image's config does not match the digest {0} in its manifest")]
     Config(String),
-    /// Manifest and config speak of different images.
-    #[error("the image's manifest has {blobs} layers and its config {diffs}")]
+    /// Manifest and config have different numbers of layers, or too many.
+    #[error("the image's manifest has {blobs} layers, and its config has {diffs}")]
     Layers {
         /// In the manifest.
         blobs: usize,
@@ -97,7 +97,7 @@ struct Manifest {
     #[serde(default)]
     media_type: Option<String>,
     config: Descriptor,
-    /// `null` in an image without any.
+    /// `null` if the image has no layers.
     layers: Option<Vec<Descriptor>>,
 }
 
@@ -114,12 +114,12 @@ struct Config {
 
 #[derive(Deserialize)]
 struct RootFs {
-    /// `null` in an image without any.
+    /// `null` if the image has no layers.
     diff_ids: Option<Vec<String>>,
 }
 
 impl Image {
-    /// Reads a manifest and the config that belongs to it.
+    /// Parses a manifest and its config.
     pub fn parse(manifest: Bytes, config: Bytes) -> Result<Self, ImageError> {
         let json = |what| move |source| ImageError::Json { what, source };
         let named: Manifest = serde_json::from_slice(&manifest).map_err(json("manifest"))?;
@@ -136,7 +136,7 @@ impl Image {
         let mut layers = Vec::with_capacity(diffs.len());
         for (blob, diff_id) in blobs.into_iter().zip(diffs) {
             for digest in [&blob.digest, &diff_id] {
-                checked(digest)?;
+                check_digest(digest)?;
             }
             let next = ChainId::above(chain.as_ref(), &diff_id);
             chain = Some(next);
@@ -146,7 +146,7 @@ impl Image {
                 diff_id,
             });
         }
-        checked(&named.config.digest)?;
+        check_digest(&named.config.digest)?;
         if digest_of(&config) != named.config.digest {
             return Err(ImageError::Config(named.config.digest));
         }
@@ -164,7 +164,7 @@ impl Image {
             manifest,
             manifest_descriptor,
             config_descriptor: Descriptor {
-                // A daemon may go by it; some exporters leave it out.
+                // Some exporters omit it, and a daemon may require it.
                 size: config.len() as u64,
                 ..named.config
             },
@@ -174,7 +174,7 @@ impl Image {
         })
     }
 
-    /// An image of the lowest `count` layers alone, which nobody else's has the id of. It is there to have them in a daemon.
+    /// A temporary image of the lowest `count` layers, with a unique id. It holds these layers in a daemon.
     pub(super) fn below(&self, count: usize) -> Self {
         let layers = self.layers.get(..count).unwrap_or(&self.layers);
         let diff_ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();
@@ -185,7 +185,7 @@ impl Image {
         } = &self.platform;
         let mut config = json!({
             "os": os, "architecture": architecture, "config": {},
-            "comment": format!("layers on their way to {}, {}", self.id(), uuid::Uuid::new_v4()),
+            "comment": format!("temporary image of the lower layers of {}, {}", self.id(), uuid::Uuid::new_v4()),
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
         });
         if let (Some(variant), Some(config)) = (variant, config.as_object_mut()) {
@@ -217,7 +217,7 @@ impl Image {
         }
     }
 
-    /// What it is for.
+    /// Its platform.
     #[must_use]
     pub fn platform(&self) -> &Platform {
         &self.platform
@@ -235,23 +235,23 @@ impl Image {
         &self.manifest_descriptor.digest
     }
 
-    /// The digests of what its layers unpack to, from the lowest on.
+    /// The digests of the uncompressed layers, from the lowest to the topmost.
     pub(super) fn diff_ids(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().map(|layer| &*layer.diff_id)
     }
 }
 
-/// What names a layer together with all layers below it: the digest of a chain of digests.
+/// Identifies a layer together with all layers below it: the digest of a chain of digests.
 ///
 /// Defined by the OCI image specification, `config.md`, section "Layer `ChainID`".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ChainId([u8; 32]);
 
 impl ChainId {
-    /// The id of a layer that lies above `below`.
+    /// The id of a layer on top of `below`.
     pub(super) fn above(below: Option<&Self>, diff_id: &str) -> Self {
         let Some(below) = below else {
-            // The lowest layer's is its own.
+            // The lowest layer's chain id is its diff id.
             return Self(parse_hex(diff_id).unwrap_or_default());
         };
         let text = format!("sha256:{} {diff_id}", hex(&below.0));
@@ -261,17 +261,17 @@ impl ChainId {
     }
 }
 
-/// `sha256:…` of some bytes.
+/// The digest of `bytes`, as `sha256:…`.
 pub(super) fn digest_of(bytes: &[u8]) -> String {
-    written(digest(&SHA256, bytes).as_ref())
+    format_digest(digest(&SHA256, bytes).as_ref())
 }
 
-/// A hash as digests are written.
-pub(super) fn written(hash: &[u8]) -> String {
+/// Formats a hash as `sha256:…`.
+pub(super) fn format_digest(hash: &[u8]) -> String {
     format!("sha256:{}", hex(hash))
 }
 
-fn checked(digest: &str) -> Result<(), ImageError> {
+fn check_digest(digest: &str) -> Result<(), ImageError> {
     if parse_hex(digest).is_some() {
         Ok(())
     } else {
@@ -279,7 +279,7 @@ fn checked(digest: &str) -> Result<(), ImageError> {
     }
 }
 
-/// The bytes of `sha256:` and 64 hexadecimal digits, as lower-case as every digest is.
+/// Parses `sha256:` and 64 lower-case hexadecimal digits.
 fn parse_hex(digest: &str) -> Option<[u8; 32]> {
     let digits = digest.strip_prefix("sha256:")?.as_bytes();
     if digits.len() != 64 {
@@ -342,19 +342,19 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn chain_ids_are_those_of_the_specification() {
+    fn chain_ids_follow_the_specification() {
         let image = image(&[b"one", b"two", b"three"]);
         let [one, two, three] = [b"one".as_slice(), b"two", b"three"].map(digest_of);
-        assert_eq!(written(&image.layers[0].chain.0), one);
+        assert_eq!(format_digest(&image.layers[0].chain.0), one);
         let second = digest_of(format!("{one} {two}").as_bytes());
-        assert_eq!(written(&image.layers[1].chain.0), second);
+        assert_eq!(format_digest(&image.layers[1].chain.0), second);
         let third = digest_of(format!("{second} {three}").as_bytes());
-        assert_eq!(written(&image.layers[2].chain.0), third);
+        assert_eq!(format_digest(&image.layers[2].chain.0), third);
         assert_eq!(image.platform().to_string(), "linux/amd64");
     }
 
     #[test]
-    fn an_image_of_the_layers_below_is_one_of_its_own() {
+    fn an_image_of_the_lower_layers_is_valid_and_unique() {
         let image = image(&[b"one", b"two", b"three"]);
         let (below, again) = (image.below(2), image.below(2));
         assert_ne!(below.id(), again.id());
@@ -368,7 +368,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_image_may_have_no_layers() {
+    fn an_image_can_have_no_layers() {
         for none in ["null", "[]"] {
             let config = format!(
                 r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":{none}}}}}"#
@@ -383,7 +383,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_does_not_belong_together_is_refused() {
+    fn a_manifest_and_a_config_that_do_not_match_are_rejected() {
         let (manifest, config) = documents(&[b"one"]);
         let (_, other) = documents(&[b"two"]);
         let (_, longer) = documents(&[b"one", b"two"]);
@@ -392,8 +392,8 @@ pub(super) mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(refused(&manifest, &other).contains("does not have the digest sha256:"));
-        assert!(refused(&manifest, &longer).contains("has 1 layers and its config 2"));
+        assert!(refused(&manifest, &other).contains("does not match the digest sha256:"));
+        assert!(refused(&manifest, &longer).contains("has 1 layers, and its config has 2"));
         assert!(refused(&Bytes::from("{}"), &config).contains("manifest cannot be read"));
         let text = String::from_utf8(manifest.to_vec()).unwrap();
         let digest = digest_of(b"one");

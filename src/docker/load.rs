@@ -1,4 +1,4 @@
-//! One load: what is sent, sending it, and seeing that it arrived.
+//! One load: planning it, sending it, and verifying the result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,58 +17,58 @@ use super::daemon::{Daemon, Store};
 use super::error::LoadError;
 use super::image::{Descriptor, Image};
 use super::present::Present;
-use super::stages::{Passing, Stage, one, stages};
+use super::stages::{Passing, Stage, single_stage, stages};
 use crate::registry::reference::Reference;
 use crate::shape::is_image_id;
 
-/// How long a daemon may take over one load: longer than a step may.
+/// The limit for one load: longer than the limit of a step.
 const LOAD_LIMIT: Duration = Duration::from_hours(2);
 
-/// How long it may take no byte, or unpack without a word once it has them all. That is so for an archive without layers too.
+/// The limit without progress: while sending, and while the daemon unpacks. It also applies to an archive without layers.
 pub(super) const STALL_LIMIT: Duration = Duration::from_mins(15);
 
-/// How long the first byte may take of an archive that a builder makes: it may compress all layers before that.
+/// The limit for the first byte of an archive that a builder exports: it may compress all layers first.
 const FIRST_BYTE_LIMIT: Duration = Duration::from_hours(1);
 
-/// How long it may take to list its images, with the layers of each.
+/// The limit for listing the daemon's images with their layers.
 const LIST_LIMIT: Duration = Duration::from_mins(1);
 
-/// How often it is looked whether it took some.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the progress is checked.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What a daemon says of an image that it has taken and cannot use.
-const BROKEN: [&str; 2] = ["Error unpacking image", "error unpacking image"];
+/// Parts of the daemon's output if it accepted an image that it cannot unpack.
+const UNPACK_ERRORS: [&str; 2] = ["Error unpacking image", "error unpacking image"];
 
-/// What one load sends.
+/// The plan of one load.
 #[derive(Clone, Debug)]
 pub struct Load {
     pub(super) form: Form,
-    /// From the lowest on; the last one has all layers.
+    /// In the order of sending; the last one completes the image.
     pub(super) stages: Vec<Stage>,
-    /// Layers that are sent.
+    /// The number of layers to send.
     missing: usize,
-    /// Layers in all.
+    /// The number of all layers.
     layers: usize,
-    /// The image itself is there, and only lacks names.
-    is_there: bool,
-    /// That the layers which are left out are there is likely, and has to be seen afterwards.
+    /// The daemon already has the image; only names are added.
+    exists: bool,
+    /// The omitted layers are probably in the daemon, which must be verified afterwards.
     is_guess: bool,
 }
 
 impl Load {
-    /// Layers that the daemon has.
+    /// The number of layers that the daemon has.
     #[must_use]
     pub fn present(&self) -> usize {
         self.layers - self.missing
     }
 
-    /// Layers that it lacks.
+    /// The number of layers that it lacks.
     #[must_use]
     pub fn missing(&self) -> usize {
         self.missing
     }
 
-    /// What they have together, as they are sent.
+    /// The size of the missing layers as they are sent, in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let wanted = self.stages.iter().flat_map(|stage| &stage.wanted);
@@ -76,29 +76,29 @@ impl Load {
     }
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
-    /// What the image is called by everybody who has the same image: its id in this daemon.
+    /// The id of the image in this daemon.
     pub id: String,
 }
 
 impl Daemon {
-    /// What has to be sent so that the daemon has `image`.
+    /// Plans a load: determines which layers of `image` the daemon lacks.
     ///
     /// # Errors
-    /// What is missing comes in a form that it cannot read.
+    /// The daemon cannot read the compression of a missing layer.
     pub async fn plan(&self, image: &Image, present: &Present) -> Result<Load, LoadError> {
-        let is_there = self.has(image).await;
-        if is_there {
+        let exists = self.has(image).await;
+        if exists {
             return self.load_of(image, |_| false, true);
         }
         match self.about().store {
             Store::Classic => {
-                let there = present.layers_of(image);
-                let load = self.load_of(image, |index| index >= there, false)?;
+                let present_layers = present.layers_of(image);
+                let load = self.load_of(image, |index| index >= present_layers, false)?;
                 Ok(Load {
-                    stages: stages(image, there),
+                    stages: stages(image, present_layers),
                     ..load
                 })
             }
@@ -118,27 +118,27 @@ impl Daemon {
         }
     }
 
-    /// The same for a store of containerd's that does not tell which blobs it has, as its images tell.
+    /// Plans a load into a containerd store whose blobs cannot be queried, from the layers of its images.
     ///
-    /// An image with the same layers mostly has them in the same blobs, but another compression makes other blobs of them.
-    /// [`Self::load`] sees that afterwards.
+    /// Images with the same layers usually share the blobs, but another compression results in other blobs. [`Self::load`]
+    /// verifies this afterwards.
     async fn plan_by_chains(&self, image: &Image) -> Result<Load, LoadError> {
         let mut present = Present::default();
         let looked = tokio::time::timeout(LIST_LIMIT, present.look(self)).await;
         if !matches!(looked, Ok(Ok(()))) {
             return self.plan_whole(image);
         }
-        let there = present.layers_of(image);
-        let load = self.load_of(image, |index| index >= there, false)?;
+        let present_layers = present.layers_of(image);
+        let load = self.load_of(image, |index| index >= present_layers, false)?;
         Ok(Load {
-            is_guess: there > 0,
+            is_guess: present_layers > 0,
             ..load
         })
     }
 
-    /// Whether a store of containerd's has all blobs of an image that was loaded into it.
+    /// Whether a containerd store has all blobs of an image that was loaded into it.
     ///
-    /// From version 1.47 on the API tells it of each manifest; before that only images of which all is there are listed.
+    /// Since version 1.47 the API reports this for each manifest; before that, only complete images are listed.
     async fn is_whole(&self, image: &Image) -> bool {
         let options = ListImagesOptionsBuilder::default()
             .all(true)
@@ -149,14 +149,14 @@ impl Daemon {
         };
         let digest = image.manifest_digest();
         let version = self.docker().client_version();
-        let tells_manifests = (version.major_version, version.minor_version) >= (1, 47);
+        let reports_manifests = (version.major_version, version.minor_version) >= (1, 47);
         listed
             .iter()
             .filter(|listed| listed.id == digest)
-            .any(|listed| !tells_manifests || has_all(listed.manifests.as_deref(), digest))
+            .any(|listed| !reports_manifests || is_available(listed.manifests.as_deref(), digest))
     }
 
-    /// The same with all layers, whatever the daemon has.
+    /// Plans a load of all layers, regardless of the daemon's content.
     pub fn plan_whole(&self, image: &Image) -> Result<Load, LoadError> {
         self.load_of(image, |_| true, false)
     }
@@ -165,11 +165,11 @@ impl Daemon {
         &self,
         image: &Image,
         is_missing: impl Fn(usize) -> bool,
-        is_there: bool,
+        exists: bool,
     ) -> Result<Load, LoadError> {
         let missing = (0..image.layers.len()).filter(|&index| is_missing(index));
         let missing = missing.count();
-        let stages = one(image, is_missing);
+        let stages = single_stage(image, is_missing);
         let mut wanted = stages.iter().flat_map(|stage| &stage.wanted);
         if wanted.any(Descriptor::is_zstd) && !self.about().reads_zstd() {
             return Err(LoadError::Zstd {
@@ -184,12 +184,12 @@ impl Daemon {
             stages,
             missing,
             layers: image.layers.len(),
-            is_there,
+            exists,
             is_guess: false,
         })
     }
 
-    /// Whether the image is there, under whatever name. That it is not, or cannot be told, is no error.
+    /// Whether the daemon has the image, under any name. An error of the call is treated as `false`.
     async fn has(&self, image: &Image) -> bool {
         let id = match self.about().store {
             Store::Classic => image.id(),
@@ -197,13 +197,13 @@ impl Daemon {
             Store::Other => return false,
         };
         let found = self.docker().inspect_image(id).await;
-        found.is_ok_and(|found| is(&found, image))
+        found.is_ok_and(|found| is_image(&found, image))
     }
 
-    /// Sends what `load` says, and sees that every name leads to the image then.
+    /// Executes the plan `load`, and verifies that every name refers to the image.
     ///
-    /// Dropping the future ends the sending. A daemon that had all of it by then may still take the image, and images that were
-    /// there on its way only are in `passing`: see [`Daemon::sweep`].
+    /// Dropping the future stops the transfer. A daemon that has already received everything may still load the image.
+    /// Temporary images are listed in `passing`: see [`Daemon::sweep`].
     pub async fn load(
         &self,
         image: &Image,
@@ -213,8 +213,8 @@ impl Daemon {
         sent: &Sent,
         passing: &Passing,
     ) -> Result<Loaded, LoadError> {
-        let left_out = load.present() > 0;
-        if load.is_there {
+        let omits_layers = load.present() > 0;
+        if load.exists {
             for name in names {
                 let id = match self.about().store {
                     Store::Containerd => image.manifest_digest(),
@@ -226,29 +226,34 @@ impl Daemon {
                         status_code: 404,
                         message: told,
                     }) => return Err(LoadError::LayerGone { told }),
-                    Err(error) => return Err(LoadError::of(error, left_out)),
+                    Err(error) => return Err(LoadError::of(error, omits_layers)),
                 }
             }
         } else {
             let sending = self.send_stages(image, names, load, blobs, sent, passing);
             match sending.await {
-                // Whatever it is that it does not like of a part, it may take the whole. That needs no less room.
+                // The daemon may accept the image in one archive, unless its disk is full.
                 Err(error) if load.stages.len() > 1 && !error.is_disk_full() => {
-                    return Err(error.of_a_part());
+                    return Err(error.of_stage());
                 }
                 outcome => outcome?,
             }
         }
         if load.is_guess && !self.is_whole(image).await {
-            let told = "it has a layer in another form than the image".to_owned();
+            let told = "it lacks blobs of the image".to_owned();
             return Err(LoadError::LayerGone { told });
         }
-        self.verify(names, left_out, |found| is(found, image), image.id())
-            .await
+        self.verify(
+            names,
+            omits_layers,
+            |found| is_image(found, image),
+            image.id(),
+        )
+        .await
     }
 
-    /// Sends an archive that somebody else made, and sees that every name leads to the image then, whose id in a classic
-    /// store or in containerd's is one of `ids` once these are known. Its layers are those of `same`, where that matters.
+    /// Sends an archive from another source, and verifies that every name refers to an image with one of `ids`: the ids for
+    /// the classic and the containerd store. With `same`, the image must also have the layers of `same`.
     pub async fn load_archive(
         &self,
         names: &[Reference],
@@ -267,34 +272,34 @@ impl Daemon {
         self.verify(names, false, is_it, &ids.join(" or ")).await
     }
 
-    /// Streams an archive into the daemon and reads its answer to the end. `first_byte_limit` is the time that the first
-    /// byte of a layer may take.
+    /// Streams an archive to the daemon and reads the whole response. `first_byte_limit` is the limit for the first byte of
+    /// a layer.
     pub(super) async fn send(
         &self,
         archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,
         sent: &Sent,
         first_byte_limit: Duration,
-        left_out: bool,
+        omits_layers: bool,
     ) -> Result<(), LoadError> {
         let options = ImportImageOptionsBuilder::default().quiet(true).build();
-        let docker = self.patient(LOAD_LIMIT);
-        let answer = docker.import_image_stream(options, archive, None);
+        let docker = self.with_limit(LOAD_LIMIT);
+        let response = docker.import_image_stream(options, archive, None);
         let outcome = tokio::select! {
-            outcome = taken(answer, left_out) => outcome,
+            outcome = taken(response, omits_layers) => outcome,
             stalled = stall(sent, first_byte_limit) => Err(stalled),
         };
         match (outcome, sent.failure()) {
-            // The daemon saw only that the archive broke off.
+            // The daemon reports only an incomplete archive.
             (Err(_), Some(cause)) => Err(cause.into()),
             (outcome, _) => outcome,
         }
     }
 
-    /// Sees that every name leads to the image.
+    /// Verifies that every name refers to the image.
     pub(super) async fn verify(
         &self,
         names: &[Reference],
-        left_out: bool,
+        omits_layers: bool,
         is_it: impl Fn(&bollard::models::ImageInspect) -> bool,
         expected: &str,
     ) -> Result<Loaded, LoadError> {
@@ -305,15 +310,15 @@ impl Daemon {
                     id = id.or(found.id);
                     continue;
                 }
-                Ok(found) => found.id.unwrap_or_else(|| "an image without id".into()),
+                Ok(found) => found.id.unwrap_or_else(|| "an image without an id".into()),
                 Err(bollard::errors::Error::DockerResponseServerError {
                     status_code: 404, ..
                 }) => "nothing".to_owned(),
                 Err(error) => return Err(LoadError::of(error, false)),
             };
-            if left_out {
+            if omits_layers {
                 return Err(LoadError::LayerGone {
-                    told: format!("`{name}` is {found}"),
+                    told: format!("`{name}` refers to {found}"),
                 });
             }
             return Err(LoadError::NotThere {
@@ -328,39 +333,39 @@ impl Daemon {
     }
 }
 
-/// Reads what a daemon says of an archive to its end: whether it has taken the image.
+/// Reads the daemon's whole response to an archive, and returns whether it loaded the image.
 pub(crate) async fn taken(
-    mut answer: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>> + Unpin,
-    left_out: bool,
+    mut response: impl Stream<Item = Result<BuildInfo, bollard::errors::Error>> + Unpin,
+    omits_layers: bool,
 ) -> Result<(), LoadError> {
-    let mut said = None;
-    while let Some(line) = answer.next().await {
-        let line = line.map_err(|error| LoadError::of(error, left_out))?;
+    let mut unpack_error = None;
+    while let Some(line) = response.next().await {
+        let line = line.map_err(|error| LoadError::of(error, omits_layers))?;
         let text = line.stream.unwrap_or_default();
-        if BROKEN.iter().any(|words| text.contains(words)) {
-            // The answer goes on, and ends as one that tells of success.
-            said.get_or_insert_with(|| text.trim().to_owned());
+        if UNPACK_ERRORS.iter().any(|part| text.contains(part)) {
+            // The response continues, and ends like a successful one.
+            unpack_error.get_or_insert_with(|| text.trim().to_owned());
         }
     }
-    match said {
-        Some(told) => Err(LoadError::told(told, left_out)),
+    match unpack_error {
+        Some(told) => Err(LoadError::of_message(told, omits_layers)),
         None => Ok(()),
     }
 }
 
-/// Whether what a daemon has is the image: by its id, and by the layers that it knows of.
-fn is(found: &bollard::models::ImageInspect, image: &Image) -> bool {
+/// Whether `found` is the image, by its id and its layers.
+fn is_image(found: &bollard::models::ImageInspect, image: &Image) -> bool {
     (has_id(found, image.id()) || has_id(found, image.manifest_digest()))
         && has_layers(found, image)
 }
 
-/// Whether one of the manifests has this digest, and all that it names is there.
-fn has_all(manifests: Option<&[ImageManifestSummary]>, digest: &str) -> bool {
+/// Whether one of the manifests has this digest, and all of its content is available.
+fn is_available(manifests: Option<&[ImageManifestSummary]>, digest: &str) -> bool {
     let mut manifests = manifests.unwrap_or_default().iter();
     manifests.any(|manifest| manifest.id == digest && manifest.available)
 }
 
-/// Whether what a daemon has consists of the image's layers.
+/// Whether `found` has exactly the image's layers.
 pub(super) fn has_layers(found: &bollard::models::ImageInspect, image: &Image) -> bool {
     let layers = found
         .root_fs
@@ -370,7 +375,7 @@ pub(super) fn has_layers(found: &bollard::models::ImageInspect, image: &Image) -
     layers.map(String::as_str).eq(image.diff_ids())
 }
 
-/// Podman leaves the algorithm out.
+/// Podman omits the algorithm.
 fn has_id(found: &bollard::models::ImageInspect, id: &str) -> bool {
     found
         .id
@@ -378,11 +383,11 @@ fn has_id(found: &bollard::models::ImageInspect, id: &str) -> bool {
         .is_some_and(|found| found == id || id.strip_prefix("sha256:") == Some(found))
 }
 
-/// Ends when nothing was sent for too long: `first_byte_limit` before the first byte, and [`STALL_LIMIT`] after it.
+/// Returns when nothing was sent for too long: `first_byte_limit` before the first byte, [`STALL_LIMIT`] after it.
 async fn stall(sent: &Sent, first_byte_limit: Duration) -> LoadError {
     let mut last = (sent.bytes(), Instant::now());
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
         let bytes = sent.bytes();
         let limit = if bytes == 0 {
             first_byte_limit
@@ -402,7 +407,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_image_is_whole_if_its_own_manifest_has_all() {
+    fn an_image_is_complete_if_its_own_manifest_is_available() {
         let manifest = |id: &str, available| ImageManifestSummary {
             id: id.into(),
             available,
@@ -412,25 +417,25 @@ mod tests {
             manifest("sha256:other", true),
             manifest("sha256:one", false),
         ];
-        assert!(!has_all(None, "sha256:one"));
-        assert!(!has_all(Some(&others), "sha256:one"));
-        assert!(has_all(Some(&others), "sha256:other"));
+        assert!(!is_available(None, "sha256:one"));
+        assert!(!is_available(Some(&others), "sha256:one"));
+        assert!(is_available(Some(&others), "sha256:other"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_load_that_stands_still_ends_in_every_phase() {
+    async fn a_load_without_progress_ends_in_every_phase() {
         let day = Duration::from_hours(24);
-        // No layer is sent, as all are there or the builder makes the archive.
+        // No layer is sent: all exist, or the builder exports the archive.
         for limit in [STALL_LIMIT, FIRST_BYTE_LIMIT] {
             let begun = Instant::now();
             let stalled = tokio::time::timeout(day, stall(&Sent::default(), limit)).await;
             assert!(
-                matches!(stalled, Ok(LoadError::Stalled(told)) if told == limit),
+                matches!(stalled, Ok(LoadError::Stalled(after)) if after == limit),
                 "{stalled:?}"
             );
             assert_eq!(begun.elapsed(), limit);
         }
-        // It took some, and then nothing.
+        // The daemon receives some bytes, and then none.
         let sent = Sent::default();
         let counting = async {
             for _ in 0..10 {
@@ -441,7 +446,7 @@ mod tests {
         let begun = Instant::now();
         let (stalled, ()) = tokio::join!(stall(&sent, FIRST_BYTE_LIMIT), counting);
         assert!(matches!(stalled, LoadError::Stalled(STALL_LIMIT)));
-        assert!(begun.elapsed() + LOOK_INTERVAL >= STALL_LIMIT * 6);
-        assert!(begun.elapsed() <= STALL_LIMIT * 6 + 2 * LOOK_INTERVAL);
+        assert!(begun.elapsed() + PROGRESS_INTERVAL >= STALL_LIMIT * 6);
+        assert!(begun.elapsed() <= STALL_LIMIT * 6 + 2 * PROGRESS_INTERVAL);
     }
 }

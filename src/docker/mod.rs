@@ -1,10 +1,10 @@
-//! A Docker daemon, and loading an image into it: only what it lacks.
+//! A Docker daemon, and loading an image into it: only the missing layers are sent.
 //!
-//! The daemon is spoken to through `bollard`, over a transport of our own ([`Endpoint`]). An [`Image`] is a manifest
-//! and a config; its layers are read from wherever it was built ([`Blobs`]), and only those go into the archive
-//! that the daemon is sent which it does not have ([`Present`]). Loaded means verified: every name leads to the expected image.
+//! Requests go through `bollard`, over a transport of this crate ([`Endpoint`]). An [`Image`] is a manifest and a
+//! config; its layers are read from where it was built ([`Blobs`]). The archive for the daemon contains only the
+//! layers that it lacks ([`Present`]). After a load, every name is verified to refer to the expected image.
 //!
-//! It knows nothing of Depot, BuildKit or Bitbucket.
+//! This module does not depend on Depot, BuildKit or Bitbucket.
 
 mod archive;
 mod blobs;

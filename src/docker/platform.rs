@@ -1,13 +1,13 @@
-//! Which platform of an image suits a daemon.
+//! Platforms, and the choice of the best one for a daemon.
 
 use std::fmt;
 
-/// What an image is for, or what a daemon runs.
+/// The platform of an image or of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     /// Such as `linux`.
     pub os: String,
-    /// In Go's terms, such as `amd64`.
+    /// In Go's naming, such as `amd64`.
     pub architecture: String,
     /// Such as `v7`.
     pub variant: Option<String>,
@@ -23,7 +23,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// The index of the platform among `offered` that runs best on a machine of `daemon`; `None` where none runs there.
+/// The index of the platform in `offered` that runs best on the daemon; `None` if none runs.
 #[must_use]
 pub fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
     offered
@@ -34,7 +34,7 @@ pub fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
         .map(|(_, index)| index)
 }
 
-/// How far `platform` is from what `daemon` runs best; `None` where it does not run.
+/// The rank of `platform` on `daemon`, 0 is best; `None` if it does not run.
 fn rank(daemon: &Platform, platform: &Platform) -> Option<u8> {
     if daemon.os != platform.os {
         return None;
@@ -43,13 +43,13 @@ fn rank(daemon: &Platform, platform: &Platform) -> Option<u8> {
     match (&*daemon.architecture, &*platform.architecture) {
         ("amd64", "amd64") => Some(match variant {
             None | Some("v1") => 0,
-            // Later levels ask for more than every machine has.
+            // Higher levels require features that not every machine has.
             Some("v2") => 1,
             Some("v3") => 2,
             Some(_) => 3,
         }),
         ("arm64", "arm64") => Some(u8::from(!matches!(variant, None | Some("v8")))),
-        // 64-bit machines run what is made for their 32-bit forerunners.
+        // 64-bit machines also run the 32-bit architecture.
         ("amd64", "386") => Some(8),
         ("arm64" | "arm", "arm") => Some(match variant {
             Some("v8") => 8,
@@ -63,7 +63,7 @@ fn rank(daemon: &Platform, platform: &Platform) -> Option<u8> {
 
 #[cfg(test)]
 impl Platform {
-    /// Reads `linux/arm/v7`.
+    /// Parses `linux/arm/v7`.
     pub(crate) fn of(text: &str) -> Self {
         let mut parts = text.split('/').map(str::to_owned);
         Self {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_daemons_own_architecture_wins_and_what_does_not_run_is_not_taken() {
+    fn the_daemons_own_architecture_is_preferred_and_others_are_skipped() {
         for (daemon, offered, best) in [
             (
                 "linux/amd64",

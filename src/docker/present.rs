@@ -1,4 +1,4 @@
-//! What a daemon's classic store has: the chain ids of the layers of all its images.
+//! The content of a daemon's classic store: the chain ids of the layers of all its images.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,60 +9,61 @@ use super::daemon::Daemon;
 use super::error::DaemonError;
 use super::image::{ChainId, Image, LAYERS_LIMIT};
 
-/// Images asked for at a time.
-const AT_A_TIME: usize = 8;
+/// Concurrent requests.
+const MAX_CONCURRENT_REQUESTS: usize = 8;
 
-/// Images that are looked at: what lies in those beyond is sent though it is there.
-const IMAGES_LIMIT: usize = 2000;
+/// The number of images that are inspected. Layers of further images are sent again.
+const MAX_IMAGES: usize = 2000;
 
-/// The layers that a daemon's images have.
+/// The layers of a daemon's images.
 #[derive(Debug, Default)]
 pub struct Present {
-    /// Of each image, by its id.
+    /// The chain ids of each image, by its id.
     chains: HashMap<String, Vec<ChainId>>,
 }
 
 impl Present {
-    /// Looks at what has come and what has gone since the last look.
+    /// Updates the list with the images that were added or removed since the last call.
     ///
-    /// An image that goes while it is looked at is left out.
+    /// An image that is removed during the call is skipped.
     pub async fn look(&mut self, daemon: &Daemon) -> Result<(), DaemonError> {
-        // Also those that stand only below others: their layers count as any.
+        // Intermediate images included: their layers exist too.
         let options = ListImagesOptionsBuilder::default().all(true).build();
         let listed = daemon.docker().list_images(Some(options)).await;
-        let listed = listed.map_err(|source| DaemonError::answer("its list of images", source))?;
+        let listed =
+            listed.map_err(|source| DaemonError::response("its list of images", source))?;
         let ids: HashSet<String> = listed
             .into_iter()
             .map(|image| image.id)
-            .take(IMAGES_LIMIT)
+            .take(MAX_IMAGES)
             .collect();
         self.chains.retain(|id, _| ids.contains(id));
         let new: Vec<String> = ids
             .into_iter()
             .filter(|id| !self.chains.contains_key(id))
             .collect();
-        let looked_at: Vec<_> = stream::iter(new)
+        let inspected: Vec<_> = stream::iter(new)
             .map(async |id| {
                 let image = daemon.docker().inspect_image(&id).await.ok()?;
                 let layers = image.root_fs?.layers.unwrap_or_default();
                 Some((id, chains(&layers)))
             })
-            .buffer_unordered(AT_A_TIME)
+            .buffer_unordered(MAX_CONCURRENT_REQUESTS)
             .collect()
             .await;
-        self.chains.extend(looked_at.into_iter().flatten());
+        self.chains.extend(inspected.into_iter().flatten());
         Ok(())
     }
 
-    /// How many of an image's layers are there, from the lowest on.
+    /// The number of the image's layers that the store has, from the lowest on.
     ///
-    /// A layer is never there without those below it.
+    /// A store never has a layer without the layers below it.
     #[must_use]
     pub fn layers_of(&self, image: &Image) -> usize {
-        let there: HashSet<&ChainId> = self.chains.values().flatten().collect();
+        let present: HashSet<&ChainId> = self.chains.values().flatten().collect();
         let layers = image.layers.iter().rev();
         let missing = layers
-            .take_while(|layer| !there.contains(&layer.chain))
+            .take_while(|layer| !present.contains(&layer.chain))
             .count();
         image.layers.len() - missing
     }
@@ -93,9 +94,9 @@ mod tests {
     }
 
     #[test]
-    fn layers_count_only_above_the_same_layers() {
+    fn a_layer_is_present_only_above_the_same_layers() {
         let present = present(&[&[b"a", b"b", b"c"], &[b"x"]]);
-        for (layers, there) in [
+        for (layers, count) in [
             (&[b"a" as &[u8], b"b", b"c"][..], 3),
             (&[b"a", b"b", b"d"], 2),
             (&[b"a", b"b", b"c", b"d"], 3),
@@ -103,7 +104,7 @@ mod tests {
             (&[b"x", b"b"], 1),
             (&[], 0),
         ] {
-            assert_eq!(present.layers_of(&image(layers)), there, "{layers:?}");
+            assert_eq!(present.layers_of(&image(layers)), count, "{layers:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Having the daemon pull the image from a registry, with a login that goes no further than that call.
+//! Loads an image by a pull of the daemon, with a login that is used for this call only.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::load::Loaded;
 use super::platform::Platform;
 use crate::registry::reference::Reference;
 
-/// How long a pull may take: longer than a step may.
+/// The limit for a pull: longer than the limit of a step.
 const PULL_LIMIT: Duration = Duration::from_hours(2);
 
-/// How long a pull may take without a word of progress.
+/// The limit without a line of progress.
 const SILENCE_LIMIT: Duration = Duration::from_mins(5);
 
-/// Who may pull.
+/// The login for a pull.
 #[derive(Clone)]
 pub struct PullLogin {
     /// User name.
@@ -37,10 +37,10 @@ impl fmt::Debug for PullLogin {
 }
 
 impl Daemon {
-    /// Pulls `source` for `platform`, gives the image its `names` and takes the one away that it was pulled by.
+    /// Pulls `source` for `platform`, tags it with `names` and removes the name `source`.
     ///
-    /// Every name leads to an image with the layers of `image` then; without it, to whatever was pulled. Its id may be that
-    /// of an index that the registry has.
+    /// Verifies that every name refers to an image with the layers of `image`; without `image`, any layers are accepted. The id
+    /// of the image can be that of an index in the registry.
     pub async fn pull(
         &self,
         source: &Reference,
@@ -65,18 +65,18 @@ impl Daemon {
             ..DockerCredentials::default()
         };
         let failed = |error| LoadError::of(error, false);
-        let docker = self.patient(PULL_LIMIT);
-        let mut answer = docker.create_image(Some(options.build()), None, Some(credentials));
+        let docker = self.with_limit(PULL_LIMIT);
+        let mut response = docker.create_image(Some(options.build()), None, Some(credentials));
         loop {
-            // Every line is a sign of life.
-            let line = tokio::time::timeout(SILENCE_LIMIT, answer.next()).await;
+            // Each line restarts the limit.
+            let line = tokio::time::timeout(SILENCE_LIMIT, response.next()).await;
             let Some(line) = line.map_err(|_| LoadError::Stalled(SILENCE_LIMIT))? else {
                 break;
             };
             let line = line.map_err(failed)?;
             if let Some(error) = line.error_detail {
-                let told = error.message.unwrap_or_else(|| "it gave no reason".into());
-                return Err(LoadError::told(told, false));
+                let message = error.message.unwrap_or_else(|| "unknown reason".into());
+                return Err(LoadError::of_message(message, false));
             }
         }
         let pulled = source.to_string();
@@ -84,9 +84,11 @@ impl Daemon {
             self.tag(&pulled, name).await.map_err(failed)?;
         }
         if !names.contains(source) {
-            // The image is there under its names; one name more is no failure.
+            // Best effort: the image has its names, and an additional one does no harm.
             if let Err(error) = self.untag(&pulled).await {
-                tracing::debug!("the name `{pulled}` stays in the daemon: {error}");
+                tracing::debug!(
+                    "cannot remove the name `{pulled}` from the Docker daemon: {error}"
+                );
             }
         }
         let expected = image.map(Image::id).unwrap_or_default();

@@ -1,9 +1,9 @@
-//! Reading several blobs at a time, for one who wants them one after the other.
+//! Reads several blobs concurrently and delivers them in order.
 //!
-//! While one is passed on, the beginnings of those after it are fetched: a blob that is begun early saves a round trip, and a small one
-//! is all there. The rest of a large one is asked for when its beginning is passed on. So the only stream that waits unread is the
-//! one that is read next: what is not read of one holds back a share of the connection's window, and whoever stands between us and
-//! the blobs may have less of it than we do.
+//! While one blob is delivered, the heads of the next blobs are fetched. This saves a round trip per blob, and a small blob is
+//! then complete. The rest of a large blob is requested when its head is delivered. So the only stream with unread data is the
+//! one that is read next: unread data blocks a share of the connection's window, and a proxy can have a smaller window than
+//! this program.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -17,13 +17,13 @@ use tokio::task::JoinSet;
 use super::blobs::{BlobError, Blobs, Check, Chunks};
 use super::image::Descriptor;
 
-/// Blobs whose beginnings are fetched ahead.
-const AHEAD: usize = 3;
+/// The number of blobs whose heads are fetched ahead.
+const MAX_HEADS: usize = 3;
 
-/// How much of each, in bytes: at 40 ms to the blobs and 1 Gbit/s, what comes in the time of a question.
+/// The size of a head, in bytes: at 1 Gbit/s, about what is received in one round trip of 40 ms.
 pub(super) const HEAD_BYTES: u64 = 4 << 20;
 
-/// The pieces of blobs in their order, each checked as it passes.
+/// The chunks of blobs in order, verified as they are delivered.
 pub(super) struct ReadAhead {
     blobs: Arc<dyn Blobs>,
     waiting: VecDeque<Descriptor>,
@@ -31,23 +31,23 @@ pub(super) struct ReadAhead {
     current: Option<Current>,
 }
 
-/// A blob whose beginning is on its way.
+/// A blob whose head is being fetched.
 struct Head {
     blob: Descriptor,
-    /// One task, ended with this.
+    /// One task, aborted on drop.
     fetching: JoinSet<Result<Vec<Bytes>, BlobError>>,
 }
 
-/// The blob that is passed on.
+/// The blob that is being delivered.
 struct Current {
     check: Check,
-    /// What has come of it already.
+    /// Its chunks that have been received.
     head: VecDeque<Bytes>,
     rest: Option<Peekable<Chunks>>,
 }
 
 impl ReadAhead {
-    /// Begins to read at the first piece that is asked for.
+    /// Starts to read at the first call of [`Self::piece`].
     pub(super) fn new(blobs: Arc<dyn Blobs>, wanted: VecDeque<Descriptor>) -> Self {
         Self {
             blobs,
@@ -57,9 +57,9 @@ impl ReadAhead {
         }
     }
 
-    /// The next piece of the blob that is the first one not yet read to its end; `None` at that end.
+    /// The next chunk of the current blob; `None` at its end, after which the next blob follows.
     ///
-    /// Not cancel safe: ask again only after an answer.
+    /// Not cancel safe.
     pub(super) async fn piece(&mut self) -> Option<Result<Bytes, BlobError>> {
         if self.current.is_none() {
             match self.next().await {
@@ -72,8 +72,8 @@ impl ReadAhead {
         let piece = match (current.head.pop_front(), &mut current.rest) {
             (Some(piece), rest) => {
                 if let Some(rest) = rest {
-                    // Sends the question; the answer is taken when its turn comes.
-                    let _begun = Pin::new(rest).peek().now_or_never();
+                    // Sends the request; the response is read later.
+                    let _started = Pin::new(rest).peek().now_or_never();
                 }
                 Some(Ok(piece))
             }
@@ -88,11 +88,11 @@ impl ReadAhead {
         }
     }
 
-    /// The next blob, as far as it has come.
+    /// The next blob, with its head if it was fetched.
     async fn next(&mut self) -> Option<Result<Current, BlobError>> {
         let next = self.ahead.pop_front();
         let current = match next {
-            // Nothing was fetched ahead: the first one.
+            // The first blob: nothing was fetched ahead.
             None => {
                 let blob = self.waiting.pop_front()?;
                 Current {
@@ -105,11 +105,11 @@ impl ReadAhead {
                 let head = match fetching.join_next().await {
                     Some(Ok(Ok(head))) => head,
                     Some(Ok(Err(error))) => return Some(Err(error)),
-                    // A panic is told by the panic itself.
+                    // The panic itself is logged by the panic hook.
                     Some(Err(_)) | None => {
-                        let told = "its reader ended".to_owned();
+                        let reason = "its reading task ended".to_owned();
                         let digest = blob.digest;
-                        return Some(Err(BlobError::Broken { digest, told }));
+                        return Some(Err(BlobError::Broken { digest, reason }));
                     }
                 };
                 let more = blob.size.checked_sub(HEAD_BYTES).filter(|&more| more > 0);
@@ -121,7 +121,7 @@ impl ReadAhead {
                 }
             }
         };
-        while self.ahead.len() < AHEAD
+        while self.ahead.len() < MAX_HEADS
             && let Some(blob) = self.waiting.pop_front()
         {
             let mut fetching = JoinSet::new();
@@ -133,7 +133,7 @@ impl ReadAhead {
     }
 }
 
-/// All pieces of a beginning. One who sends more than was asked for is cut off.
+/// All chunks of a head. A longer response is cut off.
 async fn bounded(head: Chunks) -> Result<Vec<Bytes>, BlobError> {
     let mut left = HEAD_BYTES;
     head.try_take_while(|piece| {

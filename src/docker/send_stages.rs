@@ -1,4 +1,4 @@
-//! Sending the stages of a load: one archive after the other, each under way while the daemon unpacks those before it.
+//! Sends the stages of a load as consecutive archives: the next one is sent while the daemon unpacks the previous ones.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use super::read_ahead::ReadAhead;
 use super::stages::Passing;
 use crate::registry::reference::Reference;
 
-/// Archives that a daemon has the most of, or is still to unpack, at a time.
-const AT_A_TIME: usize = 3;
+/// The number of archives that are being sent or unpacked concurrently.
+const MAX_CONCURRENT_ARCHIVES: usize = 3;
 
 impl Daemon {
-    /// Sends one archive after the other. Each ends only when the daemon has unpacked the one below it.
+    /// Sends the archives in order. Each one ends only after the daemon has unpacked the one below it.
     pub(super) async fn send_stages(
         &self,
         image: &Image,
@@ -33,17 +33,20 @@ impl Daemon {
         let wanted = load.stages.iter().flat_map(|stage| &stage.wanted).cloned();
         let mut reader = Some(ReadAhead::new(blobs, wanted.collect()));
         let mut below: Option<(oneshot::Receiver<()>, String)> = None;
-        let mut left_out = load.present() > 0;
+        let mut omits_layers = load.present() > 0;
         let mut is_last_sent = false;
         let mut loading = FuturesUnordered::new();
-        tracing::debug!("the daemon gets {} archives", load.stages.len());
+        tracing::debug!(
+            "sending {} archives to the Docker daemon",
+            load.stages.len()
+        );
         for (number, stage) in (1..).zip(&load.stages) {
             let Some(blobs) = reader.take() else { break };
             let is_last = number == load.stages.len();
             is_last_sent = is_last;
             let (next, reader_back) = oneshot::channel();
-            let (there, is_there) = oneshot::channel();
-            let (is_below_there, id_below) = below.take().unzip();
+            let (loaded, is_loaded) = oneshot::channel();
+            let (below_loaded, id_below) = below.take().unzip();
             let (part, part_names) = if is_last {
                 (image.clone(), names)
             } else {
@@ -52,8 +55,8 @@ impl Daemon {
             let id = part.id().to_owned();
             let noted = (!is_last).then(|| (passing.clone(), id.clone()));
             let may_end = async move {
-                if let Some(there) = is_below_there
-                    && there.await.is_err()
+                if let Some(loaded) = below_loaded
+                    && loaded.await.is_err()
                 {
                     return false;
                 }
@@ -69,24 +72,24 @@ impl Daemon {
             };
             let wanted = &stage.wanted;
             let stream = archive(load.form, &part, part_names, wanted, source, sent.clone());
-            let (is_cut, own_id) = (left_out, id.clone());
+            let (omits, own_id) = (omits_layers, id.clone());
             loading.push(async move {
-                let outcome = self.send(stream, sent, STALL_LIMIT, is_cut).await;
+                let outcome = self.send(stream, sent, STALL_LIMIT, omits).await;
                 if let Err(LoadError::Refused { .. } | LoadError::LayerGone { .. }) = outcome {
-                    // Nothing comes of it.
+                    // The daemon did not create the image.
                     passing.forget(&own_id);
                 }
                 outcome?;
-                // Nobody waits for the last one.
-                let _last = there.send(());
+                // The last archive has no receiver.
+                let _last = loaded.send(());
                 if let Some(below) = id_below {
-                    self.pass(passing, &below).await;
+                    self.remove_temporary(passing, &below).await;
                 }
                 Ok::<_, LoadError>(())
             });
             if !is_last {
-                below = Some((is_there, id));
-                left_out = true;
+                below = Some((is_loaded, id));
+                omits_layers = true;
                 reader = self.turn(&mut loading, reader_back).await?;
             }
         }
@@ -94,25 +97,25 @@ impl Daemon {
             loaded?;
         }
         if !is_last_sent {
-            let told = "it answered before it had all layers".to_owned();
+            let told = "it responded before it had received all layers".to_owned();
             return Err(LoadError::Refused { told });
         }
         Ok(())
     }
 
-    /// Waits until the last blob of an archive has passed, and the daemon has not too many to unpack.
+    /// Waits until the last blob of an archive is sent, and fewer than [`MAX_CONCURRENT_ARCHIVES`] are unfinished.
     async fn turn(
         &self,
         loading: &mut FuturesUnordered<impl Future<Output = Result<(), LoadError>>>,
         mut reader_back: oneshot::Receiver<ReadAhead>,
     ) -> Result<Option<ReadAhead>, LoadError> {
         let (mut is_passing, mut reader) = (true, None);
-        while is_passing || loading.len() >= AT_A_TIME {
+        while is_passing || loading.len() >= MAX_CONCURRENT_ARCHIVES {
             tokio::select! {
                 biased;
                 back = &mut reader_back, if is_passing => {
                     is_passing = false;
-                    // An archive that broke off takes it along. Its request ends as well, and tells why.
+                    // Dropped with a failed archive, whose request returns the error.
                     reader = back.ok();
                 }
                 Some(ended) = loading.next(), if !loading.is_empty() => ended?,

@@ -1,7 +1,7 @@
-//! How `bollard`'s requests travel: over our own connections, with the version of the API that was agreed on.
+//! Sends `bollard`'s requests over this crate's connections, with the negotiated version of the API.
 //!
-//! `bollard` could connect by itself, but would trust every public authority beside the daemon's own, and would need a
-//! second TLS client for it.
+//! `bollard` could connect by itself, but it would trust every public authority in addition to the daemon's own, and need a
+//! second TLS client.
 
 use std::future::Future;
 use std::io;
@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::endpoint::{Connector, Duplex};
 
-/// The body of a request, in `bollard`'s form.
+/// The body of `bollard`'s requests.
 type Body = <BollardRequest as RequestBody>::Body;
 
 trait RequestBody {
@@ -37,7 +37,7 @@ impl<T> RequestBody for http::Request<T> {
 #[derive(Clone)]
 pub(super) struct Transport {
     client: Client<Dial, Body>,
-    /// `/v1.43`; nothing before a version is agreed on.
+    /// Such as `/v1.43`; empty before a version is negotiated.
     prefix: Arc<str>,
 }
 
@@ -49,7 +49,7 @@ impl Transport {
         }
     }
 
-    /// The same, for a version of the API.
+    /// The same transport for a version of the API.
     pub(super) fn of_version(&self, version: &bollard::ClientVersion) -> Self {
         Self {
             client: self.client.clone(),
@@ -58,11 +58,11 @@ impl Transport {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<http::Response<Incoming>, Error>> + Send>>;
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<http::Response<Incoming>, Error>> + Send>>;
 
 impl Transport {
     /// Sends one request.
-    pub(super) fn send(&self, mut request: BollardRequest) -> Answer {
+    pub(super) fn send(&self, mut request: BollardRequest) -> ResponseFuture {
         let path = request
             .uri()
             .path_and_query()
@@ -73,7 +73,7 @@ impl Transport {
             format!("{}{path}", self.prefix)
         };
         let client = self.client.clone();
-        // Without the query, which says nothing that the path does not.
+        // For the debug log; the query is omitted.
         let line = format!(
             "{} {}",
             request.method(),
@@ -84,21 +84,21 @@ impl Transport {
             let mut uri = request.uri().clone().into_parts();
             uri.path_and_query = Some(PathAndQuery::try_from(path).map_err(http::Error::from)?);
             *request.uri_mut() = Uri::from_parts(uri).map_err(http::Error::from)?;
-            let answer = client.request(request).await;
+            let response = client.request(request).await;
             let took = begun.elapsed().as_millis();
-            match &answer {
-                Ok(answer) => {
-                    let status = answer.status().as_u16();
+            match &response {
+                Ok(response) => {
+                    let status = response.status().as_u16();
                     tracing::debug!("Docker: {line}: {status} in {took} ms");
                 }
-                Err(error) => tracing::debug!("Docker: {line}: nothing in {took} ms: {error}"),
+                Err(error) => tracing::debug!("Docker: {line}: failed after {took} ms: {error}"),
             }
-            answer.map_err(|error| io::Error::other(error).into())
+            response.map_err(|error| io::Error::other(error).into())
         })
     }
 }
 
-/// Connects, whatever address a request names.
+/// Connects to the daemon, regardless of the request's address.
 #[derive(Clone)]
 struct Dial(Connector);
 
@@ -117,7 +117,7 @@ impl tower_service::Service<Uri> for Dial {
     }
 }
 
-/// A connection as the client keeps it.
+/// A connection in the client's pool.
 struct Dialed(Box<dyn Duplex>);
 
 impl Connection for Dialed {

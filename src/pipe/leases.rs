@@ -1,4 +1,4 @@
-//! What builders keep for our sake, and let go of when we say so.
+//! The leases of a run at its builders, deleted at the end.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -10,55 +10,55 @@ use crate::buildkit::Connection;
 use crate::cancel::Cancel;
 use crate::depot::messages::BuilderPlatform;
 
-/// How long a builder may take to let go. It does so by itself after an hour.
-const LIMIT: Duration = Duration::from_secs(2);
+/// The limit for deleting all leases. A lease expires after an hour anyway.
+const DELETE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The same after a stop: what is left of a second then belongs to the end of the build.
+/// The limit after a stop, when finishing the build has only the rest of a second.
 const STOPPED_LIMIT: Duration = Duration::from_millis(150);
 
-/// The leases of a run, by the machine that keeps them.
+/// The leases of a run, by machine.
 #[derive(Debug, Default)]
-pub(super) struct Leases(Mutex<HashMap<BuilderPlatform, Kept>>);
+pub(super) struct Leases(Mutex<HashMap<BuilderPlatform, BuilderLeases>>);
 
 #[derive(Debug)]
-struct Kept {
-    /// The last one: those before it broke.
+struct BuilderLeases {
+    /// The latest connection: earlier ones broke.
     connection: Connection,
     ids: Vec<String>,
 }
 
 impl Leases {
-    /// Notes a lease, to be deleted at the end.
+    /// Adds a lease, to be deleted at the end.
     pub(super) fn keep(&self, machine: BuilderPlatform, connection: &Connection, id: &str) {
-        // A poisoned lock cannot be: nothing panics while it is held.
+        // The lock is never poisoned: nothing panics while it is held.
         if let Ok(mut leases) = self.0.lock() {
             let connection = connection.clone();
             let before = leases.remove(&machine);
-            let mut ids = before.map(|kept| kept.ids).unwrap_or_default();
+            let mut ids = before.map(|leases| leases.ids).unwrap_or_default();
             ids.push(id.to_owned());
-            leases.insert(machine, Kept { connection, ids });
+            leases.insert(machine, BuilderLeases { connection, ids });
         }
     }
 
-    /// Deletes all leases, on whatever way out. That a builder does not answer changes nothing of what was done.
+    /// Deletes all leases. Best effort: a failure does not change the result of the run.
     pub(super) async fn delete(&self, cancel: &Cancel) {
         let leases = self.0.lock().map(|mut leases| std::mem::take(&mut *leases));
         let leases = leases.unwrap_or_default();
-        let leases = leases.values().flat_map(|kept| {
-            let ids = kept.ids.iter();
-            ids.map(|id| (&kept.connection, id))
+        let leases = leases.values().flat_map(|leases| {
+            let ids = leases.ids.iter();
+            ids.map(|id| (&leases.connection, id))
         });
         let deleting = leases.map(async |(connection, id)| {
             if let Err(status) = connection.delete_lease(id).await {
                 tracing::debug!(
-                    "the lease `{id}` stays at the builder: {}",
+                    "cannot delete the lease `{id}` of the builder: {}",
                     status.message()
                 );
             }
         });
         let limit = match cancel.reason() {
             Some(_) => STOPPED_LIMIT,
-            None => LIMIT,
+            None => DELETE_LIMIT,
         };
         let _too_slow = cancel.within(limit, join_all(deleting)).await;
     }

@@ -1,8 +1,8 @@
-//! Loading what was built into the step's Docker daemon.
+//! Loads the built image into the step's Docker daemon.
 //!
-//! The daemon is looked for before anything is started, and looked at while the image is built. Then only the layers go into it
-//! that it lacks, read from the builder over the connection that is open anyway. Where that cannot be, the builder exports an
-//! archive that passes through us.
+//! The daemon is connected to before the build starts, and its layers are listed during the build. Then only the missing layers
+//! are sent, read from the builder over the existing connection. If that is not possible, the builder exports an archive, which
+//! is streamed through the pipe.
 
 mod daemon;
 pub(crate) mod exported;
@@ -19,7 +19,7 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::oneshot;
 
 use self::from_builder::FromBuilder;
-use self::progress::{shown_while, size};
+use self::progress::{report_while, size};
 use super::Result;
 use super::failure::{Failure, LoadCause, LoadFailure};
 use super::on_machine::{Exported, Part};
@@ -30,13 +30,13 @@ use crate::depot::{PullInfo, Step, Steps};
 use crate::docker::{BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent};
 use crate::registry::reference::Reference;
 
-/// How long a daemon may take over removing what a load has left there.
+/// The limit for removing the temporary images of a load.
 const SWEEP_LIMIT: Duration = Duration::from_secs(5);
 
-/// The same after a signal: what is left of a second then belongs to the end of the build.
+/// The limit after a signal, when finishing the build has only the rest of a second.
 const STOPPED_SWEEP_LIMIT: Duration = Duration::from_millis(200);
 
-/// Removes the images that a load had on its way only, on every way out.
+/// Removes the temporary images of a load, after success, failure and cancellation.
 pub(super) async fn sweep(daemon: &StepDaemon, passing: &Passing, cancel: &Cancel) {
     let limit = match cancel.reason() {
         Some(Reason::Signal(_)) => STOPPED_SWEEP_LIMIT,
@@ -44,29 +44,29 @@ pub(super) async fn sweep(daemon: &StepDaemon, passing: &Passing, cancel: &Cance
     };
     let sweeping = daemon.docker().sweep(passing);
     if cancel.within(limit, sweeping).await.is_none() {
-        tracing::debug!("the Docker daemon keeps images that were on their way: {passing:?}");
+        tracing::debug!("temporary images remain in the Docker daemon: {passing:?}");
     }
 }
 
-/// Of no more than this a daemon gets the layers also where Depot would have it pull: a pull asks a registry several times, one after the
-/// other.
-const LITTLE_BYTES: u64 = 4 << 20;
+/// Up to this size, missing layers are sent even if Depot requests a pull: a pull needs several consecutive requests to the
+/// registry.
+const PULL_THRESHOLD_BYTES: u64 = 4 << 20;
 
-/// One load: an image of a part, for the step's daemon.
+/// One load of a part's image into the step's daemon.
 pub(super) struct Loading<'a> {
     pub(super) daemon: &'a StepDaemon,
     pub(super) names: &'a [Reference],
-    /// On which machine it was built.
+    /// The part of the build that built the image.
     pub(super) part: &'a Part<'a>,
     pub(super) exported: &'a Exported,
-    /// The images that the daemon has on the way only.
+    /// The temporary images in the daemon.
     pub(super) passing: &'a Passing,
 }
 
 impl Loading<'_> {
-    /// Loads the image, as a step that people see.
+    /// Loads the image, as a step of the progress output.
     ///
-    /// `image` is what is loaded, once that is known; another load of the same goes on with it.
+    /// `image` is set when the image is known, so that a repeated load does not read it again.
     pub(super) async fn run(
         &self,
         look: Look,
@@ -113,11 +113,11 @@ impl Loading<'_> {
             }
         };
         let mut pull = look.pull.take();
-        let little = match &image {
-            Ok(image) if pull.is_some() => self.little(image, &mut look).await,
+        let small = match &image {
+            Ok(image) if pull.is_some() => self.small_load(image, &mut look).await,
             _ => None,
         };
-        if little.is_none()
+        if small.is_none()
             && let Some(pull) = pull.take()
         {
             match self.pull(&pull, image.as_ref().ok().copied(), step).await {
@@ -128,16 +128,16 @@ impl Loading<'_> {
                 }
             }
         }
-        // What was pushed is what has to be loaded.
+        // The loaded image must be the pushed one.
         let plan = &self.part.work.plan.image;
         let is_elsewhere = plan.push || plan.save.is_some();
         let (error, same) = match image {
-            Ok(image) => match Box::pin(self.layers(image, look, little, step)).await {
+            Ok(image) => match Box::pin(self.layers(image, look, small, step)).await {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => {
                     if let Some(pull) = pull {
                         let why = self.part.work.masker.mask(crate::cause::one_line(&error));
-                        step.say(format_args!("{why}; having the daemon pull the image"));
+                        step.say(format_args!("{why}; pulling the image instead"));
                         match self.pull(&pull, Some(image), step).await {
                             Ok(loaded) => return Ok(loaded),
                             // The first failure is the cause.
@@ -156,7 +156,9 @@ impl Loading<'_> {
         if !gzip && !matches!(error, LoadError::Blob(BlobError::NotServed { .. })) {
             return Err(self.failure(error));
         }
-        step.say(format_args!("{error}; having the builder export the image"));
+        step.say(format_args!(
+            "{error}; exporting the image from the builder"
+        ));
         Box::pin(self.archive(gzip, same, step)).await
     }
 
@@ -173,15 +175,16 @@ impl Loading<'_> {
         }))
     }
 
-    /// Has the daemon pull the image from Depot's registry. What fails there is told and is no failure of the run.
+    /// Loads the image by a pull from Depot's registry. The error is a message for the step; it does not fail the run.
     async fn pull(
         &self,
         pull: &PullInfo,
         image: Option<&Image>,
         step: &Step,
     ) -> std::result::Result<Loaded, String> {
-        let reference = Reference::parse(&pull.reference)
-            .map_err(|error| format!("Depot names `{}`, which {error}", pull.reference))?;
+        let reference = Reference::parse(&pull.reference).map_err(|error| {
+            format!("invalid reference `{}` from Depot: {error}", pull.reference)
+        })?;
         step.say(format_args!("pulling {reference}"));
         let login = PullLogin {
             username: pull.username.clone(),
@@ -195,10 +198,10 @@ impl Loading<'_> {
             .map_err(|error| crate::cause::one_line(&error))
     }
 
-    /// What has to be sent, where that is so little that it is there before a registry has been asked for it.
-    async fn little(&self, image: &Image, look: &mut Look) -> Option<Load> {
+    /// The plan of the load, if the missing layers are small enough to send them without a pull.
+    async fn small_load(&self, image: &Image, look: &mut Look) -> Option<Load> {
         let load = self.plan(image, look).await.ok()?;
-        (load.bytes() <= LITTLE_BYTES).then_some(load)
+        (load.bytes() <= PULL_THRESHOLD_BYTES).then_some(load)
     }
 
     async fn plan(&self, image: &Image, look: &mut Look) -> std::result::Result<Load, LoadError> {
@@ -207,7 +210,7 @@ impl Loading<'_> {
         daemon.plan(image, &look.present).await
     }
 
-    /// Sends the layers that the daemon lacks, as `planned` or as it is seen now. If one is gone that was there, all of them.
+    /// Sends the missing layers, as in `planned` or in a new plan. If an omitted layer has disappeared, sends all layers.
     async fn layers(
         &self,
         image: &Image,
@@ -223,16 +226,16 @@ impl Loading<'_> {
         loop {
             let (present, missing, bytes) = (load.present(), load.missing(), load.bytes());
             step.say(format_args!(
-                "{present} of {} layers are there, sending {missing} ({})",
+                "{present} of {} layers already exist, sending {missing} ({})",
                 present + missing,
                 size(bytes)
             ));
             let blobs = Arc::new(FromBuilder(self.exported.connection.clone()));
             let sent = Sent::default();
             let loading = daemon.load(image, self.names, &load, blobs, &sent, self.passing);
-            match shown_while(loading, step, &sent, Some(bytes)).await {
+            match report_while(loading, step, &sent, Some(bytes)).await {
                 Err(LoadError::LayerGone { told }) => {
-                    step.say(format_args!("{told}: once more, with all layers"));
+                    step.say(format_args!("{told}; sending all layers"));
                     load = daemon.plan_whole(image)?;
                 }
                 outcome => return outcome,
@@ -240,20 +243,25 @@ impl Loading<'_> {
         }
     }
 
-    /// Passes an archive of the image through to the daemon.
+    /// Streams an archive of the image from the builder to the daemon.
     async fn archive(&self, gzip: bool, same: Option<&Image>, step: &Step) -> Result<Loaded> {
         let part = self.part;
         let (sink, pieces) = session::file();
         let broken = |status: tonic::Status| BlobError::Broken {
             digest: "the archive".into(),
-            told: words(&status),
+            reason: words(&status),
         };
-        let solve = request::archive(part.work.plan, self.daemon.asked(), self.names, gzip);
-        let (tell, ids) = oneshot::channel();
+        let solve = request::archive(
+            part.work.plan,
+            self.daemon.requested_platform(),
+            self.names,
+            gzip,
+        );
+        let (ids_sender, ids) = oneshot::channel();
         let solving = async {
             let solved = part.export(&self.exported.connection, &solve, sink).await?;
-            // Where the daemon has refused the archive already nobody wants to know.
-            let _refused = tell.send(solved.ids().cloned().collect::<Vec<_>>());
+            // The receiver is dropped if the daemon has already rejected the archive.
+            let _rejected = ids_sender.send(solved.ids().cloned().collect::<Vec<_>>());
             Ok(())
         };
         let sent = Sent::default();
@@ -264,16 +272,16 @@ impl Loading<'_> {
             .inspect(move |piece| counted.count(piece));
         let ids = async { ids.await.unwrap_or_default() };
         let loading = daemon.load_archive(self.names, pieces, &sent, ids, same);
-        let mut loading = std::pin::pin!(shown_while(loading, step, &sent, None));
+        let mut loading = std::pin::pin!(report_while(loading, step, &sent, None));
         let mut solving = std::pin::pin!(solving);
         let loaded = tokio::select! {
             solved = &mut solving => match solved {
                 Ok(()) => loading.await,
-                // The archive is broken, whatever the daemon makes of it.
+                // The archive is incomplete, so the daemon's result does not matter.
                 Err(failure) => return Err(self.not_exported(failure)),
             },
             loaded = &mut loading => match loaded {
-                // The builder still has to say that it has sent all of it, or why it has not.
+                // The builder must still confirm that the archive is complete, or report the error.
                 Ok(_) | Err(LoadError::Blob(_) | LoadError::NotThere { .. }) => {
                     solving.await.map_err(|failure| self.not_exported(failure))?;
                     loaded
@@ -284,7 +292,7 @@ impl Loading<'_> {
         loaded.map_err(|error| self.failure(error))
     }
 
-    /// A solve that failed after the one that built the image.
+    /// The failure of the export, after a successful build.
     fn not_exported(&self, failure: Failure) -> Failure {
         match failure {
             Failure::Solve { error, .. } => self.failure_of(LoadCause::Export(error)),

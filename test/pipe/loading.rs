@@ -1,4 +1,4 @@
-//! Loading into the step's Docker daemon, with real daemons of each kind. What goes wrong is in `loading_faults.rs`.
+//! Loading into the step's Docker daemon, with real daemons of each kind. Failures are in `loading_faults.rs`.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use depot_standin::{Architecture, MachinePlan, Method, Record, Scenario};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
-/// Those that keep images in the classic store, as Bitbucket's does.
+/// The releases with the classic store, as in Bitbucket.
 pub const CLASSIC: [Release; 2] = [Release::Docker20, Release::Docker26];
 
-/// Bytes that no compression makes fewer, and others for every name.
+/// Incompressible bytes, different for every name.
 pub fn noise(name: &str, length: usize) -> Vec<u8> {
     let mut state = name.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |state, byte| {
         (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -31,7 +31,7 @@ pub fn noise(name: &str, length: usize) -> Vec<u8> {
     bytes
 }
 
-/// A context whose image has a layer for each of these files, in their order.
+/// A context whose image has one layer per file, in this order.
 pub fn layers(files: &[(&str, Vec<u8>)]) -> Context {
     let mut dockerfile = "FROM scratch\n".to_owned();
     for (name, _) in files {
@@ -44,7 +44,7 @@ pub fn layers(files: &[(&str, Vec<u8>)]) -> Context {
     context
 }
 
-/// The digest of the configuration that the image in the registry has, which is its id in a daemon.
+/// The config digest of the image in the registry, which is its id in a daemon.
 pub async fn image_id(registry: &Registry, repository: &str, tag: &str) -> String {
     let index = registry.manifest(repository, tag).await;
     let index = index.unwrap().json().unwrap();
@@ -54,7 +54,7 @@ pub async fn image_id(registry: &Registry, repository: &str, tag: &str) -> Strin
     manifest["config"]["digest"].as_str().unwrap().to_owned()
 }
 
-/// What the machine for AMD64 has sent so far.
+/// The number of bytes that the amd64 machine has sent.
 pub fn sent(record: &Record) -> u64 {
     let connections = record.connections_to(Architecture::Amd64);
     connections.map(|connection| connection.sent.get()).sum()
@@ -66,20 +66,20 @@ fn an_image_is_loaded_into_every_kind_of_daemon() {
         let depot = place.depot(Scenario::default()).await;
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
-            // An empty layer is one as any.
+            // With an empty layer.
             let context = place.busybox_context("RUN echo loaded > /told\nRUN true\n");
             let run = Program::of(&depot, context.path())
                 .load("acme/loaded:1 acme/loaded:2", &daemon.docker_host())
                 .run()
                 .await;
-            let told = "built and loaded one image as 2 references";
-            run.expect(0, &[told, "\n  docker.io/acme/loaded:1\n"]);
+            let expected = "built and loaded one image as 2 references";
+            run.expect(0, &[expected, "\n  docker.io/acme/loaded:1\n"]);
             for name in ["acme/loaded:1", "acme/loaded:2"] {
                 let image = daemon.image(name).await.unwrap().unwrap();
                 run.expect(0, &[&format!("loaded {}", image.id)]);
             }
-            let told = daemon.run("acme/loaded:1", &["/bin/cat", "/told"]).await;
-            assert!(told.unwrap().contains("loaded"));
+            let printed = daemon.run("acme/loaded:1", &["/bin/cat", "/told"]).await;
+            assert!(printed.unwrap().contains("loaded"));
             let record = depot.record();
             assert!(record.last_build().unwrap().options[0].load);
         }
@@ -87,7 +87,7 @@ fn an_image_is_loaded_into_every_kind_of_daemon() {
 }
 
 #[test]
-fn only_layers_that_the_daemon_lacks_are_sent() {
+fn only_missing_layers_are_sent() {
     with_place(async |place| {
         const MISSING: usize = 100_000;
         for release in Release::ALL {
@@ -118,22 +118,22 @@ fn only_layers_that_the_daemon_lacks_are_sent() {
                 run.expect(0, &[&format!("loaded {}", loaded.id)]);
                 logs.push(run.log);
             }
-            for (log, told) in logs.iter().zip([
-                "0 of 2 layers are there, sending 2 (8.4MB)",
-                "2 of 3 layers are there, sending 1 (100.2kB)",
-                "3 of 3 layers are there, sending 0 (0B)",
+            for (log, expected) in logs.iter().zip([
+                "0 of 2 layers already exist, sending 2 (8.4MB)",
+                "2 of 3 layers already exist, sending 1 (100.2kB)",
+                "3 of 3 layers already exist, sending 0 (0B)",
             ]) {
-                assert!(log.contains(told), "{log}");
+                assert!(log.contains(expected), "{log}");
             }
         }
     });
 }
 
 #[test]
-fn layers_are_unpacked_while_those_above_them_come() {
+fn layers_are_unpacked_while_upper_layers_are_sent() {
     with_place(async |place| {
         for release in CLASSIC {
-            // Nobody else's, since its images are counted.
+            // A daemon of its own, because its images are counted.
             let daemon = Daemon::start(release, &state_folder()).await.unwrap();
             let door = daemon.door(DoorPlan::default()).await.unwrap();
             let label = format!("stages-{release:?}").to_lowercase();
@@ -153,7 +153,7 @@ fn layers_are_unpacked_while_those_above_them_come() {
                 .await;
             run.expect(
                 0,
-                &["0 of 5 layers are there, sending 5", "built and loaded"],
+                &["0 of 5 layers already exist, sending 5", "built and loaded"],
             );
             assert_eq!(door.loads(), 4);
             let loaded = daemon.image(&image).await.unwrap().unwrap();
@@ -191,7 +191,7 @@ fn layers_of_a_base_image_that_the_daemon_pulled_are_not_sent() {
                 .set("REGISTRY_PASSWORD", password)
                 .run()
                 .await;
-            run.expect(0, &["1 of 2 layers are there, sending 1"]);
+            run.expect(0, &["1 of 2 layers already exist, sending 1"]);
             assert!(sent(&depot.record()) < 256 << 10, "{}", run.log);
         }
     });
@@ -217,7 +217,7 @@ fn an_image_is_pushed_and_loaded_from_one_build() {
             run.log
         );
 
-        // The registry has the image that the daemon has.
+        // Registry and daemon have the same image.
         let loaded = daemon.image(&image).await.unwrap().unwrap();
         assert_eq!(
             image_id(&place.registry, "pushed-and-loaded", "test").await,
@@ -230,7 +230,7 @@ fn an_image_is_pushed_and_loaded_from_one_build() {
 }
 
 #[test]
-fn an_image_without_a_name_gets_one() {
+fn an_image_without_a_name_gets_a_default_name() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
@@ -247,7 +247,7 @@ fn an_image_without_a_name_gets_one() {
 }
 
 #[test]
-fn an_image_for_several_platforms_is_loaded_for_the_daemons() {
+fn of_several_platforms_the_daemons_platform_is_loaded() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let context = small_context();
@@ -281,7 +281,7 @@ fn an_image_for_several_platforms_is_loaded_for_the_daemons() {
 }
 
 #[test]
-fn an_image_for_another_kind_of_machine_is_loaded_only_if_it_is_all_there_is() {
+fn a_foreign_platform_is_loaded_only_if_it_is_the_only_one() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot_of_two(Scenario::default()).await;
@@ -300,7 +300,10 @@ fn an_image_for_another_kind_of_machine_is_loaded_only_if_it_is_all_there_is() {
         let run = program().set("PLATFORMS", "linux/arm64").run().await;
         run.expect(
             0,
-            &["which it runs only with an emulator", "built and loaded"],
+            &[
+                "it needs an emulator to run the image for linux/arm64",
+                "built and loaded",
+            ],
         );
         let found = daemon.image("acme/foreign:1").await.unwrap().unwrap();
         assert_eq!(found.architecture, "arm64");
@@ -308,7 +311,7 @@ fn an_image_for_another_kind_of_machine_is_loaded_only_if_it_is_all_there_is() {
 }
 
 #[test]
-fn a_daemon_behind_tls_is_spoken_to_with_certificates() {
+fn a_daemon_with_tls_requires_the_right_certificates() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let certificates = Certificates::new().unwrap();
@@ -351,12 +354,12 @@ fn a_daemon_behind_tls_is_spoken_to_with_certificates() {
 }
 
 #[test]
-fn layers_that_an_old_daemon_cannot_read_are_compressed_anew() {
+fn layers_that_an_old_daemon_cannot_read_are_recompressed() {
     with_place(async |place| {
         let registry = &place.registry;
         let depot = place.depot(Scenario::default()).await;
         let (base, zstd) = (place.image("gzip-base"), place.image("zstd-base"));
-        // All of it in one layer, which no other test's image has.
+        // One layer, which no other test's image has.
         let context = Context::new(
             "FROM scratch AS base\nCOPY busybox /bin/cat\nCOPY told /told\nFROM scratch\nCOPY --from=base / /\n",
         );
@@ -368,13 +371,13 @@ fn layers_that_an_old_daemon_cannot_read_are_compressed_anew() {
         let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
         let compressed = skopeo.compress_with_zstd(&base, &zstd, registry.login());
         compressed.await.unwrap();
-        for (release, told) in [
+        for (release, expected) in [
             (
                 Release::Docker20,
-                "Docker 20.10.24+dfsg1 does not read layers that are compressed with zstd; having the builder export the image",
+                "Docker 20.10.24+dfsg1 cannot read layers compressed with zstd; exporting the image from the builder",
             ),
-            (Release::Docker26, "0 of 2 layers are there"),
-            (Release::Docker26Containerd, "0 of 2 layers are there"),
+            (Release::Docker26, "0 of 2 layers already exist"),
+            (Release::Docker26Containerd, "0 of 2 layers already exist"),
         ] {
             let daemon = place.daemon(release).await;
             let context = Context::new(&format!("FROM {zstd}\nCOPY file /file\n")).unwrap();
@@ -386,7 +389,7 @@ fn layers_that_an_old_daemon_cannot_read_are_compressed_anew() {
                 .set("REGISTRY_PASSWORD", registry.password())
                 .run()
                 .await;
-            run.expect(0, &["built and loaded", told]);
+            run.expect(0, &["built and loaded", expected]);
             let printed = daemon.run("acme/zstd:1", &["/bin/cat", "/told"]).await;
             assert!(printed.unwrap().contains("zstd"), "{release:?}");
         }
@@ -394,7 +397,7 @@ fn layers_that_an_old_daemon_cannot_read_are_compressed_anew() {
 }
 
 #[test]
-fn an_image_may_have_as_many_layers_as_a_daemon_stacks() {
+fn an_image_can_have_as_many_layers_as_a_daemon_supports() {
     with_place(async |place| {
         let names: Vec<String> = (0..120).map(|layer| layer.to_string()).collect();
         let files: Vec<_> = names
@@ -409,7 +412,7 @@ fn an_image_may_have_as_many_layers_as_a_daemon_stacks() {
                 .load("acme/many:1", &daemon.docker_host())
                 .run()
                 .await;
-            run.expect(0, &["0 of 120 layers are there", "built and loaded"]);
+            run.expect(0, &["0 of 120 layers already exist", "built and loaded"]);
             let image = daemon.image("acme/many:1").await.unwrap().unwrap();
             assert_eq!(image.root_fs.layers.len(), 120);
         }
@@ -429,24 +432,24 @@ fn an_image_without_layers_is_loaded() {
                 .await;
             run.expect(
                 0,
-                &["0 of 0 layers are there, sending 0", "built and loaded"],
+                &["0 of 0 layers already exist, sending 0", "built and loaded"],
             );
         }
     });
 }
 
 #[test]
-fn large_layers_come_through_a_slow_daemon() {
+fn large_layers_are_loaded_into_a_slow_daemon() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
-        // Some 20 MB/s, with which each layer after the first waits for a while.
+        // About 20 MB/s, so each layer after the first has to wait.
         let plan = DoorPlan {
             pause: Some(Duration::from_millis(3)),
             ..DoorPlan::default()
         };
         let door = daemon.door(plan).await.unwrap();
         let context = layers(&["a", "b", "c", "d"].map(|name| (name, noise(name, 20 << 20))));
-        // The second has less room on the way than what waits unread.
+        // The second machine's window is smaller than the unread data.
         for machines in [MachinePlan::default(), MachinePlan::default().fork()] {
             let depot = place.depot(Scenario::default().machines(machines)).await;
             let run = Program::of(&depot, context.path())
@@ -456,7 +459,7 @@ fn large_layers_come_through_a_slow_daemon() {
             run.expect(
                 0,
                 &[
-                    "0 of 4 layers are there, sending 4 (83.9MB)",
+                    "0 of 4 layers already exist, sending 4 (83.9MB)",
                     "built and loaded",
                 ],
             );
@@ -474,7 +477,7 @@ fn a_layer_may_have_3_gb() {
         let daemon = place.daemon(Release::Docker26).await;
         let context = Context::new("FROM scratch\nCOPY big /big\n").unwrap();
         let mut big = std::fs::File::create(context.path().join("big")).unwrap();
-        // A sixteenth is noise, and of the rest a compressor leaves little.
+        // A sixteenth is noise; the rest compresses well.
         let (noise, zeros) = (noise("3 GB", 1 << 20), vec![0; 15 << 20]);
         for _ in 0..192 {
             big.write_all(&noise).unwrap();
@@ -487,7 +490,10 @@ fn a_layer_may_have_3_gb() {
             .await;
         run.expect(
             0,
-            &["0 of 1 layers are there, sending 1 (", "built and loaded"],
+            &[
+                "0 of 1 layers already exist, sending 1 (",
+                "built and loaded",
+            ],
         );
     });
 }

@@ -1,4 +1,4 @@
-//! Loading through Depot's registry, where Depot wants it.
+//! Loading by a pull from Depot's registry, if Depot requests it.
 
 use depot_standin::daemon::Release;
 use depot_standin::{CreateBuildAnswer, HostCredential, Method, PullInfo, Scenario, StandIn};
@@ -7,7 +7,7 @@ use super::loading::{layers, noise};
 use super::place::{Place, with_place};
 use super::program::Program;
 
-/// A Depot that wants images to be loaded from a registry of its own.
+/// A Depot that requests loading from its registry.
 async fn by_registry(place: &Place, repository: &str, push: &str, password: &str) -> StandIn {
     let registry = &place.registry;
     let reference = format!("{}/{repository}:{{build_id}}", registry.host());
@@ -32,13 +32,13 @@ async fn by_registry(place: &Place, repository: &str, push: &str, password: &str
 }
 
 #[test]
-fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
+fn the_daemon_pulls_if_depot_requests_it_and_falls_back_to_the_builder() {
     with_place(async |place| {
         let context = layers(&[("file", noise("pulled", 5 << 20))]);
         let right = place.registry.password();
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
-            for (password, platforms, told) in [
+            for (password, platforms, expected) in [
                 (right, "linux/amd64", "pulling "),
                 (right, "linux/arm64,linux/amd64", "for linux/amd64"),
                 (
@@ -53,14 +53,14 @@ fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
                     .set("PLATFORMS", platforms)
                     .run()
                     .await;
-                run.expect(0, &["built and loaded docker.io/acme/pulled:1", told]);
+                run.expect(0, &["built and loaded docker.io/acme/pulled:1", expected]);
                 run.without("wrong-password").without(right);
                 if password == right {
                     run.without("reading the image from the builder");
                 }
                 let image = daemon.image("acme/pulled:1").await.unwrap().unwrap();
                 assert_eq!(image.architecture, "amd64");
-                // The name that it came by is gone.
+                // The name of the pull is removed.
                 let names = image.repo_tags.unwrap();
                 assert_eq!(names, ["acme/pulled:1"], "{release:?} {}", run.log);
                 assert_eq!(depot.record().calls_of(Method::GetPullInfo).count(), 1);
@@ -71,7 +71,7 @@ fn where_depot_wants_it_the_daemon_pulls_and_else_gets_the_layers() {
 }
 
 #[test]
-fn what_the_daemon_lacks_little_of_it_gets_from_the_builder_in_any_case() {
+fn small_loads_are_read_from_the_builder() {
     with_place(async |place| {
         let right = place.registry.password();
         for release in Release::ALL {
@@ -80,16 +80,16 @@ fn what_the_daemon_lacks_little_of_it_gets_from_the_builder_in_any_case() {
             let small = ("small", noise(&format!("{release:?}"), 1000));
             let below = layers(std::slice::from_ref(&large));
             let whole = layers(&[large, small]);
-            for (context, told) in [
+            for (context, expected) in [
                 (&below, "pulling "),
-                (&whole, "1 of 2 layers are there, sending 1"),
+                (&whole, "1 of 2 layers already exist, sending 1"),
             ] {
                 let depot = by_registry(place, "load-little", right, right).await;
                 let run = Program::of(&depot, context.path())
                     .load("acme/little:1", &daemon.docker_host())
                     .run()
                     .await;
-                run.expect(0, &["built and loaded docker.io/acme/little:1", told]);
+                run.expect(0, &["built and loaded docker.io/acme/little:1", expected]);
                 let image = daemon.image("acme/little:1").await.unwrap().unwrap();
                 assert_eq!(image.repo_tags.unwrap(), ["acme/little:1"]);
                 run.expect(0, &[&format!("loaded {}", image.id)]);
@@ -100,7 +100,7 @@ fn what_the_daemon_lacks_little_of_it_gets_from_the_builder_in_any_case() {
 }
 
 #[test]
-fn where_depots_registry_cannot_be_pushed_to_the_layers_are_loaded_all_the_same() {
+fn a_failed_push_to_depots_registry_does_not_fail_the_load() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let context = layers(&[("file", noise("not kept", 1000))]);
@@ -110,7 +110,7 @@ fn where_depots_registry_cannot_be_pushed_to_the_layers_are_loaded_all_the_same(
             let image = place.image("load-not-kept");
             let program = Program::of(&depot, context.path());
             let program = if push {
-                // At a host that only looks like another.
+                // The same registry under another host name.
                 program
                     .push(&image.replace("127.0.0.1", "localhost"), &place.registry)
                     .set(

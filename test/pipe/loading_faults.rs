@@ -1,4 +1,4 @@
-//! What goes wrong while an image is loaded: nothing half-done is told as done, and the build is finished.
+//! Failures of loads: an incomplete load is never reported as success, and the build is finished.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::loading::{CLASSIC, layers, noise};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
-/// More than what a daemon's socket and ours hold together.
+/// More than the buffers of both sockets.
 const LARGE: usize = 32 << 20;
 
 #[test]
@@ -24,7 +24,7 @@ fn without_a_daemon_nothing_is_started() {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap()
         };
-        for (host, told) in [
+        for (host, expected) in [
             (
                 "unix:///nowhere/docker.sock".to_owned(),
                 "No such file or directory",
@@ -33,15 +33,15 @@ fn without_a_daemon_nothing_is_started() {
             // Something else listens there.
             (
                 depot.api_url().replace("http://", "tcp://"),
-                "the Docker daemon did not give its version",
+                "the Docker daemon did not return its version",
             ),
         ] {
             let run = Program::of(&depot, context.path())
                 .load("acme/none:1", &host)
                 .run()
                 .await;
-            run.expect(7, &[told]);
-            if told.contains("version") {
+            run.expect(7, &[expected]);
+            if expected.contains("version") {
                 continue;
             }
             run.expect(
@@ -57,12 +57,12 @@ fn without_a_daemon_nothing_is_started() {
 }
 
 #[test]
-fn a_daemon_that_is_just_starting_is_waited_for() {
+fn a_load_waits_for_a_daemon_that_is_starting() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
-        // A port that nobody listens on yet.
+        // A port without a listener.
         let port = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             listener.local_addr().unwrap().port()
@@ -79,7 +79,7 @@ fn a_daemon_that_is_just_starting_is_waited_for() {
 }
 
 #[test]
-fn a_daemon_that_goes_away_in_the_middle_fails_the_run() {
+fn a_lost_connection_to_the_daemon_fails_the_run() {
     with_place(async |place| {
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
@@ -110,19 +110,19 @@ fn a_daemon_that_goes_away_in_the_middle_fails_the_run() {
 }
 
 #[test]
-fn a_daemon_that_does_not_tell_its_blobs_gets_the_layers_at_once() {
+fn a_daemon_whose_blobs_cannot_be_queried_gets_all_layers() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26Containerd).await;
-        for (number, answer, told) in [
+        for (number, answer, expected) in [
             (
                 1,
                 "HTTP/1.1 403 Forbidden\r\nContent-Length: 52\r\n\r\nauthorization denied by plugin opa: access is denied",
-                "it answered 403 Forbidden",
+                "it returned 403 Forbidden",
             ),
             (
                 2,
                 "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-                "it answered 404 Not Found",
+                "it returned 404 Not Found",
             ),
             // The connection is closed.
             (3, "", "connection closed before message completed"),
@@ -141,15 +141,15 @@ fn a_daemon_that_does_not_tell_its_blobs_gets_the_layers_at_once() {
                 .set("DEBUG", "true")
                 .run()
                 .await;
-            let told = format!("the Docker daemon does not tell which blobs it has: {told}");
-            run.expect(0, &[&told, "sending 1", "built and loaded"]);
+            let expected = format!("cannot query the blobs of the Docker daemon: {expected}");
+            run.expect(0, &[&expected, "sending 1", "built and loaded"]);
             assert!(daemon.image(&image).await.unwrap().is_some());
         }
     });
 }
 
 #[test]
-fn a_daemon_that_does_not_tell_its_blobs_gets_no_layers_that_its_images_have() {
+fn a_daemon_whose_blobs_cannot_be_queried_does_not_get_the_layers_of_its_images() {
     with_place(async |place| {
         let registry = &place.registry;
         let (base, zstd) = (place.image("untold-base"), place.image("untold-zstd"));
@@ -161,12 +161,12 @@ fn a_daemon_that_does_not_tell_its_blobs_gets_no_layers_that_its_images_have() {
         let compressed = skopeo.compress_with_zstd(&base, &zstd, registry.login());
         compressed.await.unwrap();
 
-        for (pulled, image, told) in [
+        for (pulled, image, expected) in [
             (&base, "acme/untold:1", "built and loaded"),
             // The same layers in other blobs: the daemon must get them.
-            (&zstd, "acme/untold:2", "once more, with all layers"),
+            (&zstd, "acme/untold:2", "; sending all layers"),
         ] {
-            // Nobody else's, since others load the same layers.
+            // A daemon of its own, because other tests load the same layers.
             let daemon = Daemon::start(Release::Docker26Containerd, &state_folder())
                 .await
                 .unwrap();
@@ -192,13 +192,13 @@ fn a_daemon_that_does_not_tell_its_blobs_gets_no_layers_that_its_images_have() {
             run.expect(
                 0,
                 &[
-                    "1 of 2 layers are there, sending 1",
+                    "1 of 2 layers already exist, sending 1",
                     "built and loaded",
-                    told,
+                    expected,
                 ],
             );
             let is_sent = door.passed() > 4 << 20;
-            assert_eq!(is_sent, told != "built and loaded", "{}", run.log);
+            assert_eq!(is_sent, expected != "built and loaded", "{}", run.log);
             let files = daemon.files(image).await.unwrap();
             assert!(files.iter().any(|file| file == "base"), "{files:?}");
         }
@@ -206,7 +206,7 @@ fn a_daemon_that_does_not_tell_its_blobs_gets_no_layers_that_its_images_have() {
 }
 
 #[test]
-fn a_daemon_that_ends_in_the_middle_fails_the_run() {
+fn a_daemon_that_stops_during_a_load_fails_the_run() {
     with_place(async |place| {
         let daemon = Daemon::start(Release::Docker20, &state_folder())
             .await
@@ -231,7 +231,7 @@ fn a_daemon_that_ends_in_the_middle_fails_the_run() {
 }
 
 #[test]
-fn a_daemon_whose_disk_is_full_is_told() {
+fn a_full_disk_of_the_daemon_is_reported() {
     with_place(async |place| {
         for release in Release::ALL {
             let disk = Some(24 << 20);
@@ -239,7 +239,7 @@ fn a_daemon_whose_disk_is_full_is_told() {
                 .await
                 .unwrap();
             let depot = place.depot(Scenario::default()).await;
-            // One layer fits, and what was loaded of it is not left there.
+            // One layer fits, and is removed again.
             let context = layers(&[
                 ("small", noise("little disk", 9 << 20)),
                 ("large", noise("disk", LARGE)),
@@ -259,7 +259,7 @@ fn a_daemon_whose_disk_is_full_is_told() {
 }
 
 #[test]
-fn a_layer_that_goes_between_looking_and_loading_is_sent_after_all() {
+fn a_layer_that_is_removed_before_the_load_is_sent() {
     with_place(async |place| {
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
@@ -289,9 +289,9 @@ fn a_layer_that_goes_between_looking_and_loading_is_sent_after_all() {
             run.expect(
                 0,
                 &[
-                    "1 of 2 layers are there, sending 1",
-                    ": once more, with all layers",
-                    "0 of 2 layers are there, sending 2",
+                    "1 of 2 layers already exist, sending 1",
+                    "; sending all layers",
+                    "0 of 2 layers already exist, sending 2",
                     "built and loaded",
                 ],
             );
@@ -302,10 +302,10 @@ fn a_layer_that_goes_between_looking_and_loading_is_sent_after_all() {
 }
 
 #[test]
-fn a_layer_that_goes_while_those_above_it_come_is_sent_once_more() {
+fn a_layer_that_is_removed_during_the_load_is_sent_again() {
     with_place(async |place| {
         for release in CLASSIC {
-            // Nobody else's, since its images are counted.
+            // A daemon of its own, because its images are counted.
             let daemon = Daemon::start(release, &state_folder()).await.unwrap();
             let label = format!("stage-{release:?}").to_lowercase();
             let depot = place.depot(Scenario::default()).await;
@@ -330,8 +330,8 @@ fn a_layer_that_goes_while_those_above_it_come_is_sent_once_more() {
             run.expect(
                 0,
                 &[
-                    "0 of 2 layers are there, sending 2",
-                    ": once more, with all layers",
+                    "0 of 2 layers already exist, sending 2",
+                    "; sending all layers",
                     "built and loaded",
                 ],
             );
@@ -359,7 +359,7 @@ async fn nameless(daemon: &Daemon) -> Vec<String> {
 fn a_signal_between_the_archives_of_a_load_leaves_nothing_in_the_daemon() {
     with_place(async |place| {
         for release in CLASSIC {
-            // Nobody else's, since its images are counted.
+            // A daemon of its own, because its images are counted.
             let daemon = Daemon::start(release, &state_folder()).await.unwrap();
             let depot = place.depot(Scenario::default()).await;
             let plan = DoorPlan {
@@ -383,7 +383,7 @@ fn a_signal_between_the_archives_of_a_load_leaves_nothing_in_the_daemon() {
 }
 
 #[test]
-fn two_loads_at_once_of_images_that_share_layers_both_succeed() {
+fn concurrent_loads_of_images_with_shared_layers_succeed() {
     with_place(async |place| {
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
@@ -407,7 +407,7 @@ fn two_loads_at_once_of_images_that_share_layers_both_succeed() {
 }
 
 #[test]
-fn a_signal_in_the_middle_of_a_load_stops_it() {
+fn a_signal_stops_a_load() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
@@ -432,7 +432,7 @@ fn a_signal_in_the_middle_of_a_load_stops_it() {
 }
 
 #[test]
-fn an_image_that_was_pushed_and_not_loaded_is_told_as_that() {
+fn an_image_that_was_pushed_but_not_loaded_is_reported_as_such() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
@@ -456,7 +456,7 @@ fn an_image_that_was_pushed_and_not_loaded_is_told_as_that() {
 }
 
 #[test]
-fn what_a_machine_keeps_for_a_load_is_let_go_of_on_every_way_out() {
+fn the_leases_of_a_load_are_deleted_on_success_failure_and_cancellation() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let slow = DoorPlan {
@@ -488,27 +488,24 @@ fn what_a_machine_keeps_for_a_load_is_let_go_of_on_every_way_out() {
 }
 
 #[test]
-fn an_answer_that_begins_well_and_ends_badly_is_a_failure() {
+fn an_error_late_in_the_response_fails_the_load() {
     with_place(async |place| {
         for release in [Release::Docker26, Release::Docker26Containerd] {
             let daemon = place.daemon(release).await;
-            for (answer, told) in [
+            for (answer, expected) in [
                 (
                     "{\"status\":\"Loading layer\"}\n{\"errorDetail\":{\"message\":\"it went wrong\"},\"error\":\"it went wrong\"}\n",
-                    "did not take the image: it went wrong",
+                    "rejected the image: it went wrong",
                 ),
                 (
                     "{\"stream\":\"Error unpacking image x: content digest sha256:0: not found\\n\"}\n{\"stream\":\"Loaded image: x\"}\n",
-                    "did not take the image: Error unpacking image x",
+                    "rejected the image: Error unpacking image x",
                 ),
                 (
                     "{\"stream\":\"Loaded image: x\\n\"}\n",
-                    "is not the image in the Docker daemon: nothing in place of sha256:",
+                    "refers to nothing instead of sha256:",
                 ),
-                (
-                    "",
-                    "is not the image in the Docker daemon: nothing in place of sha256:",
-                ),
+                ("", "refers to nothing instead of sha256:"),
                 (
                     "not what a daemon says\n",
                     "ERROR: failed to load the image into Docker 26.1.5",
@@ -525,7 +522,7 @@ fn an_answer_that_begins_well_and_ends_badly_is_a_failure() {
                     .load("acme/answered:1", &door.docker_host())
                     .run()
                     .await;
-                run.expect(7, &[told]);
+                run.expect(7, &[expected]);
                 let state = depot.record().last_build().unwrap().state.clone();
                 assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
             }

@@ -1,4 +1,4 @@
-//! Builders that go away, or lose what they built, while the image is loaded from them.
+//! Builders that disconnect, or lose the built image, during a load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::loading::{CLASSIC, image_id, layers, noise};
 use super::place::{Lose, Place, with_place};
 use super::program::Program;
 
-/// More than what a daemon's socket and ours hold together.
+/// More than the buffers of both sockets.
 const LARGE: usize = 32 << 20;
 
-/// Slow enough that a large layer is on its way for a while.
+/// Slow enough that a large layer takes a while.
 fn slow() -> DoorPlan {
     DoorPlan {
         pause: Some(Duration::from_millis(2)),
@@ -23,13 +23,13 @@ fn slow() -> DoorPlan {
 }
 
 #[test]
-fn a_builder_that_goes_away_in_the_middle_of_a_layer_fails_the_run() {
+fn a_builder_that_disconnects_during_a_layer_fails_the_run() {
     with_place(async |place| {
         let context = layers(&[("large", noise("builder", LARGE))]);
         let mut repeated = None;
         for release in CLASSIC {
             let daemon = place.daemon(release).await;
-            // The first has it built, and the context sent.
+            // The first build fills the cache, and the context is already sent.
             let depot = match repeated.take() {
                 None => {
                     let depot = place.depot(Scenario::default()).await;
@@ -52,7 +52,7 @@ fn a_builder_that_goes_away_in_the_middle_of_a_layer_fails_the_run() {
                     "asked for again (1 of 2)",
                     "asked for again (2 of 2)",
                     "failed to load the image",
-                    "broke off on its way from the builder",
+                    "from the builder was interrupted",
                 ],
             );
             assert_eq!(daemon.image("acme/builder:1").await.unwrap(), None);
@@ -66,7 +66,7 @@ fn a_builder_that_goes_away_in_the_middle_of_a_layer_fails_the_run() {
 #[test]
 fn a_builder_that_has_lost_the_layers_exports_the_image() {
     with_place(async |place| {
-        // Its own, since what it has built is taken away from it.
+        // An engine of its own, because its builds are removed.
         let engine = Engine::start(&EngineOptions::of_this_machine())
             .await
             .unwrap();
@@ -95,7 +95,7 @@ fn a_builder_that_has_lost_the_layers_exports_the_image() {
             let run = running.end().await;
             run.expect(
                 0,
-                &["; having the builder export the image", "built and loaded"],
+                &["; exporting the image from the builder", "built and loaded"],
             );
             let found = daemon.image(&image).await.unwrap().unwrap();
             assert_eq!(found.root_fs.layers.len(), 2);
@@ -104,7 +104,7 @@ fn a_builder_that_has_lost_the_layers_exports_the_image() {
 }
 
 #[test]
-fn a_builder_that_is_lost_once_in_the_middle_of_a_layer_is_asked_for_again() {
+fn a_builder_that_is_lost_once_during_a_layer_is_replaced() {
     let lose: [Lose; 2] = [Machine::cut, Machine::freeze];
     with_place(async |place| {
         for lose in lose {
@@ -128,27 +128,27 @@ async fn lost_once(place: &Place, lose: Lose) {
     run.expect(0, &["asked for again (1 of 2)", "built and loaded"]);
     assert!(daemon.image("acme/once:1").await.unwrap().is_some());
     daemon.remove("acme/once:1").await.unwrap();
-    // Both solves' are let go of, over the connection that is left.
+    // The leases of both solves are deleted over the remaining connection.
     let record = depot.record();
     assert_eq!(record.leases, Vec::<String>::new());
     assert_eq!(record.deleted_leases.len(), 2);
 }
 
 #[test]
-fn what_is_loaded_after_a_cut_is_what_was_pushed() {
+fn the_image_loaded_after_a_disconnect_is_the_pushed_one() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
         let door = daemon.door(slow()).await.unwrap();
         let image = place.image("same-after-cut");
-        // Another one each time that it is built.
+        // Each build creates a different image.
         let context = place.busybox_context("RUN head -c 33554432 /dev/urandom > /random");
         let mut running = Program::of(&depot, context.path())
             .push(&image, &place.registry)
             .load(&image, &door.docker_host())
             .set("NO_CACHE", "true")
             .start();
-        running.until("layers are there, sending").await;
+        running.until("layers already exist, sending").await;
         depot.machine(Architecture::Amd64).cut();
         let run = running.end().await;
         run.expect(0, &["asked for again (1 of 2)", "built, pushed and loaded"]);
@@ -161,7 +161,7 @@ fn what_is_loaded_after_a_cut_is_what_was_pushed() {
 }
 
 #[test]
-fn an_image_that_was_pushed_before_its_builder_went_away_is_told() {
+fn an_image_that_was_pushed_before_its_builder_was_lost_is_reported() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;

@@ -322,7 +322,7 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
         );
         let state = depot.record().last_build().unwrap().state.clone();
         assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
-        // Nothing is left beside it.
+        // No temporary file remains.
         let left = std::fs::read_dir(context.path())
             .unwrap()
             .map(|entry| entry.unwrap());

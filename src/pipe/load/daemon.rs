@@ -1,4 +1,4 @@
-//! The step's Docker daemon: looked for before anything is started, looked at while the image is built.
+//! The step's Docker daemon: connected to before the build starts, inspected during the build.
 
 use std::time::Duration;
 
@@ -16,27 +16,27 @@ use crate::docker::{self, Daemon, Present, Store, best_for};
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 
-/// How long a look may take from the end of the build on.
+/// The limit for the inspection after the end of the build.
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long one look at all of its images may take.
-const LOOK_AGAIN_LIMIT: Duration = Duration::from_mins(1);
+/// The limit for listing the daemon's images once.
+const LIST_LIMIT: Duration = Duration::from_mins(1);
 
-/// The daemon, and what of the build goes into it.
+/// The daemon, and the platform of the build that is loaded into it.
 #[derive(Debug)]
 pub(in super::super) struct StepDaemon {
     daemon: Daemon,
-    /// Which of the run's machines builds it.
+    /// The index of the target that builds the image.
     target: usize,
-    /// What is loaded, as it was asked for; `None` where nothing was.
-    asked: Option<Platform>,
+    /// The loaded platform, as in PLATFORMS; `None` if PLATFORMS is not set.
+    requested: Option<Platform>,
     platform: Option<docker::Platform>,
-    /// There are other platforms that are not loaded.
+    /// Whether other platforms are built, but not loaded.
     is_chosen: bool,
 }
 
 impl StepDaemon {
-    /// Sees that the daemon is there, and that something of the build is for it.
+    /// Connects to the daemon, and selects the platform to load.
     pub(in super::super) async fn connect(plan: &Plan, cancel: &Cancel) -> Result<Option<Self>> {
         let Some(load) = &plan.image.load else {
             return Ok(None);
@@ -55,29 +55,29 @@ impl StepDaemon {
             about.store
         );
         let targets = target::targets(plan);
-        let Some((target, asked, fits)) = choose(&about.platform, &targets) else {
+        let Some((target, requested, fits)) = choose(&about.platform, &targets) else {
             let offered = targets.iter().map(ToString::to_string);
             return Err(Failure::NoPlatform {
                 daemon: about.platform.to_string(),
                 offered: offered.collect::<Vec<_>>().join(", "),
             });
         };
-        if !fits && let Some(asked) = &asked {
+        if !fits && let Some(requested) = &requested {
             tracing::warn!(
-                "the Docker daemon is for {} and gets an image for {asked}, which it runs only with an emulator",
+                "the Docker daemon is for {}; it needs an emulator to run the image for {requested}",
                 about.platform
             );
         }
         Ok(Some(Self {
             target,
-            platform: asked.as_ref().map(of_docker),
-            asked,
+            platform: requested.as_ref().map(of_docker),
+            requested,
             is_chosen: plan.build.platforms.len() > 1,
             daemon,
         }))
     }
 
-    /// The index of the target that builds what is loaded.
+    /// The index of the target that builds the image.
     pub(in super::super) fn target(&self) -> usize {
         self.target
     }
@@ -86,31 +86,31 @@ impl StepDaemon {
         &self.daemon
     }
 
-    pub(super) fn asked(&self) -> Option<&Platform> {
-        self.asked.as_ref()
+    pub(super) fn requested_platform(&self) -> Option<&Platform> {
+        self.requested.as_ref()
     }
 
     pub(super) fn platform(&self) -> Option<&docker::Platform> {
         self.platform.as_ref()
     }
 
-    /// What people call it.
+    /// The daemon's version.
     pub(super) fn version(&self) -> &str {
         &self.daemon.about().version
     }
 
-    /// What a load is called: the image, the daemon, and the platform where others are left out.
+    /// The title of the load: the image, the daemon, and the platform if others are not loaded.
     pub(super) fn title(&self, names: &[Reference]) -> String {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut title = format!("{} into Docker {}", names.join(", "), self.version());
-        if let (true, Some(platform)) = (self.is_chosen, &self.asked) {
+        if let (true, Some(platform)) = (self.is_chosen, &self.requested) {
             title.push_str(" for ");
             title.push_str(&platform.to_string());
         }
         title
     }
 
-    /// Begins to look at what the daemon has, and to ask Depot where it would have it pull from. Ends when dropped.
+    /// Starts to list the daemon's layers, and to query Depot for the pull if it requests one. Stops when dropped.
     pub(in super::super) fn look(&self, plan: &Plan, build: &Build, masker: &Masker) -> Looking {
         let daemon = self.daemon.clone();
         let (build, token) = (build.clone(), plan.depot.token.clone());
@@ -124,7 +124,7 @@ impl StepDaemon {
                 let pull = build.pull_info(&token).await;
                 let pull = pull.inspect_err(|error| {
                     let why = crate::cause::one_line(error);
-                    tracing::debug!("Depot does not tell where to pull the image from: {why}");
+                    tracing::debug!("cannot query where to pull the image from: {why}");
                 });
                 pull.ok()
             };
@@ -141,12 +141,12 @@ impl StepDaemon {
     }
 }
 
-/// A look that goes on. Ends when dropped.
+/// A running inspection. Stops when dropped.
 #[derive(Debug)]
 pub(in super::super) struct Looking(JoinSet<Look>);
 
 impl Looking {
-    /// What was seen. A look that went wrong, or takes long though all is built, saw nothing, and all is sent.
+    /// The result. It is empty after a panic or after [`LOOK_LIMIT`]; then all layers are sent.
     pub(in super::super) async fn end(mut self) -> Look {
         let ended = tokio::time::timeout(LOOK_LIMIT, self.0.join_next()).await;
         ended
@@ -157,7 +157,7 @@ impl Looking {
     }
 }
 
-/// What was found out while the image was built.
+/// The result of the inspection during the build.
 #[derive(Debug, Default)]
 pub(in super::super) struct Look {
     pub(super) present: Present,
@@ -165,28 +165,28 @@ pub(in super::super) struct Look {
 }
 
 impl Look {
-    /// There is nothing that the daemon could pull.
+    /// Discards the pull, if the image is not in the registry.
     pub(in super::super) fn forget_pull(&mut self) {
         self.pull = None;
     }
 
-    /// Looks at what has changed since. What cannot be seen is sent.
+    /// Updates the list of layers. If it cannot be listed, all layers are sent.
     pub(super) async fn again(&mut self, daemon: &Daemon) {
         if daemon.about().store != Store::Classic {
             return;
         }
-        let looking = tokio::time::timeout(LOOK_AGAIN_LIMIT, self.present.look(daemon));
+        let looking = tokio::time::timeout(LIST_LIMIT, self.present.look(daemon));
         let why = match looking.await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => crate::cause::one_line(&error),
-            Err(_) => "it did not list its images in time".to_owned(),
+            Err(_) => "listing its images timed out".to_owned(),
         };
         self.present = Present::default();
-        tracing::warn!("all layers are sent to the Docker daemon: {why}");
+        tracing::warn!("cannot list the layers in the Docker daemon, sending all of them: {why}");
     }
 }
 
-/// The target that builds what suits the daemon best, that platform, and whether the daemon runs it by itself.
+/// The index of the target with the best platform for the daemon, that platform, and whether the daemon runs it natively.
 fn choose(
     daemon: &docker::Platform,
     targets: &[Target],
@@ -207,9 +207,9 @@ fn choose(
     let best = best_for(daemon, &platforms).and_then(|best| offered.get(best));
     match (best, &offered[..]) {
         (Some(&(target, platform)), _) => Some((target, Some(platform.clone()), true)),
-        // Somebody who asks for one alone means it.
+        // A single platform is an explicit choice.
         (None, &[(target, platform)]) => Some((target, Some(platform.clone()), false)),
-        // Nothing was asked for: it is the machine's own, whatever that is.
+        // PLATFORMS is not set: the machine's own platform.
         (None, []) => Some((0, None, true)),
         (None, _) => None,
     }

@@ -1,6 +1,6 @@
-//! What a solve has left at the builder: manifest and config of the image that is to be loaded.
+//! The manifest and config of the built image, read from the builder.
 //!
-//! Depot's builders hand both out with the solve's answer; others have them in their content store, below an index where the
+//! Depot's builders return both in the solve's response. Other builders have them in their content store, below an index if the
 //! image has attestations or several platforms.
 
 use std::time::Duration;
@@ -17,24 +17,24 @@ use crate::buildkit::Connection;
 use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
 use crate::shape;
 
-/// Under which Depot's fork answers with the images it has exported: JSON in base64.
+/// The key under which Depot's fork of BuildKit returns the exported images: JSON in base64.
 const EXPORTED: &str = "depot/images.exported";
 
-/// The largest manifest or config that is read: what registries take.
-const DOCUMENT_LIMIT: usize = 4 << 20;
+/// The largest manifest or config that is read: the limit of registries.
+const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
-/// Images of an index that are looked at: more than there are platforms.
-const IMAGES_LIMIT: usize = 64;
+/// The number of images of an index that are considered: more than there are platforms.
+const MAX_IMAGES: usize = 64;
 
-/// How much is shown of a value that cannot be right.
-const SHOWN_CHARACTERS: usize = 100;
+/// How much of an invalid value is shown.
+const MAX_SHOWN_CHARS: usize = 100;
 
-/// How long one may take.
+/// The limit for reading one document.
 const DOCUMENT_TIME_LIMIT: Duration = Duration::from_mins(1);
 
-/// An image as Depot's fork tells it: both as their bytes are, since their digests count.
+/// An image in the response of Depot's fork. Both are the original bytes, because their digests matter.
 #[derive(Deserialize)]
-struct Told {
+struct ExportedImage {
     manifest: String,
     config: String,
 }
@@ -62,29 +62,29 @@ struct EntryPlatform {
     variant: Option<String>,
 }
 
-/// The image for `platform`; without it, the only one.
+/// The image for `platform`; without `platform`, the only image.
 pub(super) async fn image(
     exported: &Exported,
     platform: Option<&Platform>,
 ) -> Result<Image, LoadError> {
     let response = &exported.solved.response;
-    if let Some(told) = response.get(EXPORTED) {
-        match told_images(told) {
+    if let Some(encoded) = response.get(EXPORTED) {
+        match told_images(encoded) {
             Ok(images) => {
                 let platforms: Vec<_> = images
                     .iter()
                     .map(|image| image.platform().clone())
                     .collect();
                 if let Some(index) = pick(platform, &platforms) {
-                    return images.into_iter().nth(index).ok_or_else(nowhere);
+                    return images.into_iter().nth(index).ok_or_else(unknown_digest);
                 }
             }
-            Err(why) => tracing::debug!("`{EXPORTED}` cannot be read: {why}"),
+            Err(why) => tracing::debug!("cannot parse `{EXPORTED}`: {why}"),
         }
     }
     let connection = &exported.connection;
-    let digest = exported.solved.digest().ok_or_else(nowhere)?;
-    // Where it is told, the config need not wait for the manifest that names it.
+    let digest = exported.solved.digest().ok_or_else(unknown_digest)?;
+    // If its digest is known, the config is read concurrently with the manifest.
     let config = response.get("containerimage.config.digest");
     let early = async {
         match config {
@@ -95,7 +95,9 @@ pub(super) async fn image(
     let (manifest, early) = tokio::try_join!(manifest(connection, digest, platform), async {
         Ok(early.await)
     })?;
-    let named = parse(digest, &manifest)?.config.ok_or_else(nowhere)?;
+    let named = parse(digest, &manifest)?
+        .config
+        .ok_or_else(unknown_digest)?;
     let bytes = match (early, config) {
         (Some(bytes), Some(digest)) if *digest == named.digest => bytes,
         _ => document(connection, &named.digest).await?,
@@ -103,19 +105,19 @@ pub(super) async fn image(
     Image::parse(manifest, bytes).map_err(|error| unusable(&error))
 }
 
-/// The digest of the manifest of each platform that was exported; nothing where that is not known.
+/// The manifest digest of each exported platform; empty if they are not known.
 ///
-/// `may_read`: the builder may be asked for an index that it did not tell.
+/// `may_read`: whether an index that is not in the response may be read from the builder.
 pub(in super::super) async fn platforms(
     exported: &Exported,
     may_read: bool,
 ) -> Vec<(Platform, String)> {
     let response = &exported.solved.response;
-    let told = response.get(EXPORTED).map(|told| told_images(told));
-    if let Some(Ok(images)) = told {
+    let exported_images = response.get(EXPORTED).map(|encoded| told_images(encoded));
+    if let Some(Ok(images)) = exported_images {
         let images = images.iter().filter(|image| is_platform(image.platform()));
         let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
-        return images.take(IMAGES_LIMIT).collect();
+        return images.take(MAX_IMAGES).collect();
     }
     let Some(digest) = exported.solved.digest().filter(|_| may_read) else {
         return Vec::new();
@@ -126,13 +128,13 @@ pub(in super::super) async fn platforms(
             .map(|(descriptor, platform)| (platform, descriptor.digest))
             .collect(),
         Err(error) => {
-            tracing::debug!("the digests of platforms are not known: {error}");
+            tracing::debug!("cannot read the digests of the platforms: {error}");
             Vec::new()
         }
     }
 }
 
-/// What an index has for each platform; nothing for a manifest.
+/// The entries of an index, one per platform; empty for a manifest.
 async fn entries(
     connection: &Connection,
     digest: &str,
@@ -142,7 +144,7 @@ async fn entries(
 }
 
 impl Document {
-    /// What has no platform of its own speaks about another one: attestations.
+    /// The images. Entries without a platform are attestations of other entries, and are skipped.
     pub(crate) fn images(self) -> Vec<(Descriptor, Platform)> {
         self.manifests
             .into_iter()
@@ -151,7 +153,7 @@ impl Document {
             .filter(|(_, platform)| platform.os != "unknown")
             .map(|(descriptor, platform)| (descriptor, Platform::from(platform)))
             .filter(|(_, platform)| is_platform(platform))
-            .take(IMAGES_LIMIT)
+            .take(MAX_IMAGES)
             .collect()
     }
 }
@@ -166,7 +168,7 @@ impl From<EntryPlatform> for Platform {
     }
 }
 
-/// Whether it can be part of a variable's name.
+/// Whether the platform can be part of a variable's name.
 fn is_platform(platform: &Platform) -> bool {
     let Platform {
         os,
@@ -180,7 +182,7 @@ fn is_platform(platform: &Platform) -> bool {
         .all(|part| shape::is_platform_part(part))
 }
 
-/// The manifest that `digest` is, or leads to.
+/// The manifest with this digest, or the one for `platform` in the index with this digest.
 async fn manifest(
     connection: &Connection,
     digest: &str,
@@ -196,55 +198,59 @@ async fn manifest(
         .iter()
         .map(|(_, platform)| platform.clone())
         .collect();
-    let index = pick(platform, &platforms).ok_or_else(nowhere)?;
-    let (descriptor, _) = images.get(index).ok_or_else(nowhere)?;
+    let index = pick(platform, &platforms).ok_or_else(unknown_digest)?;
+    let (descriptor, _) = images.get(index).ok_or_else(unknown_digest)?;
     document(connection, &descriptor.digest).await
 }
 
-/// The index of the one that was asked for, or of the only one.
-pub(crate) fn pick(asked: Option<&Platform>, offered: &[Platform]) -> Option<usize> {
-    match (asked, offered) {
+/// The position of the best platform for `requested`, or of the only one.
+pub(crate) fn pick(requested: Option<&Platform>, offered: &[Platform]) -> Option<usize> {
+    match (requested, offered) {
         (_, [_]) => Some(0),
-        (Some(asked), offered) => offered
+        (Some(requested), offered) => offered
             .iter()
-            .position(|platform| platform == asked)
-            .or_else(|| best_for(asked, offered)),
+            .position(|platform| platform == requested)
+            .or_else(|| best_for(requested, offered)),
         (None, _) => None,
     }
 }
 
-pub(crate) fn told_images(told: &str) -> Result<Vec<Image>, String> {
-    let json = STANDARD.decode(told).map_err(|error| error.to_string())?;
-    let told: Vec<Told> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+/// Parses the value of [`EXPORTED`].
+pub(crate) fn told_images(encoded: &str) -> Result<Vec<Image>, String> {
+    let json = STANDARD
+        .decode(encoded)
+        .map_err(|error| error.to_string())?;
+    let exported: Vec<ExportedImage> =
+        serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     let bytes = |text: &str| {
         let decoded = STANDARD.decode(text).map_err(|error| error.to_string())?;
         Ok::<_, String>(Bytes::from(decoded))
     };
-    let images: Result<Vec<_>, _> = told
+    let images: Result<Vec<_>, _> = exported
         .iter()
         .map(|image| {
             let (manifest, config) = (bytes(&image.manifest)?, bytes(&image.config)?);
             Image::parse(manifest, config).map_err(|error| error.to_string())
         })
         .collect();
-    // Attestations come as images for nothing.
+    // Attestations are images for the platform `unknown`.
     let is_image = |image: &Image| image.platform().os != "unknown";
     Ok(images?.into_iter().filter(is_image).collect())
 }
 
 async fn document(connection: &Connection, digest: &str) -> Result<Bytes, LoadError> {
-    let reading = connection.read_document(digest, DOCUMENT_LIMIT);
+    let reading = connection.read_document(digest, MAX_DOCUMENT_BYTES);
     let read = match tokio::time::timeout(DOCUMENT_TIME_LIMIT, reading).await {
         Ok(read) => read,
-        Err(_) => Err(Status::deadline_exceeded("it did not come in time")),
+        Err(_) => Err(Status::deadline_exceeded("timed out")),
     };
     read.map_err(|status: Status| read_error(digest, &status).into())
 }
 
 pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> {
     let document: Document = serde_json::from_slice(bytes).map_err(|error| {
-        let what = format!("it cannot be read: {error}");
-        wrong(digest, what)
+        let problem = format!("invalid JSON: {error}");
+        wrong(digest, problem)
     })?;
     let entries = document.manifests.iter().map(|entry| &entry.descriptor);
     let mut digests = entries
@@ -252,10 +258,10 @@ pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> 
         .map(|descriptor| &descriptor.digest);
     match digests.find(|digest| !shape::is_digest(digest)) {
         Some(named) => {
-            let shown: String = named.escape_debug().take(SHOWN_CHARACTERS).collect();
+            let shown: String = named.escape_debug().take(MAX_SHOWN_CHARS).collect();
             Err(wrong(
                 digest,
-                format!("it names `{shown}`, which is not a digest"),
+                format!("it refers to `{shown}`, which is not a digest"),
             ))
         }
         None => Ok(document),
@@ -266,16 +272,16 @@ fn unusable(error: &crate::docker::ImageError) -> LoadError {
     wrong("the image's manifest", crate::cause::one_line(error))
 }
 
-fn wrong(digest: &str, what: String) -> LoadError {
+fn wrong(digest: &str, problem: String) -> LoadError {
     let digest = digest.to_owned();
-    BlobError::Wrong { digest, what }.into()
+    BlobError::Wrong { digest, problem }.into()
 }
 
-/// The builder does not say what it has built.
-fn nowhere() -> LoadError {
+/// The builder did not return the digest of the image.
+fn unknown_digest() -> LoadError {
     BlobError::NotServed {
         digest: "the image's manifest".into(),
-        told: "it is not told which it is".into(),
+        reason: "its digest is not known".into(),
     }
     .into()
 }
@@ -286,9 +292,9 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_platform_that_was_asked_for_is_picked() {
+    fn the_requested_platform_is_picked() {
         let offered = ["linux/386", "linux/amd64", "linux/arm/v7"].map(Platform::of);
-        let picked = |asked: &str| pick(Some(&Platform::of(asked)), &offered);
+        let picked = |requested: &str| pick(Some(&Platform::of(requested)), &offered);
         assert_eq!(picked("linux/amd64"), Some(1));
         assert_eq!(picked("linux/386"), Some(0));
         assert_eq!(picked("linux/arm"), Some(2));
@@ -301,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_that_is_none_is_not_followed() {
+    fn an_invalid_digest_is_rejected() {
         let good = format!("sha256:{}", "0".repeat(64));
         let index = |digest: &str, os: &str| {
             let document = json!({ "manifests": [{
@@ -317,13 +323,13 @@ mod tests {
         }
         let config = json!({ "config": { "digest": "../x", "size": 1 } });
         assert!(parse("sha256:manifest", &Bytes::from(config.to_string())).is_err());
-        // It would be part of a variable's name.
+        // The platform would become part of a variable's name.
         assert!(index(&good, &"x".repeat(1000)).unwrap().images().is_empty());
     }
 
     #[test]
-    fn images_that_depot_tells_are_read_as_their_bytes_are() {
-        // With white space that no program would write again.
+    fn the_images_in_depots_response_keep_their_bytes() {
+        // With white space that serialization would not reproduce.
         let config = br#"{ "os": "linux", "architecture": "arm64", "rootfs": {"diff_ids": []} }"#;
         let digest = ring::digest::digest(&ring::digest::SHA256, config);
         let bytes = digest.as_ref().iter();
@@ -333,10 +339,10 @@ mod tests {
             r#"{{ "config": {{ "digest": "sha256:{hex}", "size": {} }},   "layers": [] }}"#,
             config.len()
         );
-        let told = json!([{
+        let exported = json!([{
             "manifest": STANDARD.encode(&manifest), "config": STANDARD.encode(config),
         }]);
-        let images = told_images(&STANDARD.encode(told.to_string())).unwrap();
+        let images = told_images(&STANDARD.encode(exported.to_string())).unwrap();
         assert_eq!(images.len(), 1);
         assert_eq!(images[0].id(), format!("sha256:{hex}"));
         assert_eq!(images[0].platform().to_string(), "linux/arm64");

@@ -1,4 +1,4 @@
-//! Layers as the builder gives them out.
+//! Reads layers from the builder.
 
 use futures_util::StreamExt;
 use tonic::Status;
@@ -17,13 +17,13 @@ impl Blobs for FromBuilder {
     }
 }
 
-/// Why a blob could not be read.
+/// The error for a failed read of a blob.
 pub(super) fn read_error(digest: &str, status: &Status) -> BlobError {
     let digest = digest.to_owned();
-    let told = words(status);
+    let reason = words(status);
     if is_lost(status) {
-        BlobError::Broken { digest, told }
+        BlobError::Broken { digest, reason }
     } else {
-        BlobError::NotServed { digest, told }
+        BlobError::NotServed { digest, reason }
     }
 }

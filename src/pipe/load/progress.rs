@@ -1,4 +1,4 @@
-//! How far a load is, for people.
+//! Progress output of a load.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use crate::depot::Step;
 use crate::docker::Sent;
 pub(super) use crate::report::progress::size;
 
-/// How often a load that takes long is told of.
+/// The interval of progress lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs `loading`, and says from time to time how much was sent, of `total` where that is known.
-pub(super) async fn shown_while<Loading: Future>(
+/// Runs `loading`, and prints periodically how many bytes were sent, of `total` if it is known.
+pub(super) async fn report_while<Loading: Future>(
     loading: Loading,
     step: &Step,
     sent: &Sent,
     total: Option<u64>,
 ) -> Loading::Output {
     let mut loading = std::pin::pin!(loading);
-    let mut told = 0;
+    let mut reported_bytes = 0;
     loop {
         tokio::select! {
             output = &mut loading => return output,
@@ -26,13 +26,13 @@ pub(super) async fn shown_while<Loading: Future>(
         let bytes = sent.bytes();
         let line = match total {
             Some(total) if bytes >= total => {
-                format!("{} sent, the daemon unpacks them", size(total))
+                format!("{} sent, the daemon is unpacking", size(total))
             }
             Some(total) => format!("{} of {} sent", size(bytes), size(total)),
             None => format!("{} sent", size(bytes)),
         };
-        if bytes != told {
-            told = bytes;
+        if bytes != reported_bytes {
+            reported_bytes = bytes;
             step.say(line);
         }
     }
