@@ -116,7 +116,7 @@ impl Daemon {
                 ..
             }) => passing.forget(id),
             Err(error) => {
-                tracing::debug!("cannot remove `{id}` from the Docker daemon yet: {error}")
+                tracing::debug!("cannot remove `{id}` from the Docker daemon yet: {error}");
             }
         }
     }
