@@ -14,28 +14,28 @@ use tokio_util::sync::CancellationToken;
 /// The time from the first signal to the end of everything before the last call to Depot.
 const WORK_LIMIT: Duration = Duration::from_millis(450);
 
-/// The time after that, which only the last call may use. It also gets that much if it starts late.
+/// The additional time after that, for the last call only. The last call gets this much even if it starts late.
 const LAST_CALL_SHARE: Duration = Duration::from_millis(400);
 
-/// Both together. With the log's last lines after it, the program ends within about a second.
+/// The sum of both. With the last lines of the log, the program ends within about one second.
 const SIGNAL_LIMIT: Duration = WORK_LIMIT.saturating_add(LAST_CALL_SHARE);
 
 /// The time that the last call gets after TIMEOUT.
 const TIMEOUT_LAST_CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long stopped work may take to end by itself. It is dropped then.
+/// How long canceled work may take to end by itself. After that it is dropped.
 const STUCK_LIMIT: Duration = Duration::from_secs(20);
 
-/// Who stopped the run.
+/// Why the run was stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// A signal with this number, as Bitbucket sends it when somebody stops the pipeline.
+    /// A signal with this number. Bitbucket sends one when a pipeline is stopped.
     Signal(u8),
-    /// Depot, in its answer to a health report: somebody stopped the build on its page.
+    /// The build was canceled on its page at Depot, as reported in the response to a health report.
     Depot,
-    /// The time was over that it was given.
+    /// TIMEOUT was reached.
     Timeout,
-    /// Another part of the same work failed, so that this one is of no use any more.
+    /// Another part of the same build failed, so this part is no longer needed.
     Sibling,
 }
 
@@ -46,36 +46,38 @@ impl fmt::Display for Reason {
             Self::Signal(15) => formatter.write_str("canceled by SIGTERM"),
             Self::Signal(number) => write!(formatter, "canceled by signal {number}"),
             Self::Depot => formatter.write_str("canceled by Depot"),
-            Self::Timeout => formatter.write_str("canceled because the time in TIMEOUT was over"),
-            Self::Sibling => formatter.write_str("canceled because another part failed"),
+            Self::Timeout => formatter.write_str("canceled because TIMEOUT was reached"),
+            Self::Sibling => {
+                formatter.write_str("canceled because another part of the build failed")
+            }
         }
     }
 }
 
-/// A stop that can be awaited and fired from anywhere. Clones are the same stop.
+/// A stop that can be awaited and fired from anywhere. Clones share its state.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel {
     stop: CancellationToken,
     reason: Arc<OnceLock<Reason>>,
-    /// The reason of whom this is a child.
+    /// The parent's reason, if this is a child.
     above: Option<Arc<OnceLock<Reason>>>,
     hurry: CancellationToken,
-    /// Fires on a signal, and when TIMEOUT is over.
+    /// Fires on a signal, and when TIMEOUT is reached.
     out_of_time: CancellationToken,
-    /// Until when everything has to be over, from the first signal on.
+    /// When everything must have ended. Set by the first signal.
     deadline: Arc<OnceLock<Instant>>,
 }
 
 impl Cancel {
-    /// A stop that nobody has fired.
+    /// A stop that has not fired.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A stop for parts of the work: fired by itself it leaves `self` alone, and whatever fires `self` fires it too.
+    /// A stop for a part of the work. Firing it does not fire `self`; firing `self` also fires it.
     ///
-    /// A child has no children of its own.
+    /// A child cannot have children.
     #[must_use]
     pub fn child(&self) -> Self {
         Self {
@@ -88,9 +90,9 @@ impl Cancel {
         }
     }
 
-    /// Fires it. Only the first call gives the reason.
+    /// Fires the stop. The first call sets the reason.
     pub fn fire(&self, reason: Reason) {
-        // Errors mean that another call was first.
+        // An error means that another call was first.
         let _already = self.reason.set(reason);
         if let Reason::Signal(_) = reason {
             let _already = self.deadline.set(Instant::now() + SIGNAL_LIMIT);
@@ -102,20 +104,20 @@ impl Cancel {
         self.stop.cancel();
     }
 
-    /// Waits for a signal or the end of TIMEOUT, also if something else stopped the run before. From then on the
-    /// program does not wait for a reader of its log. Cancel safe.
+    /// Waits for a signal or TIMEOUT, even if the run was already stopped for another reason. After that, the program no
+    /// longer waits until its log is read. Cancel safe.
     pub async fn out_of_time(&self) {
         self.out_of_time.cancelled().await;
     }
 
-    /// Waits until somebody fires it. Cancel safe.
+    /// Waits until the stop is fired. Cancel safe.
     pub async fn fired(&self) -> Reason {
         self.stop.cancelled().await;
-        // The reason is set before the token; the default is never seen.
+        // The reason is set before the token, so the default is never used.
         self.reason().unwrap_or(Reason::Depot)
     }
 
-    /// The reason, once it has been fired. What was fired from above wins: it is for all.
+    /// The reason, once the stop has fired. The parent's reason takes precedence.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         let above = self.above.as_ref().and_then(|reason| reason.get());
@@ -125,7 +127,7 @@ impl Cancel {
     /// Runs `work` until it ends or this is fired, whichever comes first; then `work` is dropped.
     ///
     /// # Errors
-    /// The reason, when it was fired first. A stop wins over work that ends in the same moment.
+    /// The reason, if the stop fires first. The stop takes precedence over work that ends at the same moment.
     pub async fn unless_fired<Work: Future>(&self, work: Work) -> Result<Work::Output, Reason> {
         tokio::select! {
             biased;
@@ -134,8 +136,8 @@ impl Cancel {
         }
     }
 
-    /// Runs `work` for at most `limit`. After the first signal it gets what is left of a second, except for the share of
-    /// the [last call](Self::last_call). `None` when it was cut off.
+    /// Runs `work` for at most `limit`. After the first signal, it gets the rest of a second, minus the share of the
+    /// [last call](Self::last_call). `None` if the limit was reached.
     pub async fn within<Work: Future>(&self, limit: Duration, work: Work) -> Option<Work::Output> {
         let until = Instant::now() + limit;
         tokio::pin!(work);
@@ -151,10 +153,10 @@ impl Cancel {
         tokio::time::timeout_at(until, work).await.ok()
     }
 
-    /// Runs the last call to Depot for at most `limit`; `None` when it was cut off.
+    /// Runs the last call to Depot for at most `limit`; `None` if the limit was reached.
     ///
-    /// After TIMEOUT it gets some seconds, and after a signal what is left of a second. Whatever came before it took, it
-    /// gets [`LAST_CALL_SHARE`].
+    /// After TIMEOUT it gets some seconds, and after a signal the rest of a second, but always at least
+    /// [`LAST_CALL_SHARE`].
     pub async fn last_call<Work: Future>(
         &self,
         limit: Duration,
@@ -173,16 +175,16 @@ impl Cancel {
             () = self.hurry.cancelled() => {}
             () = tokio::time::sleep_until(until) => return None,
         }
-        let least = Instant::now() + LAST_CALL_SHARE;
+        let minimum = Instant::now() + LAST_CALL_SHARE;
         let until = match self.deadline.get() {
-            Some(&deadline) => until.min(deadline.max(least)),
+            Some(&deadline) => until.min(deadline.max(minimum)),
             None => until,
         };
         tokio::time::timeout_at(until, work).await.ok()
     }
 
-    /// Runs `work` until it ends; once this is [out of time](Self::out_of_time), for at most `rest`. `None` when it was cut
-    /// off.
+    /// Runs `work` until it ends, but for at most `rest` once this is [out of time](Self::out_of_time). `None` if that limit
+    /// was reached.
     pub async fn while_in_time<Work: Future>(
         &self,
         rest: Duration,
@@ -196,10 +198,10 @@ impl Cancel {
         tokio::time::timeout(rest, work).await.ok()
     }
 
-    /// Runs `work`, which is expected to end by itself when this is fired.
+    /// Runs `work`, which should end by itself when the stop fires.
     ///
     /// # Errors
-    /// The reason, if it does not end soon after that: [`STUCK_LIMIT`], and after a signal as in [`Self::within`].
+    /// The reason, if it does not end within [`STUCK_LIMIT`], or after a signal within the time of [`Self::within`].
     pub async fn unless_stuck<Work: Future>(&self, work: Work) -> Result<Work::Output, Reason> {
         tokio::pin!(work);
         let reason = tokio::select! {
@@ -215,7 +217,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_reason_stays() {
+    async fn the_first_reason_is_kept() {
         let cancel = Cancel::new();
         assert_eq!(cancel.unless_fired(async { 7 }).await, Ok(7));
         cancel.fire(Reason::Signal(15));
@@ -241,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_signal_cuts_what_is_left_and_depot_does_not() {
+    async fn a_signal_shortens_the_limit_but_a_cancel_by_depot_does_not() {
         let minute = Duration::from_mins(1);
         let cancel = Cancel::new();
         cancel.fire(Reason::Depot);
@@ -260,7 +262,7 @@ mod tests {
         assert_eq!(cut, None);
         assert_eq!(begun.elapsed(), Duration::from_secs(3) + WORK_LIMIT);
         assert_eq!(cancel.reason(), Some(Reason::Depot));
-        // All that comes after shares the same deadline.
+        // All later work shares the same deadline.
         let begun = Instant::now();
         let never = std::future::pending::<()>();
         assert_eq!(cancel.within(minute, never).await, None);
@@ -268,10 +270,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_call_has_its_share_whatever_was_before_it() {
+    async fn the_last_call_always_gets_its_share() {
         let minute = Duration::from_mins(1);
         let never = std::future::pending::<()>;
-        // The time until it is cut off, if it starts so long after the signal.
+        // The pause after the signal, and the expected time until the call is cut off.
         for (pause, expected) in [
             (Duration::ZERO, SIGNAL_LIMIT),
             (WORK_LIMIT, LAST_CALL_SHARE),
@@ -303,10 +305,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_signal_and_the_end_of_the_time_cut_what_waits_for_a_reader() {
+    async fn a_signal_and_timeout_limit_the_wait_for_a_reader() {
         let rest = Duration::from_millis(100);
         for reason in [Reason::Signal(2), Reason::Timeout] {
-            // Whatever stopped the run before.
+            // The run was already stopped for another reason.
             let cancel = Cancel::new();
             cancel.fire(Reason::Depot);
             let half = tokio::time::sleep(Duration::from_secs(30));

@@ -1,37 +1,37 @@
-//! How the program ends, as a number. Pipelines only ask whether it is 0; people and scripts may ask
-//! more, so the numbers stay as they are.
+//! The exit codes. A pipeline only checks whether the code is 0, but scripts may check more, so the
+//! numbers are stable.
 
 use std::process::ExitCode;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Everything that was asked for was done.
+    /// Everything succeeded.
     Success,
-    /// The build failed: a step, the Dockerfile, a file that it needs.
+    /// The build failed: a step, the Dockerfile, or a file that the build needs.
     BuildFailed,
-    /// A variable is missing or wrong; nothing was started.
+    /// A variable is missing or invalid; no build was started.
     BadVariables,
-    /// Depot said no: token, project, quota.
+    /// Depot rejected the request: token, project or quota.
     Refused,
-    /// Depot or its machine could not be reached, or went away.
+    /// Depot or its machine could not be reached, or the connection was lost.
     Infrastructure,
-    /// A registry said no or could not be reached.
+    /// A registry rejected the request or could not be reached.
     Registry,
-    /// The time was over that the user gave.
+    /// TIMEOUT was reached.
     TimedOut,
-    /// A fault of this program, which is a bug.
+    /// An internal error, which is a bug in this program.
     Internal,
-    /// Depot stopped the build, because somebody stopped it there.
+    /// The build was canceled at Depot.
     CanceledByDepot,
-    /// The step's Docker daemon is not there, or did not take the image.
+    /// The step's Docker daemon is not available, or did not accept the image.
     Docker,
     /// A signal with this number stopped the run.
     Signal(u8),
 }
 
 impl Exit {
-    /// The number.
+    /// The exit code.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -43,11 +43,11 @@ impl Exit {
             Self::Registry => 5,
             Self::CanceledByDepot => 6,
             Self::Docker => 7,
-            // As `timeout` has it.
+            // Same as `timeout`.
             Self::TimedOut => 124,
-            // `EX_SOFTWARE`, far from those that people may meet.
+            // `EX_SOFTWARE`.
             Self::Internal => 70,
-            // As shells have it.
+            // Same as in shells.
             Self::Signal(number) => number.saturating_add(128),
         }
     }

@@ -1,8 +1,8 @@
-//! Environment in, exit code out.
+//! The entry point: reads the environment, runs the plan and returns the exit code.
 //!
 //! Bitbucket starts this program as process 1 of the pipe's container, where a signal without a
-//! handler is ignored: both that a pipeline sends are handled here. The first asks the run to stop
-//! in order, the second ends it.
+//! handler is ignored. SIGINT and SIGTERM are handled here: the first signal stops the run in an
+//! orderly way, the second ends the program immediately.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,18 +20,18 @@ use depot_build::report::message::Paint;
 use depot_build::report::output::{Output, OutputOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The numbers of the signals that stop a run: POSIX has them fixed.
+/// The signals that stop a run. POSIX defines their numbers.
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
-/// How long the last lines are waited for after a second signal.
+/// How long to wait for the last lines of the log after a second signal.
 const LAST_LINES_LIMIT: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let environment: Vec<(OsString, OsString)> = env::vars_os().collect();
-    // One thread: the way of a context through the two connections is a chain of short tasks, and
-    // waking a second thread for each link costs more than the second thread gives. Files are read
-    // by threads of their own.
+    // One thread: sending a context through the two connections is a chain of short tasks, and
+    // waking a second thread for each of them costs more time than it saves. Files are read on
+    // separate threads.
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -39,12 +39,12 @@ fn main() -> ExitCode {
         return Exit::Internal.into();
     };
     let exit = runtime.block_on(start(environment));
-    // A thread that waits for a disk must not hold up the end.
+    // A thread that waits for a disk must not delay the exit.
     runtime.shutdown_background();
     exit.into()
 }
 
-/// Prepares the log, reads the plan and runs it, until a second signal.
+/// Prepares the log, then reads the plan and runs it. A second signal ends it.
 async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
     let no_color = environment
         .iter()
@@ -64,12 +64,12 @@ async fn start(environment: Vec<(OsString, OsString)>) -> Exit {
             exit = &mut running => return exit,
             number = signals.next() => {
                 if is_stopping {
-                    tracing::error!("ended at once: Depot may show the build as running for a while");
+                    tracing::error!("stopped immediately: Depot may show the build as running for a while");
                     output.flush(LAST_LINES_LIMIT).await;
                     return Exit::Signal(number);
                 }
                 is_stopping = true;
-                tracing::warn!("stopping the build; a second signal ends the program at once");
+                tracing::warn!("stopping the build; a second signal stops the program immediately");
                 cancel.fire(Reason::Signal(number));
             }
         }
@@ -83,22 +83,22 @@ async fn read_and_run(
     cancel: &Cancel,
 ) -> Exit {
     let working_directory = env::current_dir().unwrap_or_default();
-    // On a thread of its own: the files that variables name may lie on a disk that does not answer, and a signal has to be
-    // heard meanwhile.
+    // On a separate thread: the files that variables name may be on a disk that does not respond, and signals must be
+    // handled meanwhile.
     let reading =
         tokio::task::spawn_blocking(move || config::read(environment, &working_directory));
     match cancel.unless_fired(reading).await {
         Ok(Ok(Ok((plan, warnings)))) => {
             install_log(output, plan.debug);
-            tell(&warnings);
+            log_warnings(&warnings);
             pipe::run(&plan, output, cancel).await
         }
         Ok(Ok(Err(error))) => {
-            let exit = refuse(output, &error);
+            let exit = report_faults(output, &error);
             pipe::drain(output, cancel).await;
             exit
         }
-        // The panic has printed itself.
+        // The panic hook has already logged the panic.
         Ok(Err(_panic)) => Exit::Internal,
         Err(Reason::Signal(number)) => Exit::Signal(number),
         Err(Reason::Depot | Reason::Timeout | Reason::Sibling) => Exit::Internal,
@@ -106,22 +106,22 @@ async fn read_and_run(
 }
 
 fn install_log(output: &Output, debug: bool) {
-    // It fails only where there is a log already, and this is the first.
+    // This fails only if a log is already installed, and this is the first one.
     let _first = log::install(output, debug);
-    // The default hook writes to standard error itself: unmasked, and it waits for ever for a log that nobody reads.
+    // The default hook writes to standard error directly: unmasked, and it blocks forever if the log is not read.
     panic::set_hook(Box::new(|panic| tracing::error!("internal error: {panic}")));
 }
 
-fn tell(warnings: &[Warning]) {
+fn log_warnings(warnings: &[Warning]) {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
 }
 
-/// Tells every fault of the variables.
-fn refuse(output: &Output, error: &ConfigError) -> Exit {
+/// Reports every invalid variable.
+fn report_faults(output: &Output, error: &ConfigError) -> Exit {
     install_log(output, false);
-    tell(error.warnings());
+    log_warnings(error.warnings());
     for fault in error.faults() {
         tracing::error!("{fault}");
         if let Some(hint) = fault.hint() {
@@ -138,7 +138,7 @@ struct Signals {
 }
 
 impl Signals {
-    /// From now on they are heard, and end the program no more by themselves.
+    /// Installs the handlers. From now on the signals no longer end the program by themselves.
     fn listen() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
@@ -146,7 +146,7 @@ impl Signals {
         })
     }
 
-    /// The number of the next one. Cancel safe.
+    /// Waits for the next signal and returns its number. Cancel safe.
     async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => SIGINT,

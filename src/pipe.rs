@@ -1,8 +1,8 @@
-//! The story of one run.
+//! One run, from the plan to the exit code.
 //!
-//! A build is created at Depot, machines are acquired for it and connected to, the image is solved
-//! there and pushed from there, and the build is finished, whatever happened in between. Stopping
-//! travels down as a [`Cancel`]; nothing here is dropped in the middle but what may be.
+//! Creates a build at Depot, acquires machines for it, builds and pushes the image there, and always
+//! finishes the build at Depot, even after a failure. A stop is passed down as a [`Cancel`]; only
+//! cancel-safe futures are dropped.
 
 mod acquire;
 mod authorizer;
@@ -52,49 +52,49 @@ use on_machine::Delivered;
 use registries::Registries;
 use target::Target;
 
-/// How long before the end of a step its user is warned.
+/// How long before Bitbucket's limit for a step the warning is printed.
 const STEP_WARNING: Duration = Duration::from_mins(10);
 
-/// How long the answer to a `CreateBuild` that is under way is waited for after a stop, so that the build can be finished.
-/// A signal leaves less time.
+/// How long to wait after a stop for the response to a pending `CreateBuild`, so that the build can be finished. After a signal
+/// the time is shorter.
 const CREATE_GRACE: Duration = Duration::from_secs(10);
 
-/// The last of the progress is waited for once the build has ended until nothing of it has been read for so long: a log that
-/// nobody reads must not hold the end up.
+/// After the build, the remaining progress is dropped if none of it is read for this long: an unread log must not delay the
+/// end.
 const SHOW_QUIET: Duration = Duration::from_secs(5);
 
-/// And for so long at most.
+/// The total limit for the remaining progress.
 const SHOW_LIMIT: Duration = Duration::from_mins(5);
 
-/// The same after a signal or TIMEOUT.
+/// The total limit for the remaining progress after a signal or TIMEOUT.
 const LAST_SHOW_LIMIT: Duration = Duration::from_millis(150);
 
-/// The last lines are waited for until none has been read for so long.
+/// The last lines are dropped if none of them is read for this long.
 const DRAIN_QUIET: Duration = Duration::from_secs(5);
 
-/// And for so long at most.
+/// The total limit for the last lines.
 const DRAIN_LIMIT: Duration = Duration::from_mins(1);
 
-/// The same after a signal or TIMEOUT.
+/// The total limit for the last lines after a signal or TIMEOUT.
 const LAST_DRAIN_LIMIT: Duration = Duration::from_millis(100);
 
-/// Status messages that wait to be shown. Past them the builder waits, and its memory is larger.
+/// The number of status messages that wait to be shown. If there are more, the builder waits.
 const STATUS_IN_FLIGHT: usize = 64;
 
-/// What the part that needs a machine came to; a panic is a bug of ours.
+/// The result of the work; in [`Caught`], a panic is an internal error.
 type Result<T> = std::result::Result<T, Failure>;
 type Caught<T> = std::result::Result<T, Box<dyn Any + Send>>;
 
-/// What a run has to do, and with what.
+/// The inputs of a run.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
+struct Inputs<'a> {
     plan: &'a Plan,
     build: &'a Build,
     contexts: &'a Contexts,
     daemon: Option<&'a StepDaemon>,
 }
 
-/// Runs the plan to its end, or stops it when its time is over, and says how it ended.
+/// Runs the plan until it ends or TIMEOUT is reached, and returns the exit code.
 ///
 /// Not cancel safe: stop it through `cancel`.
 pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
@@ -102,7 +102,7 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         let exit = run_to_end(plan, output, cancel).await;
         drain(output, cancel).await;
         match (exit, cancel.reason()) {
-            // The signal came after the work was done, and its sender expects its number.
+            // The signal arrived after the work was done; its sender expects the exit code of the signal.
             (Exit::Success, Some(Reason::Signal(number))) => Exit::Signal(number),
             (exit, _) => exit,
         }
@@ -115,30 +115,31 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     }
 }
 
-/// Waits until the last lines are read, as long as somebody reads; no longer after a signal or TIMEOUT.
+/// Waits until the last lines of the log are read, within the limits above.
 pub async fn drain(output: &Output, cancel: &Cancel) {
     let draining = output.drain(DRAIN_QUIET, DRAIN_LIMIT);
     let _unread = cancel.while_in_time(LAST_DRAIN_LIMIT, draining).await;
 }
 
-/// Stops a run whose time is over, and warns of one that Bitbucket will stop soon. It cannot know what the step did before.
+/// Stops the run when TIMEOUT is reached, and warns before Bitbucket stops the step. Time that the step used before this run
+/// is not counted.
 async fn watch_the_clock(timeout: Option<Duration>, cancel: &Cancel) {
     let warning = STEP_LIMIT.saturating_sub(STEP_WARNING);
-    let over = async {
+    let timed_out = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
             None => std::future::pending().await,
         }
     };
-    let mut over = std::pin::pin!(over);
+    let mut timed_out = std::pin::pin!(timed_out);
     tokio::select! {
-        () = &mut over => return cancel.fire(Reason::Timeout),
+        () = &mut timed_out => return cancel.fire(Reason::Timeout),
         () = tokio::time::sleep(warning) => tracing::warn!(
-            "the build has taken {} minutes: Bitbucket stops a step after 120, unless its `max-time` says more",
+            "the build has been running for {} minutes: Bitbucket stops a step after 120 minutes unless its `max-time` is higher",
             warning.as_secs() / 60
         ),
     }
-    over.await;
+    timed_out.await;
     cancel.fire(Reason::Timeout);
 }
 
@@ -147,19 +148,19 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     mask_secrets(plan, output);
     let api = match client(plan) {
         Ok(api) => api,
-        Err(failure) => return failure.tell(plan, output, None),
+        Err(failure) => return failure.report(plan, output, None),
     };
     let daemon = match StepDaemon::connect(plan, cancel).await {
         Ok(daemon) => daemon,
-        Err(failure) => return failure.tell(plan, output, None),
+        Err(failure) => return failure.report(plan, output, None),
     };
     let contexts = match Contexts::open(plan) {
         Ok(contexts) => contexts,
-        Err(failure) => return failure.tell(plan, output, None),
+        Err(failure) => return failure.report(plan, output, None),
     };
     let build = match create(plan, api, cancel).await {
         Ok(build) => build,
-        Err(failure) => return failure.tell(plan, output, None),
+        Err(failure) => return failure.report(plan, output, None),
     };
     for secret in build.secrets() {
         output.masker().add(secret.expose_secret());
@@ -167,21 +168,23 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     output.say(page(&build, output));
 
     let mut progress = Progress::new(output.options().clone());
-    let asked = Asked {
+    let inputs = Inputs {
         plan,
         build: &build,
         contexts: &contexts,
         daemon: daemon.as_ref(),
     };
-    let result = build_and_finish(asked, &mut progress, output, cancel).await;
+    let result = build_and_finish(inputs, &mut progress, output, cancel).await;
     let exit = match result {
         Ok(Ok(images)) => {
             output.say(closing(plan, &build, &images, started.elapsed(), output));
             return Exit::Success;
         }
-        Ok(Err(failure)) => failure.tell(plan, output, Some(&progress)),
+        Ok(Err(failure)) => failure.report(plan, output, Some(&progress)),
         Err(_panic) => {
-            tracing::error!("depot-build failed with an internal error, which is told above");
+            tracing::error!(
+                "internal error in depot-build (see the message above); please report it"
+            );
             Exit::Internal
         }
     };
@@ -189,17 +192,17 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     exit
 }
 
-/// Builds, shows the progress beside it, and tells Depot how it ended.
+/// Builds, shows the progress at the same time, and reports the outcome to Depot.
 ///
-/// The three hold each other up as little as possible: Depot hears of the end before the last line
-/// is shown, and a fault of ours in either of the first two does not keep it from Depot.
+/// The three delay each other as little as possible: the outcome is reported to Depot before the
+/// last line is shown, and a panic in the build or the progress does not prevent the report.
 async fn build_and_finish(
-    asked: Asked<'_>,
+    inputs: Inputs<'_>,
     progress: &mut Progress,
     output: &Output,
     cancel: &Cancel,
 ) -> Caught<Result<Vec<Delivered>>> {
-    let targets = target::targets(asked.plan);
+    let targets = target::targets(inputs.plan);
     let sources = sources(&targets, progress);
     let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
     let redactor = redactor(output.masker());
@@ -213,8 +216,8 @@ async fn build_and_finish(
     let working = async {
         let masker = output.masker();
         let steps = (steps, receivers.depot);
-        let building = work(asked, targets, &sources, status, steps, masker, cancel);
-        // Work that a stop does not end must not keep the end from Depot.
+        let building = work(inputs, targets, &sources, status, steps, masker, cancel);
+        // Work that does not end after a stop must not prevent the report to Depot.
         let building = cancel.unless_stuck(building);
         let result = AssertUnwindSafe(building).catch_unwind().await;
         let result =
@@ -223,11 +226,9 @@ async fn build_and_finish(
             Ok(Ok(_)) => Outcome::Success,
             Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
             Ok(Err(failure)) => Outcome::Failure(redactor.redact(failure.one_line())),
-            Err(_) => {
-                Outcome::Failure(redactor.redact("depot-build failed with an internal error"))
-            }
+            Err(_) => Outcome::Failure(redactor.redact("internal error in depot-build")),
         };
-        finish(asked.build, outcome, cancel).await;
+        finish(inputs.build, outcome, cancel).await;
         result
     };
     let mut working = std::pin::pin!(working);
@@ -238,7 +239,7 @@ async fn build_and_finish(
             caught = &mut showing, if !is_shown => {
                 is_shown = true;
                 if caught.is_err() {
-                    tracing::error!("the progress cannot be shown any further: an internal error");
+                    tracing::error!("no further progress is shown because of an internal error");
                 }
             }
         }
@@ -248,13 +249,15 @@ async fn build_and_finish(
         let showing = tokio::time::timeout(SHOW_LIMIT, showing);
         let shown = cancel.while_in_time(LAST_SHOW_LIMIT, showing).await;
         if !matches!(shown, Some(Ok(Some(_)))) && cancel.reason().is_none() {
-            tracing::warn!("the rest of the progress is left out: the log is not read");
+            tracing::warn!(
+                "the rest of the progress was dropped because the log is not being read"
+            );
         }
     }
     result
 }
 
-/// As what the steps of each machine are shown: with its platforms, where there are several machines.
+/// The source of each machine's steps: labeled with its platforms if there are several machines.
 fn sources(targets: &[Target], progress: &mut Progress) -> Vec<Source> {
     match targets {
         [_] => vec![Source::default()],
@@ -265,7 +268,7 @@ fn sources(targets: &[Target], progress: &mut Progress) -> Vec<Source> {
     }
 }
 
-/// Shows steps of our own, which belong to no machine.
+/// Shows this program's own steps, which belong to no machine.
 async fn own_steps(mut steps: mpsc::Receiver<StatusResponse>, status: mpsc::Sender<Update>) {
     while let Some(step) = steps.recv().await {
         let update = Update {
@@ -280,7 +283,7 @@ async fn own_steps(mut steps: mpsc::Receiver<StatusResponse>, status: mpsc::Send
 
 /// The part that needs machines and registries.
 async fn work(
-    asked: Asked<'_>,
+    inputs: Inputs<'_>,
     targets: Vec<Target>,
     sources: &[Source],
     status: mpsc::Sender<Update>,
@@ -288,12 +291,12 @@ async fn work(
     masker: &Masker,
     cancel: &Cancel,
 ) -> Result<Vec<Delivered>> {
-    let Asked {
+    let Inputs {
         plan,
         build,
         contexts,
         daemon,
-    } = asked;
+    } = inputs;
     let passing = request::passing_names(plan, build);
     let mut names = request::names(plan, build)?;
     names.extend(passing.iter().cloned());
@@ -319,14 +322,14 @@ async fn work(
     Ok(finished.delivered)
 }
 
-/// Whatever way a secret finds into the log, from a build step say, it is not readable there.
+/// Masks secrets in the log, for example if a build step prints them.
 fn mask_secrets(plan: &Plan, output: &Output) {
     for secret in plan.secrets() {
         output.masker().add(secret.expose_secret());
     }
 }
 
-/// Keeps secrets from Depot's pages, those that are learnt later too.
+/// Masks secrets in texts for Depot, including secrets that are added later.
 fn redactor(masker: &Masker) -> Redactor {
     let masker = masker.clone();
     Redactor::new(move |text| masker.mask(text))
@@ -337,10 +340,10 @@ fn client(plan: &Plan) -> Result<Api> {
     Api::new(plan.depot.api_url.clone(), tls, &plan.proxies).map_err(Failure::Client)
 }
 
-/// Creates the build. A stop while Depot creates it waits for its id, so that it can be finished.
+/// Creates the build. A stop during the call waits for the build's ID, so that the build can be finished.
 ///
-/// Three cases remain in which a build stays behind that cannot be finished, because its id never arrives here: the
-/// answer is lost on the way, it comes later than [`CREATE_GRACE`] allows, or the process is killed.
+/// A build stays unfinished only if its ID never arrives: the response is lost, it arrives later than [`CREATE_GRACE`],
+/// or the process is killed.
 async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
     let stopped = async {
         cancel.fired().await;
@@ -365,24 +368,24 @@ async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
 
 /// Reports the end of the build to Depot. If that fails, the result of the run stays the same.
 async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
-    let telling = build.finish(outcome);
-    let why = match cancel.last_call(Build::FINISH_LIMIT, telling).await {
+    let finishing = build.finish(outcome);
+    let why = match cancel.last_call(Build::FINISH_LIMIT, finishing).await {
         Some(Ok(())) => return,
         Some(Err(error)) => crate::cause::one_line(&error),
-        None => "no answer came in time".into(),
+        None => "no response in time".into(),
     };
     tracing::warn!(
-        "Depot could not be told that the build has ended, and may show it as running for a while: {why}"
+        "the end of the build could not be reported to Depot, which may show it as running for a while: {why}"
     );
 }
 
-/// Where the build can be seen; nothing if that is not known.
+/// The line with the URL of the build; empty if the URL is not known.
 fn page(build: &Build, output: &Output) -> String {
     let page = build.url().map(|url| summary::page(url, output.options()));
     page.unwrap_or_default()
 }
 
-/// What was done with the image, and how to get at it where Depot keeps it.
+/// The summary: where the image was delivered, and how to pull it if Depot saved it.
 fn closing(
     plan: &Plan,
     build: &Build,

@@ -83,7 +83,7 @@ pub enum ConnectError {
     #[error("the certificates for the builder cannot be used")]
     Tls(#[source] TlsError),
     /// The builder is not who it should be; trying again does not help.
-    #[error("the builder at {address} does not prove to be `{name}`")]
+    #[error("cannot verify that the builder at {address} is `{name}`")]
     Untrusted {
         /// Where it listens.
         address: String,
@@ -94,7 +94,7 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// The builder does not accept our certificate; trying again does not help.
-    #[error("the builder at {address} rejected our certificate")]
+    #[error("the builder at {address} rejected the client certificate")]
     Rejected {
         /// Where it listens.
         address: String,
@@ -184,7 +184,7 @@ impl Connection {
                     source,
                 });
             }
-            tracing::debug!("the builder at {shown} is not there yet: {source}");
+            tracing::debug!("the builder at {shown} is not ready yet: {source}");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE_BOUNDS.1);
         }
@@ -265,13 +265,13 @@ async fn open_stream(
         Ok(stream) => return Ok(stream),
         Err(refused) => refused,
     };
-    tracing::debug!("{proxy:?} does not lead to the builder: {refused}");
+    tracing::debug!("{proxy:?} does not reach the builder: {refused}");
     let direct = match way(None).await {
         Ok(stream) => return Ok(stream),
         Err(direct) => direct,
     };
     let (host, port) = (&proxy.host, proxy.port);
-    let both = format!("through the proxy {host}:{port}: {refused}; without: {direct}");
+    let both = format!("through the proxy {host}:{port}: {refused}; directly: {direct}");
     // The wrong one on one way is final where the other way leads nowhere, not where the builder may just not be up yet.
     Err(match (refused, direct) {
         (TryError::Untrusted(_) | TryError::Rejected(_), TryError::Later(why))

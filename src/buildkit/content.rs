@@ -83,7 +83,7 @@ impl Connection {
             document.extend_from_slice(&piece?);
             if document.len() > limit {
                 return Err(Status::out_of_range(format!(
-                    "{digest} has more than {limit} bytes"
+                    "{digest} is larger than {limit} bytes"
                 )));
             }
         }

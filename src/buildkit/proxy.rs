@@ -53,7 +53,7 @@ pub(crate) async fn opened(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= HEAD_LIMIT_BYTES {
-            return Err(io::Error::other("its answer does not end"));
+            return Err(io::Error::other("its response header is too long"));
         }
         head.push(stream.read_u8().await?);
     }
@@ -65,7 +65,7 @@ pub(crate) async fn opened(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<
     // It may repeat the login.
     let line = cut(head.lines().next().unwrap_or_default(), 200);
     Err(io::Error::other(format!(
-        "it answered `{}`",
+        "it responded with `{}`",
         line.escape_debug()
     )))
 }
@@ -118,7 +118,7 @@ mod tests {
         let (_, refused) = asked("HTTP/1.1 403 Not this \x1b[2J port\r\n\r\n").await;
         let error = refused.unwrap_err().to_string();
         assert!(
-            error.starts_with("it answered `HTTP/1.1 403 Not this"),
+            error.starts_with("it responded with `HTTP/1.1 403 Not this"),
             "{error}"
         );
         assert!(!error.contains('\x1b'), "{error}");

@@ -198,7 +198,7 @@ impl Connection {
             tokio::select! {
                 rest = tokio::time::timeout(limit, rest) => {
                     if !matches!(rest, Ok(Some(_))) && !is_canceled {
-                        tracing::warn!("the end of what the builder says of its steps is left out: it took too long to come, or to be read");
+                        tracing::warn!("the last build output was dropped: it did not arrive, or was not read, in time");
                     }
                 }
                 // Polled again only if it was not over above.

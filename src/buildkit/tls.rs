@@ -32,7 +32,7 @@ pub struct MutualTls {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A PEM text does not hold what it should.
-    #[error("{what} is not usable PEM")]
+    #[error("{what} is not valid PEM")]
     Pem {
         /// Which text.
         what: &'static str,
@@ -41,13 +41,13 @@ pub enum TlsError {
         source: rustls::pki_types::pem::Error,
     },
     /// The name is neither a host name nor an address.
-    #[error("`{0}` cannot be the name of a server")]
+    #[error("`{0}` is not a valid server name")]
     Name(String),
     /// The authority cannot be trusted in any form.
-    #[error("the builder's authority is not usable")]
+    #[error("the builder's CA certificate cannot be used")]
     Authority(#[source] rustls::server::VerifierBuilderError),
     /// Certificate and key do not go together, or are of an unknown kind.
-    #[error("our certificate for the builder is not usable")]
+    #[error("the client certificate for the builder cannot be used")]
     Identity(#[source] rustls::Error),
 }
 
@@ -58,11 +58,11 @@ impl MutualTls {
     ) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
         let name = ServerName::try_from(self.server_name.clone())
             .map_err(|_| TlsError::Name(self.server_name.clone()))?;
-        let authorities = certificates("the builder's authority", &self.authority)?;
-        let own = certificates("our certificate for the builder", &self.certificate)?;
+        let authorities = certificates("the builder's CA certificate", &self.authority)?;
+        let own = certificates("the client certificate for the builder", &self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(self.key.expose_secret().as_bytes()).map_err(
             |source| TlsError::Pem {
-                what: "our key for the builder",
+                what: "the private key for the builder",
                 source,
             },
         )?;
@@ -248,7 +248,7 @@ mod tests {
         let error = tls.client_config().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the builder's authority is not usable PEM"
+            "the builder's CA certificate is not valid PEM"
         );
     }
 }

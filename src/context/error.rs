@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::patterns::PatternError;
 
 const UNREADABLE_HINT: &str =
-    "make it readable for the step's user, or leave it out with a line in .dockerignore";
+    "make it readable for the step's user, or exclude it with a line in .dockerignore";
 
 /// Why a folder cannot be offered at all.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum TreeError {
         source: io::Error,
     },
     /// It is, or lies in, a directory that is never sent.
-    #[error("folder `{}` lies in `{}`, which is never sent", path.display(), never.display())]
+    #[error("folder `{}` is inside `{}`, which is never sent", path.display(), never.display())]
     Withheld {
         /// As it was given.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum WalkError {
         source: PatternError,
     },
     /// A path whose links were to be followed cannot be looked up.
-    #[error("the links on the way to `{path}` cannot be followed")]
+    #[error("the symbolic links in the path `{path}` cannot be followed")]
     Follow {
         /// The part of it where it failed.
         path: String,
@@ -51,7 +51,7 @@ pub enum WalkError {
         source: io::Error,
     },
     /// Links lead to ever more and longer paths.
-    #[error("the links on the way to `{path}` lead to too many paths")]
+    #[error("the symbolic links in the path `{path}` lead to too many paths")]
     FollowTooFar {
         /// Where it was given up.
         path: String,
@@ -65,7 +65,7 @@ pub enum WalkError {
         source: io::Error,
     },
     /// An entry's mode, size and times cannot be found out.
-    #[error("`{path}` cannot be looked at")]
+    #[error("the metadata of `{path}` cannot be read")]
     Entry {
         /// The entry.
         path: String,
@@ -100,9 +100,9 @@ impl WalkError {
             {
                 Some(UNREADABLE_HINT)
             }
-            Self::PathTooLong { .. } => Some("leave it out with a line in .dockerignore"),
+            Self::PathTooLong { .. } => Some("exclude it with a line in .dockerignore"),
             Self::FollowTooFar { .. } => Some(
-                "look for symbolic links on that path that lead to each other, or `COPY` fewer of them at once",
+                "check that path for symbolic links that point to each other, or `COPY` fewer of them at once",
             ),
             _ => None,
         }
@@ -113,7 +113,7 @@ impl WalkError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Not a path that a walk could have listed, or one in a directory that is never sent.
-    #[error("`{path}` is not part of what was offered")]
+    #[error("`{path}` was not offered to the builder")]
     NotListed {
         /// As the builder requested it.
         path: String,
@@ -151,7 +151,7 @@ impl OpenError {
                 Some(UNREADABLE_HINT)
             }
             Self::Gone { .. } => {
-                Some("nothing else may write to the folder while it is being sent")
+                Some("make sure that nothing else writes to the folder while it is being sent")
             }
             _ => None,
         }

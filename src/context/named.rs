@@ -70,9 +70,9 @@ impl NamedFile {
             Observer::default().describe(directory.as_fd(), name, name_here, TimeTrust::None)?;
         match found {
             // Another kind of entry has taken its place, which the builder could not read.
-            Some(found) if found.entry.stat.mode & mode::KIND != 0 => Err(failed(
-                io::Error::other("it is not a regular file any more"),
-            )),
+            Some(found) if found.entry.stat.mode & mode::KIND != 0 => {
+                Err(failed(io::Error::other("it is no longer a regular file")))
+            }
             Some(found) => Ok(found.entry),
             None => Err(failed(io::ErrorKind::NotFound.into())),
         }

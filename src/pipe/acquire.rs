@@ -1,48 +1,48 @@
-//! A machine's way to us: asked for, connected to, and asked for again when it went away.
+//! Acquires a machine, connects to it, and connects again after the connection was lost.
 
 use std::time::Duration;
 
 use super::Result;
 use super::failure::Failure;
-use super::on_machine::{AGAIN, Part};
+use super::on_machine::{MAX_RECONNECTS, Part};
 use super::request;
 use crate::buildkit::{CONNECT_LIMIT, ConnectError, Connection};
 use crate::cancel::Reason;
 use crate::depot::Steps;
 
-/// How long Depot gets to notice as well before a machine that went away is asked for again.
-const AGAIN_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a lost machine is requested again, so that Depot can also notice the loss.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long it may take then until it listens. Depot names it only when it is there.
-const AGAIN_CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// How long connecting to it may take. Depot returns a machine only once it exists.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 impl Part<'_> {
-    /// Asks for the machine again after it was `lost`, and connects to whatever Depot names then. `time` counts how often that was
-    /// done, which is less than [`AGAIN`].
+    /// Requests the machine again after it was `lost`, and connects to the one that Depot returns. `attempts` counts these
+    /// requests and must be less than [`MAX_RECONNECTS`].
     pub(super) async fn connect_again(
         &self,
         steps: &Steps,
         lost: &Failure,
-        time: &mut usize,
+        attempts: &mut usize,
     ) -> Result<Connection> {
         let mut why = lost.one_line();
         self.work.contexts.renew_key();
         loop {
-            *time += 1;
+            *attempts += 1;
             let masked = self.work.masker.mask(why);
             tracing::warn!(
-                "the {} machine went away and is asked for again ({time} of {AGAIN}): {masked}",
+                "lost the {} machine; connecting again ({attempts} of {MAX_RECONNECTS}): {masked}",
                 self.target.machine
             );
             let waited = self
                 .cancel
-                .unless_fired(tokio::time::sleep(AGAIN_PAUSE))
+                .unless_fired(tokio::time::sleep(RECONNECT_PAUSE))
                 .await;
             waited.map_err(Failure::Canceled)?;
-            match self.connect(steps, AGAIN_CONNECT_LIMIT).await {
-                // Depot may not have noticed yet, and name another one the next time.
+            match self.connect(steps, RECONNECT_LIMIT).await {
+                // Depot may not have noticed the loss yet, and may return another machine next time.
                 Err(failure @ Failure::Connect(ConnectError::Unreachable { .. }))
-                    if *time < AGAIN =>
+                    if *attempts < MAX_RECONNECTS =>
                 {
                     why = failure.one_line();
                 }
@@ -51,7 +51,7 @@ impl Part<'_> {
         }
     }
 
-    /// Acquires the machine and has the registries asked meanwhile. Whichever fails first ends the other's waiting.
+    /// Acquires the machine and prepares the registries at the same time. The first failure stops the other.
     pub(super) async fn ready(&self, steps: &Steps) -> Result<Connection> {
         let stop_if_failed = |is_failed: bool| {
             if is_failed {
@@ -68,7 +68,7 @@ impl Part<'_> {
             stop_if_failed(prepared.is_err());
             prepared
         };
-        // The key of the session takes a walk through the context, for which there is time now.
+        // The session key needs a walk through the context, which runs while the machine starts.
         let naming = self.cancel.unless_fired(self.work.contexts.key());
         match tokio::join!(connecting, preparing, naming) {
             (Ok(connection), Ok(()), _) => Ok(connection),
@@ -78,12 +78,12 @@ impl Part<'_> {
         }
     }
 
-    /// Acquires a machine and connects to it, each as a step that people see.
+    /// Acquires a machine and connects to it. Each is shown as a step of the build.
     async fn connect(&self, steps: &Steps, within: Duration) -> Result<Connection> {
         let (platform, masker) = (self.target.machine, self.work.masker);
         let step = steps.begin(&format!("[depot] launching {platform} machine"));
-        let asking = self.work.build.machine(platform);
-        let machine = match self.cancel.unless_fired(asking).await {
+        let acquiring = self.work.build.machine(platform);
+        let machine = match self.cancel.unless_fired(acquiring).await {
             Ok(Ok(machine)) => machine,
             Ok(Err(error)) => {
                 step.failed(masker.mask(error.to_string()));

@@ -1,4 +1,4 @@
-//! The directories of a run that builders may read, opened once before anything is started.
+//! The directories that builders may read. They are opened once, before the build starts.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,16 +19,16 @@ use crate::context::{Directory, NamedFile, Tree};
 /// secrets, so they are never part of a context.
 const PIPE_STORAGE: &str = ".bitbucket/pipelines/generated";
 
-/// Every key begins so, and changes with the way in which files are announced.
+/// The prefix of every key. It changes when the way in which files are announced changes.
 const KEY_PREFIX: &str = "depot-build-2";
 
 /// The directories, and the key under which builders keep their files.
 pub(super) struct Contexts {
     files: FileSync,
-    /// The repository and the context's path in it; `None` if the builder is to keep nothing.
+    /// The repository and the context's path in it; `None` if the builder must not reuse files.
     identity: Option<Vec<u8>>,
     key: OnceCell<String>,
-    /// Set once a machine was lost; goes before `key`.
+    /// Set after a machine was lost; replaces `key`.
     new_key: Mutex<Option<String>>,
 }
 
@@ -46,14 +46,14 @@ impl Contexts {
             never: never_sent(plan),
         };
         let dockerfile = &build.dockerfile;
-        // The frontend looks for both by these names. Other files beside them are not for the builder.
-        let mut beside = vec![opening.file(&dockerfile.name, &dockerfile.file)];
+        // The frontend looks for these two names. Other files in their directory are not offered.
+        let mut dockerfiles = vec![opening.file(&dockerfile.name, &dockerfile.file)];
         if let Some(file) = &dockerfile.ignore_file {
-            beside.push(opening.file(&format!("{}.dockerignore", dockerfile.name), file));
+            dockerfiles.push(opening.file(&format!("{}.dockerignore", dockerfile.name), file));
         }
         let mut files = FileSync::default()
             .with("context", opening.folder(&build.context)?)
-            .with("dockerfile", Directory::Files(beside));
+            .with("dockerfile", Directory::Files(dockerfiles));
         for context in &build.contexts {
             if let NamedContext::Directory(name, folder) = context {
                 files = files.with(directory_name(name), opening.folder(folder)?);
@@ -67,8 +67,8 @@ impl Contexts {
         })
     }
 
-    /// Takes a new key from here on: a builder that died in the middle of a transfer may have files on its disk that it did not
-    /// report to its cache.
+    /// Uses a new key from now on: a builder that failed during a transfer may have files on its disk that are missing from its
+    /// cache.
     pub(super) fn renew_key(&self) {
         let mut key = self.new_key.lock().unwrap_or_else(PoisonError::into_inner);
         *key = Some(new_key());
@@ -79,11 +79,11 @@ impl Contexts {
         self.files.clone().on_change(changes)
     }
 
-    /// The key of this run's sessions; the first call makes it.
+    /// The key of this run's sessions. The first call computes it.
     ///
-    /// It is the same for the same context of the same repository, whatever container builds it, so that the builder requests
-    /// only files that have changed. It is new if files must not be taken from earlier builds, and if the mode or an attribute
-    /// of a directory has changed, which builders overlook. Cancel safe.
+    /// The same context of the same repository has the same key in every container, so that the builder requests only files
+    /// that have changed. The key is new if files of earlier builds must not be reused, or if the mode or an attribute of a
+    /// directory has changed, which builders do not detect. Cancel safe.
     pub(super) async fn key(&self) -> String {
         if let Some(key) = &*self.new_key.lock().unwrap_or_else(PoisonError::into_inner) {
             return key.clone();
@@ -109,7 +109,7 @@ impl Contexts {
     }
 }
 
-/// Opens what lies in the clone.
+/// Opens files and folders in the clone.
 struct Opening<'a> {
     clone: &'a Path,
     tree: Arc<Tree>,
@@ -127,18 +127,18 @@ impl Opening<'_> {
     }
 
     fn file(&self, name: &str, path: &Path) -> NamedFile {
-        // All paths of a plan lie in the clone. Another one would not be found below it.
+        // All paths of a plan are inside the clone. Any other path fails to open.
         let relative = path.strip_prefix(self.clone).unwrap_or(path);
         NamedFile::new(name, relative, Arc::clone(&self.tree))
     }
 }
 
-/// The name by which the builder requests a named directory. No other directory begins so.
+/// The name by which the builder requests a named directory. No other directory has this prefix.
 pub(super) fn directory_name(name: &str) -> String {
     format!("named-{name}")
 }
 
-/// Files and folders that no builder gets, whatever it requests.
+/// Files and folders that are never sent to a builder.
 fn never_sent(plan: &Plan) -> Vec<PathBuf> {
     let build = &plan.build;
     [&build.context.path, &build.clone]
@@ -148,14 +148,14 @@ fn never_sent(plan: &Plan) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The parts that make a context another one, each with its length in front.
+/// The parts that identify a context, each preceded by its length.
 fn identity(plan: &Plan) -> Vec<u8> {
     let build = &plan.build;
     let context = &build.context.path;
     let within = context.strip_prefix(&build.clone).unwrap_or(context);
     let (repository, path) = match plan.pipeline.repository() {
         Some(repository) => (repository, within),
-        // Outside of Bitbucket only the place tells one repository from another.
+        // Outside of Bitbucket, only the path identifies the repository.
         None => (String::new(), context.as_path()),
     };
     let mut identity = Vec::new();

@@ -1,4 +1,4 @@
-//! How a run can fail, with the exit code and the text for Depot; what to do about it is in `hints.rs`.
+//! How a run can fail, with the exit code and the text for Depot. The hints are in `hints.rs`.
 
 mod hints;
 
@@ -22,7 +22,7 @@ use crate::report::output::Output;
 use crate::report::progress::Progress;
 use crate::report::{chain, failure};
 
-/// Why a run did not do what it was asked for.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// TLS cannot be set up on this machine.
@@ -31,56 +31,56 @@ pub(super) enum Failure {
     /// An HTTP client cannot be set up on this machine.
     #[error("an HTTP client cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// A directory that the builder is to read cannot be opened.
+    /// A directory for the builder cannot be opened.
     #[error(transparent)]
     Directory(TreeError),
-    /// There is no build.
+    /// The build was not created.
     #[error("the build could not be created at Depot")]
     Create(#[source] ApiError),
-    /// Depot named a place for the image that is no reference.
-    #[error("Depot wants the image to be saved as `{reference}`, which is no reference")]
+    /// Depot returned an invalid name for the saved image.
+    #[error("Depot returned the image name `{reference}`, which is not a valid reference")]
     SavedReference {
         reference: String,
         #[source]
         source: ReferenceError,
     },
-    /// There is no machine.
+    /// No machine was acquired.
     #[error(transparent)]
     Machine(MachineError),
-    /// The machine cannot be used.
+    /// No connection to the machine.
     #[error(transparent)]
     Connect(ConnectError),
-    /// The build failed. `target`: on which machine, where there are several.
+    /// The build failed. `target`: the machine, if there are several.
     #[error("failed to build{}", for_target(.target.as_deref()))]
     Solve {
         #[source]
         error: Box<SolveError>,
         target: Option<String>,
     },
-    /// The image was built, and is not in all of its registries.
+    /// The image was built, but not pushed to all registries.
     #[error(transparent)]
     Push(Box<PushFailure>),
-    /// The same, of an image that several machines have built.
+    /// The same for an image that several machines built.
     #[error(transparent)]
     Publish(Box<PublishFailure>),
-    /// A machine did not tell what it built.
-    #[error("the builder did not tell the digest of {0}")]
+    /// A builder returned no digest.
+    #[error("the builder did not return the digest of {0}")]
     NoDigest(String),
-    /// What a machine has pushed cannot be read back.
-    #[error("what was built for {target} cannot be read back from its registry")]
+    /// A manifest that a machine pushed cannot be read back.
+    #[error("the manifest for {target} cannot be read back from its registry")]
     ReadBack {
         target: String,
         #[source]
         source: Box<ClientError>,
     },
-    /// The machines' images do not make one.
-    #[error("the images of the machines cannot be merged")]
+    /// The images of the machines do not fit together.
+    #[error("the images that the machines built cannot be merged")]
     Merge(#[source] MergeError),
     /// There are no credentials for a registry of the image.
     #[error("no credentials for the registry")]
     Credentials(#[source] KeyringError),
-    /// A repository could not be made.
-    #[error("the repository `{repository}` could not be made at `{host}`")]
+    /// A repository could not be created.
+    #[error("the repository `{repository}` could not be created at `{host}`")]
     Repository {
         host: String,
         repository: String,
@@ -90,10 +90,10 @@ pub(super) enum Failure {
     /// The Docker daemon that the image is to be loaded into cannot be used.
     #[error(transparent)]
     Daemon(DaemonError),
-    /// Nothing of what is built is for the daemon.
-    #[error("the Docker daemon is for {daemon}, and the image for {offered} alone")]
+    /// None of the platforms runs on the daemon.
+    #[error("the Docker daemon runs {daemon}, but the image is built only for {offered}")]
     NoPlatform { daemon: String, offered: String },
-    /// The image is not in the daemon.
+    /// The image was not loaded into the daemon.
     #[error(transparent)]
     Load(Box<LoadFailure>),
     /// A file for the rest of the pipeline could not be written.
@@ -103,10 +103,10 @@ pub(super) enum Failure {
         path: PathBuf,
         #[source]
         source: std::io::Error,
-        /// The names that the image has nevertheless.
+        /// The names that were delivered.
         delivered: Vec<String>,
     },
-    /// Somebody stopped it.
+    /// The run was stopped.
     #[error("{0}")]
     Canceled(Reason),
 }
@@ -118,49 +118,49 @@ pub(super) struct PushFailure {
     #[source]
     pub(super) error: SolveError,
     pub(super) target: Option<String>,
-    /// The names that the image has nevertheless.
+    /// The names that were pushed.
     pub(super) pushed: Vec<String>,
-    /// Those that it does not have.
+    /// The names that were not pushed.
     pub(super) missing: Vec<String>,
-    /// The tag that was refused holds another image.
+    /// The tag that was rejected already holds another image.
     pub(super) is_taken: bool,
 }
 
-/// An index of ours that a registry did not take.
+/// A merged index that a registry did not accept.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to push `{reference}`")]
 pub(super) struct PublishFailure {
     pub(super) reference: Reference,
     #[source]
     pub(super) source: ClientError,
-    /// The names that the image has nevertheless.
+    /// The names that were pushed.
     pub(super) pushed: Vec<String>,
-    /// Those that it does not have.
+    /// The names that were not pushed.
     pub(super) missing: Vec<String>,
 }
 
-/// What kept an image from a daemon.
+/// Why an image was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadCause {
-    /// The daemon, or the way of the layers.
+    /// The daemon, or the transfer of the layers.
     #[error(transparent)]
     Load(LoadError),
-    /// The builder, which was to export it as a whole.
+    /// The builder failed to export the image as an archive.
     #[error("the builder could not export the image")]
     Export(#[source] Box<SolveError>),
 }
 
-/// An image that a daemon did not get.
+/// An image that was not loaded into a daemon.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to load the image into Docker {version}")]
 pub(super) struct LoadFailure {
     #[source]
     pub(super) cause: LoadCause,
-    /// The daemon's.
+    /// The version of the daemon.
     pub(super) version: String,
-    /// The names that the image has in registries nevertheless.
+    /// The names that were pushed to registries.
     pub(super) pushed: Vec<String>,
-    /// Those that it does not have in the daemon.
+    /// The names that were not loaded.
     pub(super) missing: Vec<String>,
 }
 
@@ -171,7 +171,7 @@ fn for_target(target: Option<&str>) -> String {
 }
 
 impl Failure {
-    /// How the program ends.
+    /// The exit code.
     fn exit(&self) -> Exit {
         match self {
             Self::Create(error) => api_exit(error),
@@ -188,7 +188,7 @@ impl Failure {
             | Self::ReadBack { .. }
             | Self::Credentials(_)
             | Self::Repository { .. } => Exit::Registry,
-            // A part is only ever stopped by another one's failure, which is what is told.
+            // `Sibling` is only a consequence: the failure of the other part is reported.
             Self::Directory(_)
             | Self::Merge(_)
             | Self::Output { .. }
@@ -206,12 +206,12 @@ impl Failure {
         }
     }
 
-    /// Whether the builder went away in the middle of a solve.
+    /// Whether the connection to the builder was lost during a solve.
     pub(super) fn is_machine_lost(&self) -> bool {
         matches!(self, Self::Solve { error, .. } if error.kind == ErrorKind::Connection)
     }
 
-    /// Whether the builder went away in the middle of a load.
+    /// Whether the connection to the builder was lost during a load.
     pub(super) fn is_broken(&self) -> bool {
         let Self::Load(failure) = self else {
             return false;
@@ -223,7 +223,7 @@ impl Failure {
         }
     }
 
-    /// The same, when the image was pushed before.
+    /// Adds the names that were already pushed to a failed load.
     pub(super) fn after_pushing(mut self, delivered: &[Delivered]) -> Self {
         if let Self::Load(failure) = &mut self {
             let names = delivered.iter().flat_map(|image| &image.names);
@@ -232,12 +232,12 @@ impl Failure {
         self
     }
 
-    /// The failure and its causes in one line, for the build's page.
+    /// The failure and its causes in one line, for the build's page at Depot.
     pub(super) fn one_line(&self) -> String {
         crate::cause::one_line(self)
     }
 
-    /// The builder's or our own words on a failed solve, without the failure that they explain.
+    /// The cause of a failed solve, without "failed to build".
     pub(super) fn cause_line(&self) -> String {
         match self {
             Self::Solve { error, .. } => crate::cause::one_line(error),
@@ -245,8 +245,8 @@ impl Failure {
         }
     }
 
-    /// Tells people, and says how the program ends.
-    pub(super) fn tell(&self, plan: &Plan, output: &Output, progress: Option<&Progress>) -> Exit {
+    /// Prints the failure and its hints. Returns the exit code.
+    pub(super) fn report(&self, plan: &Plan, output: &Output, progress: Option<&Progress>) -> Exit {
         let step = match self {
             Self::Solve { error, .. } => {
                 progress.and_then(|progress| progress.failed_step_behind(&error.message))
@@ -263,14 +263,14 @@ impl Failure {
         };
         output.say(block);
         match self {
-            // As it is to be pasted.
+            // Ready to be pasted into the pipeline file.
             Self::Daemon(DaemonError::Unreachable { .. }) => {
                 output.say("  services:\n    - docker\n".to_owned());
             }
-            Self::Push(failure) => tell_names(&failure.pushed, &failure.missing),
-            Self::Publish(failure) => tell_names(&failure.pushed, &failure.missing),
+            Self::Push(failure) => report_names(&failure.pushed, &failure.missing),
+            Self::Publish(failure) => report_names(&failure.pushed, &failure.missing),
             Self::Output { delivered, .. } if !delivered.is_empty() => {
-                tracing::error!("the image itself is there: {}", delivered.join(", "));
+                tracing::error!("the image itself was delivered: {}", delivered.join(", "));
             }
             Self::Load(failure) if !failure.pushed.is_empty() => tracing::error!(
                 "pushed: {}; not loaded: {}",
@@ -283,7 +283,7 @@ impl Failure {
     }
 }
 
-/// The step that failed, the lines that it came from, and the builder's words.
+/// The failed step, its lines in the Dockerfile, and the builder's error.
 fn solve_block(
     failure: &Failure,
     error: &SolveError,
@@ -293,7 +293,7 @@ fn solve_block(
 ) -> String {
     failure::Failure {
         step: progress.and_then(|progress| progress.failed_step_behind(&error.message)),
-        // The innermost is the line itself, those before it are what it was included from.
+        // The last source is the line itself; the earlier sources are the files that include it.
         excerpt: error.sources.last().map(excerpt).as_ref(),
         what: &failure.to_string(),
         error: &error.message,
@@ -302,13 +302,13 @@ fn solve_block(
     .render(output.options())
 }
 
-/// Which names the image has after all. Where there is but one there is nothing to tell.
-fn tell_names(pushed: &[String], missing: &[String]) {
+/// Reports which names were pushed and which were not. Omitted if there is only one name.
+fn report_names(pushed: &[String], missing: &[String]) {
     if pushed.len() + missing.len() < 2 {
         return;
     }
     let listed = |names: &[String]| match names {
-        [] => "nothing".to_owned(),
+        [] => "none".to_owned(),
         names => names.join(", "),
     };
     tracing::error!(
@@ -330,7 +330,7 @@ fn solve_exit(error: &SolveError) -> Exit {
     match error.kind {
         ErrorKind::Build | ErrorKind::Session | ErrorKind::FilesChanged => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,
-        // Canceled by us has a reason, and is told as that; see `on_machine`.
+        // Our own cancellation is reported with its reason; see `on_machine`.
         ErrorKind::Connection | ErrorKind::Answer | ErrorKind::Canceled => Exit::Infrastructure,
     }
 }

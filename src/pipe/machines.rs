@@ -1,4 +1,4 @@
-//! The machines of a run, side by side: one failing stops the others, and their parts become one image.
+//! Runs the machines in parallel and merges their parts into one image. The first failure stops the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::leases::Leases;
 use super::load::{self, Loading, Look, StepDaemon};
 use super::merge;
-use super::on_machine::{AGAIN, Delivered, Exported, Made, Part};
+use super::on_machine::{Delivered, Exported, MAX_RECONNECTS, Part, PartResult};
 use super::registries::Registries;
 use super::round::{self, Round};
 use super::target::Target;
@@ -30,18 +30,18 @@ use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 use crate::report::progress::{Source, Update};
 
-/// How long our last steps may take to reach Depot.
+/// How long sending the last of our own steps to Depot may take.
 const REPORT_GRACE: Duration = Duration::from_millis(250);
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) delivered: Vec<Delivered>,
-    /// The manifest of each platform in it, as far as the builders tell.
+    /// The manifest of each platform in the image, as far as the builders return it.
     pub(super) platforms: Vec<(docker::Platform, String)>,
-    /// What the exporter answered.
+    /// The exporter's response.
     pub(super) response: HashMap<String, String>,
-    /// What it is in the daemon.
+    /// The image in the daemon, if it was loaded.
     pub(super) loaded: Option<Loaded>,
 }
 
@@ -51,39 +51,39 @@ pub(super) struct Work<'a> {
     pub(super) build: &'a Build,
     pub(super) contexts: &'a Contexts,
     pub(super) targets: Vec<Target>,
-    /// Every name that the image is to have, Depot's own included.
+    /// Every name to push, including those at Depot.
     pub(super) names: Vec<Reference>,
-    /// Those of them that it has only so that the daemon can pull it.
+    /// The names among them that exist only so that the daemon can pull the image.
     pub(super) passing: Vec<Reference>,
-    /// It does not have them, and need not.
+    /// Pushing `passing` failed, so the image is loaded without them.
     pub(super) pull_failed: AtomicBool,
     pub(super) registries: Arc<Registries>,
     pub(super) masker: &'a Masker,
     pub(super) cancel: &'a Cancel,
     /// Whether the registries are ready; see [`Self::prepare`].
     pub(super) prepared: OnceCell<()>,
-    /// The daemon that the image is loaded into, where it is to be.
+    /// The daemon that the image is loaded into, if any.
     pub(super) daemon: Option<&'a StepDaemon>,
-    /// The names that the image has there.
+    /// The names of the image in the daemon.
     pub(super) loaded_names: Vec<Reference>,
-    /// What machines keep for the load.
+    /// The leases that keep content on the machines for the load.
     pub(super) leases: Leases,
 }
 
 impl Work<'_> {
-    /// Whether each machine makes a part, pushed by its digest, that becomes an image only with the others'.
+    /// Whether each machine pushes a part by digest, and the parts are merged into one image.
     pub(super) fn by_digest(&self) -> bool {
         self.targets.len() > 1
     }
 
-    /// Says which of the names that stay have an image, though the run did not come to its end.
-    pub(super) fn tell_pushed(&self, is_pushed: impl Fn(&Reference) -> bool) {
-        let stays = |name: &&Reference| !self.passing.contains(name);
-        let names = self.names.iter().filter(stays);
+    /// Reports which names were pushed although the run failed, except `passing`.
+    pub(super) fn report_pushed(&self, is_pushed: impl Fn(&Reference) -> bool) {
+        let is_kept = |name: &&Reference| !self.passing.contains(name);
+        let names = self.names.iter().filter(is_kept);
         let pushed = names.filter(|name| is_pushed(name));
         let pushed: Vec<_> = pushed.map(ToString::to_string).collect();
         if !pushed.is_empty() {
-            tracing::error!("pushed nevertheless: {}", pushed.join(", "));
+            tracing::error!("already pushed: {}", pushed.join(", "));
         }
     }
 
@@ -95,7 +95,7 @@ impl Work<'_> {
         Arc::new(RegistryAuthorizer(Arc::clone(&self.registries)))
     }
 
-    /// Sees that the registries of the image let us in, as far as that can be known before a push; once for all machines.
+    /// Checks access to the image's registries, as far as possible before a push. Runs once for all machines.
     pub(super) async fn prepare(&self, cancel: &Cancel) -> Result<()> {
         let preparing = self
             .prepared
@@ -106,9 +106,10 @@ impl Work<'_> {
         }
     }
 
-    /// Builds on every machine and gives the image its names. While it goes on, Depot hears that we are alive.
+    /// Builds on every machine and pushes the image under its names, with regular health reports to Depot.
     ///
-    /// `sources` are what the targets' steps are shown as, in their order. `reports` are what `steps` send to Depot.
+    /// `sources` are the sources under which the targets' steps are shown, in the targets' order. `reports` receives what
+    /// `steps` send to Depot.
     pub(super) async fn run(
         &self,
         sources: &[Source],
@@ -117,7 +118,7 @@ impl Work<'_> {
         reports: mpsc::Receiver<StatusResponse>,
     ) -> Result<Finished> {
         let reporting = self.build.report_steps(reports);
-        // Held by nothing else, so that reports and progress end with the work.
+        // The only owner of `steps` and `status`, so that reports and progress end with the work.
         let working = async move {
             let finished = self.image(sources, &status, &steps).await;
             self.leases.delete(self.cancel).await;
@@ -134,13 +135,13 @@ impl Work<'_> {
             }
         };
         if !is_reported && self.cancel.reason().is_none() {
-            // The step that failed is the one to be seen on the build's page.
+            // The failed step should appear on the build's page.
             let _too_slow = self.cancel.within(REPORT_GRACE, reporting).await;
         }
         finished
     }
 
-    /// Builds on every machine, makes one image of it, and loads that, while Depot hears that the machines are in use.
+    /// Builds, merges and loads the image, with regular health reports to Depot for each machine.
     async fn image(
         &self,
         sources: &[Source],
@@ -180,32 +181,32 @@ impl Work<'_> {
         }
     }
 
-    /// Builds on every machine, merges what they made where they are several, and loads it.
+    /// Builds on every machine, merges the parts if there are several, and loads the image.
     async fn finished(&self, parts: &[Part<'_>], steps: &Steps) -> Result<Finished> {
         let looking = self
             .daemon
             .map(|daemon| daemon.look(self.plan, self.build, self.masker));
         let mut exported = Vec::new();
-        let mut made = Vec::new();
+        let mut deliveries = Vec::new();
         for (part, one) in parts.iter().zip(self.parts(parts, steps).await?) {
             exported.extend(one.exported.map(|exported| (part, exported)));
-            made.push(one.delivered);
+            deliveries.push(one.delivered);
         }
         let platforms = self.platforms(&exported).await;
-        // Without a push only what is loaded was exported.
-        let mut told = exported
+        // Without a push, only the loaded part was exported.
+        let mut responses = exported
             .iter()
             .filter(|(part, _)| !self.names.is_empty() || part.loaded.is_some());
-        let mut response = match told.next() {
+        let mut response = match responses.next() {
             Some((_, exported)) => exported.solved.response.clone(),
             None => HashMap::new(),
         };
         let mut delivered = if self.by_digest() && !self.names.is_empty() {
-            let merged = merge::merge(self, &made, steps).await?;
-            of_merged(&mut response, &merged);
+            let merged = merge::merge(self, &deliveries, steps).await?;
+            set_merged_response(&mut response, &merged);
             merged
         } else {
-            made.into_iter().flatten().collect()
+            deliveries.into_iter().flatten().collect()
         };
         self.forget_passing_names(&mut delivered);
         let mut loaded = None;
@@ -223,13 +224,13 @@ impl Work<'_> {
             let ended = Box::pin(loading).await;
             load::sweep(daemon, &passing, self.cancel).await;
             let image = ended.map_err(|failure| failure.after_pushing(&delivered))?;
-            // A machine that was lost may have built another one for the load.
+            // After a loss, a machine may have built a different image for the load.
             if self.names.is_empty() && exported.solved.ids().any(|id| *id == image.id) {
                 response = exported.solved.response;
             }
             loaded = Some(image);
             if !self.plan.image.push {
-                // Without a name in a registry a digest says nothing to anybody.
+                // Without a name in a registry, a digest has no use.
                 delivered.retain(|image| !image.names.is_empty());
                 delivered.push(Delivered {
                     names: self.loaded_names.clone(),
@@ -245,7 +246,7 @@ impl Work<'_> {
         })
     }
 
-    /// Loads what a part has built. A machine that goes away in the middle is asked for again, for the same image.
+    /// Loads the image of a part. A machine that is lost is requested again, for the same image.
     async fn load(
         &self,
         daemon: &StepDaemon,
@@ -257,7 +258,7 @@ impl Work<'_> {
     ) -> Result<Loaded> {
         let names = &*self.loaded_names;
         let mut image = None;
-        let mut time = 0;
+        let mut attempts = 0;
         loop {
             let loading = Loading {
                 daemon,
@@ -267,20 +268,20 @@ impl Work<'_> {
                 passing,
             };
             let failure = match loading.run(look, &mut image, steps).await {
-                Err(failure) if failure.is_broken() && time < AGAIN => failure,
+                Err(failure) if failure.is_broken() && attempts < MAX_RECONNECTS => failure,
                 ended => return ended,
             };
             if image.is_none() && !self.names.is_empty() {
-                // What is elsewhere cannot be told from what would be exported now.
+                // A new export might differ from the image that was already pushed.
                 return Err(failure);
             }
-            match part.export_again(steps, &failure, &mut time).await {
+            match part.export_again(steps, &failure, &mut attempts).await {
                 Ok(again) => *exported = again,
                 Err(canceled @ Failure::Canceled(_)) => return Err(canceled),
                 Err(error) => {
-                    // That the image was not loaded, and where it is nevertheless, is what counts.
+                    // The load failure is reported instead, with the names that were pushed.
                     let why = self.masker.mask(error.one_line());
-                    tracing::warn!("the image cannot be had again: {why}");
+                    tracing::warn!("the image could not be exported again: {why}");
                     return Err(failure);
                 }
             }
@@ -288,7 +289,7 @@ impl Work<'_> {
         }
     }
 
-    /// The manifest of each platform, as far as that can be told without holding anything up.
+    /// The manifest of each platform, as far as it is available without delaying the build.
     async fn platforms(
         &self,
         exported: &[(&Part<'_>, Exported)],
@@ -301,7 +302,7 @@ impl Work<'_> {
         read.unwrap_or_default().into_iter().flatten().collect()
     }
 
-    /// Names that the image has at Depot only so that the daemon can pull it are of no use to anybody afterwards.
+    /// Removes the names that existed only so that the daemon could pull the image.
     fn forget_passing_names(&self, delivered: &mut Vec<Delivered>) {
         if self.passing.is_empty() {
             return;
@@ -312,10 +313,10 @@ impl Work<'_> {
         delivered.retain(|image| !image.names.is_empty());
     }
 
-    /// What each machine made, in the order of the targets.
+    /// Builds every part. Returns the results in the order of the targets.
     ///
-    /// Returns once *all* have ended; the first failure is the cause, those after it are only its echo.
-    async fn parts(&self, all: &[Part<'_>], steps: &Steps) -> Result<Vec<Made>> {
+    /// Returns when *all* have ended. The first failure is the cause; later failures are consequences.
+    async fn parts(&self, all: &[Part<'_>], steps: &Steps) -> Result<Vec<PartResult>> {
         let mut running = FuturesUnordered::new();
         for (index, part) in all.iter().enumerate() {
             running.push(async move { (index, part.build(steps).await) });
@@ -324,10 +325,10 @@ impl Work<'_> {
         let mut failure = None;
         while let Some((index, ended)) = running.next().await {
             match ended {
-                Ok(made) => parts.push((index, made)),
+                Ok(result) => parts.push((index, result)),
                 Err(error) => {
                     if let Some(part) = all.first() {
-                        part.cancel.fire(Reason::Sibling); // that of all
+                        part.cancel.fire(Reason::Sibling); // shared by all parts
                     }
                     if matches!(failure, None | Some(Failure::Canceled(Reason::Sibling))) {
                         failure = Some(error);
@@ -338,13 +339,13 @@ impl Work<'_> {
         parts.sort_by_key(|&(index, _)| index);
         match failure {
             Some(failure) => Err(failure),
-            None => Ok(parts.into_iter().map(|(_, made)| made).collect()),
+            None => Ok(parts.into_iter().map(|(_, result)| result).collect()),
         }
     }
 }
 
-/// What an exporter would have answered that had made all parts.
-fn of_merged(response: &mut HashMap<String, String>, merged: &[Delivered]) {
+/// Changes the response to that of an exporter that had built all parts.
+fn set_merged_response(response: &mut HashMap<String, String>, merged: &[Delivered]) {
     response.retain(|key, _| !key.starts_with("containerimage."));
     let digest = merged.first().and_then(|image| image.digest.clone());
     response.extend(digest.map(|digest| ("containerimage.digest".into(), digest)));

@@ -1,7 +1,7 @@
-//! Makes one image of what several machines have pushed by digest, and gives it its names.
+//! Merges the parts that several machines have pushed by digest into one image, and pushes it under its names.
 //!
-//! The builders have pushed every blob to every repository already, so what is left is small: each part's index is read
-//! back, one index of all is made, and that is put under every tag. Nothing has a tag before all parts are there.
+//! The builders have already pushed every blob to every repository, so little is left to do: each part's index is read
+//! back, and one index of all parts is pushed under every tag. No tag is set before all parts are complete.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::registry::index::{self, Part};
 use crate::registry::publish::publish;
 use crate::registry::reference::Reference;
 
-/// Merges `parts`, one for each target in their order, and returns the image under its names.
+/// Merges `parts`, one for each target in the targets' order. Returns the image with its names.
 pub(super) async fn merge(
     work: &Work<'_>,
     parts: &[Vec<Delivered>],
@@ -32,7 +32,7 @@ pub(super) async fn merge(
         Ok(merged) => merged,
         Err(reason) => {
             let put = put.into_inner().unwrap_or_else(PoisonError::into_inner);
-            work.tell_pushed(|name| put.contains(name));
+            work.report_pushed(|name| put.contains(name));
             Err(Failure::Canceled(reason))
         }
     };
@@ -44,9 +44,9 @@ pub(super) async fn merge(
     merged
 }
 
-/// One image for all names, or one for each form that registries take.
+/// One image for all names, or one for each manifest format that the registries accept.
 ///
-/// `put` gets every name that has it, as soon as it does.
+/// Each name is added to `put` as soon as it is pushed.
 async fn images(
     work: &Work<'_>,
     parts: &[Vec<Delivered>],
@@ -63,8 +63,8 @@ async fn images(
         let image = image(work, &digests, &names).await?;
         let mut pushed = Vec::new();
         let client = &work.registries.client;
-        for (name, answer) in publish(client, &image, &names, on_put).await {
-            match answer {
+        for (name, result) in publish(client, &image, &names, on_put).await {
+            match result {
                 Ok(()) => {
                     step.say(format_args!("pushed {name}@{}", image.digest));
                     pushed.push(name);
@@ -91,9 +91,9 @@ async fn images(
     })))
 }
 
-/// Names whose parts are the same, with the digest of each part in the order of the targets.
+/// Groups the names by their parts: the digest of each part, in the order of the targets.
 ///
-/// All have the same but where a registry got its parts in another round than others.
+/// All names have the same parts unless a registry received its parts in a separate round.
 fn alike(
     work: &Work<'_>,
     parts: &[Vec<Delivered>],
@@ -113,7 +113,7 @@ fn alike(
     Ok(alike)
 }
 
-/// Reads the parts back, all at once, and merges them.
+/// Reads the parts back in parallel and merges them.
 async fn image(work: &Work<'_>, digests: &[String], names: &[Reference]) -> Result<Manifest> {
     let Some(name) = names.first() else {
         return Err(Failure::NoDigest("the image".into()));

@@ -1,4 +1,4 @@
-//! The part of a run that one machine does, round by round. How it is come by is in `acquire.rs`.
+//! The part of a run that one machine does, round by round. `acquire.rs` acquires the machine.
 
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::failure::{Failure, PushFailure};
 use super::machines::Work;
 use super::one_digest::model_of;
-use super::request::Wanted;
+use super::request::Destination;
 use super::round::{Next, PAUSE, Round, exported};
 use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT, request};
@@ -24,45 +24,48 @@ use crate::registry::reference::Reference;
 use crate::report::progress::{Source, Update};
 use crate::shape;
 
-/// How often a machine that went away is asked for again.
-pub(super) const AGAIN: usize = 2;
+/// How often a lost machine is requested again.
+pub(super) const MAX_RECONNECTS: usize = 2;
 
-/// How often a context is sent whose files change meanwhile.
+/// How often a solve is repeated after the builder reported an inconsistent state.
+const MAX_SOLVE_RETRIES: usize = 2;
+
+/// How often a context is sent if its files change while it is being sent.
 const MAX_TRANSFERS: u32 = 3;
 
-/// What a builder says that has got itself into a state from which only another solve of the same leads out.
-const CONFUSED: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
+/// Error texts of a builder whose internal state is inconsistent. Only repeating the same solve helps.
+const INCONSISTENT_STATE: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
 
-/// After a solve its last messages wait for room in the log until none has found any for so long.
+/// After a solve, its last messages are dropped if the log accepts none of them for this long.
 const UNREAD_QUIET: Duration = Duration::from_secs(5);
 
-/// How long Depot is asked whether it took a machine away on purpose.
-const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// How long the request may take that checks whether Depot canceled the build.
+const CANCEL_QUERY_LIMIT: Duration = Duration::from_secs(2);
 
-/// Under which Depot's fork answers with the lease that keeps what it has exported.
+/// The response key under which Depot's fork returns the lease that keeps the exported content.
 const LEASE: &str = "depot/session.id";
 
-/// What one round came to.
+/// The result of one round.
 #[derive(Debug)]
 pub(super) struct Delivered {
-    /// The names that the image has now, or, where machines share the work, will have.
+    /// The names of the image. If several machines build it, it gets them later.
     pub(super) names: Vec<Reference>,
-    /// The digest of the index or manifest, as far as the builder told.
+    /// The digest of the index or manifest, if the builder returned it.
     pub(super) digest: Option<String>,
 }
 
-/// What a machine has at hand for whoever wants to read it.
+/// An exported image that can be read from its builder.
 #[derive(Debug)]
 pub(super) struct Exported {
     pub(super) connection: Connection,
     pub(super) solved: Solved,
 }
 
-/// What a machine has made.
+/// The result of one machine's part.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct PartResult {
     pub(super) delivered: Vec<Delivered>,
-    /// Present where there is an image.
+    /// Present if an image was exported.
     pub(super) exported: Option<Exported>,
 }
 
@@ -70,77 +73,78 @@ pub(super) struct Made {
 pub(super) struct Part<'a> {
     pub(super) work: &'a Work<'a>,
     pub(super) target: &'a Target,
-    /// The names that the image has in the daemon, where it is loaded from here.
+    /// The names of the image in the daemon, if it is loaded from this machine.
     pub(super) loaded: Option<&'a [Reference]>,
-    /// As which its steps are shown.
+    /// The source under which its steps are shown.
     pub(super) source: Source,
     /// Fires when the run is to stop, or when another machine has failed.
     pub(super) cancel: Cancel,
     pub(super) status: mpsc::Sender<Update>,
-    /// Every step was run, so that what is solved again is what was built.
+    /// Every step has run, so that another solve uses the cache.
     pub(super) is_built: AtomicBool,
 }
 
 impl Part<'_> {
-    /// Builds, and pushes in as many rounds as it takes.
+    /// Builds, and pushes in as many rounds as needed.
     ///
     /// Not cancel safe: stop it through `cancel`.
     ///
-    /// A machine that goes away in the middle is asked for again. What it has built is in its cache, and a push of what is there
-    /// already moves nothing.
-    pub(super) async fn build(&self, steps: &Steps) -> Result<Made> {
+    /// A machine that is lost is requested again. Its cache holds what it has built, and a repeated push uploads nothing that
+    /// the registry already has.
+    pub(super) async fn build(&self, steps: &Steps) -> Result<PartResult> {
         let mut connection = self.ready(steps).await?;
         let mut pushes = Pushes::default();
-        let mut time = 0;
+        let mut attempts = 0;
         loop {
             match self.rounds(&connection, &mut pushes).await {
                 Ok((delivered, solved)) => {
-                    return Ok(Made {
+                    return Ok(PartResult {
                         delivered,
                         exported: solved.map(|solved| Exported { connection, solved }),
                     });
                 }
-                Err(lost) if lost.is_machine_lost() && time < AGAIN => {
-                    let connected = self.connect_again(steps, &lost, &mut time).await;
-                    connection = connected.inspect_err(|_| self.tell_pushed(&pushes))?;
+                Err(lost) if lost.is_machine_lost() && attempts < MAX_RECONNECTS => {
+                    let connected = self.connect_again(steps, &lost, &mut attempts).await;
+                    connection = connected.inspect_err(|_| self.report_pushed(&pushes))?;
                 }
-                // That names them itself.
+                // Its own report lists the pushed names.
                 Err(failure @ (Failure::Push(_) | Failure::Publish(_))) => return Err(failure),
                 Err(failure) => {
-                    self.tell_pushed(&pushes);
+                    self.report_pushed(&pushes);
                     return Err(failure);
                 }
             }
         }
     }
 
-    /// Says which names have an image though the run failed.
-    fn tell_pushed(&self, pushes: &Pushes) {
+    /// Reports which names were pushed although the run failed.
+    fn report_pushed(&self, pushes: &Pushes) {
         if !self.work.by_digest() {
-            self.work.tell_pushed(|name| pushes.has(&name.to_string()));
+            self.work
+                .report_pushed(|name| pushes.has(&name.to_string()));
         }
     }
 
-    /// Has the machine, or another one in its place, export once more what is in the cache, for a load that lost it on the way.
+    /// Exports the image again from the cache, for a load that lost the machine. Depot may return another machine.
     pub(super) async fn export_again(
         &self,
         steps: &Steps,
         lost: &Failure,
-        time: &mut usize,
+        attempts: &mut usize,
     ) -> Result<Exported> {
-        let mut connection = self.connect_again(steps, lost, time).await?;
+        let mut connection = self.connect_again(steps, lost, attempts).await?;
         loop {
             match self.round(&connection, None, &mut Pushes::default()).await {
                 Ok(solved) => return Ok(Exported { connection, solved }),
-                Err(lost) if lost.is_machine_lost() && *time < AGAIN => {
-                    connection = self.connect_again(steps, &lost, time).await?;
+                Err(lost) if lost.is_machine_lost() && *attempts < MAX_RECONNECTS => {
+                    connection = self.connect_again(steps, &lost, attempts).await?;
                 }
                 Err(failure) => return Err(failure),
             }
         }
     }
 
-    /// What was delivered, and the answer to the first solve that went well.
+    /// Runs all rounds. Returns the deliveries and the response of the first successful solve.
     async fn rounds(
         &self,
         connection: &Connection,
@@ -158,7 +162,7 @@ impl Part<'_> {
         let mut first = None;
         let mut waiting: VecDeque<Round> = work.rounds();
         let mut delivered = Vec::new();
-        // The first name with its digest: the others of its form get that too.
+        // The first name with its digest: the other names of the same form get the same digest.
         let mut model = None;
         while let Some(round) = waiting.pop_front() {
             let error = match self.round(connection, Some(&round), pushes).await {
@@ -184,11 +188,13 @@ impl Part<'_> {
             };
             let refused = self.refused_tag(&error, &round).await;
             if let Some((name, digest)) = refused.clone().filter(|(name, digest)| {
-                // What this run has tried to push is there: the answer to an earlier attempt was lost.
+                // The registry has what this run tried to push: the response to an earlier attempt was lost.
                 pushes.has_attempted(&name.to_string(), digest)
             }) {
                 let why = work.masker.mask(error.message);
-                tracing::warn!("`{name}` has the image, though the push was refused: {why}");
+                tracing::warn!(
+                    "`{name}` already has this image, although the push was rejected: {why}"
+                );
                 pushes.note(name.to_string());
                 let is_docker_form = round.docker_form;
                 if let Some(rest) = round.without(&name) {
@@ -205,7 +211,7 @@ impl Part<'_> {
             }
             let round_names = round.names.clone();
             match round.after(&error) {
-                Next::Again { rounds, pause, why } => {
+                Next::Retry { rounds, pause, why } => {
                     tracing::warn!("{}", work.masker.mask(why));
                     if pause {
                         let waited = self.cancel.unless_fired(tokio::time::sleep(PAUSE)).await;
@@ -218,15 +224,15 @@ impl Part<'_> {
                 Next::Fail if self.lacks_only_passing_names(&error, pushes) => {
                     let why = work.masker.mask(error.message);
                     tracing::warn!(
-                        "the daemon cannot pull the image from where Depot wanted it, and gets it from the builder: {why}"
+                        "the daemon cannot pull the image from Depot's registry; loading it from the builder instead: {why}"
                     );
                     work.pull_failed.store(true, Ordering::Relaxed);
-                    let there = |name: &&Reference| !work.passing.contains(name);
+                    let remains = |name: &&Reference| !work.passing.contains(name);
                     delivered.push(Delivered {
-                        names: round_names.iter().filter(there).cloned().collect(),
+                        names: round_names.iter().filter(remains).cloned().collect(),
                         digest: None,
                     });
-                    // Exports what is in the cache by now.
+                    // Exports the image from the cache.
                     let solved = self.round(connection, None, pushes).await?;
                     first.get_or_insert(solved);
                 }
@@ -236,7 +242,7 @@ impl Part<'_> {
         if first.is_none()
             && let Some(digest) = delivered.iter().find_map(|image| image.digest.clone())
         {
-            // No solve has come to its end, so one is needed that exports what is in the cache.
+            // No solve succeeded, so another one exports the image from the cache.
             let mut solved = self.round(connection, None, pushes).await?;
             describe_pushed(&mut solved.response, digest);
             first = Some(solved);
@@ -244,7 +250,7 @@ impl Part<'_> {
         Ok((delivered, first))
     }
 
-    /// Whether a push failed that nobody asked for, by a machine that builds alone, and every name that stays was pushed.
+    /// Whether the only machine failed to push a passing name (see [`Work::passing`]) after it pushed all other names.
     fn lacks_only_passing_names(&self, error: &SolveError, pushes: &Pushes) -> bool {
         let work = self.work;
         let ErrorKind::Registry { reference, .. } = &error.kind else {
@@ -258,7 +264,8 @@ impl Part<'_> {
             && names.all(|name| is_passing(name) || pushes.has(&name.to_string()))
     }
 
-    /// A failed push is told with what was pushed; by digest, nothing has a name yet. `is_taken`: the tag holds another image.
+    /// A failed push lists the names that were pushed; a push by digest has no names yet. `is_taken`: the tag holds another
+    /// image.
     fn failed(&self, error: SolveError, pushes: &Pushes, is_taken: bool) -> Failure {
         let work = self.work;
         let ErrorKind::Registry { reference, .. } = &error.kind else {
@@ -271,14 +278,14 @@ impl Part<'_> {
         if !is_push {
             return self.solve_failure(error);
         }
-        // The exporter tells of the failing one as of the others.
+        // The exporter's status for the failing name looks like that of a pushed one.
         let is_pushed = |name: &String| name != reference && pushes.has(name) && !work.by_digest();
         let names = work.names.iter().map(ToString::to_string);
-        let (there, missing) = names.partition(is_pushed);
+        let (pushed, missing) = names.partition(is_pushed);
         Failure::Push(Box::new(PushFailure {
             error,
             target: self.label(),
-            pushed: there,
+            pushed,
             missing,
             is_taken,
         }))
@@ -291,7 +298,7 @@ impl Part<'_> {
         }
     }
 
-    /// What this part is called where there are others.
+    /// The name of this part, if there are several.
     fn label(&self) -> Option<String> {
         self.work.by_digest().then(|| self.target.to_string())
     }
@@ -303,21 +310,21 @@ impl Part<'_> {
         round: Option<&Round>,
         pushes: &mut Pushes,
     ) -> Result<Solved> {
-        let wanted = Wanted {
+        let destination = Destination {
             round,
             by_digest: self.work.by_digest(),
             loaded: self.loaded,
-            is_kept: self.work.plan.outputs.shell.is_some(),
+            reads_manifests: self.work.plan.outputs.shell.is_some(),
         };
-        let mut solve = request::solve(self.work.plan, self.target, wanted);
+        let mut solve = request::solve(self.work.plan, self.target, destination);
         if self.is_built.load(Ordering::Relaxed) {
-            // What was built a moment ago is not built anew, least of all into another image.
+            // The image is already built and must not be built again: the result could differ.
             solve.frontend_attributes.remove("no-cache");
         }
-        let mut left = AGAIN;
+        let mut retries_left = MAX_SOLVE_RETRIES;
         let mut transfers = 1;
         let solved = loop {
-            // A file that changes all the time must not end every build.
+            // A file that changes constantly must not fail every build.
             let changes = if transfers < MAX_TRANSFERS {
                 Changes::Refused
             } else {
@@ -331,11 +338,11 @@ impl Part<'_> {
                         "{why}; sending the context again ({transfers} of {MAX_TRANSFERS})"
                     );
                 }
-                Err(failure) if left > 0 && is_confused(&failure) => {
-                    left -= 1;
+                Err(failure) if retries_left > 0 && has_inconsistent_state(&failure) => {
+                    retries_left -= 1;
                     let why = self.work.masker.mask(failure.one_line());
                     tracing::warn!(
-                        "the builder got confused, and is asked for the same again: {why}"
+                        "the builder's state is inconsistent; repeating the build: {why}"
                     );
                 }
                 ended => break ended?,
@@ -352,7 +359,7 @@ impl Part<'_> {
         Ok(solved)
     }
 
-    /// One more solve, whose exporter sends us a file.
+    /// Runs another solve, whose exporter sends a file to `file`.
     pub(super) async fn export(
         &self,
         connection: &Connection,
@@ -364,7 +371,7 @@ impl Part<'_> {
             .await
     }
 
-    /// A solve, whose status is shown and read on the way.
+    /// Runs a solve. Its status is shown, and read for pushed names.
     async fn solve(
         &self,
         connection: &Connection,
@@ -391,8 +398,8 @@ impl Part<'_> {
             while let Some(status) = statuses.recv().await {
                 pushes.observe(&status);
                 let source = self.source;
-                // When the log has ended, or takes nothing while the run is to stop, the rest is still read for
-                // what was pushed.
+                // If the log has ended, or accepts nothing while the run is stopping, the rest is still read for pushed
+                // names.
                 tokio::select! {
                     biased;
                     _ended = self.status.send(Update { source, status }) => {}
@@ -415,7 +422,7 @@ impl Part<'_> {
             }
         };
         if !is_forwarded {
-            // A log that nobody reads must not hold the end up.
+            // An unread log must not delay the end of the build.
             let _unread = while_moving(UNREAD_QUIET, || forwarded.get(), &mut forwarding).await;
         }
         drop(forwarding);
@@ -424,7 +431,7 @@ impl Part<'_> {
         }
         let is_built = match &solved {
             Ok(_) => true,
-            // One name has it, whatever came then.
+            // At least one name was pushed, so the build itself succeeded.
             Err(error) => error.is_after_build() || !pushes.is_empty(),
         };
         self.is_built.fetch_or(is_built, Ordering::Relaxed);
@@ -434,8 +441,8 @@ impl Part<'_> {
         }
     }
 
-    /// A machine that went away may have been taken by whoever stopped the build at Depot, which the next health report
-    /// would have told.
+    /// The failure behind `error`. A lost machine may mean that the build was canceled at Depot, which only the next health
+    /// report would show.
     async fn why_it_failed(&self, error: SolveError) -> Failure {
         let is_broken = error.kind == ErrorKind::Connection;
         match self.why_it_stopped(is_broken).await {
@@ -444,11 +451,11 @@ impl Part<'_> {
         }
     }
 
-    /// Whether the run was stopped, also where we know that only from a connection that broke.
+    /// Why the run was stopped, if it was. After a broken connection, Depot is queried for a cancellation.
     pub(super) async fn why_it_stopped(&self, is_broken: bool) -> Option<Reason> {
         if self.cancel.reason().is_none() && is_broken {
-            let asking = self.work.build.is_canceled(self.target.machine);
-            if self.work.cancel.within(ASK_LIMIT, asking).await == Some(true) {
+            let querying = self.work.build.is_canceled(self.target.machine);
+            if self.work.cancel.within(CANCEL_QUERY_LIMIT, querying).await == Some(true) {
                 return Some(Reason::Depot);
             }
         }
@@ -471,12 +478,14 @@ fn has_changed_files(failure: &Failure) -> bool {
     matches!(failure, Failure::Solve { error, .. } if error.kind == ErrorKind::FilesChanged)
 }
 
-/// Whether the same solve may well succeed a moment later.
-fn is_confused(failure: &Failure) -> bool {
+/// Whether repeating the same solve is likely to succeed.
+fn has_inconsistent_state(failure: &Failure) -> bool {
     let Failure::Solve { error, .. } = failure else {
         return false;
     };
-    CONFUSED.iter().any(|words| error.message.contains(words))
+    INCONSISTENT_STATE
+        .iter()
+        .any(|words| error.message.contains(words))
 }
 
 #[cfg(test)]
@@ -506,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_builder_that_is_confused_is_asked_for_the_same_again() {
+    fn only_an_inconsistent_builder_state_repeats_the_solve() {
         for (message, expected) in [
             (
                 "failed to solve: inconsistent graph state in edge merge",
@@ -526,7 +535,7 @@ mod tests {
                 error: Box::new(error),
                 target: None,
             };
-            assert_eq!(is_confused(&failure), expected, "{message}");
+            assert_eq!(has_inconsistent_state(&failure), expected, "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the rest of the pipeline is told of a run: files, once all else is done.
+//! Writes the output files for the rest of the pipeline, after everything else is done.
 
 use std::path::Path;
 
@@ -16,31 +16,31 @@ use crate::depot::Build;
 use crate::docker;
 use crate::registry::reference::Reference;
 
-/// The file in the pipe's storage folders.
+/// The name of the file in the pipe's storage folders.
 const STORED: &str = "depot-build.env";
 
-/// Writes every file that was asked for, and those that Bitbucket has a place for.
+/// Writes every requested file, and those in Bitbucket's storage folders.
 pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<()> {
-    let told = told(plan, build, finished);
-    let asked = &plan.outputs;
-    if let Some(path) = &asked.shell {
-        asked_for(
+    let values = values(plan, build, finished);
+    let requested = &plan.outputs;
+    if let Some(path) = &requested.shell {
+        write_requested(
             plan,
             "OUTPUT_FILE",
             path,
-            told.for_shell().as_bytes(),
+            values.for_shell().as_bytes(),
             finished,
         )?;
     }
-    if let Some(path) = &asked.metadata {
+    if let Some(path) = &requested.metadata {
         let metadata = metadata(plan, build, finished);
         let text = serde_json::to_string_pretty(&metadata).unwrap_or_default();
-        asked_for(plan, "METADATA_FILE", path, text.as_bytes(), finished)?;
+        write_requested(plan, "METADATA_FILE", path, text.as_bytes(), finished)?;
     }
-    if let Some(path) = &asked.image_id
+    if let Some(path) = &requested.image_id
         && let Some(id) = image_id(plan, finished)
     {
-        asked_for(plan, "IID_FILE", path, id.as_bytes(), finished)?;
+        write_requested(plan, "IID_FILE", path, id.as_bytes(), finished)?;
     }
     let pipeline = &plan.pipeline;
     for folder in [&pipeline.storage_dir, &pipeline.shared_storage_dir]
@@ -48,22 +48,22 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
         .flatten()
     {
         let path = folder.join(STORED);
-        unasked(
+        log_failure(
             &path,
             store(
                 &plan.build.clone,
                 folder,
                 &path,
-                told.for_shell().as_bytes(),
+                values.for_shell().as_bytes(),
             ),
         );
     }
-    if !asked.variables.is_empty() {
+    if !requested.variables.is_empty() {
         let path = pipeline.variables_path.as_deref();
         let path = path.unwrap_or(Path::new("BITBUCKET_PIPELINES_VARIABLES_PATH"));
-        if let Err(error) = outputs::append(path, &told.for_bitbucket(&asked.variables)) {
+        if let Err(error) = outputs::append(path, &values.for_bitbucket(&requested.variables)) {
             tracing::warn!(
-                "OUTPUT_VARIABLES: later steps get none, since `{}` cannot be written: {error}; use OUTPUT_FILE and an artifact",
+                "OUTPUT_VARIABLES: no variables are passed to later steps, because `{}` cannot be written: {error}; use OUTPUT_FILE and an artifact",
                 path.display()
             );
         }
@@ -71,7 +71,7 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
     Ok(())
 }
 
-/// Bitbucket has the storage folders in the clone, and links in there are not followed. Elsewhere they are trusted.
+/// Bitbucket's storage folders are in the clone, where links are not followed. Folders elsewhere are trusted.
 fn store(clone: &Path, folder: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
     if folder.starts_with(clone) {
         return write_whole(clone, path, content);
@@ -80,7 +80,7 @@ fn store(clone: &Path, folder: &Path, path: &Path, content: &[u8]) -> std::io::R
     write_whole(folder, path, content)
 }
 
-fn asked_for(
+fn write_requested(
     plan: &Plan,
     variable: &'static str,
     path: &Path,
@@ -98,66 +98,69 @@ fn asked_for(
     })
 }
 
-/// Bitbucket names these places whether or not a pipe can write there.
-fn unasked(path: &Path, written: std::io::Result<()>) {
+/// Logs a failure: Bitbucket provides these folders even if a pipe cannot write to them.
+fn log_failure(path: &Path, written: std::io::Result<()>) {
     if let Err(error) = written {
-        tracing::debug!("nothing is told in `{}`: {error}", path.display());
+        tracing::debug!("`{}` was not written: {error}", path.display());
     }
 }
 
-/// Every name with its digest, in the order in which they were asked for, whatever order they were pushed in; those at Depot
-/// come last.
+/// Every name with its digest, in the order of the plan, regardless of the order in which they were pushed. Names at Depot come
+/// last.
 fn names<'a>(plan: &Plan, finished: &'a Finished) -> Vec<(&'a Reference, Option<&'a str>)> {
     let names = finished.delivered.iter().flat_map(|image| {
         let digest = image.digest.as_deref();
         image.names.iter().map(move |name| (name, digest))
     });
     let mut names: Vec<_> = names.collect();
-    let asked = &plan.image.references;
+    let references = &plan.image.references;
     names.sort_by_key(|(name, _)| {
-        let place = asked.iter().position(|asked| asked == *name);
-        place.unwrap_or(asked.len())
+        let position = references.iter().position(|reference| reference == *name);
+        position.unwrap_or(references.len())
     });
     names
 }
 
-fn told(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
-    let mut told = Outputs::default();
+fn values(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
+    let mut values = Outputs::default();
     let known = names(plan, finished);
     if let Some((name, digest)) = known.first() {
-        told.add("DEPOT_BUILD_IMAGE", name.to_string());
+        values.add("DEPOT_BUILD_IMAGE", name.to_string());
         let names: Vec<_> = known.iter().map(|(name, _)| name.to_string()).collect();
-        told.add("DEPOT_BUILD_IMAGES", names.join(" "));
+        values.add("DEPOT_BUILD_IMAGES", names.join(" "));
         if let Some(digest) = digest {
-            told.add("DEPOT_BUILD_DIGEST", digest);
+            values.add("DEPOT_BUILD_DIGEST", digest);
             let image = format!("{}/{}@{digest}", name.host(), name.repository());
-            told.add("DEPOT_BUILD_IMAGE_DIGEST", image);
+            values.add("DEPOT_BUILD_IMAGE_DIGEST", image);
             let images = known.iter();
             let images = images.filter_map(|(name, digest)| Some(format!("{name}@{}", (*digest)?)));
-            told.add(
+            values.add(
                 "DEPOT_BUILD_IMAGE_DIGESTS",
                 images.collect::<Vec<_>>().join(" "),
             );
-            // Registries that get other forms of the image have other manifests.
+            // A registry that got another form of the image has other manifests.
             let is_one = known.iter().all(|(_, other)| *other == Some(*digest));
             for (platform, digest) in finished.platforms.iter().filter(|_| is_one) {
-                told.add(format!("DEPOT_BUILD_DIGEST_{}", shouted(platform)), digest);
+                values.add(
+                    format!("DEPOT_BUILD_DIGEST_{}", variable_suffix(platform)),
+                    digest,
+                );
             }
         }
     }
     if let Some(loaded) = &finished.loaded {
-        told.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
+        values.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }
-    told.add("DEPOT_BUILD_ID", build.id());
+    values.add("DEPOT_BUILD_ID", build.id());
     if let Some(url) = build.url() {
-        told.add("DEPOT_BUILD_URL", url);
+        values.add("DEPOT_BUILD_URL", url);
     }
-    told.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
-    told
+    values.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
+    values
 }
 
-/// A platform as part of a variable's name. What every machine of a kind runs has no variant in it.
-fn shouted(platform: &docker::Platform) -> String {
+/// A platform as part of a variable's name. The default variant of an architecture is omitted.
+fn variable_suffix(platform: &docker::Platform) -> String {
     let variant = match (&*platform.architecture, platform.variant.as_deref()) {
         ("arm64", Some("v8")) | ("amd64", Some("v1")) | (_, None) => String::new(),
         (_, Some(variant)) => format!("_{variant}"),
@@ -167,7 +170,7 @@ fn shouted(platform: &docker::Platform) -> String {
     name.to_ascii_uppercase()
 }
 
-/// What the next command can call the image by: its id in the daemon, else the digest that a registry knows it by.
+/// The ID for the next command: the image's ID in the daemon, or its digest in a registry.
 fn image_id<'a>(plan: &Plan, finished: &'a Finished) -> Option<&'a str> {
     let loaded = finished.loaded.as_ref().map(|loaded| loaded.id.as_str());
     let first = names(plan, finished)
@@ -179,12 +182,12 @@ fn image_id<'a>(plan: &Plan, finished: &'a Finished) -> Option<&'a str> {
         .or_else(|| unnamed.find_map(|image| image.digest.as_deref()))
 }
 
-/// As `depot build --metadata-file` writes it: the exporter's answer, with JSON in base64 taken apart, and the build. Also
-/// the digest of each name, which the answer has only for the names of one push.
+/// The same content as `depot build --metadata-file`: the exporter's response with base64-encoded JSON decoded, and the build.
+/// Adds the digest of each name, because the response covers only the names of one push.
 fn metadata(plan: &Plan, build: &Build, finished: &Finished) -> Value {
     let mut metadata = Map::new();
     for (key, value) in &finished.response {
-        // What Depot's builders tell for loads is large, and of no use to anybody else.
+        // Depot's values for loads are large and useful only for the load.
         if key.starts_with("depot/") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! From the plan to what Depot and the builder are asked for.
+//! Converts the plan to the requests for Depot and the builder.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::depot::messages::{BuildOptions, BuildOutput, Command};
 use crate::depot::{self, Build};
 use crate::registry::reference::Reference;
 
-/// What Depot notes of the build.
+/// The options that Depot records for the build.
 pub(super) fn build_options(plan: &Plan) -> BuildOptions {
     let save = plan.image.save.as_ref();
     let names: Vec<String> = pushed(plan).map(ToString::to_string).collect();
@@ -43,7 +43,7 @@ pub(super) fn build_options(plan: &Plan) -> BuildOptions {
     }
 }
 
-/// The names that the image has at Depot only so that a daemon can pull it. Last among all names.
+/// The names at Depot that exist only so that a daemon can pull the image. They come last among all names.
 pub(super) fn passing_names(plan: &Plan, build: &Build) -> Vec<Reference> {
     let image = &plan.image;
     if image.load.is_none() || image.save.is_some() || !build.loads_by_registry() {
@@ -55,7 +55,7 @@ pub(super) fn passing_names(plan: &Plan, build: &Build) -> Vec<Reference> {
         .collect()
 }
 
-/// Every name that the image is to have in a registry to stay: the user's own, and those where Depot keeps it.
+/// Every permanent name of the image in a registry: those of the user, and those under which Depot saves it.
 pub(super) fn names(plan: &Plan, build: &Build) -> Result<Vec<Reference>, Failure> {
     let mut names: Vec<Reference> = pushed(plan).cloned().collect();
     let kept = plan
@@ -76,7 +76,7 @@ pub(super) fn names(plan: &Plan, build: &Build) -> Result<Vec<Reference>, Failur
     Ok(names)
 }
 
-/// Every name that the image is to have in a Docker daemon: the user's own, or one of ours.
+/// Every name of the image in a Docker daemon: those of the user, or a default name.
 pub(super) fn loaded_names(plan: &Plan, build: &Build) -> Vec<Reference> {
     if !plan.image.references.is_empty() {
         return plan.image.references.clone();
@@ -86,9 +86,11 @@ pub(super) fn loaded_names(plan: &Plan, build: &Build) -> Vec<Reference> {
         .filter(|character| character.is_ascii_alphanumeric() || "_.-".contains(*character))
         .take(100)
         .collect();
-    let ours = [format!("depot-build:{tag}"), "depot-build:latest".into()];
-    let mut ours = ours.iter().filter_map(|name| Reference::parse(name).ok());
-    ours.next().into_iter().collect()
+    let defaults = [format!("depot-build:{tag}"), "depot-build:latest".into()];
+    let mut defaults = defaults
+        .iter()
+        .filter_map(|name| Reference::parse(name).ok());
+    defaults.next().into_iter().collect()
 }
 
 fn pushed(plan: &Plan) -> impl Iterator<Item = &Reference> {
@@ -96,45 +98,45 @@ fn pushed(plan: &Plan) -> impl Iterator<Item = &Reference> {
     references.into_iter().flatten()
 }
 
-/// What is to become of what a machine builds; without anything it stays in its cache.
+/// Where the result of a solve goes. By default it stays in the builder's cache.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wanted<'a> {
-    /// It is pushed under these names.
+pub(super) struct Destination<'a> {
+    /// Push it under these names.
     pub(super) round: Option<&'a Round>,
-    /// Pushed without tags, as a part that becomes an image with others'.
+    /// Push it without tags, as a part of an image that is merged later.
     pub(super) by_digest: bool,
-    /// It is read from the builder afterwards, for a daemon where it has these names.
+    /// Load it into a daemon under these names: the builder must keep its content.
     pub(super) loaded: Option<&'a [Reference]>,
-    /// Its manifests are read from the builder afterwards.
-    pub(super) is_kept: bool,
+    /// Its manifests are read afterwards: the builder must keep them.
+    pub(super) reads_manifests: bool,
 }
 
-/// What the builder of `target` is to solve.
-pub(super) fn solve(plan: &Plan, target: &Target, wanted: Wanted<'_>) -> Solve {
-    let round = wanted.round;
+/// The solve for the builder of `target`.
+pub(super) fn solve(plan: &Plan, target: &Target, destination: Destination<'_>) -> Solve {
+    let round = destination.round;
     let mut attributes = frontend(plan, &target.platforms);
     if !round.is_some_and(|round| round.docker_form) {
-        // As the released CLI. Docker's manifests cannot hold attestations.
+        // As in the released CLI. Docker manifests cannot hold attestations.
         attributes.insert(
             "attest:provenance".into(),
             "mode=min,inline-only=true".into(),
         );
     }
-    if wanted.by_digest {
-        // An index even of one platform, so that all parts are alike.
+    if destination.by_digest {
+        // An index even for one platform, so that all parts have the same form.
         attributes.insert("multi-platform".into(), "true".into());
     }
     Solve {
         frontend_attributes: attributes,
-        export: export(wanted),
-        // A builder keeps the manifest of what stands in its history; Depot's does so for the sake of the lease.
-        internal: wanted.loaded.is_none() && !wanted.is_kept,
+        export: export(destination),
+        // A builder keeps the manifests of builds in its history; Depot's builder does so because of the lease.
+        internal: destination.loaded.is_none() && !destination.reads_manifests,
     }
 }
 
-/// The same image again as an archive for a daemon, which is sent to us. It is in the builder's cache.
+/// The same image as an archive for a daemon, sent over the session. It is in the builder's cache.
 ///
-/// `gzip`: the daemon reads no other compression.
+/// `gzip`: the daemon supports no other compression.
 pub(super) fn archive(
     plan: &Plan,
     platform: Option<&Platform>,
@@ -147,7 +149,7 @@ pub(super) fn archive(
         attributes.insert("force-compression".into(), "true".into());
     }
     let mut frontend = frontend(plan, platform.map(std::slice::from_ref).unwrap_or_default());
-    // What was built a moment ago is not built anew.
+    // The image is already built and must not be built again.
     frontend.remove("no-cache");
     Solve {
         frontend_attributes: frontend,
@@ -159,23 +161,23 @@ pub(super) fn archive(
     }
 }
 
-/// What the Dockerfile is built with.
+/// The attributes for the frontend.
 fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     let build = &plan.build;
     let mut attributes = HashMap::from([
         ("filename".into(), build.dockerfile.name.clone()),
-        // As the released CLI: Depot's builders read it.
+        // As in the released CLI: Depot's builders read it.
         ("build-arg:DEPOT_TARGET".into(), "default".into()),
     ]);
     for (name, value) in build.build_args.iter() {
         attributes.insert(format!("build-arg:{name}"), value.to_owned());
     }
     for context in &build.contexts {
-        let place = match context {
+        let source = match context {
             NamedContext::Directory(name, _) => format!("local:{}", contexts::directory_name(name)),
             NamedContext::Address(_, address, _) => address.expose_secret().to_owned(),
         };
-        attributes.insert(format!("context:{}", context.name()), place);
+        attributes.insert(format!("context:{}", context.name()), source);
     }
     if !build.contexts.is_empty() {
         // A frontend without named contexts would ignore them silently; with this the builder refuses it. `+forward`
@@ -196,13 +198,16 @@ fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     attributes
 }
 
-fn export(wanted: Wanted<'_>) -> Option<Export> {
+fn export(destination: Destination<'_>) -> Option<Export> {
     let mut attributes = HashMap::new();
-    match (wanted.round, wanted.loaded) {
+    match (destination.round, destination.loaded) {
         (Some(round), _) => {
-            attributes.insert("name".into(), round.exported(wanted.by_digest).join(","));
+            attributes.insert(
+                "name".into(),
+                round.exported(destination.by_digest).join(","),
+            );
             attributes.insert("push".into(), "true".into());
-            if wanted.by_digest {
+            if destination.by_digest {
                 attributes.insert("push-by-digest".into(), "true".into());
             }
             if round.insecure {
@@ -212,14 +217,14 @@ fn export(wanted: Wanted<'_>) -> Option<Export> {
                 attributes.insert("oci-mediatypes".into(), "false".into());
             }
         }
-        // With a name the builder has all layers at hand afterwards, those of base images included.
+        // With a name, the builder keeps all layers, including those of base images.
         (None, Some(names)) => {
             attributes.insert("name".into(), joined(names));
         }
         (None, None) => return None,
     }
     attributes.insert("depot.export.image.version".into(), "2".into());
-    if wanted.loaded.is_some() {
+    if destination.loaded.is_some() {
         attributes.insert("depot.export.lease".into(), "true".into());
     }
     Some(Export {
@@ -233,7 +238,7 @@ fn joined(names: &[Reference]) -> String {
     names.join(",")
 }
 
-/// The builder as its client wants it.
+/// The address of a machine, for [`crate::buildkit::Connection::open`].
 pub(super) fn address(plan: &Plan, machine: depot::Machine) -> Address {
     let endpoint = &machine.endpoint;
     let proxy = plan.proxies.tunnel(&endpoint.host, endpoint.port);

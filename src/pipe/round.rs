@@ -1,9 +1,9 @@
-//! Where an image is pushed to, and in which rounds.
+//! Where an image is pushed, and in which rounds.
 //!
-//! A solve has one exporter, and whether certificates are checked and which form manifests have holds for all names
-//! that it pushes. So names that differ in these go in rounds of their own; the first round builds, and for those after
-//! it all is in the builder's cache. BuildKit pushes name after name and stops at the first that fails: a round that
-//! fails is repeated once, with the names of the failing registry last, so that every other registry gets the image.
+//! A solve has one exporter: certificate checks and the manifest format are the same for all names that it pushes. So
+//! names that differ in these are pushed in separate rounds. The first round builds; later rounds use the builder's
+//! cache. BuildKit pushes the names one by one and stops at the first failure. A failed round is repeated once, with
+//! the names of the failing registry last, so that every other registry gets the image.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::buildkit::{ErrorKind, KnownCause, RegistryAction, SolveError};
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::Reference;
 
-/// Registries that are known to take no OCI manifests.
+/// Registries that are known not to accept OCI manifests.
 const DOCKER_FORM_ONLY: [&str; 1] = ["registry.heroku.com"];
 
-/// How long a registry that was out of order gets before the second try. BuildKit has tried for some seconds by then.
+/// The pause before a push to a failing registry is retried. BuildKit has retried for some seconds by then.
 pub(super) const PAUSE: Duration = Duration::from_secs(3);
 
 /// The names that one solve pushes.
@@ -24,26 +24,26 @@ pub(super) struct Round {
     pub(super) names: Vec<Reference>,
     /// Certificates are not checked.
     pub(super) insecure: bool,
-    /// Docker's own manifests in place of OCI's, without attestations.
+    /// Push Docker manifests instead of OCI manifests, without attestations.
     pub(super) docker_form: bool,
-    /// It has failed before.
+    /// It has already failed once.
     is_repeated: bool,
 }
 
-/// What is to be done after a round has failed.
+/// What to do after a round has failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// These rounds, after a pause where the registry may need one.
-    Again {
+    /// Run these rounds, after a pause if the registry may need one.
+    Retry {
         rounds: Vec<Round>,
         pause: bool,
         why: String,
     },
-    /// Nothing helps.
+    /// Report the failure: another attempt would not help.
     Fail,
 }
 
-/// The rounds for these names, in the order in which they are to be tried. None without names.
+/// The rounds for these names, in the order in which they run. Empty without names.
 pub(super) fn rounds(names: &[Reference], insecure: &[String]) -> VecDeque<Round> {
     let mut rounds: VecDeque<Round> = VecDeque::new();
     for name in names {
@@ -67,7 +67,7 @@ pub(super) fn rounds(names: &[Reference], insecure: &[String]) -> VecDeque<Round
 }
 
 impl Round {
-    /// What the exporter is told: full names, or with `by_digest` each repository once and without tag.
+    /// The names for the exporter: full names, or with `by_digest` each repository once and without a tag.
     pub(super) fn exported(&self, by_digest: bool) -> Vec<String> {
         let mut seen = BTreeSet::new();
         self.names
@@ -77,13 +77,13 @@ impl Round {
             .collect()
     }
 
-    /// The same for the other names; `None` if there are none.
+    /// The same round without `name`; `None` if no name remains.
     pub(super) fn without(mut self, name: &Reference) -> Option<Self> {
         self.names.retain(|other| other != name);
         (!self.names.is_empty()).then_some(self)
     }
 
-    /// What may help after `error`.
+    /// What to do after `error`.
     pub(super) fn after(self, error: &SolveError) -> Next {
         let ErrorKind::Registry {
             reference,
@@ -114,15 +114,15 @@ impl Round {
                 rounds.push(round(others, false, self.is_repeated));
             }
             rounds.push(round(theirs, true, false));
-            return Next::Again {
+            return Next::Retry {
                 rounds,
                 pause: false,
                 why: format!(
-                    "`{host}` does not take OCI manifests; it gets Docker's, without attestations"
+                    "`{host}` does not accept OCI manifests; pushing Docker manifests without attestations"
                 ),
             };
         }
-        // One that says no will say no again; then only others have something to gain.
+        // A rejection is permanent: a retry helps only the other registries.
         let is_final = *denied
             || *action == RegistryAction::PushRefusedForm
             || matches!(
@@ -133,18 +133,18 @@ impl Round {
             return Next::Fail;
         }
         let names = others.into_iter().chain(theirs).collect();
-        Next::Again {
+        Next::Retry {
             rounds: vec![round(names, self.docker_form, true)],
             pause: !is_final,
             why: format!(
-                "the push to `{host}` failed and is tried once more: {}",
+                "the push to `{host}` failed; retrying once: {}",
                 error.message
             ),
         }
     }
 }
 
-/// How the exporter is told a name.
+/// A name in the form that the exporter takes.
 pub(super) fn exported(name: &Reference, by_digest: bool) -> String {
     if by_digest {
         format!("{}/{}", name.host(), name.repository())
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_differ_in_what_a_solve_says_once_go_in_rounds_of_their_own() {
+    fn names_with_different_exporter_settings_are_pushed_in_separate_rounds() {
         let texts = [
             "a.example/x:1",
             "b.example/x:1",
@@ -211,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_that_is_out_of_order_is_tried_again_and_last() {
+    fn a_failing_registry_is_retried_last() {
         let round = first(&["a.example/x:1", "b.example/x:1", "a.example/y:1"]);
         let error = error("a.example/x:1", false, RegistryAction::Push);
-        let Next::Again { rounds, pause, .. } = round.after(&error) else {
-            panic!("not again");
+        let Next::Retry { rounds, pause, .. } = round.after(&error) else {
+            panic!("no retry");
         };
         assert!(pause);
         let [again] = &rounds[..] else {
@@ -227,28 +227,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_not_repeated_but_for_the_sake_of_others() {
+    fn a_rejection_is_repeated_only_for_other_registries() {
         let error = error("a.example/x:1", true, RegistryAction::Push);
         assert_eq!(first(&["a.example/x:1"]).after(&error), Next::Fail);
         let next = first(&["a.example/x:1", "b.example/x:1"]).after(&error);
-        assert!(matches!(next, Next::Again { pause: false, .. }), "{next:?}");
+        assert!(matches!(next, Next::Retry { pause: false, .. }), "{next:?}");
     }
 
     #[test]
-    fn a_tag_that_cannot_be_moved_is_not_pushed_again_but_for_the_sake_of_others() {
+    fn an_immutable_tag_is_pushed_again_only_for_other_registries() {
         let mut error = error("a.example/x:1", false, RegistryAction::Push);
         error.message = "400 Bad Request: the tag is immutable".into();
         assert_eq!(first(&["a.example/x:1"]).after(&error), Next::Fail);
         let next = first(&["a.example/x:1", "b.example/x:1"]).after(&error);
-        assert!(matches!(next, Next::Again { pause: false, .. }), "{next:?}");
+        assert!(matches!(next, Next::Retry { pause: false, .. }), "{next:?}");
     }
 
     #[test]
-    fn a_registry_that_knows_docker_manifests_alone_gets_those() {
+    fn a_registry_without_oci_support_gets_docker_manifests() {
         let round = first(&["a.example/x:1", "b.example/x:1"]);
         let error = error("a.example/x:1", false, RegistryAction::PushRefusedForm);
-        let Next::Again { rounds, pause, .. } = round.after(&error) else {
-            panic!("not again");
+        let Next::Retry { rounds, pause, .. } = round.after(&error) else {
+            panic!("no retry");
         };
         let shown: Vec<_> = rounds
             .iter()
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_image_that_cannot_be_had_is_no_matter_of_rounds() {
+    fn a_base_image_that_cannot_be_pulled_causes_no_retry() {
         let error = error("a.example/base:1", false, RegistryAction::Pull);
         assert_eq!(first(&["a.example/x:1"]).after(&error), Next::Fail);
     }

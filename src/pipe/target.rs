@@ -1,7 +1,7 @@
-//! Which machines build, and what each of them builds for.
+//! The machines that build, and the platforms of each.
 //!
-//! Platforms that share a machine go into one solve there, where BuildKit makes their index. With two machines each
-//! makes its part, and the parts are merged here (`merge.rs`).
+//! Platforms that share a machine are built in one solve, and BuildKit creates their index. With two machines, each
+//! builds its part, and `merge.rs` merges the parts.
 
 use std::fmt;
 
@@ -9,15 +9,15 @@ use crate::config::Plan;
 use crate::config::platform::{Machine, Platform};
 use crate::depot::BuilderPlatform;
 
-/// One machine, and what it builds for.
+/// One machine and its platforms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) machine: BuilderPlatform,
-    /// Empty for the machine's own.
+    /// Empty for the machine's own platform.
     pub(super) platforms: Vec<Platform>,
 }
 
-/// What its machine is to build for: `linux/arm64, linux/arm/v7`.
+/// The platforms: `linux/arm64, linux/arm/v7`.
 impl fmt::Display for Target {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.platforms.is_empty() {
@@ -32,8 +32,8 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// What its steps are shown as beside those of other machines. BuildKit names the platform itself in steps of a solve
-    /// for several.
+    /// The label of its steps if several machines build. In a solve for several platforms, BuildKit adds the platform to
+    /// the step itself.
     pub(super) fn label(&self) -> String {
         match &self.platforms[..] {
             [] | [_] => self.to_string(),
@@ -41,7 +41,7 @@ impl Target {
         }
     }
 
-    /// The one platform of an image that comes without index: what its machine was asked for, or what it is.
+    /// The platform of an image without an index: the requested one, or that of the machine.
     pub(super) fn platform(&self) -> Option<Platform> {
         match &self.platforms[..] {
             [] => Platform::parse(self.machine.name()).ok(),
@@ -51,7 +51,7 @@ impl Target {
     }
 }
 
-/// The machines of a run, in the order in which their platforms were asked for. One at least.
+/// The machines of a run, in the order of the requested platforms. At least one.
 pub(super) fn targets(plan: &Plan) -> Vec<Target> {
     let build = &plan.build;
     let mut targets: Vec<Target> = Vec::new();

@@ -138,7 +138,7 @@ impl Case {
             },
             Method::FinishBuild => Expected {
                 code: 0,
-                log: "Depot could not be log that the build has ended",
+                log: "the end of the build could not be reported to Depot",
                 attempts,
                 state: Some(BuildState::Created),
             },
@@ -279,7 +279,7 @@ fn a_permanent_outage_at_the_end_does_not_fail_the_run() {
             0,
             &[
                 "built and pushed",
-                "Depot could not be told that the build has ended",
+                "the end of the build could not be reported to Depot",
                 "Connection refused",
             ],
         );

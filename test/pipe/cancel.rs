@@ -160,7 +160,7 @@ fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
                 .await
                 .unwrap();
             let log = stop(running, second, code).await;
-            assert!(log.contains("ended at once"), "{log}");
+            assert!(log.contains("stopped immediately"), "{log}");
         }
     });
 }
@@ -327,7 +327,7 @@ fn a_build_that_is_created_after_the_time_is_over_is_finished() {
             .set("TIMEOUT", "1s")
             .run()
             .await;
-        run.expect(124, &["canceled because the time in TIMEOUT was over"]);
+        run.expect(124, &["canceled because TIMEOUT was reached"]);
         let record = depot.record();
         let [build] = &record.builds[..] else {
             panic!("{record:#?}");
@@ -349,7 +349,7 @@ fn no_build_is_created_once_the_time_is_over() {
             .set("TIMEOUT", "1s")
             .run()
             .await;
-        run.expect(124, &["canceled because the time in TIMEOUT was over"]);
+        run.expect(124, &["canceled because TIMEOUT was reached"]);
         let record = depot.record();
         assert!(record.builds.is_empty(), "{record:#?}");
     });
@@ -396,7 +396,7 @@ fn a_run_whose_time_is_over_ends_as_one_that_is_stopped() {
             .set("TIMEOUT", "2s")
             .run()
             .await;
-        run.expect(124, &["canceled because the time in TIMEOUT was over"]);
+        run.expect(124, &["canceled because TIMEOUT was reached"]);
         assert!(asked.elapsed() < Duration::from_secs(2) + STOP_LIMIT);
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);

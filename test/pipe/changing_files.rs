@@ -109,7 +109,7 @@ fn files_that_become_links_all_the_time_end_the_build_after_three_transfers() {
                 "sending the context again (2 of 3)",
                 "sending the context again (3 of 3)",
                 "`d/f",
-                "nothing else may write to the folder",
+                "nothing else writes to the folder",
             ],
         );
     });
@@ -140,7 +140,7 @@ fn a_log_that_grows_all_the_time_is_sent_with_a_warning() {
             &[
                 "` changed while",
                 "sending the context again (3 of 3)",
-                "the image may hold any state of it",
+                "the image may contain any version of it",
             ],
         );
     });

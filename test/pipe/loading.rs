@@ -292,7 +292,7 @@ fn a_foreign_platform_is_loaded_only_if_it_is_the_only_one() {
         run.await.expect(
             2,
             &[
-                "the Docker daemon is for linux/amd64, and the image for linux/arm64, linux/arm/v7 alone",
+                "the Docker daemon runs linux/amd64, but the image is built only for linux/arm64, linux/arm/v7",
                 "hint: write `linux/amd64` into PLATFORMS as well, or leave LOAD out",
             ],
         );

@@ -49,8 +49,8 @@ fn a_builder_that_disconnects_during_a_layer_fails_the_run() {
             run.expect(
                 4,
                 &[
-                    "asked for again (1 of 2)",
-                    "asked for again (2 of 2)",
+                    "connecting again (1 of 2)",
+                    "connecting again (2 of 2)",
                     "failed to load the image",
                     "from the builder was interrupted",
                 ],
@@ -125,7 +125,7 @@ async fn lost_once(place: &Place, lose: Lose) {
     running.until("sending 1 (33").await;
     lose(depot.machine(Architecture::Amd64));
     let run = running.end().await;
-    run.expect(0, &["asked for again (1 of 2)", "built and loaded"]);
+    run.expect(0, &["connecting again (1 of 2)", "built and loaded"]);
     assert!(daemon.image("acme/once:1").await.unwrap().is_some());
     daemon.remove("acme/once:1").await.unwrap();
     // The leases of both solves are deleted over the remaining connection.
@@ -151,7 +151,10 @@ fn the_image_loaded_after_a_disconnect_is_the_pushed_one() {
         running.until("layers already exist, sending").await;
         depot.machine(Architecture::Amd64).cut();
         let run = running.end().await;
-        run.expect(0, &["asked for again (1 of 2)", "built, pushed and loaded"]);
+        run.expect(
+            0,
+            &["connecting again (1 of 2)", "built, pushed and loaded"],
+        );
         let loaded = daemon.image(&image).await.unwrap().unwrap();
         assert_eq!(
             image_id(&place.registry, "same-after-cut", "test").await,
@@ -178,9 +181,9 @@ fn an_image_that_was_pushed_before_its_builder_was_lost_is_reported() {
         run.expect(
             4,
             &[
-                "asked for again (1 of 2)",
-                "asked for again (2 of 2)",
-                "the image cannot be had again: the builder at ",
+                "connecting again (1 of 2)",
+                "connecting again (2 of 2)",
+                "the image could not be exported again: the builder at ",
                 &format!("ERROR: pushed: {image}; not loaded: {image}"),
             ],
         );

@@ -50,7 +50,10 @@ fn a_machine_that_rejects_our_certificate_is_not_waited_for() {
         let depot = place.depot(Scenario::default().machines(plan)).await;
         let context = small_context();
         let run = Program::of(&depot, context.path()).run().await;
-        run.expect(4, &["rejected our certificate", "CertificateUnknown"]);
+        run.expect(
+            4,
+            &["rejected the client certificate", "CertificateUnknown"],
+        );
         let record = depot.record();
         let BuildState::Failed(_) = record.last_build().unwrap().state else {
             panic!("{record:#?}");
@@ -68,7 +71,7 @@ fn a_machine_that_does_not_listen_yet_is_waited_for() {
             .set("DEBUG", "true")
             .run()
             .await;
-        run.expect(0, &["is not there yet: Connection refused", "built"]);
+        run.expect(0, &["is not ready yet: Connection refused", "built"]);
         depot.check().unwrap();
     });
 }
@@ -118,7 +121,7 @@ fn a_machine_that_is_not_who_it_should_be_gets_nothing() {
             let depot = place.depot(Scenario::default().machines(plan)).await;
             let context = small_context();
             let run = Program::of(&depot, context.path()).run().await;
-            run.expect(4, &["does not prove to be", "machine.depot.test"]);
+            run.expect(4, &["cannot verify that the builder", "machine.depot.test"]);
             let record = depot.record();
             let BuildState::Failed(_) = record.last_build().unwrap().state else {
                 panic!("{record:#?}");
@@ -139,8 +142,8 @@ fn a_machine_that_dies_in_a_step_ends_the_build_with_an_error() {
         run.expect(
             4,
             &[
-                "machine went away and is asked for again (1 of 2)",
-                "machine went away and is asked for again (2 of 2): the builder at ",
+                "machine; connecting again (1 of 2)",
+                "machine; connecting again (2 of 2): the builder at ",
                 "could not be reached within 20 s",
             ],
         );
@@ -199,7 +202,7 @@ fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
         run.expect(
             0,
             &[
-                "the amd64 machine went away and is asked for again (1 of 2)",
+                "lost the amd64 machine; connecting again (1 of 2)",
                 "built and pushed",
             ],
         );
@@ -218,7 +221,7 @@ fn a_builder_that_gets_confused_is_asked_for_the_same_again() {
             let context = small_context();
             let run = Program::of(&depot, context.path()).run().await;
             run.expect(code, &["inconsistent graph state"]);
-            let told = "the builder got confused, and is asked for the same again";
+            let told = "the builder's state is inconsistent; repeating the build";
             assert_eq!(run.log.matches(told).count(), 2, "{}", run.log);
         }
     });
@@ -236,7 +239,7 @@ fn a_machine_that_goes_silent_in_a_step_is_missed() {
         running.until(" waiting for silence").await;
         let silent = Instant::now();
         depot.machine(Architecture::Amd64).freeze();
-        running.until("went away and is asked for again").await;
+        running.until("machine; connecting again").await;
         let missed = silent.elapsed();
         let run = running.end().await;
         run.expect(0, &["(1 of 2): ", "built"]);
@@ -278,5 +281,5 @@ async fn lost_with_the_context(place: &Place, label: &str, lose: Lose) {
         .unwrap();
     lose(depot.machine(Architecture::Amd64));
     let run = running.end().await;
-    run.expect(0, &["asked for again (1 of 2)", "built"]);
+    run.expect(0, &["connecting again (1 of 2)", "built"]);
 }

@@ -43,7 +43,7 @@ fn a_proxy_that_does_not_lead_to_the_machine_is_passed_by() {
                 .set("DEBUG", "true")
                 .run()
                 .await;
-            run.expect(0, &["does not lead to the builder: ", told, "built"]);
+            run.expect(0, &["does not reach the builder: ", told, "built"]);
         }
     });
 }
@@ -129,7 +129,7 @@ fn a_machine_is_reached_through_a_proxy() {
             run.expect(0, &["built"]).without(Proxy::LOGIN.1);
             assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
             // A proxy that opens no tunnel to this port is passed by.
-            let told = "does not lead to the builder: it answered `HTTP/1.1 403";
+            let told = "does not reach the builder: it responded with `HTTP/1.1 403";
             assert_eq!(run.log.contains(told), !is_tunneled, "{}", run.log);
             let run = Program::of(&depot, context.path())
                 .set("HTTPS_PROXY", proxy.address())
@@ -189,6 +189,6 @@ fn a_proxy_variable_without_a_value_is_unset() {
             .run()
             .await;
         run.expect(0, &["built", "ALL_PROXY", "COMPANY_PROXY"])
-            .without("does not lead to the builder");
+            .without("does not reach the builder");
     });
 }

@@ -133,7 +133,7 @@ fn a_signal_in_the_middle_of_a_push_ends_it_and_tells_what_has_the_image() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             running.signal("TERM").await;
             let run = running.end().await;
-            let told = format!("pushed nevertheless: {near}/app:1\n");
+            let told = format!("already pushed: {near}/app:1\n");
             run.expect(143, &["canceled by SIGTERM", &told]);
             silent(&run, &[&first, &second]);
             let record = depot.record();
@@ -170,7 +170,7 @@ fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         depot.machine(Architecture::Amd64).cut();
         let run = running.end().await;
-        run.expect(0, &["asked for again (1 of 2)", "as 2 references"]);
+        run.expect(0, &["connecting again (1 of 2)", "as 2 references"]);
         // The attestation beside the image tells of the second time.
         assert_eq!(image_id(&first, "app", "1").await, pushed);
         assert_eq!(image_id(&second, "app", "1").await, pushed);
@@ -191,14 +191,14 @@ fn a_push_of_the_builder_is_tried_once_more_and_then_told() {
         let down = RegistryFault::Answer(409, Vec::new());
         internet.plan(fault(host, Method::PUT, "/app/manifests/1", 1, down));
         let run = with_fault(place, internet, host, &registry, "linux/amd64").await;
-        run.expect(0, &["is tried once more", "409", "built and pushed"]);
+        run.expect(0, &["retrying once", "409", "built and pushed"]);
         assert_eq!(internet.unmet(host), 0);
         assert_eq!(registry.tags("app").await.unwrap(), ["1"]);
 
         let down = RegistryFault::Answer(409, Vec::new());
         internet.plan(fault(host, Method::PUT, "/app/manifests/1", 2, down));
         let run = with_fault(place, internet, host, &registry, "linux/amd64").await;
-        run.expect(5, &["is tried once more", "failed to push", host, "409"]);
+        run.expect(5, &["retrying once", "failed to push", host, "409"]);
         assert_eq!(internet.unmet(host), 0);
     });
 }
@@ -229,7 +229,10 @@ fn a_tag_that_was_put_and_cannot_be_put_again_is_a_success() {
             let digest = registry.manifest("app", "1").await.unwrap().digest;
             run.expect(0, &[&format!("{host}/app:1@{digest}")]);
             if platforms == "linux/amd64" {
-                run.expect(0, &["has the image, though the push was refused"]);
+                run.expect(
+                    0,
+                    &["already has this image, although the push was rejected"],
+                );
             }
         }
     });
@@ -308,7 +311,7 @@ fn a_registry_that_takes_no_oci_manifests_gets_dockers() {
             let refusal = RegistryFault::RefuseOci(415);
             internet.plan(fault(host, Method::PUT, "/manifests/", 1000, refusal));
             let run = with_fault(place, internet, host, &registry, platforms).await;
-            run.expect(0, &["does not take OCI manifests", "built and pushed"]);
+            run.expect(0, &["does not accept OCI manifests", "built and pushed"]);
             let manifest = registry.manifest("app", "1").await.unwrap();
             assert_eq!(manifest.media_type, media_type);
         }

@@ -415,7 +415,7 @@ fn each_registry_gets_its_own_credentials_and_no_others() {
         run.expect(0, &["found it", &image])
             .without(place.registry.password());
         let told = format!(
-            "`{}` takes no tokens: its user name and password go to the builder",
+            "`{}` does not support tokens: its user name and password are sent to the builder",
             place.registry.host()
         );
         run.expect(0, &[&told]);

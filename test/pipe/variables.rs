@@ -333,7 +333,7 @@ fn a_fifo_in_place_of_bitbuckets_file_holds_nothing_up() {
         run.expect(
             0,
             &[
-                "OUTPUT_VARIABLES: later steps get none",
+                "OUTPUT_VARIABLES: no variables are passed to later steps",
                 "it is not a regular file",
             ],
         );

@@ -93,7 +93,7 @@ impl Auth {
         // "Unavailable" makes the builder go on without.
         self.authority
             .as_ref()
-            .ok_or_else(|| Status::unavailable("no randomness on this machine"))
+            .ok_or_else(|| Status::unavailable("no source of randomness"))
     }
 }
 
@@ -108,7 +108,7 @@ impl Service for Auth {
         let response = match self.authorizer.credentials(&host).await {
             Some((username, password)) => {
                 tracing::debug!(
-                    "`{}` takes no tokens: its user name and password go to the builder",
+                    "`{}` does not support tokens: its user name and password are sent to the builder",
                     host.escape_debug()
                 );
                 CredentialsResponse {

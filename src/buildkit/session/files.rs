@@ -102,7 +102,7 @@ impl Server {
             )));
         };
         tracing::debug!(
-            "the builder asks for `{name}`: {} include, {} exclude patterns, {} follow paths",
+            "the builder requests `{name}`: {} include, {} exclude patterns, {} follow paths",
             selection.includes.len(),
             selection.excludes.len(),
             selection.follow_paths.len()

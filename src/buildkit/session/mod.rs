@@ -140,7 +140,7 @@ impl Failure {
                 "the builder rejected the name `{path}`, or the target of that link: it is not valid UTF-8"
             ),
             hint: Some(
-                "rename it, or exclude it with a line in .dockerignore (`?` matches each odd byte)",
+                "rename it, or exclude it with a line in .dockerignore (`?` matches each invalid byte)",
             ),
         })
     }
@@ -225,7 +225,7 @@ impl Session {
         self.ended.cancelled().await;
         // The solve ends by itself when the builder notices; give it the word, since it knows more.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        Status::unavailable("the session with the builder broke off")
+        Status::unavailable("the session with the builder was interrupted")
     }
 
     /// Why the builder did not open it, if it did not.

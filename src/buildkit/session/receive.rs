@@ -40,7 +40,7 @@ pub fn file() -> (
             Some(Piece::Some(bytes)) => Some((Ok(bytes), Some(receiver))),
             Some(Piece::End) => None,
             Some(Piece::Broken(status)) => Some((Err(status), None)),
-            None => Some((Err(Status::aborted("the file did not come whole")), None)),
+            None => Some((Err(Status::aborted("the file is incomplete")), None)),
         }
     });
     (FileSink(sender), pieces)
@@ -72,7 +72,7 @@ impl StreamingService<BytesMessage> for Receiver {
         let sink = self.0.lock().ok().and_then(|mut sink| sink.take());
         Box::pin(async move {
             let Some(sink) = sink else {
-                return Err(Status::unavailable("no file is awaited here"));
+                return Err(Status::unavailable("no file is expected"));
             };
             let mut pieces = request.into_inner();
             // The answer comes once all is here: the builder takes it for our word that it is.
@@ -83,7 +83,7 @@ impl StreamingService<BytesMessage> for Receiver {
                     Err(status) => (Piece::Broken(status.clone()), Some(Err(status))),
                 };
                 if sink.0.send(piece).await.is_err() {
-                    return Err(Status::aborted("the file is not wanted any more"));
+                    return Err(Status::aborted("the file is no longer needed"));
                 }
                 if let Some(outcome) = outcome {
                     return outcome;

@@ -143,7 +143,7 @@ impl Transfer {
                 Some(ended) = threads.join_next() => {
                     // Ending early is no fault, but a panic must not leave the builder waiting.
                     if ended.is_err() {
-                        let text = "the context cannot be sent: an internal error";
+                        let text = "the context cannot be sent because of an internal error";
                         let packet = self.failed(text, None);
                         let _gone = self.sender.send(vec![packet]).await;
                         break;
@@ -167,7 +167,7 @@ impl Transfer {
                     }
                     None => {
                         let text = format!(
-                            "the builder asked for entry {}, which is no file or was sent before",
+                            "the builder requested entry {}, which is not a file or was already sent",
                             packet.id
                         );
                         let packet = self.failed(&text, None);
@@ -237,7 +237,7 @@ impl Transfer {
             Ok(summary) => {
                 for path in &summary.unreadable {
                     tracing::warn!(
-                        "directory `{path}` cannot be read: the builder gets nothing of it"
+                        "directory `{path}` cannot be read: its content is not sent to the builder"
                     );
                 }
                 entries.push(match summary.vanished {
@@ -334,7 +334,7 @@ impl Transfer {
             if self.changes == Changes::Refused || !is_log {
                 return Ok(self.send(vec![self.changed(&text)]));
             }
-            tracing::warn!("{text}: the image may hold any state of it");
+            tracing::warn!("{text}: the image may contain any version of it");
         }
         parcel.push(data(id, Bytes::new()));
         Ok(self.send(parcel))
@@ -356,7 +356,7 @@ impl Transfer {
 
     /// The packet that ends the transfer because a file is not the one that was listed.
     fn changed(&self, text: &str) -> Packet {
-        let hint = Some("nothing else may write to the folder while it is being sent");
+        let hint = Some("make sure that nothing else writes to the folder while it is being sent");
         self.failure
             .tell(ErrorKind::FilesChanged, text.to_owned(), hint);
         error(text)
