@@ -1,8 +1,8 @@
-//! Why and when a run stops before its end.
+//! Why and when a run is stopped early.
 //!
-//! Stopping is an argument that travels down: whoever holds a [`Cancel`] can await it or fire it.
-//! The first reason stays; later ones are only its echo. A signal, first or not, also means hurry:
-//! whoever sent it ends the process by force soon after.
+//! A [`Cancel`] is passed down as an argument; its holder can await it or fire it. The first reason
+//! is kept; later ones are consequences. A signal, first or not, also sets a deadline, because its
+//! sender kills the process soon after.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -1,8 +1,8 @@
 //! The one connection to a builder.
 //!
-//! It is opened here, over mutual TLS or in plain text for local development, and handed to gRPC
-//! once. When it breaks it stays broken: the session that ran over it is gone with it, and a silent
-//! second connection would only hide that.
+//! It is opened here, over mutual TLS or in plain text for local development, and used by one gRPC
+//! channel. A broken connection is not reopened: its session is lost as well, and a silent second
+//! connection would only hide that.
 
 use std::io;
 use std::time::Duration;
@@ -27,30 +27,30 @@ pub(super) const MESSAGE_LIMIT_BYTES: usize = 16 << 20;
 /// and long lists of patterns into metadata; Go's limit is the same.
 pub(super) const HEADER_LIMIT_BYTES: u32 = 16 << 20;
 
-/// How much may be on its way to us on one stream. At 40 ms a smaller window would hold back a line
-/// of 1 Gbit/s.
+/// The receive window of one stream. At 40 ms latency, a smaller window would slow down a 1 Gbit/s
+/// line.
 const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 
-/// The same for all streams together: one that is not read for a while must leave room for two that are.
+/// The receive window of all streams together. A stream that is not read must leave room for two others.
 const CONNECTION_WINDOW_BYTES: u32 = 3 * STREAM_WINDOW_BYTES;
 
-/// One try to reach the builder, TLS and its first answer included.
+/// The limit of one attempt to reach the builder, including TLS and its first response.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Each of the two ways, through a proxy and past it, TLS included. Whoever has a proxy mostly lets nothing past it, without a word.
+/// The limit of each route, through a proxy or direct, including TLS. Networks with a proxy often drop direct connections silently.
 const WAY_LIMIT: Duration = Duration::from_millis(4500);
 
-/// How long a builder may take until it listens: a fresh machine still starts its daemon.
+/// How long a builder may take until it accepts connections: a new machine first starts its daemon.
 pub const CONNECT_LIMIT: Duration = Duration::from_mins(5);
 
-/// The pause between two tries, growing from the first to the second.
+/// The pause between two attempts, which grows from the first value to the second.
 const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
-/// A builder is asked for a sign of life after the first of these without a word, and is gone when
-/// none has come within the second.
+/// HTTP/2 keepalive: a ping after the first duration without data. The connection is lost if no
+/// response arrives within the second.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(10));
 
-/// Where a builder is and how to trust it.
+/// The address of a builder, and how to authenticate it.
 #[derive(Debug)]
 pub struct Address {
     /// A name or an address; an IPv6 address without brackets.
@@ -61,12 +61,12 @@ pub struct Address {
     pub tls: Option<MutualTls>,
     /// Compress what is sent.
     pub gzip: bool,
-    /// The way there, if not a direct one.
+    /// The proxy to use, if any.
     pub proxy: Option<Proxy>,
 }
 
 impl Address {
-    /// `host:port`, as requests and messages have it.
+    /// `host:port`, for requests and messages.
     fn shown(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
@@ -79,21 +79,21 @@ impl Address {
 /// Why there is no connection to a builder.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The certificates that came with the address cannot be used.
+    /// The certificates for the builder are not valid.
     #[error("the certificates for the builder cannot be used")]
     Tls(#[source] TlsError),
-    /// The builder is not who it should be; trying again does not help.
+    /// The builder's identity could not be verified; a retry does not help.
     #[error("cannot verify that the builder at {address} is `{name}`")]
     Untrusted {
         /// Where it listens.
         address: String,
-        /// The name that was to be proved.
+        /// The expected name.
         name: String,
-        /// What the check said.
+        /// The error of the verification.
         #[source]
         source: io::Error,
     },
-    /// The builder does not accept our certificate; trying again does not help.
+    /// The builder does not accept the client certificate; a retry does not help.
     #[error("the builder at {address} rejected the client certificate")]
     Rejected {
         /// Where it listens.
@@ -102,44 +102,44 @@ pub enum ConnectError {
         #[source]
         source: io::Error,
     },
-    /// Nothing there has answered in all the time.
+    /// No attempt succeeded within the limit.
     #[error("the builder at {address} could not be reached within {} s", .within.as_secs())]
     Unreachable {
         /// Where it should listen.
         address: String,
-        /// How long it was tried.
+        /// The limit.
         within: Duration,
-        /// What the last try said.
+        /// The error of the last attempt.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// An open connection to a builder that answers. Clones share it.
+/// An open connection to a builder that has responded. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Connection {
     pub(super) channel: Channel,
     pub(super) compression: Option<CompressionEncoding>,
 }
 
-/// Why one try failed.
+/// Why one attempt failed.
 #[derive(Debug, thiserror::Error)]
 enum TryError {
-    /// The builder may not be up yet.
+    /// The builder may not be ready yet.
     #[error("{0}")]
     Later(Box<dyn std::error::Error + Send + Sync>),
-    /// It is the wrong one.
+    /// The builder's identity could not be verified.
     #[error("{0}")]
     Untrusted(io::Error),
-    /// It does not accept our certificate.
+    /// The builder does not accept the client certificate.
     #[error("{0}")]
     Rejected(io::Error),
 }
 
 impl Connection {
-    /// Connects to a builder, and waits while it starts to listen and to answer, for as long as `within`.
+    /// Connects to a builder. Retries until the builder responds, or until `within` has passed.
     ///
-    /// Cancel safe: dropping the future closes what was opened.
+    /// Cancel safe: dropping the future closes the connection.
     pub async fn open(address: &Address, within: Duration) -> Result<Self, ConnectError> {
         let tls = address
             .tls
@@ -175,7 +175,7 @@ impl Connection {
                     });
                 }
                 Ok(Err(TryError::Later(source))) => source,
-                Err(_) => format!("no answer within {} s", TRY_LIMIT.as_secs()).into(),
+                Err(_) => format!("no response within {} s", TRY_LIMIT.as_secs()).into(),
             };
             if tokio::time::Instant::now() + pause >= deadline {
                 return Err(ConnectError::Unreachable {
@@ -190,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// Speaks gRPC on `stream` and waits for the first answer.
+    /// Starts gRPC on `stream` and waits for the first response.
     async fn answering(stream: Stream, gzip: bool) -> Result<Self, TryError> {
         let endpoint = Endpoint::from_static("http://builder")
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -216,14 +216,14 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Keeps the connection in use while nothing comes from it, until dropped.
+    /// Keeps an idle connection in use until the future is dropped.
     ///
-    /// A builder takes our signs of life for a nuisance, and hangs up, when it has sent nothing itself between a few of them.
+    /// A builder treats repeated pings as abuse, and closes the connection, if it has sent no data itself between them.
     pub async fn keep_in_use<Never>(&self) -> Never {
         loop {
             tokio::time::sleep(KEEPALIVE.0).await;
             let mut control = self.control();
-            // Whoever reads from it hears of a connection that is gone.
+            // The reader of the connection reports a loss.
             let _answer = control.list_workers(ListWorkersRequest::default()).await;
         }
     }
@@ -246,33 +246,33 @@ type Stream = Box<dyn ReadWrite>;
 
 type Tls = (TlsConnector, rustls::pki_types::ServerName<'static>);
 
-/// A connection that leads to the builder, through the proxy where there is one. Where that does not lead there, it is tried without:
-/// many proxies open no tunnel to a port but 443, and some look into it, which a builder's certificate forbids.
+/// Opens a connection to the builder, through the proxy if there is one. If that fails, it connects directly: many proxies
+/// open tunnels only to port 443, and some intercept TLS, which fails the verification of the builder's certificate.
 async fn open_stream(
     address: &Address,
     tls: Option<&Tls>,
     rejection: &Rejection,
 ) -> Result<Stream, TryError> {
     let Some(proxy) = &address.proxy else {
-        return open_way(address, None, tls, rejection).await;
+        return open_route(address, None, tls, rejection).await;
     };
-    let way = async |proxy| {
-        let opening = open_way(address, proxy, tls, rejection);
+    let route = async |proxy| {
+        let opening = open_route(address, proxy, tls, rejection);
         let opened = tokio::time::timeout(WAY_LIMIT, opening).await;
-        opened.unwrap_or_else(|_| Err(TryError::Later("no answer".into())))
+        opened.unwrap_or_else(|_| Err(TryError::Later("no response".into())))
     };
-    let refused = match way(Some(proxy)).await {
+    let refused = match route(Some(proxy)).await {
         Ok(stream) => return Ok(stream),
         Err(refused) => refused,
     };
     tracing::debug!("{proxy:?} does not reach the builder: {refused}");
-    let direct = match way(None).await {
+    let direct = match route(None).await {
         Ok(stream) => return Ok(stream),
         Err(direct) => direct,
     };
     let (host, port) = (&proxy.host, proxy.port);
     let both = format!("through the proxy {host}:{port}: {refused}; directly: {direct}");
-    // The wrong one on one way is final where the other way leads nowhere, not where the builder may just not be up yet.
+    // A failed verification on one route is final unless the builder may just not be ready yet on the other route.
     Err(match (refused, direct) {
         (TryError::Untrusted(_) | TryError::Rejected(_), TryError::Later(why))
             if is_refused(&*why) =>
@@ -285,14 +285,14 @@ async fn open_stream(
     })
 }
 
-/// Whether the host is there, and nothing listens.
+/// Whether the host is reachable, but the port is closed.
 fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// The same one way.
-async fn open_way(
+/// Opens a connection on one route.
+async fn open_route(
     address: &Address,
     proxy: Option<&Proxy>,
     tls: Option<&Tls>,
@@ -319,7 +319,7 @@ async fn open_way(
     }
 }
 
-/// Whether the handshake failed because of who the other side is, rather than on its way.
+/// Whether the handshake failed because of the server's certificate.
 fn is_untrusted(error: &io::Error) -> bool {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_builder_that_never_listens_ends_in_an_error_after_minutes() {
+    async fn an_unreachable_builder_is_an_error_after_minutes() {
         // Bound and closed again: nothing listens on this port.
         let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = unused.local_addr().unwrap().port();
@@ -387,7 +387,7 @@ mod tests {
         }
     }
 
-    /// What one try comes to at a server that answers each hello with this alert.
+    /// The result of one attempt at a server that responds to each hello with this alert.
     async fn after_alert(alert: AlertDescription) -> ConnectError {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_an_alert_about_our_certificate_is_final() {
+    async fn only_an_alert_about_the_client_certificate_is_final() {
         for alert in 0..=255 {
             let alert = AlertDescription::from(alert);
             let error = after_alert(alert).await;

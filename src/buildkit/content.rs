@@ -1,7 +1,7 @@
-//! Reading blobs of the builder, and letting go of those that it kept for us.
+//! Reads blobs from the builder, and releases those that it kept for this build.
 //!
 //! BuildKit serves containerd's content service on the same connection (`containerd/api/services/content/v1`,
-//! `Content/Read`), Depot's fork containerd's leases as well (`containerd/api/services/leases/v1`, `Leases/Delete`). The
+//! `Content/Read`), and Depot's fork also serves containerd's leases (`containerd/api/services/leases/v1`, `Leases/Delete`). The
 //! few messages are written by hand, with fields that share their buffers.
 
 use bytes::{Bytes, BytesMut};
@@ -21,7 +21,7 @@ struct ReadRequest {
     digest: String,
     #[prost(int64, tag = "2")]
     offset: i64,
-    /// Zero for all.
+    /// Zero for the whole blob.
     #[prost(int64, tag = "3")]
     size: i64,
 }
@@ -46,10 +46,10 @@ struct DeleteRequest {
 struct Empty {}
 
 impl Connection {
-    /// Reads `length` bytes of a blob from `offset` on, piece by piece; a length of zero is all of it. Nothing is held against its
-    /// digest.
+    /// Reads `length` bytes of a blob, starting at `offset`, in pieces. A length of zero reads to the end. The digest is not
+    /// verified.
     ///
-    /// A builder that does not have it, or gives out none, fails at the first piece. Dropping the stream ends the reading.
+    /// If the builder does not have or does not serve the blob, the first piece is an error. Dropping the stream ends the read.
     pub fn read_blob(
         &self,
         digest: &str,
@@ -90,7 +90,7 @@ impl Connection {
         Ok(document.freeze())
     }
 
-    /// Deletes a lease: what the builder kept for its sake may go.
+    /// Deletes a lease, so that the builder may remove the content that it kept.
     pub async fn delete_lease(&self, id: &str) -> Result<(), Status> {
         let request = DeleteRequest { id: id.to_owned() };
         let mut client = self.grpc();
@@ -101,7 +101,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A client for calls that no stubs are at hand for.
+    /// A client for calls without generated stubs.
     fn grpc(&self) -> tonic::client::Grpc<Channel> {
         let client = tonic::client::Grpc::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_LIMIT_BYTES)

@@ -1,8 +1,8 @@
 //! The byte stream of a session, made of the messages of a gRPC call.
 //!
-//! Writes are gathered until [`PIECE_BYTES`] have come together or the writer flushes, since each
-//! message costs the other side a wake-up and a copy. At most [`PIECES_IN_FLIGHT`] wait for the
-//! call's flow control: memory stays bounded however slow the line is.
+//! Writes are buffered until [`PIECE_BYTES`] are available or the writer flushes, because each message
+//! costs the receiver a wake-up and a copy. At most [`PIECES_IN_FLIGHT`] wait for the call's flow
+//! control, so memory is bounded on a slow connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use tokio_util::sync::PollSender;
 
 use super::wire::BytesMessage;
 
-/// The size that a message of a busy session has.
+/// The size of a message in a busy session.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Messages that may wait to be sent.
@@ -26,14 +26,14 @@ const PIECES_IN_FLIGHT: usize = 4;
 /// The client's end of a session's byte stream.
 pub(super) struct SessionIo<Inbound> {
     inbound: Inbound,
-    /// What was received and not read yet.
+    /// Received, but not read yet.
     received: Bytes,
     outbound: PollSender<BytesMessage>,
-    /// What was written and not sent yet.
+    /// Written, but not sent yet.
     gathered: BytesMut,
 }
 
-/// What [`SessionIo`] writes, as the messages of the call.
+/// The channel from [`SessionIo`] to the messages of the call.
 pub(super) fn outbound() -> (PollSender<BytesMessage>, ReceiverStream<BytesMessage>) {
     let (sender, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     (PollSender::new(sender), ReceiverStream::new(receiver))
@@ -49,7 +49,7 @@ impl<Inbound> SessionIo<Inbound> {
         }
     }
 
-    /// Sends what was gathered, as one message.
+    /// Sends the buffered bytes as one message.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.gathered.is_empty() {
             return Poll::Ready(Ok(()));
@@ -62,7 +62,7 @@ impl<Inbound> SessionIo<Inbound> {
         Poll::Ready(sent.map_err(ended))
     }
 
-    /// Makes room for a write: sends a piece once it is full.
+    /// Makes room for a write: sends the buffer if it is full.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.gathered.len() >= PIECE_BYTES {
             ready!(self.poll_send(context))?;

@@ -1,8 +1,8 @@
 //! A BuildKit client.
 //!
-//! One connection to a builder serves everything: the solve, its status, and the session over which
-//! the builder asks us for files and registry tokens. It speaks what BuildKit 0.11 understands, and
-//! so what all later ones do. It knows nothing of Depot or Bitbucket.
+//! One connection to a builder carries everything: the solve, its status, and the session over which
+//! the builder requests files and registry tokens. The client works with BuildKit 0.11 and later.
+//! It does not depend on Depot or Bitbucket.
 
 mod connect;
 mod content;

@@ -1,4 +1,4 @@
-//! Steps of our own, such as launching a machine, in the form of BuildKit's: one form for the log and for Depot's page.
+//! This program's own steps, such as launching a machine, as BuildKit status messages for the log and for Depot's page.
 
 use std::{fmt::Write as _, time::SystemTime};
 
@@ -9,10 +9,10 @@ use bollard_buildkit_proto::{
 use ring::digest;
 use uuid::Uuid;
 
-/// What a step that was cancelled has for an error; BuildKit's own end in the same words.
+/// The error of a canceled step. BuildKit's errors end with the same text.
 pub const CANCELED: &str = "context canceled";
 
-/// A step that has begun. Each method gives the message that tells of it.
+/// A step that has started. Each method returns the status message for a change of its state.
 #[derive(Clone, Debug)]
 pub struct OwnStep {
     digest: String,
@@ -21,7 +21,7 @@ pub struct OwnStep {
 }
 
 impl OwnStep {
-    /// Begins a step, for example `[depot] launching amd64 machine`. Two of the same name are two steps.
+    /// Starts a step, for example `[depot] launching amd64 machine`. Two steps may have the same name.
     #[must_use]
     pub fn begin(name: &str, at: SystemTime) -> Self {
         let unique = format!("{name} {}", Uuid::new_v4());
@@ -38,13 +38,13 @@ impl OwnStep {
         }
     }
 
-    /// It runs.
+    /// The step is running.
     #[must_use]
     pub fn running(&self) -> StatusResponse {
         self.vertex(None, "")
     }
 
-    /// It has something to say; `text` with its line end.
+    /// The step prints `text`, which includes its line end.
     #[must_use]
     pub fn log(&self, at: SystemTime, text: &str) -> StatusResponse {
         let log = VertexLog {
@@ -59,19 +59,19 @@ impl OwnStep {
         }
     }
 
-    /// It is done.
+    /// The step has succeeded.
     #[must_use]
     pub fn done(&self, at: SystemTime) -> StatusResponse {
         self.vertex(Some(at), "")
     }
 
-    /// It failed.
+    /// The step has failed.
     #[must_use]
     pub fn failed(&self, at: SystemTime, error: &str) -> StatusResponse {
         self.vertex(Some(at), error)
     }
 
-    /// It was given up, since the build was cancelled.
+    /// The step was stopped because the build was canceled.
     #[must_use]
     pub fn canceled(&self, at: SystemTime) -> StatusResponse {
         self.vertex(Some(at), CANCELED)

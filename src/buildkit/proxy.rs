@@ -1,4 +1,4 @@
-//! The way to a builder through an HTTP proxy: a tunnel, asked for with `CONNECT` (RFC 9110, section 9.3.6).
+//! A tunnel to a builder through an HTTP proxy, opened with `CONNECT` (RFC 9110, section 9.3.6).
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::cut::cut;
 
-/// The longest head of an answer that is read.
+/// The limit for the header of a response.
 const HEAD_LIMIT_BYTES: usize = 16 << 10;
 
 /// A proxy that opens tunnels.
@@ -19,7 +19,7 @@ pub struct Proxy {
     pub host: String,
     /// The port.
     pub port: u16,
-    /// Who may use it, as the header of that name has it.
+    /// The value of the `Proxy-Authorization` header.
     pub authorization: Option<SecretString>,
 }
 
@@ -47,9 +47,9 @@ impl Proxy {
     }
 }
 
-/// Reads the head of a proxy's answer, and nothing behind it; an error unless the tunnel is open.
+/// Reads the header of a proxy's response, and nothing after it. An error unless the tunnel is open.
 pub(crate) async fn opened(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-    // Byte by byte: what comes behind the head is the builder's already.
+    // Byte by byte: the data after the header is already from the builder.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= HEAD_LIMIT_BYTES {
@@ -62,7 +62,7 @@ pub(crate) async fn opened(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<
     if status.starts_with('2') {
         return Ok(());
     }
-    // It may repeat the login.
+    // Only the status line: the rest may repeat the login.
     let line = cut(head.lines().next().unwrap_or_default(), 200);
     Err(io::Error::other(format!(
         "it responded with `{}`",
@@ -76,8 +76,8 @@ mod tests {
 
     use super::*;
 
-    /// What a proxy that answers so was asked, and what came of it.
-    async fn asked(answer: &'static str) -> (String, io::Result<String>) {
+    /// The request to a proxy that returns `response`, and the result.
+    async fn exchange(response: &'static str) -> (String, io::Result<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Proxy {
             host: "127.0.0.1".into(),
@@ -90,7 +90,7 @@ mod tests {
             while !request.ends_with(b"\r\n\r\n") {
                 request.push(stream.read_u8().await.unwrap());
             }
-            stream.write_all(answer.as_bytes()).await.unwrap();
+            stream.write_all(response.as_bytes()).await.unwrap();
             String::from_utf8(request).unwrap()
         };
         let using = async {
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tunnel_begins_right_behind_the_answer() {
-        let (request, rest) = asked("HTTP/1.1 200 OK\r\nVia: x\r\n\r\nfrom the builder").await;
+    async fn a_tunnel_begins_right_after_the_response() {
+        let (request, rest) = exchange("HTTP/1.1 200 OK\r\nVia: x\r\n\r\nfrom the builder").await;
         assert_eq!(
             request,
             "CONNECT builder.example:443 HTTP/1.1\r\nHost: builder.example:443\r\n\
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_that_refuses_is_told_with_what_it_said() {
-        let (_, refused) = asked("HTTP/1.1 403 Not this \x1b[2J port\r\n\r\n").await;
+    async fn a_proxy_that_refuses_is_reported_with_its_response() {
+        let (_, refused) = exchange("HTTP/1.1 403 Not this \x1b[2J port\r\n\r\n").await;
         let error = refused.unwrap_err().to_string();
         assert!(
             error.starts_with("it responded with `HTTP/1.1 403 Not this"),
             "{error}"
         );
         assert!(!error.contains('\x1b'), "{error}");
-        assert!(asked("HTTP/1.1 200").await.1.is_err());
+        assert!(exchange("HTTP/1.1 200").await.1.is_err());
     }
 }

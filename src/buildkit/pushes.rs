@@ -1,42 +1,42 @@
-//! Which names a solve has pushed already, read from its status.
+//! The names that a solve has already pushed, read from its status.
 //!
-//! The exporter pushes one name after the other, and its answer tells of all or of none. What people want to know
-//! after a failure is which names are there, and that stands in the status alone. There a push that fails or is called off ends like one
-//! that has come through. Which one it was is told by what comes after it: the beginning of the next name, or the end of the exporter.
+//! The exporter pushes the names one by one, and its response covers either all of them or none. After a failure, only the
+//! status shows which names were pushed. In the status, a push that fails or is canceled ends like one that succeeds. Only the
+//! next message shows which it was: the start of the next name, or the end of the exporter.
 
 use std::collections::{BTreeSet, HashMap};
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, VertexStatus};
 
-/// How the image exporter begins to tell of a name's last part, from BuildKit 0.9 on; `name@digest` follows.
+/// The prefix of the image exporter's message for the last part of a push, since BuildKit 0.9; `name@digest` follows.
 const MANIFEST_WORDS: &str = "pushing manifest for ";
 
-/// Names kept; a push has a few.
+/// The limit for stored names; a push has only a few.
 const NAMES_LIMIT: usize = 1000;
 
 /// The longest name of an image is shorter: a repository has 255 bytes, a tag 128, and a host in DNS 253.
 const NAME_BYTES: usize = 1024;
 
-/// A longer name for a vertex is nothing that BuildKit gives.
+/// BuildKit's vertex names are never longer.
 const VERTEX_BYTES: usize = 256;
 
 /// A SHA-512 is the longest digest.
 const DIGEST_MAX_BYTES: usize = 7 + 128;
 
-/// The names that were pushed. Memory is bounded in count and in bytes, whatever is sent.
+/// The names that were pushed. The number and size of stored names are limited for any input.
 #[derive(Clone, Debug, Default)]
 pub struct Pushes {
     names: BTreeSet<String>,
-    /// The last name that each vertex has ended with, come through or not.
+    /// The last name that each vertex has ended, whether or not the push succeeded.
     unsure: HashMap<String, String>,
-    /// One name at least has been at its end.
+    /// At least one push has ended.
     is_begun: bool,
-    /// Each name with the digests that were on their way to it, come through or not.
+    /// Each name with the digests that were pushed to it, whether or not the push succeeded.
     attempts: BTreeSet<(String, String)>,
 }
 
 impl Pushes {
-    /// Takes in what the builder says.
+    /// Reads a status message of the builder.
     pub fn observe(&mut self, status: &StatusResponse) {
         for status in &status.statuses {
             let name = name(status);
@@ -47,7 +47,7 @@ impl Pushes {
                 self.attempts.insert((name.to_owned(), digest.to_owned()));
             }
             if self.unsure.get(&status.vertex).map(String::as_str) != name {
-                // It is at something else.
+                // The vertex has moved on to another status.
                 self.names.extend(self.unsure.remove(&status.vertex));
             }
             if let Some(name) = name
@@ -71,7 +71,7 @@ impl Pushes {
         }
     }
 
-    /// Whether no name has been told of at its end, come through or not.
+    /// Whether no push has ended, whether or not it succeeded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.is_begun
@@ -84,25 +84,25 @@ impl Pushes {
             .contains(&(name.to_owned(), digest.to_owned()))
     }
 
-    /// Notes that the image is in the registry under this name, whatever the builder says.
+    /// Records that the image is in the registry under this name, regardless of the builder's status.
     pub fn note(&mut self, name: String) {
         self.names.insert(name);
     }
 
-    /// Whether the image is in the registry under this name, which is the one that the exporter was given.
+    /// Whether the image is in the registry under this name, in the form that was passed to the exporter.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 }
 
-/// The name that a status tells of.
+/// The name in a status.
 fn name(status: &VertexStatus) -> Option<&str> {
     let rest = manifest(status)?;
     Some(rest.split('@').next().unwrap_or(rest))
 }
 
-/// The digest that a status tells of. A SHA-512 is the longest that there is.
+/// The digest in a status. SHA-512 is the longest.
 fn digest(status: &VertexStatus) -> Option<&str> {
     let (_, digest) = manifest(status)?.split_once('@')?;
     (digest.len() <= DIGEST_MAX_BYTES).then_some(digest)
@@ -110,7 +110,7 @@ fn digest(status: &VertexStatus) -> Option<&str> {
 
 /// `name@digest`.
 fn manifest(status: &VertexStatus) -> Option<&str> {
-    // The id holds it in some versions, the name in others.
+    // In the ID in some BuildKit versions, in the name in others.
     let mut texts = [&status.id, &status.name].into_iter();
     texts.find_map(|text| text.strip_prefix(MANIFEST_WORDS))
 }
@@ -153,22 +153,22 @@ mod tests {
         }
     }
 
-    fn pushed(told: &[StatusResponse]) -> (bool, bool) {
+    fn pushed(statuses: &[StatusResponse]) -> (bool, bool) {
         let mut pushes = Pushes::default();
-        for status in told {
+        for status in statuses {
             pushes.observe(status);
         }
         (pushes.has(ONE), pushes.has(TWO))
     }
 
     #[test]
-    fn a_name_counts_once_its_manifest_is_there_and_something_follows() {
+    fn a_name_is_pushed_once_its_manifest_has_ended_and_a_message_follows() {
         let (one, two) = (manifest(ONE), manifest(TWO));
         let begun = [status("pushing layers", true), status(&one, false)];
         let done = [&begun[..], &[status(&one, true)]].concat();
         let next = [&done[..], &[status("pushing layers", false)]].concat();
         let both = [&next[..], &[status(&two, false), status(&two, true)]].concat();
-        let and = |told: &[StatusResponse], last| pushed(&[told, &[last]].concat());
+        let and = |statuses: &[StatusResponse], last| pushed(&[statuses, &[last]].concat());
         assert_eq!(pushed(&begun), (false, false));
         assert_eq!(and(&begun, ended("")), (false, false));
         assert_eq!(pushed(&done), (false, false));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_whatever_is_sent() {
+    fn memory_is_bounded_for_any_input() {
         let mut pushes = Pushes::default();
         let long = "x".repeat(1 << 20);
         pushes.observe(&status(&manifest(&long), true));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_of_a_push_is_known_whether_or_not_it_came_through() {
+    fn the_digest_of_a_push_is_known_whether_or_not_it_succeeded() {
         let mut pushes = Pushes::default();
         pushes.observe(&status(&manifest(ONE), false));
         pushes.observe(&ended("400 Bad Request"));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_have_been_pushed_counts_as_begun() {
+    fn a_name_that_may_have_been_pushed_is_not_empty() {
         let mut pushes = Pushes::default();
         pushes.observe(&status(&manifest(ONE), false));
         assert!(pushes.is_empty());

@@ -1,11 +1,11 @@
-//! Whether a server rejected our certificate, which trying again does not change.
+//! Detects that a server rejected the client certificate. A retry does not help then.
 //!
-//! Every other alert may come from a gateway that does not know the builder yet, such as `unrecognized_name` or
-//! `internal_error`, and is over soon.
+//! Any other alert, such as `unrecognized_name` or `internal_error`, may come from a gateway that has not registered the
+//! builder yet, and is temporary.
 //!
 //! With TLS 1.3 a client has finished its handshake before the server reads its certificate (RFC 8446, section 2): the alert
-//! arrives with the first bytes after it. HTTP/2 keeps only the text of what broke its connection, so the stream below
-//! it takes a note.
+//! arrives with the first bytes after it. HTTP/2 keeps only the text of the error that broke its connection, so the stream
+//! below it stores the alert.
 
 use std::io;
 use std::pin::Pin;
@@ -15,12 +15,12 @@ use std::task::{Context, Poll};
 use rustls::AlertDescription;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The alert by which the server rejected our certificate, once it has. Clones are the same note.
+/// The alert with which the server rejected the client certificate, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rejection(Arc<OnceLock<AlertDescription>>);
 
 impl Rejection {
-    /// The alert as an error, if there was one.
+    /// The alert as an error, if any.
     pub(super) fn error(&self) -> Option<io::Error> {
         let alert = *self.0.get()?;
         Some(io::Error::new(
@@ -31,13 +31,13 @@ impl Rejection {
 
     fn note(&self, error: &io::Error) {
         if let Some(alert) = alert_about_us(error) {
-            // Only the first closes the connection.
+            // Only the first alert closes the connection.
             let _later = self.0.set(alert);
         }
     }
 }
 
-/// The alert behind `error`, if it is about our certificate (RFC 8446, section 6.2).
+/// The alert in `error`, if it is about the client certificate (RFC 8446, section 6.2).
 pub(super) fn alert_about_us(error: &io::Error) -> Option<AlertDescription> {
     use AlertDescription as Alert;
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -59,7 +59,7 @@ pub(super) fn alert_about_us(error: &io::Error) -> Option<AlertDescription> {
     is_about_us.then_some(alert)
 }
 
-/// A TLS stream that takes a note of a rejection.
+/// A TLS stream that stores a rejection.
 #[derive(Debug)]
 pub(super) struct Noting<Stream> {
     stream: Stream,

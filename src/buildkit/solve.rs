@@ -1,4 +1,4 @@
-//! One solve: the request, its status, and the session that serves it, as one unit.
+//! One solve: the request, its status, and the session that serves it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,31 +20,31 @@ use super::session::{Services, Session};
 use crate::moving::while_moving;
 use crate::shape;
 
-/// The status that is still to come after the solve has ended is waited for until none has come, or was taken, for so long. Its stream
-/// ends by itself.
+/// After the solve, the remaining status messages are dropped if none of them arrives or is read for this long. The stream ends
+/// by itself.
 const STATUS_QUIET: Duration = Duration::from_secs(20);
 
-/// And for so long at most.
+/// The total limit for the remaining status messages.
 const STATUS_LIMIT: Duration = Duration::from_mins(5);
 
-/// How much is shown of a value that cannot be right.
+/// How much of an invalid value is shown.
 const SHOWN_CHARACTERS: usize = 100;
 
-/// How long a cancelled solve may take to show what it stopped.
+/// How long the last status messages may take after the solve was canceled.
 const CANCEL_GRACE: Duration = Duration::from_millis(200);
 
-/// What is to be solved.
+/// The request for a solve.
 #[derive(Clone, Debug, Default)]
 pub struct Solve {
     /// The frontend's attributes; the frontend is `dockerfile.v0`.
     pub frontend_attributes: HashMap<String, String>,
-    /// What becomes of the result; nothing leaves it in the builder's cache.
+    /// The export of the result; `None` leaves it in the builder's cache.
     pub export: Option<Export>,
     /// Keeps no record in the builder's history.
     pub internal: bool,
 }
 
-/// For the log: the names of what was asked for, and of values only those that are no secret.
+/// For the log: the names of the frontend's attributes without their values, which may be secret, and the export.
 impl fmt::Display for Solve {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut names: Vec<&str> = self
@@ -68,7 +68,7 @@ impl fmt::Display for Solve {
     }
 }
 
-/// What becomes of a result.
+/// The export of a result.
 #[derive(Clone, Debug)]
 pub struct Export {
     /// The exporter, such as `image`.
@@ -77,18 +77,18 @@ pub struct Export {
     pub attributes: HashMap<String, String>,
 }
 
-/// The result of a solve: the exporter's answer.
+/// The result of a solve: the exporter's response.
 #[derive(Clone, Debug, Default)]
 pub struct Solved {
-    /// All of the answer, such as `containerimage.digest`.
+    /// The whole response, such as `containerimage.digest`.
     pub response: HashMap<String, String>,
 }
 
 impl Solved {
-    /// Takes an exporter's answer, whose digests become part of requests and files.
+    /// Checks the digests in an exporter's response, because they become part of requests and files.
     ///
     /// # Errors
-    /// A digest that is none.
+    /// A value that should be a digest is not valid.
     fn checked(response: HashMap<String, String>) -> Result<Self, SolveError> {
         let is_digest_key = |key: &str| {
             // One for each platform may follow after a slash.
@@ -128,7 +128,7 @@ impl Solved {
             .map(String::as_str)
     }
 
-    /// What the image is called in a daemon, with the classic store or with containerd's, as far as the exporter tells.
+    /// The image's IDs in a daemon, with the classic store and with containerd's store, if the exporter returned them.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         let keys = ["containerimage.config.digest", "containerimage.digest"];
         keys.into_iter().filter_map(|key| self.response.get(key))
@@ -136,11 +136,11 @@ impl Solved {
 }
 
 impl Connection {
-    /// Solves, with `services` at the builder's disposal, and hands every status message to `status`.
+    /// Runs a solve, serves `services` to the builder, and passes every status message to `status`.
     ///
-    /// Ends early when `cancel` does; the builder then stops its steps, and what it still says of
-    /// them within a moment is handed on. Not cancel safe in that sense only: dropping the future
-    /// stops the solve as well, but tells nothing of it.
+    /// Stops when `cancel` completes: the builder stops its steps, and their last status messages are
+    /// passed on for [`CANCEL_GRACE`]. Dropping the future also stops the solve, but its last status
+    /// messages are lost.
     pub async fn solve(
         &self,
         solve: &Solve,
@@ -161,8 +161,8 @@ impl Connection {
         );
 
         let mut control = self.control();
-        let handed_on = AtomicU64::new(0);
-        let mut watching = std::pin::pin!(self.watch(reference, status, &handed_on));
+        let passed_on = AtomicU64::new(0);
+        let mut watching = std::pin::pin!(self.watch(reference, status, &passed_on));
         let mut is_watched = false;
         let mut is_canceled = false;
         let solving = async {
@@ -185,7 +185,7 @@ impl Connection {
                 }
             }
         };
-        // The future of the call is dropped with this block: that is what stops the builder.
+        // The call's future is dropped with this block, which stops the builder.
         let outcome = solving.await;
         if !is_watched {
             let limit = if is_canceled {
@@ -193,7 +193,7 @@ impl Connection {
             } else {
                 STATUS_LIMIT
             };
-            let moved = || handed_on.load(Ordering::Relaxed);
+            let moved = || passed_on.load(Ordering::Relaxed);
             let rest = while_moving(STATUS_QUIET, moved, &mut watching);
             tokio::select! {
                 rest = tokio::time::timeout(limit, rest) => {
@@ -201,12 +201,12 @@ impl Connection {
                         tracing::warn!("the last build output was dropped: it did not arrive, or was not read, in time");
                     }
                 }
-                // Polled again only if it was not over above.
+                // Polled again only if it did not complete above.
                 () = &mut cancel, if !is_canceled => {}
             }
         }
         let outcome = match (outcome, session.not_opened()) {
-            // The builder knows only that there is none.
+            // The builder only reports that the session is missing.
             (Some(Err(_)), Some(why)) => Some(Err(why)),
             (outcome, _) => outcome,
         };
@@ -226,12 +226,12 @@ impl Connection {
         match outcome {
             None => Err(canceled()),
             Some(Ok(answer)) => Solved::checked(answer.into_inner().exporter_response),
-            // What failed on our side is the cause; the builder's words are its echo.
+            // A failure on this side is the cause; the builder's error is its consequence.
             Some(Err(status)) => Err(match failure {
-                Some(told) => SolveError {
-                    kind: told.kind,
-                    message: told.message,
-                    hint: told.hint,
+                Some(report) => SolveError {
+                    kind: report.kind,
+                    message: report.message,
+                    hint: report.hint,
                     ..SolveError::from_status(&status)
                 },
                 None => SolveError::from_status(&status),
@@ -239,28 +239,27 @@ impl Connection {
         }
     }
 
-    /// Hands on the status of a solve until it has ended, and counts what was handed on.
+    /// Passes on the status of a solve until it ends, and counts the messages.
     async fn watch(
         &self,
         reference: String,
         status: mpsc::Sender<StatusResponse>,
-        handed_on: &AtomicU64,
+        passed_on: &AtomicU64,
     ) -> Result<(), Status> {
         let request = StatusRequest { r#ref: reference };
         let mut stream = self.control().status(request).await?.into_inner();
         while let Some(message) = stream.message().await? {
             if status.send(message).await.is_err() {
-                break; // nobody looks any more
+                break; // the receiver was dropped
             }
-            handed_on.fetch_add(1, Ordering::Relaxed);
+            passed_on.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
     }
 }
 
 fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
-    // The fields for one exporter are the only ones that BuildKit 0.11 knows; later versions read
-    // them too.
+    // BuildKit 0.11 supports only the fields for a single exporter; later versions also read them.
     let (exporter, attributes) = match &solve.export {
         Some(export) => (export.kind.clone(), export.attributes.clone()),
         None => (String::new(), HashMap::new()),
@@ -283,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_that_is_none_fails_the_solve() {
+    fn an_invalid_digest_fails_the_solve() {
         let good = format!("sha256:{}", "0".repeat(64));
         let checked = |key: &str, value: &str| {
             Solved::checked(HashMap::from([(key.to_owned(), value.to_owned())]))

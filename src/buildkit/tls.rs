@@ -1,7 +1,7 @@
-//! Mutual TLS to a builder: its own authority, a name to verify, our certificate and key.
+//! Mutual TLS to a builder: its CA certificate, the name to verify, the client certificate and key.
 //!
-//! Nothing is written to disk. The machine's roots of trust play no part: a builder is trusted
-//! because the API that named it gave its authority along.
+//! Nothing is written to disk. The system's root certificates are not used: Depot's API returns the
+//! CA certificate together with the builder's address.
 
 use std::sync::Arc;
 
@@ -15,38 +15,38 @@ use rustls::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// What is needed to be trusted by a builder and to trust it. All PEM.
+/// The certificates and the key for mutual TLS, in PEM.
 #[derive(Debug)]
 pub struct MutualTls {
-    /// The name that the builder's certificate must carry.
+    /// The name that the builder's certificate must have.
     pub server_name: String,
-    /// The only authority to trust.
+    /// The only trusted CA certificate.
     pub authority: String,
-    /// Our certificate, with its chain.
+    /// The client certificate, with its chain.
     pub certificate: String,
-    /// Our private key.
+    /// The private key of the client certificate.
     pub key: SecretString,
 }
 
-/// Why the certificates that were given cannot be used.
+/// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A PEM text does not hold what it should.
+    /// A text is not valid PEM.
     #[error("{what} is not valid PEM")]
     Pem {
         /// Which text.
         what: &'static str,
-        /// What the reader said.
+        /// The error of the parser.
         #[source]
         source: rustls::pki_types::pem::Error,
     },
     /// The name is neither a host name nor an address.
     #[error("`{0}` is not a valid server name")]
     Name(String),
-    /// The authority cannot be trusted in any form.
+    /// The CA certificate is not valid.
     #[error("the builder's CA certificate cannot be used")]
     Authority(#[source] rustls::server::VerifierBuilderError),
-    /// Certificate and key do not go together, or are of an unknown kind.
+    /// Certificate and key do not match, or have an unknown type.
     #[error("the client certificate for the builder cannot be used")]
     Identity(#[source] rustls::Error),
 }
@@ -77,7 +77,7 @@ impl MutualTls {
             .with_client_auth_cert(own, key)
             .map_err(TlsError::Identity)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
-        // A resumed session would save a round trip that no second connection makes.
+        // There is only one connection, so session resumption would not help.
         config.resumption = rustls::client::Resumption::disabled();
         Ok((Arc::new(config), name))
     }
@@ -94,9 +94,8 @@ fn certificates(what: &'static str, pem: &str) -> Result<Vec<CertificateDer<'sta
     Ok(found)
 }
 
-/// Verifies against the given authorities, as rustls does, and accepts one more case that Go's TLS
-/// accepts and rustls refuses: a server that presents the very certificate which was given as
-/// authority. Name and validity count there too.
+/// Verifies as rustls does, and also accepts a case that Go's TLS accepts and rustls rejects: a server
+/// that presents the trusted CA certificate itself. Its name and validity are still checked.
 #[derive(Debug)]
 struct Verifier {
     inner: Arc<WebPkiServerVerifier>,
@@ -136,9 +135,9 @@ impl ServerCertVerifier for Verifier {
             now,
         );
         match verified {
-            // "An authority stands where a server should": the only fault that being trusted
-            // outright makes up for. The check of validity comes before it, that of the name does
-            // not, so it is made up for here.
+            // "A CA certificate is used as an end-entity certificate": the only error that is
+            // acceptable for a trusted certificate. The validity was checked before this error, but
+            // not the name, so it is checked here.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.authorities.iter().any(|known| known == end_entity) =>
             {
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn unusable_pem_is_told_by_what_it_should_have_been() {
+    fn invalid_pem_is_reported_with_its_purpose() {
         let tls = MutualTls {
             server_name: "builder".into(),
             authority: "no pem".into(),

@@ -1,7 +1,7 @@
-//! Messages that carry bulk data, with fields that share their buffer instead of copying it.
+//! Messages for bulk data, with fields that share their buffer instead of copying it.
 //!
-//! The crate of generated stubs has them too, with `Vec<u8>`: at half a gigabyte of context, a copy
-//! for each layer of the protocol is what the processor spends its time on.
+//! The generated stubs use `Vec<u8>`. With half a gigabyte of context, most of the processor time
+//! would go into a copy for each protocol layer.
 
 use std::collections::HashMap;
 
@@ -16,8 +16,8 @@ pub(super) struct BytesMessage {
 
 /// `fsutil.types.Stat`: an entry of a folder.
 ///
-/// Path and link name are texts in the published definition. A Go program sends any bytes in them,
-/// and builders before BuildKit 0.14 accept any; Rust's texts could not hold them.
+/// Path and link name are strings in the published definition. Go programs send any bytes in them,
+/// and builders before BuildKit 0.14 accept any bytes; a Rust `String` cannot hold them.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Stat {
     #[prost(bytes = "vec", tag = "1")]
@@ -60,17 +60,17 @@ pub(super) struct Packet {
     pub(super) data: Bytes,
 }
 
-/// What a [`Packet`] is.
+/// The type of a [`Packet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub(super) enum PacketType {
     /// An entry of the list.
     Stat = 0,
-    /// The receiver wants the content of entry `id`.
+    /// The receiver requests the content of entry `id`.
     Request = 1,
     /// A piece of entry `id`; an empty one ends it.
     Data = 2,
-    /// The receiver has all it wants; the sender answers the same.
+    /// The receiver has everything it needs; the sender replies with the same type.
     Finish = 3,
     /// The transfer failed.
     Error = 4,

@@ -4,14 +4,14 @@
 //! (`fsutil`, `diff_containerd.go`). A file whose content changes while its size and time stay the
 //! same would never be sent again, and the image would hold the old content.
 //!
-//! A time that the kernel gave to the last write is announced as it is: a later write gets another
-//! one. Every other time was set by a program, which may set it again. Such a file is announced with
-//! its own second and with nanoseconds made from its content and extended attributes (which builders
-//! do not compare either). Another content has the same nanoseconds once in 10^9 cases.
+//! A time that the kernel set at the last write is announced unchanged: a later write gets another
+//! time. Every other time was set by a program, which may set it again. Such a file is announced with
+//! its own second and with nanoseconds derived from its content and extended attributes (which builders
+//! do not compare either). Different content has the same nanoseconds in one of 10^9 cases.
 //!
-//! The kernel's clock for files ticks every few milliseconds, so that files written one after the
-//! other have the same time. Moving a file changes its change time; moving its directory does not.
-//! So the files below a directory that was moved are announced by content too ([`TimeTrust`]).
+//! The kernel's clock for files ticks every few milliseconds, so files that are written in quick
+//! succession have the same time. Moving a file changes its change time; moving its directory does
+//! not. So files below a moved directory are also announced by content ([`TimeTrust`]).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,19 +27,19 @@ use super::version::FileVersion;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// How much of a file is read at once.
+/// The size of a read.
 const CHUNK_BYTES: usize = 128 << 10;
 
-/// Whether the time that the kernel gave to the last write may be announced.
+/// Whether the time that the kernel set at the last write may be announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeTrust {
-    /// It may.
+    /// The time may be announced.
     Natural,
     /// Another file may have been at this path at the same time.
     None,
 }
 
-/// Finds out the announced times, with memory that is used again.
+/// Computes the announced times, with a reused buffer.
 #[derive(Debug, Default)]
 pub(super) struct TimeSource {
     buffer: Vec<u8>,
@@ -49,8 +49,8 @@ impl TimeSource {
     /// The announced time of the regular file `name`, in nanoseconds since 1970, and whether it is
     /// the file's own.
     ///
-    /// A file that cannot be read gets a time that no builder has: if the builder asks for the file,
-    /// the reader reports why it cannot be sent.
+    /// A file that cannot be read gets a unique time, so that the builder requests it, and the reader
+    /// reports why it cannot be sent.
     pub(super) fn announced(
         &mut self,
         directory: BorrowedFd<'_>,
@@ -81,7 +81,7 @@ impl TimeSource {
                 | OFlags::NOCTTY
                 | OFlags::CLOEXEC;
             let mut file = File::from(openat(directory, name, flags, Mode::empty())?);
-            // Not another file that has taken its place, which may be a device without end.
+            // The path may now be another file, for example a device that never ends.
             if FileVersion::of_file(&file)? != stat.version {
                 return Err(io::Error::other("the file has changed"));
             }
@@ -113,7 +113,7 @@ fn hash_attributes(hasher: &mut XxHash3_64, attributes: &BTreeMap<String, Vec<u8
 }
 
 /// Whether a builder's cache depends on an extended attribute (`contenthash`, `tarsum.go`). A label such as `security.selinux`
-/// may be another one in each container.
+/// may differ between containers.
 pub(super) fn matters(attribute: &str) -> bool {
     attribute == "security.capability"
         || !(attribute.starts_with("security.") || attribute.starts_with("system."))

@@ -1,9 +1,9 @@
-//! What a builder does not notice of the directories it keeps.
+//! Changes of directories that a builder does not detect.
 //!
 //! A builder that has a directory from the last transfer applies a new mode and new extended
 //! attributes to it, but does not report the change to its cache (`fsutil`, `diskwriter.go`): a
 //! `COPY` of the directory stays cached with the old mode. A digest of them in the session's key
-//! makes the builder start anew when they change.
+//! makes the builder start with an empty directory when they change.
 
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -29,8 +29,8 @@ impl Tree {
     /// A digest that changes when the mode or an extended attribute of a directory changes.
     ///
     /// It stays the same when a directory of the most common kind is added or removed, as in most
-    /// changes of a repository. Directories that cannot be read count as empty. Blocks. Memory is
-    /// that of a walk; see [`super`].
+    /// changes of a repository. Directories that cannot be read are treated as empty. Blocks. Uses
+    /// as much memory as a walk; see [`super`].
     #[must_use]
     pub fn directory_digest(&self) -> u64 {
         let mut kinds: HashMap<u64, Kind> = HashMap::new();
@@ -60,7 +60,7 @@ impl Tree {
             let kind = kinds.entry(hasher.finish()).or_default();
             kind.directories += 1;
             kind.paths = kind.paths.wrapping_add(XxHash3_64::oneshot(place.path));
-            // One that may not be entered has nothing below it for a builder either.
+            // A directory that cannot be entered is empty for a builder, too.
             let _unreadable = levels.enter(Marks::default(), true);
         }
         digest(&kinds)

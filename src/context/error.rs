@@ -1,4 +1,4 @@
-//! What can be wrong with a folder, and with one thing in it.
+//! Errors of a folder and of its entries.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,52 +8,52 @@ use super::patterns::PatternError;
 const UNREADABLE_HINT: &str =
     "make it readable for the step's user, or exclude it with a line in .dockerignore";
 
-/// Why a folder cannot be offered at all.
+/// Why a folder cannot be offered.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// It does not exist, is no directory, or may not be entered.
+    /// It does not exist, is not a directory, or cannot be entered.
     #[error("folder `{}` cannot be opened", path.display())]
     Open {
-        /// As it was given.
+        /// The path as it was passed.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is, or lies in, a directory that is never sent.
+    /// It is, or is inside, a directory that is never sent.
     #[error("folder `{}` is inside `{}`, which is never sent", path.display(), never.display())]
     Withheld {
-        /// As it was given.
+        /// The path as it was passed.
         path: PathBuf,
-        /// The directory that it lies in.
+        /// That directory.
         never: PathBuf,
     },
 }
 
-/// Why the list of a folder's entries broke off.
+/// Why a walk failed.
 ///
-/// Paths are relative to the folder; bytes in them that cannot be printed are escaped.
+/// Paths are relative to the folder; unprintable bytes in them are escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
-    /// One of the patterns that choose the files cannot be used.
+    /// One of the patterns is not valid.
     #[error("the {list} patterns cannot be applied")]
     Pattern {
         /// `include` or `exclude`.
         list: &'static str,
-        /// Which one, and why.
+        /// The pattern, and why it is not valid.
         source: PatternError,
     },
-    /// A path whose links were to be followed cannot be looked up.
+    /// A path whose links must be followed cannot be looked up.
     #[error("the symbolic links in the path `{path}` cannot be followed")]
     Follow {
-        /// The part of it where it failed.
+        /// The part of the path that failed.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Links lead to ever more and longer paths.
+    /// The links lead to too many or too long paths.
     #[error("the symbolic links in the path `{path}` lead to too many paths")]
     FollowTooFar {
-        /// Where it was given up.
+        /// The path at which the limit was reached.
         path: String,
     },
     /// A directory whose content is needed cannot be listed.
@@ -61,32 +61,32 @@ pub enum WalkError {
     Directory {
         /// `.` for the folder itself.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// An entry's mode, size and times cannot be found out.
+    /// An entry's mode, size and times cannot be read.
     #[error("the metadata of `{path}` cannot be read")]
     Entry {
         /// The entry.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Longer than any path that a system call takes.
+    /// Longer than the limit of a system call.
     #[error(
         "the path `{start}...` is {length} bytes long; the limit is {}",
         super::MAX_PATH_BYTES
     )]
     PathTooLong {
-        /// How it starts.
+        /// Its first bytes.
         start: String,
-        /// In bytes.
+        /// Its length in bytes.
         length: usize,
     },
 }
 
 impl WalkError {
-    /// The next thing to do; `None` when the message says it all.
+    /// What to change; `None` if the message is sufficient.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -112,38 +112,38 @@ impl WalkError {
 /// Why the content of an entry cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Not a path that a walk could have listed, or one in a directory that is never sent.
+    /// A path that no walk lists, or a path in a directory that is never sent.
     #[error("`{path}` was not offered to the builder")]
     NotListed {
         /// As the builder requested it.
         path: String,
     },
-    /// It was removed, or it or a directory above was replaced by a link, since it was listed.
+    /// Since it was listed, it was removed, or it or a parent directory was replaced by a link.
     #[error("`{path}` was removed or replaced while the folder was being sent")]
     Gone {
         /// The entry.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is a socket, a fifo, a device or a directory, perhaps since it was listed.
+    /// It is a socket, a fifo, a device or a directory, possibly since it was listed.
     #[error("`{path}` is not a regular file and has no content to send")]
     NotAFile {
         /// The entry.
         path: String,
     },
-    /// Anything else, most often a missing permission.
+    /// Any other error, usually a missing permission.
     #[error("file `{path}` cannot be read")]
     Unreadable {
         /// The entry.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl OpenError {
-    /// The next thing to do; `None` when the message says it all.
+    /// What to change; `None` if the message is sufficient.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -158,7 +158,7 @@ impl OpenError {
     }
 }
 
-/// A path for people: control characters and bytes that are not UTF-8 are escaped.
+/// A printable path: control characters and bytes that are not UTF-8 are escaped.
 pub(crate) fn shown(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     for chunk in path.utf8_chunks() {

@@ -1,45 +1,45 @@
-//! What of a folder is wanted.
+//! The selected part of a folder.
 
 use super::error::WalkError;
 use super::follow;
 use super::patterns::{Matcher, Pattern, PatternError, Scratch};
 use super::tree::Tree;
 
-/// What a builder asks for. With all three lists empty that is everything.
+/// A builder's request. If all three lists are empty, everything is selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// If there are any, only what one of them matches, and the directories that lead there.
+    /// If not empty, only entries that match one of these are selected, and their parent directories.
     pub includes: Vec<String>,
-    /// Not what these match.
+    /// Entries that match these are not selected.
     pub excludes: Vec<String>,
-    /// Included too, together with everything that symbolic links on the way lead to.
+    /// Also included, together with the targets of the symbolic links in them.
     pub follow_paths: Vec<String>,
 }
 
-/// A selection made ready for one folder.
+/// A compiled selection for one folder.
 #[derive(Debug)]
 pub(super) struct Filter {
     includes: Option<Matcher>,
     excludes: Option<Matcher>,
-    /// All includes are plain paths, so whether one leads below a directory can be read off its text.
+    /// All includes are plain paths, so their text shows whether one is below a directory.
     includes_are_plain: bool,
-    /// The same of the exceptions (`!`) among the excludes.
+    /// The same for the exceptions (`!`) among the excludes.
     exceptions_are_plain: bool,
     scratch: Scratch,
 }
 
-/// What to do about an entry.
+/// What to do with an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is wanted.
+    /// It is selected.
     Take,
-    /// It is not, but something below it may be.
+    /// It is not selected, but an entry below it may be.
     LookBelow,
-    /// Nothing in it is.
+    /// Neither it nor any entry below it is selected.
     Prune,
 }
 
-/// Which patterns matched a directory or one above it; see [`Matcher::matches_below`].
+/// The patterns that matched a directory or one of its parents; see [`Matcher::matches_below`].
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     includes: Vec<bool>,
@@ -70,7 +70,7 @@ impl Filter {
         })
     }
 
-    /// Judges an entry. For a directory, `below` becomes the marks that its entries are judged with.
+    /// The verdict for an entry. For a directory, `below` is set to the marks for its entries.
     pub(super) fn judge(
         &mut self,
         path: &[u8],
@@ -111,7 +111,7 @@ impl Filter {
     }
 }
 
-/// No patterns at all are no matcher; patterns that are all blank are one that matches nothing.
+/// Without patterns there is no matcher; if all patterns are blank, the matcher matches nothing.
 fn matcher(patterns: &[String]) -> Result<Option<Matcher>, PatternError> {
     if patterns.is_empty() {
         return Ok(None);
@@ -133,7 +133,7 @@ fn exclude_error(source: PatternError) -> WalkError {
     }
 }
 
-/// The pattern without stars at its end that only stand for what is below.
+/// The pattern without trailing stars that only match entries below.
 fn stem(pattern: &Pattern) -> &str {
     let text = pattern.text.strip_suffix("/**").unwrap_or(&pattern.text);
     text.strip_suffix("/*").unwrap_or(text)
@@ -143,7 +143,7 @@ fn is_plain(pattern: &Pattern) -> bool {
     !stem(pattern).contains(['*', '[', ']', '?', '^', '\\'])
 }
 
-/// Whether a plain pattern (of the exceptions, or of the others) names the directory or something below it.
+/// Whether a plain pattern (an exception or not) is the directory or a path below it.
 fn some_lead_below(directory: &[u8], patterns: &[Pattern], exceptions: bool) -> bool {
     let mut patterns = patterns
         .iter()

@@ -1,11 +1,11 @@
-//! Which paths must be included so that some given paths can be read at the other end, links and all.
+//! The paths that must be included so that the builder can read some paths through their symbolic links.
 //!
-//! Only text is followed: a link that leads to an absolute path or above the root is taken to mean the
-//! root of the folder, as it will be for whoever reads it inside an image, and nothing outside is
-//! looked at. Each link is followed once, so loops end.
+//! Links are resolved as text: an absolute target, or a target above the root, is relative to the root
+//! of the folder, as it will be inside an image. Nothing outside of the folder is read. Each link is
+//! followed once, so loops end.
 //!
-//! Kept from builders: a link that was already followed is not followed again for another path behind it;
-//! a name with wildcards is expanded only to find links, itself it stays a pattern.
+//! As in builders, a link that was already followed is not followed again for another path below it,
+//! and a name with wildcards is expanded only to find links, but remains a pattern.
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -19,18 +19,18 @@ use super::listing::Listing;
 use super::patterns::glob::{glob_matches, has_wildcard};
 use super::tree::Tree;
 
-/// Names looked up for one selection; each costs a few microseconds.
+/// The limit for lookups of names per selection. Each lookup takes a few microseconds.
 const MAX_LOOKUPS: usize = 200_000;
 
-/// The length of all paths that links lead to, together. Each is kept several times until it is a pattern.
+/// The limit for the total length of all link targets. Each is stored several times until it is a pattern.
 const MAX_TOTAL_BYTES: usize = 8 << 20;
 
-/// How long a path may grow by the links in it.
+/// The longest path after its links are resolved.
 const MAX_FOLLOWED_BYTES: usize = 16 * super::MAX_PATH_BYTES;
 
-/// The given paths and all that links on the way lead to, sorted, as include patterns.
+/// The paths and the targets of all links in them, sorted, as include patterns.
 ///
-/// `None` if one of them is the root: then everything is to be included.
+/// `None` if one of them is the root: then everything is included.
 pub(super) fn resolve(tree: &Tree, paths: &[String]) -> Result<Option<Vec<String>>, WalkError> {
     let mut resolver = Resolver {
         tree,
@@ -49,10 +49,10 @@ pub(super) fn resolve(tree: &Tree, paths: &[String]) -> Result<Option<Vec<String
     Ok(without_nested(resolver.resolved))
 }
 
-/// Leaves out what lies below the path before it; `None` if one of the paths is the root.
+/// Removes each path that is below the path before it; `None` if one of the paths is the root.
 ///
-/// Complete only for sorted paths. Builders apply it to unsorted ones too, after which an absolute
-/// path in the first place is missing; nothing would have matched it.
+/// Complete only for sorted paths. Builders also apply it to unsorted paths, which removes an absolute
+/// path at the start of the list; nothing would have matched it.
 pub(super) fn without_nested(paths: impl IntoIterator<Item = String>) -> Option<Vec<String>> {
     let mut kept: Vec<String> = Vec::new();
     for path in paths {
@@ -73,7 +73,7 @@ pub(super) fn without_nested(paths: impl IntoIterator<Item = String>) -> Option<
 struct Resolver<'tree> {
     tree: &'tree Tree,
     resolved: BTreeSet<String>,
-    /// Still to be followed, the next one last.
+    /// Paths to follow, the next one last.
     pending: Vec<String>,
     lookups: usize,
     total_bytes: usize,
@@ -81,7 +81,7 @@ struct Resolver<'tree> {
 }
 
 impl Resolver<'_> {
-    /// Goes down a clean relative path up to the first link.
+    /// Follows a clean relative path down to the first link.
     fn follow(&mut self, path: &str) -> Result<(), WalkError> {
         self.total_bytes += path.len();
         if path.len() > MAX_FOLLOWED_BYTES || self.total_bytes > MAX_TOTAL_BYTES {
@@ -114,13 +114,13 @@ impl Resolver<'_> {
         }
     }
 
-    /// Where the last name of the path leads: as many places as it matches links, `None` if none.
+    /// The targets of the last name of the path, one for each link that it matches; `None` if there are none.
     fn targets(&mut self, path: &str) -> Result<Option<Vec<String>>, WalkError> {
         self.lookups += 1;
         if self.lookups > MAX_LOOKUPS {
             return Err(too_far(path));
         }
-        // Above the root nothing is looked at; such a path matches nothing.
+        // Nothing above the root is read; such a path matches nothing.
         if path == "."
             || path == ".."
             || path.starts_with("../")
@@ -161,9 +161,9 @@ impl Resolver<'_> {
     }
 }
 
-/// Where the link leads, as an absolute path inside the root; `None` if it is no link.
+/// The target of the link, as an absolute path inside the root; `None` if it is not a link.
 ///
-/// A target that is not UTF-8 counts as none: listing the link will tell of it.
+/// A target that is not UTF-8 is ignored here: it is reported when the link is listed.
 fn target(directory: impl AsFd, name: &[u8], parent: &str) -> Result<Option<String>, Errno> {
     let target = match readlinkat(directory, name, Vec::new()) {
         Ok(target) => target,

@@ -1,7 +1,7 @@
-//! The directories from the root down to where a walk stands.
+//! The directories from the root down to the current position of a walk.
 //!
-//! Each stays open while the walk is below it, so that its entries are looked up in it and in no
-//! other; but only the deepest [`MAX_OPEN`], the others are opened again on the way back.
+//! The deepest [`MAX_OPEN`] directories stay open while the walk is below them, so that their entries
+//! are always looked up in the same directory. The others are opened again on the way back.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,25 +14,25 @@ use super::listing::Listing;
 use super::tree::{Identity, Tree};
 use super::version::FileVersion;
 
-/// Directories held open at once; a step's limit is commonly 1024 for everything.
+/// The limit for open directories. A step's limit for all open files is commonly 1024.
 const MAX_OPEN: usize = 64;
 
 /// A directory whose entries are being visited.
 #[derive(Debug)]
 struct Level {
     listing: Listing,
-    /// How much of the walk's path is this directory's.
+    /// The length of this directory's path within the walk's path.
     path_length: usize,
     directory: Option<OwnedFd>,
     identity: Identity,
-    /// `None` for the root, which no pattern is compared with.
+    /// `None` for the root, which is not compared with patterns.
     marks: Option<Marks>,
     was_sent: bool,
-    /// It, or a directory above it, was moved or changed since its last entry was made.
+    /// It or a parent directory was moved or changed after its last entry was created.
     trust: TimeTrust,
 }
 
-/// Where a walk stands: a path, and the open directories above it.
+/// The position of a walk: a path, and the open directories above it.
 #[derive(Debug)]
 pub(super) struct Levels<'tree> {
     tree: &'tree Tree,
@@ -65,7 +65,7 @@ impl<'tree> Levels<'tree> {
         self.open.last().and_then(|level| level.marks.as_ref())
     }
 
-    /// Goes on to the next entry, up as far as needed; `None` at the end.
+    /// Moves to the next entry, which may be in a parent directory; `None` at the end.
     pub(super) fn next(&mut self) -> Option<FileType> {
         loop {
             let level = self.open.last_mut()?;
@@ -81,7 +81,7 @@ impl<'tree> Levels<'tree> {
         }
     }
 
-    /// Where the current entry is found.
+    /// The location of the current entry.
     pub(super) fn current(&mut self) -> Result<Place<'_>, Errno> {
         self.place(self.open.len().saturating_sub(1), self.path.len())
     }
@@ -94,12 +94,12 @@ impl<'tree> Levels<'tree> {
         self.push(child, Some(marks), was_sent)
     }
 
-    /// The depth of the topmost directory above the current entry that is not sent yet.
+    /// The depth of the topmost parent directory of the current entry that was not sent yet.
     pub(super) fn first_unsent(&self) -> Option<usize> {
         self.open.iter().position(|level| !level.was_sent)
     }
 
-    /// Where the directory at this depth is found.
+    /// The location of the directory at this depth.
     pub(super) fn ancestor(&mut self, depth: usize) -> Result<Place<'_>, Errno> {
         let end = self.open.get(depth).ok_or(Errno::NOENT)?.path_length;
         self.place(depth.saturating_sub(1), end)
@@ -120,7 +120,7 @@ impl<'tree> Levels<'tree> {
         let (directory, identity) = opened;
         let listing = Listing::read(directory.as_fd(), &mut self.buffer)?;
         let path_length = self.path.len();
-        // A directory that is made and filled has one time for both: moving it changes only the change time.
+        // A new directory has equal modification and change times; moving it changes only the change time.
         let was_moved = !FileVersion::of(&rustix::fs::fstat(&directory)?).has_natural_time();
         let trust = match self.open.last() {
             None => self.tree.trust(),
@@ -147,7 +147,7 @@ impl<'tree> Levels<'tree> {
         }
     }
 
-    /// The entry whose path ends there, in the directory at this depth, which is opened again if need be.
+    /// The entry whose path ends there, in the directory at this depth, which is opened again if necessary.
     fn place(&mut self, depth: usize, end: usize) -> Result<Place<'_>, Errno> {
         let level = self.open.get(depth).ok_or(Errno::NOENT)?;
         let (parent, _) = self
@@ -178,12 +178,12 @@ impl<'tree> Levels<'tree> {
     }
 }
 
-/// Where an entry is found.
+/// The location of an entry.
 #[derive(Debug)]
 pub(super) struct Place<'levels> {
-    /// The directory that holds it.
+    /// The directory that contains it.
     pub(super) directory: BorrowedFd<'levels>,
-    /// Its name in there.
+    /// Its name in that directory.
     pub(super) name: &'levels [u8],
     /// Its path, relative to the root.
     pub(super) path: &'levels [u8],

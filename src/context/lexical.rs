@@ -1,12 +1,12 @@
-//! Paths as text: shortening and joining without asking the file system.
+//! Paths as text: cleans and joins them without access to the file system.
 //!
-//! Patterns, follow paths and the targets of links are all brought into one shortest form before
-//! they are compared, in the manner of Go's `path/filepath` on Unix, which builders apply too.
+//! Patterns, follow paths and link targets are all reduced to their shortest form before they are
+//! compared, as in Go's `path/filepath` on Unix, which builders use.
 
-/// The shortest path that reads the same: no empty or `.` parts, and `..` taken back where it can be.
+/// The shortest equivalent path: no empty or `.` parts, and each `..` resolved if possible.
 ///
-/// An absolute path cannot climb above `/`; a relative one keeps the `..` it cannot take back.
-/// What is left empty becomes `.`.
+/// An absolute path cannot go above `/`; a relative path keeps each `..` that cannot be resolved.
+/// An empty result becomes `.`.
 pub(super) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn clean(path: &str) -> String {
     }
 }
 
-/// `below` put under `base`, cleaned; an absolute `below` counts as relative to `base`.
+/// `base` joined with `below`, cleaned; an absolute `below` is treated as relative to `base`.
 pub(super) fn join(base: &str, below: &str) -> String {
     match (base.is_empty(), below.is_empty()) {
         (true, true) => String::new(),
@@ -39,7 +39,7 @@ pub(super) fn join(base: &str, below: &str) -> String {
     }
 }
 
-/// Splits a clean relative path into the directory that holds it (`.` at the top) and its name.
+/// Splits a clean relative path into its parent directory (`.` at the top) and its name.
 pub(super) fn split_name(path: &str) -> (&str, &str) {
     path.rsplit_once('/').unwrap_or((".", path))
 }

@@ -1,17 +1,17 @@
 //! The names in one directory, sorted by their bytes.
 //!
-//! All names lie in one piece of memory. Its size is up to the directory: only a whole listing can be
-//! sorted.
+//! All names are in one buffer. Its size depends on the directory, because only a complete listing can
+//! be sorted.
 
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-/// How much the kernel is asked for at once; far more than the longest entry.
+/// The size of a read from the kernel; far more than the longest entry.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// The names of a directory that have not been taken yet.
+/// The remaining names of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     names: Vec<u8>,
@@ -26,7 +26,7 @@ struct Listed {
 }
 
 impl Listing {
-    /// Reads the directory; `buffer` is memory that listings share.
+    /// Reads the directory; `buffer` is shared between listings.
     pub(super) fn read(directory: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> Result<Self, Errno> {
         buffer.clear();
         buffer.reserve(BUFFER_BYTES);
@@ -61,7 +61,7 @@ impl Listing {
         })
     }
 
-    /// The next name and what the directory says it is, which may be outdated.
+    /// The next name and its type according to the directory, which may be outdated.
     pub(super) fn next(&mut self) -> Option<(&[u8], FileType)> {
         let entry = self.entries.next()?;
         Some((entry.name(&self.names), entry.kind))

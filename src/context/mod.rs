@@ -1,25 +1,25 @@
-//! Which files of a folder a builder may have, and in which order.
+//! The files of a folder that a builder may read, and their order.
 //!
-//! A builder asks for a folder with include patterns, exclude patterns and paths whose links it wants
-//! followed ([`Selection`]). [`Tree::walk`] lists what that comes to, each entry with what a builder
-//! keys its cache on, and [`Tree::open`] gives the content of a listed file. How this is carried to
-//! the builder is not known here.
+//! A builder requests a folder with include patterns, exclude patterns and paths whose links must be
+//! followed ([`Selection`]). [`Tree::walk`] lists the selected entries with the values that a builder
+//! uses as its cache key, and [`Tree::open`] opens a listed file. The transfer itself is not part of
+//! this module.
 //!
-//! The outcome must be the very list that the builder's own client (Go's `fsutil`) would send of the
-//! same folder, or caches would miss and images differ; so its quirks are kept:
-//! - Order: names sorted by bytes, a directory before what is in it; a directory that is not itself
-//!   wanted is listed right before the first entry in it that is.
-//! - Sockets are listed as empty files, fifos and devices as what they are. None is ever opened.
-//! - The owner is left out (it is always root); modes, times, hard links and extended attributes
-//!   are kept.
+//! The result must be the same list that BuildKit's own client (Go's `fsutil`) would send for the
+//! same folder; otherwise caches would miss and images would differ. So its quirks are kept:
+//! - Order: names are sorted by bytes, and a directory comes before its content. A directory that is
+//!   not selected itself is listed right before its first selected entry.
+//! - Sockets are listed as empty files, fifos and devices with their own type. None is ever opened.
+//! - The owner is omitted (it is always root); modes, times, hard links and extended attributes are
+//!   kept.
 //!
-//! Where it differs, on purpose: an entry that vanishes does not take the rest of its directory
-//! along, files of two file systems are never taken for one because of equal inode numbers, nothing
-//! outside of the folder is looked at, even if directories are swapped for links meanwhile, and the
-//! directories given as `never` to [`Tree::new`] do not exist for a builder.
+//! Intentional differences: if an entry vanishes, the rest of its directory is still listed; files of
+//! two file systems with equal inode numbers are never treated as one file; nothing outside of the
+//! folder is read, even if directories are replaced by links during the walk; and the directories
+//! passed as `never` to [`Tree::new`] do not exist for a builder.
 //!
-//! All of it blocks. Memory: the names of the directories on the way down, and a path for each file
-//! that has several hard links. Open at a time: some 64 directories, however deep the tree.
+//! All functions block. Memory: the names in the directories above the current entry, and a path for
+//! each file with several hard links. About 64 directories are open at a time, at any depth.
 
 mod announced;
 mod directories;
@@ -47,7 +47,7 @@ pub use stat::{Entry, Stat, mode};
 pub use tree::Tree;
 pub use version::FileVersion;
 pub use view::Directory;
-pub use walk::{MAX_TOLD, WalkSummary};
+pub use walk::{MAX_LISTED, WalkSummary};
 
-/// The longest path, relative to the folder, that is listed: what a system call takes.
+/// The longest path, relative to the folder, that is listed: the limit of a system call.
 pub const MAX_PATH_BYTES: usize = 4096;

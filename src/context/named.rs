@@ -1,8 +1,8 @@
-//! Single files that are offered to a builder under names of their own.
+//! Single files that are offered to a builder under other names.
 //!
 //! A builder reads the Dockerfile and its ignore file by the names that the user wrote. Either may be
-//! a symbolic link that leads out of the offered folder, which the builder could not follow. So each
-//! is offered as a regular file, with the content that the link leads to.
+//! a symbolic link to a file outside of the offered folder, which the builder could not follow. So each
+//! is offered as a regular file with the content of the link's target.
 
 use std::fs::File;
 use std::io;
@@ -30,7 +30,7 @@ pub struct NamedFile {
 impl NamedFile {
     /// Offers the file at `path` in the tree as `name`.
     ///
-    /// `path` is relative to the tree and holds no links: links that appear in it later are refused.
+    /// `path` is relative to the tree and contains no links: links that appear in it later are rejected.
     #[must_use]
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, tree: Arc<Tree>) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl NamedFile {
         }
     }
 
-    /// The name that it is offered under.
+    /// The name under which it is offered.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -49,7 +49,7 @@ impl NamedFile {
     /// The file as an entry of a folder.
     ///
     /// # Errors
-    /// The file is gone, or cannot be looked at.
+    /// The file was removed, or its metadata cannot be read.
     pub(super) fn entry(&self) -> Result<Entry, WalkError> {
         let failed = |source| WalkError::Entry {
             path: shown(self.path.as_os_str().as_bytes()),
@@ -69,7 +69,7 @@ impl NamedFile {
         let found =
             Observer::default().describe(directory.as_fd(), name, name_here, TimeTrust::None)?;
         match found {
-            // Another kind of entry has taken its place, which the builder could not read.
+            // It was replaced by another type of entry, which the builder could not read.
             Some(found) if found.entry.stat.mode & mode::KIND != 0 => {
                 Err(failed(io::Error::other("it is no longer a regular file")))
             }

@@ -1,6 +1,6 @@
-//! What is told of an entry: the fields that go into a builder's cache key, in its units.
+//! The metadata of an entry that becomes part of a builder's cache key, in the builder's units.
 //!
-//! Owner and group are not among them: a context belongs to root, whoever checked it out.
+//! Owner and group are not included: a context belongs to root, regardless of the owner of the clone.
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -16,26 +16,26 @@ use super::version::FileVersion;
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Relative to the folder, with `/` between the names and none in front. Any bytes: a file
-    /// system sets no encoding.
+    /// Relative to the folder, with `/` between the names and without a leading one. Any bytes: file
+    /// systems define no encoding.
     pub path: Vec<u8>,
-    /// What it is.
+    /// Its metadata.
     pub stat: Stat,
 }
 
-/// What an entry is.
+/// The metadata of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stat {
     /// Permissions and kind in the bits of Go's `os.FileMode`, see [`mode`].
     pub mode: u32,
-    /// In bytes; for a link the length of its target, 0 for a directory.
+    /// In bytes; the length of the target for a link, 0 for a directory.
     pub size: i64,
     /// The time that is announced to a builder, in nanoseconds since 1970: the last change of the
-    /// content, or a time made from the content; see [`super::announced`]. Wraps beyond 2262, as in
+    /// content, or a time derived from the content; see [`super::announced`]. Wraps beyond 2262, as in
     /// a builder's own client.
     pub modified_nanoseconds: i64,
-    /// Where a symbolic link leads, as written in it; for a further hard link of a file the path
-    /// under which that file was listed before; else empty.
+    /// The unchanged target of a symbolic link; for a further hard link of a file, the path under
+    /// which that file was listed first; otherwise empty.
     pub link_name: Vec<u8>,
     /// For device nodes.
     pub device_major: i64,
@@ -43,9 +43,9 @@ pub struct Stat {
     pub device_minor: i64,
     /// Extended attributes, such as `security.capability` or `user.*`.
     pub attributes: BTreeMap<String, Vec<u8>>,
-    /// The announced time is the file's own, and not made from its content.
+    /// The announced time is the file's own, not derived from its content.
     pub has_own_time: bool,
-    /// The state in which the entry was found, to see later whether it has changed.
+    /// The state in which the entry was found, to detect later changes.
     pub version: FileVersion,
 }
 
@@ -67,16 +67,16 @@ pub mod mode {
     pub const CHARACTER_DEVICE: u32 = 1 << 21;
     /// The sticky bit.
     pub const STICKY: u32 = 1 << 20;
-    /// Everything that makes an entry something else than a file with content.
+    /// All bits of entries that are not regular files.
     pub const KIND: u32 = DIRECTORY | LINK | DEVICE | FIFO | CHARACTER_DEVICE;
 }
 
 impl Stat {
-    /// Whether a builder may ask for the entry's content.
+    /// Whether a builder may request the entry's content.
     ///
-    /// That includes sockets: they are announced as empty files (there is no bit for them on the
-    /// wire), and opening one fails with [`super::OpenError::NotAFile`]. It includes the further names
-    /// of a file, although a builder does not ask for these.
+    /// That includes sockets: they are announced as empty files (the protocol has no bit for them), and
+    /// opening one fails with [`super::OpenError::NotAFile`]. It also includes the further names of a
+    /// file, although a builder does not request these.
     #[must_use]
     pub fn has_content(&self) -> bool {
         self.mode & mode::KIND == 0
@@ -94,23 +94,23 @@ impl Stat {
 pub(super) struct Observed {
     pub(super) entry: Entry,
     pub(super) identity: Identity,
-    /// Other names of the same file may still come.
+    /// The file may have other names that follow.
     has_more_names: bool,
 }
 
-/// Looks at entries and remembers the files that have several names.
+/// Reads the metadata of entries and remembers files with several names.
 #[derive(Debug, Default)]
 pub(super) struct Observer {
-    /// The path under which each file with more than one name was sent, and its announced time.
+    /// The path under which each file with several names was sent, and its announced time.
     first_names: HashMap<Identity, (Vec<u8>, i64)>,
     attributes: AttributeReader,
     times: TimeSource,
 }
 
 impl Observer {
-    /// Describes the entry `name` of a directory, whose whole path is `path`.
+    /// Reads the metadata of the entry `name` of a directory; `path` is its whole path.
     ///
-    /// `trust` says whether its own time may be announced. `None` if it has vanished. Links are not followed.
+    /// `trust` says whether its own time may be announced. `None` if it was removed. Links are not followed.
     pub(super) fn describe(
         &mut self,
         directory: BorrowedFd<'_>,
@@ -150,8 +150,8 @@ impl Observer {
         }
         stat.attributes = self.attributes.read(directory, name);
         stat.has_own_time = true;
-        // The link name of a symbolic link is its target, also if the link has several names. A file that has
-        // one name only is another one, with the number of a file that was removed meanwhile.
+        // The link name of a symbolic link is its target, even if the link has several names. A file with only
+        // one name is a different file that reuses the inode number of a removed file.
         let has_more_names =
             !matches!(kind, FileType::Directory | FileType::Symlink) && found.st_nlink > 1;
         let first = self.first_names.get(&identity);
@@ -172,7 +172,7 @@ impl Observer {
         }))
     }
 
-    /// To be told of each entry that is sent: its further names become links to it.
+    /// Must be called for each entry that is sent: its further names become links to it.
     pub(super) fn remember(&mut self, sent: &Observed) {
         if sent.has_more_names {
             self.first_names.entry(sent.identity).or_insert_with(|| {
@@ -213,14 +213,14 @@ fn device_numbers(device: u64) -> (i64, i64) {
     )
 }
 
-/// The kernel's limit both for the list of an entry's attributes and for the value of one.
+/// The kernel's limit for the list of an entry's attributes, and for one value.
 const MAX_ATTRIBUTE_BYTES: usize = 64 * 1024;
 
-/// Reads extended attributes, with memory that is used again.
+/// Reads extended attributes, with a reused buffer.
 ///
-/// There is no call for "attributes of this name in this directory", and a plain path could lead
-/// through a directory that was just replaced by a link; so the way goes through the directory's own
-/// entry in `/proc`. Where there is no `/proc`, or the file system has no attributes, there are none.
+/// No system call reads the attributes of a name relative to a directory, and a plain path could pass
+/// through a directory that was just replaced by a link. So the path starts at the directory's entry
+/// in `/proc`. Without `/proc`, or on a file system without attributes, the result is empty.
 #[derive(Debug, Default)]
 pub(super) struct AttributeReader {
     path: Vec<u8>,
@@ -261,7 +261,7 @@ impl AttributeReader {
     }
 }
 
-/// Calls `read` with ever more memory until the answer fits.
+/// Calls `read` with a growing buffer until the result fits.
 fn fill(buffer: &mut Vec<u8>, read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Option<&[u8]> {
     buffer.resize(buffer.len().max(256), 0);
     let length = loop {

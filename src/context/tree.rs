@@ -1,9 +1,9 @@
-//! A folder that can be looked into, and never out of.
+//! A folder whose content can be read, and nothing outside of it.
 //!
-//! It is held by an open descriptor, and every way down from there refuses symbolic links: whoever
-//! swaps a directory for a link while we read gets an error or nothing, not the file behind it. The
-//! kernel does this in one call (`openat2`, Linux 5.6); where that is missing or filtered we go name
-//! by name.
+//! The folder is an open descriptor, and every lookup below it rejects symbolic links: if a directory
+//! is replaced by a link during a walk, the result is an error or nothing, but never the link's target.
+//! The kernel does this in one call (`openat2`, Linux 5.6); if that is missing or blocked, each name
+//! is opened separately.
 
 use std::fs::File;
 use std::io;
@@ -18,30 +18,30 @@ use super::announced::TimeTrust;
 use super::error::{OpenError, TreeError, shown};
 use super::version::FileVersion;
 
-/// How a folder itself is opened: neither for reading nor for writing.
+/// The flags to open a folder: neither for reading nor for writing.
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// A folder whose content may be given to a builder.
+/// A folder whose content may be sent to a builder.
 #[derive(Debug)]
 pub struct Tree {
     root: OwnedFd,
     never: Never,
     /// Whether files may be announced with their own times.
     trust: TimeTrust,
-    /// Whether the kernel resolves whole paths for us.
+    /// Whether the kernel supports `openat2`.
     has_openat2: bool,
 }
 
-/// The files and directories that are never sent, as they are met inside a folder.
+/// The files and directories in a folder that are never sent.
 #[derive(Debug, Default)]
 struct Never {
     /// Relative to the folder.
     paths: Vec<Vec<u8>>,
-    /// Those that exist, however they are reached: a bind mount is another path to the same.
+    /// The existing ones by identity, since a bind mount is another path to the same file.
     identities: Vec<Identity>,
 }
 
-/// A file or directory itself, whatever its name.
+/// The identity of a file or directory, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     device: u64,
@@ -58,14 +58,14 @@ impl Identity {
 }
 
 impl Tree {
-    /// Opens a folder; links on the way to it are followed.
+    /// Opens a folder. Links in its path are followed.
     ///
-    /// `never` are absolute paths of files and directories that need not exist: neither they nor
-    /// anything below them is listed or opened, whatever patterns ask for. Another hard link to such a
-    /// file is not sent either; one to a file in such a directory goes unnoticed.
+    /// `never` contains absolute paths of files and directories, which need not exist. Neither they nor
+    /// anything below them is listed or opened, regardless of patterns. Another hard link to such a
+    /// file is not sent either; a hard link to a file in such a directory is not detected.
     ///
     /// # Errors
-    /// The folder is not a directory that may be entered, or is itself never to be sent.
+    /// The folder is not a directory that can be entered, or must never be sent.
     pub fn new(root: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
         let failed = |source: io::Error| TreeError::Open {
             path: root.to_owned(),
@@ -77,11 +77,11 @@ impl Tree {
         Self::of(directory, &path, never)
     }
 
-    /// Opens a folder below this one, without following links: `path` is absolute and has none, and a
-    /// link that has appeared in it since is refused. `root` is the path of this folder.
+    /// Opens a folder below this one, without following links: `path` is absolute and contains no links,
+    /// and a link that has appeared in it since is rejected. `root` is the path of this folder.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// See [`Self::new`].
     pub fn below(&self, root: &Path, path: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
         let failed = |error: Errno| TreeError::Open {
             path: path.to_owned(),
@@ -100,7 +100,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Whether a directory on the way to a path, or the last one, was moved; the root itself is not looked at.
+    /// Whether a directory in a path, including the last one, was moved. The root itself is not checked.
     fn has_moved_directory(&self, path: &[u8]) -> bool {
         let ends = (0..path.len()).filter(|&end| path.get(end) == Some(&b'/'));
         let mut ways = ends.chain([path.len()]).filter_map(|end| path.get(..end));
@@ -135,12 +135,12 @@ impl Tree {
                 });
             }
         }
-        // Whatever the reason (an old kernel, a filter of system calls), the other way needs no help.
+        // If this fails for any reason (old kernel, system call filter), the fallback still works.
         tree.has_openat2 = tree.resolve(b".", DIRECTORY).is_ok();
         Ok(tree)
     }
 
-    /// As on a kernel that lacks it.
+    /// Behaves as on a kernel without `openat2`.
     #[cfg(test)]
     pub(super) fn without_openat2(mut self) -> Self {
         self.has_openat2 = false;
@@ -149,8 +149,8 @@ impl Tree {
 
     /// Opens a listed file to read its content.
     ///
-    /// Does not wait, not even for a fifo that has taken the file's place. The file may be another
-    /// than the one that was listed, of another size, but not one from outside the folder.
+    /// Does not block, even if the file was replaced by a fifo. The file may differ from the listed one,
+    /// also in size, but it is never outside of the folder.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -174,7 +174,7 @@ impl Tree {
                     source: error.into(),
                 });
             }
-            // Sockets answer so, and devices that nothing drives.
+            // The error for sockets, and for devices without a driver.
             Err(Errno::NXIO | Errno::NODEV) => {
                 return Err(OpenError::NotAFile { path: shown(path) });
             }
@@ -189,7 +189,7 @@ impl Tree {
 
     /// Opens a directory below the root, or the root (`.`), without following links.
     ///
-    /// One that is never sent is not there.
+    /// A directory that is never sent is not found.
     pub(super) fn open_directory(
         &self,
         path: &[u8],
@@ -201,7 +201,7 @@ impl Tree {
         self.identified(self.beneath(path, flags | OFlags::DIRECTORY)?)
     }
 
-    /// Opens a directory by its name in an open one to list it.
+    /// Opens a directory by its name in an open directory, to list it.
     pub(super) fn open_child(
         &self,
         parent: BorrowedFd<'_>,
@@ -222,7 +222,7 @@ impl Tree {
         }
     }
 
-    /// Whether a clean path relative to the root is, or lies in, a directory that is never sent.
+    /// Whether a clean path relative to the root is, or is inside, a directory that is never sent.
     pub(super) fn withholds(&self, path: &[u8]) -> bool {
         self.never.paths.iter().any(|never| {
             path.strip_prefix(never.as_slice())
@@ -251,7 +251,7 @@ impl Tree {
         openat2(&self.root, path, flags, Mode::empty(), beneath)
     }
 
-    /// Does what [`Self::resolve`] does, a name at a time.
+    /// Does the same as [`Self::resolve`], one name at a time.
     fn step_down(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
         let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut names = path.split(|&byte| byte == b'/').peekable();
@@ -271,7 +271,7 @@ impl Tree {
 }
 
 impl Never {
-    /// Adds a directory under all the names it may be met by; false if the root is or lies in it.
+    /// Adds a directory under all names it may have; false if the root is, or is inside, that directory.
     fn add(&mut self, never: &Path, root: &Path) -> bool {
         if let Ok(stat) = rustix::fs::stat(never) {
             self.identities.push(Identity::of(&stat));
@@ -295,7 +295,7 @@ impl Never {
     }
 }
 
-/// The path without links, as far as it exists.
+/// The path with its links resolved, up to the last part that exists.
 fn real_path(path: &Path) -> PathBuf {
     for ancestor in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), path.strip_prefix(ancestor)) {

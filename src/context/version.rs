@@ -1,4 +1,4 @@
-//! The state of a file, as far as the system reports changes of it.
+//! The state of a file, to detect changes.
 
 use std::fs::File;
 use std::io;
@@ -7,7 +7,7 @@ use std::io;
 ///
 /// The kernel sets the change time (`ctime`) on every write, truncation, rename and change of
 /// attributes, and no program can set it back. Its resolution is a few milliseconds: a write within
-/// that time of the last one may go unnoticed.
+/// that time of the last one may be missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileVersion {
     size_bytes: i64,
@@ -42,16 +42,16 @@ impl FileVersion {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
-    /// Whether the file has become longer since `earlier`.
+    /// Whether the file has grown since `earlier`.
     #[must_use]
     pub fn has_grown_from(&self, earlier: &Self) -> bool {
         self.size_bytes > earlier.size_bytes
     }
 
-    /// Whether the modification time is the one that the kernel gave to the last write.
+    /// Whether the modification time was set by the kernel at the last write.
     ///
     /// Times set by a program (`touch`, an archive, `SOURCE_DATE_EPOCH`) differ from the change time.
-    /// On file systems that keep no change time of their own both are equal, and full seconds.
+    /// On file systems without a separate change time, both are equal, in full seconds.
     pub(super) fn has_natural_time(&self) -> bool {
         self.modified == self.changed && self.modified.nanoseconds != 0
     }

@@ -1,4 +1,4 @@
-//! A folder as a builder sees it in one transfer.
+//! A folder as it is sent to a builder in one transfer.
 
 use std::fs::File;
 use std::ops::ControlFlow;
@@ -10,25 +10,25 @@ use super::stat::Entry;
 use super::tree::Tree;
 use super::walk::WalkSummary;
 
-/// The name of the file that a frontend reads first, in a transfer of its own.
+/// The file that a frontend reads first, in a separate transfer.
 const IGNORE_FILE: &str = ".dockerignore";
 
-/// A folder that builders may read.
+/// A folder that is offered to builders.
 #[derive(Debug)]
 pub enum Directory {
     /// The files of a folder.
     Tree {
         /// The folder.
         tree: Tree,
-        /// The target of the folder's `.dockerignore`, if that is a link. A transfer of that file
-        /// alone gets the target; any other transfer gets the link, as it is.
+        /// The target of the folder's `.dockerignore`, if that is a link. A transfer of only that file
+        /// sends the target; any other transfer sends the link itself.
         ignore_file: Option<NamedFile>,
     },
     /// These files and no others.
     Files(Vec<NamedFile>),
 }
 
-/// The part of a folder that one transfer shows.
+/// The part of a folder that one transfer sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum View<'a> {
     Tree(&'a Tree),
@@ -45,7 +45,7 @@ impl Directory {
         }
     }
 
-    /// A digest of the changes that builders do not notice; see [`Tree::directory_digest`]. Blocks.
+    /// A digest of the changes that builders do not detect; see [`Tree::directory_digest`]. Blocks.
     pub(crate) fn digest(&self) -> u64 {
         match self {
             Self::Tree { tree, .. } => tree.directory_digest(),
@@ -67,7 +67,7 @@ impl Directory {
 }
 
 impl Selection {
-    /// Whether it asks for one file at the top and for nothing else.
+    /// Whether it selects exactly one file at the top.
     fn is_only(&self, name: &str) -> bool {
         let mut names = self.includes.iter().chain(&self.follow_paths).peekable();
         names.peek().is_some() && names.all(|path| path.trim_start_matches('/') == name)
@@ -75,8 +75,8 @@ impl Selection {
 }
 
 impl View<'_> {
-    /// Visits every entry of the selection; see [`Tree::walk`]. Single files are visited whatever
-    /// the selection: the builder requests those it wants.
+    /// Visits every entry of the selection; see [`Tree::walk`]. Single files are visited regardless of
+    /// the selection: the builder requests the content that it needs.
     pub(crate) fn walk(
         self,
         selection: &Selection,

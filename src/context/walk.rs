@@ -1,4 +1,4 @@
-//! The walk itself: from names and verdicts to entries, in a builder's order.
+//! The walk: visits the selected entries in a builder's order.
 
 use std::ops::ControlFlow;
 
@@ -12,34 +12,34 @@ use super::levels::Levels;
 use super::stat::{Entry, Observed, Observer};
 use super::tree::{Identity, Tree};
 
-/// How many names a [`WalkSummary`] lists.
-pub const MAX_TOLD: usize = 20;
+/// The limit for names in a [`WalkSummary`].
+pub const MAX_LISTED: usize = 20;
 
-/// What a walk came to.
+/// The result of a walk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WalkSummary {
-    /// Everything that was visited.
+    /// All visited entries.
     pub entries: u64,
-    /// Those with content of their own, so not the further names of a file.
+    /// Entries with their own content, so without further names of the same file.
     pub files: u64,
-    /// How much content these had when they were looked at.
+    /// The total size of these when they were visited.
     pub bytes: u64,
-    /// The first entry that was removed between the reading of its directory and the look at it.
+    /// The first entry that was removed after its directory was read.
     pub vanished: Option<String>,
-    /// Were left out because they are never sent; what is in them is not counted.
+    /// Entries that were omitted because they are never sent, without the entries below them.
     pub withheld: u64,
-    /// Directories that may not be read, the first [`MAX_TOLD`] of them. They are not wanted
-    /// themselves, but something in them might have been: worth a warning.
+    /// The first [`MAX_LISTED`] directories that cannot be read. They are not selected themselves, but
+    /// entries in them might be, so they deserve a warning.
     pub unreadable: Vec<String>,
     /// The visitor ended the walk.
     pub was_stopped: bool,
 }
 
 impl Tree {
-    /// Visits every entry that the selection asks for.
+    /// Visits every selected entry.
     ///
-    /// `visit` is called once for each entry, for a directory before what is in it; `Break` ends the
-    /// walk, which is no error. Walks may run side by side.
+    /// `visit` is called once for each entry, and for a directory before its content. `Break` ends the
+    /// walk, which is not an error. Walks may run in parallel.
     ///
     /// # Errors
     /// See [`WalkError`]. Entries before the error have been visited.
@@ -80,7 +80,7 @@ struct Walk<'run> {
     summary: WalkSummary,
 }
 
-/// Why an entry was not sent although it is wanted.
+/// Why a selected entry was not sent.
 enum NotSent {
     Vanished,
     Withheld,
@@ -88,15 +88,15 @@ enum NotSent {
 }
 
 impl Walk<'_> {
-    /// Deals with the current entry, and enters it if it is a directory worth it.
+    /// Handles the current entry, and enters it if it is a directory that may contain selected entries.
     fn pass(&mut self, kind: FileType) -> Result<ControlFlow<()>, WalkError> {
         let path = self.levels.path();
         if self.tree.withholds(path) {
             self.summary.withheld += 1;
             return Ok(ControlFlow::Continue(()));
         }
-        // What the directory said of the kind decides; if that is outdated, the entry is sent as
-        // what it has become, and not entered.
+        // The type in the directory listing decides. If it is outdated, the entry is sent with its
+        // current type, and not entered.
         let mut marks = (kind == FileType::Directory).then(Marks::default);
         let verdict = self
             .filter
@@ -111,8 +111,8 @@ impl Walk<'_> {
                 length: path.len(),
             });
         }
-        let is_wanted = verdict == Verdict::Take;
-        if is_wanted {
+        let is_selected = verdict == Verdict::Take;
+        if is_selected {
             match self.send() {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
@@ -128,13 +128,13 @@ impl Walk<'_> {
             }
         }
         if let Some(marks) = marks {
-            self.enter(marks, is_wanted)?;
+            self.enter(marks, is_selected)?;
         }
         Ok(ControlFlow::Continue(()))
     }
 
-    fn enter(&mut self, marks: Marks, is_wanted: bool) -> Result<(), WalkError> {
-        match self.levels.enter(marks, is_wanted) {
+    fn enter(&mut self, marks: Marks, is_selected: bool) -> Result<(), WalkError> {
+        match self.levels.enter(marks, is_selected) {
             Ok(()) => {}
             Err(error) if is_gone(error) => {
                 if self.is_withheld() {
@@ -143,8 +143,8 @@ impl Walk<'_> {
                     self.note_vanished();
                 }
             }
-            Err(Errno::ACCESS | Errno::PERM) if !is_wanted => {
-                if self.summary.unreadable.len() < MAX_TOLD {
+            Err(Errno::ACCESS | Errno::PERM) if !is_selected => {
+                if self.summary.unreadable.len() < MAX_LISTED {
                     self.summary.unreadable.push(shown(self.levels.path()));
                 }
             }
@@ -163,7 +163,7 @@ impl Walk<'_> {
         self.summary.vanished.get_or_insert_with(|| shown(path));
     }
 
-    /// Whether the current entry is one of those that are never sent, under another name.
+    /// Whether the current entry is a file or directory that is never sent, under another name.
     fn is_withheld(&mut self) -> bool {
         let Ok(place) = self.levels.current() else {
             return false;
@@ -172,7 +172,7 @@ impl Walk<'_> {
         found.is_ok_and(|found| self.tree.withholds_identity(Identity::of(&found)))
     }
 
-    /// Sends the current entry, and before it those directories above it that are not sent yet.
+    /// Sends the current entry, after its parent directories that were not sent yet.
     fn send(&mut self) -> Result<ControlFlow<()>, NotSent> {
         let entry = self.describe(None)?;
         while let Some(depth) = self.levels.first_unsent() {
@@ -185,7 +185,7 @@ impl Walk<'_> {
         Ok(self.emit(entry))
     }
 
-    /// Looks at the current entry, or at the directory above it at a depth.
+    /// Observes the current entry, or its parent directory at a depth.
     fn describe(&mut self, depth: Option<usize>) -> Result<Observed, NotSent> {
         let place = match depth {
             None => self.levels.current(),
@@ -224,7 +224,7 @@ impl Walk<'_> {
     }
 }
 
-/// Removed, or replaced by something that is no directory.
+/// Removed, or replaced by something that is not a directory.
 fn is_gone(error: Errno) -> bool {
     matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }

@@ -37,7 +37,7 @@ const REPORT_GRACE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Finished {
     pub(super) delivered: Vec<Delivered>,
-    /// The manifest of each platform in the image, as far as the builders return it.
+    /// The manifest of each platform in the image, if the builders returned it.
     pub(super) platforms: Vec<(docker::Platform, String)>,
     /// The exporter's response.
     pub(super) response: HashMap<String, String>,
@@ -45,7 +45,7 @@ pub(super) struct Finished {
     pub(super) loaded: Option<Loaded>,
 }
 
-/// What all machines of a run share.
+/// The state that all machines of a run share.
 pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) build: &'a Build,
@@ -95,7 +95,7 @@ impl Work<'_> {
         Arc::new(RegistryAuthorizer(Arc::clone(&self.registries)))
     }
 
-    /// Checks access to the image's registries, as far as possible before a push. Runs once for all machines.
+    /// Checks access to the image's registries before the push, where that is possible. Runs once for all machines.
     pub(super) async fn prepare(&self, cancel: &Cancel) -> Result<()> {
         let preparing = self
             .prepared
@@ -289,7 +289,7 @@ impl Work<'_> {
         }
     }
 
-    /// The manifest of each platform, as far as it is available without delaying the build.
+    /// The manifest of each platform, if it is available without delaying the build.
     async fn platforms(
         &self,
         exported: &[(&Part<'_>, Exported)],

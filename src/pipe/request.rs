@@ -98,7 +98,7 @@ fn pushed(plan: &Plan) -> impl Iterator<Item = &Reference> {
     references.into_iter().flatten()
 }
 
-/// Where the result of a solve goes. By default it stays in the builder's cache.
+/// The destination of a solve's result. By default it stays in the builder's cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Destination<'a> {
     /// Push it under these names.

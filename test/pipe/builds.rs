@@ -1,4 +1,4 @@
-//! The main job, and builds that fail by themselves.
+//! Successful builds, and builds that fail because of their own errors.
 
 use depot_standin::fixtures::Context;
 use depot_standin::{BuildState, Method, Request, Scenario, TokenKind};
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::place::{Place, small_context, with_place};
 use super::program::Program;
 
-/// The manifest of an image for one platform: as with the released CLI, it comes in an index, beside
-/// its provenance.
+/// The manifest of an image for one platform: as with the released CLI, it is part of an index, together
+/// with its provenance.
 async fn image_manifest(place: &Place, repository: &str) -> Value {
     let top = place.registry.manifest(repository, "test").await.unwrap();
     let index = top.json().unwrap();
@@ -55,7 +55,7 @@ fn an_image_is_built_and_pushed_and_every_blob_of_it_can_be_read_back() {
         let record = depot.record();
         let build = record.last_build().unwrap();
         assert_eq!(build.state, BuildState::Succeeded);
-        // The page stands first and last.
+        // The URL of the build is printed first and last.
         let lines: Vec<&str> = run.log.lines().collect();
         assert!(lines.first().unwrap().contains(&build.url), "{}", run.log);
         assert!(lines.last().unwrap().contains(&build.url), "{}", run.log);
@@ -66,7 +66,7 @@ fn an_image_is_built_and_pushed_and_every_blob_of_it_can_be_read_back() {
 }
 
 #[test]
-fn depot_hears_of_the_whole_life_of_a_build() {
+fn every_state_of_a_build_is_reported_to_depot() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -77,7 +77,7 @@ fn depot_hears_of_the_whole_life_of_a_build() {
         let build = record.last_build().unwrap();
         assert_eq!(build.state, BuildState::Succeeded);
         assert!(!build.health.is_empty(), "no health report");
-        // Each of our own steps, begun and ended; none of the builder's.
+        // The start and the end of each of our own steps, but no steps of the builder.
         let steps: Vec<(&str, bool)> = build
             .vertices
             .iter()
@@ -92,7 +92,7 @@ fn depot_hears_of_the_whole_life_of_a_build() {
                 ("[depot] connecting to amd64 machine", true),
             ]
         );
-        // The user's token for the creation, the build's own from then on.
+        // The user's token for the creation, then the build's own token.
         for call in &record.calls {
             let expected = if call.method == Method::CreateBuild {
                 TokenKind::User
@@ -113,7 +113,7 @@ fn depot_hears_of_the_whole_life_of_a_build() {
 }
 
 #[test]
-fn what_is_asked_for_reaches_the_frontend() {
+fn the_variables_reach_the_frontend() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = Context::new("FROM scratch\n").unwrap();

@@ -1,4 +1,4 @@
-//! Stopping: by signals in each phase, and by Depot.
+//! Stops by a signal in each phase, and by Depot.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -16,24 +16,28 @@ use super::machines::slow;
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Running};
 
-/// The issue of this is a second; a busy machine is slower than an idle one.
+/// The target is one second; a busy machine is slower than an idle machine.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
 async fn stop(running: Running, signal: &str, code: i32) -> String {
-    let asked = Instant::now();
+    let signaled = Instant::now();
     running.signal(signal).await;
     let run = running.end().await;
     run.expect(code, &[]);
-    assert!(asked.elapsed() < STOP_LIMIT, "took {:?}", asked.elapsed());
+    assert!(
+        signaled.elapsed() < STOP_LIMIT,
+        "took {:?}",
+        signaled.elapsed()
+    );
     run.log
 }
 
-/// Whether a process of this machine, those of steps among them, was given this command.
+/// Whether a process on this machine, including those of build steps, runs this command.
 fn runs(command: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap();
     processes.flatten().any(|process| {
         let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        // A zero byte stands behind each word.
+        // A zero byte follows each argument.
         String::from_utf8_lossy(&line)
             .replace('\0', " ")
             .contains(command)
@@ -57,7 +61,7 @@ fn files(directory: &Path) -> BTreeSet<OsString> {
 }
 
 #[test]
-fn a_signal_in_a_step_stops_it_and_depot_is_told() {
+fn a_signal_in_a_step_stops_it_and_cancels_the_build_at_depot() {
     with_place(async |place| {
         for (signal, code) in [("TERM", 143), ("INT", 130)] {
             let depot = place.depot(Scenario::default()).await;
@@ -66,7 +70,7 @@ fn a_signal_in_a_step_stops_it_and_depot_is_told() {
             let context = place.busybox_context(&format!("RUN echo waiting {signal}; {command}"));
             let before = files(context.path());
             let mut running = Program::of(&depot, context.path())
-                .set("OUTPUT_FILE", "told.json")
+                .set("OUTPUT_FILE", "outputs.env")
                 .set("METADATA_FILE", "metadata.json")
                 .start();
             running.until(&format!(" waiting {signal}")).await;
@@ -75,7 +79,7 @@ fn a_signal_in_a_step_stops_it_and_depot_is_told() {
             assert!(log.contains(&format!("canceled by SIG{signal}")), "{log}");
             let record = depot.record();
             assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
-            // Nothing is left: no step, and no file.
+            // No step and no file remains.
             until_it_runs(&command, false).await;
             assert_eq!(files(context.path()), before);
         }
@@ -83,7 +87,7 @@ fn a_signal_in_a_step_stops_it_and_depot_is_told() {
 }
 
 #[test]
-fn a_signal_before_there_is_a_machine_finishes_the_build() {
+fn a_signal_before_a_machine_is_acquired_finishes_the_build() {
     with_place(async |place| {
         let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
         let depot = place.depot(Scenario::default().machines(never)).await;
@@ -137,7 +141,7 @@ fn a_signal_while_the_build_is_being_created_leaves_no_build_behind() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
+fn a_second_signal_stops_immediately_although_depot_does_not_respond() {
     with_place(async |place| {
         for (first, second, code) in [
             ("TERM", "TERM", 143),
@@ -147,10 +151,10 @@ fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
             let depot = place
                 .depot(Scenario::default().always(Method::FinishBuild, Fault::Hang))
                 .await;
-            let told = format!("waiting for {first} and {second}");
-            let context = place.busybox_context(&format!("RUN echo {told}; sleep 600"));
+            let message = format!("waiting for {first} and {second}");
+            let context = place.busybox_context(&format!("RUN echo {message}; sleep 600"));
             let mut running = Program::of(&depot, context.path()).start();
-            running.until(&format!(" {told}")).await;
+            running.until(&format!(" {message}")).await;
             running.signal(first).await;
             running.until("second signal").await;
             depot
@@ -166,7 +170,7 @@ fn a_second_signal_ends_at_once_although_depot_does_not_answer() {
 }
 
 #[test]
-fn a_signal_while_the_context_is_sent_stops_it() {
+fn a_signal_while_the_context_is_sent_stops_the_transfer() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default().machines(slow())).await;
         let context = layers(&[("large", noise("stopped", 32 << 20))]);
@@ -186,7 +190,7 @@ fn a_signal_while_the_context_is_sent_stops_it() {
 }
 
 #[test]
-fn a_signal_is_heard_while_depot_does_not_answer_to_the_end_of_a_build() {
+fn a_signal_is_handled_while_depot_does_not_respond_to_finish_build() {
     with_place(async |place| {
         let depot = place
             .depot(Scenario::default().always(Method::FinishBuild, Fault::Hang))
@@ -204,14 +208,14 @@ fn a_signal_is_heard_while_depot_does_not_answer_to_the_end_of_a_build() {
     });
 }
 
-/// A context whose steps print more than the log's queue and its pipe hold together.
+/// A context whose steps print more than the capacity of the log's queue and its pipe.
 ///
-/// The builder drops what goes beyond 200 KiB/s of a step, so several run side by side, at a lower pace. After `rounds` of a
-/// tenth of a second they end.
+/// The builder drops output of a step beyond 200 KiB/s, so several steps run in parallel at a lower rate. They end after
+/// `rounds` of a tenth of a second.
 fn much_output(place: &Place, rounds: u32) -> Context {
     let mut lines = String::new();
     for step in 0..6 {
-        let line = "this line is printed more often than anybody reads it";
+        let line = "this line is printed more often than it is read";
         let print = format!(
             "for i in $(seq {rounds}); do yes {line} {step} | head -n 250; usleep 100000; done; echo {step} > /done"
         );
@@ -229,7 +233,7 @@ fn much_output(place: &Place, rounds: u32) -> Context {
     context
 }
 
-/// Waits until the builders have sent more than the log's queue and its pipe hold together.
+/// Waits until the builders have sent more than the capacity of the log's queue and its pipe.
 async fn until_the_log_is_full(depot: &StandIn) {
     depot
         .wait_for("the log", Duration::from_mins(1), |record| {
@@ -241,7 +245,7 @@ async fn until_the_log_is_full(depot: &StandIn) {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_keep_a_signal_from_depot() {
+fn an_unread_log_does_not_delay_the_cancel_at_depot() {
     with_place(async |place| {
         let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
         let pending = Scenario::default().machine(Architecture::Arm64, never);
@@ -272,9 +276,9 @@ fn a_log_that_nobody_reads_does_not_keep_a_signal_from_depot() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_keep_the_end_of_a_build_from_depot() {
+fn an_unread_log_does_not_delay_the_end_of_the_build_at_depot() {
     with_place(async |place| {
-        // Of the little all waits for the pipe's reader; of the much some waits for room in the queue before it.
+        // A little output waits only in the pipe; a lot of output also waits for room in the queue before it.
         for rounds in [6, 16] {
             let depot = place.depot(Scenario::default()).await;
             let context = much_output(place, rounds);
@@ -288,35 +292,43 @@ fn a_log_that_nobody_reads_does_not_keep_the_end_of_a_build_from_depot() {
                 })
                 .await
                 .unwrap();
-            // The last lines are not waited for any longer.
+            // The last lines are dropped after a signal.
             running.signal("TERM").await;
-            let asked = Instant::now();
+            let signaled = Instant::now();
             assert_eq!(running.end_unread().await, 143);
-            assert!(asked.elapsed() < STOP_LIMIT, "took {:?}", asked.elapsed());
+            assert!(
+                signaled.elapsed() < STOP_LIMIT,
+                "took {:?}",
+                signaled.elapsed()
+            );
         }
     });
 }
 
 #[test]
-fn a_signal_ends_a_program_whose_complaints_about_variables_nobody_reads() {
+fn a_signal_ends_a_program_whose_errors_about_variables_are_not_read() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
-        // More than a pipe holds.
+        // More than the capacity of a pipe.
         let odd: Vec<_> = (0..2000).map(|number| format!("odd?{number}")).collect();
         let mut running = Program::of(&depot, context.path())
             .set("OUTPUT_VARIABLES", odd.join(" "))
             .start();
         running.until("odd?1`").await;
         running.signal("TERM").await;
-        let asked = Instant::now();
+        let signaled = Instant::now();
         assert_eq!(running.end_unread().await, 2);
-        assert!(asked.elapsed() < STOP_LIMIT, "took {:?}", asked.elapsed());
+        assert!(
+            signaled.elapsed() < STOP_LIMIT,
+            "took {:?}",
+            signaled.elapsed()
+        );
     });
 }
 
 #[test]
-fn a_build_that_is_created_after_the_time_is_over_is_finished() {
+fn a_build_that_is_created_after_timeout_is_finished() {
     with_place(async |place| {
         let slow = Fault::Delay(Duration::from_secs(4));
         let depot = place
@@ -337,9 +349,9 @@ fn a_build_that_is_created_after_the_time_is_over_is_finished() {
 }
 
 #[test]
-fn no_build_is_created_once_the_time_is_over() {
+fn no_build_is_created_after_timeout() {
     with_place(async |place| {
-        // The time is over in one of the pauses between the tries.
+        // TIMEOUT is reached in one of the pauses between the attempts.
         let busy = Fault::Html { status: 503 };
         let depot = place
             .depot(Scenario::default().first(2, Method::CreateBuild, busy))
@@ -371,7 +383,7 @@ fn a_cancel_by_depot_ends_the_build() {
 }
 
 #[test]
-fn a_cancel_by_depot_before_there_is_a_machine_is_not_lost() {
+fn a_cancel_by_depot_before_a_machine_is_acquired_is_not_lost() {
     with_place(async |place| {
         let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
         let scenario = Scenario::default()
@@ -391,13 +403,13 @@ fn a_run_whose_time_is_over_ends_as_one_that_is_stopped() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = place.busybox_context("RUN echo too long; sleep 600");
-        let asked = Instant::now();
+        let signaled = Instant::now();
         let run = Program::of(&depot, context.path())
             .set("TIMEOUT", "2s")
             .run()
             .await;
         run.expect(124, &["canceled because TIMEOUT was reached"]);
-        assert!(asked.elapsed() < Duration::from_secs(2) + STOP_LIMIT);
+        assert!(signaled.elapsed() < Duration::from_secs(2) + STOP_LIMIT);
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
 

@@ -57,7 +57,7 @@ fn a_context_is_sent_again_without_a_file_that_vanished() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default().machines(slow())).await;
         let context = Context::new("FROM scratch\nCOPY . /c\n").unwrap();
-        // The builder requests files in any order. Few of these are on their way when they vanish.
+        // The builder requests files in any order. Only a few of these are being sent when they vanish.
         let names: Vec<_> = (0..20).map(|index| format!("short-lived{index}")).collect();
         for name in &names {
             context.file(name, noise(name, 2 << 20)).unwrap();
@@ -80,7 +80,7 @@ fn a_context_is_sent_again_without_a_file_that_vanished() {
 }
 
 #[test]
-fn files_that_become_links_all_the_time_end_the_build_after_three_transfers() {
+fn files_that_repeatedly_become_links_end_the_build_after_three_transfers() {
     with_place(async |place| {
         // A transfer takes a second, in which the files change many times.
         let depot = place.depot(Scenario::default().machines(slow())).await;
@@ -116,7 +116,7 @@ fn files_that_become_links_all_the_time_end_the_build_after_three_transfers() {
 }
 
 #[test]
-fn a_log_that_grows_all_the_time_is_sent_with_a_warning() {
+fn a_log_that_grows_constantly_is_sent_with_a_warning() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default().machines(slow())).await;
         let context = Context::new("FROM scratch\nCOPY . /c\n").unwrap();

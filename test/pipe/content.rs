@@ -1,4 +1,4 @@
-//! An image holds the files as they are on disk, whatever the builder kept from earlier builds.
+//! An image contains the files as they are on disk, regardless of the builder's files from earlier builds.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use depot_standin::fixtures::Context;
 use super::place::{Place, with_place};
 use super::program::{Program, Run};
 
-/// A repository of its own for each test, so that no other test's files are at the builder.
+/// Each test has its own repository, so that the builder has no files of other tests.
 fn build(context: &Context, depot: &depot_standin::StandIn) -> Program {
     let name = context.path().file_name().unwrap().to_string_lossy();
     Program::of(depot, context.path())
@@ -63,7 +63,7 @@ fn a_file_that_keeps_its_size_and_time_is_sent_again_when_its_content_changes() 
             }
             let version = content.trim();
             let seen = run(place, &context, &variables).await;
-            // The last content was built before: its step is in the cache, and what it printed is not shown again.
+            // The last content was built before: its step is cached, and its output is not shown again.
             if content == "1.0.1\n" && !seen.log.contains("now 1.0.1") {
                 seen.expect(0, &["CACHED"]);
             } else {
@@ -116,7 +116,7 @@ fn the_mode_of_a_directory_or_a_file_is_the_one_on_disk() {
 }
 
 #[test]
-fn extended_attributes_of_files_and_directories_are_noticed() {
+fn changed_extended_attributes_of_files_and_directories_are_detected() {
     with_place(async |place| {
         let context = place.busybox_context("COPY d /d\nRUN echo copied $((1 + 1)) times");
         context.file("d/sub/file", "x").unwrap();
@@ -125,7 +125,7 @@ fn extended_attributes_of_files_and_directories_are_noticed() {
             rustix::fs::setxattr(context.path().join(path), "user.depot", value, flags)
         };
         if set("d/sub/file", b"0").is_err() {
-            return; // The file system of this machine has none.
+            return; // The file system of this machine does not support them.
         }
         for (path, value) in [
             ("d/sub/file", b"1"),
@@ -137,7 +137,7 @@ fn extended_attributes_of_files_and_directories_are_noticed() {
             run(place, &context, &[])
                 .await
                 .expect(0, &["copied 2 times"]);
-            // Without a change everything is in the cache.
+            // Without a change, everything is cached.
             let again = run(place, &context, &[]).await;
             again.expect(0, &["CACHED"]).without("copied 2 times");
         }
@@ -172,7 +172,7 @@ fn two_directories_never_share_a_key() {
 }
 
 #[test]
-fn a_named_context_that_leads_to_another_directory_is_another_one() {
+fn a_named_context_that_refers_to_another_directory_is_a_different_context() {
     with_place(async |place| {
         let context = place.busybox_context("COPY --from=src f /f\nRUN echo \"it is $(cat /f)\"");
         for (name, content) in [("one", "1.0.1"), ("two", "1.0.2")] {
@@ -196,7 +196,7 @@ fn a_named_context_that_leads_to_another_directory_is_another_one() {
 fn an_ignore_file_behind_a_link_is_used() {
     let list = "COPY . /context\nRUN cd /context && find . -type f | sort";
     with_place(async |place| {
-        // Beside the Dockerfile, a link within the directory.
+        // Next to the Dockerfile, a link within the directory.
         let context = place.busybox_context(list);
         let dockerfile = fs::read(context.path().join("Dockerfile")).unwrap();
         context.file("web.Dockerfile", &dockerfile).unwrap();
@@ -213,7 +213,7 @@ fn an_ignore_file_behind_a_link_is_used() {
             .expect(0, &["./kept"])
             .without("secrets/key");
 
-        // Beside a link to the Dockerfile.
+        // Next to a link to the Dockerfile.
         let context = place.busybox_context(list);
         let dockerfile = context.path().join("Dockerfile");
         fs::create_dir(context.path().join("docker")).unwrap();
@@ -275,7 +275,7 @@ fn a_name_that_is_not_utf_8_reaches_the_image() {
         fs::create_dir(context.path().join("d")).unwrap();
         let name = OsStr::from_bytes(b"caf\xe9");
         fs::write(context.path().join("d").join(name), "").unwrap();
-        // Builders before BuildKit 0.14, as Depot's, accept any bytes.
+        // Builders before BuildKit 0.14, such as Depot's, accept any bytes.
         run(place, &context, &[]).await.expect(0, &["cafM-i"]);
     });
 }

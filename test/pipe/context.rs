@@ -1,4 +1,4 @@
-//! What of a directory reaches the builder, seen in the image that it makes.
+//! The entries of a directory that reach the builder, as seen in the image.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,7 +11,7 @@ use depot_standin::fixtures::Context;
 use super::place::{Place, with_place};
 use super::program::{Program, Run};
 
-/// Copies the whole context and lists it in the log, one entry a line: type, mode, owner, time, path, link.
+/// Copies the whole context and lists it in the log, one entry per line: type, mode, owner, time, path, link.
 const LIST: &str =
     "COPY . /context\nRUN cd /context && find . -exec stat -c 'entry %F %a %u:%g %Y %n %N' {} +";
 
@@ -27,7 +27,7 @@ async fn listed(place: &Place, context: &Context) -> Run {
 }
 
 #[test]
-fn entries_keep_their_kind_and_mode_and_lose_their_owner() {
+fn entries_keep_their_type_and_mode_and_lose_their_owner() {
     with_place(async |place| {
         let context = place.busybox_context(LIST);
         context.file("folder/script", "#!/bin/sh\n").unwrap();
@@ -54,7 +54,7 @@ fn entries_keep_their_kind_and_mode_and_lose_their_owner() {
 }
 
 #[test]
-fn a_fifo_is_sent_as_one_and_never_opened() {
+fn a_fifo_is_sent_as_a_fifo_and_never_opened() {
     with_place(async |place| {
         let context = place.busybox_context(LIST);
         let made = Command::new("mkfifo")
@@ -69,7 +69,7 @@ fn a_fifo_is_sent_as_one_and_never_opened() {
 }
 
 #[test]
-fn dockerignore_keeps_out_what_it_names_and_lets_in_what_it_excepts() {
+fn dockerignore_excludes_matches_and_keeps_exceptions() {
     with_place(async |place| {
         let context = place.busybox_context(LIST);
         context
@@ -106,7 +106,7 @@ fn a_bad_pattern_in_dockerignore_is_named() {
 }
 
 #[test]
-fn what_other_pipes_left_is_never_sent() {
+fn files_of_other_pipes_are_never_sent() {
     with_place(async |place| {
         let context = place.busybox_context(LIST);
         let storage = ".bitbucket/pipelines/generated/pipeline/pipes/other/secret";
@@ -128,7 +128,7 @@ fn a_file_that_cannot_be_read_ends_the_build_with_its_name() {
         let locked = context.path().join("secret/locked");
         fs::set_permissions(&locked, fs::Permissions::from_mode(0o0)).unwrap();
         fs::set_permissions(context.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        // Rights mean nothing to root.
+        // Root can read the file regardless of its mode.
         let run = Program::of(&depot, context.path())
             .through(&[
                 "setpriv",
@@ -143,7 +143,7 @@ fn a_file_that_cannot_be_read_ends_the_build_with_its_name() {
 }
 
 #[test]
-fn any_number_of_links_is_followed_in_bounded_memory() {
+fn any_number_of_links_is_followed_with_bounded_memory() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         for (links, target, code, text) in [
@@ -174,7 +174,7 @@ fn any_number_of_links_is_followed_in_bounded_memory() {
 }
 
 #[test]
-fn files_with_secrets_and_outputs_are_in_no_context() {
+fn files_with_secrets_and_outputs_are_never_sent() {
     with_place(async |place| {
         let list = format!("{LIST}\nCOPY --from=extra . /extra\nRUN find /extra -type f");
         let context = place.busybox_context(&list);

@@ -1,4 +1,4 @@
-//! Steps that print more than anybody reads: it is passed on, in little memory, and holds up nothing else.
+//! Steps with very large output: it is passed on with little memory, and delays nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::sync::OnceCell;
 use super::place::with_place;
 use super::program::Program;
 
-/// What a step prints again and again, its end not counted.
+/// The line that a step prints repeatedly, without its line end.
 const LINE: &str = "this line is printed more often than anybody will ever read it";
 
-/// What a run may have in memory, KiB; of which 30 MiB are the debug build's own.
+/// The memory limit of a run, in KiB. The debug build itself uses 30 MiB.
 const MEMORY_LIMIT_KIB: u64 = 80 << 10;
 
-/// A Depot whose builder passes on all that a step prints. Others stop at 2 MiB, and at 200 KiB/s.
+/// A Depot whose builder passes on all output of a step. By default, builders stop at 2 MiB and at 200 KiB/s.
 async fn depot() -> StandIn {
     static ENGINE: OnceCell<Arc<Engine>> = OnceCell::const_new();
     let start = async || {
@@ -37,7 +37,7 @@ fn program(depot: &StandIn, context: &Context) -> Program {
     Program::of(depot, context.path()).set("NO_CACHE", "true")
 }
 
-/// Has a step print so many lines, and sees each of them come out.
+/// Runs a step that prints this many lines, and checks that each of them is passed on.
 fn pass_on(lines: usize) {
     with_place(async |place| {
         let depot = depot().await;
@@ -54,18 +54,18 @@ fn pass_on(lines: usize) {
 }
 
 #[test]
-fn many_lines_are_passed_on_in_little_memory() {
+fn many_lines_are_passed_on_with_little_memory() {
     pass_on(1_500_000);
 }
 
 #[test]
 #[ignore = "takes minutes; run by hand, with `--ignored`"]
-fn a_gigabyte_of_lines_is_passed_on_in_little_memory() {
+fn a_gigabyte_of_lines_is_passed_on_with_little_memory() {
     pass_on(16_000_000);
 }
 
 #[test]
-fn one_line_of_50_mb_is_passed_on_in_little_memory() {
+fn one_line_of_50_mb_is_passed_on_with_little_memory() {
     with_place(async |place| {
         let depot = depot().await;
         let context =
@@ -78,7 +78,7 @@ fn one_line_of_50_mb_is_passed_on_in_little_memory() {
         };
         let ended = program(&depot, &context).start().pass(count).await;
         assert_eq!(ended.code, 0, "{ended:?}");
-        // The Dockerfile's own line is shown too, with one.
+        // The Dockerfile's line is also shown and contains one.
         assert_eq!(seen, 50_000_000 + 1);
         assert!(longest < 80 << 10, "{longest}");
         assert!(ended.peak_kib < MEMORY_LIMIT_KIB, "{ended:?}");
@@ -86,7 +86,7 @@ fn one_line_of_50_mb_is_passed_on_in_little_memory() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_for_a_while_holds_up_no_health_reports() {
+fn a_log_that_is_not_read_for_a_while_does_not_delay_health_reports() {
     with_place(async |place| {
         let depot = depot().await;
         let lines = 400_000;
@@ -102,7 +102,7 @@ fn a_log_that_nobody_reads_for_a_while_holds_up_no_health_reports() {
         assert!(reports() >= before + 2, "{before} and {}", reports());
         let state = depot.record().last_build().unwrap().state.clone();
         assert_eq!(state, BuildState::Created);
-        // One came with the first lines.
+        // The first line was already read.
         let mut seen = 0;
         let ended = running
             .pass(|line| seen += usize::from(line.ends_with(LINE.as_bytes())))

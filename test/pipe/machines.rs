@@ -1,4 +1,4 @@
-//! Machines that come late, are not who they should be, or go away.
+//! Machines that start late, cannot prove their identity, or are lost.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::place::{Lose, Place, small_context, with_place};
 use super::program::Program;
 
 #[test]
-fn a_machine_that_comes_late_is_waited_for() {
+fn a_machine_that_starts_late_is_awaited() {
     with_place(async |place| {
         let plan = MachinePlan::default()
             .pending(3, Duration::from_millis(60))
@@ -28,7 +28,7 @@ fn a_machine_that_comes_late_is_waited_for() {
 }
 
 #[test]
-fn a_machine_that_its_gateway_does_not_know_yet_is_waited_for() {
+fn a_machine_that_is_not_registered_at_its_gateway_yet_is_awaited() {
     with_place(async |place| {
         // `unrecognized_name` and `internal_error`.
         for alert in [112, 80] {
@@ -43,7 +43,7 @@ fn a_machine_that_its_gateway_does_not_know_yet_is_waited_for() {
 }
 
 #[test]
-fn a_machine_that_rejects_our_certificate_is_not_waited_for() {
+fn a_machine_that_rejects_the_client_certificate_is_not_awaited() {
     with_place(async |place| {
         // `certificate_unknown`.
         let plan = MachinePlan::default().alerts_first(u32::MAX, 46);
@@ -62,7 +62,7 @@ fn a_machine_that_rejects_our_certificate_is_not_waited_for() {
 }
 
 #[test]
-fn a_machine_that_does_not_listen_yet_is_waited_for() {
+fn a_machine_that_does_not_listen_yet_is_awaited() {
     with_place(async |place| {
         let plan = MachinePlan::default().port(Port::Late(Duration::from_secs(3)));
         let depot = place.depot(Scenario::default().machines(plan)).await;
@@ -77,7 +77,7 @@ fn a_machine_that_does_not_listen_yet_is_waited_for() {
 }
 
 #[test]
-fn the_machine_of_the_platform_is_asked_for() {
+fn the_machine_of_the_platform_is_requested() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -93,7 +93,7 @@ fn the_machine_of_the_platform_is_asked_for() {
 }
 
 #[test]
-fn machines_are_trusted_by_their_own_authority_or_as_that_authority() {
+fn a_machine_may_present_a_certificate_of_its_ca_or_the_ca_certificate_itself() {
     with_place(async |place| {
         for security in [
             Security::Trusted,
@@ -110,7 +110,7 @@ fn machines_are_trusted_by_their_own_authority_or_as_that_authority() {
 }
 
 #[test]
-fn a_machine_that_is_not_who_it_should_be_gets_nothing() {
+fn a_machine_without_a_valid_certificate_gets_nothing() {
     with_place(async |place| {
         for security in [
             Security::WrongAuthority,
@@ -155,12 +155,12 @@ fn a_machine_that_dies_in_a_step_ends_the_build_with_an_error() {
 }
 
 #[test]
-fn a_machine_that_is_cut_while_it_gets_the_context_ends_the_build_with_an_error() {
+fn a_machine_that_is_cut_off_while_it_receives_the_context_ends_the_build_with_an_error() {
     with_place(async |place| {
         let plan = MachinePlan::default().cut_after_bytes(1 << 20);
         let depot = place.depot(Scenario::default().machines(plan)).await;
         let context = small_context();
-        // Nothing that compresses, and more than what fits before the cut.
+        // Not compressible, and larger than the amount before the cut.
         let noise: Vec<u8> = (0_u32..2 << 20)
             .map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[1])
             .collect();
@@ -171,7 +171,7 @@ fn a_machine_that_is_cut_while_it_gets_the_context_ends_the_build_with_an_error(
 }
 
 #[test]
-fn a_machine_that_wants_compression_gets_it() {
+fn a_machine_that_requires_compression_gets_it() {
     with_place(async |place| {
         let plan = MachinePlan::default().compressor(Compressor::Gzip);
         let depot = place.depot(Scenario::default().machines(plan)).await;
@@ -187,7 +187,7 @@ fn a_machine_that_wants_compression_gets_it() {
 }
 
 #[test]
-fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
+fn a_machine_that_is_cut_off_in_a_step_is_connected_again() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let image = place.image("cut-off");
@@ -213,7 +213,7 @@ fn a_machine_that_is_cut_off_in_a_step_is_asked_for_again() {
 }
 
 #[test]
-fn a_builder_that_gets_confused_is_asked_for_the_same_again() {
+fn an_inconsistent_builder_state_repeats_the_build() {
     with_place(async |place| {
         for (times, code) in [(2, 0), (3, 1)] {
             let plan = MachinePlan::default().confused_first(times);
@@ -221,14 +221,14 @@ fn a_builder_that_gets_confused_is_asked_for_the_same_again() {
             let context = small_context();
             let run = Program::of(&depot, context.path()).run().await;
             run.expect(code, &["inconsistent graph state"]);
-            let told = "the builder's state is inconsistent; repeating the build";
-            assert_eq!(run.log.matches(told).count(), 2, "{}", run.log);
+            let warning = "the builder's state is inconsistent; repeating the build";
+            assert_eq!(run.log.matches(warning).count(), 2, "{}", run.log);
         }
     });
 }
 
 #[test]
-fn a_machine_that_goes_silent_in_a_step_is_missed() {
+fn a_machine_that_goes_silent_in_a_step_is_detected() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context =
@@ -243,12 +243,12 @@ fn a_machine_that_goes_silent_in_a_step_is_missed() {
         let missed = silent.elapsed();
         let run = running.end().await;
         run.expect(0, &["(1 of 2): ", "built"]);
-        // A busy machine is slower than an idle one.
+        // A busy machine is slower than an idle machine.
         assert!(missed < Duration::from_secs(40), "{missed:?}: {}", run.log);
     });
 }
 
-/// A machine that 32 MiB take three seconds to.
+/// A machine that needs three seconds to receive 32 MiB.
 pub fn slow() -> MachinePlan {
     MachinePlan::default().line(Line {
         delay: Duration::ZERO,
@@ -257,7 +257,7 @@ pub fn slow() -> MachinePlan {
 }
 
 #[test]
-fn a_machine_that_is_lost_while_it_gets_the_context_is_asked_for_again() {
+fn a_machine_that_is_lost_while_it_receives_the_context_is_connected_again() {
     let lose: [(&str, Lose); 2] = [("cut", Machine::cut), ("silent", Machine::freeze)];
     with_place(async |place| {
         for (label, lose) in lose {

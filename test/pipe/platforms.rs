@@ -1,7 +1,6 @@
-//! Two architectures: each on its own machine, one image at the end, or none.
+//! Two architectures: each is built on its own machine, and the result is one image or none.
 //!
-//! The machines are two engines, as Depot's are two machines. Both run on one processor here, so what is built for ARM64
-//! only copies.
+//! Two engines act as Depot's two machines. Both run on the same processor, so builds for ARM64 only copy files.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::program::Program;
 
 const BOTH: &str = "linux/amd64, linux/arm64";
 
-/// The entries of an index, as `architecture/variant`, provenance left out.
+/// The entries of an index, as `architecture/variant`, without provenance.
 fn platforms(index: &Value) -> Vec<String> {
     let entries = index["manifests"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -31,7 +30,7 @@ fn platforms(index: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A build that has long to do on AMD64, and this on ARM64.
+/// A build that takes long on AMD64, with these lines for ARM64.
 fn slow_on_amd64(place: &Place, on_arm64: &str) -> Context {
     let context = place.busybox_context("");
     let dockerfile = format!(
@@ -43,7 +42,7 @@ fn slow_on_amd64(place: &Place, on_arm64: &str) -> Context {
     context
 }
 
-/// Has skopeo read back every manifest and blob of an image, and returns its index.
+/// Reads back every manifest and blob of an image with skopeo, and returns its index.
 async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
     let index = place.registry.manifest(repository, tag).await.unwrap();
     let index = index.json().unwrap();
@@ -60,11 +59,11 @@ async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
 }
 
 #[test]
-fn two_machines_build_side_by_side_and_make_one_image_under_every_name() {
+fn two_machines_build_in_parallel_and_push_one_image_under_every_name() {
     with_place(async |place| {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = small_context();
-        // Of its own: a step that another build has at the same time may be shown by that one's name.
+        // Unique: a step that another build runs at the same time may be shown with the other build's name.
         context.file("file", "of two machines\n").unwrap();
         let host = place.registry.host();
         let names =
@@ -103,7 +102,7 @@ fn two_machines_build_side_by_side_and_make_one_image_under_every_name() {
             );
             let index = read_back(place, repository, tag).await;
             assert_eq!(platforms(&index), ["amd64", "arm64"]);
-            // Each with its provenance, which says whose it is.
+            // Each has its provenance, which refers to it.
             let entries = index["manifests"].as_array().unwrap();
             let of = |entry: &Value| entry["annotations"]["vnd.docker.reference.digest"].clone();
             assert_eq!(entries.len(), 4, "{index:#}");
@@ -125,7 +124,7 @@ fn two_machines_build_side_by_side_and_make_one_image_under_every_name() {
 }
 
 #[test]
-fn platforms_that_share_a_machine_are_one_solve() {
+fn platforms_that_share_a_machine_are_built_in_one_solve() {
     with_place(async |place| {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = small_context();
@@ -152,7 +151,7 @@ fn platforms_that_share_a_machine_are_one_solve() {
 }
 
 #[test]
-fn one_machine_builds_for_all_where_that_is_wanted() {
+fn build_platform_builds_all_platforms_on_one_machine() {
     with_place(async |place| {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = small_context();
@@ -171,7 +170,7 @@ fn one_machine_builds_for_all_where_that_is_wanted() {
 }
 
 #[test]
-fn one_platform_that_fails_names_itself_and_stops_the_other() {
+fn a_platform_that_fails_is_named_and_stops_the_other() {
     with_place(async |place| {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = slow_on_amd64(place, "COPY nothing /");
@@ -197,7 +196,7 @@ fn one_platform_that_fails_names_itself_and_stops_the_other() {
 }
 
 #[test]
-fn a_machine_that_cannot_be_had_stops_the_other() {
+fn a_machine_that_cannot_be_acquired_stops_the_other() {
     with_place(async |place| {
         let refused = MachinePlan::default();
         let scenario = Scenario::default()

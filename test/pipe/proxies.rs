@@ -26,7 +26,7 @@ fn a_proxy_that_does_not_lead_to_the_machine_is_passed_by() {
         let elsewhere = place.depot(Scenario::default()).await;
         let other = elsewhere.machine(Architecture::Amd64).address();
         for (leads_to, told) in [
-            (None, "no answer"),
+            (None, "no response"),
             (Some(other), "invalid peer certificate"),
         ] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

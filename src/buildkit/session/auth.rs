@@ -1,7 +1,7 @@
-//! `moby.filesync.v1.Auth`: what the builder may know of registries.
+//! `moby.filesync.v1.Auth`: the builder's access to registries.
 //!
-//! Where a registry takes tokens, we fetch them and the builder sees nothing else. Only where it
-//! takes nothing but user name and password does the builder get those, for that host alone.
+//! If a registry supports tokens, this program fetches them, and the builder gets nothing else. Only if
+//! it supports nothing but user name and password does the builder get these, and only for that host.
 
 use std::sync::Arc;
 
@@ -16,27 +16,27 @@ use tonic::{Request, Response, Status};
 
 use super::authority::Authority;
 
-/// Knows the registries' credentials. Implemented by whoever uses the session.
+/// Provides the registries' credentials. Implemented by the user of the session.
 #[tonic::async_trait]
 pub trait Authorizer: Send + Sync + 'static {
-    /// User name and password for exactly this host, to be given to the builder; none where the host
-    /// takes tokens.
+    /// User name and password for exactly this host, to be sent to the builder; `None` if the host
+    /// supports tokens.
     async fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
 
-    /// A token for a registry, fetched by us.
+    /// Fetches a token for a registry.
     async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError>;
 }
 
 /// A token that the builder needs, as the registry described it in its challenge.
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
-    /// The registry's host, as the builder calls it.
+    /// The registry's host, in the builder's notation.
     pub host: String,
-    /// Where tokens are given out, by the builder's word.
+    /// The URL of the token server, as sent by the builder.
     pub realm: String,
-    /// The registry's name at that place.
+    /// The registry's name at the token server.
     pub service: String,
-    /// What the token is to allow.
+    /// The scopes of the token.
     pub scopes: Vec<String>,
 }
 
@@ -45,30 +45,30 @@ pub struct TokenRequest {
 pub struct RegistryToken {
     /// The token.
     pub token: SecretString,
-    /// Its life in seconds.
+    /// Its lifetime in seconds.
     pub expires_in: u64,
-    /// When it began, in seconds since 1970; 0 for now.
+    /// When it was issued, in seconds since 1970; 0 means now.
     pub issued_at: i64,
 }
 
 /// Why there is no token.
 #[derive(Debug)]
 pub struct TokenError {
-    /// For people, without secrets.
+    /// The message, without secrets.
     pub message: String,
-    /// The registry refused, as opposed to not being reached.
+    /// The registry rejected the request; otherwise it could not be reached.
     pub denied: bool,
 }
 
-/// Bounds of what a builder may ask for, in bytes: a host with its port, a place for tokens, a registry's name there, and one
-/// scope; and how many scopes. What is asked for is remembered for a while.
+/// Limits for a builder's request, in bytes: the host with its port, the URL of the token server, the registry's name there, and
+/// one scope; and the number of scopes. Requests are limited because they are kept in memory for a while.
 const HOST_BYTES: usize = 300;
 const REALM_BYTES: usize = 2048;
 const SERVICE_BYTES: usize = 1024;
 const SCOPE_BYTES: usize = 1024;
 const SCOPES: usize = 100;
 
-/// Refuses a question that is longer than any real one.
+/// Rejects a request that is longer than any valid one.
 fn bounded(is_bounded: bool) -> Result<(), Status> {
     is_bounded
         .then_some(())
@@ -90,7 +90,7 @@ impl Auth {
     }
 
     fn authority(&self) -> Result<&Authority, Status> {
-        // "Unavailable" makes the builder go on without.
+        // With "unavailable" the builder continues without a key.
         self.authority
             .as_ref()
             .ok_or_else(|| Status::unavailable("no source of randomness"))
@@ -152,8 +152,8 @@ impl Service for Auth {
                 issued_at: token.issued_at,
             })),
             Err(error) => {
-                // Not a failure of the session: the builder goes on without where it can, and where it
-                // cannot, its own words hold these and tell what they were for.
+                // Not a failure of the session: the builder continues without a token if possible. Otherwise
+                // its error contains this message and the purpose of the token.
                 tracing::debug!("no token: {}", error.message);
                 Err(if error.denied {
                     Status::unauthenticated(error.message)
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_is_too_long_is_not_taken() {
+    async fn a_request_that_is_too_long_is_rejected() {
         let auth = Auth::new(Arc::new(Generous));
         let host = |host: String| Request::new(CredentialsRequest { host });
         assert!(

@@ -1,8 +1,9 @@
 //! Proof, for the builder, that a registry token may be shared between sessions.
 //!
-//! A builder that caches a token asks the next session to sign with the key of the first; only one
-//! with the same key may have it. Our keys are made of a seed that is new in every process, so that
-//! nothing is shared with anybody, and nothing of a password can be learned from a public key.
+//! A builder that caches a token requests a signature with the first session's key from the next
+//! session; only a session with the same key may use the token. The keys are derived from a seed that
+//! is new in every process, so that no token is shared with other builds, and a public key reveals
+//! nothing about a password.
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
@@ -14,7 +15,7 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// With a new seed; `None` where the machine has no randomness.
+    /// With a new seed; `None` if the system has no source of randomness.
     pub(super) fn new() -> Option<Self> {
         let mut seed = [0; 32];
         SystemRandom::new().fill(&mut seed).ok()?;

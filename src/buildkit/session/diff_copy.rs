@@ -1,4 +1,4 @@
-//! `DiffCopy`, the one method that both of BuildKit's file services have, as gRPC mounts it.
+//! `DiffCopy`, the only method of both BuildKit file services, as a gRPC service.
 
 use std::convert::Infallible;
 use std::future::{self, Future};
@@ -15,10 +15,10 @@ use tonic_prost::ProstCodec;
 
 use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
 
-/// What is being computed.
+/// A boxed future.
 pub(super) type Answering<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A service that copies files, in messages of one kind each way.
+/// A service that copies files, with the same message type in both directions.
 pub(super) trait DiffCopy<Packet>:
     StreamingService<
         Packet,
@@ -36,7 +36,7 @@ pub(super) trait DiffCopy<Packet>:
     const PATH: &'static str;
 }
 
-/// The service as gRPC mounts it.
+/// The service in the form that gRPC requires.
 #[derive(Clone, Debug)]
 pub(super) struct Mounted<Service, Packet>(pub(super) Service, PhantomData<fn() -> Packet>);
 
@@ -65,7 +65,7 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path() != Service::PATH {
-            // TarStream, which no BuildKit calls that knows DiffCopy.
+            // TarStream: a BuildKit that supports DiffCopy never calls it.
             let status = Status::unimplemented("only DiffCopy is served");
             return Box::pin(future::ready(Ok(status.into_http())));
         }

@@ -1,7 +1,7 @@
 //! `moby.filesync.v1.FileSync`: directories that the builder may read.
 //!
-//! The builder names a directory and the patterns of what it wants of it; the transfer itself is in
-//! [`super::sender`]. Any name that was not offered is refused.
+//! The builder requests a directory by name, with patterns for its content; the transfer itself is in
+//! [`super::sender`]. A name that was not offered is rejected.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,7 +18,7 @@ use super::{Changes, Failure};
 use crate::buildkit::wire::Packet;
 use crate::context::{Directory, Selection};
 
-/// The directories that are offered, by the names that the frontend uses for them.
+/// The offered directories, by the names that the frontend uses.
 #[derive(Clone, Debug, Default)]
 pub struct FileSync {
     directories: HashMap<String, Arc<Directory>>,
@@ -56,7 +56,7 @@ pub(super) fn server(files: FileSync, failure: Failure) -> Mounted<Server, Packe
     Mounted::new(Server { files, failure })
 }
 
-/// Takes the calls; see [`server`].
+/// Handles the calls; see [`server`].
 #[derive(Clone)]
 pub(super) struct Server {
     files: FileSync,

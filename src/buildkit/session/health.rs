@@ -1,4 +1,4 @@
-//! Says that we are well, which the builder asks every five seconds.
+//! The health service, which the builder queries every five seconds.
 
 use std::pin::Pin;
 
@@ -10,7 +10,7 @@ use bollard_buildkit_proto::health::{
 use futures_util::Stream;
 use tonic::{Request, Response, Status};
 
-/// Answers every question with "serving": a session that answers at all is well.
+/// Returns "serving" for every request: a session that responds is healthy.
 pub(super) struct Health;
 
 #[tonic::async_trait]
@@ -37,13 +37,13 @@ impl Service for Health {
         &self,
         _: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let mut told = false;
-        // The state never changes: one message, and then silence until the caller has enough.
+        let mut is_sent = false;
+        // The state never changes: one message, and then nothing until the caller ends the call.
         let states = futures_util::stream::poll_fn(move |_| {
-            if told {
+            if is_sent {
                 return std::task::Poll::Pending;
             }
-            told = true;
+            is_sent = true;
             std::task::Poll::Ready(Some(Ok(serving())))
         });
         Ok(Response::new(Box::pin(states)))

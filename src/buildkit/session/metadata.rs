@@ -1,7 +1,7 @@
-//! Lists of texts in the metadata of a call, as BuildKit writes them.
+//! Lists of strings in the metadata of a call, in BuildKit's encoding.
 //!
-//! A header holds ASCII only. Where one entry of a list holds more, BuildKit escapes all entries of
-//! that list as in a URL's query and adds `<name>-encoded: 1`.
+//! A header contains only ASCII. If an entry of a list contains other characters, BuildKit escapes all
+//! entries of that list as in a URL's query and adds `<name>-encoded: 1`.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
-//! The session: a call to the builder inside which the builder calls us.
+//! The session: a call to the builder that carries the builder's calls to this program.
 //!
-//! The bytes of one bidirectional gRPC call form a second HTTP/2 connection, on which we are the
-//! server. The builder asks there for the files of the context and for access to registries. It
-//! also asks every few seconds whether we are well, and ends the session when that goes unanswered.
-//! Only what [`Services`] holds is served; the builder is told the methods when the session opens.
+//! The bytes of one bidirectional gRPC call form a second HTTP/2 connection, on which this program is
+//! the server. The builder uses it to request the files of the context and access to registries. It
+//! also sends a health check every few seconds, and ends the session if there is no response.
+//! Only [`Services`] are served; the builder gets the list of methods when the session opens.
 
 mod auth;
 mod authority;
@@ -39,32 +39,32 @@ use super::io::{SessionIo, outbound};
 use super::wire::BytesMessage;
 use crate::context::shown;
 
-/// How much the builder may have on its way to us in one call of the session.
+/// The receive window of one call of the session.
 const WINDOW_BYTES: u32 = 4 << 20;
 
-/// The same for all calls together. A file that nobody takes for a while leaves room for the builder to ask whether we are well.
+/// The receive window of all calls together. A file that is not read leaves room for health checks.
 const SESSION_WINDOW_BYTES: u32 = 2 * WINDOW_BYTES;
 
-/// How long a builder may take to open a session: it only has to answer.
+/// How long a builder may take to respond to the opening of a session.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long calls of the builder may take to notice that the session is over.
+/// How long the builder's calls may take to end after the session has ended.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
 
-/// What the builder may ask us for.
+/// The services that the builder may use.
 pub struct Services {
-    /// Names the files that the builder keeps between builds: with the same key it requests only the
-    /// files that have changed. Printable ASCII. Two directories must never share a key.
+    /// Identifies the files that the builder keeps between builds: with the same key, it requests
+    /// only the files that have changed. Printable ASCII. Two directories must never share a key.
     pub shared_key: String,
     /// Directories.
     pub files: FileSync,
     /// Registries.
     pub authorizer: Arc<dyn Authorizer>,
-    /// Where the one file goes that an exporter sends to us.
+    /// The destination of the single file that an exporter sends.
     pub file: Option<FileSink>,
 }
 
-/// An open session. [`Session::close`] ends it in order, dropping it ends it at once.
+/// An open session. [`Session::close`] ends it in an orderly way; dropping it ends it immediately.
 pub(super) struct Session {
     id: String,
     /// Fires when the connection inside the call has ended.
@@ -72,69 +72,68 @@ pub(super) struct Session {
     stop: tokio_util::sync::DropGuard,
     tasks: TaskTracker,
     failure: Failure,
-    /// Why it could not be opened.
+    /// Why it could not be opened, if it could not.
     not_opened: Arc<OnceLock<Status>>,
 }
 
 /// How a transfer treats a file whose content changes while it is sent.
 ///
-/// A file that is gone, or whose announced time was made from its content, ends every transfer.
+/// A file that was removed, or whose announced time was derived from its content, ends every transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Changes {
     /// The transfer ends with [`ErrorKind::FilesChanged`].
     #[default]
     Refused,
-    /// The file is sent as it is, with a warning: a log that grows all the time would end every
-    /// transfer.
+    /// The file is sent as it is, with a warning: a log that grows constantly would end every transfer.
     Tolerated,
 }
 
-/// The first thing that went wrong on our side while serving the builder.
+/// The first failure on this side while serving the builder.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failure(Arc<FailureState>);
 
 #[derive(Debug, Default)]
 struct FailureState {
-    told: OnceLock<Told>,
+    report: OnceLock<FailureReport>,
     /// The first name in a folder that is not UTF-8, escaped. Not every builder accepts it.
-    odd_name: OnceLock<String>,
+    invalid_name: OnceLock<String>,
 }
 
-/// A failure of our side, for people.
+/// A failure on this side, with a message for the user.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct FailureReport {
     /// [`ErrorKind::Session`] or [`ErrorKind::FilesChanged`].
     pub(super) kind: ErrorKind,
-    /// What went wrong.
+    /// The message.
     pub(super) message: String,
-    /// What to change, where that helps.
+    /// What to change, if that helps.
     pub(super) hint: Option<&'static str>,
 }
 
 impl Failure {
-    pub(super) fn tell(&self, kind: ErrorKind, message: String, hint: Option<&'static str>) {
+    pub(super) fn record(&self, kind: ErrorKind, message: String, hint: Option<&'static str>) {
         // An error means that an earlier failure is the cause.
-        let _already = self.0.told.set(Told {
+        let _already = self.0.report.set(FailureReport {
             kind,
             message,
             hint,
         });
     }
 
-    pub(super) fn told(&self) -> Option<Told> {
-        self.0.told.get().cloned()
+    pub(super) fn report(&self) -> Option<FailureReport> {
+        self.0.report.get().cloned()
     }
 
-    /// Notes an entry whose name, or whose link's target, is not UTF-8.
-    pub(super) fn note_odd_name(&self, path: &[u8]) {
-        let _first = self.0.odd_name.set(shown(path));
+    /// Records an entry if its name or link target is not UTF-8.
+    pub(super) fn note_invalid_name(&self, path: &[u8]) {
+        let _first = self.0.invalid_name.set(shown(path));
     }
 
     /// The failure behind the builder's error, if it rejected a name that is not UTF-8.
-    fn of_odd_name(&self, builder_message: &str) -> Option<Told> {
-        let path = self.0.odd_name.get()?;
+    fn for_invalid_name(&self, builder_message: &str) -> Option<FailureReport> {
+        let path = self.0.invalid_name.get()?;
         let is_rejected = builder_message.to_ascii_lowercase().contains("utf-8");
-        is_rejected.then(|| Told {
+        is_rejected.then(|| FailureReport {
             kind: ErrorKind::Session,
             message: format!(
                 "the builder rejected the name `{path}`, or the target of that link: it is not valid UTF-8"
@@ -147,7 +146,7 @@ impl Failure {
 }
 
 impl Session {
-    /// Begins to open the session. The builder waits for it with whatever needs it, so that a solve may be sent at once.
+    /// Starts to open the session. A solve may be sent immediately, because the builder waits for the session when needed.
     pub(super) fn open(connection: &Connection, services: Services) -> Result<Self, Status> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let failure = Failure::default();
@@ -169,10 +168,10 @@ impl Session {
             );
         }
         let not_opened = Arc::<OnceLock<Status>>::default();
-        let told = Arc::clone(&not_opened);
+        let status_slot = Arc::clone(&not_opened);
         let opening = call(connection.clone(), request).inspect_err(move |status| {
-            // Told once.
-            let _first = told.set(status.clone());
+            // Set only once.
+            let _first = status_slot.set(status.clone());
         });
         let inbound = Box::pin(stream::once(opening).try_flatten());
 
@@ -215,7 +214,7 @@ impl Session {
         })
     }
 
-    /// The name by which a solve refers to this session.
+    /// The ID that a solve uses to refer to this session.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -223,23 +222,23 @@ impl Session {
     /// Waits until the session has ended without being closed. Cancel safe.
     pub(super) async fn broken(&mut self) -> Status {
         self.ended.cancelled().await;
-        // The solve ends by itself when the builder notices; give it the word, since it knows more.
+        // The solve ends by itself when the builder detects the loss, and its error has more details.
         tokio::time::sleep(Duration::from_secs(2)).await;
         Status::unavailable("the session with the builder was interrupted")
     }
 
-    /// Why the builder did not open it, if it did not.
+    /// Why the builder did not open the session, if it did not.
     pub(super) fn not_opened(&self) -> Option<Status> {
         self.not_opened.get().cloned()
     }
 
-    /// What went wrong on our side, if anything did, given the builder's error.
-    pub(super) fn failure(&self, builder_message: &str) -> Option<Told> {
-        let told = self.failure.told();
-        told.or_else(|| self.failure.of_odd_name(builder_message))
+    /// The failure on this side behind the builder's error, if any.
+    pub(super) fn failure(&self, builder_message: &str) -> Option<FailureReport> {
+        let report = self.failure.report();
+        report.or_else(|| self.failure.for_invalid_name(builder_message))
     }
 
-    /// Ends the session and waits, for a moment, until nothing of it runs any more.
+    /// Ends the session and waits up to [`CLOSE_GRACE`] until its tasks have ended.
     pub(super) async fn close(self) {
         drop(self.stop);
         self.tasks.close();
@@ -247,7 +246,7 @@ impl Session {
     }
 }
 
-/// The service for files alone, so that whoever plays the builder needs no connection for it.
+/// The file service without a session, for tests that act as the builder.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn file_service(
     files: FileSync,
@@ -259,7 +258,7 @@ pub(crate) fn file_service(
     files::server(files, Failure::default())
 }
 
-/// The methods that the builder is told of.
+/// The methods that are announced to the builder.
 const METHODS: [&str; 6] = [
     "/grpc.health.v1.Health/Check",
     "/moby.filesync.v1.FileSync/DiffCopy",
@@ -269,7 +268,7 @@ const METHODS: [&str; 6] = [
     "/moby.filesync.v1.Auth/VerifyTokenAuthority",
 ];
 
-/// The one that takes a file, where one is awaited.
+/// The method that receives a file, announced if one is expected.
 const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 
 fn ascii(text: &str) -> Result<MetadataValue<Ascii>, Status> {
@@ -343,16 +342,23 @@ mod tests {
         let failure = Failure::default();
         let rejection = "rpc error: code = Internal desc = grpc: error unmarshalling request: \
                          string field contains invalid UTF-8";
-        assert!(failure.of_odd_name(rejection).is_none(), "no such name");
-        failure.note_odd_name(b"d/caf\xe9\n");
-        failure.note_odd_name(b"another\xff");
+        assert!(
+            failure.for_invalid_name(rejection).is_none(),
+            "no such name"
+        );
+        failure.note_invalid_name(b"d/caf\xe9\n");
+        failure.note_invalid_name(b"another\xff");
         assert!(
             failure
-                .of_odd_name("process \"make\" did not complete")
+                .for_invalid_name("process \"make\" did not complete")
                 .is_none()
         );
-        let told = failure.of_odd_name(rejection).unwrap();
-        assert!(told.message.contains("`d/caf\\xe9\\n`"), "{}", told.message);
-        assert!(told.hint.unwrap().contains(".dockerignore"));
+        let report = failure.for_invalid_name(rejection).unwrap();
+        assert!(
+            report.message.contains("`d/caf\\xe9\\n`"),
+            "{}",
+            report.message
+        );
+        assert!(report.hint.unwrap().contains(".dockerignore"));
     }
 }

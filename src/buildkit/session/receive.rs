@@ -1,4 +1,4 @@
-//! `moby.filesync.v1.FileSend`: taking the one file that an exporter sends to us, such as an archive of the image.
+//! `moby.filesync.v1.FileSend`: receives the single file that an exporter sends, such as an archive of the image.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -12,23 +12,23 @@ use tonic::{Request, Response, Status, Streaming};
 use super::diff_copy::{Answering, DiffCopy, Mounted};
 use crate::buildkit::wire::BytesMessage;
 
-/// Pieces that wait to be taken.
+/// Pieces that wait to be read.
 const PIECES: usize = 2;
 
-/// Where a file goes, piece by piece.
+/// The destination of a file, which receives it in pieces.
 #[derive(Debug)]
 pub struct FileSink(mpsc::Sender<Piece>);
 
-/// What passes between the builder's call and whoever takes the file.
+/// A message from the builder's call to the reader of the file.
 #[derive(Debug)]
 enum Piece {
     Some(Bytes),
-    /// The file is whole. Without this, an end means that it is not.
+    /// The file is complete. If the channel ends without this, the file is incomplete.
     End,
     Broken(Status),
 }
 
-/// A place for one file, and the pieces that arrive there. They end with an error unless all of it came.
+/// A destination for one file, and the stream of its pieces. The stream ends with an error unless the file is complete.
 pub fn file() -> (
     FileSink,
     impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
@@ -46,7 +46,7 @@ pub fn file() -> (
     (FileSink(sender), pieces)
 }
 
-/// Takes one file, and refuses any other.
+/// Receives one file, and rejects any other.
 #[derive(Clone)]
 pub(super) struct Receiver(Arc<Mutex<Option<FileSink>>>);
 
@@ -68,14 +68,14 @@ impl StreamingService<BytesMessage> for Receiver {
     type Future = Answering<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<BytesMessage>>) -> Self::Future {
-        // A poisoned lock cannot be: nothing panics while it is held.
+        // The lock is never poisoned: nothing panics while it is held.
         let sink = self.0.lock().ok().and_then(|mut sink| sink.take());
         Box::pin(async move {
             let Some(sink) = sink else {
                 return Err(Status::unavailable("no file is expected"));
             };
             let mut pieces = request.into_inner();
-            // The answer comes once all is here: the builder takes it for our word that it is.
+            // The response is sent after the whole file was received: the builder treats it as confirmation.
             loop {
                 let (piece, outcome) = match pieces.message().await {
                     Ok(Some(message)) => (Piece::Some(message.data), None),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_file_is_whole_only_when_its_end_was_told() {
+    async fn a_file_is_complete_only_after_its_end_message() {
         for (end, is_whole) in [
             (Some(Piece::End), true),
             (Some(Piece::Broken(Status::internal("x"))), false),

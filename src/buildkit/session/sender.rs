@@ -1,17 +1,17 @@
 //! Sends a directory: first the list of its entries, then the content of those the builder lacks.
 //!
-//! Both go on at once. A thread walks the directory and sends an entry a packet; the builder asks
-//! for content by an entry's number as soon as it sees that it lacks it; [`READERS`] threads read
-//! files side by side. All three meet in one channel of [`PARCELS_IN_FLIGHT`] parcels, which is what
-//! bounds the memory: files are read no faster than the line takes them.
+//! Both happen at the same time. One thread walks the directory and sends a packet for each entry. The
+//! builder requests the content of an entry, by its number, as soon as it needs it, and [`READERS`]
+//! threads read files in parallel. All packets pass through one channel of [`PARCELS_IN_FLIGHT`]
+//! parcels, which bounds the memory: files are read no faster than they are sent.
 //!
-//! A parcel is packets that go on together: what is sent alone costs both sides a frame, a record of TLS and a wake-up, which for an
-//! entry is far more than the entry.
+//! A parcel is a group of packets that are sent together. A packet that is sent alone costs both sides a frame, a TLS record and
+//! a wake-up, which for an entry is far more than the entry itself.
 //!
 //! A file that cannot be read ends the transfer, and with it the build, with an error that names it:
 //! BuildKit's own client sends such a file as empty. A file that changes between its listing and the
-//! end of its content ends the transfer too, since the builder would keep the content under a time
-//! that belongs to another content. Such a transfer is worth repeating; see [`ErrorKind::FilesChanged`].
+//! end of its content also ends the transfer, because the builder would keep the content under the
+//! time of another content. Such a transfer can be repeated; see [`ErrorKind::FilesChanged`].
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -33,30 +33,31 @@ use crate::buildkit::wire::{Packet, PacketType, Stat};
 use crate::cause::one_line;
 use crate::context::{Directory, Entry, FileVersion, OpenError, Selection, shown};
 
-/// How much of a file goes into one packet.
+/// The size of a file's part in one packet.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Parcels that may wait to be sent: with full chunks, half a MiB.
+/// Parcels that may wait to be sent: half a MiB with full chunks.
 const PARCELS_IN_FLIGHT: usize = 8;
 
-/// Entries that go on together.
+/// The number of entries in one parcel.
 const ENTRIES: usize = 64;
 
-/// How long the first of them waits for the others, looked at with each that comes: the builder asks for content in the meantime.
+/// How long the first entry of a parcel waits for the others. Checked with each entry, so that the builder can request content
+/// early.
 const ENTRIES_WAIT: Duration = Duration::from_millis(1);
 
-/// Files that are read side by side. A clone that was just made is not in memory: with fewer, it is the
-/// disk's answers that the line waits for.
+/// Files that are read in parallel. A new clone is not in the page cache; with fewer readers, the disk's
+/// latency limits the transfer.
 const READERS: usize = 6;
 
-/// What a transfer sends. Owns the transfer: dropping it ends the threads at their next packet.
+/// The packets of a transfer. Owns the transfer: dropping it ends the threads at their next packet.
 pub(super) struct Packets {
     parcels: mpsc::Receiver<Parcel>,
     opened: std::vec::IntoIter<Packet>,
     _transfer: JoinSet<()>,
 }
 
-/// Packets that go on together, in their order.
+/// Packets that are sent together, in order.
 type Parcel = Vec<Packet>;
 
 impl Stream for Packets {
@@ -75,7 +76,7 @@ impl Stream for Packets {
     }
 }
 
-/// Starts a transfer. It ends when the builder has all it wants, or when either side fails.
+/// Starts a transfer. It ends when the builder has everything it needs, or when either side fails.
 pub(super) fn start(
     directory: Arc<Directory>,
     selection: Selection,
@@ -101,7 +102,7 @@ pub(super) fn start(
     }
 }
 
-/// A file whose content the builder may ask for, once.
+/// A file whose content the builder may request, once.
 #[derive(Debug)]
 struct Listed {
     path: Box<[u8]>,
@@ -116,7 +117,7 @@ struct Transfer {
     directory: Arc<Directory>,
     selection: Arc<Selection>,
     changes: Changes,
-    /// By the number of the entry. Taken out when it is asked for.
+    /// By the number of the entry. Removed when it is requested.
     listed: Arc<Mutex<Vec<Option<Listed>>>>,
     sender: mpsc::Sender<Parcel>,
     failure: Failure,
@@ -124,8 +125,8 @@ struct Transfer {
 
 impl Transfer {
     async fn run(self, mut requests: Streaming<Packet>) {
-        // Unbounded, but an entry can be asked for only once. Were it bounded, the builder's requests
-        // could wait for our content and our content for the builder's requests.
+        // Unbounded, but each entry can be requested only once. With a bounded channel, requests and
+        // content could wait for each other forever.
         let (wanted, queue) = mpsc::unbounded_channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = JoinSet::new();
@@ -141,7 +142,7 @@ impl Transfer {
                 request = requests.message() => request,
                 () = self.sender.closed() => break,
                 Some(ended) = threads.join_next() => {
-                    // Ending early is no fault, but a panic must not leave the builder waiting.
+                    // Ending early is not an error, but after a panic the builder must not wait forever.
                     if ended.is_err() {
                         let text = "the context cannot be sent because of an internal error";
                         let packet = self.failed(text, None);
@@ -180,25 +181,25 @@ impl Transfer {
                     break;
                 }
                 Ok(PacketType::Error) => {
-                    // The builder tells the reason as the result of its solve, too.
+                    // The solve's result also contains the reason.
                     tracing::debug!(
                         "the builder ended a transfer: {}",
                         String::from_utf8_lossy(&packet.data)
                     );
                     break;
                 }
-                // Nothing else is a receiver's to send.
+                // A receiver sends no other types.
                 Ok(PacketType::Stat | PacketType::Data) | Err(_) => {}
             }
         }
-        // Ends the readers after what they are at; the walker ends at its next parcel, since nobody
-        // takes it.
+        // Ends the readers after their current file. The walker ends at its next parcel, because the
+        // channel is closed.
         drop(wanted);
         drop(self);
         while threads.join_next().await.is_some() {}
     }
 
-    /// Walks the directory and sends an entry a packet.
+    /// Walks the directory and sends a packet for each entry.
     fn list(&self) {
         let mut entries = Vec::with_capacity(ENTRIES);
         let mut begun = Instant::now();
@@ -206,7 +207,7 @@ impl Transfer {
             if str::from_utf8(&entry.path).is_err()
                 || str::from_utf8(&entry.stat.link_name).is_err()
             {
-                self.failure.note_odd_name(&entry.path);
+                self.failure.note_invalid_name(&entry.path);
             }
             let listed = entry.stat.has_content().then(|| Listed {
                 path: entry.path.as_slice().into(),
@@ -214,7 +215,7 @@ impl Transfer {
                 has_own_time: entry.stat.has_own_time,
                 version: entry.stat.version,
             });
-            // Before the packet: the builder may ask the moment it sees it.
+            // Before the packet is sent: the builder may request the content immediately.
             self.listed
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -262,7 +263,7 @@ impl Transfer {
         listed.get_mut(usize::try_from(id).ok()?)?.take()
     }
 
-    /// Reads files from the queue until it ends or nobody takes the packets any more.
+    /// Reads files from the queue until it ends or the channel is closed.
     fn read_queued(&self, queue: &Mutex<mpsc::UnboundedReceiver<(u32, Listed)>>) {
         loop {
             let next = queue
@@ -276,7 +277,7 @@ impl Transfer {
                     let path = shown(&listed.path);
                     self.failed(&format!("file `{path}` cannot be read: {error}"), None)
                 }),
-                // A socket: it is listed as an empty file, and so it arrives as one.
+                // A socket: it is listed and sent as an empty file.
                 Err(OpenError::NotAFile { .. }) if listed.size == 0 => {
                     Ok(self.send(vec![data(id, Bytes::new())]))
                 }
@@ -298,7 +299,7 @@ impl Transfer {
 
     /// Sends the content of one file, and the empty packet that ends it.
     ///
-    /// At most the size that was listed: a log that grows while it is read has no other end.
+    /// At most the listed size is sent: a log that keeps growing would never end.
     fn send_content(
         &self,
         id: u32,
@@ -317,7 +318,7 @@ impl Transfer {
             chunk.truncate(filled);
             left -= filled as u64;
             parcel.push(data(id, chunk.freeze()));
-            // The last one goes with the end.
+            // The last chunk is sent together with the end packet.
             if left > 0 && self.send(std::mem::take(&mut parcel)).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -328,8 +329,8 @@ impl Transfer {
                 "`{}` changed while the folder was being sent",
                 shown(&listed.path)
             );
-            // The builder may keep the content under the announced time, which a time of the file's own
-            // makes harmless: no later content has it.
+            // The builder may keep the content under the announced time. That is safe if it is the file's
+            // own time, because no later content has the same time.
             let is_log = listed.has_own_time && version.has_grown_from(&listed.version);
             if self.changes == Changes::Refused || !is_log {
                 return Ok(self.send(vec![self.changed(&text)]));
@@ -340,7 +341,7 @@ impl Transfer {
         Ok(self.send(parcel))
     }
 
-    /// Waits until the line takes a parcel; `Break` when nobody does any more.
+    /// Waits until the channel accepts a parcel; `Break` if the channel is closed.
     fn send(&self, parcel: Parcel) -> ControlFlow<()> {
         match self.sender.blocking_send(parcel) {
             Ok(()) => ControlFlow::Continue(()),
@@ -348,17 +349,18 @@ impl Transfer {
         }
     }
 
-    /// The packet that ends the transfer with an error that people read, here and at the builder.
+    /// Records a failure and returns the packet that ends the transfer with the same error.
     fn failed(&self, text: &str, hint: Option<&'static str>) -> Packet {
-        self.failure.tell(ErrorKind::Session, text.to_owned(), hint);
+        self.failure
+            .record(ErrorKind::Session, text.to_owned(), hint);
         error(text)
     }
 
-    /// The packet that ends the transfer because a file is not the one that was listed.
+    /// The same for a file that changed after it was listed.
     fn changed(&self, text: &str) -> Packet {
         let hint = Some("make sure that nothing else writes to the folder while it is being sent");
         self.failure
-            .tell(ErrorKind::FilesChanged, text.to_owned(), hint);
+            .record(ErrorKind::FilesChanged, text.to_owned(), hint);
         error(text)
     }
 }
@@ -370,7 +372,7 @@ fn error(text: &str) -> Packet {
     }
 }
 
-/// Everything belongs to root, whoever checked it out: uid and gid stay 0.
+/// All entries belong to root, regardless of the owner of the clone: uid and gid stay 0.
 fn on_the_wire(entry: Entry) -> Stat {
     Stat {
         path: entry.path,
@@ -458,7 +460,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber(output, false), || {
             transfer.read_queued(&Mutex::new(queue));
         });
-        let failure = transfer.failure.told().map(|told| told.kind);
+        let failure = transfer.failure.report().map(|report| report.kind);
         drop(transfer);
         let sent = std::iter::from_fn(|| parcels.blocking_recv())
             .flatten()
@@ -488,7 +490,7 @@ mod tests {
         let changes: [fn(&std::path::Path); 3] = [same_size, grown, shrunk];
         for (change, is_log) in changes.into_iter().zip([false, true, false]) {
             // The announced time of a touched file belongs to its old content. A file that has become shorter, or another one of
-            // the same size, is no log that grows.
+            // the same size, is not a growing log.
             let cases = [
                 (Changes::Refused, false),
                 (Changes::Tolerated, true),

@@ -1,20 +1,20 @@
 //! Sets of characters: `[a-z]`, `[[:alpha:]]`, `\d`.
 //!
-//! Characters are code points in a `u32`, since a pattern may name one that no text can hold.
+//! Characters are code points in a `u32`, because a pattern may contain one that is not valid in text.
 
 use std::sync::Arc;
 
-/// What one character of a path must be.
+/// The condition for one character of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Characters {
-    /// This one.
+    /// Exactly this character.
     One(u32),
-    /// Any but a line break: what `**` goes over.
+    /// Any character except a line break: matched by `**`.
     AnyInLine,
     /// Inside (or, when negated, outside) one of the inclusive ranges.
     Class {
         negated: bool,
-        /// Shared, since a repeat writes its class down that often.
+        /// Shared, because a repeat copies its class.
         ranges: Arc<[(u32, u32)]>,
     },
 }
@@ -34,7 +34,7 @@ impl Characters {
     }
 }
 
-/// Whether `\b` counts the character as part of a word.
+/// Whether the character is part of a word for `\b`.
 pub(super) fn is_word(character: u32) -> bool {
     named("word").is_some_and(|ranges| {
         ranges
@@ -43,7 +43,7 @@ pub(super) fn is_word(character: u32) -> bool {
     })
 }
 
-/// The ASCII set behind a name such as `alpha`.
+/// The ASCII set with a name such as `alpha`.
 pub(super) fn named(name: &str) -> Option<&'static [(u32, u32)]> {
     Some(match name {
         "alnum" => &[(0x30, 0x39), (0x41, 0x5a), (0x61, 0x7a)],
@@ -64,9 +64,9 @@ pub(super) fn named(name: &str) -> Option<&'static [(u32, u32)]> {
     })
 }
 
-/// The set that a letter after a backslash stands for, and whether it is the set's opposite.
+/// The set of a letter after a backslash, and whether it is negated.
 ///
-/// Unlike `[:space:]`, `\s` leaves the vertical tab out.
+/// Unlike `[:space:]`, `\s` does not include the vertical tab.
 pub(super) fn shorthand(letter: char) -> Option<(&'static [(u32, u32)], bool)> {
     let ranges = match letter.to_ascii_lowercase() {
         'd' => named("digit")?,
@@ -77,7 +77,7 @@ pub(super) fn shorthand(letter: char) -> Option<(&'static [(u32, u32)], bool)> {
     Some((ranges, letter.is_ascii_uppercase()))
 }
 
-/// Adds the set to the ranges, or everything that is not in it. The set is sorted.
+/// Adds the set or its complement to the ranges. The set must be sorted.
 pub(super) fn add(ranges: &mut Vec<(u32, u32)>, set: &[(u32, u32)], opposite: bool) {
     if !opposite {
         ranges.extend_from_slice(set);

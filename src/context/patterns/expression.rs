@@ -1,11 +1,10 @@
-//! From a glob to something that can be run.
+//! Compiles a glob.
 //!
-//! Builders rewrite each pattern, character by character, into the text of a regular expression and
-//! leave the rest to their expression library. Where the rewriting is careless the outcome is
-//! visible: `[a*]` ends up as the class `[a[^/]` repeated and a `]`, `\d` is a digit, a `^` inside never
-//! matches, and `*|b` is two expressions of which the first matches everything. A context must hold
-//! the same files whoever sends it, so we do the same: write that text here, then have `reader`
-//! read it.
+//! Builders rewrite each pattern, character by character, into the text of a regular expression, which
+//! their expression library compiles. Inaccuracies of the rewriting are visible: `[a*]` becomes the
+//! repeated class `[a[^/]` and a `]`, `\d` is a digit, a `^` inside never matches, and `*|b` is two
+//! expressions, of which the first matches everything. A context must contain the same files with
+//! every client, so the same text is created here, and `reader` parses it.
 
 use super::machine::Machine;
 use super::reader;
@@ -17,16 +16,16 @@ pub(super) enum Compiled {
     Exact,
     /// The path starts with this: `foo/**`.
     Prefix(Vec<u8>),
-    /// The path ends with this, or is this without its leading slash: `**/foo`.
+    /// The path ends with this, or is equal to it without the leading slash: `**/foo`.
     Suffix(Vec<u8>),
     /// Anything else.
     Machine(Machine),
 }
 
-/// Steps that one pattern may come to: repeats such as `a{1000}` multiply.
+/// The limit for the steps of one pattern: repeats such as `a{1000}` multiply.
 const MAX_STEPS: usize = 64 * 1024;
 
-/// What [`Compiled::new`] knows so far of the kind of the pattern.
+/// The kind of the pattern so far, in [`Compiled::new`].
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Exact,
@@ -35,19 +34,19 @@ enum Kind {
     Machine,
 }
 
-/// `.*/` as a whole that may be absent: what `**` in front of something becomes.
+/// An optional `.*/`: the translation of a `**` before other text.
 pub(super) const ANY_DIRECTORIES: &str = "(.*/)?";
 
 impl Compiled {
-    /// Compiles a cleaned, well-formed pattern; the error tells what is wrong with it.
+    /// Compiles a cleaned, well-formed pattern; the error is the reason why it is not valid.
     ///
-    /// `steps` is what the patterns of a list may still come to, and becomes what is left.
+    /// `steps` is the remaining limit for the patterns of a list, and is reduced by this pattern.
     pub(super) fn new(pattern: &str, steps: &mut usize) -> Result<Self, String> {
         let (kind, expression) = rewrite(pattern);
         Ok(match kind {
             Kind::Exact => Self::Exact,
             Kind::Prefix => Self::Prefix(pattern.strip_suffix("**").unwrap_or(pattern).into()),
-            // Two bytes, whatever they are: behind a byte order mark they are not the stars.
+            // Always two bytes: after a byte order mark these are not the stars.
             Kind::Suffix => Self::Suffix(pattern.bytes().skip(2).collect()),
             Kind::Machine => {
                 let machine = Machine::new(reader::read(&expression, MAX_STEPS.min(*steps))?);
@@ -58,11 +57,11 @@ impl Compiled {
     }
 }
 
-/// Turns the glob into an expression and finds out whether one is needed at all.
+/// Rewrites the glob into an expression, unless a simpler comparison is sufficient.
 fn rewrite(pattern: &str) -> (Kind, String) {
     let mut kind = Kind::Exact;
     let mut expression = String::from("^");
-    // A leading byte order mark is lost on the way; only an exact comparison still has it.
+    // A leading byte order mark is lost here; only an exact comparison keeps it.
     let mut rest = pattern
         .strip_prefix('\u{feff}')
         .unwrap_or(pattern)
@@ -94,7 +93,7 @@ fn rewrite(pattern: &str) -> (Kind, String) {
                 expression.push_str("[^/]");
                 kind = Kind::Machine;
             }
-            // Builders mean to escape `|`, `{` and `}` too, but a shift by too many bits forgets them.
+            // Builders should also escape `|`, `{` and `}`, but a shift by too many bits omits them.
             '.' | '+' | '(' | ')' | '$' => expression.extend(['\\', character]),
             '\\' => {
                 expression.push('\\');

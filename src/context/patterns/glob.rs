@@ -1,12 +1,12 @@
 //! The plain shell glob for a single name, by the rules of Go's `filepath.Match`.
 //!
-//! Two things need it: the check whether a pattern is well formed, which builders make with it
-//! before they compile the pattern, and wildcards in follow paths.
+//! It is used to check that a pattern is well formed, as builders do before they compile the pattern,
+//! and for wildcards in follow paths.
 //!
-//! Surprises that are kept because builders have them: the search after a `*` moves on by bytes, not by
-//! characters; and an error in a later part goes unnoticed once an earlier part did not match.
+//! Two quirks of builders are kept: the search after a `*` advances by bytes, not by characters; and an
+//! error in a later part is not detected if an earlier part did not match.
 
-/// The pattern is not a glob: an open `[`, an empty class, or nothing after a `\`.
+/// The pattern is not a valid glob: an open `[`, an empty class, or nothing after a `\`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::context) struct BadGlob;
 
@@ -56,7 +56,7 @@ pub(in crate::context) fn has_wildcard(text: &str) -> bool {
     false
 }
 
-/// Takes leading stars and then everything up to the next star off the pattern.
+/// Removes the leading stars and everything up to the next star from the pattern.
 fn next_part(pattern: &[u8]) -> (bool, &[u8], &[u8]) {
     let stars = pattern.iter().take_while(|&&byte| byte == b'*').count();
     let (_, pattern) = pattern.split_at(stars);
@@ -77,9 +77,9 @@ fn next_part(pattern: &[u8]) -> (bool, &[u8], &[u8]) {
     (stars > 0, part, rest)
 }
 
-/// Matches a part without stars at the start of `text` and returns what is left of it.
+/// Matches a part without stars at the start of `text` and returns the rest of `text`.
 ///
-/// The part is read to its end even after the text has failed, so that its errors are found.
+/// The part is read to its end even if the text does not match, so that errors in it are found.
 fn match_part<'text>(mut part: &[u8], text: &'text [u8]) -> Result<Option<&'text [u8]>, BadGlob> {
     let mut left = Some(text);
     while let Some((&first, rest)) = part.split_first() {
@@ -113,7 +113,7 @@ fn match_part<'text>(mut part: &[u8], text: &'text [u8]) -> Result<Option<&'text
     Ok(left)
 }
 
-/// Reads a class up to its `]` and tells whether the character is inside.
+/// Reads a class up to its `]` and returns whether it contains the character.
 fn match_class(class: &[u8], character: u32) -> Result<(bool, &[u8]), BadGlob> {
     let (negated, mut class) = class
         .strip_prefix(b"^")
@@ -136,7 +136,7 @@ fn match_class(class: &[u8], character: u32) -> Result<(bool, &[u8]), BadGlob> {
     }
 }
 
-/// One possibly escaped character of a class; something must follow it, if only the `]`.
+/// One character of a class, possibly escaped. Another character must follow, at least the `]`.
 fn class_character(class: &[u8]) -> Result<(u32, &[u8]), BadGlob> {
     let class = match class.first() {
         None | Some(b'-' | b']') => return Err(BadGlob),
@@ -154,7 +154,7 @@ fn class_character(class: &[u8]) -> Result<(u32, &[u8]), BadGlob> {
     }
 }
 
-/// The first character of the text; a byte that is not UTF-8 counts as one replacement character.
+/// The first character of the text; a byte that is not UTF-8 is read as one replacement character.
 fn first_character(text: &[u8]) -> (u32, &[u8]) {
     let (head, _) = text.split_at(text.len().min(char::MAX_LEN_UTF8));
     let character = head
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_glob_that_is_not_well_formed_is_told() {
+    fn a_glob_that_is_not_well_formed_is_an_error() {
         for (pattern, name) in [
             ("[]a]", "]"),
             ("[-]", "-"),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_behind_a_part_that_does_not_match_goes_unnoticed_as_in_builders() {
+    fn an_error_after_a_part_that_does_not_match_is_not_detected_as_in_builders() {
         assert_eq!(glob_matches("a*[", b"b"), Ok(false));
         assert_eq!(glob_matches("a*[", b"ab"), Err(BadGlob));
     }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escaped_wildcard_is_none() {
+    fn an_escaped_wildcard_is_not_a_wildcard() {
         assert!(has_wildcard("a*") && has_wildcard("[a") && has_wildcard("\\\\?"));
         assert!(!has_wildcard("a\\*b") && !has_wildcard("plain\\"));
     }

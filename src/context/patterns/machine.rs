@@ -1,8 +1,8 @@
-//! Runs a compiled pattern over a path.
+//! Matches a compiled pattern against a path.
 //!
-//! The pattern is a row of steps, and every position in that row that the text so far can have led
-//! to is kept in one set of bits. So hostile patterns cost no more than harmless ones: at most the
-//! length of the pattern times the length of the path, and two bits of memory a step.
+//! The pattern is a row of steps, and a bit set stores every position in that row that the text so far
+//! can reach. So hostile patterns cost no more than harmless patterns: time is at most the length of
+//! the pattern times the length of the path, and memory is two bits for each step.
 
 use super::classes::{Characters, is_word};
 
@@ -13,9 +13,9 @@ pub(super) enum Step {
     One(Characters),
     /// Any number of these.
     Many(Characters),
-    /// This many of the following steps may be left out as a whole.
+    /// This many of the following steps may be skipped as a group.
     MaybeOver(usize),
-    /// No character, but a place.
+    /// A position, which consumes no character.
     At(Place),
 }
 
@@ -39,22 +39,22 @@ impl Place {
     }
 }
 
-/// A compiled pattern: it matches when one of its rows does.
+/// A compiled pattern: it matches if one of its rows matches.
 #[derive(Debug)]
 pub(super) struct Machine {
     rows: Vec<Row>,
 }
 
-/// It matches when, from the start of the path, the end of the steps is reached.
+/// It matches if the end of the steps is reached from the start of the path.
 #[derive(Debug)]
 struct Row {
     steps: Vec<Step>,
-    /// What a matching path must begin and end with: most paths fail here, without a run.
+    /// The required prefix and suffix of a path: most paths fail here, without a run.
     start: Vec<u8>,
     end: Vec<u8>,
 }
 
-/// Memory that runs share, so that a match allocates nothing.
+/// Shared buffers, so that a match allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     now: Positions,
@@ -62,14 +62,14 @@ pub(crate) struct Scratch {
 }
 
 impl Machine {
-    /// A row that does not begin with [`Place::Start`] may begin anywhere.
+    /// A row without a leading [`Place::Start`] may match anywhere.
     pub(super) fn new(rows: Vec<Vec<Step>>) -> Self {
         Self {
             rows: rows.into_iter().map(Row::new).collect(),
         }
     }
 
-    /// How many steps it has.
+    /// The number of its steps.
     pub(super) fn steps(&self) -> usize {
         self.rows.iter().map(|row| row.steps.len()).sum()
     }
@@ -150,9 +150,9 @@ impl Row {
         }
     }
 
-    /// Adds all positions that need no further character; true once the end is among them.
+    /// Adds all positions that are reachable without another character; true if the end is reached.
     ///
-    /// Steps only lead onwards, so one pass in rising order finds them all.
+    /// Steps only lead forward, so one pass in ascending order finds them all.
     fn follow_empty(&self, now: &mut Positions, before: Option<u32>, after: Option<u32>) -> bool {
         let mut from = 0;
         while let Some(position) = now.first_from(from) {
@@ -179,7 +179,7 @@ impl Row {
 /// The character of a step that allows a single one.
 fn literal(step: &Step) -> Option<char> {
     match step {
-        // The replacement character also stands for bytes that are not UTF-8.
+        // The replacement character also represents bytes that are not UTF-8.
         Step::One(Characters::One(character)) => {
             char::from_u32(*character).filter(|&character| character != char::REPLACEMENT_CHARACTER)
         }
@@ -187,7 +187,7 @@ fn literal(step: &Step) -> Option<char> {
     }
 }
 
-/// The characters of a path; each byte that is not UTF-8 counts as one replacement character.
+/// The characters of a path; each byte that is not UTF-8 is read as one replacement character.
 fn characters(path: &[u8]) -> impl Iterator<Item = u32> {
     path.utf8_chunks().flat_map(|chunk| {
         let invalid = std::iter::repeat_n(char::REPLACEMENT_CHARACTER, chunk.invalid().len());
@@ -195,7 +195,7 @@ fn characters(path: &[u8]) -> impl Iterator<Item = u32> {
     })
 }
 
-/// A set of positions, a bit each.
+/// A set of positions, with one bit each.
 #[derive(Debug, Default)]
 struct Positions {
     words: Vec<u64>,
@@ -204,7 +204,7 @@ struct Positions {
 const WORD: usize = u64::BITS as usize;
 
 impl Positions {
-    /// Empties the set and makes room for the positions up to and with `last`.
+    /// Clears the set and makes room for the positions up to and including `last`.
     fn clear(&mut self, last: usize) {
         self.words.clear();
         self.words.resize(last / WORD + 1, 0);
@@ -216,7 +216,7 @@ impl Positions {
         }
     }
 
-    /// The smallest position in the set that is not below `from`.
+    /// The smallest position in the set that is at least `from`.
     fn first_from(&self, from: usize) -> Option<usize> {
         let mut mask = u64::MAX << (from % WORD);
         for (index, word) in self.words.iter().enumerate().skip(from / WORD) {

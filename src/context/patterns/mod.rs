@@ -1,16 +1,16 @@
-//! Include and exclude patterns, as a builder means them.
+//! Include and exclude patterns, with the semantics of a builder.
 //!
-//! The rules are those of a `.dockerignore` once its comments and blanks are gone: `*` and `?` stay
-//! inside one directory, `**` goes over any number of them, a pattern that matches a directory
-//! matches all below it, `!` takes out again, and the last pattern that applies decides. All is
-//! compared with paths relative to the root, without a leading slash; a pattern that starts with
-//! one therefore never matches.
+//! The rules are those of a `.dockerignore` without comments and blanks: `*` and `?` match within one
+//! directory, `**` matches any number of directories, a pattern that matches a directory matches
+//! everything below it, `!` makes an exception, and the last matching pattern decides. Patterns are
+//! compared with paths relative to the root, without a leading slash; a pattern with a leading slash
+//! therefore never matches.
 //!
-//! The builder's own side uses moby's `patternmatcher`; where that is surprising, so are we.
+//! BuildKit's client uses moby's `patternmatcher`; its quirks are kept.
 //!
-//! Limits: [`MAX_PATTERN_BYTES`] a pattern, and what the patterns of a list come to once they are
-//! compiled. A match takes at most the time of the pattern's length times the path's, whatever the
-//! pattern (see `machine`).
+//! Limits: [`MAX_PATTERN_BYTES`] for a pattern, and a total size for the compiled patterns of a list.
+//! The time of a match is at most the pattern's length times the path's length, for any pattern (see
+//! `machine`).
 
 mod classes;
 mod expression;
@@ -30,21 +30,21 @@ pub(crate) use machine::Scratch;
 
 use super::lexical::clean;
 
-/// Twice as long as the longest path the kernel takes, with every character of it escaped.
+/// Twice the kernel's longest path, so that every character of it can be escaped.
 pub const MAX_PATTERN_BYTES: usize = 16 * 1024;
 
-/// Steps that the patterns of a list may come to together: some 80 MB. A list of ten thousand usual patterns has a third.
+/// The limit for the steps of all patterns in a list: about 80 MB. Ten thousand usual patterns need a third of it.
 const MAX_LIST_STEPS: usize = 2 << 20;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// The text is not a pattern.
-    #[error("pattern `{pattern}` cannot be understood: {reason}")]
+    #[error("pattern `{pattern}` is not valid: {reason}")]
     Invalid {
         /// As it was given.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// Longer than [`MAX_PATTERN_BYTES`].
@@ -57,15 +57,15 @@ pub enum PatternError {
     },
 }
 
-/// One pattern, ready to be compared.
+/// One compiled pattern.
 #[derive(Debug)]
 pub(super) struct Pattern {
     /// Cleaned, without the `!`.
     pub(super) text: String,
-    /// Started with `!`: what it matches is taken out of the match again.
+    /// Starts with `!`: paths that it matches are exceptions.
     pub(super) is_exception: bool,
     given: String,
-    /// Builders compile late: a pattern that is never reached does no harm, however wrong it is.
+    /// Compiled late, as in builders: an invalid pattern is an error only when it is compared.
     compiled: Result<Compiled, String>,
 }
 
@@ -73,16 +73,16 @@ pub(super) struct Pattern {
 #[derive(Debug)]
 pub struct Matcher {
     patterns: Vec<Pattern>,
-    /// The texts of those that match by equality alone, if no pattern is an exception. Then the order
-    /// does not matter, and links can make a list of a hundred thousand.
+    /// The patterns that match only by equality, if no pattern is an exception. Then their order does not
+    /// matter. Links can create lists of a hundred thousand such patterns.
     exact: Option<HashSet<Box<[u8]>>>,
 }
 
 impl Matcher {
-    /// Cleans and compiles the patterns; empty ones are left out.
+    /// Cleans and compiles the patterns; empty patterns are skipped.
     ///
     /// # Errors
-    /// A pattern that is not well formed. One whose fault shows only when it is compiled (`[b-a]`)
+    /// A pattern is not well formed. An error that is found only during compilation (`[b-a]`)
     /// is reported by the first match that needs it.
     pub fn new<'pattern>(
         patterns: impl IntoIterator<Item = &'pattern str>,
@@ -109,17 +109,17 @@ impl Matcher {
     /// Whether the path, or a directory above it, is matched.
     ///
     /// # Errors
-    /// A pattern that had to be compared and cannot be.
+    /// A pattern that must be compared is not valid.
     pub fn matches(&self, path: &[u8]) -> Result<bool, PatternError> {
         self.matches_below(path, None, None, &mut Scratch::default())
     }
 
     /// Like [`Self::matches`] for a path found while walking downwards.
     ///
-    /// `parent` is what `marks` became for the directory that holds the path: which of the patterns
-    /// matched it or a directory above, or, in a list without exceptions, whether any did. Without it
-    /// these are compared too. Not every pattern is looked at: one that could change nothing is not,
-    /// and is then marked as not matching.
+    /// `parent` contains the `marks` of the parent directory: the patterns that matched it or a directory
+    /// above it, or, in a list without exceptions, whether any pattern matched. Without `parent`, these
+    /// directories are compared as well. A pattern that cannot change the result is skipped, and marked
+    /// as not matching.
     pub(crate) fn matches_below(
         &self,
         path: &[u8],
@@ -157,7 +157,7 @@ impl Matcher {
         Ok(matched)
     }
 
-    /// Whether one of the patterns matches that need more than a comparison.
+    /// Whether one of the patterns that need more than a comparison matches.
     fn any_matches(
         &self,
         path: &[u8],
@@ -200,17 +200,17 @@ impl Pattern {
         if trimmed.is_empty() {
             return Ok(None);
         }
-        // The `!` still stands in front here: `!../a` is not climbed out of, and `!./a` never matches.
+        // The `!` is still part of the text here: `!../a` is not resolved, and `!./a` never matches.
         let cleaned = clean(trimmed);
         let (is_exception, text) = cleaned
             .strip_prefix('!')
             .map_or((false, &*cleaned), |text| (true, text));
         if text.is_empty() {
-            return Err(invalid("nothing follows the `!`"));
+            return Err(invalid("the `!` is followed by nothing"));
         }
         if glob_matches(text, b".").is_err() {
             return Err(invalid(
-                "a `[` is never closed or its class is empty or wrong, or nothing follows a `\\`",
+                "a `[` is not closed, its class is empty or not valid, or a `\\` is followed by nothing",
             ));
         }
         let compiled = Compiled::new(text, steps);

@@ -1,6 +1,6 @@
-//! The documented rules once more, by trying every possibility: slow, and easy to see to be right.
+//! The documented rules again, by trying every possibility: slow, but easy to verify.
 //!
-//! Knows `*`, `?`, `**`, `!`, one-character escapes and plain classes; tests feed it nothing else.
+//! Supports `*`, `?`, `**`, `!`, one-character escapes and plain classes; tests use nothing else.
 
 /// Whether the list of patterns matches the path.
 pub(super) fn list_matches(patterns: &[String], path: &str) -> bool {
@@ -22,7 +22,7 @@ pub(super) fn list_matches(patterns: &[String], path: &str) -> bool {
     matched
 }
 
-/// Stars in front of plain text without a slash in between also match the end of a name.
+/// Stars directly before plain text, without a slash, also match the end of a name.
 fn whole(pattern: &[char], path: &[char]) -> bool {
     if let ['*', '*', rest @ ..] = pattern
         && !rest.iter().any(|character| "*?[]\\".contains(*character))

@@ -1,17 +1,17 @@
-//! Reads the expression that a glob was rewritten into.
+//! Parses the regular expression that a glob was rewritten into.
 //!
-//! Only what the rewriting can bring forth: no groups but `(.*/)?`, no lazy repeats, `*` after a
-//! single character or class only. The rest is as in Go's `regexp`. Not understood are Unicode groups
-//! (`\p{Greek}`) and the repeating of repeats by way of `\Q\E`; both say so.
+//! Supports only what the rewriting can produce: no groups except `(.*/)?`, no lazy repeats, `*` only
+//! after a single character or class. The rest is as in Go's `regexp`. Unicode groups (`\p{Greek}`) and
+//! repeated repeats through `\Q\E` are not supported, and are reported as errors.
 
 use super::classes::{self, Characters};
 use super::expression::ANY_DIRECTORIES;
 use super::machine::{Place, Step};
 
-/// How often one thing may be repeated.
+/// The limit for a repeat count.
 const MAX_REPEAT: usize = 1000;
 
-/// The rows of steps of which one must lead to its end; at most `limit` steps in all, and those of one repeat.
+/// The alternatives as rows of steps, with at most `limit` steps in total plus those of one repeat.
 pub(super) fn read(expression: &str, limit: usize) -> Result<Vec<Vec<Step>>, String> {
     let mut reader = Reader {
         rest: expression,
@@ -35,16 +35,16 @@ struct Reader<'text> {
     /// Finished alternatives.
     rows: Vec<Vec<Step>>,
     row: Vec<Step>,
-    /// Where in the row the thing starts that a repeat would refer to.
+    /// The start of the item in the row that a repeat would apply to.
     last: Option<Last>,
-    /// Whether the last thing read was a repeat.
+    /// Whether the last item was a repeat.
     is_repeated: bool,
 }
 
 #[derive(Clone, Copy)]
 struct Last {
     start: usize,
-    /// The outcome of a `{...}`, not something that was written so.
+    /// The result of a `{...}`, not written out in the pattern.
     is_compound: bool,
 }
 
@@ -90,7 +90,7 @@ impl Reader<'_> {
                 other => self.push([literal(other.into())]),
             }
             if self.finished + self.row.len() > self.limit {
-                return Err(String::from("it comes to too many steps"));
+                return Err(String::from("it has too many steps"));
             }
         }
         Ok(())
@@ -117,7 +117,7 @@ impl Reader<'_> {
         rest.is_some()
     }
 
-    /// Reads the rest of a `{2}`, `{2,}` or `{2,5}`; `None` if it is none, and then reads nothing.
+    /// Reads the rest of a `{2}`, `{2,}` or `{2,5}`; if it is none of these, reads nothing and returns `None`.
     fn counts(&mut self) -> Option<(usize, Option<usize>)> {
         let (counts, rest) = self.rest.split_once('}')?;
         let (least, most) = counts.split_once(',').unwrap_or((counts, counts));
@@ -133,25 +133,25 @@ impl Reader<'_> {
         Some(counts)
     }
 
-    /// Repeats the last thing, by writing it down that often.
+    /// Repeats the last item by copying it.
     fn repeat(&mut self, least: usize, most: Option<usize>) -> Result<(), String> {
         if least > MAX_REPEAT || most.is_some_and(|most| most > MAX_REPEAT || most < least) {
             return Err(String::from(
-                "the numbers in its `{...}` are too large, or the wrong way round",
+                "the numbers in its `{...}` are too large, or in the wrong order",
             ));
         }
         let Some(thing) = self.last else {
             return Err(String::from("a `{...}` has nothing to repeat"));
         };
         if thing.is_compound {
-            return Err(String::from("repeating what is repeated is not supported"));
+            return Err(String::from("repeating a repeat is not supported"));
         }
         let steps = self.row.split_off(thing.start);
         for _ in 0..least {
             self.row.extend_from_slice(&steps);
         }
         match (most, steps.as_slice()) {
-            // Whether it is this place or need not be is no question.
+            // An optional or repeated place is the same as the place itself.
             (_, [Step::At(_)]) => {}
             (Some(most), _) => {
                 for _ in least..most {
@@ -160,7 +160,7 @@ impl Reader<'_> {
                 }
             }
             (None, [Step::One(characters)]) => self.row.push(Step::Many(characters.clone())),
-            // Any number of `.*`, or of `(.*/)?`, is just one.
+            // A repeated `.*` or `(.*/)?` is the same as a single one.
             (None, _) => self.row.extend_from_slice(&steps),
         }
         self.last = Some(Last {
@@ -171,7 +171,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Reads what follows a backslash outside of a class.
+    /// Reads the character after a backslash outside of a class.
     fn escape(&mut self) -> Result<(), String> {
         let place = match self.rest.chars().next() {
             Some('A') => Some(Place::Start),
@@ -237,13 +237,13 @@ impl Reader<'_> {
             }
             let low = self.class_character()?;
             let mut high = low;
-            // A `-` right before the `]` is itself.
+            // A `-` right before the `]` is a literal.
             if self.rest.starts_with('-') && self.rest.len() > 1 && !self.rest.starts_with("-]") {
                 self.next();
                 high = self.class_character()?;
             }
             if high < low {
-                return Err(String::from("a range in `[...]` runs backwards"));
+                return Err(String::from("a range in `[...]` is in the wrong order"));
             }
             ranges.push((low, high));
         }
@@ -255,16 +255,16 @@ impl Reader<'_> {
 
     fn class_character(&mut self) -> Result<u32, String> {
         match self.next() {
-            None => Err(String::from("a `[` is never closed")),
+            None => Err(String::from("a `[` is not closed")),
             Some('\\') => self.escaped_character(),
             Some(character) => Ok(character.into()),
         }
     }
 
-    /// Reads one character behind a backslash: itself if it is ASCII punctuation, else a C-like escape.
+    /// Reads one character after a backslash: a literal if it is ASCII punctuation, otherwise a C-like escape.
     fn escaped_character(&mut self) -> Result<u32, String> {
         let Some(character) = self.next() else {
-            return Err(String::from("nothing follows the `\\`"));
+            return Err(String::from("the `\\` is followed by nothing"));
         };
         let unknown = || Err(format!("`\\{character}` stands for nothing"));
         let control = match character {
@@ -287,7 +287,7 @@ impl Reader<'_> {
         Ok(control)
     }
 
-    /// Up to three octal digits; a single one other than 0 would refer back, which does not exist here.
+    /// Up to three octal digits. A single digit other than 0 would be a backreference, which is not supported.
     fn octal(&mut self, first: char) -> Option<u32> {
         let mut value = first.to_digit(8)?;
         let mut digits = 1;
@@ -316,7 +316,7 @@ impl Reader<'_> {
     }
 }
 
-/// A number without leading zeros; one that is too large stays too large.
+/// A number without leading zeros. A number that is too large saturates.
 fn count(digits: &str) -> Option<usize> {
     let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     let is_padded = digits.len() > 1 && digits.starts_with('0');

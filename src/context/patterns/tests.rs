@@ -24,7 +24,7 @@ fn single_patterns_match_as_documented() {
         ("./a/../b", &["b", "b/c"], &["a", "a/b"]),
         ("  a  ", &["a"], &[" a"]),
         ("a b", &["a b"], &["a"]),
-        // A leading slash is the frontend's to take off; here it matches nothing.
+        // The frontend removes a leading slash; here it matches nothing.
         ("/a", &[], &["a", "/b"]),
         // One level.
         ("*", &["a", "a/b", ".hidden"], &[]),
@@ -98,7 +98,7 @@ fn single_patterns_match_as_documented() {
     }
 }
 
-/// What the builders' rewriting into expressions makes of unusual patterns.
+/// The results of the builders' rewriting for unusual patterns.
 #[test]
 fn quirks_of_builders_are_kept() {
     let table: &[(&str, &[&str], &[&str])] = &[
@@ -203,7 +203,7 @@ fn a_walk_downwards_forgets_a_directory_that_an_exception_was_not_compared_with(
 }
 
 #[test]
-fn a_pattern_that_is_wrong_is_named() {
+fn an_invalid_pattern_is_named() {
     for pattern in [
         "[", "a/[", "!", "!/[", "a\\", "[]a]", "[a-]", "[-a]", "[^]", "!a[",
     ] {
@@ -246,7 +246,7 @@ fn a_pattern_that_cannot_be_compiled_is_named_when_it_is_needed() {
 }
 
 #[test]
-fn a_pattern_beyond_all_measure_is_refused() {
+fn a_pattern_that_is_too_long_is_rejected() {
     let long = "é".repeat(MAX_PATTERN_BYTES);
     let error = Matcher::new([&*long]).unwrap_err();
     assert_eq!(
@@ -269,7 +269,7 @@ fn a_name_that_is_not_utf8_can_be_matched() {
     );
 }
 
-/// Backtracking would take longer than the universe lasts.
+/// Backtracking would take practically forever.
 #[test]
 fn hostile_patterns_end() {
     let path = format!("{}b", "a".repeat(400));
@@ -301,7 +301,7 @@ fn pattern() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn what_repeats_come_to_is_bounded() {
+fn the_size_of_repeats_is_bounded() {
     let judge = |patterns: &[String]| {
         let patterns = patterns.iter().map(String::as_str);
         Matcher::new(patterns).unwrap().matches(b"b/c")

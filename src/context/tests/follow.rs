@@ -37,7 +37,7 @@ fn links_are_resolved_inside_the_root() {
         (&["missing/x"], &["missing/x"]),
         (&["chain"], &["chain", "data/real", "dir/one"]),
         (&["folder/real"], &["data/real", "folder"]),
-        // Out of the root is in at its top again.
+        // A target above the root is relative to the root.
         (&["out"], &["etc/passwd", "out"]),
         (&["abroad"], &["abroad", "etc/passwd"]),
         (&["../dir/one"], &["../dir/one"]),
@@ -71,7 +71,7 @@ fn links_are_resolved_inside_the_root() {
 }
 
 #[test]
-fn a_path_that_is_or_leads_to_the_root_asks_for_everything() {
+fn a_path_that_is_or_leads_to_the_root_selects_everything() {
     let folder = Folder::new(LINKS);
     for given in [
         &["."][..],
@@ -85,7 +85,7 @@ fn a_path_that_is_or_leads_to_the_root_asks_for_everything() {
     }
 }
 
-/// What a selection of followed paths comes to; with includes, both.
+/// The entries of a selection of followed paths and includes.
 #[test]
 fn followed_paths_join_the_includes() {
     let folder = Folder::new(LINKS);
@@ -116,7 +116,7 @@ fn followed_paths_join_the_includes() {
 }
 
 #[test]
-fn nested_paths_are_left_out_of_a_sorted_list() {
+fn nested_paths_are_removed_from_a_sorted_list() {
     let without = |paths: &[&str]| without_nested(paths.iter().map(|&path| path.to_owned()));
     assert_eq!(
         without(&["a", "a-b", "a/b"]).unwrap(),
@@ -138,7 +138,7 @@ fn a_long_chain_of_links_is_followed_without_recursion() {
 }
 
 #[test]
-fn links_that_make_the_path_longer_each_time_are_given_up() {
+fn links_that_make_the_path_longer_each_time_are_an_error() {
     let tail = "x/".repeat(1800);
     let links: Vec<String> = (0..30)
         .map(|at| format!("l{at} -> l{}/{tail}", at + 1))

@@ -1,4 +1,4 @@
-//! What is told of each kind of entry.
+//! The metadata of each type of entry.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -42,19 +42,19 @@ fn modes_sizes_and_times_are_kept() {
         rustix::fs::utimensat(CWD, folder.at(name), &times, AtFlags::empty()).unwrap();
     }
     let tree = folder.tree();
-    let told = |name| {
+    let stats = |name| {
         let stat = only(&tree, name).stat;
         (stat.mode, stat.size, stat.modified_nanoseconds)
     };
     assert_eq!(
-        told("dir"),
+        stats("dir"),
         (mode::DIRECTORY | mode::STICKY | 0o770, 0, 7_000_000_005)
     );
-    // The second is the file's own, the nanoseconds are made from the content.
-    let (mode, size, time) = told("file");
+    // The second is the file's own; the nanoseconds are derived from the content.
+    let (mode, size, time) = stats("file");
     assert_eq!((mode, size), (0o640, 4));
     assert_eq!(time.div_euclid(1_000_000_000), 1_234_567_890);
-    let (mode, size, time) = told("suid");
+    let (mode, size, time) = stats("suid");
     assert_eq!((mode, size), (mode::SET_USER | mode::SET_GROUP | 0o755, 4));
     assert_eq!(time.div_euclid(1_000_000_000), -2);
 }
@@ -74,7 +74,7 @@ fn links_are_sent_as_links_wherever_they_lead() {
         .iter()
         .filter(|entry| entry.stat.mode & mode::LINK != 0)
         .collect();
-    let told: Vec<_> = links
+    let stats: Vec<_> = links
         .iter()
         .map(|link| {
             (
@@ -86,7 +86,7 @@ fn links_are_sent_as_links_wherever_they_lead() {
         .collect();
     let row = |path: &str, target: &str, size| (path.to_owned(), target.to_owned(), size);
     assert_eq!(
-        told,
+        stats,
         [
             row("dangling", "no/where", 8),
             row("in", "a", 1),
@@ -162,7 +162,7 @@ fn further_names_of_a_file_are_links_to_the_first_that_was_sent() {
     fs::hard_link(folder.at("b/one"), folder.at("a")).unwrap();
     fs::hard_link(folder.at("b/one"), folder.at("c")).unwrap();
     let tree = folder.tree();
-    let told = |excludes: &[&str]| -> Vec<(String, String, i64)> {
+    let stats = |excludes: &[&str]| -> Vec<(String, String, i64)> {
         let found = entries(&tree, &selection(&[], excludes, &[])).into_iter();
         found
             .filter(|entry| entry.stat.has_content())
@@ -177,7 +177,7 @@ fn further_names_of_a_file_are_links_to_the_first_that_was_sent() {
     };
     let row = |path: &str, link: &str| (path.to_owned(), link.to_owned(), 5);
     assert_eq!(
-        told(&[]),
+        stats(&[]),
         [
             row("a", ""),
             row("b/one", "a"),
@@ -186,7 +186,7 @@ fn further_names_of_a_file_are_links_to_the_first_that_was_sent() {
         ]
     );
     assert_eq!(
-        told(&["a"]),
+        stats(&["a"]),
         [row("b/one", ""), row("b/two", ""), row("c", "b/one")]
     );
 }
@@ -222,16 +222,16 @@ fn a_file_with_a_time_of_its_own_is_announced_with_it_unless_its_directory_was_m
     let app = clone.below(&root, &root.join("app"), &[]).unwrap();
     assert!(own(&app, "dist/v") && own(&app, "src/v"));
 
-    // Another directory takes its place: its files may have the times that the old ones had.
+    // Another directory replaces it: its files may have the times of the old files.
     fs::rename(root.join("app/dist"), root.join("old")).unwrap();
     fs::rename(root.join("moved"), root.join("app/dist")).unwrap();
     assert!(!own(&app, "dist/v") && own(&app, "src/v"));
-    // The same of the context itself.
+    // The same for the context itself.
     fs::rename(root.join("app"), root.join("other")).unwrap();
     let other = clone.below(&root, &root.join("other"), &[]).unwrap();
     assert!(!own(&other, "src/v"));
 
-    // Writing the same content under a time that was set is told by the content alone.
+    // A file with a time that was set is announced by its content alone.
     let touch = |path: &str, content: &str| {
         fs::write(root.join(path), content).unwrap();
         let file = fs::File::open(root.join(path)).unwrap();
@@ -328,7 +328,7 @@ fn names_and_targets_that_are_not_utf8_are_listed_as_they_are() {
 }
 
 #[test]
-fn a_path_longer_than_any_system_call_takes_is_told_unless_it_is_excluded() {
+fn a_path_longer_than_the_limit_is_reported_unless_it_is_excluded() {
     let folder = Folder::new(["z"]);
     let name = "n".repeat(255);
     let mut parent = rustix::fs::open(folder.at(""), OFlags::PATH, Mode::empty()).unwrap();

@@ -1,4 +1,4 @@
-//! Folders on disk, and what becomes of them.
+//! Tests with folders on disk.
 
 mod follow;
 mod kinds;
@@ -25,7 +25,7 @@ impl Folder {
         let folder = Self {
             directory: tempfile::tempdir().unwrap(),
         };
-        // Unlike the default, open to a user without rights.
+        // Unlike the default, open to a user without permissions.
         fs::set_permissions(folder.directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for spec in specs {
             if let Some((link, target)) = spec.split_once(" -> ") {
@@ -90,7 +90,7 @@ fn error(tree: &Tree, selection: &Selection) -> WalkError {
         .unwrap_err()
 }
 
-/// Runs it as a user without rights: tests often run as root, whom no permission stops.
+/// Runs it as a user without permissions: tests often run as root, which ignores permissions.
 fn without_rights<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     use rustix::process::{Uid, geteuid};
     std::thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! Which entries come, and in which order.
+//! The selected entries and their order.
 
 use std::fs;
 use std::io::Read;
@@ -32,13 +32,13 @@ fn names_are_sorted_by_bytes_and_directories_come_first() {
     assert_eq!(paths(&folder.tree(), &everything()), expected);
 }
 
-/// Includes, excludes, and what comes.
+/// Includes, excludes and the selected entries.
 #[test]
-fn patterns_choose_what_comes() {
+fn patterns_select_entries() {
     let folder = Folder::new(FOLDER);
     let tree = folder.tree();
     let table: &[(&[&str], &[&str], &str)] = &[
-        // A parent that is not wanted itself comes right before its first wanted entry.
+        // A parent that is not selected itself is listed right before its first selected entry.
         (&["a/b/c.rs"], &[], "a a/b a/b/c.rs"),
         (&["**/*.rs"], &[], "a a/b a/b/c.rs a/e.rs src src/main.rs"),
         (&["a"], &[], "a a/b a/b/c.rs a/b/d.md a/e.rs"),
@@ -52,7 +52,7 @@ fn patterns_choose_what_comes() {
         (&["./z/"], &[], "z"),
         (&["a", "!a/b"], &[], "a a/e.rs"),
         (&[""], &[], ""),
-        // Dockerfile and ignore file, as a builder asks for them first.
+        // Dockerfile and ignore file, which a builder requests first.
         (
             &["Dockerfile", "Dockerfile.dockerignore", "dockerfile"],
             &[],
@@ -117,7 +117,7 @@ fn a_directory_that_no_exception_can_reach_into_is_not_even_opened() {
 }
 
 #[test]
-fn an_unreadable_directory_is_an_error_if_wanted_and_else_named_in_the_summary() {
+fn an_unreadable_directory_is_an_error_if_selected_and_otherwise_named_in_the_summary() {
     let folder = Folder::new(["private/x", "y.md"]);
     fs::set_permissions(folder.at("private"), fs::Permissions::from_mode(0o300)).unwrap();
     let tree = folder.tree();
@@ -142,17 +142,18 @@ fn an_unreadable_directory_is_an_error_if_wanted_and_else_named_in_the_summary()
 }
 
 #[test]
-fn a_pattern_that_cannot_be_used_is_named_with_its_list() {
+fn an_invalid_pattern_is_reported_with_its_list() {
     let folder = Folder::new(["a"]);
-    let told = |includes: &[&str], excludes: &[&str]| {
+    let message = |includes: &[&str], excludes: &[&str]| {
         let error = error(&folder.tree(), &selection(includes, excludes, &[]));
         format!("{error}: {}", std::error::Error::source(&error).unwrap())
     };
     assert!(
-        told(&["x", "["], &[]).starts_with("the include patterns cannot be applied: pattern `[`")
+        message(&["x", "["], &[])
+            .starts_with("the include patterns cannot be applied: pattern `[`")
     );
     assert!(
-        told(&[], &["a[b-a]"])
+        message(&[], &["a[b-a]"])
             .starts_with("the exclude patterns cannot be applied: pattern `a[b-a]`")
     );
 }

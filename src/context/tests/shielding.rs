@@ -1,4 +1,4 @@
-//! What must stay unseen stays unseen.
+//! Files that must never be sent are never sent.
 
 use std::fs;
 use std::io::Read;
@@ -131,7 +131,7 @@ fn only_a_directory_can_be_offered() {
     }
 }
 
-/// Every way of opening must hold on kernels without `openat2` too.
+/// Both ways of opening files, with and without `openat2`.
 fn both_ways(root: &Path) -> [Tree; 2] {
     let new = || Tree::new(root, &[]).unwrap();
     [new(), new().without_openat2()]
@@ -201,7 +201,7 @@ fn a_fifo_in_the_place_of_a_file_does_not_hang() {
 }
 
 #[test]
-fn a_file_without_permission_is_told_with_a_hint() {
+fn a_file_without_permission_is_reported_with_a_hint() {
     let folder = Folder::new(["f"]);
     fs::set_permissions(folder.at("f"), fs::Permissions::from_mode(0o0)).unwrap();
     for tree in both_ways(&folder.at("")) {
@@ -215,7 +215,7 @@ fn a_file_without_permission_is_told_with_a_hint() {
 }
 
 #[test]
-fn a_directory_swapped_for_a_link_meanwhile_is_not_followed() {
+fn a_directory_replaced_by_a_link_during_the_walk_is_not_followed() {
     let outside = Folder::new(["secret", "sub/secret"]);
     let folder = Folder::new(["d/sub/f", "d/z", "e"]);
     let aside = folder.at("aside");
@@ -230,7 +230,7 @@ fn a_directory_swapped_for_a_link_meanwhile_is_not_followed() {
     assert_eq!(found, ["d", "e"]);
     assert_eq!(summary.vanished.as_deref(), Some("d"));
 
-    // One that has been entered already stays itself, wherever it has gone.
+    // A directory that was already entered stays the same, even after it was moved.
     let folder = Folder::new(["d/sub/f", "d/z", "e"]);
     let aside: PathBuf = folder.at("aside");
     let mut found = Vec::new();
@@ -245,7 +245,7 @@ fn a_directory_swapped_for_a_link_meanwhile_is_not_followed() {
 }
 
 #[test]
-fn an_entry_that_vanishes_is_left_out_and_its_neighbours_are_not() {
+fn an_entry_that_vanishes_is_skipped_and_its_neighbours_are_not() {
     let folder = Folder::new(["a", "b", "c", "d/x", "e"]);
     let mut found = Vec::new();
     let summary = walk(&folder.tree(), &everything(), &mut |entry| {
@@ -266,7 +266,7 @@ fn a_deep_directory_replaced_by_another_is_not_returned_to() {
     let mut found = Vec::new();
     let summary = walk(&folder.tree(), &everything(), &mut |entry| {
         if entry.path.ends_with(b"/f") {
-            // Far above, and no longer held open.
+            // Far above, and no longer open.
             fs::rename(folder.at("d"), folder.at("aside")).unwrap();
             fs::create_dir(folder.at("d")).unwrap();
             fs::write(folder.at("d/z"), "another").unwrap();
@@ -303,7 +303,7 @@ fn a_folder_below_another_is_not_opened_through_links() {
             assert!(matches!(error, TreeError::Open { .. }), "{path}: {error:?}");
         }
         assert!(clone.below(&root, &folder.at("outside"), &[]).is_err());
-        // One that is open already stays what it is.
+        // A folder that is already open stays the same.
         fs::rename(root.join("app"), root.join("moved")).unwrap();
         symlink("../outside", root.join("app")).unwrap();
         assert_eq!(paths(&app, &everything()), ["f"]);
