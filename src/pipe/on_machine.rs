@@ -281,11 +281,11 @@ impl Part<'_> {
         // The exporter's status for the failing name looks like that of a pushed one.
         let is_pushed = |name: &String| name != reference && pushes.has(name) && !work.by_digest();
         let names = work.names.iter().map(ToString::to_string);
-        let (pushed, missing) = names.partition(is_pushed);
+        let (present, missing) = names.partition(is_pushed);
         Failure::Push(Box::new(PushFailure {
             error,
             target: self.label(),
-            pushed,
+            pushed: present,
             missing,
             is_taken,
         }))
