@@ -128,7 +128,7 @@ fn a_failed_push_to_depots_registry_does_not_fail_the_load() {
             run.expect(
                 0,
                 &[
-                    "the daemon cannot pull the image from where Depot wanted it",
+                    "the daemon cannot pull the image from Depot's registry",
                     "loaded",
                 ],
             );
