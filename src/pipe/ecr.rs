@@ -3,14 +3,13 @@
 mod named;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::ExposeSecret;
 
+use crate::bounded_file;
 use crate::config::Plan;
 use crate::config::plan::{AwsAuthorization, AwsPlan, NamedContext};
 use crate::registry::credentials::{Credential, canonical_host};
@@ -137,13 +136,8 @@ pub(super) fn named(plan: &Plan) -> Named {
 
 /// The Dockerfile's text. One that cannot be read names nothing, and its build fails for that.
 fn dockerfile(path: &Path) -> String {
-    let mut text = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(DOCKERFILE_LIMIT_BYTES).read_to_end(&mut text));
-    match read {
-        Ok(_) => String::from_utf8_lossy(&text).into_owned(),
-        Err(_) => String::new(),
-    }
+    let text = bounded_file::read(path, DOCKERFILE_LIMIT_BYTES).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// What the plan says of Amazon, as its client wants it.
