@@ -47,7 +47,7 @@ impl SolveError {
         let is_push = match &self.kind {
             ErrorKind::Build => false,
             ErrorKind::Registry { action, .. } => *action != RegistryAction::Pull,
-            // Words of ours, or none that tell of a cause.
+            // The message is our own, or does not contain a cause.
             ErrorKind::Canceled
             | ErrorKind::Connection
             | ErrorKind::Session

@@ -126,7 +126,12 @@ pub enum Warning {
 const BUILD_ARGUMENT_ADVICE: &str = "build arguments are kept in the image's history and provenance, where anybody who can pull the image can read \
      them: use a secret mount in the Dockerfile (`RUN --mount=type=secret`)";
 
-fn secret_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// `outcome` follows "it is" or "they are".
+fn build_arguments(
+    names: &[String],
+    outcome: &str,
+    formatter: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     let (looks, are) = match names.len() {
         1 => ("looks like a secret", "it is"),
         _ => ("look like secrets", "they are"),
@@ -134,21 +139,18 @@ fn secret_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) 
     let names = names.join(", ");
     write!(
         formatter,
-        "BUILD_ARGS: {names} {looks}; {are} masked in the log, but {BUILD_ARGUMENT_ADVICE}"
+        "BUILD_ARGS: {names} {looks}; {are} {outcome} {BUILD_ARGUMENT_ADVICE}"
     )
 }
 
+fn secret_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    build_arguments(names, "masked in the log, but", formatter)
+}
+
 fn readable_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let (looks, are) = match names.len() {
-        1 => ("looks like a secret", "it is"),
-        _ => ("look like secrets", "they are"),
-    };
-    let names = names.join(", ");
-    write!(
-        formatter,
-        "BUILD_ARGS: {names} {looks}; {are} not masked in the log, because a value shorter than 8 characters and a common \
-         word are part of too much other text; also, {BUILD_ARGUMENT_ADVICE}"
-    )
+    let outcome = "not masked in the log, because a value shorter than 8 characters and a common word are part of too \
+                   much other text; also,";
+    build_arguments(names, outcome, formatter)
 }
 
 fn registry_with_path(value: &str, host: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -256,7 +256,7 @@ fn parts_of_a_value_are_secrets_too() {
         ),
         (
             "NPMRC",
-            "//registry.npmjs.org/:_authToken=hunter2hunter2",
+            "//npm.example.org/:_authToken=hunter2hunter2",
             "hunter2hunter2",
         ),
         (
@@ -370,8 +370,8 @@ fn users_and_common_words_are_no_secrets() {
         ("DB", "mysql://robot:password@db/app"),
         ("SECRET_BACKEND", "kubernetes"),
         ("SECRET", "kubernetes"),
-        ("NPM_REGISTRY_AUTH", "registry.npmjs.org"),
-        ("NPM_AUTH", "https://registry.npmjs.org/simple"),
+        ("NPM_REGISTRY_AUTH", "npm.example.org"),
+        ("NPM_AUTH", "https://npm.example.org/simple"),
         ("GOOGLE_APPLICATION_CREDENTIALS", "/app/credentials.json"),
         ("GOOGLE_CREDENTIALS", "config/credentials.json"),
         ("DB_PASSWORD", "/run/secrets/db"),
