@@ -178,7 +178,8 @@ fn platforms(value: &str, findings: &mut Findings) -> Vec<Platform> {
             Ok(platform) if platforms.contains(&platform) => {}
             Ok(platform) => platforms.push(platform),
             Err(error) => {
-                let advice = "write `linux/amd64` or `linux/arm64`, or one of their kin such as `linux/arm/v7`";
+                let advice =
+                    "write `linux/amd64` or `linux/arm64`, or a variant such as `linux/arm/v7`";
                 findings.fault(Fault::new(
                     "PLATFORMS",
                     format!("{} {error}", findings.shown(text)),

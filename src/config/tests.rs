@@ -268,8 +268,8 @@ fn all_faults_are_told_at_once_each_on_a_line() {
             "TARGET: `two stages` holds white space, and no stage's name does; write the name of one stage",
             "BUILD_ARGS: no YAML mapping of names to plain values, seen in line 1, column 5; write `NAME: value` \
              lines, or `NAME=VALUE` lines",
-            "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or one \
-             of their kin such as `linux/arm/v7`",
+            "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or a \
+             variant such as `linux/arm/v7`",
             "BUILD_PLATFORM: `arm/v7` is no machine of Depot's; write `linux/amd64`, `linux/arm64`, or `dynamic` for \
              the machine of each platform",
             "NO_CACHE: `2` is neither true nor false; write `true` or `false`",
@@ -487,7 +487,7 @@ fn build_arguments_that_look_like_secrets_are_masked_and_warned_of_once() {
     );
     let warning = warnings[0].to_string();
     assert!(
-        warning.contains("secret mount") && !warning.contains("hunter"),
+        warning.contains("in a line before the pipe") && !warning.contains("hunter"),
         "{warning}"
     );
 }

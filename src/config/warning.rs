@@ -124,7 +124,7 @@ pub enum Warning {
 
 /// Where build arguments are kept, and what to use instead.
 const BUILD_ARGUMENT_ADVICE: &str = "build arguments are kept in the image's history and provenance, where anybody who can pull the image can read \
-     them: use a secret mount in the Dockerfile (`RUN --mount=type=secret`)";
+     them: run the command that needs the secret in a line before the pipe, and COPY its result";
 
 /// `outcome` follows "it is" or "they are".
 fn build_arguments(

@@ -105,8 +105,8 @@ fn create_hint(error: &ApiError, plan: &Plan) -> Option<String> {
     let hint = match error {
         ApiError::Refused { code, .. } => match code {
             Code::Unauthenticated => {
-                "DEPOT_TOKEN is not a token that Depot knows: make a project token on the \
-                 project's settings page and store it as a secured variable of the repository"
+                "Depot rejected DEPOT_TOKEN: create a project token on the project's settings page and \
+                 store it as a secured variable of the repository"
             }
             Code::PermissionDenied => {
                 return Some(format!(
