@@ -9,13 +9,13 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    depot::is_this_machine,
     fault::Fault,
     findings::Findings,
     plan::{AwsAuthorization, AwsContainer, AwsKeys, AwsPlan, AwsRole},
     variables::{AmazonVariables, IdentityVariables, PipelineVariables},
     warning::Warning,
 };
+use crate::network::{Zone, named_zone};
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
@@ -200,7 +200,7 @@ fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
         ));
         return None;
     };
-    if url.scheme() == "http" && !is_this_machine(&url) {
+    if url.scheme() == "http" && named_zone(&url) != Zone::ThisMachine {
         findings.warn(Warning::UnencryptedAmazon {
             host: findings.masked(url.host_str().unwrap_or_default()),
         });

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
+use crate::network::{Zone, named_zone};
 
 const TOKEN_ADVICE: &str = "give a token of your Depot project";
 const TOKEN_HINT: &str = "make DEPOT_TOKEN a secured variable of the repository or the workspace (a fork has variables of its own, and gets \
@@ -30,7 +31,7 @@ pub(super) fn api_url(value: Option<&str>, findings: &mut Findings) -> Option<Ur
     let text = value.map_or(DEFAULT_API_URL, str::trim);
     match checked_url(text) {
         Ok(url) => {
-            if url.scheme() == "http" && !is_this_machine(&url) {
+            if url.scheme() == "http" && named_zone(&url) != Zone::ThisMachine {
                 let host = url.host_str().unwrap_or_default().to_owned();
                 let host = findings.masked(&host);
                 findings.warn(Warning::UnencryptedApi { host });
@@ -65,16 +66,6 @@ fn checked_url(text: &str) -> Result<Url, &'static str> {
         url.set_path(&path);
     }
     Ok(url)
-}
-
-/// Whether nothing sent there leaves this machine.
-pub(super) fn is_this_machine(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,18 @@ async fn stop(running: Running, signal: &str, code: i32) -> String {
     run.log
 }
 
+/// The same by SIGTERM, without a reader of the log.
+async fn stop_unread(running: Running, code: i32) {
+    let signaled = Instant::now();
+    running.signal("TERM").await;
+    assert_eq!(running.end_unread().await, code);
+    assert!(
+        signaled.elapsed() < STOP_LIMIT,
+        "took {:?}",
+        signaled.elapsed()
+    );
+}
+
 /// Whether a process on this machine, including those of build steps, runs this command.
 fn runs(command: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap();
@@ -293,14 +305,7 @@ fn an_unread_log_does_not_delay_the_end_of_the_build_at_depot() {
                 .await
                 .unwrap();
             // The last lines are dropped after a signal.
-            running.signal("TERM").await;
-            let signaled = Instant::now();
-            assert_eq!(running.end_unread().await, 143);
-            assert!(
-                signaled.elapsed() < STOP_LIMIT,
-                "took {:?}",
-                signaled.elapsed()
-            );
+            stop_unread(running, 143).await;
         }
     });
 }
@@ -316,14 +321,7 @@ fn a_signal_ends_a_program_whose_errors_about_variables_are_not_read() {
             .set("OUTPUT_VARIABLES", odd.join(" "))
             .start();
         running.until("odd?1`").await;
-        running.signal("TERM").await;
-        let signaled = Instant::now();
-        assert_eq!(running.end_unread().await, 2);
-        assert!(
-            signaled.elapsed() < STOP_LIMIT,
-            "took {:?}",
-            signaled.elapsed()
-        );
+        stop_unread(running, 2).await;
     });
 }
 
