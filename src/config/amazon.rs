@@ -98,7 +98,7 @@ fn keys(
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !is_id {
                 // Not shown: the two are easily put in each other's place.
-                let problem = "is no id of an access key";
+                let problem = "is not the id of an access key";
                 let advice = "write the id, such as `AKIAIOSFODNN7EXAMPLE`, and the key itself into AWS_SECRET_ACCESS_KEY";
                 findings.fault(Fault::new(KEY_ID, problem, advice));
                 return None;
@@ -110,12 +110,12 @@ fn keys(
             })
         }
         (Some(_), None) => {
-            let problem = "not given, though AWS_ACCESS_KEY_ID is";
+            let problem = "not set, though AWS_ACCESS_KEY_ID is";
             findings.fault(Fault::new(KEY, problem, "give both, or neither").with_hint(hint));
             None
         }
         (None, Some(_)) => {
-            let problem = "not given, though AWS_SECRET_ACCESS_KEY is";
+            let problem = "not set, though AWS_SECRET_ACCESS_KEY is";
             findings.fault(Fault::new(KEY_ID, problem, "give both, or neither"));
             None
         }
@@ -133,7 +133,7 @@ fn role(
     let arn = arn.trim();
     let is_good = is_role(arn);
     if !is_good {
-        let problem = format!("{} is no role's ARN", findings.shown(arn));
+        let problem = format!("{} is not the ARN of a role", findings.shown(arn));
         let advice = "write the role's ARN, such as `arn:aws:iam::123456789012:role/pipelines`";
         findings.fault(Fault::new(ROLE, problem, advice));
     }
@@ -195,7 +195,7 @@ fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
     let Some(url) = url else {
         findings.fault(Fault::new(
             ENDPOINT,
-            format!("{} is no address", findings.shown(text)),
+            format!("{} is not an address", findings.shown(text)),
             "write an address without login and query, such as `https://vpce.example.com`, or leave it out",
         ));
         return None;
@@ -326,14 +326,17 @@ mod tests {
         assert_eq!(plan.keys.unwrap().secret.expose_secret(), "k/ey");
         let (_, error, _) = outcome(keys(Some("AKIAIOSFODNN7EXAMPLE"), None), None);
         assert!(
-            error.starts_with("AWS_SECRET_ACCESS_KEY: not given"),
+            error.starts_with("AWS_SECRET_ACCESS_KEY: not set"),
             "{error}"
         );
         let (_, error, _) = outcome(
             keys(Some("wJalrXUtnFEMI/K7MDENG"), Some("AKIAIOSFODNN7EXAMPLE")),
             None,
         );
-        assert!(error.starts_with("AWS_ACCESS_KEY_ID: is no id"), "{error}");
+        assert!(
+            error.starts_with("AWS_ACCESS_KEY_ID: is not the id"),
+            "{error}"
+        );
         assert!(!error.contains("wJalr"), "{error}");
         let both = AmazonVariables {
             aws_oidc_role_arn: Some(ARN.into()),

@@ -22,7 +22,7 @@ pub(super) fn branch(text: &str) -> Option<&str> {
         .filter(|tag| may_be_branch(tag))
 }
 
-/// Whether a text that is no tag may be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.
+/// Whether a text that is not a tag may be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.
 pub(super) fn may_be_branch(text: &str) -> bool {
     let is_forbidden = |character: char| {
         character.is_whitespace() || character.is_control() || ":~^?*[\\$".contains(character)

@@ -76,7 +76,7 @@ fn target(value: &str, findings: &mut Findings) -> Option<String> {
     let target = value.trim();
     if target.contains(|character: char| character.is_whitespace() || character.is_control()) {
         let problem = format!(
-            "{} holds white space, and no stage's name does",
+            "{} holds white space, which no stage name does",
             findings.shown(target)
         );
         findings.fault(Fault::new("TARGET", problem, "write the name of one stage"));
@@ -160,7 +160,7 @@ fn argument_fault(fault: PairFault) -> Fault {
                 position.map(|(line, column)| format!(", seen in line {line}, column {column}"));
             (
                 format!(
-                    "no YAML mapping of names to plain values{}",
+                    "not a YAML mapping of names to plain values{}",
                     place.unwrap_or_default()
                 ),
                 "write `NAME: value` lines, or `NAME=VALUE` lines",
@@ -205,7 +205,7 @@ fn machine(value: &str, findings: &mut Findings) -> Option<Machine> {
     if plain.is_none() {
         findings.fault(Fault::new(
             "BUILD_PLATFORM",
-            format!("{} is no machine of Depot's", findings.shown(value)),
+            format!("{} is not a machine of Depot", findings.shown(value)),
             "write `linux/amd64`, `linux/arm64`, or `dynamic` for the machine of each platform",
         ));
     }

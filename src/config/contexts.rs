@@ -25,7 +25,7 @@ const SCHEMES: [&str; 4] = ["docker-image", "https", "http", "git"];
 pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) -> Vec<NamedContext> {
     let mut contexts: Vec<NamedContext> = Vec::new();
     let named = pairs::named(value).unwrap_or_else(|_| {
-        let problem = "no YAML mapping of names to plain values";
+        let problem = "not a YAML mapping of names to plain values";
         findings.fault(Fault::new(VARIABLE, problem, ADVICE));
         Vec::new()
     });
@@ -166,7 +166,7 @@ mod tests {
     fn what_is_none_is_told() {
         for (value, problem) in [
             ("builder", "entry 1 has no `=`"),
-            ("a: [b]", "no YAML mapping of names to plain values"),
+            ("a: [b]", "not a YAML mapping of names to plain values"),
             (
                 "=dist",
                 "entry 1 does not begin with the name of a stage or an image",
@@ -192,7 +192,7 @@ mod tests {
                 "a=packages/@scope/app",
                 "`CLONE/packages/@scope/app` does not exist",
             ),
-            ("a=file", "`CLONE/file` is no directory"),
+            ("a=file", "`CLONE/file` is not a directory"),
             ("a=nowhere", "`CLONE/nowhere` does not exist"),
             ("a=/etc", "`/etc` lies outside of the clone directory"),
         ] {

@@ -14,7 +14,7 @@ const API_URL: &str = "DEPOT_API_URL";
 /// The token, fit to stand in a header.
 pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<SecretString> {
     let Some(value) = value else {
-        findings.fault(Fault::new("DEPOT_TOKEN", "not given", TOKEN_ADVICE).with_hint(TOKEN_HINT));
+        findings.fault(Fault::new("DEPOT_TOKEN", "not set", TOKEN_ADVICE).with_hint(TOKEN_HINT));
         return None;
     };
     let token = value.trim();
@@ -51,7 +51,7 @@ pub(super) fn api_url(value: Option<&str>, findings: &mut Findings) -> Option<Ur
 }
 
 fn checked_url(text: &str) -> Result<Url, &'static str> {
-    let mut url = Url::parse(text).map_err(|_| "is no address")?;
+    let mut url = Url::parse(text).map_err(|_| "is not an address")?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("begins with neither https:// nor http://");
     }
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "DEPOT_TOKEN: holds white space or characters that tokens do not have; give a token of your Depot project\n\
-             DEPOT_TOKEN: not given; give a token of your Depot project"
+             DEPOT_TOKEN: not set; give a token of your Depot project"
         );
         assert_eq!(error.hint(), Some(TOKEN_HINT));
     }
@@ -127,9 +127,9 @@ mod tests {
         for (value, problem) in [
             (
                 "api.depot.dev",
-                "DEPOT_API_URL: `api.depot.dev` is no address; write an address such as `https://api.depot.dev`",
+                "DEPOT_API_URL: `api.depot.dev` is not an address; write an address such as `https://api.depot.dev`",
             ),
-            ("https://", "DEPOT_API_URL: `https://` is no address; "),
+            ("https://", "DEPOT_API_URL: `https://` is not an address; "),
             (
                 "localhost:4000",
                 "DEPOT_API_URL: `localhost:4000` begins with neither https:// nor http://; ",

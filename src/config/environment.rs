@@ -169,7 +169,7 @@ impl Environment {
             .filter(|&length: &usize| length <= ARRAY_MAX_ENTRIES);
         let Some(length) = length else {
             let problem = format!(
-                "{} is no number of entries up to {ARRAY_MAX_ENTRIES}",
+                "{} is not a number of entries up to {ARRAY_MAX_ENTRIES}",
                 findings.shown(count)
             );
             let advice = format!("write {name} as a list and leave {name}_COUNT to Bitbucket");
@@ -308,19 +308,19 @@ mod tests {
         for (variables, fault) in [
             (
                 vec![("IMAGE_COUNT", "many")],
-                "IMAGE_COUNT: `many` is no number of entries up to 1000; ",
+                "IMAGE_COUNT: `many` is not a number of entries up to 1000; ",
             ),
             (
                 vec![("IMAGE_COUNT", "-1")],
-                "IMAGE_COUNT: `-1` is no number",
+                "IMAGE_COUNT: `-1` is not a number",
             ),
             (
                 vec![("IMAGE_COUNT", "1001")],
-                "IMAGE_COUNT: `1001` is no number",
+                "IMAGE_COUNT: `1001` is not a number",
             ),
             (
                 vec![("IMAGE_COUNT", "99999999999999999999999")],
-                "IMAGE_COUNT: `99999999999999999999999` is no number",
+                "IMAGE_COUNT: `99999999999999999999999` is not a number",
             ),
             (
                 vec![("IMAGE_COUNT", "2"), ("IMAGE_0", "a")],

@@ -43,11 +43,7 @@ pub(super) fn read(
     }
     if push && !is_given {
         let advice = "write the name to push the image under, such as `acme/app:1.0`";
-        findings.fault(Fault::new(
-            VARIABLE,
-            "not given, though PUSH is true",
-            advice,
-        ));
+        findings.fault(Fault::new(VARIABLE, "not set, though PUSH is true", advice));
     }
     let save = save(variables, findings);
     if is_given && variables.push.is_none() && !is_loaded {
@@ -78,7 +74,7 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
         }
         let fault = Fault::new(
             "SAVE_TAGS",
-            format!("{} is no tag", findings.shown(tag)),
+            format!("{} is not a tag", findings.shown(tag)),
             "write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`",
         );
         findings.fault(if may_be_branch(tag) {
@@ -306,7 +302,7 @@ mod tests {
         for tag in ["feature/x", "fix/login@v2", "a#1"] {
             let (error, hint) = explained(None, Some(tag));
             assert!(
-                error.starts_with(&format!("SAVE_TAGS: `{tag}` is no tag")),
+                error.starts_with(&format!("SAVE_TAGS: `{tag}` is not a tag")),
                 "{error}"
             );
             assert_eq!(hint, Some(BRANCH_HINT), "{tag}");
@@ -400,15 +396,15 @@ mod tests {
         assert!(warnings.contains(&Warning::TagsWithoutSave), "{warnings:?}");
         assert_eq!(
             saved(None, Some("a:b -x")).1,
-            "SAVE_TAGS: `a:b` is no tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
-             SAVE_TAGS: `-x` is no tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
+            "SAVE_TAGS: `a:b` is not a tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
+             SAVE_TAGS: `-x` is not a tag; write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
              SAVE_TAGS: given, though SAVE is not; write `SAVE: 'true'` too, or neither"
         );
     }
 
     #[test]
     fn a_push_needs_a_name_and_a_name_wants_a_push() {
-        let fault = "IMAGE: not given, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
+        let fault = "IMAGE: not set, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
         assert_eq!(plan(None, Some("true")).1, fault);
         assert_eq!(plan(Some("A"), Some("true")).1.lines().count(), 1);
         assert_eq!(plan(None, None), (vec![], String::new(), vec![]));

@@ -42,7 +42,9 @@ pub(super) fn read(
 }
 
 fn endpoint(text: &str, tls: Option<EndpointTls>) -> Result<Endpoint, &'static str> {
-    let (scheme, rest) = text.split_once("://").ok_or("is no address of a daemon")?;
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or("is not the address of a daemon")?;
     match scheme {
         "unix" if rest.starts_with('/') => return Ok(Endpoint::Unix(PathBuf::from(rest))),
         "unix" => return Err("is not the absolute path of a socket"),
@@ -59,7 +61,7 @@ fn endpoint(text: &str, tls: Option<EndpointTls>) -> Result<Endpoint, &'static s
     } else {
         DEFAULT_PORTS.0
     };
-    let (host, port) = host_and_port(authority).ok_or("is no address of a daemon")?;
+    let (host, port) = host_and_port(authority).ok_or("is not the address of a daemon")?;
     Ok(Endpoint::Tcp {
         host: host.to_owned(),
         port: port.unwrap_or(default),
@@ -118,7 +120,7 @@ fn tls(
         if verify.is_some_and(|text| values::boolean(text) != Some(false)) {
             findings.fault(Fault::new(
                 "DOCKER_CERT_PATH",
-                "not given, though DOCKER_TLS_VERIFY is",
+                "not set, though DOCKER_TLS_VERIFY is",
                 CERTIFICATES_ADVICE,
             ));
         }
@@ -237,12 +239,12 @@ mod tests {
     fn an_address_that_is_none_is_told() {
         for (host, problem) in [
             ("ssh://host", "is reached by ssh, which a pipe cannot do"),
-            ("docker", "is no address of a daemon"),
-            ("tcp://", "is no address of a daemon"),
-            ("tcp://host:0", "is no address of a daemon"),
-            ("tcp://host:x", "is no address of a daemon"),
-            ("tcp://a b:1", "is no address of a daemon"),
-            ("tcp://[::1:1", "is no address of a daemon"),
+            ("docker", "is not the address of a daemon"),
+            ("tcp://", "is not the address of a daemon"),
+            ("tcp://host:0", "is not the address of a daemon"),
+            ("tcp://host:x", "is not the address of a daemon"),
+            ("tcp://a b:1", "is not the address of a daemon"),
+            ("tcp://[::1:1", "is not the address of a daemon"),
             ("unix://relative", "is not the absolute path of a socket"),
             (
                 "npipe:////./pipe/docker",
@@ -268,7 +270,7 @@ mod tests {
             (
                 Some("1"),
                 None,
-                "DOCKER_CERT_PATH: not given, though DOCKER_TLS_VERIFY is",
+                "DOCKER_CERT_PATH: not set, though DOCKER_TLS_VERIFY is",
             ),
             (
                 None,

@@ -173,7 +173,7 @@ fn mapping(value: &str) -> Result<Named, PairFault> {
         })
 }
 
-/// A YAML mapping in its order, each value as it was typed (`1.10` is no number) and `null` as none.
+/// A YAML mapping in its order, each value as it was typed (`1.10` is not a number) and `null` as none.
 struct Mapping(Named);
 
 impl<'de> Deserialize<'de> for Mapping {

@@ -206,7 +206,7 @@ impl<'a> Places<'a> {
     ) -> Option<PathBuf> {
         let checked = self.resolved(path, |path, metadata| {
             if !metadata.is_dir() {
-                return Err(Unusable::new(path, "is no directory"));
+                return Err(Unusable::new(path, "is not a directory"));
             }
             fs::read_dir(path)
                 .map(drop)
@@ -391,7 +391,7 @@ fn readable_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Unusable> {
         return Err(Unusable::new(path, "is a directory"));
     }
     if !metadata.is_file() {
-        return Err(Unusable::new(path, "is no regular file"));
+        return Err(Unusable::new(path, "is not a regular file"));
     }
     // Something else may take its place in between.
     File::options()

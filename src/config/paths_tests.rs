@@ -104,7 +104,7 @@ fn a_context_that_cannot_be_used_is_told_with_its_path() {
             "missing",
             "/clone/missing` does not exist; write a directory of the clone",
         ),
-        ("Dockerfile", "/clone/Dockerfile` is no directory; "),
+        ("Dockerfile", "/clone/Dockerfile` is not a directory; "),
         (
             "Dockerfile/sub",
             "/clone/Dockerfile/sub` leads through a file",
@@ -286,7 +286,7 @@ fn a_dockerfile_that_is_no_file_is_not_opened() {
         findings
             .into_error()
             .to_string()
-            .contains("`/dev/null` is no regular file")
+            .contains("`/dev/null` is not a regular file")
     );
 }
 

@@ -33,7 +33,7 @@ pub(super) fn read(
         if !is_id(id) {
             findings.fault(Fault::new(
                 VARIABLE,
-                format!("{} is no project id", findings.shown(id)),
+                format!("{} is not a project id", findings.shown(id)),
                 ADVICE,
             ));
             return None;
@@ -49,7 +49,7 @@ pub(super) fn read(
     files.dedup();
     if files.is_empty() {
         let problem = format!(
-            "not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in {} or above",
+            "not set, and there is no `depot.json`, `depot.yml` or `depot.yaml` in {} or above",
             findings.shown(&context.to_string_lossy())
         );
         findings.fault(Fault::new(VARIABLE, problem, ADVICE));
@@ -75,7 +75,7 @@ pub(super) fn read(
             }
             Err(problem) => {
                 let problem = format!(
-                    "not given, and {} {problem}",
+                    "not set, and {} {problem}",
                     findings.shown(&file.to_string_lossy())
                 );
                 findings.fault(Fault::new(VARIABLE, problem, ADVICE));
@@ -111,12 +111,12 @@ fn id_in(file: &Path) -> Result<String, String> {
     let text = bounded_file::read_text(file, FILE_MAX_BYTES)
         .map_err(|error| format!("cannot be read: {error}"))?;
     let project: ProjectFile = serde_yaml::from_str(&text)
-        .map_err(|_| "is no JSON or YAML object with an `id`".to_owned())?;
+        .map_err(|_| "is not a JSON or YAML object with an `id`".to_owned())?;
     let id = project.id.unwrap_or_default();
     if is_id(id.trim()) {
         Ok(id.trim().to_owned())
     } else {
-        Err("has no `id` that is one".to_owned())
+        Err("has no valid `id`".to_owned())
     }
 }
 
@@ -279,37 +279,37 @@ mod tests {
             (
                 None,
                 vec![],
-                "not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in `",
+                "not set, and there is no `depot.json`, `depot.yml` or `depot.yaml` in `",
             ),
             (
                 Some("a b"),
                 vec![],
-                "DEPOT_PROJECT_ID: `a b` is no project id; ",
+                "DEPOT_PROJECT_ID: `a b` is not a project id; ",
             ),
             (
                 None,
                 vec![("depot.json", "{")],
-                "depot.json` is no JSON or YAML object with an `id`; ",
+                "depot.json` is not a JSON or YAML object with an `id`; ",
             ),
             (
                 None,
                 vec![("depot.json", "[]")],
-                "depot.json` is no JSON or YAML object with an `id`; ",
+                "depot.json` is not a JSON or YAML object with an `id`; ",
             ),
             (
                 None,
                 vec![("depot.json", "{\"id\": {}}")],
-                "depot.json` is no JSON or YAML object with an `id`; ",
+                "depot.json` is not a JSON or YAML object with an `id`; ",
             ),
             (
                 None,
                 vec![("depot.json", "{}")],
-                "depot.json` has no `id` that is one; ",
+                "depot.json` has no valid `id`; ",
             ),
             (
                 None,
                 vec![("depot.json", "id: ' '")],
-                "depot.json` has no `id` that is one; ",
+                "depot.json` has no valid `id`; ",
             ),
             (
                 None,

@@ -58,7 +58,7 @@ pub(super) fn read(environment: &Environment, findings: &mut Findings) -> Proxie
         let value = value.trim();
         if !value.is_empty() && !name.eq_ignore_ascii_case(NO_PROXY) && !is_usable(value) {
             // Not shown: it may hold a password.
-            findings.fault(Fault::new(name, "is no address of a proxy", ADVICE));
+            findings.fault(Fault::new(name, "is not the address of a proxy", ADVICE));
         }
         value
     });
@@ -158,7 +158,7 @@ mod tests {
                 findings.fault(Fault::new("OTHER", findings.shown(password), "change it"));
                 let error = findings.into_error().to_string();
                 assert!(
-                    error.starts_with(&format!("{name}: is no address of a proxy; ")),
+                    error.starts_with(&format!("{name}: is not the address of a proxy; ")),
                     "{value}: {error}"
                 );
                 assert!(!error.contains("hunter"), "{error}");

@@ -255,8 +255,8 @@ fn all_faults_are_told_at_once_each_on_a_line() {
     assert_eq!(
         shown.lines().collect::<Vec<_>>(),
         [
-            "DEPOT_TOKEN: not given; give a token of your Depot project",
-            "DEPOT_PROJECT_ID: not given, and there is no `depot.json`, `depot.yml` or `depot.yaml` in \
+            "DEPOT_TOKEN: not set; give a token of your Depot project",
+            "DEPOT_PROJECT_ID: not set, and there is no `depot.json`, `depot.yml` or `depot.yaml` in \
              `CLONE/missing` or above; give the project's id, or commit the `depot.json` that `depot init` writes",
             "PUSH: `maybe` is neither true nor false; write `true` or `false`",
             "IMAGE: `acme/App` has upper-case letters in its repository name; write `acme/app`",
@@ -265,17 +265,17 @@ fn all_faults_are_told_at_once_each_on_a_line() {
             "CONTEXT: `CLONE/missing` does not exist; write a directory of the clone",
             "DOCKERFILE: `CLONE/app` is a directory; write the path of a Dockerfile, relative to the working directory \
              or to the context",
-            "TARGET: `two stages` holds white space, and no stage's name does; write the name of one stage",
-            "BUILD_ARGS: no YAML mapping of names to plain values, seen in line 1, column 5; write `NAME: value` \
+            "TARGET: `two stages` holds white space, which no stage name does; write the name of one stage",
+            "BUILD_ARGS: not a YAML mapping of names to plain values, seen in line 1, column 5; write `NAME: value` \
              lines, or `NAME=VALUE` lines",
             "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or a \
              variant such as `linux/arm/v7`",
-            "BUILD_PLATFORM: `arm/v7` is no machine of Depot's; write `linux/amd64`, `linux/arm64`, or `dynamic` for \
+            "BUILD_PLATFORM: `arm/v7` is not a machine of Depot; write `linux/amd64`, `linux/arm64`, or `dynamic` for \
              the machine of each platform",
             "NO_CACHE: `2` is neither true nor false; write `true` or `false`",
-            "REGISTRY_PASSWORD: not given, though REGISTRY_USERNAME is; give the password or token of that user, or \
+            "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; give the password or token of that user, or \
              neither",
-            "DEPOT_API_URL: `depot` is no address; write an address such as `https://api.depot.dev`",
+            "DEPOT_API_URL: `depot` is not an address; write an address such as `https://api.depot.dev`",
             "DEBUG: `please` is neither true nor false; write `true` or `false`",
         ]
     );
@@ -308,7 +308,7 @@ fn a_bad_build_argument_is_told_without_its_value() {
         ),
         (
             "A: {s3cret: s3cret}",
-            "BUILD_ARGS: no YAML mapping of names to plain values, seen in line 1, column 4; write",
+            "BUILD_ARGS: not a YAML mapping of names to plain values, seen in line 1, column 4; write",
         ),
     ] {
         let error = clone

@@ -21,7 +21,7 @@ pub(super) fn read(value: Option<&str>, findings: &mut Findings) -> Option<Durat
     };
     let timeout = read.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST);
     if timeout.is_none() {
-        let problem = format!("{} is no time that a build can take", findings.shown(text));
+        let problem = format!("{} is not a duration", findings.shown(text));
         let advice = "write a time such as `90s`, `45m` or `1h30m`, of at most a day";
         findings.fault(Fault::new(VARIABLE, problem, advice));
     }

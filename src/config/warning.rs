@@ -163,7 +163,7 @@ fn registry_with_path(value: &str, host: &str, formatter: &mut fmt::Formatter<'_
 fn registry_without_host(value: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         formatter,
-        "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: {value} in REGISTRY is no host"
+        "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: {value} in REGISTRY is not a host"
     )
 }
 
@@ -247,17 +247,19 @@ impl fmt::Display for Warning {
                 host.escape_debug()
             ),
             Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is given and PUSH is not: the image is built and then kept nowhere"),
-            Self::NamedButNotPushed { saved: true } => formatter.write_str("IMAGE is given and PUSH is not: Depot keeps the image, and nobody has it under that name"),
+            Self::NamedButNotPushed { saved: true } => formatter.write_str("IMAGE is set, but PUSH is not: Depot keeps the image, but it is not pushed under that name"),
             Self::UnencryptedAmazon { host } => write!(
                 formatter,
                 "AWS_ENDPOINT_URL sends the step's identity to `{host}` without encryption; write https://"
             ),
             Self::UnsetReference { variable, unset } => {
-                let unset = unset.as_deref().unwrap_or("of the name behind its `$`");
+                let unset = match unset {
+                    Some(name) => format!("${name}, which is"),
+                    None => "a variable that is".into(),
+                };
                 write!(
                     formatter,
-                    "{variable} counts as not given: this pipeline has no variable {}",
-                    unset.escape_debug()
+                    "{variable} is treated as unset: it refers to {unset} not set in this pipeline"
                 )
             }
             Self::LongTimeout => formatter.write_str(

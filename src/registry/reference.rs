@@ -3,7 +3,7 @@
 //! The grammar and the short forms (`app` for `docker.io/library/app:latest`) are those of Docker's own reference
 //! library, so that a name means here what it means to every other tool. Three rules are stricter: the whole name
 //! may have 255 characters, host included, because the builders' older BuildKit counts so; a port must be one that
-//! exists; and `a_b.c/app`, whose first part has a dot but is no host name, is refused instead of getting no host.
+//! exists; and `a_b.c/app`, whose first part has a dot but is not a host name, is refused instead of getting no host.
 //!
 //! What surprises: an upper-case letter in the first component makes it a *host* (`Acme/app` is `app` on a registry
 //! called `Acme`), and a bare `name:5000` is the tag `5000`, never a port.

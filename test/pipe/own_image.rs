@@ -155,7 +155,7 @@ fn the_pipe_builds_its_own_image_which_is_small_and_says_what_is_missing() {
             mounts: Vec::new(),
         };
         let run = step.run().await;
-        run.expect(2, &["\x1b[", "DEPOT_TOKEN: not given"]);
+        run.expect(2, &["\x1b[", "DEPOT_TOKEN: not set"]);
         let plain = BTreeMap::from([("NO_COLOR".to_owned(), "1".to_owned())]);
         let step = InStep {
             variables: plain,

@@ -172,7 +172,7 @@ fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
                 program().set("DEPOT_TOKEN", "$MY_TOKEN"),
                 2,
                 &[
-                    "DEPOT_TOKEN counts as not given: this pipeline has no variable of the name behind its `$`",
+                    "DEPOT_TOKEN is treated as unset: it refers to a variable that is not set in this pipeline",
                 ],
             ),
             (

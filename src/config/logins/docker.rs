@@ -58,7 +58,7 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
     let Ok(Value::Object(json)) = serde_json::from_str(&text) else {
         // Neither the text nor the reader's words are shown: both may hold a password.
         let shown = findings.shown(&path.display().to_string());
-        let problem = format!("{shown} is no JSON object");
+        let problem = format!("{shown} is not a JSON object");
         let advice = "give the file that `docker login` writes";
         findings.fault(Fault::new(VARIABLE, problem, advice));
         return Configuration::default();
@@ -404,7 +404,7 @@ mod tests {
     fn what_is_wrong_with_the_file_is_told_without_its_content() {
         let (_, _, error) = outcome("hunter2");
         assert!(
-            error.contains("is no JSON object") && !error.contains("hunter2"),
+            error.contains("is not a JSON object") && !error.contains("hunter2"),
             "{error}"
         );
         let (_, _, error) = outcome(r#"{"auths":{"a.example":{"auth":"hunter2!"}}}"#);

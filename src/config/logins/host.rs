@@ -24,7 +24,7 @@ pub(super) fn read(variable: &str, value: &str, findings: &mut Findings) -> Opti
     }
 }
 
-/// The fault of a value that is no host. `meant`: the host in it.
+/// The fault of a value that is not a host. `meant`: the host in it.
 pub(super) fn no_host(
     variable: &str,
     value: &str,
@@ -35,7 +35,7 @@ pub(super) fn no_host(
         Some(host) => format!("write just the host, `{}`", findings.masked(host)),
         None => "write just the host, such as `registry.example.com`".to_owned(),
     };
-    let problem = format!("{} is no host", findings.shown(value.trim()));
+    let problem = format!("{} is not a host", findings.shown(value.trim()));
     Fault::new(variable, problem, advice)
 }
 

@@ -124,7 +124,7 @@ fn login(number: usize, entry: &Value, findings: &mut Findings) -> Option<Creden
                     (format!("has no `{key}`"), ADVICE.to_owned())
                 }
                 Some(_) => (
-                    format!("has a `{key}` that is no text to YAML"),
+                    format!("has a `{key}` that YAML does not read as text"),
                     format!("put quotes around the value of `{key}`"),
                 ),
             };
@@ -196,7 +196,7 @@ mod tests {
             ),
             (
                 "- {registry: a.example, username: me, password: 12345}",
-                "entry 1 of REGISTRIES: has a `password` that is no text to YAML; put quotes around the value of `password`",
+                "entry 1 of REGISTRIES: has a `password` that YAML does not read as text; put quotes around the value of `password`",
             ),
             (
                 "- {registry: a.example, username: me, password: hunter2, pasword: hunter2}",
@@ -220,7 +220,7 @@ mod tests {
             ),
             (
                 "- {registry: 'https://a.example/x', username: me, password: hunter2}",
-                "entry 1 of REGISTRIES: `https://a.example/x` is no host; write just the host, `a.example`",
+                "entry 1 of REGISTRIES: `https://a.example/x` is not a host; write just the host, `a.example`",
             ),
         ] {
             let (logins, faults) = outcome(value);

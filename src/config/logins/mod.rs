@@ -427,11 +427,11 @@ mod tests {
         for (registry, fault) in [
             (
                 "acme",
-                "REGISTRY: `acme` is no host; write just the host, such as",
+                "REGISTRY: `acme` is not a host; write just the host, such as",
             ),
             (
                 "https://me:word@a.example",
-                "REGISTRY: `***@a.example` is no host; write just the host, such as",
+                "REGISTRY: `***@a.example` is not a host; write just the host, such as",
             ),
         ] {
             let (_, error, _) = of_push(with(registry), &["acme/app"]);

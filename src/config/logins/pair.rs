@@ -173,13 +173,13 @@ fn both(
     match given {
         (Some(username), Some(password)) => Some((username, password)),
         (Some(_), None) => {
-            let problem = format!("not given, though {} is", names.0);
+            let problem = format!("not set, though {} is", names.0);
             let advice = "give the password or token of that user, or neither";
             findings.fault(Fault::new(names.1, problem, advice).with_hint(hint(names.1)));
             None
         }
         (None, Some(_)) => {
-            let problem = format!("not given, though {} is", names.1);
+            let problem = format!("not set, though {} is", names.1);
             let advice = "give the user that the password is of, or neither";
             findings.fault(Fault::new(names.0, problem, advice));
             None
@@ -290,7 +290,7 @@ mod tests {
         assert_eq!(error, "");
         let (credential, error) = read(Some("me"), None);
         assert!(credential.is_none());
-        assert!(error.starts_with("DOCKERHUB_TOKEN: not given, though DOCKERHUB_USERNAME is; "));
+        assert!(error.starts_with("DOCKERHUB_TOKEN: not set, though DOCKERHUB_USERNAME is; "));
     }
 
     #[test]
@@ -323,19 +323,19 @@ mod tests {
                 None,
                 Some("me"),
                 None,
-                "REGISTRY_PASSWORD: not given, though REGISTRY_USERNAME is; ",
+                "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; ",
             ),
             (
                 None,
                 None,
                 Some("word"),
-                "REGISTRY_USERNAME: not given, though REGISTRY_PASSWORD is; ",
+                "REGISTRY_USERNAME: not set, though REGISTRY_PASSWORD is; ",
             ),
             (
                 Some("a.example"),
                 Some("me"),
                 None,
-                "REGISTRY_PASSWORD: not given, though REGISTRY_USERNAME is; ",
+                "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; ",
             ),
             (
                 None,

@@ -222,11 +222,26 @@ fn a_file_with_a_time_of_its_own_is_announced_with_it_unless_its_directory_was_m
     let app = clone.below(&root, &root.join("app"), &[]).unwrap();
     assert!(own(&app, "dist/v") && own(&app, "src/v"));
 
+    // A move within the tick in which a directory was filled leaves no trace.
+    let next_tick = || {
+        let now = || {
+            fs::write(folder.at("probe"), "x").unwrap();
+            fs::metadata(folder.at("probe"))
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let start = now();
+        while now() == start {}
+    };
+
     // Another directory replaces it: its files may have the times of the old files.
+    next_tick();
     fs::rename(root.join("app/dist"), root.join("old")).unwrap();
     fs::rename(root.join("moved"), root.join("app/dist")).unwrap();
     assert!(!own(&app, "dist/v") && own(&app, "src/v"));
     // The same for the context itself.
+    next_tick();
     fs::rename(root.join("app"), root.join("other")).unwrap();
     let other = clone.below(&root, &root.join("other"), &[]).unwrap();
     assert!(!own(&other, "src/v"));

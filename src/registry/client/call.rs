@@ -157,7 +157,7 @@ impl Client {
             .tokens
             .reach
             .ask(call.host, attempt, Trouble::is_connect);
-        let nowhere = || Err(Trouble::Malformed("its name is no host".into()));
+        let nowhere = || Err(Trouble::Malformed("its name is not a host".into()));
         let answer = asked.await.unwrap_or_else(nowhere);
         answer.map_err(|trouble| call.error(trouble))
     }
@@ -171,7 +171,7 @@ impl Client {
         let path = format!("{}/{}/{}", call.repository, call.kind, call.reference);
         let origin = place
             .join(&path)
-            .map_err(|_| Trouble::Malformed("its name is no host".into()))?;
+            .map_err(|_| Trouble::Malformed("its name is not a host".into()))?;
         let mut url = origin.clone();
         for _ in 0..=REDIRECTS_LIMIT {
             let mut request = self

@@ -16,8 +16,8 @@ pub enum ReferenceError {
     /// 64 hexadecimal digits, which Docker takes for the id of a local image.
     #[error("reads as an image id, not as a name")]
     Identifier,
-    /// The part before the first slash is no host.
-    #[error("names a registry `{host}` that is no host name")]
+    /// The part before the first slash is not a host.
+    #[error("names a registry `{host}` that is not a host name")]
     Host {
         /// The part before the first slash.
         host: String,
@@ -67,7 +67,7 @@ pub enum ReferenceError {
         tag: String,
     },
     /// What stands behind `@` is no digest of a known algorithm.
-    #[error("has something behind `@` that is no digest")]
+    #[error("has something behind `@` that is not a digest")]
     Digest,
     /// A digest where the name of something yet to be pushed is wanted.
     #[error("has a digest, which an image that is yet to be pushed cannot be named by")]

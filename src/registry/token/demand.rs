@@ -15,7 +15,7 @@ use crate::registry::challenge::{bearer_realm, is_basic, is_bearer};
 /// How a registry authenticates its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// By tokens from this realm; `None` if the realm is no address.
+    /// By tokens from this realm; `None` if the realm is not an address.
     Tokens(Option<Url>),
     /// By user name and password with every request: it demanded Basic authentication, and no tokens.
     Basic,

@@ -151,7 +151,7 @@ impl Tokens {
             }),
             None => Err(TokenError::Unusable {
                 host: host.to_owned(),
-                what: "its name is no host".into(),
+                what: "its name is not a host".into(),
             }),
         }
     }

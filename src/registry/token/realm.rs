@@ -12,7 +12,7 @@ use crate::registry::credentials::canonical_host;
 /// Reads the realm of a registry, and checks it as far as that is possible without a request. `is_local`: the registry is on this
 /// machine, by a name that the user has written.
 pub(crate) fn parse(realm: &str, is_local: bool, with_password: bool) -> Result<Url, &'static str> {
-    let url = Url::parse(realm).map_err(|_| "that is no address")?;
+    let url = Url::parse(realm).map_err(|_| "that is not an address")?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     if !matches!(url.scheme(), "https" | "http") || has_user {
         return Err("only http and https addresses without a user are used");
@@ -74,7 +74,11 @@ mod tests {
             parse(realm, is_local, with_password).map_or_else(|reason| reason, |_| "")
         };
         for realm in ["", "token", "https://", "https://a b/"] {
-            assert_eq!(reason(realm, false, false), "that is no address", "{realm}");
+            assert_eq!(
+                reason(realm, false, false),
+                "that is not an address",
+                "{realm}"
+            );
         }
         for realm in [
             "ftp://registry.example.com/token",

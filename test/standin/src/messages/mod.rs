@@ -4,7 +4,7 @@
 //! needs is here.
 //!
 //! JSON: names are lowerCamelCase and also taken in `snake_case`; enums are names and also taken as numbers; 64-bit numbers are
-//! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not given" (it is taken out before
+//! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not set" (it is taken out before
 //! these see it); members at their default are left out.
 
 mod build;
