@@ -33,6 +33,14 @@ fn sent_after(
     transfer.list();
     let listed = transfer.take(0).unwrap();
     assert!(transfer.take(0).is_none(), "a file is sent once");
+    // The kernel's clock for files ticks every few milliseconds. A change within one tick leaves no trace.
+    let probe = folder.path().join("probe");
+    let now = || {
+        fs::write(&probe, "x").unwrap();
+        fs::metadata(&probe).unwrap().modified().unwrap()
+    };
+    let listed_at = now();
+    while now() == listed_at {}
     change(&path);
     let (wanted, queue) = mpsc::unbounded_channel();
     wanted.send((0, listed)).unwrap();
