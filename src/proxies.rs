@@ -86,7 +86,10 @@ impl Proxies {
         let mut proxies = settings.filter_map(|settings| settings.matcher.intercept(&destination));
         proxies.any(|proxy| {
             let address = address(&proxy);
-            address.is_some_and(|address| address.has_host())
+            address.is_some_and(|address| {
+                // No other kind of proxy is compiled into the client.
+                matches!(address.scheme(), "http" | "https") && address.has_host()
+            })
         })
     }
 

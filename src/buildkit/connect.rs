@@ -18,6 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::proxy::Proxy;
 use super::rejection::{Noting, Rejection, alert_about_us};
 use super::tls::{MutualTls, TlsError};
+use crate::cause::is_untrusted_server;
 use crate::once::Once;
 
 /// gRPC messages up to this size are read: BuildKit's own limit.
@@ -313,16 +314,10 @@ async fn open_route(
     };
     match connector.connect(name.clone(), stream).await {
         Ok(stream) => Ok(Box::new(Noting::new(stream, rejection))),
-        Err(error) if is_untrusted(&error) => Err(TryError::Untrusted(error)),
+        Err(error) if is_untrusted_server(&error) => Err(TryError::Untrusted(error)),
         Err(error) if alert_about_us(&error).is_some() => Err(TryError::Rejected(error)),
         Err(error) => Err(later(error)),
     }
-}
-
-/// Whether the handshake failed because of the server's certificate.
-fn is_untrusted(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 #[cfg(test)]

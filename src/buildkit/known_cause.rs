@@ -14,11 +14,8 @@ pub enum KnownCause {
     MissingFile,
     /// The frontend of the Dockerfile's `# syntax=` line does not support named contexts.
     NoNamedContexts,
-    /// A step needs a secret, and the client offers none. Without one in the message, a failed step mounts one.
-    MissingSecret {
-        /// Its id, if the builder named it.
-        id: Option<String>,
-    },
+    /// A step needs a secret, and the client offers none.
+    MissingSecret,
     /// A step or a Git repository needs an SSH key, and the client forwards none.
     MissingSshKey,
     /// The builder's disk is full.
@@ -73,10 +70,8 @@ impl SolveError {
             || has("unknown service moby.sshforward")
         {
             Some(KnownCause::MissingSshKey)
-        } else if has("unknown service moby.buildkit.secrets") {
-            Some(KnownCause::MissingSecret { id: None })
-        } else if let Some(id) = missing_secret(&self.message) {
-            Some(KnownCause::MissingSecret { id: Some(id) })
+        } else if has("unknown service moby.buildkit.secrets") || misses_secret(&self.message) {
+            Some(KnownCause::MissingSecret)
         } else if RATE_WORDS.iter().any(|words| lower.contains(words)) {
             Some(KnownCause::RateLimit {
                 host: self.host(),
@@ -89,12 +84,13 @@ impl SolveError {
         } else if is_disk_full(&self.message) {
             // A registry's own disk can be full too.
             (!has("unexpected status")).then_some(KnownCause::DiskFull)
-        } else if matches!(self.kind, ErrorKind::Registry { .. })
-            && (has("x509: ") || has("failed to verify certificate"))
-        {
+        } else if is_push && (has("x509: ") || has("failed to verify certificate")) {
             Some(KnownCause::UntrustedCertificate)
         } else if has("failed to compute cache key") || has("failed to calculate checksum") {
-            has("not found").then_some(KnownCause::MissingFile)
+            // A file of a stage or an image is in no context.
+            let mut words = self.sources.iter().flat_map(failing_words);
+            let is_of_context = !words.any(|word| word.starts_with("--from="));
+            (has("not found") && is_of_context).then_some(KnownCause::MissingFile)
         } else {
             None
         }
@@ -175,15 +171,37 @@ fn lacks_ssh_key(line: &str) -> bool {
 }
 
 /// `secret ID: not found`, in which the id may hold anything but a line end.
-fn missing_secret(message: &str) -> Option<String> {
-    let (before, _) = message.rsplit_once(": not found")?;
-    let (head, id) = before.rsplit_once("secret ")?;
+fn misses_secret(message: &str) -> bool {
+    let before = message.rsplit_once(": not found").map(|(before, _)| before);
+    let Some((head, id)) = before.and_then(|before| before.rsplit_once("secret ")) else {
+        return false;
+    };
     let is_start = head.is_empty() || head.ends_with(": ");
-    (is_start && !id.is_empty() && !id.contains('\n')).then(|| id.to_owned())
+    is_start && !id.is_empty() && !id.contains('\n')
 }
 
 /// What the failing lines of a Dockerfile mount that no build gets.
 fn mounted(source: &Source) -> Option<KnownCause> {
+    let words = failing_words(source);
+    let mut mounts = words
+        .iter()
+        .filter_map(|word| word.strip_prefix("--mount="));
+    mounts.find_map(|mount| {
+        let has = |option: &str| {
+            mount
+                .split(',')
+                .any(|part| part.eq_ignore_ascii_case(option))
+        };
+        if has("type=secret") {
+            Some(KnownCause::MissingSecret)
+        } else {
+            has("type=ssh").then_some(KnownCause::MissingSshKey)
+        }
+    })
+}
+
+/// The words of the failing lines of a Dockerfile.
+fn failing_words(source: &Source) -> Vec<String> {
     let text = String::from_utf8_lossy(&source.data);
     let lines = text.lines().zip(1_u32..);
     let failing = lines.filter(|(_, number)| {
@@ -193,19 +211,7 @@ fn mounted(source: &Source) -> Option<KnownCause> {
             .any(|(first, last)| (first..=last).contains(&number))
     });
     let words = failing.flat_map(|(line, _)| line.split_whitespace());
-    let mut mounts = words.filter_map(|word| word.strip_prefix("--mount="));
-    mounts.find_map(|mount| {
-        let has = |option: &str| {
-            mount
-                .split(',')
-                .any(|part| part.eq_ignore_ascii_case(option))
-        };
-        if has("type=secret") {
-            Some(KnownCause::MissingSecret { id: None })
-        } else {
-            has("type=ssh").then_some(KnownCause::MissingSshKey)
-        }
-    })
+    words.map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -234,21 +240,14 @@ mod tests {
                 "unsupported frontend capability moby.buildkit.frontend.contexts",
                 KnownCause::NoNamedContexts,
             ),
-            (
-                "secret npm token: not found",
-                KnownCause::MissingSecret {
-                    id: Some("npm token".into()),
-                },
-            ),
+            ("secret npm token: not found", KnownCause::MissingSecret),
             (
                 "failed to solve: secret npmrc: not found",
-                KnownCause::MissingSecret {
-                    id: Some("npmrc".into()),
-                },
+                KnownCause::MissingSecret,
             ),
             (
                 "rpc error: code = Unimplemented desc = unknown service moby.buildkit.secrets.v1.Secrets",
-                KnownCause::MissingSecret { id: None },
+                KnownCause::MissingSecret,
             ),
             (
                 "no SSH key \"default\" forwarded from the client",
@@ -335,6 +334,24 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_file_of_a_stage_is_in_no_context() {
+        let message = "failed to compute cache key: \"/x\": not found";
+        for (line, cause) in [
+            ("COPY x /", Some(KnownCause::MissingFile)),
+            ("COPY --from=build /x /", None),
+            ("COPY --chown=1 --from=alpine \\\n  /x /", None),
+        ] {
+            let mut error = SolveError::from_status(&Status::unknown(message));
+            error.sources.push(Source {
+                filename: "Dockerfile".into(),
+                data: format!("FROM a\n{line}\n").into(),
+                lines: vec![(2, 3)],
+            });
+            assert_eq!(error.known_cause(&[]), cause, "{line}");
+        }
+    }
+
+    #[test]
     fn a_failed_step_is_known_by_its_lines_and_its_output() {
         let failed = |lines: &str, output: &[&str]| {
             let message = "process \"sh -c make\" did not complete successfully: exit code: 1";
@@ -347,7 +364,7 @@ mod tests {
             let output: Vec<String> = output.iter().map(|&line| line.to_owned()).collect();
             error.known_cause(&output)
         };
-        let secret = Some(KnownCause::MissingSecret { id: None });
+        let secret = Some(KnownCause::MissingSecret);
         assert_eq!(
             failed("RUN --mount=type=secret,id=x \\\n  make", &[]),
             secret

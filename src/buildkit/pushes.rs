@@ -195,6 +195,7 @@ mod tests {
             pushes.observe(&status(&manifest(&format!("a.example/{number}:1")), true));
         }
         assert!(pushes.names.len() + pushes.unsure.len() <= NAMES_LIMIT);
+        assert!(pushes.attempts.len() <= NAMES_LIMIT);
         // A real one is not affected.
         let mut pushes = Pushes::default();
         pushes.observe(&status(&manifest(&"x".repeat(NAME_BYTES + 1)), true));

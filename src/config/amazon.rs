@@ -138,8 +138,7 @@ fn role(
         findings.fault(Fault::new(ROLE, problem, advice));
     }
     let Some(token) = token else {
-        let problem =
-            "given, and the step has no identity to take the role by, since it lacks `oidc: true`";
+        let problem = "set, but the step has no OIDC token, because it lacks `oidc: true`";
         let advice = "add `oidc: true` to the step";
         findings.fault(Fault::new(ROLE, problem, advice).with_hint(OIDC_HINT));
         return None;

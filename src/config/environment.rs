@@ -142,13 +142,13 @@ impl Environment {
                 text
             }
             (Some(_), Some(_)) if variable.kind.takes_array() => {
-                let problem = "given as a text and as a list at once";
+                let problem = "set as both a text and a list";
                 findings.fault(Fault::new(name, problem, "write it once"));
                 None
             }
             (None, Some(count)) if variable.kind.takes_array() => self.array(name, count, findings),
             (None, Some(_)) if has_entry => {
-                findings.fault(Fault::new(name, "given as a list", "write one value"));
+                findings.fault(Fault::new(name, "set as a list", "write one value"));
                 None
             }
             (text, Some(_)) => text,
@@ -332,11 +332,11 @@ mod tests {
             ),
             (
                 vec![("IMAGE", "a"), ("IMAGE_COUNT", "1"), ("IMAGE_0", "b")],
-                "IMAGE: given as a text and as a list at once; ",
+                "IMAGE: set as both a text and a list; ",
             ),
             (
                 vec![("TARGET_COUNT", "1"), ("TARGET_0", "b")],
-                "TARGET: given as a list; write one value",
+                "TARGET: set as a list; write one value",
             ),
         ] {
             let (image, error) = images(&variables);

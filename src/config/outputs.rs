@@ -57,14 +57,14 @@ pub(super) fn read(
             plan.variables.push(name.to_owned());
             continue;
         }
-        let problem = format!("{} is nothing that the pipe tells", findings.shown(name));
-        let advice = "write names such as `DEPOT_BUILD_IMAGE_DIGEST`, which the step's `output-variables:` has to list as well";
+        let problem = format!("{} is not an output of the pipe", findings.shown(name));
+        let advice = "write names such as `DEPOT_BUILD_IMAGE_DIGEST`, and list them under the step's `output-variables:` too";
         findings.fault(Fault::new("OUTPUT_VARIABLES", problem, advice));
     }
     if plan.image_id.is_some() && !has_image {
         findings.fault(Fault::new(
             "IID_FILE",
-            "given, though the image goes nowhere where it would have an id",
+            "set, but the image is neither pushed, loaded nor saved, so it has no id",
             "write `PUSH: 'true'` or `LOAD: 'true'` too, or neither",
         ));
     }
@@ -216,6 +216,6 @@ mod tests {
             "{error}"
         );
         let (_, error) = read_from(["", "", "b"], false);
-        assert!(error.starts_with("IID_FILE: given, though"), "{error}");
+        assert!(error.starts_with("IID_FILE: set, but"), "{error}");
     }
 }

@@ -139,6 +139,7 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_used_is_a_fault_without_its_password() {
         for value in [
+            "socks5://me:hunter22@proxy:1080",
             "http://me:hunter#22@proxy:3128",
             "http://me:hunter/22@proxy:3128",
             "http://me:hunter?22@proxy:3128",
@@ -170,7 +171,6 @@ mod tests {
             "proxy",
             "proxy:3128",
             "https://proxy/",
-            "socks5://me:word@proxy:1080",
             "http://[::1]:3128",
         ] {
             let (_, findings) = proxies(&[("HTTPS_PROXY", value)]);

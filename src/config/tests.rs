@@ -431,7 +431,7 @@ fn warnings_read_as_sentences() {
         ),
         (
             Warning::NamedButNotPushed { saved: false },
-            "IMAGE is given and PUSH is not: the image is built and then kept nowhere",
+            "IMAGE is set, but PUSH is not: the image is built, but not kept",
         ),
     ] {
         assert_eq!(warning.to_string(), text);

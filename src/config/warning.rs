@@ -148,8 +148,7 @@ fn secret_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) 
 }
 
 fn readable_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let outcome = "not masked in the log, because a value shorter than 8 characters and a common word are part of too \
-                   much other text; also,";
+    let outcome = "not masked in the log, because the value is too short or too common:";
     build_arguments(names, outcome, formatter)
 }
 
@@ -203,7 +202,7 @@ impl fmt::Display for Warning {
             Self::RepeatedBuildArgument { argument } => {
                 write!(
                     formatter,
-                    "BUILD_ARGS gives {argument} more than once; the last value counts"
+                    "BUILD_ARGS sets {argument} more than once; the last value is used"
                 )
             }
             Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
@@ -246,7 +245,7 @@ impl fmt::Display for Warning {
                  is used instead",
                 host.escape_debug()
             ),
-            Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is given and PUSH is not: the image is built and then kept nowhere"),
+            Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is set, but PUSH is not: the image is built, but not kept"),
             Self::NamedButNotPushed { saved: true } => formatter.write_str("IMAGE is set, but PUSH is not: Depot keeps the image, but it is not pushed under that name"),
             Self::UnencryptedAmazon { host } => write!(
                 formatter,
@@ -254,7 +253,7 @@ impl fmt::Display for Warning {
             ),
             Self::UnsetReference { variable, unset } => {
                 let unset = match unset {
-                    Some(name) => format!("${name}, which is"),
+                    Some(name) => format!("${}, which is", name.escape_debug()),
                     None => "a variable that is".into(),
                 };
                 write!(
@@ -265,9 +264,9 @@ impl fmt::Display for Warning {
             Self::LongTimeout => formatter.write_str(
                 "TIMEOUT is longer than the 2 hours that Bitbucket gives a step, unless its `max-time` says more",
             ),
-            Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is given and SAVE is false: nothing is saved"),
-            Self::RoleWithoutIdentity => formatter.write_str("AWS_OIDC_ROLE_ARN is given and is not used: the step lacks `oidc: true`"),
-            Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both given: the role is used, the key is not"),
+            Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is set, but SAVE is false: nothing is saved"),
+            Self::RoleWithoutIdentity => formatter.write_str("AWS_OIDC_ROLE_ARN is set but not used: the step lacks `oidc: true`"),
+            Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both set: the role is used, the key is not"),
         }
     }
 }

@@ -103,7 +103,8 @@ impl TimeSource {
     }
 }
 
-fn hash_attributes(hasher: &mut XxHash3_64, attributes: &BTreeMap<String, Vec<u8>>) {
+/// Adds the extended attributes of an entry to a hash, each with its length.
+pub(super) fn hash_attributes(hasher: &mut XxHash3_64, attributes: &BTreeMap<String, Vec<u8>>) {
     for (name, value) in attributes.iter().filter(|(name, _)| matters(name)) {
         for part in [name.as_bytes(), value] {
             hasher.write_usize(part.len());
@@ -114,7 +115,7 @@ fn hash_attributes(hasher: &mut XxHash3_64, attributes: &BTreeMap<String, Vec<u8
 
 /// Whether a builder's cache depends on an extended attribute (`contenthash`, `tarsum.go`). A label such as `security.selinux`
 /// may differ between containers.
-pub(super) fn matters(attribute: &str) -> bool {
+fn matters(attribute: &str) -> bool {
     attribute == "security.capability"
         || !(attribute.starts_with("security.") || attribute.starts_with("system."))
 }

@@ -11,7 +11,7 @@ use std::hash::Hasher;
 use rustix::fs::{AtFlags, FileType, statat};
 use twox_hash::XxHash3_64;
 
-use super::announced::matters;
+use super::announced::hash_attributes;
 use super::filter::Marks;
 use super::levels::Levels;
 use super::stat::AttributeReader;
@@ -51,12 +51,7 @@ impl Tree {
             let mut hasher = XxHash3_64::new();
             hasher.write_u32(found.st_mode);
             let attributes = attributes.read(place.directory, place.name);
-            for (name, value) in attributes.iter().filter(|(name, _)| matters(name)) {
-                for part in [name.as_bytes(), value] {
-                    hasher.write_usize(part.len());
-                    hasher.write(part);
-                }
-            }
+            hash_attributes(&mut hasher, &attributes);
             let kind = kinds.entry(hasher.finish()).or_default();
             kind.directories += 1;
             kind.paths = kind.paths.wrapping_add(XxHash3_64::oneshot(place.path));

@@ -40,8 +40,8 @@ pub(super) struct AmazonLogins {
 /// A builder asks for a login of a registry that the build does not name.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "this host is not written in IMAGE, BUILD_CONTEXTS, BUILD_ARGS or the Dockerfile, and a builder gets logins of Amazon ECR \
-     only for hosts that are; write it out in the Dockerfile, or as the value of an ARG"
+    "a builder gets a login for Amazon ECR only for hosts that the build names, and this is not one of them; write the host \
+     out in the Dockerfile, or as the value of an ARG"
 )]
 struct NotNamed;
 
@@ -206,7 +206,10 @@ mod tests {
             "123456789012.dkr.ecr-fips.eu-central-1.amazonaws.com",
         ] {
             let refusal = login(host).await.unwrap_err();
-            assert!(refusal.contains("only for hosts that are"), "{refusal}");
+            assert!(
+                refusal.contains("only for hosts that the build names"),
+                "{refusal}"
+            );
         }
         assert!(login("public.ecr.aws").await.unwrap().is_none());
         for host in [NAMED, &NAMED.to_ascii_uppercase()] {

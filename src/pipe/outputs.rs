@@ -59,12 +59,16 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
         );
     }
     if !requested.variables.is_empty() {
-        let path = pipeline.variables_path.as_deref();
-        let path = path.unwrap_or(Path::new("BITBUCKET_PIPELINES_VARIABLES_PATH"));
-        if let Err(error) = outputs::append(path, &values.for_bitbucket(&requested.variables)) {
+        let lines = values.for_bitbucket(&requested.variables);
+        let why = match pipeline.variables_path.as_deref() {
+            None => Some("Bitbucket did not set BITBUCKET_PIPELINES_VARIABLES_PATH".to_owned()),
+            Some(path) => outputs::append(path, &lines)
+                .err()
+                .map(|error| format!("`{}` cannot be written: {error}", path.display())),
+        };
+        if let Some(why) = why {
             tracing::warn!(
-                "OUTPUT_VARIABLES: no variables are passed to later steps, because `{}` cannot be written: {error}; use OUTPUT_FILE and an artifact",
-                path.display()
+                "OUTPUT_VARIABLES: no variables are passed to later steps, because {why}; use OUTPUT_FILE and an artifact"
             );
         }
     }

@@ -55,7 +55,7 @@ impl Registries {
         });
         // Depot's come first: they are for this build alone.
         let given = of_depot.chain(plan.registries.credentials.iter().cloned());
-        let mut pushed = plan.image.references.iter().filter(|_| plan.image.push);
+        let mut pushed = plan.image.pushed().iter();
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
         let Named {

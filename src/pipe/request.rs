@@ -19,7 +19,12 @@ use crate::registry::reference::Reference;
 /// The options that Depot records for the build.
 pub(super) fn build_options(plan: &Plan) -> BuildOptions {
     let save = plan.image.save.as_ref();
-    let names: Vec<String> = pushed(plan).map(ToString::to_string).collect();
+    let names: Vec<String> = plan
+        .image
+        .pushed()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let output = BuildOutput {
         kind: "image".into(),
         attributes: HashMap::from([
@@ -51,13 +56,13 @@ pub(super) fn passing_names(plan: &Plan, build: &Build) -> Vec<Reference> {
     }
     let kept = build.saved().references.iter();
     let kept = kept.filter_map(|name| Reference::parse_push_target(name).ok());
-    kept.filter(|name| !pushed(plan).any(|pushed| pushed == name))
+    kept.filter(|name| !plan.image.pushed().contains(name))
         .collect()
 }
 
 /// Every permanent name of the image in a registry: those of the user, and those under which Depot saves it.
 pub(super) fn names(plan: &Plan, build: &Build) -> Result<Vec<Reference>, Failure> {
-    let mut names: Vec<Reference> = pushed(plan).cloned().collect();
+    let mut names: Vec<Reference> = plan.image.pushed().to_vec();
     let kept = plan
         .image
         .save
@@ -81,21 +86,12 @@ pub(super) fn loaded_names(plan: &Plan, build: &Build) -> Vec<Reference> {
     if !plan.image.references.is_empty() {
         return plan.image.references.clone();
     }
-    let id = build.id().chars();
-    let tag: String = id
-        .filter(|character| character.is_ascii_alphanumeric() || "_.-".contains(*character))
-        .take(100)
-        .collect();
+    let tag: String = build.id().chars().take(100).collect();
     let defaults = [format!("depot-build:{tag}"), "depot-build:latest".into()];
     let mut defaults = defaults
         .iter()
         .filter_map(|name| Reference::parse(name).ok());
     defaults.next().into_iter().collect()
-}
-
-fn pushed(plan: &Plan) -> impl Iterator<Item = &Reference> {
-    let references = plan.image.push.then_some(&plan.image.references);
-    references.into_iter().flatten()
 }
 
 /// The destination of a solve's result. By default it stays in the builder's cache.

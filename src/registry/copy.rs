@@ -7,13 +7,11 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::client::{Client, ClientError, Manifest};
+use super::index::ATTESTATION;
 use super::reference::Reference;
 
 /// The attestations of an index, and the blobs of one, at most. BuildKit makes one attestation for each platform, of two blobs.
 const ENTRIES_LIMIT: usize = 64;
-
-/// With this annotation BuildKit marks the manifest of an attestation.
-const ATTESTATION: &str = "vnd.docker.reference.type";
 
 /// Why a repository did not get the index.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +110,6 @@ fn bounded<Entry>(entries: Vec<Entry>) -> Result<Vec<Entry>, CopyError> {
 
 /// Digests become parts of addresses.
 fn checked(digest: &str) -> Result<&str, CopyError> {
-    let is_digest =
-        Reference::parse(&format!("a@{digest}")).is_ok() && digest.starts_with("sha256:");
+    let is_digest = digest.starts_with("sha256:") && crate::shape::is_digest(digest);
     is_digest.then_some(digest).ok_or(CopyError::Malformed)
 }

@@ -12,6 +12,9 @@ use serde_json::{Map, Value, json};
 use super::client::Manifest;
 use super::token::printable;
 
+/// The annotation with which BuildKit marks the manifest of an attestation.
+pub(crate) const ATTESTATION: &str = "vnd.docker.reference.type";
+
 /// The media type of an OCI index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an OCI manifest.

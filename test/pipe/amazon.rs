@@ -108,7 +108,7 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
             5,
             &[
                 "Amazon refused GetAuthorizationToken",
-                "hint: look at AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                "hint: AWS rejected the credentials: check that AWS_ACCESS_KEY_ID",
             ],
         )
         .without("COPY file")
@@ -133,7 +133,7 @@ async fn only_named_hosts_get_a_login(
             hidden,
             format!("HOST=hidden-{}", hosts[1]),
             5,
-            "only for hosts that are",
+            "only for hosts that the build names",
         ),
     ] {
         let depot = place.depot(Scenario::default()).await;

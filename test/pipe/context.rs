@@ -242,7 +242,8 @@ fn files_with_secrets_and_outputs_are_never_sent() {
             "depot-build.env",
             "vars",
         ] {
-            run.without(&format!("/{name} "));
+            run.without(&format!("/{name} "))
+                .without(&format!("/{name}\n"));
         }
     });
 }

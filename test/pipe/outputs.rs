@@ -290,7 +290,7 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
             &["OUTPUT_FILE: `/etc/image.env` lies outside of the clone directory"],
         );
         let run = program().set("IID_FILE", "iid").run().await;
-        run.expect(2, &["IID_FILE: given, though the image goes nowhere"]);
+        run.expect(2, &["IID_FILE: set, but the image is neither pushed"]);
         let long = "x".repeat(256);
         let run = program().set("OUTPUT_FILE", &long).run().await;
         run.expect(2, &["OUTPUT_FILE", "has a name of 256 bytes in it"]);

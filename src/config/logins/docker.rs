@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use super::pair;
 use super::precedence::{Match, is_hostname, precedence};
+use super::{is_same, pair};
 use crate::bounded_file;
 use crate::config::{fault::Fault, findings::Findings, warning::Warning};
 use crate::registry::credentials::{Credential, canonical_host};
@@ -102,12 +101,6 @@ pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Co
         configuration.helpers.push((String::new(), helper(program)));
     }
     configuration
-}
-
-fn is_same(one: &Credential, other: &Credential) -> bool {
-    one.username() == other.username()
-        && one.password().expose_secret() == other.password().expose_secret()
-        && one.is_identity_token() == other.is_identity_token()
 }
 
 fn entry_origin(address: &str, path: &Path, findings: &Findings) -> String {
@@ -266,6 +259,8 @@ pub(super) fn tell_of_helpers(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use secrecy::ExposeSecret;
 
     use super::*;
 

@@ -61,16 +61,15 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
     const KEYS: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
     let hint = match (error, error.code()) {
         (EcrError::NoIdentity, _) => format!(
-            "give AWS_OIDC_ROLE_ARN, with `oidc: true` in the step, or {KEYS}, as secured variables"
+            "set AWS_OIDC_ROLE_ARN, with `oidc: true` in the step, or {KEYS}, as secured variables"
         ),
         (_, "ExpiredToken" | "ExpiredTokenException")
             if error.action() == "AssumeRoleWithWebIdentity" =>
         {
-            "the step's identity has ended: it counts for an hour from the step's start".into()
+            "the step's OIDC token has expired: it is valid for one hour after the step starts".into()
         }
         (_, "ExpiredToken" | "ExpiredTokenException") => format!(
-            "AWS_SESSION_TOKEN has ended: give {KEYS} of a new session, or use AWS_OIDC_ROLE_ARN, which \
-             does not end"
+            "AWS_SESSION_TOKEN has expired: set {KEYS} of a new session, or use AWS_OIDC_ROLE_ARN, which does not expire"
         ),
         (_, "AccessDenied" | "InvalidIdentityToken")
             if error.action() == "AssumeRoleWithWebIdentity" =>
@@ -86,9 +85,9 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
             | "InvalidSignatureException"
             | "SignatureDoesNotMatch"
             | "IncompleteSignature",
-        ) => format!("look at {KEYS}: Amazon does not know the one, or the other is not of it"),
+        ) => "AWS rejected the credentials: check that AWS_ACCESS_KEY_ID exists and that AWS_SECRET_ACCESS_KEY belongs to it".into(),
         (_, "AccessDeniedException" | "AccessDenied") => format!(
-            "whoever AWS_OIDC_ROLE_ARN or {KEYS} stand for must be allowed `ecr:{}`",
+            "the identity in AWS_OIDC_ROLE_ARN or {KEYS} must be allowed `ecr:{}`",
             error.action()
         ),
         _ => return None,
@@ -170,7 +169,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
              `# syntax=docker/dockerfile:1`, or remove the line"
                 .into()
         }
-        KnownCause::MissingSecret { .. } => {
+        KnownCause::MissingSecret => {
             "this version passes no secrets to a build (`--mount=type=secret`): run the command that needs the secret in \
              a line before the pipe, and COPY its result"
                 .into()
@@ -277,20 +276,20 @@ fn login_hint(host: &str, plan: &Plan) -> String {
     let origin = credential.and_then(|credential| credential.origin());
     match (host, origin) {
         ("", _) => {
-            "look at the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
+            "check the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
         }
         (host, Some(origin)) => format!(
-            "look at {origin} and the user that it is of: they must belong to `{host}` and allow what the build does there"
+            "check {origin} and its user: they must belong to `{host}` and allow what the build does there"
         ),
         (host, None) if EcrHost::parse(host).is_some() => format!(
-            "who AWS_OIDC_ROLE_ARN or AWS_ACCESS_KEY_ID stand for must be allowed to use the repository at `{host}`; one \
-             that is missing can be made with ECR_CREATE_REPOSITORY: 'true'"
+            "the identity in AWS_OIDC_ROLE_ARN or AWS_ACCESS_KEY_ID must be allowed to use the repository at `{host}`; \
+             ECR_CREATE_REPOSITORY: 'true' creates a missing one"
         ),
         (DOCKER_HUB, None) => {
-            "give DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, as secured variables".into()
+            "set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN as secured variables".into()
         }
         (host, None) => format!(
-            "give REGISTRY: {host}, REGISTRY_USERNAME and REGISTRY_PASSWORD, or an entry for \
+            "set REGISTRY: {host}, REGISTRY_USERNAME and REGISTRY_PASSWORD, or an entry for \
              `{host}` in REGISTRIES"
         ),
     }
@@ -298,7 +297,7 @@ fn login_hint(host: &str, plan: &Plan) -> String {
 
 fn insecure_hint(host: &str) -> String {
     format!(
-        "where `{host}` is your own and its certificate cannot be a public one, write its host \
-         into REGISTRY_INSECURE: it is then trusted without check"
+        "if `{host}` is your own registry with a private certificate, add its host to REGISTRY_INSECURE: its certificate is \
+         then not verified on a push"
     )
 }

@@ -15,6 +15,7 @@ use super::super::on_machine::Exported;
 use super::from_builder::read_error;
 use crate::buildkit::Connection;
 use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
+use crate::registry::index::ATTESTATION;
 use crate::shape;
 
 /// The key under which Depot's fork of BuildKit returns the exported images: JSON in base64.
@@ -148,7 +149,7 @@ impl Document {
     pub(crate) fn images(self) -> Vec<(Descriptor, Platform)> {
         self.manifests
             .into_iter()
-            .filter(|entry| !entry.annotations.contains_key("vnd.docker.reference.type"))
+            .filter(|entry| !entry.annotations.contains_key(ATTESTATION))
             .filter_map(|entry| Some((entry.descriptor, entry.platform?)))
             .filter(|(_, platform)| platform.os != "unknown")
             .map(|(descriptor, platform)| (descriptor, Platform::from(platform)))

@@ -82,7 +82,8 @@ impl Client {
 
 /// Where an upload ends. Only the registry's own address gets it, since it comes with our authorization.
 fn upload_place(answer: &Answer, digest: &str) -> Result<Url, Trouble> {
-    let malformed = || Trouble::Malformed("it begins an upload without an address".into());
+    let malformed =
+        || Trouble::Malformed("its response to the upload has no usable Location".into());
     let begun_at = answer.url.as_ref().ok_or_else(malformed)?;
     let location = answer.header(LOCATION.as_str());
     if location.is_empty() {

@@ -119,7 +119,7 @@ impl Client {
             };
             is_repeated = true;
             tracing::warn!(
-                "`{}` did not answer as it should ({why}); trying again in {:.1} s",
+                "the request to `{}` failed ({why}); trying again in {:.1} s",
                 call.host,
                 pause.as_secs_f32()
             );

@@ -109,10 +109,10 @@ impl ClientError {
             repository: call.repository.to_owned(),
             reference: call.reference.to_owned(),
             done: match (call.method == Method::GET, call.kind) {
-                (true, "manifests") => "gave no manifest of",
-                (true, _) => "gave no blob of",
-                (false, "manifests") => "took no manifest for",
-                (false, _) => "took no blob for",
+                (true, "manifests") => "did not return the manifest of",
+                (true, _) => "did not return the blob of",
+                (false, "manifests") => "did not accept the manifest for",
+                (false, _) => "did not accept the blob for",
             },
             trouble: Box::new(trouble),
         }
@@ -234,7 +234,7 @@ mod tests {
         let refused = error(400, body);
         assert_eq!(
             crate::cause::one_line(&refused),
-            "the registry `r.example` took no manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
+            "the registry `r.example` did not accept the manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
         );
         assert!(!refused.is_denied() && !refused.is_transient());
         assert!(error(403, b"<html>").is_denied());

@@ -88,7 +88,7 @@ pub(super) fn address(
         .or_else(|| Url::parse(own).ok())
         .ok_or_else(|| EcrError::Malformed {
             action,
-            what: "there is not an address for the region".into(),
+            what: "there is no address for the region".into(),
         })
 }
 

@@ -105,7 +105,7 @@ impl Attempts {
             return false;
         };
         tracing::warn!(
-            "`{place}` gave no answer to a request for a token ({}); trying again in {:.1} s",
+            "`{place}` did not return a token ({}); trying again in {:.1} s",
             trouble.why,
             pause.as_secs_f32()
         );

@@ -19,7 +19,7 @@ const IMPOSSIBLE_MANIFEST: &str = "sha256:\
     0000000000000000000000000000000000000000000000000000000000000000";
 
 /// A repository for registries of which no other is known.
-const ANY_REPOSITORY: &str = "depot-build/login";
+const ANY_REPOSITORY: &str = "probe/login";
 
 /// Images of one registry that are used to find out how it authenticates its clients.
 const IMAGES_LIMIT: usize = 8;

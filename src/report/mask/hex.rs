@@ -9,9 +9,9 @@ use std::ops::Range;
 use super::filter::Keys;
 
 /// The shortest part that is found: five bytes in a row do not occur by chance in the digests of a log.
-const GRAM_BYTES: usize = 5;
+pub(super) const GRAM_BYTES: usize = 5;
 const GRAM_DIGITS: usize = GRAM_BYTES * 2;
-const GRAM_MASK: u64 = (1 << (GRAM_BYTES * 8)) - 1;
+pub(super) const GRAM_MASK: u64 = (1 << (GRAM_BYTES * 8)) - 1;
 
 /// Sizes of words whose bytes are reversed, as `od` and `hexdump` print them on most machines.
 const WORDS: [usize; 2] = [2, 4];

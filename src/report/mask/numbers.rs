@@ -5,9 +5,7 @@
 
 use std::ops::Range;
 
-/// The parts that are looked up, in bytes.
-const GRAM_BYTES: usize = 5;
-const GRAM_MASK: u64 = (1 << (GRAM_BYTES * 8)) - 1;
+use super::hex::{GRAM_BYTES, GRAM_MASK};
 
 /// The longest word that is read: six digits, or a character in quotes.
 const WORD_BYTES: usize = 6;

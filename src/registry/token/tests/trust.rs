@@ -251,7 +251,7 @@ async fn a_builder_gets_the_password_of_a_registry_that_demands_it_for_an_image_
     assert!(!is_passed);
     assert_eq!(
         paths.last().map(String::as_str),
-        Some("PUT /v2/depot-build/login")
+        Some("PUT /v2/probe/login")
     );
 }
 
