@@ -217,6 +217,14 @@ impl Connection {
         Ok(connection)
     }
 
+    /// A connection over an open stream without TLS.
+    #[cfg(test)]
+    pub(super) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<Self, impl std::error::Error> {
+        Self::answering(Box::new(stream), false).await
+    }
+
     /// Keeps an idle connection in use until the future is dropped.
     ///
     /// A builder treats repeated pings as abuse, and closes the connection, if it has sent no data itself between them.

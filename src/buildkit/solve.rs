@@ -1,4 +1,4 @@
-//! One solve: the request, its status, and the session that serves it.
+//! One solve: the request, its status and its result.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
-use super::session::{Services, Session};
+use super::session::Session;
 use crate::moving::while_moving;
 use crate::shape;
 
@@ -136,22 +136,20 @@ impl Solved {
 }
 
 impl Connection {
-    /// Runs a solve, serves `services` to the builder, and passes every status message to `status`.
+    /// Runs a solve that uses the services of `session`, and passes every status message to `status`.
     ///
-    /// Stops when `cancel` completes: the builder stops its steps, and their last status messages are
+    /// Several solves may use one session at the same time. The session stays open: the caller closes it. Stops when `cancel` completes: the builder stops its steps, and their last status messages are
     /// passed on for [`CANCEL_GRACE`]. Dropping the future also stops the solve, but its last status
     /// messages are lost.
     pub async fn solve(
         &self,
         solve: &Solve,
-        services: Services,
+        session: &Session,
         status: mpsc::Sender<StatusResponse>,
         cancel: impl Future<Output = ()>,
     ) -> Result<Solved, SolveError> {
         let mut cancel = std::pin::pin!(cancel);
         let canceled = || SolveError::local(ErrorKind::Canceled, "canceled");
-        let mut session =
-            Session::open(self, services).map_err(|status| SolveError::from_status(&status))?;
         let reference = uuid::Uuid::new_v4().simple().to_string();
         let request = request(&reference, session.id(), solve);
         let begun = Instant::now();
@@ -214,7 +212,6 @@ impl Connection {
             Some(Err(status)) => session.failure(status.message()),
             _ => None,
         };
-        session.close().await;
         let ended = match &outcome {
             None => "canceled".to_owned(),
             Some(Ok(_)) => "done".to_owned(),

@@ -413,7 +413,12 @@ impl Part<'_> {
         };
         let mut is_forwarded = false;
         let solved = {
-            let mut solving = std::pin::pin!(connection.solve(solve, services, sender, stopped));
+            let mut solving = std::pin::pin!(async {
+                let session = connection.open_session(services)?;
+                let solved = connection.solve(solve, &session, sender, stopped).await;
+                session.close().await;
+                solved
+            });
             loop {
                 tokio::select! {
                     solved = &mut solving => break solved,

@@ -13,7 +13,10 @@ mod health;
 mod metadata;
 mod receive;
 mod sender;
+#[cfg(test)]
+mod tests;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
 use futures_util::{Stream, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Routes;
@@ -34,7 +37,7 @@ pub use files::FileSync;
 pub use receive::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
-use super::error::ErrorKind;
+use super::error::{ErrorKind, SolveError};
 use super::io::{SessionIo, outbound};
 use super::wire::BytesMessage;
 use crate::context::shown;
@@ -64,12 +67,19 @@ pub struct Services {
     pub file: Option<FileSink>,
 }
 
-/// An open session. [`Session::close`] ends it in an orderly way; dropping it ends it immediately.
-pub(super) struct Session {
+/// An open session, which any number of solves may use, one after the other or at the same time.
+///
+/// [`Session::close`] ends it in an orderly way; dropping it ends it immediately.
+///
+/// A failure on this side, such as a file that changed while it was sent, is recorded in the session, not in a solve: every
+/// solve that fails on the session afterwards reports it. So a repeated transfer needs a new session.
+pub struct Session {
     id: String,
     /// Fires when the connection inside the call has ended.
     ended: CancellationToken,
-    stop: tokio_util::sync::DropGuard,
+    /// Ends the session.
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
     tasks: TaskTracker,
     failure: Failure,
     /// Why it could not be opened, if it could not.
@@ -145,9 +155,28 @@ impl Failure {
     }
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut session = formatter.debug_struct("Session");
+        session.field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Starts to open a session, which serves `services` to the builder until it is closed or dropped.
+    ///
+    /// A solve may use it immediately, because the builder waits for the session when needed. If the builder does not open it,
+    /// the solves that use it fail with the reason.
+    ///
+    /// # Errors
+    /// The shared key contains characters other than printable ASCII.
+    pub fn open_session(&self, services: Services) -> Result<Session, SolveError> {
+        Session::open(self, services).map_err(|status| SolveError::from_status(&status))
+    }
+}
+
 impl Session {
-    /// Starts to open the session. A solve may be sent immediately, because the builder waits for the session when needed.
-    pub(super) fn open(connection: &Connection, services: Services) -> Result<Self, Status> {
+    fn open(connection: &Connection, services: Services) -> Result<Self, Status> {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let failure = Failure::default();
         let (sender, messages) = outbound();
@@ -207,7 +236,8 @@ impl Session {
         Ok(Self {
             id,
             ended,
-            stop: stop.drop_guard(),
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
             tasks,
             failure,
             not_opened,
@@ -219,8 +249,8 @@ impl Session {
         &self.id
     }
 
-    /// Waits until the session has ended without being closed. Cancel safe.
-    pub(super) async fn broken(&mut self) -> Status {
+    /// Waits until the session has ended. Cancel safe.
+    pub(super) async fn broken(&self) -> Status {
         self.ended.cancelled().await;
         // The solve ends by itself when the builder detects the loss, and its error has more details.
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -238,9 +268,11 @@ impl Session {
         report.or_else(|| self.failure.for_invalid_name(builder_message))
     }
 
-    /// Ends the session and waits up to [`CLOSE_GRACE`] until its tasks have ended.
-    pub(super) async fn close(self) {
-        drop(self.stop);
+    /// Ends the session and waits up to [`CLOSE_GRACE`] until its tasks have ended. A solve that still uses it fails.
+    ///
+    /// Further calls have no effect. Cancel safe: the session ends also if the future is dropped after its first poll.
+    pub async fn close(&self) {
+        self.stop.cancel();
         self.tasks.close();
         let _too_slow = tokio::time::timeout(CLOSE_GRACE, self.tasks.wait()).await;
     }
@@ -330,35 +362,5 @@ where
         self.0.spawn(async move {
             stop.run_until_cancelled(task).await;
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rejected_name_is_reported_escaped_and_other_errors_are_not() {
-        let failure = Failure::default();
-        let rejection = "rpc error: code = Internal desc = grpc: error unmarshalling request: \
-                         string field contains invalid UTF-8";
-        assert!(
-            failure.for_invalid_name(rejection).is_none(),
-            "no such name"
-        );
-        failure.note_invalid_name(b"d/caf\xe9\n");
-        failure.note_invalid_name(b"another\xff");
-        assert!(
-            failure
-                .for_invalid_name("process \"make\" did not complete")
-                .is_none()
-        );
-        let report = failure.for_invalid_name(rejection).unwrap();
-        assert!(
-            report.message.contains("`d/caf\\xe9\\n`"),
-            "{}",
-            report.message
-        );
-        assert!(report.hint.unwrap().contains(".dockerignore"));
     }
 }

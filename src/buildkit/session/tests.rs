@@ -1,0 +1,174 @@
+//! Names that are not valid UTF-8, and a session that two solves use on a real BuildKit.
+
+use std::fs;
+use std::future;
+
+use depot_standin::engine::{Engine, EngineOptions};
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::buildkit::{Export, Solve, Solved};
+use crate::context::{Directory, Tree};
+use crate::report::log::subscriber;
+use crate::report::output::{Captured, Output, OutputOptions};
+
+#[test]
+fn a_rejected_name_is_reported_escaped_and_other_errors_are_not() {
+    let failure = Failure::default();
+    let rejection = "rpc error: code = Internal desc = grpc: error unmarshalling request: \
+                     string field contains invalid UTF-8";
+    assert!(
+        failure.for_invalid_name(rejection).is_none(),
+        "no such name"
+    );
+    failure.note_invalid_name(b"d/caf\xe9\n");
+    failure.note_invalid_name(b"another\xff");
+    assert!(
+        failure
+            .for_invalid_name("process \"make\" did not complete")
+            .is_none()
+    );
+    let report = failure.for_invalid_name(rejection).unwrap();
+    assert!(
+        report.message.contains("`d/caf\\xe9\\n`"),
+        "{}",
+        report.message
+    );
+    assert!(report.hint.unwrap().contains(".dockerignore"));
+}
+
+/// Authorizes nothing.
+struct NoRegistries;
+
+#[tonic::async_trait]
+impl Authorizer for NoRegistries {
+    async fn credentials(&self, _host: &str) -> Option<(String, SecretString)> {
+        None
+    }
+
+    async fn token(&self, request: TokenRequest) -> Result<RegistryToken, TokenError> {
+        Err(TokenError {
+            message: format!("no token for `{}`", request.host),
+            denied: true,
+        })
+    }
+}
+
+/// The services for one folder, which is both the context and the directory of the Dockerfile.
+fn services(folder: &std::path::Path) -> Services {
+    let directory = || Directory::of(Tree::new(folder, &[]).unwrap());
+    Services {
+        shared_key: uuid::Uuid::new_v4().to_string(),
+        files: FileSync::default()
+            .with("context", directory())
+            .with("dockerfile", directory()),
+        authorizer: Arc::new(NoRegistries),
+        file: None,
+    }
+}
+
+/// A solve whose image is kept in the builder's cache only. Solves with other `targets` have other results.
+fn solve_of(target: &str) -> Solve {
+    Solve {
+        frontend_attributes: [("target".to_owned(), target.to_owned())].into(),
+        export: None::<Export>,
+        internal: false,
+    }
+}
+
+/// A connection to a real BuildKit, the log of this thread, and a context with two stages.
+struct Ground {
+    _engine: Engine,
+    connection: Connection,
+    folder: tempfile::TempDir,
+    log: Captured,
+    _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Ground {
+    async fn start() -> Self {
+        let engine = Engine::start(&EngineOptions::of_this_machine())
+            .await
+            .unwrap();
+        let stream = engine.connect_buildkit().await.unwrap();
+        let connection = Connection::over(stream).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // Both stages copy the same files. A builder requests a context once for each selection of files.
+        let dockerfile = "FROM scratch AS one\nCOPY . /one\nFROM scratch AS two\nCOPY . /two\n";
+        fs::write(folder.path().join("Dockerfile"), dockerfile).unwrap();
+        let (output, log) = Output::captured(OutputOptions::default());
+        Self {
+            _engine: engine,
+            connection,
+            folder,
+            log,
+            _subscriber: tracing::subscriber::set_default(subscriber(output, true)),
+        }
+    }
+
+    async fn solve(&self, session: &Session, target: &str) -> Result<Solved, SolveError> {
+        let (status, mut messages) = mpsc::channel(1);
+        let solve = solve_of(target);
+        let solving = self
+            .connection
+            .solve(&solve, session, status, future::pending());
+        let reading = async { while messages.recv().await.is_some() {} };
+        tokio::join!(solving, reading).0
+    }
+
+    /// The number of requests for files. The first solve of a session makes three: for the Dockerfile, for `.dockerignore`
+    /// and for the context.
+    fn requests(&self) -> usize {
+        self.log.text().matches("the builder requests").count()
+    }
+}
+
+#[tokio::test]
+async fn solves_on_one_session_transfer_its_context_once() {
+    let ground = Ground::start().await;
+    let session = ground
+        .connection
+        .open_session(services(ground.folder.path()))
+        .unwrap();
+    let (one, two) = tokio::join!(ground.solve(&session, "one"), ground.solve(&session, "two"));
+    one.unwrap();
+    two.unwrap();
+    ground.solve(&session, "one").await.unwrap();
+    assert_eq!(ground.requests(), 3, "{}", ground.log.text());
+    session.close().await;
+    session.close().await;
+
+    // Another session transfers it again.
+    let other = ground
+        .connection
+        .open_session(services(ground.folder.path()))
+        .unwrap();
+    ground.solve(&other, "one").await.unwrap();
+    assert_eq!(ground.requests(), 6, "{}", ground.log.text());
+}
+
+#[tokio::test]
+async fn a_canceled_solve_does_not_end_its_session() {
+    let ground = Ground::start().await;
+    let session = ground
+        .connection
+        .open_session(services(ground.folder.path()))
+        .unwrap();
+    let (status, _messages) = mpsc::channel(1);
+    let solve = solve_of("one");
+    let canceled = ground
+        .connection
+        .solve(&solve, &session, status, future::ready(()));
+    assert_eq!(canceled.await.unwrap_err().kind, ErrorKind::Canceled);
+    ground.solve(&session, "two").await.unwrap();
+
+    let closed = ground
+        .connection
+        .open_session(services(ground.folder.path()))
+        .unwrap();
+    closed.close().await;
+    let failed = ground.solve(&closed, "two").await.unwrap_err();
+    assert_eq!(failed.kind, ErrorKind::Connection, "{failed:?}");
+    ground.solve(&session, "one").await.unwrap();
+}
