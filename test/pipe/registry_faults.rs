@@ -332,7 +332,7 @@ fn a_certificate_that_nobody_knows_is_taken_where_that_is_asked_for() {
             run.expect(
                 5,
                 &[
-                    "hint: where `own.example.com` is your own",
+                    "hint: if `own.example.com` is your own",
                     "REGISTRY_INSECURE",
                 ],
             );

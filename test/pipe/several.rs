@@ -96,7 +96,7 @@ fn a_registry_that_refuses_is_named_with_what_was_pushed() {
             &[
                 "failed to push",
                 "pushed: good.example.com/app:1; not pushed: bad.example.com/app:1",
-                "hint: look at entry 2 of REGISTRIES",
+                "hint: check entry 2 of REGISTRIES",
             ],
         );
         silent(&run, &[&good, &bad]);
