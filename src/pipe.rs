@@ -1,98 +1,81 @@
 //! One run, from the plan to the exit code.
 //!
-//! Creates a build at Depot, acquires machines for it, builds and pushes the image there, and always
-//! finishes the build at Depot, even after a failure. A stop is passed down as a [`Cancel`]; only
-//! cancel-safe futures are dropped.
+//! Creates a build at Depot, builds all images on its machines at the same time, and always finishes the build at Depot, even
+//! after a failure. A stop is passed down as a [`Cancel`], from the run to its images and their machines; only cancel-safe
+//! futures are dropped.
 
-mod acquire;
 mod authorizer;
+mod clock;
+mod closing;
 mod contexts;
+mod delivered;
+mod display;
 mod ecr;
+mod export;
 mod failure;
-mod leases;
+mod image;
+mod job;
+mod lifecycle;
 pub(crate) mod load;
 mod machines;
 mod merge;
-mod on_machine;
+mod names;
 mod one_digest;
 mod outputs;
 mod registries;
 mod request;
 mod round;
+mod run;
+mod share;
+mod solving;
 mod target;
+mod together;
+
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 use futures_util::FutureExt;
 use secrecy::ExposeSecret;
 use tokio::sync::{OnceCell, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
-use crate::config::timeout::STEP_LIMIT;
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
-use crate::moving::while_moving;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
-use crate::report::progress::{Progress, Source, Update, show};
-use crate::report::summary::{self, Delivery, Summary};
-use contexts::Contexts;
-use failure::Failure;
-use leases::Leases;
+use crate::report::progress::{Progress, Source, Update};
+use contexts::ImageFiles;
+use delivered::Finished;
+use export::Form;
+use failure::{Failure, ImageFailure};
+use job::Job;
 use load::StepDaemon;
-use machines::Work;
-use on_machine::Delivered;
+use load::choice::LoadChoice;
+use machines::Machines;
+use names::Names;
 use registries::Registries;
+use run::Run;
 use target::Target;
-
-/// How long before Bitbucket's limit for a step the warning is printed.
-const STEP_WARNING: Duration = Duration::from_mins(10);
-
-/// How long to wait after a stop for the response to a pending `CreateBuild`, so that the build can be finished. After a signal
-/// the time is shorter.
-const CREATE_GRACE: Duration = Duration::from_secs(10);
-
-/// After the build, the remaining progress is dropped if none of it is read for this long: an unread log must not delay the
-/// end.
-const SHOW_QUIET: Duration = Duration::from_secs(5);
-
-/// The total limit for the remaining progress.
-const SHOW_LIMIT: Duration = Duration::from_mins(5);
-
-/// The total limit for the remaining progress after a signal or TIMEOUT.
-const LAST_SHOW_LIMIT: Duration = Duration::from_millis(150);
-
-/// The last lines are dropped if none of them is read for this long.
-const DRAIN_QUIET: Duration = Duration::from_secs(5);
-
-/// The total limit for the last lines.
-const DRAIN_LIMIT: Duration = Duration::from_mins(1);
-
-/// The total limit for the last lines after a signal or TIMEOUT.
-const LAST_DRAIN_LIMIT: Duration = Duration::from_millis(100);
+use together::together;
 
 /// The number of status messages that wait to be shown. If there are more, the builder waits.
 const STATUS_IN_FLIGHT: usize = 64;
+
+/// How long sending the last of our own steps to Depot may take.
+const REPORT_GRACE: Duration = Duration::from_millis(250);
 
 /// The result of the work; in [`Caught`], a panic is an internal error.
 type Result<T> = std::result::Result<T, Failure>;
 type Caught<T> = std::result::Result<T, Box<dyn Any + Send>>;
 
-/// The inputs of a run.
-#[derive(Clone, Copy)]
-struct Inputs<'a> {
-    plan: &'a Plan,
-    build: &'a Build,
-    contexts: &'a Contexts,
-    daemon: Option<&'a StepDaemon>,
-}
+pub use clock::drain;
 
 /// Runs the plan until it ends or TIMEOUT is reached, and returns the exit code.
 ///
@@ -107,77 +90,29 @@ pub async fn run(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
             (exit, _) => exit,
         }
     };
-    let mut running = std::pin::pin!(running);
-    let mut watching = std::pin::pin!(watch_the_clock(plan.timeout, cancel));
-    tokio::select! {
-        exit = &mut running => exit,
-        () = &mut watching => running.await,
-    }
-}
-
-/// Waits until the last lines of the log are read, within the limits above.
-pub async fn drain(output: &Output, cancel: &Cancel) {
-    let draining = output.drain(DRAIN_QUIET, DRAIN_LIMIT);
-    let _unread = cancel.while_in_time(LAST_DRAIN_LIMIT, draining).await;
-}
-
-/// Stops the run when TIMEOUT is reached, and warns before Bitbucket stops the step. Time that the step used before this run
-/// is not counted.
-async fn watch_the_clock(timeout: Option<Duration>, cancel: &Cancel) {
-    let warning = STEP_LIMIT.saturating_sub(STEP_WARNING);
-    let timed_out = async {
-        match timeout {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
-    let mut timed_out = std::pin::pin!(timed_out);
-    tokio::select! {
-        () = &mut timed_out => return cancel.fire(Reason::Timeout),
-        () = tokio::time::sleep(warning) => tracing::warn!(
-            "the build has been running for {} minutes: Bitbucket stops a step after 120 minutes unless its `max-time` is higher",
-            warning.as_secs() / 60
-        ),
-    }
-    timed_out.await;
-    cancel.fire(Reason::Timeout);
+    Box::pin(clock::beside(plan.timeout, cancel, running)).await
 }
 
 async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let started = Instant::now();
-    mask_secrets(plan, output);
-    let api = match client(plan) {
-        Ok(api) => api,
-        Err(failure) => return failure.report(plan, output, None),
-    };
-    let daemon = match StepDaemon::connect(plan, cancel).await {
-        Ok(daemon) => daemon,
-        Err(failure) => return failure.report(plan, output, None),
-    };
-    let contexts = match Contexts::open(plan) {
-        Ok(contexts) => contexts,
-        Err(failure) => return failure.report(plan, output, None),
-    };
-    let build = match create(plan, api, cancel).await {
-        Ok(build) => build,
+    for secret in plan.secrets() {
+        output.masker().add(secret.expose_secret());
+    }
+    let (inputs, build) = match begin(plan, cancel).await {
+        Ok(begun) => begun,
         Err(failure) => return failure.report(plan, output, None),
     };
     for secret in build.secrets() {
         output.masker().add(secret.expose_secret());
     }
-    output.say(page(&build, output));
+    output.say(closing::page(&build, output));
 
     let mut progress = Progress::new(output.options().clone());
-    let inputs = Inputs {
-        plan,
-        build: &build,
-        contexts: &contexts,
-        daemon: daemon.as_ref(),
-    };
-    let result = build_and_finish(inputs, &mut progress, output, cancel).await;
+    let result = build_and_finish(&inputs, &build, &mut progress, output, cancel).await;
     let exit = match result {
         Ok(Ok(images)) => {
-            output.say(closing(plan, &build, &images, started.elapsed(), output));
+            let took = started.elapsed();
+            output.say(closing::summary(plan, &build, &images, took, output));
             return Exit::Success;
         }
         Ok(Err(failure)) => failure.report(plan, output, Some(&progress)),
@@ -188,35 +123,58 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
             Exit::Internal
         }
     };
-    output.say(page(&build, output));
+    output.say(closing::page(&build, output));
     exit
+}
+
+/// The inputs of the work, checked before the build is created.
+struct Inputs<'a> {
+    plan: &'a Plan,
+    /// The files of each image.
+    files: Vec<ImageFiles>,
+    daemon: Option<StepDaemon>,
+    /// The platform of each image that is loaded.
+    loads: Vec<Option<LoadChoice>>,
+}
+
+/// Connects to the daemon and opens the contexts, then creates the build.
+async fn begin<'a>(plan: &'a Plan, cancel: &Cancel) -> Result<(Inputs<'a>, Build)> {
+    let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
+    let api = Api::new(plan.depot.api_url.clone(), tls, &plan.proxies);
+    let api = api.map_err(Failure::Client)?;
+    let (daemon, loads) = StepDaemon::connect(plan, cancel).await?;
+    let inputs = Inputs {
+        plan,
+        files: contexts::open(plan)?,
+        daemon,
+        loads,
+    };
+    let build = lifecycle::create(plan, api, cancel).await?;
+    Ok((inputs, build))
 }
 
 /// Builds, shows the progress at the same time, and reports the outcome to Depot.
 ///
-/// The three delay each other as little as possible: the outcome is reported to Depot before the
-/// last line is shown, and a panic in the build or the progress does not prevent the report.
+/// The three delay each other as little as possible: the outcome is reported to Depot before the last line is shown, and a panic
+/// in the build or the progress does not prevent the report.
 async fn build_and_finish(
-    inputs: Inputs<'_>,
+    inputs: &Inputs<'_>,
+    build: &Build,
     progress: &mut Progress,
     output: &Output,
     cancel: &Cancel,
-) -> Caught<Result<Vec<Delivered>>> {
-    let targets = target::targets(inputs.plan);
-    let sources = sources(&targets, progress);
+) -> Caught<Result<Vec<Finished>>> {
+    let targets = targets(inputs.plan, progress);
     let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
     let redactor = redactor(output.masker());
     let (steps, receivers) = Steps::new(redactor.clone());
-    let own = own_steps(receivers.log, status.clone());
-    let showing = async {
-        tokio::join!(own, show(progress, ReceiverStream::new(shown), output));
-    };
-    let showing = AssertUnwindSafe(showing).catch_unwind();
-    let mut showing = std::pin::pin!(showing);
+    let own_steps = display::own_steps(receivers.log, status.clone());
     let working = async {
-        let masker = output.masker();
-        let steps = (steps, receivers.depot);
-        let building = work(inputs, targets, &sources, status, steps, masker, cancel);
+        let building = async {
+            let masker = output.masker();
+            let run = prepare(inputs, build, (status, steps), masker, cancel)?;
+            work(run, inputs, targets, receivers.depot).await
+        };
         // Work that does not end after a stop must not prevent the report to Depot.
         let building = cancel.unless_stuck(building);
         let result = AssertUnwindSafe(building).catch_unwind().await;
@@ -224,109 +182,16 @@ async fn build_and_finish(
             result.map(|ended| ended.unwrap_or_else(|reason| Err(Failure::Canceled(reason))));
         let outcome = match &result {
             Ok(Ok(_)) => Outcome::Success,
-            Ok(Err(Failure::Canceled(_))) => Outcome::Canceled,
+            Ok(Err(failure)) if matches!(failure.cause(), Failure::Canceled(_)) => {
+                Outcome::Canceled
+            }
             Ok(Err(failure)) => Outcome::Failure(redactor.redact(failure.one_line())),
             Err(_) => Outcome::Failure(redactor.redact("internal error in depot-build")),
         };
-        finish(inputs.build, outcome, cancel).await;
+        lifecycle::finish(build, outcome, cancel).await;
         result
     };
-    let mut working = std::pin::pin!(working);
-    let mut is_shown = false;
-    let result = loop {
-        tokio::select! {
-            result = &mut working => break result,
-            caught = &mut showing, if !is_shown => {
-                is_shown = true;
-                if caught.is_err() {
-                    tracing::error!("no further progress is shown because of an internal error");
-                }
-            }
-        }
-    };
-    if !is_shown {
-        let showing = while_moving(SHOW_QUIET, || output.written(), showing);
-        let showing = tokio::time::timeout(SHOW_LIMIT, showing);
-        let shown = cancel.while_in_time(LAST_SHOW_LIMIT, showing).await;
-        if !matches!(shown, Some(Ok(Some(_)))) && cancel.reason().is_none() {
-            tracing::warn!(
-                "the rest of the progress was dropped because the log is not being read"
-            );
-        }
-    }
-    result
-}
-
-/// The source of each machine's steps: labeled with its platforms if there are several machines.
-fn sources(targets: &[Target], progress: &mut Progress) -> Vec<Source> {
-    match targets {
-        [_] => vec![Source::default()],
-        targets => targets
-            .iter()
-            .map(|target| progress.add_source(&target.label()))
-            .collect(),
-    }
-}
-
-/// Shows this program's own steps, which belong to no machine.
-async fn own_steps(mut steps: mpsc::Receiver<StatusResponse>, status: mpsc::Sender<Update>) {
-    while let Some(step) = steps.recv().await {
-        let update = Update {
-            source: Source::default(),
-            status: step,
-        };
-        if status.send(update).await.is_err() {
-            return; // the log has ended
-        }
-    }
-}
-
-/// The part that needs machines and registries.
-async fn work(
-    inputs: Inputs<'_>,
-    targets: Vec<Target>,
-    sources: &[Source],
-    status: mpsc::Sender<Update>,
-    steps: (Steps, mpsc::Receiver<StatusResponse>),
-    masker: &Masker,
-    cancel: &Cancel,
-) -> Result<Vec<Delivered>> {
-    let Inputs {
-        plan,
-        build,
-        contexts,
-        daemon,
-    } = inputs;
-    let passing = request::passing_names(plan, build);
-    let mut names = request::names(plan, build)?;
-    names.extend(passing.iter().cloned());
-    let work = Work {
-        plan,
-        build,
-        contexts,
-        targets,
-        names,
-        passing,
-        pull_failed: AtomicBool::new(false),
-        registries: Arc::new(Registries::new(plan, build.saved(), masker)?),
-        masker,
-        cancel,
-        prepared: OnceCell::new(),
-        daemon,
-        loaded_names: request::loaded_names(plan, build),
-        leases: Leases::default(),
-    };
-    let finished = work.run(sources, status, steps.0, steps.1).await?;
-    work.registries.tell_of_unused();
-    outputs::write(plan, build, &finished)?;
-    Ok(finished.delivered)
-}
-
-/// Masks secrets in the log, for example if a build step prints them.
-fn mask_secrets(plan: &Plan, output: &Output) {
-    for secret in plan.secrets() {
-        output.masker().add(secret.expose_secret());
-    }
+    display::beside(progress, (shown, own_steps), output, cancel, working).await
 }
 
 /// Masks secrets in texts for Depot, including secrets that are added later.
@@ -335,84 +200,152 @@ fn redactor(masker: &Masker) -> Redactor {
     Redactor::new(move |text| masker.mask(text))
 }
 
-fn client(plan: &Plan) -> Result<Api> {
-    let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
-    Api::new(plan.depot.api_url.clone(), tls, &plan.proxies).map_err(Failure::Client)
+/// The machines of each image, each with the source of its steps: labeled with the image and the platforms, as far as there are
+/// several.
+fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
+    let is_only = plan.images.len() == 1;
+    let of_image = |image: &crate::config::plan::ImagePlan| {
+        let targets = target::targets(&image.build);
+        let is_whole = targets.len() == 1;
+        let targets = targets.into_iter().map(|target| {
+            let label = match (is_only, is_whole) {
+                (true, true) => return (target, Source::default()),
+                (true, false) => target.label(),
+                (false, true) => image.name.clone(),
+                (false, false) => format!("{} {}", image.name, target.label()),
+            };
+            let source = progress.add_source(&label);
+            (target, source)
+        });
+        targets.collect()
+    };
+    plan.images.iter().map(of_image).collect()
 }
 
-/// Creates the build. A stop during the call waits for the build's ID, so that the build can be finished.
-///
-/// A build stays unfinished only if its ID never arrives: the response is lost, it arrives later than [`CREATE_GRACE`],
-/// or the process is killed.
-async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
-    let stopped = async {
-        cancel.fired().await;
+/// What the images share. Nothing is connected yet.
+fn prepare<'a>(
+    inputs: &'a Inputs<'_>,
+    build: &'a Build,
+    (status, steps): (mpsc::Sender<Update>, Steps),
+    masker: &'a Masker,
+    cancel: &'a Cancel,
+) -> Result<Run<'a>> {
+    let plan = inputs.plan;
+    let registries = Arc::new(Registries::new(plan, build.saved(), masker)?);
+    let context = machines::Context {
+        plan,
+        build,
+        registries: Arc::clone(&registries),
+        steps: steps.clone(),
+        masker,
     };
-    let creating = Build::create(
-        api,
-        &plan.depot.token,
-        Some(plan.depot.project_id.clone()),
-        request::build_options(plan),
-        stopped,
-    );
-    let mut creating = std::pin::pin!(creating);
-    let reason = match cancel.unless_fired(&mut creating).await {
-        Ok(created) => return created.map_err(Failure::Create),
-        Err(reason) => reason,
+    let targets = plan
+        .images
+        .iter()
+        .flat_map(|image| target::targets(&image.build));
+    let machines = Machines::new(&context, targets.map(|target| target.machine));
+    Ok(Run {
+        plan,
+        build,
+        machines,
+        registries,
+        daemon: inputs.daemon.as_ref(),
+        steps,
+        status,
+        masker,
+        cancel,
+    })
+}
+
+/// Builds all images and writes the outputs. Sends our own steps to Depot at the same time.
+async fn work(
+    run: Run<'_>,
+    inputs: &Inputs<'_>,
+    targets: Vec<Vec<(Target, Source)>>,
+    reports: mpsc::Receiver<StatusResponse>,
+) -> Result<Vec<Finished>> {
+    let (plan, build, cancel) = (run.plan, run.build, run.cancel);
+    let reporting = build.report_steps(reports);
+    // Owns the run, so that reports and progress end with the work.
+    let working = async move {
+        let finished = all_images(&run, inputs, targets).await;
+        run.machines.release(run.cancel).await;
+        let finished = finished?;
+        run.registries.tell_of_unused();
+        Ok(finished)
     };
-    if let Some(Ok(build)) = cancel.last_call(CREATE_GRACE, creating).await {
-        finish(&build, Outcome::Canceled, cancel).await;
+    let mut reporting = std::pin::pin!(reporting);
+    let mut working = std::pin::pin!(working);
+    let mut is_reported = false;
+    let finished = loop {
+        tokio::select! {
+            finished = &mut working => break finished,
+            () = &mut reporting, if !is_reported => is_reported = true,
+        }
+    };
+    if !is_reported && cancel.reason().is_none() {
+        // The failed step should appear on the build's page.
+        let _too_slow = cancel.within(REPORT_GRACE, reporting).await;
     }
-    Err(Failure::Canceled(reason))
+    let finished = finished?;
+    outputs::write(plan, build, &finished)?;
+    Ok(finished)
 }
 
-/// Reports the end of the build to Depot. If that fails, the result of the run stays the same.
-async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
-    let finishing = build.finish(outcome);
-    let why = match cancel.last_call(Build::FINISH_LIMIT, finishing).await {
-        Some(Ok(())) => return,
-        Some(Err(error)) => crate::cause::one_line(&error),
-        None => "no response in time".into(),
-    };
-    tracing::warn!(
-        "the end of the build could not be reported to Depot, which may show it as running for a while: {why}"
-    );
-}
-
-/// The line with the URL of the build; empty if the URL is not known.
-fn page(build: &Build, output: &Output) -> String {
-    let page = build.url().map(|url| summary::page(url, output.options()));
-    page.unwrap_or_default()
-}
-
-/// The summary: where the image was delivered, and how to pull it if Depot saved it.
-fn closing(
-    plan: &Plan,
-    build: &Build,
-    images: &[Delivered],
-    took: Duration,
-    output: &Output,
-) -> String {
-    let is_saved = plan.image.save.is_some();
-    let named = images.iter().flat_map(|image| {
-        let names = image.names.iter().map(ToString::to_string);
-        names.map(|name| (name, image.digest.as_deref()))
+/// Builds all images at the same time, with regular health reports to Depot for each machine.
+async fn all_images(
+    run: &Run<'_>,
+    inputs: &Inputs<'_>,
+    targets: Vec<Vec<(Target, Source)>>,
+) -> Result<Vec<Finished>> {
+    let stop = run.cancel.child();
+    let jobs = jobs(run, inputs, targets, &stop)?;
+    if let Some(daemon) = run.daemon {
+        daemon.start_looking(run.plan, run.build, run.masker).await;
+    }
+    let is_only = jobs.len() == 1;
+    let images = jobs.iter().map(async |job| {
+        let delivered = image::deliver(run, job).await;
+        delivered.map_err(|failure| match failure {
+            failure if is_only => failure,
+            failure => Failure::Image(Box::new(ImageFailure {
+                image: job.plan.name.clone(),
+                failure,
+            })),
+        })
     });
-    let summary = Summary {
-        delivery: Delivery {
-            pushed: plan.image.push,
-            saved: is_saved,
-            loaded: plan.image.load.is_some(),
-        },
-        references: &named.collect::<Vec<_>>(),
-        saved: if is_saved {
-            &build.saved().references
-        } else {
-            &[]
-        },
-        digest: images.first().and_then(|image| image.digest.as_deref()),
-        elapsed: took,
-        url: build.url().unwrap_or_default(),
-    };
-    summary.render(output.options())
+    tokio::select! {
+        finished = together(&stop, images) => finished,
+        never = run.machines.report_health(run.cancel) => never,
+    }
+}
+
+/// The inputs of each image. `stop` stops them all.
+fn jobs<'a>(
+    run: &Run<'a>,
+    inputs: &'a Inputs<'_>,
+    targets: Vec<Vec<(Target, Source)>>,
+    stop: &Cancel,
+) -> Result<Vec<Job<'a>>> {
+    let is_only = run.plan.images.len() == 1;
+    let images = inputs.plan.images.iter().zip(&inputs.files);
+    let images = images.zip(&inputs.loads).zip(targets);
+    let jobs = images.map(|(((plan, files), load), targets)| {
+        let suffix = (!is_only).then_some(&*plan.name);
+        Ok(Job {
+            plan,
+            files: files.clone(),
+            names: Names::new(&plan.destinations, run.build, suffix)?,
+            form: if targets.len() == 1 {
+                Form::Whole
+            } else {
+                Form::Part
+            },
+            targets,
+            load: load.clone(),
+            cancel: stop.child(),
+            prepared: OnceCell::new(),
+        })
+    });
+    jobs.collect()
 }

@@ -58,10 +58,8 @@ pub(super) fn read(
         .and_then(|value| machine(value, findings));
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
     Some(BuildPlan {
-        clone: places.clone_directory().to_owned(),
         context: context?,
         dockerfile: dockerfile?,
-        withheld: Vec::new(),
         target,
         build_args: build_args.unwrap_or_default(),
         contexts: contexts.unwrap_or_default(),

@@ -4,7 +4,7 @@ use super::{
     branch::{BRANCH_HINT, branch, may_be_branch},
     fault::Fault,
     findings::{Findings, begins_with_host, may_hold_login},
-    plan::{ImagePlan, LoadPlan, SavePlan},
+    plan::{Destinations, SavePlan},
     read_boolean,
     values::words,
     variables::ImageVariables,
@@ -15,15 +15,10 @@ use crate::registry::reference::{Reference, ReferenceError};
 const VARIABLE: &str = "IMAGE";
 const UNSET_HINT: &str = "a variable in IMAGE has no value in this pipeline; BITBUCKET_TAG, for one, is there in builds of a tag only";
 
-/// Reads every reference, and tells of each bad one. `daemon` is asked only where there is one to be loaded into.
-pub(super) fn read(
-    variables: &ImageVariables,
-    daemon: impl FnOnce(&mut Findings) -> LoadPlan,
-    findings: &mut Findings,
-) -> ImagePlan {
+/// Reads every reference, and reports each invalid one.
+pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Destinations {
     let push = read_boolean("PUSH", variables.push.as_deref(), findings);
-    let is_loaded = read_boolean("LOAD", variables.load.as_deref(), findings);
-    let load = is_loaded.then(|| daemon(findings));
+    let load = read_boolean("LOAD", variables.load.as_deref(), findings);
     let mut references: Vec<Reference> = Vec::new();
     let mut is_given = false;
     let texts: Vec<&str> = variables
@@ -46,12 +41,12 @@ pub(super) fn read(
         findings.fault(Fault::new(VARIABLE, "not set, though PUSH is true", advice));
     }
     let save = save(variables, findings);
-    if is_given && variables.push.is_none() && !is_loaded {
+    if is_given && variables.push.is_none() && !load {
         findings.warn(Warning::NamedButNotPushed {
             saved: save.is_some(),
         });
     }
-    ImagePlan {
+    Destinations {
         references,
         push,
         load,
@@ -169,14 +164,6 @@ fn holds_login(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::docker::Endpoint;
-
-    fn read(variables: &ImageVariables, findings: &mut Findings) -> ImagePlan {
-        let daemon = |_: &mut Findings| LoadPlan {
-            daemon: Endpoint::Unix("/d.sock".into()),
-        };
-        super::read(variables, daemon, findings)
-    }
 
     fn plan(image: Option<&str>, push: Option<&str>) -> (Vec<String>, String, Vec<Warning>) {
         let mut findings = Findings::default();
@@ -427,7 +414,7 @@ mod tests {
                 load: load.map(Into::into),
                 ..ImageVariables::default()
             };
-            assert_eq!(read(&variables, &mut findings).load.is_some(), is_loaded);
+            assert_eq!(read(&variables, &mut findings).load, is_loaded);
             let variables = ImageVariables {
                 image: Some("app".into()),
                 ..variables

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{fault::Fault, findings::Findings, plan::LoadPlan, values, variables::DockerVariables};
+use super::{fault::Fault, findings::Findings, values, variables::DockerVariables};
 use crate::bounded_file;
 use crate::docker::{Endpoint, EndpointTls};
 
@@ -27,18 +27,17 @@ pub(super) fn read(
     variables: &DockerVariables,
     directory: &Path,
     findings: &mut Findings,
-) -> LoadPlan {
+) -> Endpoint {
     let tls = tls(variables, directory, findings);
     let default = || Endpoint::Unix(DEFAULT_SOCKET.into());
     let Some(host) = variables.docker_host.as_deref().map(str::trim) else {
-        return LoadPlan { daemon: default() };
+        return default();
     };
-    let daemon = endpoint(host, tls).unwrap_or_else(|problem| {
+    endpoint(host, tls).unwrap_or_else(|problem| {
         let problem = format!("{} {problem}", findings.shown(host));
         findings.fault(Fault::new("DOCKER_HOST", problem, HOST_ADVICE));
         default()
-    });
-    LoadPlan { daemon }
+    })
 }
 
 fn endpoint(text: &str, tls: Option<EndpointTls>) -> Result<Endpoint, &'static str> {
@@ -187,11 +186,11 @@ mod tests {
         let mut findings = Findings::default();
         let plan = read(&variables, folder.path(), &mut findings);
         assert!(!format!("{plan:?}").contains("PRIVATE KEY"));
-        let tls = matches!(plan.daemon, Endpoint::Tcp { tls: Some(_), .. });
+        let tls = matches!(plan, Endpoint::Tcp { tls: Some(_), .. });
         let error = findings.into_error().to_string();
         let place = folder.path().display().to_string();
         (
-            format!("{}{}", plan.daemon, if tls { " with TLS" } else { "" }),
+            format!("{}{}", plan, if tls { " with TLS" } else { "" }),
             error.replace(&place, "FOLDER"),
         )
     }

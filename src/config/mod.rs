@@ -51,7 +51,7 @@ use self::{
     environment::Environment,
     findings::Findings,
     paths::Places,
-    plan::{DepotPlan, RegistriesPlan},
+    plan::{BuildPlan, DEFAULT_IMAGE, DepotPlan, Destinations, ImagePlan, RegistriesPlan},
     variables::{
         AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
         ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
@@ -105,8 +105,10 @@ pub fn read(
         &dockerfile,
         &mut findings,
     );
-    let daemon = |findings: &mut Findings| load::read(&docker, working_directory, findings);
-    let image = images::read(&image, daemon, &mut findings);
+    let destinations = images::read(&image, &mut findings);
+    let daemon = destinations
+        .load
+        .then(|| load::read(&docker, working_directory, &mut findings));
     let build = build::read(
         &build,
         &places,
@@ -116,7 +118,7 @@ pub fn read(
         &mut findings,
     );
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
-    let pushed = image.pushed();
+    let pushed = destinations.pushed();
     let secret_files = secret_files(&registry, &docker, &pipe, working_directory);
     let (credentials, hostless) = logins::read(registry, working_directory, pushed, &mut findings);
     let create_repositories = read_boolean(
@@ -128,26 +130,22 @@ pub fn read(
     let proofs = amazon::proofs(&identity).into_iter();
     let aws = amazon::read(amazon, identity, &pipeline, needs_amazon, &mut findings);
     let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
-    let authorities = authorities::read(
-        pipe.ssl_cert_file.as_deref(),
-        working_directory,
-        &mut findings,
-    );
+    let authorities = pipe.ssl_cert_file.as_deref();
+    let authorities = authorities::read(authorities, working_directory, &mut findings);
     let proxies = proxies::read(&environment, &mut findings);
-    let outputs = outputs::read(&outputs, &places, &image, &mut findings);
-    let mut withheld = secret_files;
+    let outputs = outputs::read(&outputs, &places, &destinations, &mut findings);
     let others = outputs.files().chain(aws.authorization_file());
-    withheld.extend(others.map(Path::to_owned));
+    let mut withheld: Vec<PathBuf> = others.map(Path::to_owned).chain(secret_files).collect();
     let timeout = timeout::read(pipe.timeout.as_deref(), &mut findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
 
     match (token, project, api_url, build) {
-        (Some(token), Some((project_id, project_source)), Some(api_url), Some(mut build))
+        (Some(token), Some((project_id, project_source)), Some(api_url), Some(build))
             if findings.is_faultless() =>
         {
             let pipeline: Pipeline = pipeline.into();
-            withheld.extend(pipes_storage(&pipeline, &build.clone));
-            build.withheld = withheld;
+            let clone = places.clone_directory().to_owned();
+            withheld.extend(pipes_storage(&pipeline, &clone));
             let depot = DepotPlan {
                 token,
                 project_id,
@@ -157,8 +155,10 @@ pub fn read(
             Ok((
                 Plan {
                     depot,
-                    build,
-                    image,
+                    clone,
+                    withheld,
+                    images: vec![only_image(build, destinations)],
+                    daemon,
                     registries: RegistriesPlan {
                         credentials,
                         insecure,
@@ -177,6 +177,15 @@ pub fn read(
             ))
         }
         _ => Err(findings.into_error()),
+    }
+}
+
+/// The image that today's variables describe.
+fn only_image(build: BuildPlan, destinations: Destinations) -> ImagePlan {
+    ImagePlan {
+        name: DEFAULT_IMAGE.to_owned(),
+        build,
+        destinations,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     fault::Fault,
     findings::Findings,
     paths::Places,
-    plan::{ImagePlan, OutputsPlan},
+    plan::{Destinations, OutputsPlan},
     values::words,
     variables::OutputVariables,
 };
@@ -24,10 +24,10 @@ const NAME_MAX_BYTES: u64 = 255;
 pub(super) fn read(
     variables: &OutputVariables,
     places: &Places<'_>,
-    image: &ImagePlan,
+    image: &Destinations,
     findings: &mut Findings,
 ) -> OutputsPlan {
-    let has_image = image.push || image.load.is_some() || image.save.is_some();
+    let has_image = image.push || image.load || image.save.is_some();
     let mut taken: Vec<(&'static str, PathBuf)> = Vec::new();
     let mut path = |variable: &'static str, value: &Option<String>| {
         let path = places.output(variable, value.as_deref()?, findings)?;
@@ -127,11 +127,9 @@ mod tests {
         };
         let mut findings = Findings::default();
         let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
-        let image = ImagePlan {
-            references: Vec::new(),
+        let image = Destinations {
             push: has_image,
-            load: None,
-            save: None,
+            ..Destinations::default()
         };
         let plan = read(&variables, &places, &image, &mut findings);
         let error = findings.into_error().to_string();

@@ -28,10 +28,14 @@ use crate::{
 pub struct Plan {
     /// Who asks Depot for which project's build.
     pub depot: DepotPlan,
-    /// What to build.
-    pub build: BuildPlan,
-    /// What becomes of the image.
-    pub image: ImagePlan,
+    /// The clone: all files of the builds are in it. Absolute and without links.
+    pub clone: PathBuf,
+    /// Files and folders that no builder gets, because they hold secrets or are outputs. They need not exist.
+    pub withheld: Vec<PathBuf>,
+    /// The images, at least one. Today's variables describe exactly one.
+    pub images: Vec<ImagePlan>,
+    /// The Docker daemon that images are loaded into; `None` if none is loaded.
+    pub daemon: Option<Endpoint>,
     /// Who we are at registries, and what holds for them.
     pub registries: RegistriesPlan,
     /// Whom to trust beside the public authorities.
@@ -66,10 +70,11 @@ impl Plan {
                     Some(AwsAuthorization::Token(token)) => Some(token),
                     Some(AwsAuthorization::File(_)) | None => None,
                 });
-        let contexts = self.build.contexts.iter().flat_map(NamedContext::logins);
+        let builds = || self.images.iter().map(|image| &image.build);
+        let contexts = builds().flat_map(|build| &build.contexts);
         std::iter::once(&self.depot.token)
-            .chain(contexts)
-            .chain(&self.build.build_args.secrets)
+            .chain(contexts.flat_map(NamedContext::logins))
+            .chain(builds().flat_map(|build| &build.build_args.secrets))
             .chain(self.proxies.passwords())
             .chain(passwords)
             .chain(keys.flatten())
@@ -104,14 +109,10 @@ pub enum ProjectSource {
 /// What to build.
 #[derive(Debug, Clone)]
 pub struct BuildPlan {
-    /// The clone: all files of the build lie in it. Absolute and without links.
-    pub clone: PathBuf,
     /// The context.
     pub context: FolderPlan,
     /// The Dockerfile. It may lie outside of the context.
     pub dockerfile: DockerfilePlan,
-    /// Files and folders that no builder gets, because they hold secrets or are outputs. They need not exist.
-    pub withheld: Vec<PathBuf>,
     /// The stage to build; `None` for the last one.
     pub target: Option<String>,
     /// In the order given, each name once.
@@ -172,24 +173,31 @@ impl NamedContext {
     }
 }
 
-/// What becomes of the image.
+/// One image: what to build, and the destinations.
 #[derive(Debug, Clone)]
 pub struct ImagePlan {
+    /// The name that tells the images of a run apart, such as the name of a bake target. Unique in a plan.
+    pub name: String,
+    /// What to build.
+    pub build: BuildPlan,
+    /// The destinations of the image.
+    pub destinations: Destinations,
+}
+
+/// The name of the only image of a run.
+pub const DEFAULT_IMAGE: &str = "default";
+
+/// The destinations of an image. Without any, it stays in the builder's cache.
+#[derive(Debug, Clone, Default)]
+pub struct Destinations {
     /// The names of the image, each once. Not empty if it is to be pushed.
     pub references: Vec<Reference>,
     /// Whether to push it under all of them.
     pub push: bool,
-    /// Which Docker daemon it is loaded into, under the same names; `None` for none.
-    pub load: Option<LoadPlan>,
+    /// Whether to load it into the Docker daemon, under the same names.
+    pub load: bool,
     /// Whether Depot's registry keeps it, and under which tags; `None` if it does not.
     pub save: Option<SavePlan>,
-}
-
-/// Where an image is loaded.
-#[derive(Debug, Clone)]
-pub struct LoadPlan {
-    /// Where the daemon listens.
-    pub daemon: Endpoint,
 }
 
 /// How Depot's registry keeps an image.
@@ -199,7 +207,7 @@ pub struct SavePlan {
     pub tags: Vec<String>,
 }
 
-impl ImagePlan {
+impl Destinations {
     /// The names that the image is pushed under.
     #[must_use]
     pub fn pushed(&self) -> &[Reference] {

@@ -54,21 +54,27 @@ fn token_and_project_are_enough() {
     );
     assert_eq!(plan.depot.api_url.as_str(), "https://api.depot.dev/");
     assert_eq!(
-        (plan.build.context.path, plan.build.dockerfile.file),
-        (clone.path(), clone.path().join("Dockerfile"))
+        (
+            &*plan.images[0].build.context.path,
+            &*plan.images[0].build.dockerfile.file
+        ),
+        (&*clone.path(), &*clone.path().join("Dockerfile"))
     );
     assert_eq!(
         (
-            plan.build.target,
-            plan.build.platforms.len(),
-            plan.build.no_cache
+            plan.images[0].build.target.as_deref(),
+            plan.images[0].build.platforms.len(),
+            plan.images[0].build.no_cache
         ),
         (None, 0, false)
     );
-    assert!(plan.build.build_args.is_empty() && plan.image.references.is_empty());
-    assert!(!plan.image.push && !plan.debug);
+    assert!(
+        plan.images[0].build.build_args.is_empty()
+            && plan.images[0].destinations.references.is_empty()
+    );
+    assert!(!plan.images[0].destinations.push && !plan.debug);
     assert!(plan.registries.credentials.for_host("docker.io").is_none());
-    assert_eq!(plan.build.clone, clone.path());
+    assert_eq!(plan.clone, clone.path());
 }
 
 /// Every variable with a value of its own.
@@ -116,25 +122,31 @@ fn every_variable_finds_its_place() {
         ("from-file", ProjectSource::File(file))
     );
     assert_eq!(
-        (plan.build.context.path, plan.build.dockerfile.file),
-        (clone.path().join("app"), clone.path().join("Dockerfile"))
+        (
+            &*plan.images[0].build.context.path,
+            &*plan.images[0].build.dockerfile.file
+        ),
+        (
+            &*clone.path().join("app"),
+            &*clone.path().join("Dockerfile")
+        )
     );
-    assert_eq!(plan.build.target.as_deref(), Some("final"));
+    assert_eq!(plan.images[0].build.target.as_deref(), Some("final"));
     assert_eq!(
-        plan.build.build_args.iter().collect::<Vec<_>>(),
+        plan.images[0].build.build_args.iter().collect::<Vec<_>>(),
         [("VERSION", "1.11-hunter4"), ("TAG", "v1")]
     );
-    let platforms: Vec<String> = plan
+    let platforms: Vec<String> = plan.images[0]
         .build
         .platforms
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(platforms, ["linux/arm64", "linux/386"]);
-    assert_eq!(plan.build.machine, Some(Machine::Amd64));
-    assert!(plan.build.no_cache && plan.image.push && plan.debug);
-    let references: Vec<String> = plan
-        .image
+    assert_eq!(plan.images[0].build.machine, Some(Machine::Amd64));
+    assert!(plan.images[0].build.no_cache && plan.images[0].destinations.push && plan.debug);
+    let references: Vec<String> = plan.images[0]
+        .destinations
         .references
         .iter()
         .map(ToString::to_string)

@@ -95,12 +95,12 @@ impl Build {
         api: Api,
         token: &SecretString,
         project_id: Option<String>,
-        options: BuildOptions,
+        options: Vec<BuildOptions>,
         stopped: impl Future<Output = ()>,
     ) -> Result<Self, ApiError> {
         let request = CreateBuildRequest {
             project_id,
-            options: vec![options],
+            options,
         };
         let creating = api.unary_until(Call::CREATE_BUILD, token, &request, stopped);
         let created: CreateBuildResponse = creating.await?;

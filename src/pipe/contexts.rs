@@ -12,7 +12,7 @@ use super::Result;
 use super::failure::Failure;
 use crate::buildkit::session::{Changes, FileSync};
 use crate::config::Plan;
-use crate::config::plan::{FolderPlan, NamedContext};
+use crate::config::plan::{BuildPlan, DockerfilePlan, FolderPlan, NamedContext};
 use crate::context::{Directory, NamedFile, Tree};
 
 /// Where the other pipes of a step keep their files, below the clone directory. Those may hold
@@ -22,7 +22,10 @@ const PIPE_STORAGE: &str = ".bitbucket/pipelines/generated";
 /// The prefix of every key. It changes when the way in which files are announced changes.
 const KEY_PREFIX: &str = "depot-build-2";
 
-/// The directories, and the key under which builders keep their files.
+/// The name by which a builder requests the Dockerfile, unless a session has several.
+const DOCKERFILE: &str = "dockerfile";
+
+/// The directories of images that have the same context, and the key under which builders keep their files.
 pub(super) struct Contexts {
     files: FileSync,
     /// The repository and the context's path in it; `None` if the builder must not reuse files.
@@ -32,41 +35,127 @@ pub(super) struct Contexts {
     new_key: Mutex<Option<String>>,
 }
 
-impl Contexts {
-    /// Opens every directory of the plan.
-    ///
-    /// # Errors
-    /// [`Failure::Directory`] if one is gone, or has been replaced by a link since it was checked.
-    pub(super) fn open(plan: &Plan) -> Result<Self> {
-        let build = &plan.build;
-        let clone = &build.clone;
-        let opening = Opening {
-            clone,
-            tree: Arc::new(Tree::new(clone, &[]).map_err(Failure::Directory)?),
-            never: never_sent(plan),
-        };
-        let dockerfile = &build.dockerfile;
-        // The frontend looks for these two names. Other files in their directory are not offered.
-        let mut dockerfiles = vec![opening.file(&dockerfile.name, &dockerfile.file)];
-        if let Some(file) = &dockerfile.ignore_file {
-            dockerfiles.push(opening.file(&format!("{}.dockerignore", dockerfile.name), file));
-        }
-        let mut files = FileSync::default()
-            .with("context", opening.folder(&build.context)?)
-            .with("dockerfile", Directory::Files(dockerfiles));
-        for context in &build.contexts {
-            if let NamedContext::Directory(name, folder) = context {
-                files = files.with(directory_name(name), opening.folder(folder)?);
+/// The files of one image.
+#[derive(Clone)]
+pub(super) struct ImageFiles {
+    /// Images with the same context share them, so that a session transfers the context once.
+    pub(super) contexts: Arc<Contexts>,
+    /// The name by which the builder requests the directory of the Dockerfile.
+    pub(super) dockerfile: String,
+}
+
+/// Opens every directory of the plan. Returns the files of each image, in the plan's order.
+///
+/// # Errors
+/// [`Failure::Directory`] if one is gone, or has been replaced by a link since it was checked.
+pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
+    let clone = &plan.clone;
+    let tree = Arc::new(Tree::new(clone, &[]).map_err(Failure::Directory)?);
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut places = Vec::new();
+    for image in &plan.images {
+        let build = &image.build;
+        let mut known = groups.iter_mut().enumerate();
+        match known.find(|(_, group)| group.fits(build)) {
+            Some((index, group)) => places.push((index, group.add(&build.dockerfile))),
+            None => {
+                places.push((groups.len(), DOCKERFILE.to_owned()));
+                groups.push(Group::new(build));
             }
         }
-        Ok(Self {
+    }
+    let mut opened = Vec::with_capacity(groups.len());
+    for group in &groups {
+        let opening = Opening {
+            clone,
+            tree: Arc::clone(&tree),
+            never: never_sent(plan, group.build),
+        };
+        opened.push(Arc::new(group.open(plan, &opening)?));
+    }
+    let places = places.into_iter().filter_map(|(group, dockerfile)| {
+        let contexts = Arc::clone(opened.get(group)?);
+        Some(ImageFiles {
+            contexts,
+            dockerfile,
+        })
+    });
+    Ok(places.collect())
+}
+
+/// Images with the same context, whose files one session offers.
+struct Group<'a> {
+    /// The build of the first of them.
+    build: &'a BuildPlan,
+    /// Each Dockerfile once, in the order of the images.
+    dockerfiles: Vec<&'a DockerfilePlan>,
+}
+
+impl<'a> Group<'a> {
+    fn new(build: &'a BuildPlan) -> Self {
+        let dockerfiles = vec![&build.dockerfile];
+        Self { build, dockerfiles }
+    }
+
+    /// Whether `build` reads the same directories.
+    fn fits(&self, build: &BuildPlan) -> bool {
+        self.build.context == build.context
+            && self.build.no_cache == build.no_cache
+            && named_directories(self.build).eq(named_directories(build))
+    }
+
+    /// Adds a Dockerfile. Returns the name of its directory.
+    fn add(&mut self, dockerfile: &'a DockerfilePlan) -> String {
+        let known = self
+            .dockerfiles
+            .iter()
+            .position(|known| *known == dockerfile);
+        let index = known.unwrap_or_else(|| {
+            self.dockerfiles.push(dockerfile);
+            self.dockerfiles.len() - 1
+        });
+        dockerfile_name(index)
+    }
+
+    fn open(&self, plan: &Plan, opening: &Opening<'_>) -> Result<Contexts> {
+        let build = self.build;
+        let mut files = FileSync::default().with("context", opening.folder(&build.context)?);
+        for (index, dockerfile) in self.dockerfiles.iter().enumerate() {
+            // The frontend looks for these two names. Other files in their directory are not offered.
+            let mut offered = vec![opening.file(&dockerfile.name, &dockerfile.file)];
+            if let Some(file) = &dockerfile.ignore_file {
+                offered.push(opening.file(&format!("{}.dockerignore", dockerfile.name), file));
+            }
+            files = files.with(dockerfile_name(index), Directory::Files(offered));
+        }
+        for (name, folder) in named_directories(build) {
+            files = files.with(directory_name(name), opening.folder(folder)?);
+        }
+        Ok(Contexts {
             files,
-            identity: (!build.no_cache).then(|| identity(plan)),
+            identity: (!build.no_cache).then(|| identity(plan, build)),
             key: OnceCell::new(),
             new_key: Mutex::default(),
         })
     }
+}
 
+fn dockerfile_name(index: usize) -> String {
+    match index {
+        0 => DOCKERFILE.to_owned(),
+        index => format!("{DOCKERFILE}-{}", index + 1),
+    }
+}
+
+/// The named contexts that are directories.
+fn named_directories(build: &BuildPlan) -> impl Iterator<Item = (&str, &FolderPlan)> {
+    build.contexts.iter().filter_map(|context| match context {
+        NamedContext::Directory(name, folder) => Some((&**name, folder)),
+        NamedContext::Address(..) => None,
+    })
+}
+
+impl Contexts {
     /// Uses a new key from now on: a builder that failed during a transfer may have files on its disk that are missing from its
     /// cache.
     pub(super) fn renew_key(&self) {
@@ -79,7 +168,7 @@ impl Contexts {
         self.files.clone().on_change(changes)
     }
 
-    /// The key of this run's sessions. The first call computes it.
+    /// The key of the sessions. The first call computes it.
     ///
     /// The same context of the same repository has the same key in every container, so that the builder requests only files
     /// that have changed. The key is new if files of earlier builds must not be reused, or if the mode or an attribute of a
@@ -139,20 +228,18 @@ pub(super) fn directory_name(name: &str) -> String {
 }
 
 /// Files and folders that are never sent to a builder.
-fn never_sent(plan: &Plan) -> Vec<PathBuf> {
-    let build = &plan.build;
-    [&build.context.path, &build.clone]
+fn never_sent(plan: &Plan, build: &BuildPlan) -> Vec<PathBuf> {
+    [&build.context.path, &plan.clone]
         .into_iter()
         .map(|directory| directory.join(PIPE_STORAGE))
-        .chain(build.withheld.iter().cloned())
+        .chain(plan.withheld.iter().cloned())
         .collect()
 }
 
 /// The parts that identify a context, each preceded by its length.
-fn identity(plan: &Plan) -> Vec<u8> {
-    let build = &plan.build;
+fn identity(plan: &Plan, build: &BuildPlan) -> Vec<u8> {
     let context = &build.context.path;
-    let within = context.strip_prefix(&build.clone).unwrap_or(context);
+    let within = context.strip_prefix(&plan.clone).unwrap_or(context);
     let (repository, path) = match plan.pipeline.repository() {
         Some(repository) => (repository, within),
         // Outside of Bitbucket, only the path identifies the repository.
@@ -160,10 +247,8 @@ fn identity(plan: &Plan) -> Vec<u8> {
     };
     let mut identity = Vec::new();
     let mut parts = vec![repository.as_bytes(), path.as_os_str().as_encoded_bytes()];
-    for context in &build.contexts {
-        if let NamedContext::Directory(name, folder) = context {
-            parts.extend([name.as_bytes(), folder.path.as_os_str().as_encoded_bytes()]);
-        }
+    for (name, folder) in named_directories(build) {
+        parts.extend([name.as_bytes(), folder.path.as_os_str().as_encoded_bytes()]);
     }
     for part in parts {
         identity.extend((part.len() as u64).to_be_bytes());

@@ -116,20 +116,22 @@ impl CredentialSource for AmazonLogins {
 
 /// The hosts and images that a build names.
 pub(super) fn named(plan: &Plan) -> Named {
-    let contexts = plan
-        .build
-        .contexts
-        .iter()
-        .filter_map(|context| match context {
+    let mut named = Named::default();
+    for image in &plan.images {
+        let (build, destinations) = (&image.build, &image.destinations);
+        let contexts = build.contexts.iter().filter_map(|context| match context {
             NamedContext::Address(_, address, _) => Some(address.expose_secret()),
             NamedContext::Directory(..) => None,
         });
-    let dockerfile = dockerfile(&plan.build.dockerfile.file);
-    let mut named = named::read(contexts, plan.build.build_args.iter(), &dockerfile);
-    for reference in &plan.image.references {
-        named.hosts.insert(canonical_host(reference.host()));
-        let image = NamedImage::new(reference, plan.image.push);
-        named.images.insert(image);
+        let dockerfile = dockerfile(&build.dockerfile.file);
+        let read = named::read(contexts, build.build_args.iter(), &dockerfile);
+        named.hosts.extend(read.hosts);
+        named.images.extend(read.images);
+        for reference in &destinations.references {
+            named.hosts.insert(canonical_host(reference.host()));
+            let image = NamedImage::new(reference, destinations.push);
+            named.images.insert(image);
+        }
     }
     named
 }

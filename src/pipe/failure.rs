@@ -2,9 +2,11 @@
 
 mod hints;
 
+use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 
-use super::on_machine::Delivered;
+use super::delivered::Delivered;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
 use crate::config::Plan;
@@ -109,6 +111,29 @@ pub(super) enum Failure {
     /// The run was stopped.
     #[error("{0}")]
     Canceled(Reason),
+    /// One of several images failed.
+    #[error(transparent)]
+    Image(Box<ImageFailure>),
+}
+
+/// The failure of one of several images.
+#[derive(Debug)]
+pub(super) struct ImageFailure {
+    /// The name of the image in the plan.
+    pub(super) image: String,
+    pub(super) failure: Failure,
+}
+
+impl fmt::Display for ImageFailure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "image `{}`: {}", self.image, self.failure)
+    }
+}
+
+impl Error for ImageFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.failure.source()
+    }
 }
 
 /// A push by a builder that failed.
@@ -171,9 +196,18 @@ fn for_target(target: Option<&str>) -> String {
 }
 
 impl Failure {
+    /// The failure itself, without the image that it belongs to.
+    pub(super) fn cause(&self) -> &Self {
+        match self {
+            Self::Image(image) => image.failure.cause(),
+            other => other,
+        }
+    }
+
     /// The exit code.
     fn exit(&self) -> Exit {
         match self {
+            Self::Image(image) => image.failure.exit(),
             Self::Create(error) => api_exit(error),
             Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
             Self::Tls(_)
@@ -247,22 +281,23 @@ impl Failure {
 
     /// Prints the failure and its hints. Returns the exit code.
     pub(super) fn report(&self, plan: &Plan, output: &Output, progress: Option<&Progress>) -> Exit {
-        let step = match self {
+        let cause = self.cause();
+        let step = match cause {
             Self::Solve { error, .. } => {
                 progress.and_then(|progress| progress.failed_step_behind(&error.message))
             }
             _ => None,
         };
         let output_lines = step.map(|step| &*step.tail).unwrap_or_default();
-        let hint = hints::hint(self, plan, output_lines);
+        let hint = hints::hint(cause, plan, output_lines);
         let hints: Vec<&str> = hint.as_deref().into_iter().collect();
-        let block = match self {
+        let block = match cause {
             Self::Solve { error, .. } => solve_block(self, error, &hints, output, progress),
             Self::Push(failure) => solve_block(self, &failure.error, &hints, output, progress),
             _ => chain::render(self, &hints, output.options()),
         };
         output.say(block);
-        match self {
+        match cause {
             // Ready to be pasted into the pipeline file.
             Self::Daemon(DaemonError::Unreachable { .. }) => {
                 output.say("  services:\n    - docker\n".to_owned());

@@ -4,12 +4,15 @@
 //! are sent, read from the builder over the existing connection. If that is not possible, the builder exports an archive, which
 //! is streamed through the pipe.
 
+pub(super) mod choice;
 mod daemon;
 pub(crate) mod exported;
 mod from_builder;
 mod progress;
 
-pub(super) use daemon::{Look, StepDaemon};
+use choice::LoadChoice;
+use daemon::Look;
+pub(super) use daemon::StepDaemon;
 pub(super) use exported::platforms;
 
 use std::sync::Arc;
@@ -21,12 +24,15 @@ use tokio::sync::oneshot;
 use self::from_builder::FromBuilder;
 use self::progress::{report_while, size};
 use super::Result;
+use super::delivered::Built;
 use super::failure::{Failure, LoadCause, LoadFailure};
-use super::on_machine::{Exported, Part};
+use super::job::Job;
 use super::request;
+use super::run::Run;
+use super::solving::Solver;
 use crate::buildkit::{session, words};
 use crate::cancel::{Cancel, Reason};
-use crate::depot::{PullInfo, Step, Steps};
+use crate::depot::{PullInfo, Step};
 use crate::docker::{BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent};
 use crate::registry::reference::Reference;
 
@@ -52,40 +58,59 @@ pub(super) async fn sweep(daemon: &StepDaemon, passing: &Passing, cancel: &Cance
 /// registry.
 const PULL_THRESHOLD_BYTES: u64 = 4 << 20;
 
-/// One load of a part's image into the step's daemon.
+/// One load of an image into the step's daemon.
 pub(super) struct Loading<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) job: &'a Job<'a>,
     pub(super) daemon: &'a StepDaemon,
+    pub(super) choice: &'a LoadChoice,
     pub(super) names: &'a [Reference],
-    /// The part of the build that built the image.
-    pub(super) part: &'a Part<'a>,
-    pub(super) exported: &'a Exported,
+    /// Runs solves on the machine that built the image.
+    pub(super) solver: &'a Solver<'a>,
+    pub(super) built: &'a Built,
     /// The temporary images in the daemon.
     pub(super) passing: &'a Passing,
+}
+
+/// A way to load an image. Another way is tried if one fails.
+enum Way {
+    /// The daemon pulls the image from Depot's registry.
+    Pull(PullInfo),
+    /// The missing layers are sent, as planned if a plan exists.
+    Layers(Option<Load>),
+    /// The builder exports the whole image as an archive.
+    Archive,
+}
+
+impl Way {
+    /// Continues a message about why the way before this one failed.
+    fn announcement(&self) -> &'static str {
+        match self {
+            Self::Pull(_) => "pulling the image instead",
+            Self::Layers(_) => "reading the image from the builder",
+            Self::Archive => "exporting the image from the builder",
+        }
+    }
 }
 
 impl Loading<'_> {
     /// Loads the image, as a step of the progress output.
     ///
     /// `image` is set when the image is known, so that a repeated load does not read it again.
-    pub(super) async fn run(
-        &self,
-        look: Look,
-        image: &mut Option<Image>,
-        steps: &Steps,
-    ) -> Result<Loaded> {
-        let name = format!("[load] {}", self.daemon.title(self.names));
-        let step = steps.begin(&name);
-        let cancel = &self.part.cancel;
+    pub(super) async fn run(&self, look: &mut Look, image: &mut Option<Image>) -> Result<Loaded> {
+        let title = self.daemon.title(self.names, self.choice);
+        let step = self.run.steps.begin(&format!("[load] {title}"));
+        let connection = &self.built.link.connection;
         let loading = async {
             tokio::select! {
                 loaded = self.load(look, image, &step) => loaded,
-                never = self.exported.connection.keep_in_use() => never,
+                never = connection.keep_in_use() => never,
             }
         };
-        let loaded = match cancel.unless_fired(loading).await {
+        let loaded = match self.job.cancel.unless_fired(loading).await {
             Ok(Ok(loaded)) => Ok(loaded),
             Ok(Err(failure)) => {
-                let reason = self.part.why_it_stopped(failure.is_broken()).await;
+                let reason = self.solver.why_it_stopped(failure.is_broken()).await;
                 Err(reason.map_or(failure, Failure::Canceled))
             }
             Err(reason) => Err(Failure::Canceled(reason)),
@@ -96,70 +121,90 @@ impl Loading<'_> {
                 step.done();
             }
             Err(Failure::Canceled(_)) => step.canceled(),
-            Err(failure) => {
-                let masker = self.part.work.masker;
-                step.failed(masker.mask(failure.one_line()));
-            }
+            Err(failure) => step.failed(self.masked(failure.one_line())),
         }
         loaded
     }
 
-    async fn load(&self, mut look: Look, known: &mut Option<Image>, step: &Step) -> Result<Loaded> {
+    /// Tries the ways in their order.
+    ///
+    /// # Errors
+    /// The failure of the layers, which is the cause if no way succeeds. The failure of the archive, if it was exported.
+    async fn load(
+        &self,
+        look: &mut Look,
+        known: &mut Option<Image>,
+        step: &Step,
+    ) -> Result<Loaded> {
         let image = match known {
             Some(image) => Ok(&*image),
             None => {
-                let found = exported::image(self.exported, self.daemon.platform()).await;
+                let found = exported::image(self.built, self.choice.platform.as_ref()).await;
                 found.map(|image| &*known.insert(image))
             }
         };
-        let mut pull = look.pull.take();
-        let small = match &image {
-            Ok(image) if pull.is_some() => self.small_load(image, &mut look).await,
-            _ => None,
+        let (image, mut cause) = match image {
+            Ok(image) => (Some(image), None),
+            Err(error) => (None, Some(error)),
         };
-        if small.is_none()
-            && let Some(pull) = pull.take()
-        {
-            match self.pull(&pull, image.as_ref().ok().copied(), step).await {
-                Ok(loaded) => return Ok(loaded),
-                Err(why) => {
-                    let why = self.part.work.masker.mask(why);
-                    step.say(format_args!("{why}; reading the image from the builder"));
-                }
+        let mut failed: Option<String> = None;
+        for way in self.ways(image, look).await {
+            if let Way::Archive = way
+                && let Some(cause) = cause.take_if(|cause| !is_solved_by_archive(cause))
+            {
+                return Err(self.failure(cause));
             }
-        }
-        // The loaded image must be the pushed one.
-        let plan = &self.part.work.plan.image;
-        let is_elsewhere = plan.push || plan.save.is_some();
-        let (error, same) = match image {
-            Ok(image) => match Box::pin(self.layers(image, look, small, step)).await {
-                Ok(loaded) => return Ok(loaded),
-                Err(error) => {
-                    if let Some(pull) = pull {
-                        let why = self.part.work.masker.mask(crate::cause::one_line(&error));
-                        step.say(format_args!("{why}; pulling the image instead"));
-                        match self.pull(&pull, Some(image), step).await {
-                            Ok(loaded) => return Ok(loaded),
-                            // The first failure is the cause.
-                            Err(why) => {
-                                let why = self.part.work.masker.mask(why);
-                                step.say(format_args!("{why}"));
-                            }
+            if let Some(why) = failed.take() {
+                step.say(format_args!("{why}; {}", way.announcement()));
+            }
+            failed = match (way, image) {
+                (Way::Pull(pull), image) => match self.pull(&pull, image, step).await {
+                    Ok(loaded) => return Ok(loaded),
+                    Err(why) => Some(self.masked(why)),
+                },
+                (Way::Layers(planned), Some(image)) => {
+                    match Box::pin(self.layers(image, look, planned, step)).await {
+                        Ok(loaded) => return Ok(loaded),
+                        Err(error) => {
+                            let why = self.masked(crate::cause::one_line(&error));
+                            cause = Some(error);
+                            Some(why)
                         }
                     }
-                    (error, is_elsewhere.then_some(image))
                 }
-            },
-            Err(error) => (error, None),
-        };
-        let gzip = matches!(error, LoadError::Zstd { .. });
-        if !gzip && !matches!(error, LoadError::Blob(BlobError::NotServed { .. })) {
-            return Err(self.failure(error));
+                (Way::Layers(_), None) => cause.as_ref().map(ToString::to_string),
+                (Way::Archive, image) => {
+                    let gzip = matches!(cause, Some(LoadError::Zstd { .. }));
+                    // The loaded image must be the pushed one.
+                    let destinations = &self.job.plan.destinations;
+                    let is_elsewhere = destinations.push || destinations.save.is_some();
+                    let same = image.filter(|_| is_elsewhere);
+                    return Box::pin(self.archive(gzip, same, step)).await;
+                }
+            };
         }
-        step.say(format_args!(
-            "{error}; exporting the image from the builder"
-        ));
-        Box::pin(self.archive(gzip, same, step)).await
+        // The last way is the archive, which returns.
+        Err(self.failure(cause.unwrap_or_else(exported::unknown_digest)))
+    }
+
+    /// The ways to load the image, in the order in which they are tried. A few missing layers are faster to send than to pull: a
+    /// pull needs several consecutive requests to the registry.
+    async fn ways(&self, image: Option<&Image>, look: &mut Look) -> Vec<Way> {
+        let Some(pull) = look.pull.take() else {
+            return vec![Way::Layers(None), Way::Archive];
+        };
+        let small = match image {
+            Some(image) => self.small_load(image, look).await,
+            None => None,
+        };
+        match small {
+            Some(load) => vec![Way::Layers(Some(load)), Way::Pull(pull), Way::Archive],
+            None => vec![Way::Pull(pull), Way::Layers(None), Way::Archive],
+        }
+    }
+
+    fn masked(&self, text: impl Into<String>) -> String {
+        self.run.masker.mask(text.into())
     }
 
     fn failure(&self, error: LoadError) -> Failure {
@@ -191,7 +236,7 @@ impl Loading<'_> {
             password: pull.password.clone(),
         };
         let daemon = self.daemon.docker();
-        let platform = self.daemon.platform();
+        let platform = self.choice.platform.as_ref();
         let pulling = daemon.pull(&reference, &login, platform, self.names, image);
         pulling
             .await
@@ -214,14 +259,14 @@ impl Loading<'_> {
     async fn layers(
         &self,
         image: &Image,
-        mut look: Look,
+        look: &mut Look,
         planned: Option<Load>,
         step: &Step,
     ) -> std::result::Result<Loaded, LoadError> {
         let daemon = self.daemon.docker();
         let mut load = match planned {
             Some(load) => load,
-            None => self.plan(image, &mut look).await?,
+            None => self.plan(image, look).await?,
         };
         loop {
             let (present, missing, bytes) = (load.present(), load.missing(), load.bytes());
@@ -230,7 +275,7 @@ impl Loading<'_> {
                 present + missing,
                 size(bytes)
             ));
-            let blobs = Arc::new(FromBuilder(self.exported.connection.clone()));
+            let blobs = Arc::new(FromBuilder(self.built.link.connection.clone()));
             let sent = Sent::default();
             let loading = daemon.load(image, self.names, &load, blobs, &sent, self.passing);
             match report_while(loading, step, &sent, Some(bytes)).await {
@@ -245,21 +290,15 @@ impl Loading<'_> {
 
     /// Streams an archive of the image from the builder to the daemon.
     async fn archive(&self, gzip: bool, same: Option<&Image>, step: &Step) -> Result<Loaded> {
-        let part = self.part;
         let (sink, pieces) = session::file();
         let broken = |status: tonic::Status| BlobError::Broken {
             digest: "the archive".into(),
             reason: words(&status),
         };
-        let solve = request::archive(
-            part.work.plan,
-            self.daemon.requested_platform(),
-            self.names,
-            gzip,
-        );
+        let solve = request::archive(self.job, self.choice.requested.as_ref(), self.names, gzip);
         let (ids_sender, ids) = oneshot::channel();
         let solving = async {
-            let solved = part.export(&self.exported.connection, &solve, sink).await?;
+            let solved = self.solver.export(&self.built.link, &solve, sink).await?;
             // The receiver is dropped if the daemon has already rejected the archive.
             let _rejected = ids_sender.send(solved.ids().cloned().collect::<Vec<_>>());
             Ok(())
@@ -299,4 +338,12 @@ impl Loading<'_> {
             other => other,
         }
     }
+}
+
+/// Whether the image can be loaded from an archive of the builder after this error.
+fn is_solved_by_archive(error: &LoadError) -> bool {
+    matches!(
+        error,
+        LoadError::Zstd { .. } | LoadError::Blob(BlobError::NotServed { .. })
+    )
 }

@@ -9,10 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::try_join_all;
 
 use super::Result;
+use super::delivered::Delivered;
 use super::failure::{Failure, PublishFailure};
-use super::machines::Work;
-use super::on_machine::Delivered;
-use crate::depot::{Step, Steps};
+use super::job::Job;
+use super::run::Run;
+use crate::depot::Step;
 use crate::registry::client::Manifest;
 use crate::registry::index::{self, Part};
 use crate::registry::publish::publish;
@@ -20,26 +21,29 @@ use crate::registry::reference::Reference;
 
 /// Merges `parts`, one for each target in the targets' order. Returns the image with its names.
 pub(super) async fn merge(
-    work: &Work<'_>,
-    parts: &[Vec<Delivered>],
-    steps: &Steps,
+    run: &Run<'_>,
+    job: &Job<'_>,
+    parts: &[&[Delivered]],
 ) -> Result<Vec<Delivered>> {
-    let targets: Vec<String> = work.targets.iter().map(ToString::to_string).collect();
-    let step = steps.begin(&format!("[depot] merging {}", targets.join(" and ")));
+    let targets = job.targets.iter().map(|(target, _)| target.to_string());
+    let targets: Vec<String> = targets.collect();
+    let step = run
+        .steps
+        .begin(&format!("[depot] merging {}", targets.join(" and ")));
     let put = Mutex::default();
-    let merging = images(work, parts, &step, &put);
-    let merged = match work.cancel.unless_fired(merging).await {
+    let merging = images(run, job, parts, &step, &put);
+    let merged = match job.cancel.unless_fired(merging).await {
         Ok(merged) => merged,
         Err(reason) => {
             let put = put.into_inner().unwrap_or_else(PoisonError::into_inner);
-            work.report_pushed(|name| put.contains(name));
+            job.report_pushed(|name| put.contains(name));
             Err(Failure::Canceled(reason))
         }
     };
     match &merged {
         Ok(_) => step.done(),
         Err(Failure::Canceled(_)) => step.canceled(),
-        Err(failure) => step.failed(work.masker.mask(failure.one_line())),
+        Err(failure) => step.failed(run.masker.mask(failure.one_line())),
     }
     merged
 }
@@ -48,8 +52,9 @@ pub(super) async fn merge(
 ///
 /// Each name is added to `put` as soon as it is pushed.
 async fn images(
-    work: &Work<'_>,
-    parts: &[Vec<Delivered>],
+    run: &Run<'_>,
+    job: &Job<'_>,
+    parts: &[&[Delivered]],
     step: &Step,
     put: &Mutex<Vec<Reference>>,
 ) -> Result<Vec<Delivered>> {
@@ -59,10 +64,10 @@ async fn images(
     };
     let mut delivered: Vec<Delivered> = Vec::new();
     let mut failures = Vec::new();
-    for (digests, names) in alike(work, parts)? {
-        let image = image(work, &digests, &names).await?;
+    for (digests, names) in alike(job, parts)? {
+        let image = image(run, job, &digests, &names).await?;
         let mut pushed = Vec::new();
-        let client = &work.registries.client;
+        let client = &run.registries.client;
         for (name, result) in publish(client, &image, &names, on_put).await {
             match result {
                 Ok(()) => {
@@ -94,12 +99,9 @@ async fn images(
 /// Groups the names by their parts: the digest of each part, in the order of the targets.
 ///
 /// All names have the same parts unless a registry received its parts in a separate round.
-fn alike(
-    work: &Work<'_>,
-    parts: &[Vec<Delivered>],
-) -> Result<BTreeMap<Vec<String>, Vec<Reference>>> {
+fn alike(job: &Job<'_>, parts: &[&[Delivered]]) -> Result<BTreeMap<Vec<String>, Vec<Reference>>> {
     let mut alike: BTreeMap<Vec<String>, Vec<Reference>> = BTreeMap::new();
-    for name in &work.names {
+    for name in job.names.pushed() {
         let digests: Option<Vec<String>> = parts
             .iter()
             .map(|part| {
@@ -114,16 +116,21 @@ fn alike(
 }
 
 /// Reads the parts back in parallel and merges them.
-async fn image(work: &Work<'_>, digests: &[String], names: &[Reference]) -> Result<Manifest> {
+async fn image(
+    run: &Run<'_>,
+    job: &Job<'_>,
+    digests: &[String],
+    names: &[Reference],
+) -> Result<Manifest> {
     let Some(name) = names.first() else {
         return Err(Failure::NoDigest("the image".into()));
     };
     let (host, repository) = (name.host(), name.repository());
-    let client = &work.registries.client;
+    let client = &run.registries.client;
     let reading = digests
         .iter()
-        .zip(&work.targets)
-        .map(async |(digest, target)| {
+        .zip(&job.targets)
+        .map(async |(digest, (target, _))| {
             let manifest = client.manifest(host, repository, digest).await;
             manifest
                 .map(|manifest| {

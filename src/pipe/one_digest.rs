@@ -1,92 +1,89 @@
-//! What registries hold after a push: the same digest under every name if they can have it, and what a refused tag holds.
+//! What registries hold after a push: the same digest under every name if they can have it, and the image under a rejected tag.
 
 use super::Result;
+use super::delivered::Delivered;
+use super::export::Form;
 use super::failure::Failure;
-use super::on_machine::{Delivered, Part};
+use super::job::Job;
 use super::round::Round;
+use super::run::Run;
 use crate::buildkit::{ErrorKind, SolveError};
 use crate::registry::copy::copy_index;
 use crate::registry::reference::Reference;
 
-impl Part<'_> {
-    /// Names that were pushed in a round of their own, with the digest of the names before them if they can have it.
-    ///
-    /// Each round has provenance of its own, and so another digest of the same image. What the model has more than these is
-    /// small and is copied. A registry that does not take it keeps what it has.
-    pub(super) async fn with_one_digest(
-        &self,
-        model: Option<&(Reference, String)>,
-        names: Vec<Reference>,
-        digest: Option<String>,
-    ) -> Result<Vec<Delivered>> {
-        let (Some((from, wanted)), Some(present)) = (model, &digest) else {
-            return Ok(vec![Delivered { names, digest }]);
+/// Names that were pushed in a round of their own, with the digest of the names before them if they can have it.
+///
+/// Each round has provenance of its own, and so another digest of the same image. The index of `model` and its attestations are
+/// small, and are copied. A registry that does not accept the copy keeps the digest of the round.
+pub(super) async fn with_one_digest(
+    run: &Run<'_>,
+    job: &Job<'_>,
+    model: Option<&(Reference, String)>,
+    round: Delivered,
+) -> Result<Vec<Delivered>> {
+    let (Some((from, wanted)), Some(present)) = (model, &round.digest) else {
+        return Ok(vec![round]);
+    };
+    if wanted == present {
+        return Ok(vec![round]);
+    }
+    let mut pushed = Vec::new();
+    for name in &round.names {
+        let giving = give_digest(run, job.form, (from, wanted), (name, present));
+        let outcome = job.cancel.unless_fired(giving).await;
+        let digest = match outcome.map_err(Failure::Canceled)? {
+            Ok(()) => wanted.clone(),
+            Err(why) => {
+                let why = run.masker.mask(why);
+                tracing::info!("`{name}` has a digest of its own, {present}: {why}");
+                present.clone()
+            }
         };
-        if wanted == present {
-            return Ok(vec![Delivered { names, digest }]);
-        }
-        let mut pushed = Vec::new();
-        for name in names {
-            let giving = self.give_digest((from, wanted), (&name, present));
-            let outcome = self
-                .cancel
-                .unless_fired(giving)
-                .await
-                .map_err(Failure::Canceled)?;
-            let digest = match outcome {
-                Ok(()) => wanted.clone(),
-                Err(why) => {
-                    let why = self.work.masker.mask(why);
-                    tracing::info!("`{name}` has a digest of its own, {present}: {why}");
-                    present.clone()
-                }
-            };
-            pushed.push(Delivered {
-                names: vec![name],
-                digest: Some(digest),
-            });
-        }
-        Ok(pushed)
+        pushed.push(Delivered {
+            names: vec![name.clone()],
+            digest: Some(digest),
+        });
     }
+    Ok(pushed)
+}
 
-    /// Copies an index to another name, and moves its tag if it has one by now. Returns why that failed.
-    async fn give_digest(
-        &self,
-        from: (&Reference, &str),
-        to: (&Reference, &str),
-    ) -> std::result::Result<(), String> {
-        let client = &self.work.registries.client;
-        let index = copy_index(client, from, to).await;
-        let index = index.map_err(|error| crate::cause::one_line(&error))?;
-        if self.work.by_digest() {
-            return Ok(());
-        }
-        let (name, _) = to;
-        let put = client.put_manifest(name.host(), name.repository(), name.tag(), &index);
-        put.await.map_err(|error| crate::cause::one_line(&error))
+/// Copies an index to another name, and moves its tag unless it gets one later. Returns why that failed.
+async fn give_digest(
+    run: &Run<'_>,
+    form: Form,
+    from: (&Reference, &str),
+    to: (&Reference, &str),
+) -> std::result::Result<(), String> {
+    let client = &run.registries.client;
+    let index = copy_index(client, from, to).await;
+    let index = index.map_err(|error| crate::cause::one_line(&error))?;
+    if form == Form::Part {
+        return Ok(());
     }
+    let (name, _) = to;
+    let put = client.put_manifest(name.host(), name.repository(), name.tag(), &index);
+    put.await.map_err(|error| crate::cause::one_line(&error))
+}
 
-    /// The name whose push a registry refused though its tag holds an image, and the digest of that.
-    pub(super) async fn refused_tag(
-        &self,
-        error: &SolveError,
-        round: &Round,
-    ) -> Option<(Reference, String)> {
-        let ErrorKind::Registry { reference, .. } = &error.kind else {
-            return None;
-        };
-        if self.work.by_digest() || !error.may_be_immutable_tag() {
-            return None;
-        }
-        let name = round
-            .names
-            .iter()
-            .find(|name| name.to_string() == *reference)?;
-        let client = &self.work.registries.client;
-        let reading = client.digest_at(name.host(), name.repository(), name.tag());
-        let digest = self.cancel.unless_fired(reading).await.ok()??;
-        Some((name.clone(), digest))
+/// The name whose push a registry rejected although its tag holds an image, and the digest of that image.
+pub(super) async fn rejected_tag(
+    run: &Run<'_>,
+    job: &Job<'_>,
+    error: &SolveError,
+    round: &Round,
+) -> Option<(Reference, String)> {
+    let ErrorKind::Registry { reference, .. } = &error.kind else {
+        return None;
+    };
+    if job.form == Form::Part || !error.may_be_immutable_tag() {
+        return None;
     }
+    let mut names = round.names.iter();
+    let name = names.find(|name| name.to_string() == *reference)?;
+    let client = &run.registries.client;
+    let reading = client.digest_at(name.host(), name.repository(), name.tag());
+    let digest = job.cancel.unless_fired(reading).await.ok()??;
+    Some((name.clone(), digest))
 }
 
 /// The first name that has a digest.

@@ -7,11 +7,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::Result;
+use super::delivered::Finished;
 use super::failure::Failure;
-use super::machines::Finished;
 use crate::bitbucket::whole_file::write_whole;
 use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
+use crate::config::plan::Destinations;
 use crate::depot::Build;
 use crate::docker;
 use crate::registry::reference::Reference;
@@ -20,7 +21,9 @@ use crate::registry::reference::Reference;
 const STORED: &str = "depot-build.env";
 
 /// Writes every requested file, and those in Bitbucket's storage folders.
-pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<()> {
+///
+/// The values of several images are those of the first one, except for the lists of names and the metadata, which cover all.
+pub(super) fn write(plan: &Plan, build: &Build, finished: &[Finished]) -> Result<()> {
     let values = values(plan, build, finished);
     let requested = &plan.outputs;
     if let Some(path) = &requested.shell {
@@ -50,12 +53,7 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &Finished) -> Result<(
         let path = folder.join(STORED);
         log_failure(
             &path,
-            store(
-                &plan.build.clone,
-                folder,
-                &path,
-                values.for_shell().as_bytes(),
-            ),
+            store(&plan.clone, folder, &path, values.for_shell().as_bytes()),
         );
     }
     if !requested.variables.is_empty() {
@@ -89,16 +87,13 @@ fn write_requested(
     variable: &'static str,
     path: &Path,
     content: &[u8],
-    finished: &Finished,
+    finished: &[Finished],
 ) -> Result<()> {
-    write_whole(&plan.build.clone, path, content).map_err(|source| {
-        let names = finished.delivered.iter().flat_map(|image| &image.names);
-        Failure::Output {
-            variable,
-            path: path.to_owned(),
-            source,
-            delivered: names.map(ToString::to_string).collect(),
-        }
+    write_whole(&plan.clone, path, content).map_err(|source| Failure::Output {
+        variable,
+        path: path.to_owned(),
+        source,
+        delivered: finished.iter().flat_map(Finished::names).collect(),
     })
 }
 
@@ -111,13 +106,24 @@ fn log_failure(path: &Path, written: std::io::Result<()>) {
 
 /// Every name with its digest, in the order of the plan, regardless of the order in which they were pushed. Names at Depot come
 /// last.
-fn names<'a>(plan: &Plan, finished: &'a Finished) -> Vec<(&'a Reference, Option<&'a str>)> {
+fn names<'a>(plan: &Plan, finished: &'a [Finished]) -> Vec<(&'a Reference, Option<&'a str>)> {
+    let images = plan.images.iter().zip(finished);
+    images
+        .flat_map(|(plan, finished)| names_of(&plan.destinations, finished))
+        .collect()
+}
+
+/// The names of one image.
+fn names_of<'a>(
+    destinations: &Destinations,
+    finished: &'a Finished,
+) -> Vec<(&'a Reference, Option<&'a str>)> {
     let names = finished.delivered.iter().flat_map(|image| {
         let digest = image.digest.as_deref();
         image.names.iter().map(move |name| (name, digest))
     });
     let mut names: Vec<_> = names.collect();
-    let references = &plan.image.references;
+    let references = &destinations.references;
     names.sort_by_key(|(name, _)| {
         let position = references.iter().position(|reference| reference == *name);
         position.unwrap_or(references.len())
@@ -125,7 +131,7 @@ fn names<'a>(plan: &Plan, finished: &'a Finished) -> Vec<(&'a Reference, Option<
     names
 }
 
-fn values(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
+fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
     let mut values = Outputs::default();
     let known = names(plan, finished);
     if let Some((name, digest)) = known.first() {
@@ -144,7 +150,8 @@ fn values(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
             );
             // A registry that got another form of the image has other manifests.
             let is_one = known.iter().all(|(_, other)| *other == Some(*digest));
-            for (platform, digest) in finished.platforms.iter().filter(|_| is_one) {
+            let platforms = finished.iter().flat_map(|image| &image.platforms);
+            for (platform, digest) in platforms.filter(|_| is_one) {
                 values.add(
                     format!("DEPOT_BUILD_DIGEST_{}", variable_suffix(platform)),
                     digest,
@@ -152,7 +159,7 @@ fn values(plan: &Plan, build: &Build, finished: &Finished) -> Outputs {
             }
         }
     }
-    if let Some(loaded) = &finished.loaded {
+    if let Some(loaded) = finished.iter().find_map(|image| image.loaded.as_ref()) {
         values.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }
     values.add("DEPOT_BUILD_ID", build.id());
@@ -175,20 +182,45 @@ fn variable_suffix(platform: &docker::Platform) -> String {
 }
 
 /// The ID for the next command: the image's ID in the daemon, or its digest in a registry.
-fn image_id<'a>(plan: &Plan, finished: &'a Finished) -> Option<&'a str> {
-    let loaded = finished.loaded.as_ref().map(|loaded| loaded.id.as_str());
+fn image_id<'a>(plan: &Plan, finished: &'a [Finished]) -> Option<&'a str> {
+    let mut loaded = finished.iter().filter_map(|image| image.loaded.as_ref());
+    let loaded = loaded.next().map(|loaded| loaded.id.as_str());
     let first = names(plan, finished)
         .into_iter()
         .find_map(|(_, digest)| digest);
-    let mut unnamed = finished.delivered.iter();
+    let mut unnamed = finished.iter().flat_map(|image| &image.delivered);
     loaded
         .or(first)
         .or_else(|| unnamed.find_map(|image| image.digest.as_deref()))
 }
 
-/// The same content as `depot build --metadata-file`: the exporter's response with base64-encoded JSON decoded, and the build.
+/// The same content as `depot build --metadata-file`, or with several images as `depot bake --metadata-file`: the exporter's
+/// response of each image with base64-encoded JSON decoded, and the build.
+///
 /// Adds the digest of each name, because the response covers only the names of one push.
-fn metadata(plan: &Plan, build: &Build, finished: &Finished) -> Value {
+fn metadata(plan: &Plan, build: &Build, finished: &[Finished]) -> Value {
+    let mut metadata = match finished {
+        [image] => response(image),
+        images => {
+            let images = plan.images.iter().zip(images);
+            let images =
+                images.map(|(plan, image)| (plan.name.clone(), Value::Object(response(image))));
+            images.collect()
+        }
+    };
+    let depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
+    metadata.insert("depot.build".into(), depot);
+    let digests = names(plan, finished).into_iter();
+    let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
+    let digests: Map<String, Value> = digests.collect();
+    if !digests.is_empty() {
+        metadata.insert("depot.digests".into(), Value::Object(digests));
+    }
+    Value::Object(metadata)
+}
+
+/// The exporter's response.
+fn response(finished: &Finished) -> Map<String, Value> {
     let mut metadata = Map::new();
     for (key, value) in &finished.response {
         // Depot's values for loads are large and useful only for the load.
@@ -202,13 +234,5 @@ fn metadata(plan: &Plan, build: &Build, finished: &Finished) -> Value {
             .unwrap_or_else(|| json!(value));
         metadata.insert(key.clone(), value);
     }
-    let depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
-    metadata.insert("depot.build".into(), depot);
-    let digests = names(plan, finished).into_iter();
-    let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
-    let digests: Map<String, Value> = digests.collect();
-    if !digests.is_empty() {
-        metadata.insert("depot.digests".into(), Value::Object(digests));
-    }
-    Value::Object(metadata)
+    metadata
 }

@@ -55,7 +55,8 @@ impl Registries {
         });
         // Depot's come first: they are for this build alone.
         let given = of_depot.chain(plan.registries.credentials.iter().cloned());
-        let mut pushed = plan.image.pushed().iter();
+        let images = plan.images.iter();
+        let mut pushed = images.flat_map(|image| image.destinations.pushed());
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
         let Named {

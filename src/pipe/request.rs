@@ -5,128 +5,67 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 
 use super::contexts;
-use super::failure::Failure;
-use super::round::Round;
+use super::export::{Export, Form, Retention};
+use super::job::Job;
 use super::target::Target;
-use crate::buildkit::{Address, Export, MutualTls, Proxy, Solve};
+use crate::buildkit::{self, Address, MutualTls, Proxy, Solve};
 use crate::config::Plan;
-use crate::config::plan::NamedContext;
+use crate::config::plan::{ImagePlan, NamedContext};
 use crate::config::platform::Platform;
+use crate::depot;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
-use crate::depot::{self, Build};
 use crate::registry::reference::Reference;
 
-/// The options that Depot records for the build.
-pub(super) fn build_options(plan: &Plan) -> BuildOptions {
-    let save = plan.image.save.as_ref();
-    let names: Vec<String> = plan
-        .image
-        .pushed()
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+/// The options that Depot records for each image of the build.
+pub(super) fn build_options(plan: &Plan) -> Vec<BuildOptions> {
+    plan.images.iter().map(options_of).collect()
+}
+
+fn options_of(image: &ImagePlan) -> BuildOptions {
+    let destinations = &image.destinations;
+    let save = destinations.save.as_ref();
     let output = BuildOutput {
         kind: "image".into(),
         attributes: HashMap::from([
-            ("name".into(), names.join(",")),
+            ("name".into(), joined(destinations.pushed())),
             ("push".into(), "true".into()),
         ]),
     };
+    let tags = destinations.references.iter();
     BuildOptions {
         command: Command::Build.into(),
-        tags: plan
-            .image
-            .references
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        outputs: plan.image.push.then_some(output).into_iter().collect(),
-        push: plan.image.push,
-        load: plan.image.load.is_some(),
+        tags: tags.map(ToString::to_string).collect(),
+        outputs: destinations.push.then_some(output).into_iter().collect(),
+        push: destinations.push,
+        load: destinations.load,
         save: save.is_some(),
         save_tags: save.map(|save| save.tags.clone()).unwrap_or_default(),
     }
 }
 
-/// The names at Depot that exist only so that a daemon can pull the image. They come last among all names.
-pub(super) fn passing_names(plan: &Plan, build: &Build) -> Vec<Reference> {
-    let image = &plan.image;
-    if image.load.is_none() || image.save.is_some() || !build.loads_by_registry() {
-        return Vec::new();
-    }
-    let kept = build.saved().references.iter();
-    let kept = kept.filter_map(|name| Reference::parse_push_target(name).ok());
-    kept.filter(|name| !plan.image.pushed().contains(name))
-        .collect()
-}
-
-/// Every permanent name of the image in a registry: those of the user, and those under which Depot saves it.
-pub(super) fn names(plan: &Plan, build: &Build) -> Result<Vec<Reference>, Failure> {
-    let mut names: Vec<Reference> = plan.image.pushed().to_vec();
-    let kept = plan
-        .image
-        .save
-        .is_some()
-        .then_some(&build.saved().references);
-    for reference in kept.into_iter().flatten() {
-        let name =
-            Reference::parse_push_target(reference).map_err(|source| Failure::SavedReference {
-                reference: reference.clone(),
-                source,
-            })?;
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    Ok(names)
-}
-
-/// Every name of the image in a Docker daemon: those of the user, or a default name.
-pub(super) fn loaded_names(plan: &Plan, build: &Build) -> Vec<Reference> {
-    if !plan.image.references.is_empty() {
-        return plan.image.references.clone();
-    }
-    let tag: String = build.id().chars().take(100).collect();
-    let defaults = [format!("depot-build:{tag}"), "depot-build:latest".into()];
-    let mut defaults = defaults
-        .iter()
-        .filter_map(|name| Reference::parse(name).ok());
-    defaults.next().into_iter().collect()
-}
-
-/// The destination of a solve's result. By default it stays in the builder's cache.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Destination<'a> {
-    /// Push it under these names.
-    pub(super) round: Option<&'a Round>,
-    /// Push it without tags, as a part of an image that is merged later.
-    pub(super) by_digest: bool,
-    /// Load it into a daemon under these names: the builder must keep its content.
-    pub(super) loaded: Option<&'a [Reference]>,
-    /// Its manifests are read afterwards: the builder must keep them.
-    pub(super) reads_manifests: bool,
-}
-
-/// The solve for the builder of `target`.
-pub(super) fn solve(plan: &Plan, target: &Target, destination: Destination<'_>) -> Solve {
-    let round = destination.round;
-    let mut attributes = frontend(plan, &target.platforms);
-    if !round.is_some_and(|round| round.docker_form) {
+/// The solve that builds `target` and exports the result.
+pub(super) fn solve(
+    job: &Job<'_>,
+    target: &Target,
+    export: Export<'_>,
+    retention: Retention,
+) -> Solve {
+    let mut attributes = frontend(job, &target.platforms);
+    if !matches!(export, Export::Push(round) if round.docker_form) {
         // As in the released CLI. Docker manifests cannot hold attestations.
         attributes.insert(
             "attest:provenance".into(),
             "mode=min,inline-only=true".into(),
         );
     }
-    if destination.by_digest {
+    if job.form == Form::Part {
         // An index even for one platform, so that all parts have the same form.
         attributes.insert("multi-platform".into(), "true".into());
     }
     Solve {
         frontend_attributes: attributes,
-        export: export(destination),
-        // A builder keeps the manifests of builds in its history; Depot's builder does so because of the lease.
-        internal: destination.loaded.is_none() && !destination.reads_manifests,
+        export: exporter(export, job.form, retention),
+        internal: retention == Retention::Nothing,
     }
 }
 
@@ -134,7 +73,7 @@ pub(super) fn solve(plan: &Plan, target: &Target, destination: Destination<'_>) 
 ///
 /// `gzip`: the daemon supports no other compression.
 pub(super) fn archive(
-    plan: &Plan,
+    job: &Job<'_>,
     platform: Option<&Platform>,
     names: &[Reference],
     gzip: bool,
@@ -144,12 +83,12 @@ pub(super) fn archive(
         attributes.insert("compression".into(), "gzip".into());
         attributes.insert("force-compression".into(), "true".into());
     }
-    let mut frontend = frontend(plan, platform.map(std::slice::from_ref).unwrap_or_default());
+    let mut frontend = frontend(job, platform.map(std::slice::from_ref).unwrap_or_default());
     // The image is already built and must not be built again.
     frontend.remove("no-cache");
     Solve {
         frontend_attributes: frontend,
-        export: Some(Export {
+        export: Some(buildkit::Export {
             kind: "docker".into(),
             attributes,
         }),
@@ -158,13 +97,16 @@ pub(super) fn archive(
 }
 
 /// The attributes for the frontend.
-fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
-    let build = &plan.build;
+fn frontend(job: &Job<'_>, platforms: &[Platform]) -> HashMap<String, String> {
+    let build = &job.plan.build;
     let mut attributes = HashMap::from([
         ("filename".into(), build.dockerfile.name.clone()),
         // As in the released CLI: Depot's builders read it.
         ("build-arg:DEPOT_TARGET".into(), "default".into()),
     ]);
+    if job.files.dockerfile != "dockerfile" {
+        attributes.insert("dockerfilekey".into(), job.files.dockerfile.clone());
+    }
     for (name, value) in build.build_args.iter() {
         attributes.insert(format!("build-arg:{name}"), value.to_owned());
     }
@@ -194,16 +136,18 @@ fn frontend(plan: &Plan, platforms: &[Platform]) -> HashMap<String, String> {
     attributes
 }
 
-fn export(destination: Destination<'_>) -> Option<Export> {
+fn exporter(export: Export<'_>, form: Form, retention: Retention) -> Option<buildkit::Export> {
     let mut attributes = HashMap::new();
-    match (destination.round, destination.loaded) {
-        (Some(round), _) => {
-            attributes.insert(
-                "name".into(),
-                round.exported(destination.by_digest).join(","),
-            );
+    match export {
+        Export::Cache => return None,
+        // With a name, the builder keeps all layers, including those of base images.
+        Export::Store(names) => {
+            attributes.insert("name".into(), joined(names));
+        }
+        Export::Push(round) => {
+            attributes.insert("name".into(), round.exported(form).join(","));
             attributes.insert("push".into(), "true".into());
-            if destination.by_digest {
+            if form == Form::Part {
                 attributes.insert("push-by-digest".into(), "true".into());
             }
             if round.insecure {
@@ -213,17 +157,12 @@ fn export(destination: Destination<'_>) -> Option<Export> {
                 attributes.insert("oci-mediatypes".into(), "false".into());
             }
         }
-        // With a name, the builder keeps all layers, including those of base images.
-        (None, Some(names)) => {
-            attributes.insert("name".into(), joined(names));
-        }
-        (None, None) => return None,
     }
     attributes.insert("depot.export.image.version".into(), "2".into());
-    if destination.loaded.is_some() {
+    if retention == Retention::Content {
         attributes.insert("depot.export.lease".into(), "true".into());
     }
-    Some(Export {
+    Some(buildkit::Export {
         kind: "image".into(),
         attributes,
     })

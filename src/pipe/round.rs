@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::export::Form;
 use crate::buildkit::{ErrorKind, KnownCause, RegistryAction, SolveError};
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::Reference;
@@ -44,7 +45,10 @@ pub(super) enum Next {
 }
 
 /// The rounds for these names, in the order in which they run. Empty without names.
-pub(super) fn rounds(names: &[Reference], insecure: &[String]) -> VecDeque<Round> {
+pub(super) fn rounds<'a>(
+    names: impl IntoIterator<Item = &'a Reference>,
+    insecure: &[String],
+) -> VecDeque<Round> {
     let mut rounds: VecDeque<Round> = VecDeque::new();
     for name in names {
         let host = canonical_host(name.host());
@@ -67,12 +71,12 @@ pub(super) fn rounds(names: &[Reference], insecure: &[String]) -> VecDeque<Round
 }
 
 impl Round {
-    /// The names for the exporter: full names, or with `by_digest` each repository once and without a tag.
-    pub(super) fn exported(&self, by_digest: bool) -> Vec<String> {
+    /// The names for the exporter: full names, or of a part each repository once and without a tag.
+    pub(super) fn exported(&self, form: Form) -> Vec<String> {
         let mut seen = BTreeSet::new();
         self.names
             .iter()
-            .map(|name| exported(name, by_digest))
+            .map(|name| exported(name, form))
             .filter(|name| seen.insert(name.clone()))
             .collect()
     }
@@ -145,8 +149,8 @@ impl Round {
 }
 
 /// A name in the form that the exporter takes.
-pub(super) fn exported(name: &Reference, by_digest: bool) -> String {
-    if by_digest {
+pub(super) fn exported(name: &Reference, form: Form) -> String {
+    if form == Form::Part {
         format!("{}/{}", name.host(), name.repository())
     } else {
         name.to_string()
@@ -193,7 +197,7 @@ mod tests {
             .iter()
             .map(|round| {
                 (
-                    round.exported(false).join(" "),
+                    round.exported(Form::Whole).join(" "),
                     round.insecure,
                     round.docker_form,
                 )
@@ -207,7 +211,7 @@ mod tests {
                 ("registry.heroku.com/x/y:latest".into(), false, true),
             ]
         );
-        assert_eq!(rounds[0].exported(true), ["a.example/x"]);
+        assert_eq!(rounds[0].exported(Form::Part), ["a.example/x"]);
     }
 
     #[test]
@@ -222,7 +226,7 @@ mod tests {
             panic!("{rounds:?}")
         };
         let order = ["b.example/x:1", "a.example/x:1", "a.example/y:1"];
-        assert_eq!(again.exported(false), order);
+        assert_eq!(again.exported(Form::Whole), order);
         assert_eq!(again.clone().after(&error), Next::Fail);
     }
 
@@ -252,7 +256,7 @@ mod tests {
         };
         let shown: Vec<_> = rounds
             .iter()
-            .map(|round| (round.exported(false).join(" "), round.docker_form))
+            .map(|round| (round.exported(Form::Whole).join(" "), round.docker_form))
             .collect();
         assert_eq!(
             shown,

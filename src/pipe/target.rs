@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::config::Plan;
+use crate::config::plan::BuildPlan;
 use crate::config::platform::{Machine, Platform};
 use crate::depot::BuilderPlatform;
 
@@ -51,9 +51,8 @@ impl Target {
     }
 }
 
-/// The machines of a run, in the order of the requested platforms. At least one.
-pub(super) fn targets(plan: &Plan) -> Vec<Target> {
-    let build = &plan.build;
+/// The machines of an image, in the order of the requested platforms. At least one.
+pub(super) fn targets(build: &BuildPlan) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for platform in &build.platforms {
         let machine = builder(build.machine.unwrap_or(platform.machine()));

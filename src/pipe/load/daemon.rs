@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 use tokio::task::JoinSet;
 
 use super::super::Result;
 use super::super::failure::Failure;
-use super::super::target::{self, Target};
+use super::super::target;
+use super::choice::LoadChoice;
 use crate::cancel::Cancel;
 use crate::config::Plan;
-use crate::config::platform::Platform;
 use crate::depot::{Build, PullInfo};
-use crate::docker::{self, Daemon, Present, Store, best_for};
+use crate::docker::{Daemon, Present, Store};
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
 
@@ -22,76 +23,62 @@ const LOOK_LIMIT: Duration = Duration::from_secs(15);
 /// The limit for listing the daemon's images once.
 const LIST_LIMIT: Duration = Duration::from_mins(1);
 
-/// The daemon, and the platform of the build that is loaded into it.
+/// The daemon that the images of a run are loaded into.
 #[derive(Debug)]
 pub(in super::super) struct StepDaemon {
     daemon: Daemon,
-    /// The index of the target that builds the image.
-    target: usize,
-    /// The loaded platform, as in PLATFORMS; `None` if PLATFORMS is not set.
-    requested: Option<Platform>,
-    platform: Option<docker::Platform>,
-    /// Whether other platforms are built, but not loaded.
-    is_chosen: bool,
+    /// Images are loaded one after the other: each finds the layers of those before it.
+    turn: Mutex<Turn>,
+}
+
+/// What is known about the daemon's content.
+#[derive(Debug, Default)]
+struct Turn {
+    looking: Option<Looking>,
+    look: Look,
 }
 
 impl StepDaemon {
-    /// Connects to the daemon, and selects the platform to load.
-    pub(in super::super) async fn connect(plan: &Plan, cancel: &Cancel) -> Result<Option<Self>> {
-        let Some(load) = &plan.image.load else {
-            return Ok(None);
+    /// Connects to the daemon, if an image of the plan is to be loaded. Returns the platform to load of each image as well, in the
+    /// order of the plan.
+    ///
+    /// # Errors
+    /// [`Failure::NoPlatform`] if the daemon runs none of the platforms of an image.
+    pub(in super::super) async fn connect(
+        plan: &Plan,
+        cancel: &Cancel,
+    ) -> Result<(Option<Self>, Vec<Option<LoadChoice>>)> {
+        let Some(endpoint) = &plan.daemon else {
+            return Ok((None, plan.images.iter().map(|_| None).collect()));
         };
-        let connecting = Daemon::connect(load.daemon.clone());
+        let connecting = Daemon::connect(endpoint.clone());
         let daemon = match cancel.unless_fired(connecting).await {
             Ok(connected) => connected.map_err(Failure::Daemon)?,
             Err(reason) => return Err(Failure::Canceled(reason)),
         };
         let about = daemon.about();
         tracing::debug!(
-            "Docker {} at {} for {}, {:?} store",
+            "Docker {} at {endpoint} for {}, {:?} store",
             about.version,
-            load.daemon,
             about.platform,
             about.store
         );
-        let targets = target::targets(plan);
-        let Some((target, requested, fits)) = choose(&about.platform, &targets) else {
-            let offered = targets.iter().map(ToString::to_string);
-            return Err(Failure::NoPlatform {
-                daemon: about.platform.to_string(),
-                offered: offered.collect::<Vec<_>>().join(", "),
-            });
-        };
-        if !fits && let Some(requested) = &requested {
-            tracing::warn!(
-                "the Docker daemon is for {}; it needs an emulator to run the image for {requested}",
-                about.platform
-            );
-        }
-        Ok(Some(Self {
-            target,
-            platform: requested.as_ref().map(of_docker),
-            requested,
-            is_chosen: plan.build.platforms.len() > 1,
+        let choices = plan.images.iter().map(|image| {
+            let is_loaded = image.destinations.load;
+            is_loaded
+                .then(|| LoadChoice::new(&about.platform, &target::targets(&image.build)))
+                .transpose()
+        });
+        let choices = choices.collect::<Result<_>>()?;
+        let daemon = Self {
             daemon,
-        }))
-    }
-
-    /// The index of the target that builds the image.
-    pub(in super::super) fn target(&self) -> usize {
-        self.target
+            turn: Mutex::default(),
+        };
+        Ok((Some(daemon), choices))
     }
 
     pub(super) fn docker(&self) -> &Daemon {
         &self.daemon
-    }
-
-    pub(super) fn requested_platform(&self) -> Option<&Platform> {
-        self.requested.as_ref()
-    }
-
-    pub(super) fn platform(&self) -> Option<&docker::Platform> {
-        self.platform.as_ref()
     }
 
     /// The daemon's version.
@@ -99,26 +86,33 @@ impl StepDaemon {
         &self.daemon.about().version
     }
 
-    /// The title of the load: the image, the daemon, and the platform if others are not loaded.
-    pub(super) fn title(&self, names: &[Reference]) -> String {
+    /// The title of a load: the image, the daemon, and the platform if others are not loaded.
+    pub(super) fn title(&self, names: &[Reference], choice: &LoadChoice) -> String {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut title = format!("{} into Docker {}", names.join(", "), self.version());
-        if let (true, Some(platform)) = (self.is_chosen, &self.requested) {
+        if let (true, Some(platform)) = (choice.is_one_of_several, &choice.requested) {
             title.push_str(" for ");
             title.push_str(&platform.to_string());
         }
         title
     }
 
-    /// Starts to list the daemon's layers, and to query Depot for the pull if it requests one. Stops when dropped.
-    pub(in super::super) fn look(&self, plan: &Plan, build: &Build, masker: &Masker) -> Looking {
+    /// Starts to list the daemon's layers, and to query Depot for the pull if it requests one. Stops when this is dropped.
+    pub(in super::super) async fn start_looking(
+        &self,
+        plan: &Plan,
+        build: &Build,
+        masker: &Masker,
+    ) {
         let daemon = self.daemon.clone();
         let (build, token) = (build.clone(), plan.depot.token.clone());
         let masker = masker.clone();
+        // Depot's name for a pull is that of a single image.
+        let may_pull = build.loads_by_registry() && plan.images.len() == 1;
         let looking = async move {
             let mut look = Look::default();
             let pulling = async {
-                if !build.loads_by_registry() {
+                if !may_pull {
                     return None;
                 }
                 let pull = build.pull_info(&token).await;
@@ -137,17 +131,26 @@ impl StepDaemon {
         };
         let mut task = JoinSet::new();
         task.spawn(looking);
-        Looking(task)
+        self.turn.lock().await.looking = Some(Looking(task));
+    }
+
+    /// Waits until no other image is being loaded. Returns what is known about the daemon's content.
+    pub(in super::super) async fn turn(&self) -> MappedMutexGuard<'_, Look> {
+        let mut turn = self.turn.lock().await;
+        if let Some(looking) = turn.looking.take() {
+            turn.look = looking.end().await;
+        }
+        MutexGuard::map(turn, |turn| &mut turn.look)
     }
 }
 
 /// A running inspection. Stops when dropped.
 #[derive(Debug)]
-pub(in super::super) struct Looking(JoinSet<Look>);
+struct Looking(JoinSet<Look>);
 
 impl Looking {
     /// The result. It is empty after a panic or after [`LOOK_LIMIT`]; then all layers are sent.
-    pub(in super::super) async fn end(mut self) -> Look {
+    async fn end(mut self) -> Look {
         let ended = tokio::time::timeout(LOOK_LIMIT, self.0.join_next()).await;
         ended
             .ok()
@@ -183,42 +186,5 @@ impl Look {
         };
         self.present = Present::default();
         tracing::warn!("cannot list the layers in the Docker daemon, sending all of them: {why}");
-    }
-}
-
-/// The index of the target with the best platform for the daemon, that platform, and whether the daemon runs it natively.
-fn choose(
-    daemon: &docker::Platform,
-    targets: &[Target],
-) -> Option<(usize, Option<Platform>, bool)> {
-    let offered = targets.iter().enumerate();
-    let offered: Vec<(usize, &Platform)> = offered
-        .flat_map(|(index, target)| {
-            target
-                .platforms
-                .iter()
-                .map(move |platform| (index, platform))
-        })
-        .collect();
-    let platforms: Vec<_> = offered
-        .iter()
-        .map(|(_, platform)| of_docker(platform))
-        .collect();
-    let best = best_for(daemon, &platforms).and_then(|best| offered.get(best));
-    match (best, &offered[..]) {
-        (Some(&(target, platform)), _) => Some((target, Some(platform.clone()), true)),
-        // A single platform is an explicit choice.
-        (None, &[(target, platform)]) => Some((target, Some(platform.clone()), false)),
-        // PLATFORMS is not set: the machine's own platform.
-        (None, []) => Some((0, None, true)),
-        (None, _) => None,
-    }
-}
-
-fn of_docker(platform: &Platform) -> docker::Platform {
-    docker::Platform {
-        os: "linux".into(),
-        architecture: platform.architecture().into(),
-        variant: platform.variant().map(Into::into),
     }
 }

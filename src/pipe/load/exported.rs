@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tonic::Status;
 
-use super::super::on_machine::Exported;
+use super::super::delivered::Built;
 use super::from_builder::read_error;
 use crate::buildkit::Connection;
 use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
@@ -64,11 +64,8 @@ struct EntryPlatform {
 }
 
 /// The image for `platform`; without `platform`, the only image.
-pub(super) async fn image(
-    exported: &Exported,
-    platform: Option<&Platform>,
-) -> Result<Image, LoadError> {
-    let response = &exported.solved.response;
+pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<Image, LoadError> {
+    let response = &built.solved.response;
     if let Some(encoded) = response.get(EXPORTED) {
         match told_images(encoded) {
             Ok(images) => {
@@ -83,8 +80,8 @@ pub(super) async fn image(
             Err(why) => tracing::debug!("cannot parse `{EXPORTED}`: {why}"),
         }
     }
-    let connection = &exported.connection;
-    let digest = exported.solved.digest().ok_or_else(unknown_digest)?;
+    let connection = &built.link.connection;
+    let digest = built.solved.digest().ok_or_else(unknown_digest)?;
     // If its digest is known, the config is read concurrently with the manifest.
     let config = response.get("containerimage.config.digest");
     let early = async {
@@ -109,21 +106,18 @@ pub(super) async fn image(
 /// The manifest digest of each exported platform; empty if they are not known.
 ///
 /// `may_read`: whether an index that is not in the response may be read from the builder.
-pub(in super::super) async fn platforms(
-    exported: &Exported,
-    may_read: bool,
-) -> Vec<(Platform, String)> {
-    let response = &exported.solved.response;
+pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<(Platform, String)> {
+    let response = &built.solved.response;
     let exported_images = response.get(EXPORTED).map(|encoded| told_images(encoded));
     if let Some(Ok(images)) = exported_images {
         let images = images.iter().filter(|image| is_platform(image.platform()));
         let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
         return images.take(MAX_IMAGES).collect();
     }
-    let Some(digest) = exported.solved.digest().filter(|_| may_read) else {
+    let Some(digest) = built.solved.digest().filter(|_| may_read) else {
         return Vec::new();
     };
-    match entries(&exported.connection, digest).await {
+    match entries(&built.link.connection, digest).await {
         Ok(entries) => entries
             .into_iter()
             .map(|(descriptor, platform)| (platform, descriptor.digest))
@@ -279,7 +273,7 @@ fn wrong(digest: &str, problem: String) -> LoadError {
 }
 
 /// The builder did not return the digest of the image.
-fn unknown_digest() -> LoadError {
+pub(super) fn unknown_digest() -> LoadError {
     BlobError::NotServed {
         digest: "the image's manifest".into(),
         reason: "its digest is not known".into(),

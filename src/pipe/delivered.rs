@@ -1,0 +1,46 @@
+//! The results of building, pushing and loading an image.
+
+use std::collections::HashMap;
+
+use super::machines::Link;
+use crate::buildkit::Solved;
+use crate::docker::{self, Loaded};
+use crate::registry::reference::Reference;
+
+/// Names that refer to one image.
+#[derive(Clone, Debug)]
+pub(super) struct Delivered {
+    /// The names. Before a merge, those that the image gets later.
+    pub(super) names: Vec<Reference>,
+    /// The digest of the index or manifest, if the builder returned it.
+    pub(super) digest: Option<String>,
+}
+
+/// An exported image that can be read from its builder.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub(super) link: Link,
+    pub(super) solved: Solved,
+}
+
+/// An image that reached all its destinations.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) delivered: Vec<Delivered>,
+    /// The manifest of each platform in the image, if the builders returned it.
+    pub(super) platforms: Vec<(docker::Platform, String)>,
+    /// The exporter's response.
+    pub(super) response: HashMap<String, String>,
+    /// The image in the daemon, if it was loaded.
+    pub(super) loaded: Option<Loaded>,
+    /// The names in Depot's registry, if Depot keeps the image.
+    pub(super) saved: Vec<String>,
+}
+
+impl Finished {
+    /// Every name of the image, as text.
+    pub(super) fn names(&self) -> impl Iterator<Item = String> {
+        let names = self.delivered.iter().flat_map(|image| &image.names);
+        names.map(ToString::to_string)
+    }
+}

@@ -1,0 +1,35 @@
+//! What a solve exports, and what the builder keeps of it.
+
+use super::round::Round;
+use crate::registry::reference::Reference;
+
+/// The form of a machine's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The whole image, pushed under its names.
+    Whole,
+    /// A part of an image that is merged later: an index even for one platform, pushed by digest.
+    Part,
+}
+
+/// The destination of a solve's result.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Export<'a> {
+    /// Nothing is exported. The result stays in the builder's cache.
+    Cache,
+    /// The builder stores the complete image under these names, so that it can be read.
+    Store(&'a [Reference]),
+    /// The builder pushes the image under the names of the round.
+    Push(&'a Round),
+}
+
+/// What must be readable from the builder after the solve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retention {
+    /// Nothing.
+    Nothing,
+    /// The manifests. A builder keeps those of builds in its history.
+    Manifests,
+    /// The whole content, for a load: Depot's builders keep it with a lease.
+    Content,
+}

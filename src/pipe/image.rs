@@ -1,0 +1,183 @@
+//! One image of a run: built on its machines, pushed, merged and loaded.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+
+use super::Result;
+use super::delivered::{Built, Delivered, Finished};
+use super::export::Form;
+use super::failure::Failure;
+use super::job::Job;
+use super::load::choice::LoadChoice;
+use super::load::{self, Loading, StepDaemon};
+use super::merge;
+use super::run::Run;
+use super::share::{Share, ShareResult};
+use super::together::together;
+use crate::docker::{self, Loaded, Passing};
+
+/// Builds the image on all its machines, merges the parts if there are several, and loads the image.
+///
+/// Not cancel safe: stop it through the image's `cancel`.
+pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
+    let shares = shares(run, job);
+    let results = together(&job.cancel, shares.iter().map(Share::build)).await?;
+    let platforms = platforms(run, job, &results).await;
+    let is_pushed = !job.names.is_pushed_nowhere();
+    // Without a push, only the loaded share was exported.
+    let mut exported = shares.iter().zip(&results);
+    let exported = exported.find(|(share, _)| is_pushed || share.is_loaded());
+    let mut response = exported.map_or_else(HashMap::new, |(_, result)| {
+        result.built.solved.response.clone()
+    });
+    let parts: Vec<_> = results.iter().map(|result| &*result.delivered).collect();
+    let mut delivered = if job.form == Form::Part && is_pushed {
+        let merged = merge::merge(run, job, &parts).await?;
+        set_merged_response(&mut response, &merged);
+        merged
+    } else {
+        parts.concat()
+    };
+    remove_names_for_pull(job, &mut delivered);
+    let mut loaded = None;
+    let mut built = shares.iter().zip(results);
+    let built = built.find(|(share, _)| share.is_loaded());
+    if let (Some(daemon), Some(choice), Some((share, mut result))) = (run.daemon, &job.load, built)
+    {
+        let loading = load(run, job, (daemon, choice), share, &mut result);
+        let image = Box::pin(loading).await;
+        let image = image.map_err(|failure| failure.after_pushing(&delivered))?;
+        let solved = result.built.solved;
+        // After a loss, a machine may have built a different image for the load.
+        if !is_pushed && solved.ids().any(|id| *id == image.id) {
+            response = solved.response;
+        }
+        loaded = Some(image);
+        if !job.plan.destinations.push {
+            // Without a name in a registry, a digest has no use.
+            delivered.retain(|image| !image.names.is_empty());
+            delivered.push(Delivered {
+                names: job.names.loaded(),
+                digest: None,
+            });
+        }
+    }
+    Ok(Finished {
+        delivered,
+        platforms,
+        response,
+        loaded,
+        saved: job.names.saved(),
+    })
+}
+
+/// One share for each machine, in the order of the targets.
+fn shares<'a>(run: &'a Run<'a>, job: &'a Job<'a>) -> Vec<Share<'a>> {
+    let targets = job.targets.iter().enumerate();
+    let shares = targets.filter_map(|(index, (target, source))| {
+        let machine = run.machines.of(target.machine)?;
+        let is_loaded = job.load.as_ref().is_some_and(|load| load.target == index);
+        let loaded = is_loaded.then(|| job.names.loaded());
+        Some(Share::new(run, job, machine, (target, *source), loaded))
+    });
+    shares.collect()
+}
+
+/// The manifest of each platform, if it is available without delaying the build.
+async fn platforms(
+    run: &Run<'_>,
+    job: &Job<'_>,
+    results: &[ShareResult],
+) -> Vec<(docker::Platform, String)> {
+    let may_read = run.plan.outputs.shell.is_some();
+    let results = results.iter();
+    let reading = results.map(|result| load::platforms(&result.built, may_read));
+    let read = job.cancel.unless_fired(join_all(reading)).await;
+    read.unwrap_or_default().into_iter().flatten().collect()
+}
+
+/// Loads the image of a share. A machine that is lost is requested again, for the same image.
+async fn load(
+    run: &Run<'_>,
+    job: &Job<'_>,
+    (daemon, choice): (&StepDaemon, &LoadChoice),
+    share: &Share<'_>,
+    result: &mut ShareResult,
+) -> Result<Loaded> {
+    let waiting = job.cancel.unless_fired(daemon.turn());
+    let mut look = waiting.await.map_err(Failure::Canceled)?;
+    if result.has_no_pull {
+        look.forget_pull();
+    }
+    let passing = Passing::default();
+    let names = job.names.loaded();
+    let mut image = None;
+    let ended = loop {
+        let loading = Loading {
+            run,
+            job,
+            daemon,
+            choice,
+            names: &names,
+            solver: &share.solver,
+            built: &result.built,
+            passing: &passing,
+        };
+        let failure = match loading.run(&mut look, &mut image).await {
+            Err(failure) if failure.is_broken() => failure,
+            ended => break ended,
+        };
+        if image.is_none() && !job.names.is_pushed_nowhere() {
+            // A new export might differ from the image that was already pushed.
+            break Err(failure);
+        }
+        match again(run, share, &result.built, failure).await {
+            Ok(built) => result.built = built,
+            Err(failure) => break Err(failure),
+        }
+        look.forget_pull();
+    };
+    load::sweep(daemon, &passing, run.cancel).await;
+    ended
+}
+
+/// Exports the image again after its machine was lost.
+///
+/// # Errors
+/// `failure`, the failure of the load, unless the run was stopped.
+async fn again(run: &Run<'_>, share: &Share<'_>, built: &Built, failure: Failure) -> Result<Built> {
+    match share.build_again(&built.link, &failure).await {
+        Ok(Some(built)) => Ok(built),
+        Ok(None) => Err(failure),
+        Err(canceled @ Failure::Canceled(_)) => Err(canceled),
+        Err(error) => {
+            // The failure of the load is reported instead, with the names that were pushed.
+            let why = run.masker.mask(error.one_line());
+            tracing::warn!("the image could not be exported again: {why}");
+            Err(failure)
+        }
+    }
+}
+
+/// Removes the names that existed only so that the daemon could pull the image.
+fn remove_names_for_pull(job: &Job<'_>, delivered: &mut Vec<Delivered>) {
+    let names = &job.names;
+    if names.pushed().count() == names.kept().count() {
+        return;
+    }
+    for image in delivered.iter_mut() {
+        image.names.retain(|name| !names.is_for_pull(name));
+    }
+    delivered.retain(|image| !image.names.is_empty());
+}
+
+/// Changes the response to that of an exporter that had built all parts.
+fn set_merged_response(response: &mut HashMap<String, String>, merged: &[Delivered]) {
+    response.retain(|key, _| !key.starts_with("containerimage."));
+    let digest = merged.first().and_then(|image| image.digest.clone());
+    response.extend(digest.map(|digest| ("containerimage.digest".into(), digest)));
+    let names = merged.iter().flat_map(|image| &image.names);
+    let names: Vec<_> = names.map(ToString::to_string).collect();
+    response.insert("image.name".into(), names.join(","));
+}

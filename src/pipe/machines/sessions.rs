@@ -1,0 +1,127 @@
+//! The sessions on a machine. Solves whose images have the same context share one, so that it is transferred once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+
+use super::super::Result;
+use super::super::contexts::Contexts;
+use super::super::failure::Failure;
+use super::{Link, Machine};
+use crate::buildkit::session::{Changes, FileSink, Services, Session};
+use crate::cancel::Cancel;
+
+/// How often a context is sent if its files change while it is being sent.
+pub(in super::super) const MAX_TRANSFERS: u32 = 3;
+
+/// The open sessions of a machine.
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<Vec<Arc<SharedSession>>>);
+
+/// An open session of images with the same context.
+pub(in super::super) struct SharedSession {
+    pub(in super::super) session: Session,
+    contexts: Arc<Contexts>,
+    /// The number of the transfer, from one on. A changed file ends all but the last one, [`MAX_TRANSFERS`].
+    pub(in super::super) transfer: u32,
+    generation: usize,
+}
+
+impl Machine<'_> {
+    /// The session for the files of `contexts`. The first caller opens it.
+    ///
+    /// `spoiled`: a session in which files changed during the transfer. It is replaced by a new one, with another transfer.
+    pub(in super::super) async fn session(
+        &self,
+        link: &Link,
+        contexts: &Arc<Contexts>,
+        spoiled: Option<&Arc<SharedSession>>,
+        cancel: &Cancel,
+    ) -> Result<Arc<SharedSession>> {
+        // Computed before the lock is taken, which is not held across an await.
+        let key = cancel.unless_fired(contexts.key()).await;
+        let key = key.map_err(Failure::Canceled)?;
+        let mut sessions = self.sessions.locked();
+        let is_usable = |session: &SharedSession| {
+            session.generation == link.generation
+                && spoiled.is_none_or(|spoiled| spoiled.transfer < session.transfer)
+        };
+        let position = sessions
+            .iter()
+            .position(|session| Arc::ptr_eq(&session.contexts, contexts));
+        if let Some(index) = position {
+            if let Some(session) = sessions.get(index).filter(|session| is_usable(session)) {
+                return Ok(Arc::clone(session));
+            }
+            sessions.swap_remove(index);
+        }
+        let transfer = spoiled.map_or(1, |spoiled| spoiled.transfer + 1);
+        // A file that changes constantly must not fail every build.
+        let changes = if transfer < MAX_TRANSFERS {
+            Changes::Refused
+        } else {
+            Changes::Tolerated
+        };
+        let session = Arc::new(SharedSession {
+            session: self.open(link, key, contexts, changes, None)?,
+            contexts: Arc::clone(contexts),
+            transfer,
+            generation: link.generation,
+        });
+        sessions.push(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// A session of its own for a solve whose exporter sends a file to `file`.
+    pub(in super::super) async fn session_with_file(
+        &self,
+        link: &Link,
+        contexts: &Contexts,
+        file: FileSink,
+        cancel: &Cancel,
+    ) -> Result<Session> {
+        let key = cancel.unless_fired(contexts.key()).await;
+        let key = key.map_err(Failure::Canceled)?;
+        self.open(link, key, contexts, Changes::Tolerated, Some(file))
+    }
+
+    fn open(
+        &self,
+        link: &Link,
+        shared_key: String,
+        contexts: &Contexts,
+        changes: Changes,
+        file: Option<FileSink>,
+    ) -> Result<Session> {
+        let services = Services {
+            shared_key,
+            files: contexts.files(changes),
+            authorizer: self.authorizer(),
+            file,
+        };
+        let opened = link.connection.open_session(services);
+        opened.map_err(|error| Failure::Solve {
+            error: Box::new(error),
+            target: None,
+        })
+    }
+}
+
+impl Sessions {
+    /// Gives the contexts of all sessions new keys; see [`Contexts::renew_key`].
+    pub(super) fn renew_keys(&self) {
+        for session in self.locked().iter() {
+            session.contexts.renew_key();
+        }
+    }
+
+    /// Closes all sessions.
+    pub(super) async fn close(&self) {
+        let sessions = std::mem::take(&mut *self.locked());
+        join_all(sessions.iter().map(|shared| shared.session.close())).await;
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<Arc<SharedSession>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,137 @@
+//! The names of an image, and the place of each.
+
+use super::Result;
+use super::failure::Failure;
+use crate::config::plan::Destinations;
+use crate::depot::Build;
+use crate::registry::reference::Reference;
+
+/// The longest part of a build's ID that a default tag takes over. A tag has at most 128 characters.
+const TAG_CHARS: usize = 100;
+
+/// Where an image gets a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a registry of the user.
+    Registry,
+    /// In Depot's registry, which keeps the image.
+    Depot,
+    /// In Depot's registry, only so that the daemon can pull the image from there.
+    Pull,
+    /// In the step's Docker daemon.
+    Daemon,
+}
+
+/// One name of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) reference: Reference,
+    pub(super) place: Place,
+}
+
+/// All names of an image. Names to push come in the order in which they are pushed: [`Place::Pull`] last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Names(Vec<Name>);
+
+impl Names {
+    /// The names of the image `image`. `suffix` is appended to its tags in Depot's registry, if the run has several images.
+    ///
+    /// # Errors
+    /// [`Failure::SavedReference`] if Depot returned an invalid name.
+    pub(super) fn new(
+        destinations: &Destinations,
+        build: &Build,
+        suffix: Option<&str>,
+    ) -> Result<Self> {
+        let mut names = Self::default();
+        for reference in destinations.pushed() {
+            names.add(reference.clone(), Place::Registry);
+        }
+        // With several images, Depot's own name belongs to none of them, so a daemon does not pull it.
+        let is_pulled = destinations.load && build.loads_by_registry() && suffix.is_none();
+        for text in &build.saved().references {
+            let text = match suffix {
+                Some(suffix) => format!("{text}-{suffix}"),
+                None => text.clone(),
+            };
+            let parsed = Reference::parse_push_target(&text);
+            if destinations.save.is_some() {
+                let reference = parsed.map_err(|source| Failure::SavedReference {
+                    reference: text,
+                    source,
+                })?;
+                names.add(reference, Place::Depot);
+            } else if is_pulled && let Ok(reference) = parsed {
+                names.add(reference, Place::Pull);
+            }
+        }
+        if destinations.load {
+            names.add_loaded(destinations, build, suffix);
+        }
+        Ok(names)
+    }
+
+    /// In the daemon, the image gets the names of the user, or a default name.
+    fn add_loaded(&mut self, destinations: &Destinations, build: &Build, suffix: Option<&str>) {
+        let mut loaded = destinations.references.clone();
+        if loaded.is_empty() {
+            let tag: String = build.id().chars().take(TAG_CHARS).collect();
+            let tag = suffix.map_or(tag.clone(), |suffix| format!("{tag}-{suffix}"));
+            let defaults = [format!("depot-build:{tag}"), "depot-build:latest".into()];
+            let valid = defaults.iter().find_map(|name| Reference::parse(name).ok());
+            loaded.extend(valid);
+        }
+        for reference in loaded {
+            self.0.push(Name {
+                reference,
+                place: Place::Daemon,
+            });
+        }
+    }
+
+    /// Adds a name to push, unless the image already has it.
+    fn add(&mut self, reference: Reference, place: Place) {
+        if !self.0.iter().any(|name| name.reference == reference) {
+            self.0.push(Name { reference, place });
+        }
+    }
+
+    /// The names to push.
+    pub(super) fn pushed(&self) -> impl Iterator<Item = &Reference> {
+        self.except(&[Place::Daemon])
+    }
+
+    /// The names to push that remain after the run.
+    pub(super) fn kept(&self) -> impl Iterator<Item = &Reference> {
+        self.except(&[Place::Daemon, Place::Pull])
+    }
+
+    /// The names in the daemon.
+    pub(super) fn loaded(&self) -> Vec<Reference> {
+        let loaded = self.0.iter().filter(|name| name.place == Place::Daemon);
+        loaded.map(|name| name.reference.clone()).collect()
+    }
+
+    /// The names in Depot's registry, which keeps the image.
+    pub(super) fn saved(&self) -> Vec<String> {
+        let saved = self.0.iter().filter(|name| name.place == Place::Depot);
+        saved.map(|name| name.reference.to_string()).collect()
+    }
+
+    /// Whether no name is pushed.
+    pub(super) fn is_pushed_nowhere(&self) -> bool {
+        self.pushed().next().is_none()
+    }
+
+    /// Whether the name exists only so that the daemon can pull the image.
+    pub(super) fn is_for_pull(&self, reference: &Reference) -> bool {
+        let mut pulls = self.0.iter().filter(|name| name.place == Place::Pull);
+        pulls.any(|name| name.reference == *reference)
+    }
+
+    fn except<'a>(&'a self, places: &'static [Place]) -> impl Iterator<Item = &'a Reference> {
+        let names = self.0.iter();
+        let names = names.filter(move |name| !places.contains(&name.place));
+        names.map(|name| &name.reference)
+    }
+}

@@ -1,0 +1,227 @@
+//! One solve on a machine: its session, its status, and why it ended.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
+use tokio::sync::mpsc;
+
+use super::contexts::Contexts;
+use super::failure::Failure;
+use super::machines::{Link, MAX_TRANSFERS, Machine, SharedSession};
+use super::run::Run;
+use super::{Result, STATUS_IN_FLIGHT};
+use crate::buildkit::session::{FileSink, Session};
+use crate::buildkit::{ErrorKind, Pushes, Solve, SolveError, Solved};
+use crate::cancel::{Cancel, Reason};
+use crate::moving::while_moving;
+use crate::report::progress::{Source, Update};
+
+/// How often a solve is repeated after the builder reported an inconsistent state.
+const MAX_SOLVE_RETRIES: usize = 2;
+
+/// Error texts of a builder whose internal state is inconsistent. Only repeating the same solve helps.
+const INCONSISTENT_STATE: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
+
+/// After a solve, its last messages are dropped if the log accepts none of them for this long.
+const UNREAD_QUIET: Duration = Duration::from_secs(5);
+
+/// How long the request may take that checks whether Depot canceled the build.
+const CANCEL_QUERY_LIMIT: Duration = Duration::from_secs(2);
+
+/// Runs solves of one image on one machine.
+pub(super) struct Solver<'a> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) machine: &'a Machine<'a>,
+    pub(super) contexts: &'a Arc<Contexts>,
+    /// The source under which the steps are shown.
+    pub(super) source: Source,
+    /// Fires when the image is to stop.
+    pub(super) cancel: &'a Cancel,
+    /// The platforms, if other machines build other parts of the image.
+    pub(super) label: Option<String>,
+}
+
+impl Solver<'_> {
+    /// Runs a solve. It is repeated if files changed during the transfer, or if the builder's state is inconsistent.
+    ///
+    /// The names that it pushes are added to `pushes`, also after a failure.
+    pub(super) async fn solve(
+        &self,
+        link: &Link,
+        solve: &Solve,
+        pushes: &mut Pushes,
+    ) -> Result<Solved> {
+        let mut retries_left = MAX_SOLVE_RETRIES;
+        let mut spoiled: Option<Arc<SharedSession>> = None;
+        loop {
+            let opening = self
+                .machine
+                .session(link, self.contexts, spoiled.as_ref(), self.cancel);
+            let shared = opening.await?;
+            match self.once(link, &shared.session, solve, pushes).await {
+                Err(failure) if shared.transfer < MAX_TRANSFERS && has_changed_files(&failure) => {
+                    let transfer = shared.transfer + 1;
+                    let why = self.run.masker.mask(failure.cause_line());
+                    tracing::warn!(
+                        "{why}; sending the context again ({transfer} of {MAX_TRANSFERS})"
+                    );
+                    spoiled = Some(shared);
+                }
+                Err(failure) if retries_left > 0 && has_inconsistent_state(&failure) => {
+                    retries_left -= 1;
+                    let why = self.run.masker.mask(failure.one_line());
+                    tracing::warn!(
+                        "the builder's state is inconsistent; repeating the build: {why}"
+                    );
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Runs a solve whose exporter sends a file to `file`, in a session of its own.
+    pub(super) async fn export(
+        &self,
+        link: &Link,
+        solve: &Solve,
+        file: FileSink,
+    ) -> Result<Solved> {
+        let opening = self
+            .machine
+            .session_with_file(link, self.contexts, file, self.cancel);
+        let session = opening.await?;
+        let solved = self
+            .once(link, &session, solve, &mut Pushes::default())
+            .await;
+        session.close().await;
+        solved
+    }
+
+    /// Runs a solve once. Its status is shown, and read for pushed names.
+    async fn once(
+        &self,
+        link: &Link,
+        session: &Session,
+        solve: &Solve,
+        pushes: &mut Pushes,
+    ) -> Result<Solved> {
+        let (sender, mut statuses) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
+        let forwarded = Cell::new(0);
+        let mut forwarding = Box::pin(async {
+            while let Some(status) = statuses.recv().await {
+                pushes.observe(&status);
+                let source = self.source;
+                // If the log has ended, or accepts nothing while the run is stopping, the rest is still read for pushed
+                // names.
+                tokio::select! {
+                    biased;
+                    _ended = self.run.status.send(Update { source, status }) => {}
+                    _reason = self.cancel.fired() => {}
+                }
+                forwarded.set(forwarded.get() + 1);
+            }
+        });
+        let stopped = async {
+            self.cancel.fired().await;
+        };
+        let mut is_forwarded = false;
+        let solved = {
+            let solving = link.connection.solve(solve, session, sender, stopped);
+            let mut solving = std::pin::pin!(solving);
+            loop {
+                tokio::select! {
+                    solved = &mut solving => break solved,
+                    () = &mut forwarding, if !is_forwarded => is_forwarded = true,
+                }
+            }
+        };
+        if !is_forwarded {
+            // An unread log must not delay the end of the build.
+            let _unread = while_moving(UNREAD_QUIET, || forwarded.get(), &mut forwarding).await;
+        }
+        drop(forwarding);
+        while let Ok(status) = statuses.try_recv() {
+            pushes.observe(&status);
+        }
+        match solved {
+            Ok(solved) => Ok(solved),
+            Err(error) => Err(self.why_it_failed(error).await),
+        }
+    }
+
+    /// The failure behind `error`. A lost machine may mean that the build was canceled at Depot, which only the next health
+    /// report would show.
+    async fn why_it_failed(&self, error: SolveError) -> Failure {
+        let is_broken = error.kind == ErrorKind::Connection;
+        match self.why_it_stopped(is_broken).await {
+            Some(reason) => Failure::Canceled(reason),
+            None => self.failure(error),
+        }
+    }
+
+    /// The failure of a solve.
+    pub(super) fn failure(&self, error: SolveError) -> Failure {
+        Failure::Solve {
+            error: Box::new(error),
+            target: self.label.clone(),
+        }
+    }
+
+    /// Why the image was stopped, if it was. After a broken connection, Depot is queried for a cancellation.
+    pub(super) async fn why_it_stopped(&self, is_broken: bool) -> Option<Reason> {
+        if self.cancel.reason().is_none() && is_broken {
+            let querying = self.run.build.is_canceled(self.machine.platform());
+            if self.run.cancel.within(CANCEL_QUERY_LIMIT, querying).await == Some(true) {
+                return Some(Reason::Depot);
+            }
+        }
+        self.cancel.reason()
+    }
+}
+
+/// Whether the solve may succeed with another transfer of the context.
+fn has_changed_files(failure: &Failure) -> bool {
+    matches!(failure, Failure::Solve { error, .. } if error.kind == ErrorKind::FilesChanged)
+}
+
+/// Whether repeating the same solve is likely to succeed.
+fn has_inconsistent_state(failure: &Failure) -> bool {
+    let Failure::Solve { error, .. } = failure else {
+        return false;
+    };
+    INCONSISTENT_STATE
+        .iter()
+        .any(|words| error.message.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_inconsistent_builder_state_repeats_the_solve() {
+        for (message, expected) in [
+            (
+                "failed to solve: inconsistent graph state in edge merge",
+                true,
+            ),
+            ("failed to get state for index 0 on [2/2] RUN make", true),
+            ("process \"make\" did not complete successfully", false),
+        ] {
+            let error = SolveError {
+                message: message.into(),
+                kind: ErrorKind::Build,
+                vertex: None,
+                sources: Vec::new(),
+                hint: None,
+            };
+            let failure = Failure::Solve {
+                error: Box::new(error),
+                target: None,
+            };
+            assert_eq!(has_inconsistent_state(&failure), expected, "{message}");
+        }
+    }
+}
