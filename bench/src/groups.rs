@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use depot_standin::fixtures::{Busybox, Context};
+use depot_ground::fixtures::{Busybox, Context};
 use depot_standin::{Line, MachinePlan};
 
 use crate::cases::{Identity, Job, Turns};

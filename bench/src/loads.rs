@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use depot_standin::daemon::{Daemon, Release};
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::{Busybox, Context};
+use depot_ground::daemon::{Daemon, Release};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::{Busybox, Context};
 use depot_standin::released_cli::{HELPER, helper_context};
 use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario};
 

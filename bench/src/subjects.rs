@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use depot_standin::engine::Engine;
-use depot_standin::registry::Registry;
+use depot_ground::engine::Engine;
+use depot_ground::registry::Registry;
 use depot_standin::{Scenario, StandIn};
 use tokio::process::Command;
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use depot_standin::aws::{ACCOUNT, Moto};
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::internet::Internet;
-use depot_standin::registry::{Login, Registry};
+use depot_ground::aws::{ACCOUNT, Moto};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::internet::Internet;
+use depot_ground::registry::{Login, Registry};
 use depot_standin::{MachinePlan, Scenario};
 
 use super::on_internet::program;

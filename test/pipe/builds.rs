@@ -1,6 +1,6 @@
 //! Successful builds, and builds that fail because of their own errors.
 
-use depot_standin::fixtures::Context;
+use depot_ground::fixtures::Context;
 use depot_standin::{BuildState, Method, Request, Scenario, TokenKind};
 use serde_json::Value;
 

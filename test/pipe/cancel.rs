@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use depot_standin::fixtures::{BUSYBOX_BASE, Context};
+use depot_ground::fixtures::{BUSYBOX_BASE, Context};
 use depot_standin::{
     Architecture, BuildState, Fault, MachinePlan, Method, Port, Scenario, StandIn,
 };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use depot_ground::fixtures::Context;
 use depot_standin::Scenario;
-use depot_standin::fixtures::Context;
 
 use super::loading::noise;
 use super::machines::slow;

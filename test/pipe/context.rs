@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
+use depot_ground::fixtures::Context;
 use depot_standin::Scenario;
-use depot_standin::fixtures::Context;
 
 use super::place::{Place, with_place};
 use super::program::{Program, Run};

@@ -6,14 +6,14 @@ use std::os::unix::fs::chown;
 use std::path::Path;
 use std::process::Command;
 
-use depot_standin::aws::{ACCOUNT, Moto};
-use depot_standin::daemon::{Daemon, Door, DoorPlan, Release};
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::internet::{Internet, variables};
-use depot_standin::registry::tokens::TokenRegistry;
-use depot_standin::registry::{Login, Registry};
-use depot_standin::schema;
+use depot_ground::aws::{ACCOUNT, Moto};
+use depot_ground::daemon::{Daemon, Door, DoorPlan, Release};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::internet::{Internet, variables};
+use depot_ground::registry::tokens::TokenRegistry;
+use depot_ground::registry::{Login, Registry};
+use depot_ground::schema;
 use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario, StandIn};
 
 use super::own_image::InStep;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use depot_standin::engine::{Engine, EngineOptions};
-use depot_standin::fixtures::Context;
+use depot_ground::engine::{Engine, EngineOptions};
+use depot_ground::fixtures::Context;
 use depot_standin::{BuildState, Method, Scenario, StandIn};
 use tokio::sync::OnceCell;
 

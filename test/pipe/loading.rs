@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use depot_standin::daemon::{Certificates, Daemon, DoorPlan, Release};
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::registry::Registry;
-use depot_standin::skopeo::Skopeo;
+use depot_ground::daemon::{Certificates, Daemon, DoorPlan, Release};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::registry::Registry;
+use depot_ground::skopeo::Skopeo;
 use depot_standin::{Architecture, MachinePlan, Method, Record, Scenario};
 
 use super::place::{small_context, with_place};

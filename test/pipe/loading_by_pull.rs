@@ -1,6 +1,6 @@
 //! Loading by a pull from Depot's registry, if Depot requests it.
 
-use depot_standin::daemon::Release;
+use depot_ground::daemon::Release;
 use depot_standin::{CreateBuildAnswer, HostCredential, Method, PullInfo, Scenario, StandIn};
 
 use super::loading::{layers, noise};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use depot_standin::daemon::{Daemon, DoorPlan, Hold, Release};
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::skopeo::Skopeo;
+use depot_ground::daemon::{Daemon, DoorPlan, Hold, Release};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::skopeo::Skopeo;
 use depot_standin::{BuildState, MachinePlan, Method, Scenario};
 
 use super::loading::{CLASSIC, layers, noise};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use depot_standin::daemon::{DoorPlan, Hold, Release};
-use depot_standin::engine::{Engine, EngineOptions};
+use depot_ground::daemon::{DoorPlan, Hold, Release};
+use depot_ground::engine::{Engine, EngineOptions};
 use depot_standin::{Architecture, BuildState, Machine, MachinePlan, Scenario};
 
 use super::loading::{CLASSIC, image_id, layers, noise};

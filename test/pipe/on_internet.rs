@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
+use depot_ground::engine::state_folder;
+use depot_ground::internet::Internet;
+use depot_ground::registry::Registry;
 use depot_standin::StandIn;
-use depot_standin::engine::state_folder;
-use depot_standin::internet::Internet;
-use depot_standin::registry::Registry;
 
 use super::program::{Program, Run};
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use depot_standin::daemon::Release;
-use depot_standin::engine::state_folder;
-use depot_standin::internet::{Planned, RegistryFault};
-use depot_standin::registry::Registry;
+use depot_ground::daemon::Release;
+use depot_ground::engine::state_folder;
+use depot_ground::internet::{Planned, RegistryFault};
+use depot_ground::registry::Registry;
 use depot_standin::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
 use serde_json::Value;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use depot_ground::daemon::{Daemon, PipeRun, Release};
 use depot_standin::Scenario;
-use depot_standin::daemon::{Daemon, PipeRun, Release};
 
 use super::place::{Place, with_place};
 use super::program::{Program, Run};

@@ -1,15 +1,15 @@
 //! What all tests share: an engine, a registry, a busybox, and the runtime that they live on.
 
+use depot_ground::daemon::{Daemon, Release};
+use depot_ground::engine::{Engine, EngineOptions, state_folder};
+use depot_ground::fixtures::{Busybox, Context};
+use depot_ground::internet::{Internet, variables};
+use depot_ground::registry::Registry;
+use depot_ground::registry::tokens::{Realm, TokenPlan, TokenRegistry};
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Once};
 
 use super::own_image;
-use depot_standin::daemon::{Daemon, Release};
-use depot_standin::engine::{Engine, EngineOptions, state_folder};
-use depot_standin::fixtures::{Busybox, Context};
-use depot_standin::internet::{Internet, variables};
-use depot_standin::registry::Registry;
-use depot_standin::registry::tokens::{Realm, TokenPlan, TokenRegistry};
 use depot_standin::{Builder, Machine, Scenario, StandIn};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::skopeo::Skopeo;
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::skopeo::Skopeo;
 use depot_standin::{Architecture, BuildState, Code, Fault, MachinePlan, Method, Scenario};
 use serde_json::Value;
 

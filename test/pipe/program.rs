@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use depot_ground::internet::{Internet, variables};
+use depot_ground::registry::Registry;
 use depot_standin::StandIn;
-use depot_standin::internet::{Internet, variables};
-use depot_standin::registry::Registry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 

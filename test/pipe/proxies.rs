@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use depot_standin::daemon::Release;
-use depot_standin::engine::state_folder;
-use depot_standin::proxy::{Proxy, ProxyPlan};
-use depot_standin::registry::tokens::{TokenPlan, TokenRegistry};
+use depot_ground::daemon::Release;
+use depot_ground::engine::state_folder;
+use depot_ground::proxy::{Proxy, ProxyPlan};
+use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
 use depot_standin::{Architecture, BuildState, MachinePlan, Scenario};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use depot_standin::engine::state_folder;
-use depot_standin::internet::{Internet, Planned, RegistryFault};
-use depot_standin::registry::Registry;
+use depot_ground::engine::state_folder;
+use depot_ground::internet::{Internet, Planned, RegistryFault};
+use depot_ground::registry::Registry;
 use depot_standin::{Architecture, BuildState, Scenario};
 use http::Method;
 

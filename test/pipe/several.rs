@@ -1,7 +1,7 @@
 //! Several registries at once, by the names that people use: each with its own login, and what fails is told by name.
 
-use depot_standin::engine::state_folder;
-use depot_standin::registry::{Login, Registry};
+use depot_ground::engine::state_folder;
+use depot_ground::registry::{Login, Registry};
 use depot_standin::{BuildState, Scenario};
 
 use super::on_internet::{list, program, registry, silent};

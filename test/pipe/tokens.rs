@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::internet::{Planned, RegistryFault};
-use depot_standin::registry::Login;
-use depot_standin::registry::tokens::{
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::internet::{Planned, RegistryFault};
+use depot_ground::registry::Login;
+use depot_ground::registry::tokens::{
     Authorization, PasswordSeen, Realm, TokenAnswer, TokenPlan, TokenRecord, TokenRegistry,
 };
 use depot_standin::{BuildState, Scenario, StandIn};

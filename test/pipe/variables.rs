@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use depot_standin::fixtures::Context;
+use depot_ground::fixtures::Context;
 use depot_standin::{Scenario, StandIn};
 
 use super::loading::{layers, noise};
@@ -222,7 +222,7 @@ fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
 #[test]
 fn debug_tells_the_story_on_the_wire_and_no_secret() {
     with_place(async |place| {
-        let daemon = place.daemon(depot_standin::daemon::Release::Docker26).await;
+        let daemon = place.daemon(depot_ground::daemon::Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
         let context = layers(&[("file", noise("story", 1000))]);
         let image = place.image("story");

@@ -1,8 +1,8 @@
 //! Failures of builds that come with a hint.
 
+use depot_ground::fixtures::Context;
+use depot_ground::internet::{Planned, RegistryFault};
 use depot_standin::Scenario;
-use depot_standin::fixtures::Context;
-use depot_standin::internet::{Planned, RegistryFault};
 use http::Method;
 
 use super::place::{Place, small_context, with_place};

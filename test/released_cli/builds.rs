@@ -1,8 +1,8 @@
 //! Builds that go through, and one whose own step fails.
 
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::registry::Registry;
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::registry::Registry;
 use depot_standin::{
     Architecture, BuildState, ConnectionState, CreateBuildAnswer, HostCredential, Method, Outcome,
     Record, Request, Scenario, TokenKind,

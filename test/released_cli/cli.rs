@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use depot_standin::fixtures::Context;
+use depot_ground::fixtures::Context;
 use depot_standin::{Architecture, BuildRecord, BuildState, Record, Scenario, StandIn};
 use tempfile::TempDir;
 use tokio::process::Command;

@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, UNIX_EPOCH};
 
+use depot_ground::fixtures::Context;
 use depot_standin::Scenario;
-use depot_standin::fixtures::Context;
 use tokio::process::Command;
 
 use crate::cli::Trial;

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use depot_standin::engine::{Engine, EngineOptions, state_folder};
-use depot_standin::fixtures::Busybox;
-use depot_standin::registry::Registry;
+use depot_ground::engine::{Engine, EngineOptions, state_folder};
+use depot_ground::fixtures::Busybox;
+use depot_ground::registry::Registry;
 use tokio::sync::OnceCell;
 
 use depot_standin::released_cli::{Installed, install};

@@ -1,8 +1,8 @@
 //! Loading into the step's Docker daemon, each of the CLI's ways.
 
-use depot_standin::daemon::{Daemon, Release};
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
+use depot_ground::daemon::{Daemon, Release};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
 use depot_standin::released_cli::{HELPER, helper_context};
 use depot_standin::{BuildState, MachinePlan, Scenario};
 

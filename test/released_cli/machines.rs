@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use depot_standin::fixtures::Context;
+use depot_ground::fixtures::Context;
 use depot_standin::{
     BuildState, Compressor, ConnectionState, MachinePlan, Method, Scenario, Security,
 };

@@ -1,6 +1,6 @@
 //! Depot says no.
 
-use depot_standin::fixtures::Context;
+use depot_ground::fixtures::Context;
 use depot_standin::{Code, Fault, Method, Outcome, Scenario, TokenKind};
 
 use crate::cli::{Ran, Trial};

@@ -1,8 +1,8 @@
 //! Images that Depot keeps: where they go, and with whose login, is for `CreateBuild` to say.
 
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::Context;
-use depot_standin::registry::Registry;
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
+use depot_ground::registry::Registry;
 use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario};
 
 use crate::cli::{Ran, Trial};

@@ -1,6 +1,6 @@
 //! Both machines at once, each with an engine that knows nothing of the other, as at Depot.
 
-use depot_standin::fixtures::Context;
+use depot_ground::fixtures::Context;
 use depot_standin::{Architecture, BuildState, Scenario};
 use serde_json::Value;
 

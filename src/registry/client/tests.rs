@@ -2,9 +2,9 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use depot_standin::engine::state_folder;
-use depot_standin::registry::Registry;
-use depot_standin::registry::tokens::{TokenPlan, TokenRegistry};
+use depot_ground::engine::state_folder;
+use depot_ground::registry::Registry;
+use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use secrecy::SecretString;
 use tokio_rustls::TlsAcceptor;
@@ -561,7 +561,7 @@ async fn real_registries_take_and_give_back_what_was_put() {
         .await
         .unwrap();
     let host = registry.host();
-    let user = |login: &depot_standin::registry::Login| {
+    let user = |login: &depot_ground::registry::Login| {
         client(&[(host, login.username(), login.password())])
     };
     let owner = user(registry.owner());

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use depot_standin::aws::{ACCOUNT, Moto};
-use depot_standin::engine::state_folder;
+use depot_ground::aws::{ACCOUNT, Moto};
+use depot_ground::engine::state_folder;
 use secrecy::ExposeSecret;
 use url::Url;
 

@@ -1,10 +1,10 @@
 //! Amazon's keys: they sign, and are sent nowhere.
 
 use bytes::Bytes;
-use depot_standin::aws::{ACCOUNT, Moto};
-use depot_standin::engine::state_folder;
-use depot_standin::registry::{Login, Registry};
-use depot_standin::traffic::{HttpDoor, Instead};
+use depot_ground::aws::{ACCOUNT, Moto};
+use depot_ground::engine::state_folder;
+use depot_ground::registry::{Login, Registry};
+use depot_ground::traffic::{HttpDoor, Instead};
 
 use super::refusals::{refusal, repeated};
 use super::scene::Scene;

@@ -1,7 +1,7 @@
 //! Builds that go well, fail, and are stopped.
 
-use depot_standin::daemon::{DoorPlan, Release};
-use depot_standin::traffic::HttpDoor;
+use depot_ground::daemon::{DoorPlan, Release};
+use depot_ground::traffic::HttpDoor;
 use depot_standin::{MachinePlan, Scenario};
 
 use super::forms::lines_with_parts;

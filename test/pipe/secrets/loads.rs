@@ -1,7 +1,7 @@
 //! Daemons that pull with Depot's login, fail, and repeat what they were sent.
 
-use depot_standin::daemon::{DoorPlan, Release};
-use depot_standin::traffic::{HttpDoor, Instead};
+use depot_ground::daemon::{DoorPlan, Release};
+use depot_ground::traffic::{HttpDoor, Instead};
 
 use super::refusals::{refusal, repeated};
 use super::scene::Scene;

@@ -8,7 +8,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use depot_build::config::table::{IDENTITY_VARIABLES, VARIABLES};
-use depot_standin::traffic::Piece;
+use depot_ground::traffic::Piece;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use depot_standin::traffic::Instead;
+use depot_ground::traffic::Instead;
 use depot_standin::{Code, Fault, Method};
 use http::Response;
 use http::request::Parts;

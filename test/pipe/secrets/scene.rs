@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::BUSYBOX_BASE;
-use depot_standin::internet::Internet;
-use depot_standin::registry::tokens::{Realm, TokenPlan, TokenRegistry};
-use depot_standin::registry::{Login, Registry};
-use depot_standin::traffic::{HttpDoor, Instead, Piece, Tap, Traffic};
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::BUSYBOX_BASE;
+use depot_ground::internet::Internet;
+use depot_ground::registry::tokens::{Realm, TokenPlan, TokenRegistry};
+use depot_ground::registry::{Login, Registry};
+use depot_ground::traffic::{HttpDoor, Instead, Piece, Tap, Traffic};
 use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario, StandIn};
 use tempfile::TempDir;
 

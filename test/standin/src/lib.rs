@@ -43,23 +43,8 @@ mod record;
 mod scenario;
 mod server;
 mod stand_in;
-mod tasks;
-mod wire;
 
-pub mod aws;
-pub mod daemon;
-pub mod engine;
-pub mod fixtures;
-pub mod internet;
-mod packages;
-mod process;
-pub mod proxy;
-mod python;
-pub mod registry;
 pub mod released_cli;
-pub mod schema;
-pub mod skopeo;
-pub mod traffic;
 
 use std::fmt;
 
@@ -77,7 +62,6 @@ pub use scenario::{
     Security,
 };
 pub use stand_in::{StandIn, StartError, Unforeseen, WaitError};
-pub use wire::ByteCount;
 
 /// What a machine builds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,6 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use depot_ground::engine::Engine;
+use depot_ground::tasks::Tasks;
+use depot_ground::wire::{ByteCount, Counted, ResetSwitch, Resettable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -19,10 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::{self, Credentials};
-use crate::engine::Engine;
 use crate::record::{ConnectionNumber, ConnectionRecord, ConnectionState, Recorder};
-use crate::tasks::Tasks;
-use crate::wire::{ByteCount, Counted, ResetSwitch, Resettable};
 use crate::{Architecture, Line, MachinePlan, Port, StartError};
 
 /// Connections that one machine serves at the same time; more wait to be accepted.

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use depot_ground::wire::ByteCount;
 use tokio::sync::watch;
 
 use crate::messages::{
@@ -13,7 +14,6 @@ use crate::messages::{
     ListProjectsRequest, ReportBuildContextRequest, ReportBuildHealthRequest,
     ReportStatusStreamRequest, ReportTimingsRequest, Vertex,
 };
-use crate::wire::ByteCount;
 use crate::{Architecture, Code, Method};
 
 /// Everything that was seen so far, in the order in which it happened.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::fixtures::{Busybox, Context};
+use depot_ground::fixtures::{Busybox, Context};
 
 /// The CLI's own version, and the one under which npm has it.
 pub const VERSION: &str = "2.102.12";

@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use depot_ground::tasks::Tasks;
+use depot_ground::wire::{ResetSwitch, Resettable};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -13,8 +15,6 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Connection, exchange};
-use crate::tasks::Tasks;
-use crate::wire::{ResetSwitch, Resettable};
 
 /// Connections that are served at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;

@@ -1,5 +1,6 @@
 //! The local Depot as a whole: started, asked, stopped.
 
+use depot_ground::tasks::Tasks;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use crate::authority::CertificateError;
 use crate::machine::{Builder, Machine};
 use crate::record::{Record, Recorder};
 use crate::server::Server;
-use crate::tasks::Tasks;
 use crate::{Architecture, Scenario};
 
 /// Why a stand-in did not start.

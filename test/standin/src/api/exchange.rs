@@ -4,6 +4,7 @@ use std::future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use depot_ground::wire::ResetSwitch;
 use http::{HeaderValue, Request as HttpRequest, StatusCode, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -17,7 +18,6 @@ use crate::envelope::{self, Envelopes};
 use crate::faults::Fault;
 use crate::messages::{Empty, ReportStatusStreamRequest};
 use crate::record::{Call, CallNumber, Outcome, Request, TokenKind};
-use crate::wire::ResetSwitch;
 
 /// Messages that one stream may hold; more than any test or benchmark sends.
 const MAX_STREAM_MESSAGES: u32 = 100_000;

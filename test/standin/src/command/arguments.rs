@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use depot_standin::engine::EngineChoice;
+use depot_ground::engine::EngineChoice;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

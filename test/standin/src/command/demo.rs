@@ -5,9 +5,9 @@ use std::io::{Write as _, stderr};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitCode, ExitStatus};
 
+use depot_ground::engine::state_folder;
+use depot_ground::fixtures::{Busybox, Context};
 use depot_standin::BuildState;
-use depot_standin::engine::state_folder;
-use depot_standin::fixtures::{Busybox, Context};
 
 use super::read_back::{Image, read_back};
 use super::{Arguments, CommandError, World, pipe};

@@ -9,9 +9,9 @@ mod serve;
 use std::io;
 use std::sync::Arc;
 
-use depot_standin::engine::{Engine, EngineError, EngineOptions, state_folder};
-use depot_standin::fixtures::BusyboxError;
-use depot_standin::registry::{ReadError, Registry, RegistryError};
+use depot_ground::engine::{Engine, EngineError, EngineOptions, state_folder};
+use depot_ground::fixtures::BusyboxError;
+use depot_ground::registry::{ReadError, Registry, RegistryError};
 use depot_standin::{Scenario, StandIn, StartError};
 
 pub(crate) use arguments::{Arguments, Verb};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use depot_standin::registry::{Manifest, Registry};
+use depot_ground::registry::{Manifest, Registry};
 use serde::Deserialize;
 
 use super::CommandError;

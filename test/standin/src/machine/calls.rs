@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use bytes::Bytes;
+use depot_ground::tasks::Tasks;
+use depot_ground::traffic::{Side, Traffic};
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -22,8 +24,6 @@ use super::fork::{self, Fork};
 use super::{BuilderStream, session};
 use crate::MachinePlan;
 use crate::record::Recorder;
-use crate::tasks::Tasks;
-use crate::traffic::{Side, Traffic};
 
 /// Room for both sides on every stream, and no more for all together: a stream that nobody reads holds up the others, as behind
 /// many a proxy.

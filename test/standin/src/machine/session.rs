@@ -3,6 +3,8 @@
 //! Both ends of it are ours here, so that each of its calls can be kept decoded.
 
 use bytes::Bytes;
+use depot_ground::tasks::Tasks;
+use depot_ground::traffic::Traffic;
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, StreamBody};
@@ -14,8 +16,6 @@ use tokio_util::io::ReaderStream;
 use super::calls::{self, Body, BoxError, Sender};
 use super::fork::framed;
 use crate::envelope::Envelopes;
-use crate::tasks::Tasks;
-use crate::traffic::Traffic;
 
 /// The call that carries it.
 pub(super) const SESSION: &str = "/moby.buildkit.v1.Control/Session";

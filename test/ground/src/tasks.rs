@@ -1,7 +1,7 @@
-//! Who owns the stand-in's tasks.
+//! The owner of a server's tasks.
 //!
-//! Every connection is a task, and each HTTP/2 call another. All of them run under one token and end, wherever they are,
-//! when it fires; the stand-in fires it when it is dropped.
+//! Every connection is a task, and so is each HTTP/2 call. All of them run under one token and end, wherever they are,
+//! when it fires; the server fires it when it is dropped.
 
 use std::future::Future;
 
@@ -11,14 +11,15 @@ use tokio_util::task::TaskTracker;
 
 /// A group of tasks that end together.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tasks {
+pub struct Tasks {
     running: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Tasks {
     /// A group that ends when this one does, or earlier.
-    pub(crate) fn child(&self) -> Self {
+    #[must_use]
+    pub fn child(&self) -> Self {
         Self {
             running: self.running.clone(),
             stop: self.stop.child_token(),
@@ -26,7 +27,7 @@ impl Tasks {
     }
 
     /// Runs `task` until it ends or the group is stopped.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.running.spawn(async move {
             stop.run_until_cancelled(task).await;
@@ -34,12 +35,12 @@ impl Tasks {
     }
 
     /// Stops the group without waiting.
-    pub(crate) fn stop(&self) {
+    pub fn stop(&self) {
         self.stop.cancel();
     }
 
     /// Stops the group (and all that share its beginnings) and waits until every task has ended.
-    pub(crate) async fn end(&self) {
+    pub async fn end(&self) {
         self.stop.cancel();
         self.running.close();
         self.running.wait().await;

@@ -11,29 +11,31 @@ use tokio::net::TcpStream;
 
 /// Makes a connection end with a reset instead of an orderly close.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ResetSwitch(Arc<AtomicBool>);
+pub struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
     /// From now on, dropping the socket resets the connection.
-    pub(crate) fn arm(&self) {
+    pub fn arm(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
     /// Dropping the socket closes the connection again.
-    pub(crate) fn disarm(&self) {
+    pub fn disarm(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 }
 
 /// A socket that is reset, not closed, if its switch is armed by the time it is dropped.
 #[derive(Debug)]
-pub(crate) struct Resettable {
+pub struct Resettable {
     socket: TcpStream,
     switch: ResetSwitch,
 }
 
 impl Resettable {
-    pub(crate) fn new(socket: TcpStream, switch: ResetSwitch) -> Self {
+    /// Puts `switch` in charge of how `socket` ends.
+    #[must_use]
+    pub fn new(socket: TcpStream, switch: ResetSwitch) -> Self {
         Self { socket, switch }
     }
 }
@@ -58,14 +60,15 @@ impl ByteCount {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn add(&self, bytes: usize) {
+    /// Counts `bytes` more.
+    pub fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
 /// Counts the bytes of a stream and, if told so, fails it once so many have passed both ways together.
 #[derive(Debug)]
-pub(crate) struct Counted<S> {
+pub struct Counted<S> {
     stream: S,
     received: ByteCount,
     sent: ByteCount,
@@ -73,7 +76,8 @@ pub(crate) struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    pub(crate) fn new(stream: S, received: ByteCount, sent: ByteCount, limit: Option<u64>) -> Self {
+    /// Adds to `received` what is read from `stream`, and to `sent` what is written to it. `limit` is in bytes, both ways together.
+    pub fn new(stream: S, received: ByteCount, sent: ByteCount, limit: Option<u64>) -> Self {
         Self {
             stream,
             received,
@@ -83,7 +87,7 @@ impl<S> Counted<S> {
     }
 
     /// The limit was reached.
-    pub(crate) fn is_cut(&self) -> bool {
+    pub fn is_cut(&self) -> bool {
         self.limit
             .is_some_and(|limit| self.received.get() + self.sent.get() >= limit)
     }

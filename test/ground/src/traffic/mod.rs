@@ -123,14 +123,8 @@ impl Traffic {
         }
     }
 
-    pub(crate) fn headers(
-        &self,
-        part: &str,
-        call: &str,
-        side: Side,
-        kind: &str,
-        headers: &HeaderMap,
-    ) {
+    /// Records each header as a piece of its own; `kind` is `header` or `trailer`.
+    pub fn headers(&self, part: &str, call: &str, side: Side, kind: &str, headers: &HeaderMap) {
         for (name, value) in headers {
             let piece = self.open(part, call, format!("{side} {kind} {name}"));
             piece.push(value.as_bytes());
@@ -138,7 +132,7 @@ impl Traffic {
     }
 
     /// A body that is kept while it passes, trailers and all.
-    pub(crate) fn body<B>(
+    pub fn body<B>(
         &self,
         part: &str,
         call: &str,
