@@ -7,8 +7,8 @@ use std::sync::Arc;
 use depot_ground::engine::{Engine, EngineOptions, state_folder};
 use depot_ground::fixtures::Busybox;
 use depot_ground::registry::Registry;
-use depot_standin::released_cli::{self, Installed};
-use depot_standin::{MachinePlan, Scenario, StandIn};
+use local_depot::released_cli::{self, Installed};
+use local_depot::{LocalDepot, MachinePlan, Scenario};
 use tempfile::TempDir;
 
 use crate::subjects::{Failure, Place};
@@ -45,14 +45,14 @@ impl Ground {
     }
 
     /// A Depot whose machines are as planned.
-    pub(crate) async fn depot(&self, plan: MachinePlan) -> Result<StandIn, Failure> {
+    pub(crate) async fn depot(&self, plan: MachinePlan) -> Result<LocalDepot, Failure> {
         let scenario = Scenario::default().machines(plan);
         let (first, second) = (self.engine.clone(), self.second.clone());
-        Ok(StandIn::start_on(first, second, scenario).await?)
+        Ok(LocalDepot::start_on(first, second, scenario).await?)
     }
 
     /// Where both programs build on it, without a daemon.
-    pub(crate) fn place<'a>(&'a self, depot: &'a StandIn) -> Place<'a> {
+    pub(crate) fn place<'a>(&'a self, depot: &'a LocalDepot) -> Place<'a> {
         Place {
             engine: self.engine.clone(),
             depot,

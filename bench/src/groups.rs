@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use depot_ground::fixtures::{Busybox, Context};
-use depot_standin::{Line, MachinePlan};
+use local_depot::{Line, MachinePlan};
 
 use crate::cases::{Identity, Job, Turns};
 use crate::context::{self, Size};

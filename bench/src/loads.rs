@@ -5,8 +5,8 @@ use std::path::Path;
 use depot_ground::daemon::{Daemon, Release};
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::{Busybox, Context};
-use depot_standin::released_cli::{HELPER, helper_context};
-use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario};
+use local_depot::released_cli::{HELPER, helper_context};
+use local_depot::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario};
 
 use crate::cases::say;
 use crate::context::half_noise;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use depot_standin::released_cli;
+use local_depot::released_cli;
 use time::OffsetDateTime;
 
 use crate::chart;

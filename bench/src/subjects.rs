@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use depot_ground::engine::Engine;
 use depot_ground::registry::Registry;
-use depot_standin::{Scenario, StandIn};
+use local_depot::{LocalDepot, Scenario};
 use tokio::process::Command;
 
 use crate::measure::{Figures, WORD};
@@ -33,7 +33,7 @@ pub(crate) struct Wish<'a> {
 /// Where and as whom they build.
 pub(crate) struct Place<'a> {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) depot: &'a StandIn,
+    pub(crate) depot: &'a LocalDepot,
     pub(crate) registry: &'a Registry,
     /// The step's Docker daemon, as in `DOCKER_HOST`.
     pub(crate) docker_host: &'a str,
@@ -45,12 +45,12 @@ pub(crate) struct Place<'a> {
 
 impl Place<'_> {
     /// A Depot of another kind on the same engine.
-    pub(crate) async fn depot(&self, scenario: Scenario) -> Result<StandIn, Failure> {
-        Ok(StandIn::start(self.engine.clone(), scenario).await?)
+    pub(crate) async fn depot(&self, scenario: Scenario) -> Result<LocalDepot, Failure> {
+        Ok(LocalDepot::start(self.engine.clone(), scenario).await?)
     }
 
     /// The same place with another Depot and a daemon.
-    pub(crate) fn with<'b>(&'b self, depot: &'b StandIn, docker_host: &'b str) -> Place<'b> {
+    pub(crate) fn with<'b>(&'b self, depot: &'b LocalDepot, docker_host: &'b str) -> Place<'b> {
         Place {
             engine: self.engine.clone(),
             depot,

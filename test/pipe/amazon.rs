@@ -7,7 +7,7 @@ use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
 use depot_ground::internet::Internet;
 use depot_ground::registry::{Login, Registry};
-use depot_standin::{MachinePlan, Scenario};
+use local_depot::{MachinePlan, Scenario};
 
 use super::on_internet::program;
 use super::place::{Place, small_context, with_place};

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use depot_standin::{BuildState, Code, Fault, Method, Scenario};
 use futures_util::{StreamExt, stream};
+use local_depot::{BuildState, Code, Fault, Method, Scenario};
 
 use super::place::{Place, small_context, with_place};
 use super::program::Program;

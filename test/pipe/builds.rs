@@ -1,7 +1,7 @@
 //! Successful builds, and builds that fail because of their own errors.
 
 use depot_ground::fixtures::Context;
-use depot_standin::{BuildState, Method, Request, Scenario, TokenKind};
+use local_depot::{BuildState, Method, Request, Scenario, TokenKind};
 use serde_json::Value;
 
 use super::place::{Place, small_context, with_place};

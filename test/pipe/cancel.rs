@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use depot_ground::fixtures::{BUSYBOX_BASE, Context};
-use depot_standin::{
-    Architecture, BuildState, Fault, MachinePlan, Method, Port, Scenario, StandIn,
+use local_depot::{
+    Architecture, BuildState, Fault, LocalDepot, MachinePlan, Method, Port, Scenario,
 };
 
 use super::loading::{layers, noise};
@@ -246,7 +246,7 @@ fn much_output(place: &Place, rounds: u32) -> Context {
 }
 
 /// Waits until the builders have sent more than the capacity of the log's queue and its pipe.
-async fn until_the_log_is_full(depot: &StandIn) {
+async fn until_the_log_is_full(depot: &LocalDepot) {
     depot
         .wait_for("the log", Duration::from_mins(1), |record| {
             let mut connections = record.connections.iter();

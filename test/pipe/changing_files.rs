@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use depot_ground::fixtures::Context;
-use depot_standin::Scenario;
+use local_depot::Scenario;
 
 use super::loading::noise;
 use super::machines::slow;
@@ -18,7 +18,7 @@ use super::program::{Program, Run};
 
 /// Repeats `change` while a build of the context runs.
 async fn build_during(
-    depot: &depot_standin::StandIn,
+    depot: &local_depot::LocalDepot,
     context: &Context,
     change: impl Fn(usize) + Send + 'static,
 ) -> Run {

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use depot_ground::fixtures::Context;
-use depot_standin::Scenario;
+use local_depot::Scenario;
 
 use super::place::{Place, with_place};
 use super::program::{Program, Run};
 
 /// Each test has its own repository, so that the builder has no files of other tests.
-fn build(context: &Context, depot: &depot_standin::StandIn) -> Program {
+fn build(context: &Context, depot: &local_depot::LocalDepot) -> Program {
     let name = context.path().file_name().unwrap().to_string_lossy();
     Program::of(depot, context.path())
         .set("BITBUCKET_CLONE_DIR", context.path())

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use depot_ground::fixtures::Context;
-use depot_standin::Scenario;
+use local_depot::Scenario;
 
 use super::place::{Place, with_place};
 use super::program::{Program, Run};

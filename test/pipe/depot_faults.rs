@@ -1,6 +1,6 @@
 //! A Depot API that refuses calls, fails, or is another server.
 
-use depot_standin::{BuildState, Code, Fault, Method, NoBuilder, Scenario, StandIn};
+use local_depot::{BuildState, Code, Fault, LocalDepot, Method, NoBuilder, Scenario};
 use std::sync::Arc;
 
 use super::place::{small_context, with_place};
@@ -125,7 +125,7 @@ fn failed_health_reports_do_not_end_a_build() {
 #[test]
 fn a_refused_connection_is_reported_with_the_address() {
     with_place(async |_| {
-        let depot = StandIn::start(Arc::new(NoBuilder), Scenario::default())
+        let depot = LocalDepot::start(Arc::new(NoBuilder), Scenario::default())
             .await
             .unwrap();
         let address = depot.api_url().to_owned();

@@ -14,7 +14,7 @@ use depot_ground::internet::{Internet, variables};
 use depot_ground::registry::tokens::TokenRegistry;
 use depot_ground::registry::{Login, Registry};
 use depot_ground::schema;
-use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario, StandIn};
+use local_depot::{BuildState, CreateBuildAnswer, HostCredential, LocalDepot, Scenario};
 
 use super::own_image::InStep;
 use super::pipeline::{Call, Example, Line, Step, environment, examples, expanded};
@@ -138,7 +138,7 @@ impl<'a> Scene<'a> {
     }
 
     /// The variables of a repository whose pipelines call the pipe so: the logins that they name, and what all have.
-    fn repository<'b>(&self, depot: &StandIn, call: &Call) -> BTreeMap<&'b str, String> {
+    fn repository<'b>(&self, depot: &LocalDepot, call: &Call) -> BTreeMap<&'b str, String> {
         let named = format!("{:?}", call.variables);
         let is_there = |name: &&str| {
             let common = ["DEPOT_", "DOCKERHUB_", "BITBUCKET_"];

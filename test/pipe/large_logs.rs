@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use depot_ground::engine::{Engine, EngineOptions};
 use depot_ground::fixtures::Context;
-use depot_standin::{BuildState, Method, Scenario, StandIn};
+use local_depot::{BuildState, LocalDepot, Method, Scenario};
 use tokio::sync::OnceCell;
 
 use super::place::with_place;
@@ -18,7 +18,7 @@ const LINE: &str = "this line is printed more often than anybody will ever read 
 const MEMORY_LIMIT_KIB: u64 = 80 << 10;
 
 /// A Depot whose builder passes on all output of a step. By default, builders stop at 2 MiB and at 200 KiB/s.
-async fn depot() -> StandIn {
+async fn depot() -> LocalDepot {
     static ENGINE: OnceCell<Arc<Engine>> = OnceCell::const_new();
     let start = async || {
         let unlimited = ["BUILDKIT_STEP_LOG_MAX_SIZE", "BUILDKIT_STEP_LOG_MAX_SPEED"];
@@ -30,10 +30,12 @@ async fn depot() -> StandIn {
         Arc::new(Engine::start(&options).await.unwrap())
     };
     let engine = ENGINE.get_or_init(start).await.clone();
-    StandIn::start(engine, Scenario::default()).await.unwrap()
+    LocalDepot::start(engine, Scenario::default())
+        .await
+        .unwrap()
 }
 
-fn program(depot: &StandIn, context: &Context) -> Program {
+fn program(depot: &LocalDepot, context: &Context) -> Program {
     Program::of(depot, context.path()).set("NO_CACHE", "true")
 }
 

@@ -7,7 +7,7 @@ use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
 use depot_ground::registry::Registry;
 use depot_ground::skopeo::Skopeo;
-use depot_standin::{Architecture, MachinePlan, Method, Record, Scenario};
+use local_depot::{Architecture, MachinePlan, Method, Record, Scenario};
 
 use super::place::{small_context, with_place};
 use super::program::Program;

@@ -1,14 +1,14 @@
 //! Loading by a pull from Depot's registry, if Depot requests it.
 
 use depot_ground::daemon::Release;
-use depot_standin::{CreateBuildAnswer, HostCredential, Method, PullInfo, Scenario, StandIn};
+use local_depot::{CreateBuildAnswer, HostCredential, LocalDepot, Method, PullInfo, Scenario};
 
 use super::loading::{layers, noise};
 use super::place::{Place, with_place};
 use super::program::Program;
 
 /// A Depot that requests loading from its registry.
-async fn by_registry(place: &Place, repository: &str, push: &str, password: &str) -> StandIn {
+async fn by_registry(place: &Place, repository: &str, push: &str, password: &str) -> LocalDepot {
     let registry = &place.registry;
     let reference = format!("{}/{repository}:{{build_id}}", registry.host());
     let credential = HostCredential {

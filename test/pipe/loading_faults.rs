@@ -6,7 +6,7 @@ use depot_ground::daemon::{Daemon, DoorPlan, Hold, Release};
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
 use depot_ground::skopeo::Skopeo;
-use depot_standin::{BuildState, MachinePlan, Method, Scenario};
+use local_depot::{BuildState, MachinePlan, Method, Scenario};
 
 use super::loading::{CLASSIC, layers, noise};
 use super::place::{small_context, with_place};

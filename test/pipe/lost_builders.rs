@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use depot_ground::daemon::{DoorPlan, Hold, Release};
 use depot_ground::engine::{Engine, EngineOptions};
-use depot_standin::{Architecture, BuildState, Machine, MachinePlan, Scenario};
+use local_depot::{Architecture, BuildState, Machine, MachinePlan, Scenario};
 
 use super::loading::{CLASSIC, image_id, layers, noise};
 use super::place::{Lose, Place, with_place};
@@ -73,7 +73,7 @@ fn a_builder_that_has_lost_the_layers_exports_the_image() {
         let engine = Arc::new(engine);
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
-            let depot = depot_standin::StandIn::start(engine.clone(), Scenario::default())
+            let depot = local_depot::LocalDepot::start(engine.clone(), Scenario::default())
                 .await
                 .unwrap();
             let hold = Hold::at("/images/load");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use depot_standin::{
+use local_depot::{
     Architecture, BuildState, Compressor, Line, Machine, MachinePlan, Method, Port, Record,
     Scenario, Security,
 };

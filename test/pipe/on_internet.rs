@@ -6,7 +6,7 @@ use std::path::Path;
 use depot_ground::engine::state_folder;
 use depot_ground::internet::Internet;
 use depot_ground::registry::Registry;
-use depot_standin::StandIn;
+use local_depot::LocalDepot;
 
 use super::program::{Program, Run};
 
@@ -18,7 +18,7 @@ pub async fn registry(internet: &Internet, host: &str) -> Registry {
 }
 
 /// The program, on the internet, with the least there is to build.
-pub fn program(depot: &StandIn, internet: &Internet, directory: &Path) -> Program {
+pub fn program(depot: &LocalDepot, internet: &Internet, directory: &Path) -> Program {
     Program::of(depot, directory)
         .on(internet)
         .set("PUSH", "true")

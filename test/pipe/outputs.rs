@@ -7,7 +7,7 @@ use depot_ground::daemon::Release;
 use depot_ground::engine::state_folder;
 use depot_ground::internet::{Planned, RegistryFault};
 use depot_ground::registry::Registry;
-use depot_standin::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
+use local_depot::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
 use super::on_internet::{self, list, registry};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use depot_ground::daemon::{Daemon, PipeRun, Release};
-use depot_standin::Scenario;
+use local_depot::Scenario;
 
 use super::place::{Place, with_place};
 use super::program::{Program, Run};

@@ -1,18 +1,19 @@
 //! What all tests share: an engine, a registry, a busybox, and the runtime that they live on.
 
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Once};
+
 use depot_ground::daemon::{Daemon, Release};
 use depot_ground::engine::{Engine, EngineOptions, state_folder};
 use depot_ground::fixtures::{Busybox, Context};
 use depot_ground::internet::{Internet, variables};
 use depot_ground::registry::Registry;
 use depot_ground::registry::tokens::{Realm, TokenPlan, TokenRegistry};
-use std::io::Write;
-use std::sync::{Arc, LazyLock, Once};
-
-use super::own_image;
-use depot_standin::{Builder, Machine, Scenario, StandIn};
+use local_depot::{Builder, LocalDepot, Machine, Scenario};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
+
+use super::own_image;
 
 /// The shared parts. They end with the process: each hangs on a lifeline of its own.
 pub struct Place {
@@ -98,22 +99,22 @@ impl Place {
     }
 
     /// A Depot of the test's own, in front of the shared engine.
-    pub async fn depot(&self, scenario: Scenario) -> StandIn {
-        StandIn::start(self.builder.clone(), scenario)
+    pub async fn depot(&self, scenario: Scenario) -> LocalDepot {
+        LocalDepot::start(self.builder.clone(), scenario)
             .await
             .unwrap()
     }
 
     /// The same, with another engine for ARM64: Depot has separate machines, and two exports at once on one engine can
     /// get in each other's way.
-    pub async fn depot_of_two(&self, scenario: Scenario) -> StandIn {
+    pub async fn depot_of_two(&self, scenario: Scenario) -> LocalDepot {
         let start = async || {
             let engine = Engine::start(&options(&self.internet)).await;
             let engine: Arc<dyn Builder> = Arc::new(engine.unwrap());
             engine
         };
         let second = self.second.get_or_init(start).await;
-        StandIn::start_on(self.builder.clone(), second.clone(), scenario)
+        LocalDepot::start_on(self.builder.clone(), second.clone(), scenario)
             .await
             .unwrap()
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
 use depot_ground::skopeo::Skopeo;
-use depot_standin::{Architecture, BuildState, Code, Fault, MachinePlan, Method, Scenario};
+use local_depot::{Architecture, BuildState, Code, Fault, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
 use super::place::{Place, small_context, with_place};

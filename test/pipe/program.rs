@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use depot_ground::internet::{Internet, variables};
 use depot_ground::registry::Registry;
-use depot_standin::StandIn;
+use local_depot::LocalDepot;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
@@ -58,7 +58,7 @@ impl Program {
     }
 
     /// In a directory, as a user of this Depot.
-    pub fn of(depot: &StandIn, directory: &Path) -> Self {
+    pub fn of(depot: &LocalDepot, directory: &Path) -> Self {
         Self::in_directory(directory)
             .set("DEPOT_API_URL", depot.api_url())
             .set("DEPOT_TOKEN", depot.token())

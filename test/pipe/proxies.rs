@@ -6,7 +6,7 @@ use depot_ground::daemon::Release;
 use depot_ground::engine::state_folder;
 use depot_ground::proxy::{Proxy, ProxyPlan};
 use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
-use depot_standin::{Architecture, BuildState, MachinePlan, Scenario};
+use local_depot::{Architecture, BuildState, MachinePlan, Scenario};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

@@ -1,6 +1,6 @@
 //! Registries that want something else than they get.
 
-use depot_standin::{BuildState, Scenario};
+use local_depot::{BuildState, Scenario};
 
 use super::place::{small_context, with_place};
 use super::program::Program;

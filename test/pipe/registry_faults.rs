@@ -5,8 +5,8 @@ use std::time::Duration;
 use depot_ground::engine::state_folder;
 use depot_ground::internet::{Internet, Planned, RegistryFault};
 use depot_ground::registry::Registry;
-use depot_standin::{Architecture, BuildState, Scenario};
 use http::Method;
+use local_depot::{Architecture, BuildState, Scenario};
 
 use super::loading::image_id;
 use super::on_internet::{list, program, registry, silent};

@@ -1,6 +1,6 @@
 //! Images that Depot keeps.
 
-use depot_standin::{CreateBuildAnswer, HostCredential, Scenario};
+use local_depot::{CreateBuildAnswer, HostCredential, Scenario};
 
 use super::on_internet::{registry, silent};
 use super::place::{small_context, with_place};

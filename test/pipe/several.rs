@@ -2,7 +2,7 @@
 
 use depot_ground::engine::state_folder;
 use depot_ground::registry::{Login, Registry};
-use depot_standin::{BuildState, Scenario};
+use local_depot::{BuildState, Scenario};
 
 use super::on_internet::{list, program, registry, silent};
 use super::place::{small_context, with_place};

@@ -9,7 +9,7 @@ use depot_ground::registry::Login;
 use depot_ground::registry::tokens::{
     Authorization, PasswordSeen, Realm, TokenAnswer, TokenPlan, TokenRecord, TokenRegistry,
 };
-use depot_standin::{BuildState, Scenario, StandIn};
+use local_depot::{BuildState, LocalDepot, Scenario};
 
 use http::Method;
 
@@ -30,7 +30,7 @@ fn login(program: Program, registry: &TokenRegistry, user: &Login) -> Program {
 }
 
 /// Pushes a small image there as `user`, with the debug log.
-async fn push(depot: &StandIn, registry: &TokenRegistry, user: &Login, repository: &str) -> Run {
+async fn push(depot: &LocalDepot, registry: &TokenRegistry, user: &Login, repository: &str) -> Run {
     let context = small_context();
     let program = Program::of(depot, context.path())
         .set("IMAGE", format!("{}/{repository}:test", registry.host()))
@@ -41,7 +41,7 @@ async fn push(depot: &StandIn, registry: &TokenRegistry, user: &Login, repositor
 
 /// What Depot was told of the only build's failure.
 #[track_caller]
-fn told_depot(depot: &StandIn) -> String {
+fn told_depot(depot: &LocalDepot) -> String {
     let record = depot.record();
     let BuildState::Failed(error) = &record.last_build().unwrap().state else {
         panic!("{record:#?}");

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use depot_ground::fixtures::Context;
-use depot_standin::{Scenario, StandIn};
+use local_depot::{LocalDepot, Scenario};
 
 use super::loading::{layers, noise};
 use super::place::{small_context, with_place};
@@ -12,7 +12,7 @@ use super::program::Program;
 
 /// Nothing may have been asked of Depot.
 #[track_caller]
-fn untouched(depot: &StandIn) {
+fn untouched(depot: &LocalDepot) {
     assert!(depot.record().calls.is_empty(), "{:#?}", depot.record());
 }
 

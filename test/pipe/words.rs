@@ -2,8 +2,8 @@
 
 use depot_ground::fixtures::Context;
 use depot_ground::internet::{Planned, RegistryFault};
-use depot_standin::Scenario;
 use http::Method;
+use local_depot::Scenario;
 
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};

@@ -3,7 +3,7 @@
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
 use depot_ground::registry::Registry;
-use depot_standin::{
+use local_depot::{
     Architecture, BuildState, ConnectionState, CreateBuildAnswer, HostCredential, Method, Outcome,
     Record, Request, Scenario, TokenKind,
 };
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::cli::{HERE, Trial};
 use crate::ground::{Ground, ground};
-use depot_standin::released_cli::VERSION;
+use local_depot::released_cli::VERSION;
 
 #[tokio::test]
 async fn a_build_without_output_goes_through_the_life_of_a_build() {
@@ -58,7 +58,7 @@ async fn a_build_without_output_goes_through_the_life_of_a_build() {
             .iter()
             .map(|options| options.command)
             .collect();
-        assert_eq!(commands, [depot_standin::messages::Command::Build as i32]);
+        assert_eq!(commands, [local_depot::messages::Command::Build as i32]);
     }
     let connections: Vec<_> = record.connections_to(HERE).collect();
     assert!(!connections.is_empty(), "{record:#?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use depot_ground::fixtures::Context;
-use depot_standin::{Architecture, BuildRecord, BuildState, Record, Scenario, StandIn};
+use local_depot::{Architecture, BuildRecord, BuildState, LocalDepot, Record, Scenario};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// One stand-in, and a home folder for the CLI.
 pub(crate) struct Trial {
     ground: &'static Ground,
-    pub(crate) stand_in: StandIn,
+    pub(crate) stand_in: LocalDepot,
     pub(crate) token: String,
     pub(crate) project: String,
     home: TempDir,
@@ -49,18 +49,18 @@ impl Trial {
     /// Starts a stand-in that behaves as `scenario` says.
     pub(crate) async fn start(ground: &'static Ground, scenario: Scenario) -> Self {
         let engine = Arc::clone(&ground.engine);
-        let stand_in = StandIn::start(engine, scenario).await.unwrap();
+        let stand_in = LocalDepot::start(engine, scenario).await.unwrap();
         Self::with(ground, stand_in)
     }
 
     /// The same with another engine for ARM64, as Depot has separate machines; `None` where there is no other.
     pub(crate) async fn start_on_two(ground: &'static Ground, scenario: Scenario) -> Option<Self> {
         let (amd64, arm64) = (Arc::clone(&ground.engine), ground.second_engine().await?);
-        let stand_in = StandIn::start_on(amd64, arm64, scenario).await.unwrap();
+        let stand_in = LocalDepot::start_on(amd64, arm64, scenario).await.unwrap();
         Some(Self::with(ground, stand_in))
     }
 
-    fn with(ground: &'static Ground, stand_in: StandIn) -> Self {
+    fn with(ground: &'static Ground, stand_in: LocalDepot) -> Self {
         let home = tempfile::Builder::new()
             .prefix("depot-home-")
             .tempdir()

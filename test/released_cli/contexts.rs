@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, UNIX_EPOCH};
 
 use depot_ground::fixtures::Context;
-use depot_standin::Scenario;
+use local_depot::Scenario;
 use tokio::process::Command;
 
 use crate::cli::Trial;

@@ -9,7 +9,7 @@ use depot_ground::fixtures::Busybox;
 use depot_ground::registry::Registry;
 use tokio::sync::OnceCell;
 
-use depot_standin::released_cli::{Installed, install};
+use local_depot::released_cli::{Installed, install};
 
 /// Shared by all tests. Engine and registry end with this process, whichever way it ends.
 pub(crate) struct Ground {

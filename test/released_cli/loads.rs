@@ -3,8 +3,8 @@
 use depot_ground::daemon::{Daemon, Release};
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
-use depot_standin::released_cli::{HELPER, helper_context};
-use depot_standin::{BuildState, MachinePlan, Scenario};
+use local_depot::released_cli::{HELPER, helper_context};
+use local_depot::{BuildState, MachinePlan, Scenario};
 
 use crate::cli::Trial;
 use crate::ground::ground;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use depot_ground::fixtures::Context;
-use depot_standin::{
+use local_depot::{
     BuildState, Compressor, ConnectionState, MachinePlan, Method, Scenario, Security,
 };
 

@@ -1,7 +1,7 @@
 //! Depot says no.
 
 use depot_ground::fixtures::Context;
-use depot_standin::{Code, Fault, Method, Outcome, Scenario, TokenKind};
+use local_depot::{Code, Fault, Method, Outcome, Scenario, TokenKind};
 
 use crate::cli::{Ran, Trial};
 use crate::ground::ground;

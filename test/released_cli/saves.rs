@@ -3,7 +3,7 @@
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
 use depot_ground::registry::Registry;
-use depot_standin::{BuildState, CreateBuildAnswer, HostCredential, Scenario};
+use local_depot::{BuildState, CreateBuildAnswer, HostCredential, Scenario};
 
 use crate::cli::{Ran, Trial};
 use crate::ground::ground;

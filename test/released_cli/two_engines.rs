@@ -1,7 +1,7 @@
 //! Both machines at once, each with an engine that knows nothing of the other, as at Depot.
 
 use depot_ground::fixtures::Context;
-use depot_standin::{Architecture, BuildState, Scenario};
+use local_depot::{Architecture, BuildState, Scenario};
 use serde_json::Value;
 
 use crate::cli::Trial;

@@ -285,7 +285,7 @@ impl Settings<'_> {
 
 /// Authentication by a file of users.
 fn htpasswd(users: &Path) -> Value {
-    json!({ "htpasswd": { "realm": "depot-standin", "path": users } })
+    json!({ "htpasswd": { "realm": "depot-ground", "path": users } })
 }
 
 /// Finds the address in a line that says `listening on <address>`.

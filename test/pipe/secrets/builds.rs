@@ -2,7 +2,7 @@
 
 use depot_ground::daemon::{DoorPlan, Release};
 use depot_ground::traffic::HttpDoor;
-use depot_standin::{MachinePlan, Scenario};
+use local_depot::{MachinePlan, Scenario};
 
 use super::forms::lines_with_parts;
 use super::scene::{Scene, piece};

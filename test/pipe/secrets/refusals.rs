@@ -4,9 +4,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use depot_ground::traffic::Instead;
-use depot_standin::{Code, Fault, Method};
 use http::Response;
 use http::request::Parts;
+use local_depot::{Code, Fault, Method};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::scene::Scene;

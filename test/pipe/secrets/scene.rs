@@ -12,7 +12,7 @@ use depot_ground::internet::Internet;
 use depot_ground::registry::tokens::{Realm, TokenPlan, TokenRegistry};
 use depot_ground::registry::{Login, Registry};
 use depot_ground::traffic::{HttpDoor, Instead, Piece, Tap, Traffic};
-use depot_standin::{CreateBuildAnswer, HostCredential, MachinePlan, PullInfo, Scenario, StandIn};
+use local_depot::{CreateBuildAnswer, HostCredential, LocalDepot, MachinePlan, PullInfo, Scenario};
 use tempfile::TempDir;
 
 use super::forms::Finder;
@@ -197,12 +197,12 @@ impl Scene {
     }
 
     /// The program with everything planted, in front of this Depot.
-    pub async fn program(&mut self, depot: &StandIn) -> Program {
+    pub async fn program(&mut self, depot: &LocalDepot) -> Program {
         self.program_with(depot, None).await
     }
 
     /// The same; `instead` is answered in the API's place.
-    pub async fn program_with(&mut self, depot: &StandIn, instead: Option<Instead>) -> Program {
+    pub async fn program_with(&mut self, depot: &LocalDepot, instead: Option<Instead>) -> Program {
         let api = HttpDoor::open(&self.traffic, "api", instead).await.unwrap();
         let api = api.to(depot.api_url().trim_start_matches("http://"));
         let program = self.variables(&api, depot.project_id());

@@ -68,5 +68,5 @@ impl EngineOptions {
 /// The folder of this clone for what is downloaded and not committed.
 #[must_use]
 pub fn state_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.standin")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ground")
 }

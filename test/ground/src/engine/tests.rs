@@ -66,16 +66,12 @@ fn traces(folder: &Path) -> Vec<String> {
     let mut traces = Vec::new();
     for path in [
         folder.to_owned(),
-        format!("/sys/class/net/depotsi{number}").into(),
+        format!("/sys/class/net/depotgr{number}").into(),
     ] {
         traces.extend(path.exists().then(|| path.display().to_string()));
     }
     let cgroups = Command::new("find")
-        .args([
-            "/sys/fs/cgroup",
-            "-name",
-            &format!("depot-standin-{number}"),
-        ])
+        .args(["/sys/fs/cgroup", "-name", &format!("depot-ground-{number}")])
         .output()
         .unwrap();
     traces.extend(

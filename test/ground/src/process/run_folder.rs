@@ -18,7 +18,7 @@ use std::{
 /// See `supervise.sh` for its arguments.
 pub(super) const SUPERVISE: &str = include_str!("supervise.sh");
 
-/// How many daemons of one kind may run at once. One subnet goes with each, out of 198.19.0.0/16, which is
+/// How many daemons of one kind may run at once. One subnet goes with each, out of 198.18.0.0/16, which is
 /// reserved for measurements and in no real network (RFC 2544).
 const NUMBERS: u8 = 250;
 
@@ -113,11 +113,11 @@ impl RunFolder {
     }
 
     pub(crate) fn bridge(&self) -> String {
-        format!("depotsi{}", self.number)
+        format!("depotgr{}", self.number)
     }
 
     pub(crate) fn cgroup(&self) -> String {
-        format!("depot-standin-{}", self.number)
+        format!("depot-ground-{}", self.number)
     }
 
     /// The arguments of `supervise.sh` behind the verb.
@@ -127,7 +127,7 @@ impl RunFolder {
         let [bridge, subnet, cgroup] = if self.kind == Kind::Engine {
             [
                 self.bridge().into(),
-                format!("198.19.{}.1/24", self.number).into(),
+                format!("198.18.{}.1/24", self.number).into(),
                 self.cgroup().into(),
             ]
         } else {
@@ -184,7 +184,7 @@ fn base_folder() -> Result<PathBuf, RunFolderError> {
             source,
         })?
         .uid();
-    let path = PathBuf::from(format!("/tmp/depot-standin-{user}"));
+    let path = PathBuf::from(format!("/tmp/depot-ground-{user}"));
     let failed = |source| RunFolderError::Unusable {
         path: path.clone(),
         source,

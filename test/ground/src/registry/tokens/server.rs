@@ -23,7 +23,7 @@ use super::{
 };
 
 /// The registry's name in challenges and tokens.
-pub(super) const SERVICE: &str = "registry of depot-standin";
+pub(super) const SERVICE: &str = "registry of depot-ground";
 /// Repositories that anybody may pull begin with this.
 pub(super) const PUBLIC: &str = "public/";
 

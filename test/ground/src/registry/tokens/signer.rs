@@ -19,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 
 /// Who signs, as registry and tokens name it.
-pub(super) const ISSUER: &str = "depot-standin";
+pub(super) const ISSUER: &str = "depot-ground";
 
 /// What a token allows in one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

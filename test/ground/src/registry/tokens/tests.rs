@@ -35,7 +35,7 @@ fn basic(user: &str, password: &str) -> (HeaderName, String) {
 
 /// A token by GET.
 async fn token(registry: &TokenRegistry, user: Option<&Login>, scope: &str) -> String {
-    let path = format!("/token?service=registry+of+depot-standin&scope={scope}");
+    let path = format!("/token?service=registry+of+depot-ground&scope={scope}");
     let login: Vec<_> = user
         .map(|user| basic(user.username(), user.password()))
         .into_iter()

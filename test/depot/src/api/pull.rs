@@ -58,7 +58,7 @@ impl Api {
             return Err(unknown_build(build_id));
         }
         Ok(GetPullTokenResponse {
-            token: format!("standin-pull-{}", random_text()?),
+            token: format!("local-pull-{}", random_text()?),
         })
     }
 }

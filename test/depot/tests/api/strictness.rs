@@ -1,11 +1,11 @@
 //! What the stand-in does not take.
 
-use depot_standin::messages::{
+use http::{StatusCode, Version};
+use local_depot::messages::{
     FinishBuildRequest, GetBuildKitConnectionRequest, GetBuildRequest, GetPullInfoRequest,
     ReportBuildHealthRequest,
 };
-use depot_standin::{Method, Outcome, Scenario, TokenKind};
-use http::{StatusCode, Version};
+use local_depot::{Method, Outcome, Scenario, TokenKind};
 use prost::Message as _;
 
 use crate::client::{call, create_build, create_build_request, request, send, stand_in};
@@ -262,7 +262,7 @@ async fn a_message_of_17_mib_is_too_long() {
         (call.request, call.outcome),
         (
             None,
-            Some(Outcome::Refused(depot_standin::Code::ResourceExhausted))
+            Some(Outcome::Refused(local_depot::Code::ResourceExhausted))
         )
     );
 }

@@ -7,7 +7,7 @@ use std::process::{ExitCode, ExitStatus};
 
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::{Busybox, Context};
-use depot_standin::BuildState;
+use local_depot::BuildState;
 
 use super::read_back::{Image, read_back};
 use super::{Arguments, CommandError, World, pipe};

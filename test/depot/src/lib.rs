@@ -1,13 +1,13 @@
 //! A local Depot for tests: its API, its builder machines and a registry, on a real BuildKit.
 //!
-//! [`StandIn`] answers Depot's API on loopback, over HTTP/1.1 and over HTTP/2 with prior knowledge, and opens for each
+//! [`LocalDepot`] answers Depot's API on loopback, over HTTP/1.1 and over HTTP/2 with prior knowledge, and opens for each
 //! architecture a port with mutual TLS of its own authority, which leads byte for byte to a [`Builder`]. The released depot
 //! CLI judges it, in the pipe's test target `released_cli`: what the pipe is tested with, the CLI passes first.
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //! use std::time::Duration;
-//! use depot_standin::{BuildState, Code, Fault, MachinePlan, Method, NoBuilder, Scenario, StandIn};
+//! use local_depot::{BuildState, Code, Fault, MachinePlan, Method, NoBuilder, Scenario, LocalDepot};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! // What goes wrong is planned before the start. `NoBuilder` does for tests that never reach a machine; for real builds
@@ -15,7 +15,7 @@
 //! let scenario = Scenario::default()
 //!     .first(2, Method::CreateBuild, Fault::error(Code::Unavailable, "come back later"))
 //!     .machines(MachinePlan::default().pending(3, Duration::from_millis(10)));
-//! let depot = StandIn::start(Arc::new(NoBuilder), scenario).await?;
+//! let depot = LocalDepot::start(Arc::new(NoBuilder), scenario).await?;
 //!
 //! // A program under test gets these three, as variables.
 //! let (_url, _token, _project) = (depot.api_url(), depot.token(), depot.project_id());
@@ -35,6 +35,7 @@
 mod api;
 mod authority;
 mod connect;
+mod depot;
 mod envelope;
 mod faults;
 mod machine;
@@ -42,7 +43,6 @@ pub mod messages;
 mod record;
 mod scenario;
 mod server;
-mod stand_in;
 
 pub mod released_cli;
 
@@ -51,6 +51,7 @@ use std::fmt;
 pub use api::Method;
 pub use authority::CertificateError;
 pub use connect::Code;
+pub use depot::{LocalDepot, StartError, Unforeseen, WaitError};
 pub use faults::{Fault, PlannedFault, Times};
 pub use machine::{Builder, BuilderStream, Connecting, Machine, NoBuilder};
 pub use record::{
@@ -61,7 +62,6 @@ pub use scenario::{
     Compressor, CreateBuildAnswer, HostCredential, Line, MachinePlan, Port, PullInfo, Scenario,
     Security,
 };
-pub use stand_in::{StandIn, StartError, Unforeseen, WaitError};
 
 /// What a machine builds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use depot_standin::messages::{ActiveConnection, CompressorChoice, Connection};
-use depot_standin::{
+use local_depot::messages::{ActiveConnection, CompressorChoice, Connection};
+use local_depot::{
     Architecture, Builder, BuilderStream, Compressor, Connecting, ConnectionState, Line,
-    MachinePlan, Port, Scenario, Security, StandIn,
+    LocalDepot, MachinePlan, Port, Scenario, Security,
 };
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject as _;
@@ -86,7 +86,7 @@ async fn echoes(stream: &mut (impl BuilderStream + ?Sized), bytes: &[u8]) -> io:
     Ok(())
 }
 
-async fn started(plan: MachinePlan) -> (StandIn, ActiveConnection) {
+async fn started(plan: MachinePlan) -> (LocalDepot, ActiveConnection) {
     let depot = stand_in_on(Echo, Scenario::default().machines(plan)).await;
     let active = machine(&depot, Architecture::Amd64).await;
     (depot, active)
@@ -107,7 +107,7 @@ async fn bytes_go_through_and_are_counted() {
     );
     stream.shutdown().await.unwrap();
     assert_eq!(stream.read(&mut [0]).await.unwrap(), 0);
-    let ended = |record: &depot_standin::Record| {
+    let ended = |record: &local_depot::Record| {
         record
             .connections
             .iter()
@@ -160,7 +160,7 @@ async fn a_client_without_a_certificate_gets_nowhere() {
     // With TLS 1.3 a client learns only when it reads.
     let mut stream = connect(&active, false).await.unwrap();
     stream.read(&mut [0]).await.unwrap_err();
-    let refused = |record: &depot_standin::Record| {
+    let refused = |record: &local_depot::Record| {
         record
             .connections
             .iter()
@@ -186,7 +186,7 @@ async fn each_machine_has_an_authority_and_a_name_of_its_own() {
 #[tokio::test]
 async fn each_machine_leads_to_a_builder_of_its_own() {
     let [amd64, arm64] = [&b"the first"[..], &b"the second"[..]];
-    let depot = StandIn::start_on(
+    let depot = LocalDepot::start_on(
         Arc::new(Named(amd64)),
         Arc::new(Named(arm64)),
         Scenario::default(),
@@ -274,7 +274,7 @@ async fn a_connection_is_cut_after_the_planned_bytes_or_on_command() {
     };
     let broken: io::Result<()> = tokio::time::timeout(LIMIT, broken).await.unwrap();
     assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-    let cut = |record: &depot_standin::Record| {
+    let cut = |record: &local_depot::Record| {
         record
             .connections
             .iter()

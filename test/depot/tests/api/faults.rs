@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use depot_standin::messages::{Empty, FinishBuildRequest, FinishResult, ListProjectsRequest};
-use depot_standin::{BuildState, Code, Fault, Method, Outcome, Scenario};
 use http::{StatusCode, Version};
+use local_depot::messages::{Empty, FinishBuildRequest, FinishResult, ListProjectsRequest};
+use local_depot::{BuildState, Code, Fault, Method, Outcome, Scenario};
 use prost::Message as _;
 
 use crate::client::{LIMIT, call, create_build, request, send, stand_in};

@@ -1,4 +1,4 @@
-//! What `depot-standin` does when it is called.
+//! What `local-depot` does when it is called.
 
 mod arguments;
 mod demo;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use depot_ground::engine::{Engine, EngineError, EngineOptions, state_folder};
 use depot_ground::fixtures::BusyboxError;
 use depot_ground::registry::{ReadError, Registry, RegistryError};
-use depot_standin::{Scenario, StandIn, StartError};
+use local_depot::{LocalDepot, Scenario, StartError};
 
 pub(crate) use arguments::{Arguments, Verb};
 pub(crate) use demo::demo;
@@ -22,7 +22,7 @@ pub(crate) use serve::serve;
 struct World {
     engine: Arc<Engine>,
     registry: Registry,
-    depot: StandIn,
+    depot: LocalDepot,
 }
 
 impl World {
@@ -34,7 +34,7 @@ impl World {
         };
         let engine = Arc::new(Engine::start(&options).await?);
         let registry = Registry::start_beside(&engine, &state_folder()).await?;
-        let depot = StandIn::start(Arc::clone(&engine) as _, Scenario::default()).await?;
+        let depot = LocalDepot::start(Arc::clone(&engine) as _, Scenario::default()).await?;
         Ok(Self {
             engine,
             registry,

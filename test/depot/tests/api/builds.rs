@@ -1,17 +1,17 @@
 //! The life of a build, told by a client that behaves.
 
-use depot_standin::messages::{
+use http::{StatusCode, Version};
+use local_depot::messages::{
     BuildError, BuildStep, Dockerfile, FinishBuildRequest, FinishResult, GetBuildRequest,
     GetBuildResponse, GetPullInfoRequest, GetPullInfoResponse, ListProjectsRequest,
     ListProjectsResponse, ReportBuildContextRequest, ReportBuildHealthRequest,
     ReportBuildHealthResponse, ReportStatusStreamRequest, ReportTimingsRequest, StatusResponse,
     Vertex,
 };
-use depot_standin::{
+use local_depot::{
     Architecture, BuildState, CreateBuildAnswer, HostCredential, Method, Outcome, PullInfo,
     Request, Scenario, TokenKind,
 };
-use http::{StatusCode, Version};
 use prost::Message as _;
 
 use crate::client::{
@@ -276,7 +276,7 @@ async fn a_saved_image_has_tags_credentials_and_a_place_to_pull_from() {
         .options
         .iter_mut()
         .for_each(|options| options.save = true);
-    let build: depot_standin::messages::CreateBuildResponse =
+    let build: local_depot::messages::CreateBuildResponse =
         call(&depot, Method::CreateBuild, depot.token(), &asked)
             .await
             .message();
@@ -339,7 +339,7 @@ async fn projects_are_listed_for_a_user() {
 async fn a_finished_build_gets_nothing_more() {
     let depot = stand_in(Scenario::default()).await;
     let build = create_build(&depot).await;
-    let success = Some(FinishResult::Success(depot_standin::messages::Empty {}));
+    let success = Some(FinishResult::Success(local_depot::messages::Empty {}));
     let finish = FinishBuildRequest {
         build_id: build.build_id.clone(),
         result: success,

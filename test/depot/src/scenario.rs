@@ -3,10 +3,11 @@
 //! [`Scenario::default`] is a Depot where everything goes well: both machines are ready at once, and the answers hold
 //! nothing special. Each method changes one thing.
 
-use depot_ground::traffic::Traffic;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+
+use depot_ground::traffic::Traffic;
 
 use crate::faults::{Fault, PlannedFault, Times};
 use crate::{Architecture, Method};

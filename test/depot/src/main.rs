@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use command::{Arguments, CommandError, Verb, demo, serve};
 
 const USAGE: &str = "\
-Usage: depot-standin serve|demo [--engine auto|own|docker=ADDRESS|buildkitd=ADDRESS]
+Usage: local-depot serve|demo [--engine auto|own|docker=ADDRESS|buildkitd=ADDRESS]
 
   serve   Runs a local Depot and a registry until Ctrl-C, or until its input ends;
           prints the variables that lead to them as shell lines.

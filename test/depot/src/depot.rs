@@ -1,10 +1,11 @@
 //! The local Depot as a whole: started, asked, stopped.
 
-use depot_ground::tasks::Tasks;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use depot_ground::tasks::Tasks;
 
 use crate::api::{Api, random_text};
 use crate::authority::CertificateError;
@@ -27,7 +28,7 @@ pub enum StartError {
     Random(String),
 }
 
-/// What [`StandIn::wait_for`] waited for did not come about.
+/// What [`LocalDepot::wait_for`] waited for did not come about.
 #[derive(Debug, thiserror::Error)]
 #[error("waited {limit:?} in vain for {what}; the stand-in saw: {record:#?}")]
 pub struct WaitError {
@@ -36,16 +37,16 @@ pub struct WaitError {
     record: Box<Record>,
 }
 
-/// What [`StandIn::check`] found.
+/// What [`LocalDepot::check`] found.
 #[derive(Debug, thiserror::Error)]
 #[error("the stand-in was not used as planned: {}", .0.join("; "))]
 pub struct Unforeseen(pub Vec<String>);
 
 /// A local Depot: its API and a machine for each architecture.
 ///
-/// Dropping it ends everything that it started; [`StandIn::stop`] also waits for that. The builder behind the machines
+/// Dropping it ends everything that it started; [`LocalDepot::stop`] also waits for that. The builder behind the machines
 /// is the caller's, and can serve many stand-ins.
-pub struct StandIn {
+pub struct LocalDepot {
     api: Arc<Api>,
     server: Server,
     api_url: String,
@@ -57,16 +58,16 @@ pub struct StandIn {
     tasks: Tasks,
 }
 
-impl fmt::Debug for StandIn {
+impl fmt::Debug for LocalDepot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("StandIn")
+            .debug_struct("LocalDepot")
             .field("api_url", &self.api_url)
             .finish_non_exhaustive()
     }
 }
 
-impl StandIn {
+impl LocalDepot {
     /// Starts a local Depot whose machines lead to `builder` and which behaves as `scenario` says.
     ///
     /// Must be called within a tokio runtime, and lives on it.
@@ -74,7 +75,7 @@ impl StandIn {
     /// One builder serves both machines. An ARM64 image whose Dockerfile only copies is built on any processor. But the
     /// machines share their image store then, which those at Depot do not: of two exports that would create the same name
     /// at the same moment, one fails with `already exists`. Have a build create that name first, or use
-    /// [`StandIn::start_on`].
+    /// [`LocalDepot::start_on`].
     ///
     /// # Errors
     /// When loopback has no port left, or a certificate cannot be made.
@@ -85,7 +86,7 @@ impl StandIn {
     /// The same with a builder for each architecture, as Depot has it: what one machine knows, the other does not.
     ///
     /// # Errors
-    /// As [`StandIn::start`].
+    /// As [`LocalDepot::start`].
     pub async fn start_on(
         amd64: Arc<dyn Builder>,
         arm64: Arc<dyn Builder>,
@@ -94,7 +95,7 @@ impl StandIn {
         let random = || random_text().map_err(|error| StartError::Random(error.to_string()));
         let user_token = match &scenario.tokens {
             Some((user, _)) => user.clone(),
-            None => format!("standin-user-{}", random()?),
+            None => format!("local-user-{}", random()?),
         };
         let project_id: String = random()?.chars().take(10).collect();
         let recorder = Arc::new(Recorder::new());
@@ -230,7 +231,7 @@ impl StandIn {
     }
 }
 
-impl Drop for StandIn {
+impl Drop for LocalDepot {
     fn drop(&mut self) {
         self.tasks.stop();
     }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use depot_standin::messages::{
-    ActiveConnection, BuildOptions, Connection, CreateBuildRequest, CreateBuildResponse,
-    GetBuildKitConnectionRequest, GetBuildKitConnectionResponse,
-};
-use depot_standin::{Architecture, Builder, Method, NoBuilder, Scenario, StandIn};
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use local_depot::messages::{
+    ActiveConnection, BuildOptions, Connection, CreateBuildRequest, CreateBuildResponse,
+    GetBuildKitConnectionRequest, GetBuildKitConnectionResponse,
+};
+use local_depot::{Architecture, Builder, LocalDepot, Method, NoBuilder, Scenario};
 use prost::Message;
 use tokio::net::TcpStream;
 
@@ -45,17 +45,21 @@ impl Answered {
     }
 }
 
-pub(crate) async fn stand_in(scenario: Scenario) -> StandIn {
-    StandIn::start(Arc::new(NoBuilder), scenario).await.unwrap()
+pub(crate) async fn stand_in(scenario: Scenario) -> LocalDepot {
+    LocalDepot::start(Arc::new(NoBuilder), scenario)
+        .await
+        .unwrap()
 }
 
-pub(crate) async fn stand_in_on(builder: impl Builder, scenario: Scenario) -> StandIn {
-    StandIn::start(Arc::new(builder), scenario).await.unwrap()
+pub(crate) async fn stand_in_on(builder: impl Builder, scenario: Scenario) -> LocalDepot {
+    LocalDepot::start(Arc::new(builder), scenario)
+        .await
+        .unwrap()
 }
 
 /// Sends one request on a connection of its own. An error is one of the connection.
 pub(crate) async fn send(
-    depot: &StandIn,
+    depot: &LocalDepot,
     version: Version,
     request: Request<Full<Bytes>>,
 ) -> Result<Answered, hyper::Error> {
@@ -95,7 +99,7 @@ pub(crate) async fn send(
 
 /// A request as the CLI would send it.
 pub(crate) fn request(
-    depot: &StandIn,
+    depot: &LocalDepot,
     method: Method,
     token: &str,
     body: Vec<u8>,
@@ -116,7 +120,7 @@ pub(crate) fn request(
 
 /// Calls `method` over HTTP/2, as the CLI does.
 pub(crate) async fn call(
-    depot: &StandIn,
+    depot: &LocalDepot,
     method: Method,
     token: &str,
     message: &impl Message,
@@ -143,7 +147,7 @@ pub(crate) fn create_build_request(project: &str) -> CreateBuildRequest {
     }
 }
 
-pub(crate) async fn create_build(depot: &StandIn) -> CreateBuildResponse {
+pub(crate) async fn create_build(depot: &LocalDepot) -> CreateBuildResponse {
     call(
         depot,
         Method::CreateBuild,
@@ -156,7 +160,7 @@ pub(crate) async fn create_build(depot: &StandIn) -> CreateBuildResponse {
 
 /// Asks for a machine once.
 pub(crate) async fn connection(
-    depot: &StandIn,
+    depot: &LocalDepot,
     build: &CreateBuildResponse,
     architecture: Architecture,
 ) -> Connection {
@@ -182,7 +186,7 @@ pub(crate) async fn connection(
 }
 
 /// Creates a build and asks for a machine, which has to be ready.
-pub(crate) async fn machine(depot: &StandIn, architecture: Architecture) -> ActiveConnection {
+pub(crate) async fn machine(depot: &LocalDepot, architecture: Architecture) -> ActiveConnection {
     match connection(depot, &create_build(depot).await, architecture).await {
         Connection::Active(active) => active,
         Connection::Pending(pending) => panic!("{pending:?}"),

@@ -39,7 +39,7 @@ impl Api {
         let id = random_text()?.chars().take(10).collect::<String>();
         let token = match &self.scenario.tokens {
             Some((_, build)) => build.clone(),
-            None => format!("standin-build-{}", random_text()?),
+            None => format!("local-build-{}", random_text()?),
         };
         let project_id = answer
             .project_id
@@ -169,7 +169,7 @@ impl Api {
         let project = Project {
             id: self.project_id.clone(),
             name: "stand-in".to_owned(),
-            org_id: "standin-org".to_owned(),
+            org_id: "local-org".to_owned(),
             org_name: "Stand-in".to_owned(),
         };
         Ok(ListProjectsResponse {

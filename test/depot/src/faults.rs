@@ -2,7 +2,7 @@
 //!
 //! Faults are planned per method, before the stand-in starts, and used up in the order in which they were planned: a call
 //! meets the first fault of its method that is not used up, and one fault only. A planned fault that no call ever met is
-//! told by [`StandIn::check`](crate::StandIn::check), since a test that plans one means it to happen.
+//! told by [`LocalDepot::check`](crate::LocalDepot::check), since a test that plans one means it to happen.
 
 use std::collections::HashMap;
 use std::time::Duration;
