@@ -1,7 +1,7 @@
-//! A local Amazon: a real moto, which answers for STS and ECR among others.
+//! A local AWS: a real moto, which serves STS and ECR among others.
 //!
-//! It comes from the Python package index, once, into a folder of this clone, in a Python environment of its own. It keeps all in memory, and
-//! ends with its handle or with this process.
+//! It is installed once, from the Python package index, into a Python environment of its own in a folder of this clone. It
+//! keeps everything in memory and ends with its handle or with this process.
 
 use std::env;
 use std::io::{self, Write};
@@ -15,17 +15,17 @@ use crate::engine::{Address, http::send};
 use crate::process::{Kind, NotReady, RunFolder, RunFolderError, Supervised};
 use crate::python;
 
-/// What pip installs. The parts of moto that need more than this are none of ours.
+/// The packages for pip. The parts of moto that need more than these are not used here.
 const PACKAGES: [&str; 3] = ["moto==5.1.15", "flask==3.1.3", "flask-cors==6.0.5"];
-/// The folder's name; give it a new one when what it holds changes.
+/// The folder's name; change it when the packages change.
 const FOLDER: &str = "moto-5.1.15";
 
-/// The account that everything belongs to.
+/// The account that owns everything.
 pub const ACCOUNT: &str = "123456789012";
 
-/// Where in its log it says which port it got.
+/// The start of the log is searched for moto's port.
 const LOG_HEAD_BYTES: usize = 64 << 10;
-const ANSWER_LIMIT: usize = 1 << 20;
+const RESPONSE_LIMIT_BYTES: usize = 1 << 20;
 
 /// A running moto. Dropping this ends it.
 #[derive(Debug)]
@@ -34,34 +34,34 @@ pub struct Moto {
     address: String,
 }
 
-/// Keys of a user that was made for a test.
+/// Access keys of a user that was created for a test.
 #[derive(Clone, Debug)]
 pub struct UserKeys {
-    /// The id.
+    /// The access key id.
     pub id: String,
-    /// The key.
+    /// The secret access key.
     pub secret: String,
 }
 
-/// Why there is no moto.
+/// Why moto cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MotoError {
     /// It could not be installed.
-    #[error("moto cannot be installed, which takes python3 with venv and pip: {0}")]
+    #[error("moto cannot be installed (python3 with venv and pip is required): {0}")]
     Install(String),
-    /// It has no folder to run in.
-    #[error("moto has no folder to run in")]
+    /// No run folder could be claimed.
+    #[error("no run folder for moto")]
     RunFolder(#[from] RunFolderError),
-    /// Its process could not be started, or it could not be spoken to.
+    /// Its process could not be started, or a request to it failed.
     #[error("moto cannot be used")]
     Io(#[from] io::Error),
-    /// It never answered.
-    #[error("moto does not answer")]
+    /// It did not respond in time.
+    #[error("moto does not respond")]
     NotReady(#[from] NotReady),
 }
 
 impl Moto {
-    /// Installs it unless it is there, starts it, and waits until it answers. `state` is where it is installed.
+    /// Installs moto if necessary, starts it, and waits until it responds. `state` is the folder that it is installed into.
     pub async fn start(state: &Path) -> Result<Self, MotoError> {
         let state = state.to_owned();
         let prepared = tokio::task::spawn_blocking(move || {
@@ -89,7 +89,7 @@ impl Moto {
             let address = address.to_owned();
             let request = Request::get("/moto-api/").body(Bytes::new()).ok()?;
             let place = Address::Tcp(address.clone());
-            send(&place, request, ANSWER_LIMIT)
+            send(&place, request, RESPONSE_LIMIT_BYTES)
                 .await
                 .ok()
                 .map(|_| address)
@@ -98,25 +98,25 @@ impl Moto {
         Ok(Self { daemon, address })
     }
 
-    /// What stands in place of all of Amazon's addresses.
+    /// The endpoint to use instead of all AWS endpoints.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://{}/", self.address)
     }
 
-    /// The same for tests: `None` where it cannot be installed, which is told, and which fails in CI.
+    /// As [`Moto::start`], for tests: if moto cannot be installed, reports that and returns `None`; in CI that is an error.
     ///
     /// # Errors
-    /// In CI, and where it is installed and does not run.
+    /// If moto cannot be installed in CI, or is installed and does not run.
     pub async fn for_tests(state: &Path) -> Result<Option<Self>, MotoError> {
         match Self::start(state).await {
             Ok(moto) => Ok(Some(moto)),
             Err(MotoError::Install(why)) if env::var_os("CI").is_none() => {
-                // Not through `eprintln!`: what a passing test prints with that is not shown.
-                let told = format!(
-                    "left out: no local Amazon, which takes python3 with venv and pip: {why}\n"
+                // Not `eprintln!`: the test harness hides its output if the test passes.
+                let notice = format!(
+                    "skipped: moto cannot be installed (python3 with venv and pip is required): {why}\n"
                 );
-                let _not_shown = io::stderr().write_all(told.as_bytes());
+                let _not_shown = io::stderr().write_all(notice.as_bytes());
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -125,8 +125,8 @@ impl Moto {
 
     /// The names of all repositories in a region.
     pub async fn repositories(&self, region: &str) -> Result<Vec<String>, MotoError> {
-        let answer = self.ecr(region, "DescribeRepositories").await?;
-        let listed = answer.get("repositories").and_then(Value::as_array);
+        let response = self.ecr(region, "DescribeRepositories").await?;
+        let listed = response.get("repositories").and_then(Value::as_array);
         let names = listed.into_iter().flatten();
         Ok(names
             .filter_map(|repository| repository.get("repositoryName")?.as_str())
@@ -134,29 +134,31 @@ impl Moto {
             .collect())
     }
 
-    /// Makes a user who may do nothing.
+    /// Creates a user without any permission.
     pub async fn user(&self, name: &str) -> Result<UserKeys, MotoError> {
         let call = |action: &str| format!("Action={action}&Version=2010-05-08&UserName={name}");
         self.form("iam", &call("CreateUser")).await?;
-        let answer = self.form("iam", &call("CreateAccessKey")).await?;
+        let response = self.form("iam", &call("CreateAccessKey")).await?;
         let text = |name: &str| {
-            let (_, rest) = answer.split_once(&format!("<{name}>"))?;
+            let (_, rest) = response.split_once(&format!("<{name}>"))?;
             Some(rest.split_once('<')?.0.to_owned())
         };
         match (text("AccessKeyId"), text("SecretAccessKey")) {
             (Some(id), Some(secret)) => Ok(UserKeys { id, secret }),
-            _ => Err(MotoError::Io(io::Error::other("a user without keys"))),
+            _ => Err(MotoError::Io(io::Error::other(
+                "moto returned no access keys",
+            ))),
         }
     }
 
-    /// From now on every call is looked at: who signed it, and whether he may.
+    /// From now on moto verifies the signature of every call and the permissions of its signer.
     pub async fn check_signatures(&self) -> Result<(), MotoError> {
         let request = Request::post("/moto-api/reset-auth").header("content-type", "text/plain");
-        self.sent(request.body(Bytes::from_static(b"0"))).await?;
+        self.send(request.body(Bytes::from_static(b"0"))).await?;
         Ok(())
     }
 
-    /// Ends it and waits until nothing of it is left.
+    /// Stops moto and waits until everything of it is removed.
     pub async fn stop(self) -> io::Result<()> {
         self.daemon.stop().await
     }
@@ -169,34 +171,35 @@ impl Moto {
                 "x-amz-target",
                 format!("AmazonEC2ContainerRegistry_V20150921.{action}"),
             );
-        let answer = self.sent(request.body(Bytes::from_static(b"{}"))).await?;
-        serde_json::from_slice(answer.body()).map_err(|error| MotoError::Io(error.into()))
+        let response = self.send(request.body(Bytes::from_static(b"{}"))).await?;
+        serde_json::from_slice(response.body()).map_err(|error| MotoError::Io(error.into()))
     }
 
     async fn form(&self, service: &str, form: &str) -> Result<String, MotoError> {
         let request = Request::post("/")
             .header("authorization", scope("us-east-1", service))
             .header("content-type", "application/x-www-form-urlencoded");
-        let answer = self.sent(request.body(form.to_owned().into())).await?;
-        Ok(String::from_utf8_lossy(answer.body()).into_owned())
+        let response = self.send(request.body(form.to_owned().into())).await?;
+        Ok(String::from_utf8_lossy(response.body()).into_owned())
     }
 
-    async fn sent(
+    async fn send(
         &self,
         request: Result<Request<Bytes>, http::Error>,
     ) -> Result<Response<Bytes>, MotoError> {
         let request = request.map_err(io::Error::other)?;
-        let place = Address::Tcp(self.address.clone());
-        let answer = send(&place, request, ANSWER_LIMIT).await?;
-        if answer.status().is_success() {
-            return Ok(answer);
+        let address = Address::Tcp(self.address.clone());
+        let response = send(&address, request, RESPONSE_LIMIT_BYTES).await?;
+        if response.status().is_success() {
+            return Ok(response);
         }
-        let told = String::from_utf8_lossy(answer.body()).into_owned();
-        Err(MotoError::Io(io::Error::other(told)))
+        let message = String::from_utf8_lossy(response.body()).into_owned();
+        Err(MotoError::Io(io::Error::other(message)))
     }
 }
 
-/// What tells moto the service and the region. It looks at no signature before it is told to.
+/// An `Authorization` header that names the service and the region. moto ignores the signature until
+/// [`Moto::check_signatures`].
 fn scope(region: &str, service: &str) -> String {
     format!(
         "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20200101/{region}/{service}/aws4_request, \

@@ -1,7 +1,7 @@
-//! The Docker daemon of a step: the one that images are loaded into.
+//! The Docker daemon of a step, which images are loaded into.
 //!
-//! It is a real one, started from Debian's packages as our engines are (`engine/own.rs`), in each of the ways in which
-//! daemons keep images. A [`Door`] in front of it is a port that can be watched, slowed down and broken.
+//! It is a real one, started from Debian's packages as private engines are (`engine/own.rs`), with either image store. A
+//! [`Door`] in front of it is a port that counts, slows down, holds and cuts connections.
 
 mod door;
 
@@ -22,13 +22,13 @@ use crate::engine::{Address, EngineError, http as one_request};
 use crate::packages::Set;
 use crate::process::Supervised;
 
-/// What the daemon may say in one answer.
-const ANSWER_LIMIT: usize = 8 << 20;
+/// The largest response of the daemon.
+const RESPONSE_LIMIT_BYTES: usize = 8 << 20;
 
 /// Removing a large image takes a while.
 const CALL_LIMIT: Duration = Duration::from_mins(1);
 
-/// Which daemon.
+/// A release of Docker with an image store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
     /// Docker 20.10, classic store.
@@ -40,42 +40,42 @@ pub enum Release {
 }
 
 impl Release {
-    /// All of them.
+    /// All releases.
     pub const ALL: [Self; 3] = [Self::Docker20, Self::Docker26, Self::Docker26Containerd];
 }
 
-/// A running daemon. Dropping it ends it, and so does the end of this process.
+/// A running daemon. It stops when this is dropped or this process ends.
 #[derive(Debug)]
 pub struct Daemon {
     address: Address,
     daemon: Supervised,
 }
 
-/// How Bitbucket runs a pipe's image.
+/// The parameters with which Bitbucket runs a pipe's image.
 #[derive(Clone, Debug)]
 pub struct PipeRun {
     /// The image.
     pub image: String,
     /// `NAME=value`.
     pub variables: Vec<String>,
-    /// Where it is started.
+    /// The working directory.
     pub directory: String,
-    /// Folders that it sees at the same place, and whether it may write there.
+    /// Folders to mount at the same path, and whether they are writable.
     pub mounts: Vec<(String, bool)>,
 }
 
-/// What a daemon tells of an image.
+/// A daemon's description of an image.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub struct Inspected {
     /// Its id.
     pub id: String,
-    /// What it runs on.
+    /// The architecture that it runs on.
     pub architecture: String,
-    /// What its layers unpack to, in bytes.
+    /// The size of its unpacked layers, in bytes.
     #[serde(default)]
     pub size: u64,
-    /// How containers of it are started.
+    /// The configuration of its containers.
     #[serde(default)]
     pub config: Config,
     /// All its names.
@@ -86,17 +86,17 @@ pub struct Inspected {
     pub root_fs: RootFs,
 }
 
-/// How containers of an image are started.
+/// The configuration of an image's containers.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub struct Config {
-    /// As whom; empty for root.
+    /// The user; empty for root.
     #[serde(default)]
     pub user: String,
 }
 
 impl Inspected {
-    /// As whom containers of it run; empty for root.
+    /// The user that its containers run as; empty for root.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.config.user
@@ -107,18 +107,18 @@ impl Inspected {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub struct RootFs {
-    /// Digests of what they unpack to, from the lowest on.
+    /// Digests of the unpacked layers, the lowest first.
     #[serde(default)]
     pub layers: Vec<String>,
 }
 
 impl Daemon {
-    /// Starts one. `state` is where downloaded packages are kept.
+    /// Starts a daemon. `state` is the folder for downloaded packages.
     pub async fn start(release: Release, state: &Path) -> Result<Self, EngineError> {
         Self::start_on_disk(release, state, None).await
     }
 
-    /// As [`Daemon::start`], with a disk of so many bytes.
+    /// As [`Daemon::start`], with a disk of `disk` bytes.
     pub async fn start_on_disk(
         release: Release,
         state: &Path,
@@ -137,32 +137,32 @@ impl Daemon {
         Ok(Self { address, daemon })
     }
 
-    /// Where it listens, as in `DOCKER_HOST`.
+    /// Its address, as in `DOCKER_HOST`.
     #[must_use]
     pub fn docker_host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Where its containers reach this machine: an address on a bridge of its own.
+    /// The address at which its containers reach this machine, on its own bridge.
     pub async fn gateway(&self) -> io::Result<Ipv4Addr> {
         let (_, body) = self.get("/networks/bridge").await?;
         let network: serde_json::Value = serde_json::from_slice(&body).map_err(io::Error::other)?;
         let gateway = network.pointer("/IPAM/Config/0/Gateway");
         let gateway = gateway.and_then(|gateway| gateway.as_str()?.parse().ok());
-        gateway.ok_or_else(|| io::Error::other("its bridge has no gateway"))
+        gateway.ok_or_else(|| io::Error::other("the daemon's bridge has no gateway"))
     }
 
-    /// A port that leads to it.
+    /// Opens a port that leads to the daemon.
     pub async fn door(&self, plan: DoorPlan) -> io::Result<Door> {
         self.door_at(0, plan).await
     }
 
-    /// The same at a port of 127.0.0.1 that nobody else has.
+    /// As [`Daemon::door`], at a given free port of 127.0.0.1.
     pub async fn door_at(&self, port: u16, plan: DoorPlan) -> io::Result<Door> {
         Door::open(self.address.clone(), port, plan).await
     }
 
-    /// What it knows of an image; `None` where it has none of that name.
+    /// Inspects an image; `None` if the daemon has none of that name.
     pub async fn image(&self, name: &str) -> io::Result<Option<Inspected>> {
         match self.get(&format!("/images/{name}/json")).await? {
             (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(io::Error::other),
@@ -183,7 +183,7 @@ impl Daemon {
         let request = Request::get(format!("/containers/{id}/export"))
             .body(Bytes::new())
             .map_err(io::Error::other)?;
-        // The pipe itself has some 70 MB in a build for tests.
+        // The pipe has some 70 MB in a build for tests.
         let limit = 256 << 20;
         let exported = one_request::send_within(CALL_LIMIT, &self.address, request, limit).await;
         let remove = Request::delete(format!("/containers/{id}?force=true"));
@@ -204,7 +204,7 @@ impl Daemon {
         Ok(images.into_iter().map(|image| image.id).collect())
     }
 
-    /// How many images it has.
+    /// The number of its images.
     pub async fn images(&self) -> io::Result<usize> {
         let (_, body) = self.get("/images/json?all=true").await?;
         let images: Vec<serde_json::Value> =
@@ -212,7 +212,7 @@ impl Daemon {
         Ok(images.len())
     }
 
-    /// Has it pull an image.
+    /// Pulls an image.
     pub async fn pull(&self, reference: &str, username: &str, password: &str) -> io::Result<()> {
         let (name, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
         let login = serde_json::json!({ "username": username, "password": password });
@@ -220,14 +220,14 @@ impl Daemon {
         let request = Request::post(format!("/images/create?fromImage={name}&tag={tag}"))
             .header("X-Registry-Auth", login);
         let (status, body) = self.send(request, Bytes::new()).await?;
-        // It may fail after it has begun to answer.
+        // A pull can fail after its response has begun.
         if status == StatusCode::OK && !body.windows(7).any(|part| part == b"\"error\"") {
             return Ok(());
         }
         Err(unexpected(status, &body))
     }
 
-    /// Takes a name away, and with the last one the image.
+    /// Removes a name, and with the last name the image.
     pub async fn remove(&self, name: &str) -> io::Result<()> {
         let request = Request::delete(format!("/images/{name}?force=true"));
         match self.send(request, Bytes::new()).await? {
@@ -236,9 +236,9 @@ impl Daemon {
         }
     }
 
-    /// Removes every image but one.
+    /// Removes every image except one.
     pub async fn empty_but(&self, kept: &str) -> io::Result<()> {
-        // An image goes only when nothing stands on it.
+        // An image can be removed only if no other image is based on it.
         for _ in 0..10 {
             let (_, body) = self.get("/images/json?all=true").await?;
             let mut images: Vec<serde_json::Value> =
@@ -256,10 +256,10 @@ impl Daemon {
                 self.send(request, Bytes::new()).await?;
             }
         }
-        Err(io::Error::other("images are left"))
+        Err(io::Error::other("some images could not be removed"))
     }
 
-    /// What a program prints that is run in a container of an image.
+    /// Runs a program in a container of an image and returns its output.
     pub async fn run(&self, image: &str, command: &[&str]) -> io::Result<String> {
         let container = serde_json::json!({
             "Image": image, "Cmd": command,
@@ -289,7 +289,7 @@ impl Daemon {
             .replace(|mark: char| mark.is_control() && mark != '\n', ""))
     }
 
-    /// Runs an image as Bitbucket runs a pipe's, on the network of this machine, and returns what it printed and its code.
+    /// Runs an image as Bitbucket runs a pipe's, on the network of this machine, and returns its exit code and output.
     pub async fn run_pipe(&self, pipe: &PipeRun) -> io::Result<(i32, String)> {
         let binds: Vec<String> = pipe
             .mounts
@@ -333,7 +333,7 @@ impl Daemon {
         let code = waited.get("StatusCode").and_then(serde_json::Value::as_i64);
         let logs = format!("/containers/{id}/logs?stdout=1&stderr=1");
         let (_, mut log) = self.get(&logs).await?;
-        // Each piece has a head of eight bytes, the last four of which are its length.
+        // Each frame has a header of eight bytes, the last four of which are its length.
         let mut text = Vec::new();
         while let Some(length) = log.get(4..8).and_then(|length| length.try_into().ok()) {
             let end = log.len().min(8 + u32::from_be_bytes(length) as usize);
@@ -347,7 +347,7 @@ impl Daemon {
         ))
     }
 
-    /// Ends it and waits until nothing of it is left.
+    /// Stops the daemon and waits until everything of it is removed.
     pub async fn stop(self) -> io::Result<()> {
         self.daemon.stop().await
     }
@@ -362,13 +362,14 @@ impl Daemon {
         body: Bytes,
     ) -> io::Result<(StatusCode, Bytes)> {
         let request = request.body(body).map_err(io::Error::other)?;
-        let answer =
-            one_request::send_within(CALL_LIMIT, &self.address, request, ANSWER_LIMIT).await?;
-        Ok((answer.status(), answer.into_body()))
+        let response =
+            one_request::send_within(CALL_LIMIT, &self.address, request, RESPONSE_LIMIT_BYTES)
+                .await?;
+        Ok((response.status(), response.into_body()))
     }
 }
 
-/// The names in a tar archive, less those that the daemon puts into every container.
+/// The names in a tar archive, without those that the daemon adds to every container.
 fn names_in(archive: &Bytes) -> Vec<String> {
     const OF_DOCKER: [&str; 10] = [
         ".dockerenv",
@@ -405,7 +406,7 @@ fn names_in(archive: &Bytes) -> Vec<String> {
 
 fn unexpected(status: StatusCode, body: &Bytes) -> io::Error {
     io::Error::other(format!(
-        "the daemon answered {status}: {}",
+        "the daemon returned {status}: {}",
         String::from_utf8_lossy(body).trim()
     ))
 }

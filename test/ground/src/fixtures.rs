@@ -1,6 +1,6 @@
-//! Build contexts for tests, made of nothing that would have to be pulled.
+//! Build contexts for tests that pull no base image.
 //!
-//! No registry with base images can be counted on, so images are built `FROM scratch` on a static `busybox`.
+//! A registry with base images may be out of reach, so images are built `FROM scratch` on a static `busybox`.
 
 use std::{
     fs,
@@ -17,21 +17,21 @@ use crate::{
     packages::{self, Set},
 };
 
-/// The first lines of a Dockerfile whose `RUN` steps have busybox's shell and commands. The context must have its `busybox`.
+/// The first lines of a Dockerfile whose `RUN` steps use busybox's shell and commands. The context must contain `busybox`.
 pub const BUSYBOX_BASE: &str = "FROM scratch\n\
     COPY busybox /bin/busybox\n\
     SHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n\
     RUN /bin/busybox --install -s /bin\n";
 
-/// Has a static `busybox`.
+/// An image with a static `busybox`.
 const IMAGE: &str = "busybox:1.36.1-musl";
 
-/// A static `busybox` for the machine's own architecture.
+/// A static `busybox` for the machine's architecture.
 #[derive(Clone, Debug)]
 pub struct Busybox(PathBuf);
 
 impl Busybox {
-    /// Fetches it, unless it is there already. `state` is where downloaded packages are kept.
+    /// Fetches it unless that is done. `state` is the folder for downloaded packages.
     pub async fn fetch(state: &Path) -> Result<Self, PackagesError> {
         packages::fetch(state, Set::Busybox)
             .await?
@@ -39,7 +39,7 @@ impl Busybox {
             .map(Self)
     }
 
-    /// As [`Busybox::fetch`]; on a machine without Debian's packages it is taken out of an image that `engine` pulls.
+    /// As [`Busybox::fetch`]; on a machine without Debian's packages it is copied from an image that `engine` pulls.
     pub async fn fetch_beside(engine: &Engine, state: &Path) -> Result<Self, BusyboxError> {
         match (Self::fetch(state).await, engine.docker()) {
             (Err(error), Some(docker)) if error.is_of_machine() => Self::of_image(docker, state)
@@ -61,31 +61,31 @@ impl Busybox {
             new.write_all(&read_file(docker, IMAGE, "/bin/busybox").await?)?;
             new.as_file()
                 .set_permissions(fs::Permissions::from_mode(0o755))?;
-            // Renamed into place: two may do this at once, and one be killed in the middle.
+            // Renamed into place: two processes can do this at the same time, and either can be killed in the middle.
             new.persist(&place)?;
         }
         Ok(Self(place))
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 }
 
-/// Why there is no `busybox`.
+/// Why no `busybox` is available.
 #[derive(Debug, thiserror::Error)]
 pub enum BusyboxError {
-    /// Not among Debian's packages.
-    #[error("the package of busybox could not be had")]
+    /// Its package could not be fetched.
+    #[error("the package of busybox could not be fetched")]
     Packages(#[from] PackagesError),
-    /// Nor in an image.
-    #[error("busybox could not be taken out of `{image}`")]
+    /// It could not be copied from an image.
+    #[error("busybox could not be copied from `{image}`")]
     Image {
         /// The image.
         image: &'static str,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -106,7 +106,7 @@ impl BusyboxError {
 pub struct Context(TempDir);
 
 impl Context {
-    /// A folder with this Dockerfile in it.
+    /// Creates a folder with this Dockerfile.
     pub fn new(dockerfile: &str) -> io::Result<Self> {
         let context = Self(
             tempfile::Builder::new()
@@ -117,14 +117,14 @@ impl Context {
         Ok(context)
     }
 
-    /// A folder with a `busybox` and a Dockerfile of [`BUSYBOX_BASE`] and these lines.
+    /// Creates a folder with `busybox` and a Dockerfile that consists of [`BUSYBOX_BASE`] and these lines.
     pub fn on_busybox(busybox: &Busybox, lines: &str) -> io::Result<Self> {
         let context = Self::new(&format!("{BUSYBOX_BASE}{lines}\n"))?;
         fs::copy(busybox.path(), context.path().join("busybox"))?;
         Ok(context)
     }
 
-    /// Writes a file, and the folders on the way to it.
+    /// Writes a file and creates its parent folders.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> io::Result<()> {
         let path = self.path().join(name);
         if let Some(folder) = path.parent() {
@@ -133,7 +133,7 @@ impl Context {
         fs::write(path, content)
     }
 
-    /// The folder.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -148,16 +148,16 @@ mod tests {
     use crate::engine::state_folder;
 
     #[tokio::test]
-    async fn a_context_has_a_busybox_that_runs_and_goes_away() {
+    async fn a_context_has_a_working_busybox_and_is_removed_when_dropped() {
         let busybox = Busybox::fetch(&state_folder()).await.unwrap();
         let context = Context::on_busybox(&busybox, "RUN echo hello").unwrap();
         context.file("deep/down/file", b"content").unwrap();
 
-        let told = Command::new(context.path().join("busybox"))
+        let output = Command::new(context.path().join("busybox"))
             .args(["cat", "deep/down/file"])
             .current_dir(context.path())
             .output();
-        assert_eq!(told.unwrap().stdout, b"content");
+        assert_eq!(output.unwrap().stdout, b"content");
         let dockerfile = fs::read_to_string(context.path().join("Dockerfile")).unwrap();
         assert!(
             dockerfile.starts_with("FROM scratch\n") && dockerfile.ends_with("\nRUN echo hello\n"),

@@ -1,8 +1,8 @@
-//! The internet, as far as registries go: hosts that have their real names and lead to registries on loopback.
+//! A small internet of registries: hosts with real names that lead to registries on loopback.
 //!
-//! It is a proxy for `CONNECT` that ends TLS itself, with certificates of its own authority for whatever host is asked for.
-//! Whoever is told of proxy and authority can push to `docker.io/acme/app` without anything leaving this machine. A
-//! host that leads nowhere is answered with 502 and noted.
+//! It is a proxy for `CONNECT` that terminates TLS with certificates of its own authority, for every host. A program that
+//! uses the proxy and trusts the authority can push to `docker.io/acme/app` without leaving this machine. A request for a
+//! host without a route gets a 502 and is recorded.
 
 mod fault;
 mod proxy;
@@ -27,7 +27,7 @@ pub use record::Seen;
 use crate::process::{Kind, RunFolder};
 use crate::tasks::Tasks;
 
-/// A running internet. Dropping it ends it.
+/// A running internet. Dropping this stops it.
 pub struct Internet {
     address: SocketAddr,
     world: Arc<World>,
@@ -44,20 +44,20 @@ impl std::fmt::Debug for Internet {
     }
 }
 
-/// What the proxy's tasks share.
+/// The state that the proxy's tasks share.
 struct World {
-    /// Hosts that lead nowhere and were asked for.
+    /// Requested hosts without a route.
     nowhere: Mutex<BTreeSet<String>>,
     routes: Mutex<HashMap<String, Route>>,
     faults: Mutex<Vec<Planned>>,
     seen: Mutex<Vec<Seen>>,
-    known: Authority,
-    /// Vouches for hosts that nobody trusts.
-    unknown: Authority,
+    trusted: Authority,
+    /// Issues certificates that no client trusts.
+    untrusted: Authority,
     tasks: Tasks,
 }
 
-/// Where a host leads.
+/// The destination of a host.
 #[derive(Clone, Debug)]
 struct Route {
     to: String,
@@ -65,10 +65,10 @@ struct Route {
 }
 
 impl Internet {
-    /// Starts it. Must be called within a tokio runtime, and lives on it.
+    /// Starts it. Must be called within a tokio runtime, which runs its tasks.
     ///
     /// # Errors
-    /// When loopback has no port left, or certificates cannot be made.
+    /// If no port can be opened on loopback, or no certificate can be created.
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -80,8 +80,8 @@ impl Internet {
             routes: Mutex::default(),
             faults: Mutex::default(),
             seen: Mutex::default(),
-            known: Authority::new("authority of the internet of tests")?,
-            unknown: Authority::new("authority that nobody knows")?,
+            trusted: Authority::new("authority of the internet of tests")?,
+            untrusted: Authority::new("untrusted authority")?,
             tasks: tasks.clone(),
         };
         let internet = Self {
@@ -90,30 +90,30 @@ impl Internet {
             folder,
             tasks,
         };
-        fs::write(internet.authority(), &internet.world.known.pem)?;
+        fs::write(internet.authority(), &internet.world.trusted.pem)?;
         let world = Arc::clone(&internet.world);
         internet.tasks.spawn(proxy::serve(listener, world));
         Ok(internet)
     }
 
-    /// What `HTTPS_PROXY` has to be.
+    /// The value for `HTTPS_PROXY`.
     #[must_use]
     pub fn proxy(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The file of the one certificate to trust, PEM.
+    /// The file with the certificate to trust, in PEM.
     #[must_use]
     pub fn authority(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
     }
 
-    /// From now on `host` leads to the plain HTTP server at `address`.
+    /// Routes `host` to the HTTP server at `address`, which has no TLS.
     pub fn route(&self, host: &str, address: &str) {
         self.lead(host, address, true);
     }
 
-    /// The same, with a certificate that nobody has a reason to trust.
+    /// As [`Internet::route`], with a certificate that clients do not trust.
     pub fn route_untrusted(&self, host: &str, address: &str) {
         self.lead(host, address, false);
     }
@@ -127,12 +127,12 @@ impl Internet {
         routes.insert(host.to_owned(), route);
     }
 
-    /// Plans what goes wrong at a host.
+    /// Plans a fault of a host.
     pub fn plan(&self, fault: Planned) {
         lock(&self.world.faults).push(fault);
     }
 
-    /// The planned faults of a host that were not met.
+    /// How many planned faults of a host have not occurred.
     #[must_use]
     pub fn unmet(&self, host: &str) -> usize {
         let faults = lock(&self.world.faults);
@@ -140,13 +140,13 @@ impl Internet {
         left.map(|fault| fault.times).sum()
     }
 
-    /// The hosts that were asked for and lead nowhere.
+    /// The requested hosts without a route.
     #[must_use]
     pub fn nowhere(&self) -> Vec<String> {
         lock(&self.world.nowhere).iter().cloned().collect()
     }
 
-    /// What was asked of a host until now.
+    /// The requests to a host until now.
     #[must_use]
     pub fn seen(&self, host: &str) -> Vec<Seen> {
         let seen = lock(&self.world.seen);
@@ -167,7 +167,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An authority, and the TLS side of each host that it has vouched for.
+/// An authority, and the TLS configuration of each host that it has certified.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -193,11 +193,11 @@ impl Authority {
         })
     }
 
-    /// The TLS side of a server with this name.
+    /// The TLS configuration of a server with this name.
     fn server(&self, host: &str) -> io::Result<Arc<ServerConfig>> {
         let mut hosts = lock(&self.hosts);
-        if let Some(known) = hosts.get(host) {
-            return Ok(Arc::clone(known));
+        if let Some(config) = hosts.get(host) {
+            return Ok(Arc::clone(config));
         }
         let make = || {
             let params = CertificateParams::new(vec![host.to_owned()])?;
@@ -219,7 +219,7 @@ impl Authority {
     }
 }
 
-/// How a program is told of the proxy and its authority, as variables of the environment.
+/// The environment variables with which a program uses the proxy and trusts its authority.
 #[must_use]
 pub fn variables(proxy: &str, authority: &Path) -> [(&'static str, String); 3] {
     [

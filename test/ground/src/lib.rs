@@ -1,7 +1,7 @@
-//! The ground that the tests and the local Depot stand on: real programs, started on this machine and removed with the
+//! Real programs for the tests and the local Depot, started on this machine and removed with the
 //! process that started them.
 //!
-//! Nothing here knows Depot's API. The local Depot (`test/depot`) depends on this crate, never the other way round.
+//! Nothing here depends on Depot's API. The local Depot (`test/depot`) depends on this crate, never the other way round.
 
 pub mod aws;
 pub mod daemon;

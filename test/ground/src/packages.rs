@@ -1,11 +1,11 @@
-//! Debian packages, unpacked into a folder of ours and not installed.
+//! Debian packages, unpacked into a folder of this clone and not installed.
 //!
-//! They come through the machine's own `apt-get`, from the mirror that the machine's sources name, and apt verifies
-//! them against Debian's signatures. Its state, lists and cache are ours, so the machine's packages and their
-//! locks are not touched, and nobody has to be root.
+//! The machine's `apt-get` downloads them from the mirror in the machine's sources and verifies them against Debian's
+//! signatures. It runs with its own state, lists and cache, so the machine's packages and their locks are not touched,
+//! and root is not required.
 //!
-//! A set of packages is fetched once: it is unpacked beside its place and then renamed into it, under a lock, so
-//! that two processes can ask at once and one can be killed in the middle. Delete the folder to fetch anew.
+//! A set of packages is fetched once: under a lock, it is unpacked next to its final place and then renamed. So two
+//! processes can fetch at the same time, and either can be killed in the middle. Delete the folder to fetch again.
 
 mod apt;
 
@@ -18,17 +18,17 @@ use std::{
 
 use apt::{Apt, Release};
 
-/// How long to wait for another process that fetches. The largest set is 60 MB.
+/// How long to wait for another process that is fetching. The largest set is 60 MB.
 const LOCK_LIMIT: Duration = Duration::from_mins(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Packages that belong together.
+/// A group of packages that are fetched together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Set {
     /// Docker Engine 26.1 from Debian 13 (its `BuildKit` is 0.13), with a `runc` that runs on this machine: Debian 13's
-    /// wants a newer C library than Debian 12 has. Also `busybox`, for machines without `ip`.
+    /// requires a newer C library than Debian 12 has. Also `busybox`, for machines without `ip`.
     Engine,
-    /// Docker Engine 20.10 from Debian 12, with what it links to.
+    /// Docker Engine 20.10 from Debian 12, with the libraries that it needs.
     OldEngine,
     /// The reference registry.
     Registry,
@@ -41,7 +41,7 @@ pub(crate) enum Set {
 }
 
 impl Set {
-    /// The folder's name; give it a new one when what the set holds changes.
+    /// The folder's name; change it when the set's packages change.
     fn name(self) -> &'static str {
         match self {
             Self::Engine => "engine-26",
@@ -71,7 +71,7 @@ impl Set {
             Self::Registry => &[("docker-registry", Release::OfMachine)],
             Self::Busybox => &[("busybox-static", Release::OfMachine)],
             Self::Proxy => &[("tinyproxy-bin", Release::OfMachine)],
-            // The libraries' names differ from one Debian to the next.
+            // The names of the libraries differ between Debian releases.
             Self::Skopeo if is_debian_13() => &[
                 ("skopeo", Release::OfMachine),
                 ("libgpgme11t64", Release::OfMachine),
@@ -93,7 +93,7 @@ impl Set {
     }
 }
 
-/// Whether the machine is a Debian of this name.
+/// Whether the machine runs Debian 13.
 fn is_debian_13() -> bool {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     release
@@ -106,7 +106,7 @@ fn is_debian_13() -> bool {
 pub(crate) struct Unpacked(PathBuf);
 
 impl Unpacked {
-    /// Where a program of the set is; `name` without a folder.
+    /// The path of a program of the set; `name` has no folder.
     pub(crate) fn program(&self, name: &str) -> Result<PathBuf, PackagesError> {
         self.program_folders()
             .map(|folder| folder.join(name))
@@ -117,7 +117,7 @@ impl Unpacked {
             })
     }
 
-    /// Where libraries of the set are.
+    /// The folders that hold libraries of the set.
     pub(crate) fn library_folders(&self) -> Vec<PathBuf> {
         let triplet = format!("{}-linux-gnu", std::env::consts::ARCH);
         ["usr/lib", "lib"]
@@ -126,7 +126,7 @@ impl Unpacked {
             .collect()
     }
 
-    /// Where programs of the set are, in the order of a search path.
+    /// The folders that hold programs of the set, in the order of a search path.
     pub(crate) fn program_folders(&self) -> impl Iterator<Item = PathBuf> {
         ["usr/sbin", "usr/bin", "sbin", "bin"]
             .into_iter()
@@ -134,9 +134,9 @@ impl Unpacked {
     }
 }
 
-/// Fetches `set` into a folder below `state`, unless it is there already.
+/// Fetches `set` into a folder below `state`, unless that exists.
 ///
-/// Cancel safe: what is half done is removed by the next call.
+/// Cancel safe: the next call removes an incomplete set.
 pub(crate) async fn fetch(state: &Path, set: Set) -> Result<Unpacked, PackagesError> {
     let folder = state.join("packages");
     let place = folder.join(set.name());
@@ -150,7 +150,7 @@ pub(crate) async fn fetch(state: &Path, set: Set) -> Result<Unpacked, PackagesEr
     fs::create_dir_all(&folder).map_err(failed(&folder))?;
     let lock = lock(&folder.join("lock")).await?;
     if place.is_dir() {
-        return Ok(Unpacked(place)); // by the process that we waited for
+        return Ok(Unpacked(place)); // fetched by the process that held the lock
     }
 
     let apt = Apt::prepare(&folder.join("apt"), lock).await?;
@@ -172,7 +172,7 @@ pub(crate) async fn fetch(state: &Path, set: Set) -> Result<Unpacked, PackagesEr
     Ok(Unpacked(place))
 }
 
-/// Locks `path` and returns what holds the lock. Does not block the thread.
+/// Locks `path` without blocking the thread. The lock is held until the returned file is dropped.
 async fn lock(path: &Path) -> Result<File, PackagesError> {
     let failed = |source| PackagesError::Folder {
         path: path.to_owned(),
@@ -200,57 +200,57 @@ async fn lock(path: &Path) -> Result<File, PackagesError> {
     }
 }
 
-/// Why packages are not there.
+/// Why packages could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum PackagesError {
-    /// The release is none that we know packages of.
+    /// No packages are known for this system.
     #[error("packages are known for Debian 12 and 13, and this machine runs {found}")]
     System {
-        /// What the machine says it is.
+        /// The name of the machine's system.
         found: String,
     },
-    /// A program that comes with Debian could not be started.
+    /// A program of Debian could not be started.
     #[error("`{program}` could not be started")]
     Start {
         /// The program.
         program: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A program failed.
-    #[error("`{command}` failed: {told}")]
+    #[error("`{command}` failed: {output}")]
     Failed {
-        /// The program and what it was asked to do.
+        /// The program and its arguments.
         command: String,
-        /// The end of what it printed.
-        told: String,
+        /// The end of its output.
+        output: String,
     },
-    /// The machine's own sources name no mirror for its release.
-    #[error("apt's sources on this machine name no mirror of Debian {codename}")]
+    /// The machine's sources contain no mirror for its release.
+    #[error("apt's sources on this machine contain no mirror of Debian {codename}")]
     NoMirror {
         /// The release's name.
         codename: String,
     },
-    /// A package came without a program that it is there for.
+    /// A package does not contain an expected program.
     #[error("`{program}` is not among the packages unpacked in `{}`", folder.display())]
     Incomplete {
         /// The program.
         program: String,
-        /// Where it was looked for.
+        /// The folder that was searched.
         folder: PathBuf,
     },
-    /// Our own folder for packages cannot be used.
+    /// The folder for packages cannot be used.
     #[error("`{}` cannot be used", path.display())]
     Folder {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl PackagesError {
-    /// Whether it is the machine that has no such packages, so that they must come from elsewhere.
+    /// Whether this machine cannot fetch Debian packages at all, so that another source is needed.
     pub(crate) fn is_of_machine(&self) -> bool {
         matches!(
             self,
@@ -263,12 +263,14 @@ impl PackagesError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::System { .. } | Self::Start { .. } | Self::NoMirror { .. } => Some(
-                "run on Debian 12, or install Docker Engine 25 or later with the containerd image store switched on",
+                "run on Debian 12 or 13, or install Docker Engine 25 or later with the containerd image store enabled",
             ),
             Self::Failed { .. } => Some(
-                "the first start needs the machine's Debian mirror; see whether `apt-get update` works",
+                "the first start downloads from the machine's Debian mirror; check that `apt-get update` works",
             ),
-            Self::Incomplete { .. } => Some("delete that folder, so that it is fetched anew"),
+            Self::Incomplete { .. } => {
+                Some("delete that folder, so that the packages are fetched again")
+            }
             Self::Folder { .. } => None,
         }
     }
@@ -279,11 +281,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn two_who_ask_at_once_for_the_same_packages_both_get_them() {
+    async fn two_concurrent_fetches_of_the_same_packages_both_succeed() {
         let state = tempfile::tempdir().unwrap();
-        let left = state.path().join("packages/busybox.new/archives");
-        fs::create_dir_all(&left).unwrap();
-        fs::write(left.join("half.deb"), "left by one that was killed").unwrap();
+        let leftover = state.path().join("packages/busybox.new/archives");
+        fs::create_dir_all(&leftover).unwrap();
+        fs::write(leftover.join("half.deb"), "left by a killed process").unwrap();
 
         let (first, second) = tokio::join!(
             fetch(state.path(), Set::Busybox),
@@ -295,11 +297,11 @@ mod tests {
         );
 
         assert_eq!(first, second);
-        let told = std::process::Command::new(first)
+        let output = std::process::Command::new(first)
             .args(["echo", "it runs"])
             .output()
             .unwrap();
-        assert_eq!(told.stdout, b"it runs\n");
+        assert_eq!(output.stdout, b"it runs\n");
         assert!(!state.path().join("packages/busybox.new").exists());
     }
 }

@@ -10,57 +10,57 @@ use tokio::net::TcpStream;
 use crate::packages::{self, PackagesError, Set};
 use crate::process::{Kind, NotReady, RunFolder, RunFolderError, Supervised};
 
-/// What of its log is looked through.
+/// How much of the log is searched.
 const LOG_BYTES: usize = 256 << 10;
 
-/// A running proxy that asks for a login. Dropping this ends it.
+/// A running proxy that requires a login. Dropping this stops it.
 #[derive(Debug)]
 pub struct Proxy {
     daemon: Supervised,
     port: u16,
 }
 
-/// What a proxy lets through, and where to.
+/// Which tunnels a proxy opens, and through which other proxy.
 #[derive(Clone, Debug, Default)]
 pub struct ProxyPlan {
-    /// Opens tunnels to this port alone.
+    /// The only port that tunnels may lead to.
     pub only: Option<u16>,
-    /// Asks another proxy, at `host:port`, for every tunnel but those to the second, an address.
+    /// Another proxy, at `host:port`, that every tunnel goes through, except tunnels to the second value, an address.
     pub upstream: Option<(String, IpAddr)>,
 }
 
-/// Why there is no proxy.
+/// Why no proxy could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    /// Its package cannot be had.
-    #[error("the package of tinyproxy could not be had")]
+    /// Its package could not be fetched.
+    #[error("the package of tinyproxy could not be fetched")]
     Packages(#[from] PackagesError),
-    /// It has no folder to run in.
-    #[error("the proxy has no folder to run in")]
+    /// No run folder could be claimed.
+    #[error("no run folder for the proxy")]
     RunFolder(#[from] RunFolderError),
     /// It could not be started.
     #[error("the proxy could not be started")]
     Io(#[from] io::Error),
-    /// It never answered.
-    #[error("the proxy does not answer")]
+    /// It did not accept connections in time.
+    #[error("the proxy does not accept connections")]
     NotReady(#[from] NotReady),
 }
 
 impl Proxy {
-    /// Who may use it.
+    /// The username and password that it accepts.
     pub const LOGIN: (&'static str, &'static str) = ("passer", "planted-by-the-proxy");
 
-    /// Starts one. `state` is where downloaded packages are kept.
+    /// Starts a proxy. `state` is the folder for downloaded packages.
     ///
     /// # Errors
-    /// When its package cannot be had, or it does not start.
+    /// If its package cannot be fetched, or it does not start.
     pub async fn start(state: &Path, plan: &ProxyPlan) -> Result<Self, ProxyError> {
         let program = packages::fetch(state, Set::Proxy)
             .await?
             .program("tinyproxy")?;
         let folder = tokio::task::spawn_blocking(|| RunFolder::claim(Kind::Proxy, None));
         let folder = folder.await.map_err(io::Error::other)??;
-        // Free a moment ago; nobody else here binds ports of his own choice.
+        // Free a moment ago; nothing else here binds a port of its own choice.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let settings = folder.path().join("tinyproxy.conf");
         let (username, password) = Self::LOGIN;
@@ -68,13 +68,13 @@ impl Proxy {
         let upstream = plan
             .upstream
             .as_ref()
-            .map(|(proxy, but)| format!("upstream http {proxy}\nupstream none \"{but}\"\n"));
-        let written = format!(
+            .map(|(proxy, direct)| format!("upstream http {proxy}\nupstream none \"{direct}\"\n"));
+        let content = format!(
             "Port {port}\nListen 127.0.0.1\nTimeout 600\nLogLevel Connect\nBasicAuth {username} {password}\n{}{}",
             only.unwrap_or_default(),
             upstream.unwrap_or_default()
         );
-        fs::write(&settings, written)?;
+        fs::write(&settings, content)?;
         let command = [
             program.as_os_str(),
             "-d".as_ref(),
@@ -88,14 +88,14 @@ impl Proxy {
         Ok(Self { daemon, port })
     }
 
-    /// As in `HTTPS_PROXY`, login and all.
+    /// The value for `HTTPS_PROXY`, login included.
     #[must_use]
     pub fn address(&self) -> String {
         let (username, password) = Self::LOGIN;
         format!("http://{username}:{password}@127.0.0.1:{}", self.port)
     }
 
-    /// How many tunnels to `authority` it was asked for.
+    /// The number of tunnels to `authority` that were requested.
     pub fn tunnels(&self, authority: &str) -> io::Result<usize> {
         let log = self.daemon.log_head(LOG_BYTES)?;
         Ok(log.matches(&format!("CONNECT {authority} ")).count())

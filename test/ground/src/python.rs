@@ -1,24 +1,26 @@
-//! Programs from the Python package index, each in an environment of its own below a folder of this clone.
+//! Programs from the Python package index, each in its own virtual environment in a folder of this clone.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Returns the Python of the environment `name`, which has `packages`. Programs that run at the same time wait for each other.
+/// Installs `packages` into the environment `name` unless that is done, and returns its Python interpreter.
+///
+/// Processes that call this at the same time wait for each other.
 ///
 /// # Errors
-/// Why it cannot be installed, for people.
+/// Why the packages cannot be installed, as text for people.
 pub(crate) fn install(state: &Path, name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     let failed = |error: std::io::Error| error.to_string();
     fs::create_dir_all(state).map_err(failed)?;
     let lock = File::create(state.join("python.lock")).map_err(failed)?;
-    lock.lock().map_err(failed)?; // until it is dropped
+    lock.lock().map_err(failed)?; // released when dropped
     let folder = state.join(name);
     let (python, done) = (folder.join("bin/python"), folder.join("complete"));
     if done.exists() {
         return Ok(python);
     }
-    // An environment cannot be moved to another place, so it is marked when it is whole.
+    // An environment cannot be renamed into place, so a file marks a complete one.
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(failed)?;
     }
@@ -36,10 +38,10 @@ pub(crate) fn install(state: &Path, name: &str, packages: &[&str]) -> Result<Pat
 }
 
 fn run(command: &mut Command) -> Result<(), String> {
-    let ran = command.stdin(Stdio::null()).output();
-    let ran = ran.map_err(|error| error.to_string())?;
-    if ran.status.success() {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| error.to_string())?;
+    if output.status.success() {
         return Ok(());
     }
-    Err(String::from_utf8_lossy(&ran.stderr).into_owned())
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }

@@ -1,7 +1,7 @@
-//! A real registry on loopback, which wants a user and a password for everything.
+//! A real registry on loopback, which requires a user and a password for everything.
 //!
-//! It is Debian's `docker-registry`, started for one test run: its port is the system's choice, user and password are
-//! random, and its storage goes away with it. It speaks plain HTTP, which clients accept for loopback addresses.
+//! It is Debian's `docker-registry`, started for one test run: the system chooses its port, user and password are random,
+//! and its storage is removed with it. It uses plain HTTP, which clients accept for loopback addresses.
 
 mod client;
 mod login;
@@ -28,11 +28,11 @@ pub use crate::{
 };
 use client::Client;
 
-/// Where in the log the registry says which port it got; measured: within the first 2 KB.
+/// The start of the log is searched for the registry's port; measured: within the first 2 KB.
 const LOG_HEAD_BYTES: usize = 64 << 10;
-/// The same registry where there are no packages.
+/// The same registry, for machines without the packages.
 const IMAGE: &str = "registry:2.8.3";
-/// Ends when its standard input does; see [`Container`].
+/// Ends when its standard input ends; see [`Container`].
 const IN_CONTAINER: &str = r#"
 printf '%s\n' "$SETTINGS" >/tmp/config.yml
 printf '%s\n' "$USERS" >/tmp/htpasswd
@@ -41,14 +41,14 @@ read -r _
 kill -KILL $!
 "#;
 
-/// A running registry. Dropping this ends it, and so does the end of this process.
+/// A running registry. It stops when this is dropped or this process ends.
 pub struct Registry {
     keeper: Keeper,
     client: Client,
     login: Login,
 }
 
-/// What runs the registry.
+/// The process or container that runs the registry.
 enum Keeper {
     Process(Supervised),
     Container(Container),
@@ -64,7 +64,7 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Starts a registry that `engine` can push to. `state` is where downloaded packages are kept.
+    /// Starts a registry that `engine` can push to. `state` is the folder for downloaded packages.
     ///
     /// On a machine without Debian's packages it runs in a container of the engine.
     pub async fn start_beside(engine: &Engine, state: &Path) -> Result<Self, RegistryError> {
@@ -80,7 +80,7 @@ impl Registry {
         }
     }
 
-    /// Starts a registry as a process of its own and waits until it answers.
+    /// Starts a registry as a process and waits until it responds.
     ///
     /// Cancel safe: dropping the future ends what was started.
     pub async fn start(state: &Path) -> Result<Self, RegistryError> {
@@ -88,7 +88,7 @@ impl Registry {
         Self::start_for(state, login).await
     }
 
-    /// The same for a user and a password that somebody else gives out.
+    /// As [`Registry::start`], for a user and a password that the caller provides.
     pub async fn start_for(state: &Path, login: Login) -> Result<Self, RegistryError> {
         let folder = daemon_folder().await?;
         let [users, storage] = ["htpasswd", "storage"].map(|name| folder.path().join(name));
@@ -99,7 +99,7 @@ impl Registry {
             storage: &storage,
             auth: htpasswd(&users),
         }
-        .written();
+        .to_json();
         let (daemon, client) =
             start_daemon(state, folder, &settings, &login.authorization()).await?;
         Ok(Self {
@@ -109,7 +109,7 @@ impl Registry {
         })
     }
 
-    /// Starts a registry in a container of the Docker Engine there.
+    /// Starts a registry in a container of the Docker Engine at `docker`.
     async fn in_container(docker: &Address, image: &str) -> Result<Self, RegistryError> {
         let login = Login::random().map_err(RegistryError::Start)?;
         let settings = Settings {
@@ -117,7 +117,7 @@ impl Registry {
             storage: "/tmp/storage".as_ref(),
             auth: htpasswd("/tmp/htpasswd".as_ref()),
         }
-        .written();
+        .to_json();
         let plan = Plan {
             image,
             script: IN_CONTAINER,
@@ -139,7 +139,7 @@ impl Registry {
             .map_err(RegistryError::Start)?;
         let client = Client::new(([127, 0, 0, 1], port).into(), &login.authorization());
         let client =
-            client.ok_or_else(|| RegistryError::Start(io::Error::other("the password is none")))?;
+            client.ok_or_else(|| RegistryError::Start(io::Error::other("invalid password")))?;
         let ready = async {
             while !client.is_ready().await {
                 tokio::time::sleep(PROBE_PAUSE).await;
@@ -151,7 +151,7 @@ impl Registry {
                 .await
                 .unwrap_or_else(|error| error.to_string());
             return Err(RegistryError::Start(io::Error::other(format!(
-                "its container never answered: {log}"
+                "its container does not respond: {log}"
             ))));
         }
         Ok(Self {
@@ -161,19 +161,19 @@ impl Registry {
         })
     }
 
-    /// What stands before the first slash of a reference to an image here.
+    /// The host and port, the first part of a reference to an image here.
     #[must_use]
     pub fn host(&self) -> String {
         self.client.address().to_string()
     }
 
-    /// Its user and password.
+    /// The only user, with the password.
     #[must_use]
     pub fn login(&self) -> &Login {
         &self.login
     }
 
-    /// The only user.
+    /// The name of the only user.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.login.username
@@ -190,12 +190,12 @@ impl Registry {
         self.client.manifest(repository, reference).await
     }
 
-    /// Reads a blob and checks it against its digest: an image's config, or a layer as it was pushed.
+    /// Reads a blob and verifies its digest: an image's config, or a layer as it was pushed.
     pub async fn blob(&self, repository: &str, digest: &str) -> Result<bytes::Bytes, ReadError> {
         self.client.blob(repository, digest).await
     }
 
-    /// The tags of a repository, sorted; none when nothing has been pushed there.
+    /// The tags of a repository, sorted; empty if nothing was pushed there.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>, ReadError> {
         self.client.tags(repository).await
     }
@@ -211,7 +211,7 @@ impl Registry {
         }
     }
 
-    /// Ends the registry and waits until nothing of it is left.
+    /// Stops the registry and waits until everything of it is removed.
     pub async fn stop(self) -> io::Result<()> {
         match self.keeper {
             Keeper::Process(daemon) => daemon.stop().await,
@@ -220,13 +220,13 @@ impl Registry {
     }
 }
 
-/// A folder for a registry to run in.
+/// Claims a run folder for a registry.
 async fn daemon_folder() -> Result<RunFolder, RegistryError> {
     let claimed = tokio::task::spawn_blocking(|| RunFolder::claim(Kind::Registry, None)).await;
     Ok(claimed.map_err(|error| RegistryError::Start(error.into()))??)
 }
 
-/// Starts Debian's registry in `folder` and waits until it lets in whoever comes with `authorization`.
+/// Starts Debian's registry in `folder` and waits until it accepts `authorization`.
 async fn start_daemon(
     state: &Path,
     folder: RunFolder,
@@ -238,7 +238,7 @@ async fn start_daemon(
         .program("docker-registry")?;
     let written = folder.path().join("config.yml");
     fs::write(&written, settings).map_err(RegistryError::Start)?;
-    // Without our environment: variables that begin with `REGISTRY_` would override its settings.
+    // With an empty environment: variables that begin with `REGISTRY_` would override its settings.
     let command = [
         "env".as_ref(),
         "-i".as_ref(),
@@ -259,7 +259,7 @@ async fn start_daemon(
     Ok((daemon, client))
 }
 
-/// What one registry differs in from another.
+/// The settings that differ between registries.
 struct Settings<'a> {
     address: &'a str,
     storage: &'a Path,
@@ -268,7 +268,7 @@ struct Settings<'a> {
 
 impl Settings<'_> {
     /// JSON, which is YAML too.
-    fn written(&self) -> String {
+    fn to_json(&self) -> String {
         json!({
             "version": "0.1",
             "log": { "level": "info" },
@@ -288,31 +288,31 @@ fn htpasswd(users: &Path) -> Value {
     json!({ "htpasswd": { "realm": "depot-ground", "path": users } })
 }
 
-/// Finds the address in a line that says `listening on <address>`.
+/// Finds the address in a log line with `listening on <address>`.
 fn listening_on(log: &str) -> Option<SocketAddr> {
     let (_, rest) = log.split_once("listening on ")?;
-    // Up to the end of the message, which may have been written in part only.
+    // The address ends at the end of the message. The line may be incomplete.
     let (address, _) = rest.split_once(|end: char| end == '"' || end.is_whitespace())?;
     address.parse().ok()
 }
 
-/// Why there is no registry.
+/// Why no registry could be started.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// Its package is not there.
-    #[error("the package of the registry could not be had")]
+    /// Its package could not be fetched.
+    #[error("the package of the registry could not be fetched")]
     Packages(#[from] PackagesError),
-    /// It has no folder to run in.
-    #[error("the registry has no folder to run in")]
+    /// No run folder could be claimed.
+    #[error("no run folder for the registry")]
     RunFolder(#[from] RunFolderError),
     /// Its process could not be started.
     #[error("the registry could not be started")]
     Start(#[source] io::Error),
-    /// It was started and never answered.
-    #[error("the registry does not answer")]
+    /// It was started and did not respond in time.
+    #[error("the registry does not respond")]
     NotReady(#[source] NotReady),
     /// The engine cannot reach it.
-    #[error("the registry is of no use to the engine")]
+    #[error("the engine cannot reach the registry")]
     Engine(#[from] EngineError),
 }
 

@@ -1,4 +1,4 @@
-//! Bitbucket's own schema of `bitbucket-pipelines.yml`, which `check-jsonschema` has in it.
+//! Validation against Bitbucket's own schema of `bitbucket-pipelines.yml`, which is part of `check-jsonschema`.
 
 use std::env;
 use std::io::{self, Write};
@@ -10,23 +10,23 @@ use crate::python;
 const PACKAGES: [&str; 1] = ["check-jsonschema==0.39.0"];
 const FOLDER: &str = "check-jsonschema-0.39.0";
 
-/// Holds a file against the schema. `false` where the checker cannot be had, which is told, and which fails in CI.
+/// Validates a file. If the checker cannot be installed, reports that and returns `false`; in CI that is an error.
 ///
 /// # Errors
-/// What is wrong with the file, in the checker's words.
+/// The checker's messages if the file is invalid.
 pub fn check_pipelines(state: &Path, file: &Path) -> Result<bool, String> {
     let python = match python::install(state, FOLDER, &PACKAGES) {
         Ok(python) => python,
         Err(why) if env::var_os("CI").is_none() => {
-            let told = format!(
-                "left out: the schema of pipelines, which takes python3 with venv and pip: {why}\n"
+            let notice = format!(
+                "skipped: check-jsonschema cannot be installed (python3 with venv and pip is required): {why}\n"
             );
-            let _not_shown = io::stderr().write_all(told.as_bytes());
+            let _not_shown = io::stderr().write_all(notice.as_bytes());
             return Ok(false);
         }
         Err(why) => return Err(why),
     };
-    let ran = Command::new(python)
+    let output = Command::new(python)
         .args([
             "-m",
             "check_jsonschema",
@@ -36,9 +36,9 @@ pub fn check_pipelines(state: &Path, file: &Path) -> Result<bool, String> {
         .arg(file)
         .output()
         .map_err(|error| error.to_string())?;
-    if ran.status.success() {
+    if output.status.success() {
         return Ok(true);
     }
-    let (told, also) = (ran.stdout, ran.stderr);
-    Err(String::from_utf8_lossy(&[told, also].concat()).into_owned())
+    let messages = [output.stdout, output.stderr].concat();
+    Err(String::from_utf8_lossy(&messages).into_owned())
 }

@@ -1,4 +1,4 @@
-//! A second opinion on what was pushed: Debian's skopeo, which shares no line with us or with BuildKit's pusher.
+//! Reads pushed images back with Debian's skopeo, which shares no code with the pipe or with BuildKit's pusher.
 
 use std::env;
 use std::fs::{self, File};
@@ -15,10 +15,10 @@ use tokio::process::Command;
 use crate::packages::{self, PackagesError, Set};
 use crate::registry::Login;
 
-/// Far longer than reading back any image of a test takes.
+/// Reading back any image of a test takes far less.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// A skopeo that can be run.
+/// An installed skopeo.
 #[derive(Clone, Debug)]
 pub struct Skopeo {
     program: PathBuf,
@@ -26,7 +26,7 @@ pub struct Skopeo {
 }
 
 impl Skopeo {
-    /// The machine's own, or Debian's, fetched unless it is there. `state` is where downloaded packages are kept.
+    /// Finds the machine's skopeo, or fetches Debian's. `state` is the folder for downloaded packages.
     pub async fn fetch(state: &Path) -> Result<Self, PackagesError> {
         let path = env::var_os("PATH").unwrap_or_default();
         let own = env::split_paths(&path)
@@ -49,7 +49,7 @@ impl Skopeo {
     /// manifest as JSON. `reference` is at a registry on loopback without TLS.
     ///
     /// # Errors
-    /// skopeo's words, when anything is missing or not what its digest says.
+    /// skopeo's message, if anything is missing or does not match its digest.
     pub async fn read_back(&self, reference: &str, login: &Login) -> io::Result<Value> {
         let folder = tempfile::tempdir()?;
         let host = reference.split('/').next().unwrap_or_default();
@@ -66,7 +66,7 @@ impl Skopeo {
         serde_json::from_slice(&manifest).map_err(io::Error::other)
     }
 
-    /// Puts an image for this machine's platform under a second name in the same registry, with layers that are compressed
+    /// Copies an image for this machine's platform to a second name in the same registry and compresses its layers
     /// with zstd.
     pub async fn compress_with_zstd(
         &self,
@@ -79,7 +79,7 @@ impl Skopeo {
         let authentication = authentication(&folder, host, login)?;
         let mut command = self.copy();
         command
-            // Where it notes which blobs are the same in other compressions, and would take those.
+            // skopeo's blob cache is below `HOME`: with it, skopeo would reuse the same blobs in another compression.
             .env("HOME", folder.path())
             .args(["--src-tls-verify=false", "--dest-tls-verify=false"])
             .args(["--format", "oci", "--dest-compress-format", "zstd"])
@@ -106,15 +106,15 @@ impl Skopeo {
 }
 
 async fn run(mut command: Command) -> io::Result<()> {
-    let ran = tokio::time::timeout(LIMIT, command.output()).await??;
-    if ran.status.success() {
+    let output = tokio::time::timeout(LIMIT, command.output()).await??;
+    if output.status.success() {
         return Ok(());
     }
-    let told = String::from_utf8_lossy(&ran.stderr).into_owned();
-    Err(io::Error::other(told))
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(message))
 }
 
-/// A login for one host in a file that nobody else may read: arguments are everybody's to see.
+/// Writes a login for one host into a file that only this user may read: arguments are visible to every user.
 fn authentication(folder: &TempDir, host: &str, login: &Login) -> io::Result<PathBuf> {
     let path = folder.path().join("auth.json");
     let mut file = File::options()

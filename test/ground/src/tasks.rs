@@ -17,7 +17,7 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// A group that ends when this one does, or earlier.
+    /// Creates a group that ends with this one, or earlier.
     #[must_use]
     pub fn child(&self) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Tasks {
         self.stop.cancel();
     }
 
-    /// Stops the group (and all that share its beginnings) and waits until every task has ended.
+    /// Stops the group and waits until every task of it, of its parent and of the parent's other children has ended.
     pub async fn end(&self) {
         self.stop.cancel();
         self.running.close();

@@ -1,4 +1,4 @@
-//! What lies between a socket and its protocol: resetting it, counting its bytes, cutting it off.
+//! Wrappers of sockets: they reset a connection, count its bytes, or cut it.
 
 use std::io;
 use std::pin::Pin;
@@ -14,18 +14,18 @@ use tokio::net::TcpStream;
 pub struct ResetSwitch(Arc<AtomicBool>);
 
 impl ResetSwitch {
-    /// From now on, dropping the socket resets the connection.
+    /// Makes dropping the socket reset the connection.
     pub fn arm(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Dropping the socket closes the connection again.
+    /// Makes dropping the socket close the connection in order.
     pub fn disarm(&self) {
         self.0.store(false, Ordering::SeqCst);
     }
 }
 
-/// A socket that is reset, not closed, if its switch is armed by the time it is dropped.
+/// A socket that is reset, not closed, if its switch is armed when it is dropped.
 #[derive(Debug)]
 pub struct Resettable {
     socket: TcpStream,
@@ -33,7 +33,7 @@ pub struct Resettable {
 }
 
 impl Resettable {
-    /// Puts `switch` in charge of how `socket` ends.
+    /// Wraps `socket`; `switch` decides how it ends.
     #[must_use]
     pub fn new(socket: TcpStream, switch: ResetSwitch) -> Self {
         Self { socket, switch }
@@ -43,30 +43,30 @@ impl Resettable {
 impl Drop for Resettable {
     fn drop(&mut self) {
         if self.switch.0.load(Ordering::SeqCst) {
-            // Should it fail, the peer sees an orderly close in the middle of its call: as good.
+            // If this fails, the peer sees an orderly close in the middle of its call, which is as good.
             let _closed_instead = self.socket.set_zero_linger();
         }
     }
 }
 
-/// Bytes that went one way so far. Clones count together.
+/// The number of bytes in one direction. Clones share the counter.
 #[derive(Clone, Debug, Default)]
 pub struct ByteCount(Arc<AtomicU64>);
 
 impl ByteCount {
-    /// The bytes so far.
+    /// The number of bytes until now.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts `bytes` more.
+    /// Adds `bytes` to the count.
     pub fn add(&self, bytes: usize) {
         self.0.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
-/// Counts the bytes of a stream and, if told so, fails it once so many have passed both ways together.
+/// Counts the bytes of a stream and, with a limit, fails it after that many bytes in both directions together.
 #[derive(Debug)]
 pub struct Counted<S> {
     stream: S,
@@ -76,7 +76,7 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// Adds to `received` what is read from `stream`, and to `sent` what is written to it. `limit` is in bytes, both ways together.
+    /// Counts bytes read from `stream` in `received` and bytes written to it in `sent`. `limit` is for both together.
     pub fn new(stream: S, received: ByteCount, sent: ByteCount, limit: Option<u64>) -> Self {
         Self {
             stream,
@@ -86,7 +86,7 @@ impl<S> Counted<S> {
         }
     }
 
-    /// The limit was reached.
+    /// Whether the limit was reached.
     pub fn is_cut(&self) -> bool {
         self.limit
             .is_some_and(|limit| self.received.get() + self.sent.get() >= limit)

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -20,27 +20,30 @@ use crate::engine::{Address, Duplex};
 use crate::traffic::{Tapped, Traffic};
 use crate::wire::ByteCount;
 
-/// What a door does with what passes.
+/// The size of one read from a client.
+const READ_BYTES: usize = 64 << 10;
+
+/// What a door does to connections.
 #[derive(Clone, Debug, Default)]
 pub struct DoorPlan {
-    /// Every connection is closed once so many bytes have gone to the daemon through it.
+    /// Closes every connection after it has carried this many bytes to the daemon.
     pub cut_after: Option<u64>,
-    /// A pause after each piece that goes to the daemon.
+    /// A pause after each read that is passed to the daemon.
     pub pause: Option<Duration>,
     /// Mutual TLS.
     pub tls: Option<Certificates>,
-    /// Requests that wait.
+    /// A request to hold.
     pub hold: Option<Hold>,
-    /// What is answered in the daemon's place to every connection whose first line holds the first text, such as
-    /// `HTTP/1.1 403 Forbidden` and what follows. The connection stays open; with an empty answer it is closed.
+    /// A text and a response: a connection whose first line contains the text gets this response instead of the daemon's,
+    /// such as `HTTP/1.1 403 Forbidden` and what follows. Then it stays open; with an empty response it is closed.
     pub refusal: Option<(&'static str, &'static str)>,
-    /// What is answered to a load in the daemon's place, with status 200, once all of the archive has come.
+    /// The body of a 200 response to a load, sent instead of the daemon's after the whole archive has arrived.
     pub load_answer: Option<&'static str>,
-    /// Where what passes is kept, within TLS.
+    /// Records everything that passes, decrypted.
     pub traffic: Option<Traffic>,
 }
 
-/// Stops the first request whose first line holds a text, until it is let go. Clones are the same.
+/// Holds requests whose first line contains a text, until they are released. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct Hold {
     text: &'static str,
@@ -49,7 +52,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    /// Nothing is held yet.
+    /// Creates a hold for requests whose first line contains `text`.
     #[must_use]
     pub fn at(text: &'static str) -> Self {
         Self {
@@ -68,30 +71,23 @@ impl Hold {
             .map(tokio::sync::SemaphorePermit::forget);
     }
 
-    /// Lets it go, and all that come later.
+    /// Releases held requests, and all that arrive later.
     pub fn let_go(&self) {
         self.free.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 
     async fn pass(&self, piece: &[u8]) {
-        let line = piece
-            .split(|&byte| byte == b'\n')
-            .next()
-            .unwrap_or_default();
-        let is_it = line
-            .windows(self.text.len())
-            .any(|part| part == self.text.as_bytes());
-        if is_it {
+        if first_line_contains(piece, self.text) {
             self.reached.add_permits(1);
             let _never_closed = self.free.acquire().await;
         }
     }
 }
 
-/// What both sides need for mutual TLS. All PEM.
+/// Keys and certificates of both sides for mutual TLS, in PEM.
 #[derive(Clone)]
 pub struct Certificates {
-    /// The authority of both.
+    /// The authority of both sides.
     pub authority: String,
     /// The client's certificate.
     pub certificate: String,
@@ -109,7 +105,7 @@ impl std::fmt::Debug for Certificates {
 }
 
 impl Certificates {
-    /// New ones, for a daemon at 127.0.0.1.
+    /// Creates certificates for a daemon at 127.0.0.1.
     pub fn new() -> io::Result<Self> {
         let failed = io::Error::other::<rcgen::Error>;
         let key = || KeyPair::generate().map_err(failed);
@@ -162,7 +158,7 @@ pub struct Door {
     port: u16,
     passed: ByteCount,
     loads: Arc<AtomicUsize>,
-    /// Accepts connections; ended with the door.
+    /// Accepts connections; ends with the door.
     _accepting: JoinSet<()>,
 }
 
@@ -183,8 +179,12 @@ impl Door {
                 let (tls, counted) = (tls.clone(), counted.clone());
                 let loads = Arc::clone(&counted_loads);
                 connections.spawn(async move {
-                    let carried = carry(client, tls, &daemon, &plan, (&counted, &loads)).await;
-                    if let Err(error) = carried {
+                    let passage = Passage {
+                        plan: &plan,
+                        passed: &counted,
+                        loads: &loads,
+                    };
+                    if let Err(error) = passage.carry(client, tls, &daemon).await {
                         tracing::debug!(%error, "a connection to a daemon broke");
                     }
                 });
@@ -199,121 +199,155 @@ impl Door {
         })
     }
 
-    /// Where it is, as in `DOCKER_HOST`.
+    /// Its address, as in `DOCKER_HOST`.
     #[must_use]
     pub fn docker_host(&self) -> String {
         format!("tcp://127.0.0.1:{}", self.port)
     }
 
-    /// How many archives it was asked to load.
+    /// The number of archives that were sent to be loaded.
     #[must_use]
     pub fn loads(&self) -> usize {
         self.loads.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have gone to the daemon.
+    /// The number of bytes that were passed to the daemon.
     #[must_use]
     pub fn passed(&self) -> u64 {
         self.passed.get()
     }
 }
 
-async fn carry(
-    client: TcpStream,
-    tls: Option<TlsAcceptor>,
-    daemon: &Address,
-    plan: &DoorPlan,
-    (counted, loads): (&ByteCount, &AtomicUsize),
-) -> io::Result<()> {
-    client.set_nodelay(true)?;
-    let client: Box<dyn Duplex> = match tls {
-        Some(tls) => Box::new(tls.accept(client).await?),
-        None => Box::new(client),
-    };
-    let mut client = Tapped::new(client, plan.traffic.as_ref(), "daemon");
-    let mut daemon = daemon.connect().await?;
-    if let Some((text, answer)) = plan.refusal {
-        let mut first = vec![0; 64 << 10];
-        let length = client.read(&mut first).await?;
-        let first = first.get(..length).unwrap_or_default();
-        if holds(first, text) {
-            client.write_all(answer.as_bytes()).await?;
-            if !answer.is_empty() {
-                // Until the client goes.
-                tokio::io::copy(&mut client, &mut tokio::io::sink()).await?;
-            }
+/// One connection through a door.
+struct Passage<'a> {
+    plan: &'a DoorPlan,
+    passed: &'a ByteCount,
+    loads: &'a AtomicUsize,
+}
+
+impl Passage<'_> {
+    /// Carries bytes in both directions until either side ends or the plan ends the connection.
+    async fn carry(
+        &self,
+        client: TcpStream,
+        tls: Option<TlsAcceptor>,
+        daemon: &Address,
+    ) -> io::Result<()> {
+        client.set_nodelay(true)?;
+        let client: Box<dyn Duplex> = match tls {
+            Some(tls) => Box::new(tls.accept(client).await?),
+            None => Box::new(client),
+        };
+        let mut client = Tapped::new(client, self.plan.traffic.as_ref(), "daemon");
+        let mut daemon = daemon.connect().await?;
+        if let Some((text, response)) = self.plan.refusal
+            && self
+                .refuse(text, response, &mut client, &mut daemon)
+                .await?
+        {
             return Ok(());
         }
-        counted.add(length);
-        daemon.write_all(first).await?;
+        let (from_client, mut to_client) = tokio::io::split(client);
+        let (mut from_daemon, to_daemon) = tokio::io::split(daemon);
+        let downwards = async {
+            tokio::io::copy(&mut from_daemon, &mut to_client).await?;
+            to_client.shutdown().await
+        };
+        let response = tokio::select! {
+            ended = self.upwards(from_client, to_daemon) => ended?,
+            ended = downwards => return ended,
+        };
+        match response {
+            Some(body) => respond(&mut to_client, body).await,
+            None => Ok(()),
+        }
     }
-    let (mut from_client, mut to_client) = tokio::io::split(client);
-    let (mut from_daemon, mut to_daemon) = tokio::io::split(daemon);
-    let upwards = async {
-        let mut left = plan.cut_after.unwrap_or(u64::MAX);
-        let mut buffer = vec![0; 64 << 10];
-        let mut is_answering = false;
+
+    /// Sends `response` if the first line from the client contains `text`; otherwise passes the bytes to the daemon. Returns
+    /// whether the connection was refused.
+    async fn refuse(
+        &self,
+        text: &str,
+        response: &str,
+        client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        daemon: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<bool> {
+        let mut first = vec![0; READ_BYTES];
+        let length = client.read(&mut first).await?;
+        let first = first.get(..length).unwrap_or_default();
+        if !first_line_contains(first, text) {
+            self.passed.add(length);
+            daemon.write_all(first).await?;
+            return Ok(false);
+        }
+        client.write_all(response.as_bytes()).await?;
+        if !response.is_empty() {
+            // Until the client ends the connection.
+            tokio::io::copy(client, &mut tokio::io::sink()).await?;
+        }
+        Ok(true)
+    }
+
+    /// Passes bytes to the daemon until the plan ends the connection; never returns if the client ends it first. Returns the
+    /// planned response to a load, or `None` if the connection is cut.
+    async fn upwards(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+    ) -> io::Result<Option<&'static str>> {
+        let mut left = self.plan.cut_after.unwrap_or(u64::MAX);
+        let mut buffer = vec![0; READ_BYTES];
+        let mut is_discarding = false;
         loop {
-            let length = from_client.read(&mut buffer).await?;
+            let length = from.read(&mut buffer).await?;
             if length == 0 {
-                to_daemon.shutdown().await?;
-                return std::future::pending::<io::Result<_>>().await;
+                to.shutdown().await?;
+                return std::future::pending().await;
             }
             let piece = buffer.get(..length).unwrap_or_default();
-            let is_load = is_load(piece);
+            let is_load = first_line_contains(piece, "/images/load");
             if is_load {
-                loads.fetch_add(1, Ordering::Relaxed);
+                self.loads.fetch_add(1, Ordering::Relaxed);
             }
-            if let Some(answer) = plan.load_answer
-                && (is_answering || is_load)
+            if let Some(response) = self.plan.load_answer
+                && (is_discarding || is_load)
             {
-                is_answering = true;
-                // The last piece of a body that comes in pieces.
+                is_discarding = true;
+                // The last chunk of a chunked body.
                 if piece.ends_with(b"0\r\n\r\n") {
-                    return Ok(Some(answer));
+                    return Ok(Some(response));
                 }
                 continue;
             }
-            if let Some(hold) = &plan.hold {
+            if let Some(hold) = &self.plan.hold {
                 hold.pass(piece).await;
             }
-            counted.add(length);
-            to_daemon.write_all(piece).await?;
+            self.passed.add(length);
+            to.write_all(piece).await?;
             left = left.saturating_sub(length as u64);
             if left == 0 {
                 return Ok(None);
             }
-            if let Some(pause) = plan.pause {
+            if let Some(pause) = self.plan.pause {
                 tokio::time::sleep(pause).await;
             }
         }
-    };
-    let downwards = async {
-        tokio::io::copy(&mut from_daemon, &mut to_client).await?;
-        to_client.shutdown().await
-    };
-    let answer = tokio::select! {
-        ended = upwards => ended?,
-        ended = downwards => return ended,
-    };
-    let Some(answer) = answer else {
-        return Ok(());
-    };
+    }
+}
+
+/// Sends a JSON response with status 200 and ends the connection.
+async fn respond(client: &mut (impl AsyncWrite + Unpin), body: &str) -> io::Result<()> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
-        answer.len()
+        body.len()
     );
-    to_client.write_all(head.as_bytes()).await?;
-    to_client.write_all(answer.as_bytes()).await?;
-    to_client.shutdown().await
+    client.write_all(head.as_bytes()).await?;
+    client.write_all(body.as_bytes()).await?;
+    client.shutdown().await
 }
 
-fn is_load(piece: &[u8]) -> bool {
-    holds(piece, "/images/load")
-}
-
-/// Whether the first line of a request holds a text.
-fn holds(piece: &[u8], text: &str) -> bool {
+/// Whether the first line of a request contains a text.
+fn first_line_contains(piece: &[u8], text: &str) -> bool {
     let line = piece
         .split(|&byte| byte == b'\n')
         .next()

@@ -1,4 +1,4 @@
-//! Where a daemon listens: the address in a form that can be connected to, and the connection.
+//! The address of a daemon, and connections to it.
 
 use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
 
@@ -14,7 +14,7 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
-/// An address as in `DOCKER_HOST`. Only what can be spoken to without TLS or ssh.
+/// An address as in `DOCKER_HOST`, without TLS or ssh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// `unix:///path`
@@ -24,8 +24,8 @@ pub enum Address {
 }
 
 impl Address {
-    /// Where Docker's daemon listens by default.
-    pub(super) fn of_machines_docker() -> Self {
+    /// The default address of Docker's daemon.
+    pub(super) fn docker_default() -> Self {
         Self::Unix("/var/run/docker.sock".into())
     }
 
@@ -74,7 +74,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// An address that is none.
+/// A text that is not an address.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is neither `unix:///path` nor `tcp://host:port`")]
 pub struct AddressError(String);
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_survives_being_written_and_read() {
+    fn an_address_survives_a_round_trip_through_text() {
         for text in [
             "unix:///var/run/docker.sock",
             "tcp://127.0.0.1:2375",
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_cannot_speak_to_is_refused() {
+    fn unsupported_addresses_are_rejected() {
         for text in [
             "",
             "ssh://host",

@@ -1,7 +1,7 @@
-//! Containers on the machine's Docker Engine, for what Debian's packages give elsewhere.
+//! Containers on the machine's Docker Engine, for machines without Debian's packages.
 //!
-//! A container hangs on a lifeline as our processes do: its program ends when its standard input does, and
-//! that is a connection held by us. The engine then removes it.
+//! A container has a lifeline, as processes have: its program ends when its standard input ends, and that input is a
+//! connection held by this process. The engine then removes the container.
 
 use std::{io, time::Duration};
 
@@ -17,24 +17,24 @@ use super::{
     http::{send, send_within},
 };
 
-/// How long an image of some 10 MB may take to come.
+/// How long pulling an image of some 10 MB may take.
 const PULL_LIMIT: Duration = Duration::from_mins(5);
-/// What the engine may say in one answer; a pull's progress is the longest.
-const ANSWER_LIMIT: usize = 16 << 20;
+/// The largest response of the engine; a pull's progress is the longest.
+const RESPONSE_LIMIT_BYTES: usize = 16 << 20;
 
-/// A running container. Dropping this ends it, and so does the end of this process.
+/// A running container. It stops when this is dropped or this process ends.
 pub(crate) struct Container {
     address: Address,
     id: String,
     lifeline: BufReader<Box<dyn Duplex>>,
 }
 
-/// What a container is made of.
+/// The parameters of a container.
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
-    /// With a tag.
+    /// The image, with a tag.
     pub(crate) image: &'a str,
-    /// For `sh`; must end when its standard input does.
+    /// A script for `sh`; it must end when its standard input ends.
     pub(crate) script: &'a str,
     /// `NAME=value` for the script.
     pub(crate) variables: &'a [String],
@@ -43,7 +43,7 @@ pub(crate) struct Plan<'a> {
 }
 
 impl Container {
-    /// Pulls the image unless it is there, and starts the container.
+    /// Pulls the image unless the engine has it, and starts the container.
     pub(crate) async fn start(address: &Address, plan: &Plan<'_>) -> io::Result<Self> {
         pull(address, plan.image).await?;
         let port = format!("{}/tcp", plan.port);
@@ -85,15 +85,15 @@ impl Container {
         }
     }
 
-    /// The port on 127.0.0.1 that leads to the container's.
+    /// The published port on 127.0.0.1.
     pub(crate) async fn published_port(&self) -> io::Result<u16> {
-        let answer = call(
+        let response = call(
             &self.address,
             Request::get(format!("/containers/{}/json", self.id)),
             Bytes::new(),
         )
         .await?;
-        let inspected: Value = serde_json::from_slice(&answer).map_err(io::Error::other)?;
+        let inspected: Value = serde_json::from_slice(&response).map_err(io::Error::other)?;
         let ports = inspected
             .pointer("/NetworkSettings/Ports")
             .and_then(Value::as_object);
@@ -111,7 +111,7 @@ impl Container {
             .ok_or_else(|| io::Error::other("the container's port is not published"))
     }
 
-    /// What the container has printed, as text with the engine's own marks between.
+    /// The end of the container's output, as text.
     pub(crate) async fn log(&self) -> io::Result<String> {
         let path = format!("/containers/{}/logs?stdout=1&stderr=1&tail=20", self.id);
         let log = call(&self.address, Request::get(path), Bytes::new()).await?;
@@ -119,7 +119,7 @@ impl Container {
             .replace(|mark: char| mark.is_control() && mark != '\n', ""))
     }
 
-    /// Ends the container and waits until the engine has removed it.
+    /// Stops the container and waits until the engine has removed it.
     pub(crate) async fn stop(self) -> io::Result<()> {
         drop(self.lifeline);
         let wait = Request::post(format!("/containers/{}/wait?condition=removed", self.id));
@@ -130,10 +130,10 @@ impl Container {
     }
 }
 
-/// Reads one file of an image, which is pulled unless it is there.
+/// Reads one file of an image, which is pulled unless the engine has it.
 pub(crate) async fn read_file(address: &Address, image: &str, path: &str) -> io::Result<Bytes> {
     pull(address, image).await?;
-    // Never started: it is only there to be read from.
+    // This container is never started; its files are only read.
     let id = create(address, &json!({ "Image": image, "Cmd": ["none"] })).await?;
     let archive = call(
         address,
@@ -179,9 +179,9 @@ async fn pull(address: &Address, image: &str) -> io::Result<()> {
     let request = Request::post(format!("/images/create?fromImage={name}&tag={tag}"))
         .body(Bytes::new())
         .map_err(io::Error::other)?;
-    let answer = checked(send_within(PULL_LIMIT, address, request, ANSWER_LIMIT).await?)?;
-    // A pull begins with `200 OK` and may fail later, in a line of the body.
-    let failure = serde_json::Deserializer::from_slice(&answer)
+    let response = checked(send_within(PULL_LIMIT, address, request, RESPONSE_LIMIT_BYTES).await?)?;
+    // A pull begins with `200 OK` and can fail later, in a line of the body.
+    let failure = serde_json::Deserializer::from_slice(&response)
         .into_iter::<Line>()
         .find_map(|line| line.map_or_else(|error| Some(error.to_string()), |line| line.error));
     failure.map_or(Ok(()), |failure| {
@@ -197,8 +197,8 @@ async fn create(address: &Address, container: &Value) -> io::Result<String> {
     struct Created {
         id: String,
     }
-    let answer = post(address, "/containers/create", container).await?;
-    Ok(serde_json::from_slice::<Created>(&answer)
+    let response = post(address, "/containers/create", container).await?;
+    Ok(serde_json::from_slice::<Created>(&response)
         .map_err(io::Error::other)?
         .id)
 }
@@ -233,14 +233,14 @@ async fn call(
     body: Bytes,
 ) -> io::Result<Bytes> {
     let request = request.body(body).map_err(io::Error::other)?;
-    checked(send(address, request, ANSWER_LIMIT).await?)
+    checked(send(address, request, RESPONSE_LIMIT_BYTES).await?)
 }
 
-/// The body of an answer that tells of success. [`io::ErrorKind::NotFound`] is the engine's 404.
-fn checked(answer: http::Response<Bytes>) -> io::Result<Bytes> {
-    let status = answer.status();
+/// The body of a successful response. The error is [`io::ErrorKind::NotFound`] if the status is 404.
+fn checked(response: http::Response<Bytes>) -> io::Result<Bytes> {
+    let status = response.status();
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
-        return Ok(answer.into_body());
+        return Ok(response.into_body());
     }
     let kind = if status == StatusCode::NOT_FOUND {
         io::ErrorKind::NotFound
@@ -250,8 +250,8 @@ fn checked(answer: http::Response<Bytes>) -> io::Result<Bytes> {
     Err(io::Error::new(
         kind,
         format!(
-            "the engine answered {status}: {}",
-            String::from_utf8_lossy(answer.body()).trim()
+            "the engine returned {status}: {}",
+            String::from_utf8_lossy(response.body()).trim()
         ),
     ))
 }
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tar_archive_that_is_cut_off_has_no_file() {
+    fn a_truncated_tar_archive_has_no_file() {
         let mut archive = vec![0; 512];
         archive.splice(124..136, *b"00000000005\0");
         archive.extend(b"hello and padding");

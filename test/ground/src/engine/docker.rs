@@ -1,4 +1,4 @@
-//! Docker Engine's own side: what it says of itself, and the way to the `BuildKit` inside it.
+//! Docker Engine: its description, and the connection to the `BuildKit` inside it.
 
 use std::{io, time::Duration};
 
@@ -15,13 +15,13 @@ use super::{
 
 /// The oldest release whose `BuildKit` can keep images in containerd's store.
 const OLDEST_MAJOR: u32 = 25;
-/// What `/info` may have; measured: 3 KB.
-const INFO_LIMIT: usize = 1 << 20;
-/// What the answer to an upgrade may have before its empty line.
-const HEAD_LIMIT: u64 = 16 << 10;
+/// The largest response to `/info`; measured: 3 KB.
+const INFO_LIMIT_BYTES: usize = 1 << 20;
+/// The largest head of a response to an upgrade.
+const HEAD_LIMIT_BYTES: u64 = 16 << 10;
 const UPGRADE_LIMIT: Duration = Duration::from_secs(10);
 
-/// What we read of `GET /info`.
+/// The fields of `GET /info` that are read here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Info {
@@ -32,7 +32,7 @@ pub(crate) struct Info {
 }
 
 impl Info {
-    /// Why this engine is not one for us; `None` when it is.
+    /// Why this engine cannot be used; `None` if it can.
     pub(super) fn objection(&self) -> Option<String> {
         let major = self
             .server_version
@@ -41,7 +41,7 @@ impl Info {
             .and_then(|major| major.parse::<u32>().ok());
         if major.is_none_or(|major| major < OLDEST_MAJOR) {
             return Some(format!(
-                "it is Docker Engine {}, and {OLDEST_MAJOR} is the oldest that will do",
+                "it is Docker Engine {}, and {OLDEST_MAJOR} is the oldest supported release",
                 self.server_version
             ));
         }
@@ -63,19 +63,19 @@ impl Info {
     }
 }
 
-/// Asks the engine at `address` for what it is.
+/// Queries the description of the engine at `address`.
 pub(crate) async fn info(address: &Address) -> io::Result<Info> {
     let request = Request::get("/info")
         .body(Bytes::new())
         .map_err(io::Error::other)?;
-    let answer = send(address, request, INFO_LIMIT).await?;
-    if answer.status() != StatusCode::OK {
+    let response = send(address, request, INFO_LIMIT_BYTES).await?;
+    if response.status() != StatusCode::OK {
         return Err(io::Error::other(format!(
-            "it answered {} to `GET /info`",
-            answer.status()
+            "it returned {} for `GET /info`",
+            response.status()
         )));
     }
-    serde_json::from_slice(answer.body()).map_err(io::Error::other)
+    serde_json::from_slice(response.body()).map_err(io::Error::other)
 }
 
 /// Opens a connection to the engine's `BuildKit`: HTTP/2 without TLS, from the first byte on.
@@ -83,7 +83,7 @@ pub(super) async fn connect_buildkit(address: &Address) -> io::Result<BuildkitSt
     upgrade(address, "/grpc", "h2c").await
 }
 
-/// Has the engine turn a connection over to `protocol` at `path`. Cancel safe.
+/// Upgrades a connection to `protocol` at `path`. Cancel safe.
 pub(super) async fn upgrade(
     address: &Address,
     path: &str,
@@ -95,7 +95,7 @@ pub(super) async fn upgrade(
     let upgrade = async {
         let mut stream = address.connect().await?;
         stream.write_all(request.as_bytes()).await?;
-        // What comes behind the answer's head may come in the same read: it stays in the buffer.
+        // Bytes after the head can arrive in the same read: they stay in the buffer.
         let mut stream = BufReader::new(stream);
         read_head(&mut stream).await?;
         Ok(stream)
@@ -105,9 +105,9 @@ pub(super) async fn upgrade(
         .unwrap_or_else(|late| Err(late.into()))
 }
 
-/// Reads the answer to an upgrade up to its empty line, and not a byte further.
+/// Reads the response to an upgrade up to its empty line, and not a byte further.
 async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
-    let mut head = stream.take(HEAD_LIMIT);
+    let mut head = stream.take(HEAD_LIMIT_BYTES);
     let mut status = String::new();
     head.read_line(&mut status).await?;
     let mut line = status.clone();
@@ -116,7 +116,7 @@ async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
         if head.read_line(&mut line).await? == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                "the answer to an upgrade broke off",
+                "the response to an upgrade ended early",
             ));
         }
     }
@@ -124,7 +124,7 @@ async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::other(format!(
-            "it answered `{}` to an upgrade",
+            "it returned `{}` for an upgrade",
             status.trim_end()
         )))
     }
@@ -134,11 +134,11 @@ async fn read_head(stream: &mut BufReader<Box<dyn Duplex>>) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    async fn head_of(answer: &[u8]) -> (io::Result<()>, Vec<u8>) {
-        let (mut theirs, ours) = tokio::io::duplex(answer.len() + 1);
-        theirs.write_all(answer).await.unwrap();
-        drop(theirs);
-        let mut stream: BufReader<Box<dyn Duplex>> = BufReader::new(Box::new(ours));
+    async fn head_of(response: &[u8]) -> (io::Result<()>, Vec<u8>) {
+        let (mut far, near) = tokio::io::duplex(response.len() + 1);
+        far.write_all(response).await.unwrap();
+        drop(far);
+        let mut stream: BufReader<Box<dyn Duplex>> = BufReader::new(Box::new(near));
         let outcome = read_head(&mut stream).await;
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).await.unwrap();
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_that_come_with_the_upgrade_are_kept() {
+    async fn bytes_that_arrive_with_the_upgrade_are_kept() {
         let (outcome, rest) =
             head_of(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: h2c\r\n\r\n\0\0\x1e\x04\n\n").await;
         outcome.unwrap();
@@ -154,18 +154,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_engine_without_buildkit_is_told() {
+    async fn an_engine_without_buildkit_is_reported() {
         let (outcome, _) = head_of(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(
             outcome.unwrap_err().to_string(),
-            "it answered `HTTP/1.1 404 Not Found` to an upgrade"
+            "it returned `HTTP/1.1 404 Not Found` for an upgrade"
         );
         let (outcome, _) = head_of(b"HTTP/1.1 101 UPGRADED\r\nUpgrade: h2c\r\n").await;
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
-    fn only_a_recent_engine_with_containerds_store_will_do() {
+    fn only_a_recent_engine_with_containerds_store_is_accepted() {
         let info = |version: &str, store: &str| Info {
             server_version: version.to_owned(),
             operating_system: String::new(),

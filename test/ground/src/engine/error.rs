@@ -1,52 +1,52 @@
-//! Why there is no engine, and what to do about it.
+//! Why no engine is available, and what to do about it.
 
 use std::io;
 
 use super::{NotReady, PackagesError, RunFolderError};
 
-/// Why there is no engine.
+/// Why no engine is available.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A Docker Engine or `buildkitd` is not there, or not one for us.
-    #[error("the engine at {address} will not do: {reason}")]
+    /// A Docker Engine or `buildkitd` does not respond or is not supported.
+    #[error("the engine at {address} cannot be used: {reason}")]
     Unusable {
         /// Its address.
         address: String,
-        /// What it lacks.
+        /// The reason.
         reason: String,
     },
-    /// Neither the machine's engine will do nor can one be started.
-    #[error("{passed_over}; and none of our own can be started")]
+    /// The machine's engine cannot be used, and no private one can be started.
+    #[error("{passed_over}; and a private engine cannot be started")]
     Nowhere {
-        /// Why the machine's engine will not do.
+        /// Why the machine's engine cannot be used.
         passed_over: String,
-        /// Why there is none of our own.
+        /// Why no private engine can be started.
         source: Box<EngineError>,
     },
     /// Only root can start an engine.
-    #[error("an engine of our own needs root, for its namespaces, mounts and bridge")]
+    #[error("a private engine requires root, for its namespaces, mounts and bridge")]
     NotRoot,
-    /// Its packages are not there.
-    #[error("the packages of the engine could not be had")]
+    /// Its packages could not be fetched.
+    #[error("the packages of the engine could not be fetched")]
     Packages(#[from] PackagesError),
-    /// It has no folder to run in.
-    #[error("the engine has no folder to run in")]
+    /// No run folder could be claimed.
+    #[error("no run folder for the engine")]
     RunFolder(#[from] RunFolderError),
-    /// Its processes could not be started or asked.
+    /// Its processes could not be started or queried.
     #[error("the engine could not be started")]
     Start(#[source] io::Error),
-    /// It was started and never answered.
-    #[error("the engine does not answer")]
+    /// It was started and did not respond in time.
+    #[error("the engine does not respond")]
     NotReady(#[source] NotReady),
     /// It runs on another machine, as Docker Desktop's does.
     #[error(
-        "127.0.0.1 is another machine for {engine}, so it cannot push to the registry that tests start here: {told}"
+        "127.0.0.1 is another machine for {engine}, so it cannot push to the registry that tests start here: {response}"
     )]
     LoopbackElsewhere {
         /// The engine.
         engine: String,
-        /// What it said when it was asked to look there.
-        told: String,
+        /// Its response to a request for an image at 127.0.0.1.
+        response: String,
     },
 }
 
@@ -55,16 +55,18 @@ impl EngineError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Unusable { .. } => Some(
-                "it must be Docker Engine 25 or later with the containerd image store switched on",
-            ),
+            Self::Unusable { .. } => {
+                Some("it must be Docker Engine 25 or later with the containerd image store enabled")
+            }
             Self::Nowhere { source, .. } => source.hint(),
             Self::NotRoot => Some(
-                "run as root, or use a Docker Engine 25 or later with the containerd image store switched on",
+                "run as root, or use Docker Engine 25 or later with the containerd image store enabled",
             ),
             Self::Packages(error) => error.hint(),
-            Self::NotReady(_) => Some("in a container, it must be a privileged one"),
-            Self::LoopbackElsewhere { .. } => Some("on Linux, choose an engine of our own"),
+            Self::NotReady(_) => Some("in a container, the engine requires a privileged one"),
+            Self::LoopbackElsewhere { .. } => {
+                Some("on Linux, use a private engine (`--engine own`)")
+            }
             Self::RunFolder(_) | Self::Start(_) => None,
         }
     }

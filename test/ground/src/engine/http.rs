@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request over one connection: all that probing a daemon and reading a registry need.
+//! One HTTP/1.1 request over one connection, to probe a daemon or read a registry.
 
 use std::{io, time::Duration};
 
@@ -11,10 +11,10 @@ use hyper_util::rt::TokioIo;
 
 use super::address::Address;
 
-/// How long most requests may take, the answer's body included.
+/// How long a request may take, the response's body included.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
-/// Sends `request` to `address` and returns the answer with its whole body, which may have `limit` bytes.
+/// Sends `request` to `address` and returns the response with its whole body, which may have `limit` bytes.
 ///
 /// Cancel safe: the connection is closed on every way out.
 pub(crate) async fn send(
@@ -25,7 +25,7 @@ pub(crate) async fn send(
     send_within(REQUEST_LIMIT, address, request, limit).await
 }
 
-/// As [`send`], for a request that may take longer than most.
+/// As [`send`], for a request that may take up to `time_limit`.
 pub(crate) async fn send_within(
     time_limit: Duration,
     address: &Address,
@@ -45,7 +45,7 @@ pub(crate) async fn send_within(
         let (mut sender, connection) = http1::handshake(TokioIo::new(address.connect().await?))
             .await
             .map_err(io::Error::other)?;
-        let answer = async {
+        let response = async {
             let (head, mut body) = sender
                 .send_request(request.map(Full::new))
                 .await
@@ -58,17 +58,17 @@ pub(crate) async fn send_within(
                 };
                 if whole.len() + data.len() > limit {
                     return Err(io::Error::other(format!(
-                        "the answer has more than {limit} bytes"
+                        "the response has more than {limit} bytes"
                     )));
                 }
                 whole.extend_from_slice(&data);
             }
             Ok(Response::from_parts(head, whole.freeze()))
         };
-        // The connection must be driven for the answer to come, and may end before the answer has been taken.
-        match future::select(Box::pin(answer), connection).await {
-            Either::Left((answer, _)) => answer,
-            Either::Right((Ok(()), answer)) => answer.await,
+        // The connection must be polled for the response to arrive, and may end before the response has been read.
+        match future::select(Box::pin(response), connection).await {
+            Either::Left((response, _)) => response,
+            Either::Right((Ok(()), response)) => response.await,
             Either::Right((Err(error), _)) => Err(io::Error::other(error)),
         }
     };

@@ -1,15 +1,15 @@
-//! How much memory is to spare for a RAM disk.
+//! The size of a RAM disk for an engine's folders.
 //!
-//! An engine's folders are better there: figures get steadier and a start does not wait for a disk.
+//! On a RAM disk, measurements vary less and a start does not wait for a disk.
 
 use std::{fs, path::Path};
 
 const GIB: u64 = 1 << 30;
-/// Spare memory below which the disk is used.
+/// The least available memory for a RAM disk.
 const LEAST_SPARE: u64 = 8 * GIB;
-/// The largest RAM disk; it only takes what is written to it.
+/// The largest RAM disk; it uses only as much memory as is written to it.
 const LARGEST: u64 = 8 * GIB;
-/// Limits that a container's own memory may have, for either version of cgroups.
+/// Files with the memory limit of a container, for either version of cgroups.
 const CGROUP_LIMITS: [&str; 2] = [
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ram_disk_takes_at_most_half_of_what_is_spare() {
+    fn a_ram_disk_has_at_most_half_of_the_available_memory() {
         assert_eq!(
             available("MemTotal:  9 kB\nMemAvailable:   10485760 kB\n"),
             Some(10 * GIB)

@@ -1,7 +1,7 @@
-//! A real `BuildKit`, wherever this machine has one, and the way to it.
+//! A real `BuildKit` on this machine, and connections to it.
 //!
-//! In order: the one that is named; a Docker Engine of the machine that keeps images in containerd's store,
-//! whose `POST /grpc` *is* a `BuildKit`; else a Docker Engine of our own (`own.rs`).
+//! In order: the engine that the caller names; the machine's Docker Engine if it keeps images in containerd's store (its
+//! `POST /grpc` *is* a `BuildKit`); a private Docker Engine, started here (`own.rs`).
 
 mod address;
 pub(crate) mod containers;
@@ -35,35 +35,35 @@ pub use crate::{
 /// A connection to a `BuildKit`: HTTP/2 without TLS, from the first byte on.
 pub type BuildkitStream = BufReader<Box<dyn Duplex>>;
 
-/// What a refused image may be told with.
-const DISTRIBUTION_LIMIT: usize = 1 << 20;
+/// The largest response to a request for an image.
+const DISTRIBUTION_LIMIT_BYTES: usize = 1 << 20;
 
-/// Forgetting builds deletes their files; the answer names each.
+/// Pruning deletes the files of builds; the response names each.
 const PRUNE_LIMIT: Duration = Duration::from_mins(1);
-const PRUNE_ANSWER_LIMIT: usize = 4 << 20;
+const PRUNE_RESPONSE_LIMIT_BYTES: usize = 4 << 20;
 
-/// A `BuildKit` that answers. When it is one of our own, dropping this ends it, and so does the end of this process.
+/// A `BuildKit` that responds. A private engine stops when this is dropped or this process ends.
 #[derive(Debug)]
 pub struct Engine {
     door: Door,
     info: EngineInfo,
-    /// Present when the engine is our own.
+    /// Present if the engine is private.
     daemon: Option<Supervised>,
 }
 
-/// How one gets to the `BuildKit`.
+/// The connection to the `BuildKit`.
 #[derive(Debug)]
 enum Door {
     Docker(Address),
     Buildkitd(Address),
 }
 
-/// What an engine is, for messages.
+/// A description of an engine, for messages.
 #[derive(Clone, Debug)]
 pub struct EngineInfo {
-    /// What it is and where it listens.
+    /// Its name, release and address.
     pub description: String,
-    /// Why the machine's Docker Engine is not used, where one was looked for.
+    /// Why the machine's Docker Engine is not used, if one was looked for.
     pub passed_over: Option<String>,
     /// How long it took to find or to start, downloads included.
     pub started_in: Duration,
@@ -81,7 +81,7 @@ impl fmt::Display for EngineInfo {
 }
 
 impl Engine {
-    /// Finds or starts an engine and sees that its `BuildKit` answers.
+    /// Finds or starts an engine and verifies that its `BuildKit` responds.
     ///
     /// Cancel safe: dropping the future ends what was started.
     pub async fn start(options: &EngineOptions) -> Result<Self, EngineError> {
@@ -122,30 +122,30 @@ impl Engine {
         }
     }
 
-    /// Whether it is one of our own, and so has the environment that it was to have.
+    /// Whether the engine is private, and so has the requested environment.
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.daemon.is_some()
     }
 
-    /// What it is, for messages.
+    /// Its description, for messages.
     #[must_use]
     pub fn info(&self) -> &EngineInfo {
         &self.info
     }
 
-    /// Where Docker's API is, as in `DOCKER_HOST`; `None` for a bare `buildkitd`.
+    /// The address of Docker's API, as in `DOCKER_HOST`; `None` for a bare `buildkitd`.
     #[must_use]
     pub fn docker_host(&self) -> Option<String> {
         self.docker().map(ToString::to_string)
     }
 
-    /// Makes an engine of our own forget all that it has built, contexts included, so that a comparison can begin anew.
+    /// Removes everything that a private engine has built, contexts included, so that a comparison starts without a cache.
     ///
-    /// An engine that was there before us keeps what it has: it is not ours to empty.
+    /// Any other engine is left alone: it may belong to someone's other work.
     ///
     /// # Errors
-    /// The engine did not do it.
+    /// If the engine returns an error.
     pub async fn forget_builds(&self) -> io::Result<()> {
         let (Some(address), Some(_)) = (self.docker(), &self.daemon) else {
             return Ok(());
@@ -153,21 +153,22 @@ impl Engine {
         let request = Request::post("/build/prune?all=true")
             .body(Bytes::new())
             .map_err(io::Error::other)?;
-        let answer = http::send_within(PRUNE_LIMIT, address, request, PRUNE_ANSWER_LIMIT).await?;
-        if answer.status() == StatusCode::OK {
+        let response =
+            http::send_within(PRUNE_LIMIT, address, request, PRUNE_RESPONSE_LIMIT_BYTES).await?;
+        if response.status() == StatusCode::OK {
             Ok(())
         } else {
             Err(io::Error::other(format!(
-                "the engine answered {}",
-                answer.status()
+                "the engine returned {}",
+                response.status()
             )))
         }
     }
 
-    /// Makes an engine of our own forget an image that it was told to name.
+    /// Removes an image by name from a private engine.
     ///
     /// # Errors
-    /// The engine did not do it.
+    /// If the engine returns an error.
     pub async fn forget_image(&self, name: &str) -> io::Result<()> {
         let (Some(address), Some(_)) = (self.docker(), &self.daemon) else {
             return Ok(());
@@ -175,14 +176,15 @@ impl Engine {
         let request = Request::delete(format!("/images/{name}?force=true"))
             .body(Bytes::new())
             .map_err(io::Error::other)?;
-        let answer = http::send_within(PRUNE_LIMIT, address, request, PRUNE_ANSWER_LIMIT).await?;
-        match answer.status() {
+        let response =
+            http::send_within(PRUNE_LIMIT, address, request, PRUNE_RESPONSE_LIMIT_BYTES).await?;
+        match response.status() {
             StatusCode::OK | StatusCode::NOT_FOUND => Ok(()),
-            status => Err(io::Error::other(format!("the engine answered {status}"))),
+            status => Err(io::Error::other(format!("the engine returned {status}"))),
         }
     }
 
-    /// Where Docker's API is.
+    /// The address of Docker's API.
     pub(crate) fn docker(&self) -> Option<&Address> {
         match &self.door {
             Door::Docker(address) => Some(address),
@@ -190,18 +192,19 @@ impl Engine {
         }
     }
 
-    /// Sees that this engine and we mean the same by `127.0.0.1`, where our registry listens.
+    /// Verifies that `127.0.0.1`, the address of the tests' registries, is the same machine for this engine.
     ///
-    /// It is asked for an image there; whether a connection comes is the answer. A bare `buildkitd` is not asked.
+    /// The engine is sent a request for an image there; the check succeeds if it opens a connection. A bare `buildkitd` is
+    /// not checked.
     pub async fn check_loopback(&self) -> Result<(), EngineError> {
         let Door::Docker(address) = &self.door else {
             return Ok(());
         };
-        let unreachable = |told: String| EngineError::LoopbackElsewhere {
+        let unreachable = |response: String| EngineError::LoopbackElsewhere {
             engine: self.info.description.clone(),
-            told,
+            response,
         };
-        let ask = async {
+        let probe = async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             let image = format!("/distribution/{}/probe/json", listener.local_addr()?);
             let request = Request::get(image)
@@ -210,19 +213,19 @@ impl Engine {
             tokio::select! {
                 biased;
                 connection = listener.accept() => connection.map(|_| None),
-                answer = http::send(address, request, DISTRIBUTION_LIMIT) => {
-                    answer.map(|answer| Some(String::from_utf8_lossy(answer.body()).trim().to_owned()))
+                response = http::send(address, request, DISTRIBUTION_LIMIT_BYTES) => {
+                    response.map(|response| Some(String::from_utf8_lossy(response.body()).trim().to_owned()))
                 }
             }
         };
-        match ask.await {
+        match probe.await {
             Ok(None) => Ok(()),
-            Ok(Some(told)) => Err(unreachable(told)),
+            Ok(Some(response)) => Err(unreachable(response)),
             Err(error) => Err(unreachable(error.to_string())),
         }
     }
 
-    /// Ends an engine of our own and waits until nothing of it is left; leaves any other alone.
+    /// Stops a private engine and waits until everything of it is removed; leaves any other engine alone.
     pub async fn stop(self) -> io::Result<()> {
         match self.daemon {
             Some(daemon) => daemon.stop().await,
@@ -230,7 +233,7 @@ impl Engine {
         }
     }
 
-    /// The end of the log of an engine of our own, for messages about a build that failed in a strange way.
+    /// The end of a private engine's log, for messages about unexpected failures.
     #[must_use]
     pub fn log_tail(&self) -> Option<String> {
         self.daemon.as_ref().map(Supervised::log_tail)
@@ -238,7 +241,7 @@ impl Engine {
 
     async fn of_machine(docker_host: Option<&str>) -> Result<Self, EngineError> {
         let address = match docker_host {
-            None => Address::of_machines_docker(),
+            None => Address::docker_default(),
             Some(text) => text
                 .parse()
                 .map_err(|error: AddressError| EngineError::Unusable {
@@ -289,10 +292,7 @@ impl Engine {
         };
         let (daemon, address) = own::start(&options.state, &plan).await?;
         let info = docker::info(&address).await.map_err(EngineError::Start)?;
-        let description = format!(
-            "Docker Engine {} of our own at {address}",
-            info.server_version
-        );
+        let description = format!("private Docker Engine {} at {address}", info.server_version);
         Ok(Self::new(Door::Docker(address), description, Some(daemon)))
     }
 

@@ -1,4 +1,4 @@
-//! Which engine to use, and where things are on this machine.
+//! The choice of an engine, and the folder for downloads.
 
 use std::{
     env,
@@ -8,17 +8,17 @@ use std::{
 
 use super::{Address, AddressError};
 
-/// Which `BuildKit` to use.
+/// The `BuildKit` to use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The machine's Docker Engine if it will do, else one of our own.
+    /// The machine's Docker Engine if it is supported, else a private one.
     #[default]
     Automatic,
-    /// An engine of our own, whatever the machine has.
+    /// A private engine, whatever the machine has.
     Own,
-    /// The Docker Engine there.
+    /// The Docker Engine at this address.
     Docker(Address),
-    /// The `buildkitd` that listens there, without TLS.
+    /// The `buildkitd` at this address, without TLS.
     Buildkitd(Address),
 }
 
@@ -37,21 +37,21 @@ impl FromStr for EngineChoice {
     }
 }
 
-/// What an engine is started with.
+/// Options to find or start an engine.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Which one.
+    /// The choice.
     pub choice: EngineChoice,
-    /// Where the machine's Docker Engine is, as in `DOCKER_HOST`; `None` for Docker's own default.
+    /// The address of the machine's Docker Engine, as in `DOCKER_HOST`; `None` for Docker's default.
     pub docker_host: Option<String>,
-    /// Where downloaded packages are kept.
+    /// The folder for downloaded packages.
     pub state: PathBuf,
-    /// What an engine of our own is told of the way to the internet, as variables of its environment.
+    /// Variables of a private engine's environment, such as proxies.
     pub environment: Vec<(&'static str, String)>,
 }
 
 impl EngineOptions {
-    /// Whatever this machine has. Reads `DOCKER_HOST`.
+    /// The machine's engine or a private one. Reads `DOCKER_HOST`.
     #[must_use]
     pub fn of_this_machine() -> Self {
         Self {
@@ -65,7 +65,7 @@ impl EngineOptions {
     }
 }
 
-/// The folder of this clone for what is downloaded and not committed.
+/// The folder of this clone for downloads, which git ignores.
 #[must_use]
 pub fn state_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ground")

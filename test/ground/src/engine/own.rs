@@ -1,15 +1,21 @@
-//! A Docker Engine of our own, from Debian's packages, on a machine that has none that will do.
+//! A private Docker Engine, from Debian's packages, for machines without a supported one.
 //!
-//! It runs in process and mount namespaces of its own (`isolate.sh`), so that the kernel itself ends all of it,
-//! shims, `RUN` steps and mounts included, when its first process is killed. It stays in the machine's network
-//! namespace, so that it reaches registries on loopback.
+//! It runs in its own process and mount namespaces (`isolate.sh`), so that the kernel ends all of it, shims, `RUN` steps and
+//! mounts included, when its first process is killed. It stays in the machine's network namespace, so that it reaches
+//! registries on loopback.
 //!
-//! `RUN` steps get a bridge of their own that leads nowhere: no iptables rule is set and no forwarding switched on, since
-//! either would stay behind. An engine with `bridge: none` would remove the machine's own `docker0`.
+//! `RUN` steps get a bridge without a route to the internet: no iptables rule is set and forwarding is not enabled, since
+//! both would outlive the engine. An engine with `bridge: none` would remove the machine's `docker0`.
 
-use std::{env, ffi::OsString, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{EngineError, address::Address, docker, memory};
 use crate::{
@@ -17,22 +23,34 @@ use crate::{
     process::{Kind, RunFolder, Supervised},
 };
 
-const ISOLATE: &str = include_str!("isolate.sh");
+/// Runs `isolate.sh`, whose arguments follow, in its own mount and process namespaces.
+const ISOLATED: [&str; 10] = [
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "sh",
+    "-c",
+    include_str!("isolate.sh"),
+    "isolate",
+];
 
-/// What an engine of our own is.
+/// The parameters of a private engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     /// Its packages.
     pub(crate) set: Set,
-    /// It keeps images in containerd's store, not in the classic one.
+    /// Whether it keeps images in containerd's store instead of the classic one.
     pub(crate) containerd: bool,
-    /// What it is told of the way to the internet, as variables of its environment.
+    /// Variables of its environment, such as proxies.
     pub(crate) environment: Vec<(&'static str, String)>,
-    /// The size in bytes of its disk, which then is in memory; `None` for whatever the machine has room for.
+    /// The size of its RAM disk in bytes; `None` for a size that fits the machine, or no RAM disk.
     pub(crate) disk: Option<u64>,
 }
 
-/// Starts an engine and waits until its `BuildKit` answers.
+/// Starts an engine and waits until its `BuildKit` responds.
 ///
 /// Cancel safe: dropping the future ends what was started.
 pub(crate) async fn start(state: &Path, plan: &Plan) -> Result<(Supervised, Address), EngineError> {
@@ -63,12 +81,32 @@ fn prepare(
     socket: &Path,
     packages: &Unpacked,
     plan: &Plan,
-) -> std::io::Result<Vec<OsString>> {
+) -> io::Result<Vec<OsString>> {
     let run = folder.path();
     let temporary = run.join("tmp");
     fs::create_dir(&temporary)?;
-    let settings = run.join("daemon.json");
-    let written = json!({
+    let file = run.join("daemon.json");
+    fs::write(&file, settings(folder, socket, plan).to_string())?;
+    let disk = plan.disk.or_else(memory::ram_disk);
+    let disk = disk.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+
+    let mut command = vec!["env".into()];
+    command.extend(environment(&temporary, packages, plan)?);
+    command.extend(ISOLATED.map(OsString::from));
+    command.extend([
+        run.into(),
+        disk.into(),
+        "dockerd".into(),
+        "--config-file".into(),
+        file.into(),
+    ]);
+    Ok(command)
+}
+
+/// The settings of dockerd.
+fn settings(folder: &RunFolder, socket: &Path, plan: &Plan) -> Value {
+    let run = folder.path();
+    json!({
         "features": { "containerd-snapshotter": plan.containerd },
         "hosts": [format!("unix://{}", socket.display())],
         "data-root": run.join("data"),
@@ -79,56 +117,39 @@ fn prepare(
         "ip6tables": false,
         "ip-forward": false,
         "ip-masq": false,
-        // Without iptables it is what publishes a container's port.
+        // Without iptables, this publishes the ports of containers.
         "userland-proxy": true,
-        // For ports that name no address. They stay on this machine, and have one number: for IPv4 and IPv6 together the engine
-        // takes two where the first is in use on one of them, and who asks for the port may get the other.
+        // The default address of published ports. It keeps them on this machine and to one number each: for IPv4 and IPv6
+        // together, the engine uses two numbers if the first is in use on one of them, and a query may return either.
         "ip": "127.0.0.1",
         "cgroup-parent": format!("/{}", folder.cgroup()),
-        // systemd's driver would make slices that are not ours to remove.
+        // systemd's driver would create slices that this crate must not remove.
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "log-level": "warn",
-    });
-    fs::write(&settings, written.to_string())?;
+    })
+}
 
-    let mut path = OsString::from("PATH=");
+/// The variables of the engine's environment, as arguments of `env`.
+fn environment(temporary: &Path, packages: &Unpacked, plan: &Plan) -> io::Result<Vec<OsString>> {
     let inherited = env::var_os("PATH").unwrap_or_default();
-    let folders = packages
+    let programs = packages
         .program_folders()
         .chain(env::split_paths(&inherited))
         .chain(["/usr/sbin".into(), "/sbin".into()]);
-    path.push(env::join_paths(folders).map_err(std::io::Error::other)?);
-    let mut temporary_folder = OsString::from("TMPDIR=");
-    temporary_folder.push(&temporary);
-    let disk = plan.disk.or_else(memory::ram_disk);
-    let size = disk.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
-    let mut libraries = OsString::from("LD_LIBRARY_PATH=");
-    libraries.push(env::join_paths(packages.library_folders()).map_err(std::io::Error::other)?);
-
-    let mut command = vec!["env".into(), path, temporary_folder, libraries];
-    command.extend(
-        plan.environment
-            .iter()
-            .map(|(name, value)| format!("{name}={value}").into()),
-    );
-    command.extend(
-        [
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--mount-proc",
-        ]
-        .map(OsString::from),
-    );
-    command.extend(["sh", "-c", ISOLATE, "isolate"].map(OsString::from));
-    command.extend([
-        run.into(),
-        size.into(),
-        "dockerd".into(),
-        "--config-file".into(),
-        settings.into(),
-    ]);
-    Ok(command)
+    let programs = env::join_paths(programs).map_err(io::Error::other)?;
+    let libraries = env::join_paths(packages.library_folders()).map_err(io::Error::other)?;
+    let mut variables: Vec<OsString> = [
+        ("PATH", programs.as_os_str()),
+        ("TMPDIR", temporary.as_os_str()),
+        ("LD_LIBRARY_PATH", libraries.as_os_str()),
+    ]
+    .map(|(name, value)| {
+        [OsStr::new(name), OsStr::new("="), value]
+            .into_iter()
+            .collect()
+    })
+    .into();
+    let planned = plan.environment.iter();
+    variables.extend(planned.map(|(name, value)| format!("{name}={value}").into()));
+    Ok(variables)
 }

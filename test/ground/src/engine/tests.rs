@@ -1,4 +1,4 @@
-//! These start engines for real, and look at the machine for what they leave.
+//! These tests start real engines and search the machine for leftovers.
 
 use std::{
     env,
@@ -30,7 +30,7 @@ fn docker_at(engine: &Engine) -> EngineChoice {
         .unwrap()
 }
 
-/// Asks the `BuildKit` for its version and returns the answer as it came, a gRPC message.
+/// Queries the version of the `BuildKit` and returns the response, a gRPC message.
 async fn version(engine: &Engine) -> Vec<u8> {
     let stream = engine.connect_buildkit().await.unwrap();
     let (mut sender, connection) =
@@ -42,7 +42,7 @@ async fn version(engine: &Engine) -> Vec<u8> {
         .header("te", "trailers")
         .body(Full::new(Bytes::from_static(&[0; 5])))
         .unwrap();
-    let answer = async {
+    let response = async {
         sender
             .send_request(request)
             .await
@@ -52,15 +52,18 @@ async fn version(engine: &Engine) -> Vec<u8> {
             .await
             .unwrap()
     };
-    let answer = tokio::select! {
-        answer = answer => answer,
-        ended = connection => unreachable!("the connection ended before the answer: {ended:?}"),
+    let response = tokio::select! {
+        response = response => response,
+        ended = connection => unreachable!("the connection ended before the response: {ended:?}"),
     };
-    assert_eq!(answer.trailers().unwrap().get("grpc-status").unwrap(), "0");
-    answer.to_bytes().to_vec()
+    assert_eq!(
+        response.trailers().unwrap().get("grpc-status").unwrap(),
+        "0"
+    );
+    response.to_bytes().to_vec()
 }
 
-/// What an engine in `folder` leaves visible on the machine.
+/// Visible parts of an engine in `folder`: files, its bridge, cgroups and processes.
 fn traces(folder: &Path) -> Vec<String> {
     let number = folder.to_str().unwrap().rsplit_once('-').unwrap().1;
     let mut traces = Vec::new();
@@ -102,7 +105,7 @@ fn folder_of(engine: &Engine) -> PathBuf {
 }
 
 #[tokio::test]
-async fn two_engines_of_our_own_run_side_by_side_and_leave_nothing() {
+async fn two_private_engines_run_side_by_side_and_leave_nothing() {
     let start = || async { Engine::start(&options(EngineChoice::Own)).await };
     let (first, second) = tokio::join!(start(), start());
     let (first, second) = (first.unwrap(), second.unwrap());
@@ -119,7 +122,7 @@ async fn two_engines_of_our_own_run_side_by_side_and_leave_nothing() {
     }
     assert!(
         traces(&folders[0]).len() > 3,
-        "the look for traces must find a running engine: {:?}",
+        "the search must find a running engine: {:?}",
         traces(&folders[0])
     );
 
@@ -127,15 +130,15 @@ async fn two_engines_of_our_own_run_side_by_side_and_leave_nothing() {
     assert_eq!(traces(&folders[0]), Vec::<String>::new());
     assert!(
         !version(&second).await.is_empty(),
-        "the other one must go on"
+        "the other engine must go on"
     );
     second.stop().await.unwrap();
     assert_eq!(traces(&folders[1]), Vec::<String>::new());
 }
 
-/// Not a test: the process that the next test kills. It holds an engine in the way that tests do, for ever.
+/// Not a test: the process that the next test kills. It holds an engine as tests do, and never ends.
 #[tokio::test]
-#[ignore = "started by `an_owner_that_is_killed_leaves_nothing`"]
+#[ignore = "started by `a_killed_owner_leaves_nothing`"]
 async fn an_owner_that_never_ends() {
     let engine = Engine::start(&options(EngineChoice::Own)).await.unwrap();
     writeln!(io::stdout(), "\nengine in {}", folder_of(&engine).display()).unwrap();
@@ -143,7 +146,7 @@ async fn an_owner_that_never_ends() {
 }
 
 #[test]
-fn an_owner_that_is_killed_leaves_nothing() {
+fn a_killed_owner_leaves_nothing() {
     let mut owner = Command::new(env::current_exe().unwrap())
         .args([
             "--exact",
@@ -165,7 +168,7 @@ fn an_owner_that_is_killed_leaves_nothing() {
 
     owner.kill().unwrap(); // with SIGKILL
     owner.wait().unwrap();
-    // The lock is held by what removes the engine, until it is done.
+    // The supervisor holds the lock until it has removed the engine.
     let (done, wait) = mpsc::channel();
     thread::spawn(move || done.send(lock.lock()));
     wait.recv_timeout(Duration::from_secs(20)).unwrap().unwrap();
@@ -174,7 +177,7 @@ fn an_owner_that_is_killed_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_machines_own_docker_engine_is_taken_and_left_alone() {
+async fn the_machines_docker_engine_is_used_and_not_stopped() {
     let machines = Engine::start(&options(EngineChoice::Own)).await.unwrap();
     let automatic = EngineOptions {
         docker_host: machines.docker_host(),
@@ -191,9 +194,9 @@ async fn a_machines_own_docker_engine_is_taken_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_bare_buildkitd_is_spoken_to_without_an_upgrade() {
+async fn a_bare_buildkitd_needs_no_upgrade() {
     let docker = Engine::start(&options(EngineChoice::Own)).await.unwrap();
-    // A buildkitd listens for HTTP/2 outright; here it is the one inside the engine, behind a socket of that kind.
+    // A buildkitd serves HTTP/2 without an upgrade; this one is inside the engine, behind a socket that does the upgrade.
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("buildkitd.sock");
     let listener = tokio::net::UnixListener::bind(&socket).unwrap();
@@ -204,7 +207,7 @@ async fn a_bare_buildkitd_is_spoken_to_without_an_upgrade() {
             let _ended = tokio::io::copy_bidirectional(&mut client, &mut buildkit).await;
         }
     };
-    let ask = async {
+    let check = async {
         let choice = format!("buildkitd=unix://{}", socket.display())
             .parse()
             .unwrap();
@@ -212,25 +215,25 @@ async fn a_bare_buildkitd_is_spoken_to_without_an_upgrade() {
         assert!(!version(&engine).await.is_empty());
         assert_eq!(engine.docker_host(), None);
     };
-    tokio::select! { () = ask => {}, () = serve => {} }
+    tokio::select! { () = check => {}, () = serve => {} }
     docker.stop().await.unwrap();
 }
 
 #[tokio::test]
-async fn a_named_engine_that_is_not_there_is_an_error_and_nothing_else_is_tried() {
+async fn a_missing_named_engine_is_an_error_and_no_other_is_tried() {
     let missing = options("docker=unix:///nowhere/docker.sock".parse().unwrap());
     let error = Engine::start(&missing).await.unwrap_err();
     assert!(
         error
             .to_string()
-            .starts_with("the engine at unix:///nowhere/docker.sock will not do: "),
+            .starts_with("the engine at unix:///nowhere/docker.sock cannot be used: "),
         "{error}"
     );
     assert!(error.hint().is_some());
 }
 
 #[test]
-fn a_choice_that_is_none_is_refused() {
+fn an_invalid_choice_is_rejected() {
     for text in [
         "",
         "docker",

@@ -1,49 +1,51 @@
-//! What real registries cannot be made to do, and some do at times.
+//! Faults that some registries have at times, and that a real one cannot produce on request.
 
 use std::time::Duration;
 
 use http::Method;
 
-/// What happens in place of an answer.
+use super::record::Seen;
+
+/// What happens instead of the registry's response.
 #[derive(Clone, Debug)]
 pub enum RegistryFault {
-    /// This status, with these headers.
+    /// A response with this status and these headers.
     Answer(u16, Vec<(&'static str, String)>),
-    /// This status, with this JSON.
+    /// A response with this status and this JSON.
     Refuse(u16, &'static str),
-    /// The registry does what it is asked for, and the connection ends in place of its answer. A refusal is passed on.
+    /// The registry handles the request, and the connection ends instead of its response. An error is passed on.
     LoseAnswer,
-    /// The status, where the body is said to be of OCI: as of a registry that knows Docker's forms alone.
+    /// This status if the body has an OCI media type, as from a registry that supports only Docker's types.
     RefuseOci(u16),
-    /// The answer as it should be, so much later.
+    /// The registry's response, delayed.
     Delay(Duration),
-    /// The end of the connection after so many bytes of the request's body.
+    /// The end of the connection after this many bytes of the request's body.
     CutAfter(u64),
 }
 
-/// A fault, and which requests meet it.
+/// A fault and the requests that it affects.
 #[derive(Clone, Debug)]
 pub struct Planned {
-    /// At this host.
+    /// The host.
     pub host: String,
-    /// With this method.
+    /// The method.
     pub method: Method,
-    /// Whose path holds this.
+    /// A text that the path contains.
     pub path_part: &'static str,
-    /// So many of them.
+    /// The number of requests.
     pub times: usize,
-    /// What happens.
+    /// The fault.
     pub fault: RegistryFault,
 }
 
 impl Planned {
-    /// Whether a request meets it.
-    pub(super) fn fits(&self, host: &str, method: &Method, path: &str, media_type: &str) -> bool {
-        let is_oci = media_type.starts_with("application/vnd.oci.");
+    /// Whether the fault affects a request.
+    pub(super) fn applies_to(&self, request: &Seen) -> bool {
+        let is_oci = request.media_type.starts_with("application/vnd.oci.");
         self.times > 0
-            && self.host == host
-            && self.method == *method
-            && path.contains(self.path_part)
+            && self.host == request.host
+            && self.method == request.method
+            && request.path.contains(self.path_part)
             && (is_oci || !matches!(self.fault, RegistryFault::RefuseOci(_)))
     }
 }

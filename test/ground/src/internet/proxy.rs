@@ -1,4 +1,4 @@
-//! The proxy: `CONNECT`, TLS, and one request after the other.
+//! The proxy: `CONNECT`, TLS, and one request after another.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,18 +22,18 @@ use super::fault::{Planned, RegistryFault};
 use super::record::Seen;
 use super::{Route, World, lock};
 
-/// The longest head of a `CONNECT` that is read.
+/// The longest head of a `CONNECT`.
 const HEAD_LIMIT_BYTES: u64 = 16 << 10;
 
-/// Requests that are remembered; those of all tests together are some thousands.
+/// The most requests that are recorded; all tests together send some thousands.
 const SEEN_LIMIT: usize = 100_000;
 
-/// How long a client may take until it is connected.
+/// How long a client may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
-type Answer = Response<BoxBody<Bytes, hyper::Error>>;
+type BoxedResponse = Response<BoxBody<Bytes, hyper::Error>>;
 
-/// Takes connections until its task is ended.
+/// Accepts connections until its task is stopped.
 pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
     loop {
         match listener.accept().await {
@@ -51,7 +51,7 @@ pub(super) async fn serve(listener: TcpListener, world: Arc<World>) {
     }
 }
 
-/// Is the host that a tunnel is wanted to.
+/// Serves one tunnel as the requested host.
 async fn connect(socket: TcpStream, world: Arc<World>) -> io::Result<()> {
     let accepted = tokio::time::timeout(CONNECT_LIMIT, accept(socket, &world)).await?;
     let Some((host, route, stream)) = accepted? else {
@@ -59,7 +59,7 @@ async fn connect(socket: TcpStream, world: Arc<World>) -> io::Result<()> {
     };
     let service = service_fn(move |request| {
         let (world, host, route) = (Arc::clone(&world), host.clone(), route.clone());
-        async move { answer(world, &host, &route, request).await }
+        async move { respond(world, &host, &route, request).await }
     });
     let served = server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -68,7 +68,7 @@ async fn connect(socket: TcpStream, world: Arc<World>) -> io::Result<()> {
     served.map_err(io::Error::other)
 }
 
-/// Reads for which host a tunnel is wanted, and greets the client as that host; `None` where it leads nowhere.
+/// Reads the requested host and performs the TLS handshake as that host; `None` if it has no route.
 async fn accept(
     socket: TcpStream,
     world: &World,
@@ -94,85 +94,88 @@ async fn accept(
     };
     socket.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await?;
     let authority = if route.is_trusted {
-        &world.known
+        &world.trusted
     } else {
-        &world.unknown
+        &world.untrusted
     };
     let tls = TlsAcceptor::from(authority.server(&host)?);
     let stream = tls.accept(socket).await?;
     Ok(Some((host, route, stream)))
 }
 
-/// What a connection that is to be cut ends with.
+/// The error that ends a connection on purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("cut as planned")]
 struct Cut;
 
-async fn answer(
+/// Records a request and responds to it, with the planned fault if one applies.
+async fn respond(
     world: Arc<World>,
     host: &str,
     route: &Route,
-    mut request: Request<Incoming>,
-) -> Result<Answer, Cut> {
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let seen = Seen::new(host, &method, &path, request.headers());
-    let media_type = seen.media_type.clone();
-    let place = {
+    request: Request<Incoming>,
+) -> Result<BoxedResponse, Cut> {
+    let seen = Seen::new(
+        host,
+        request.method(),
+        request.uri().path(),
+        request.headers(),
+    );
+    let fault = take_fault(&world, &seen);
+    let index = {
         let mut all = lock(&world.seen);
         if all.len() < SEEN_LIMIT {
             all.push(seen);
         }
         all.len() - 1
     };
-    let fault = {
-        let mut faults = lock(&world.faults);
-        let planned = faults
-            .iter_mut()
-            .find(|fault| fault.fits(host, &method, &path, &media_type));
-        planned.map(|planned| {
-            planned.times -= 1;
-            planned.fault.clone()
-        })
+    let response = match fault {
+        Some(fault) => faulty(&world, host, route, request, fault).await?,
+        None => forwarded(&world, host, route, request).await,
     };
-    let answer = match fault {
-        Some(RegistryFault::Answer(status, headers)) => {
-            let mut answer = plain(status);
+    if let Some(seen) = lock(&world.seen).get_mut(index) {
+        seen.status = Some(response.status().as_u16());
+    }
+    Ok(response)
+}
+
+/// The first planned fault that applies to a request, used up by one.
+fn take_fault(world: &World, request: &Seen) -> Option<RegistryFault> {
+    let mut faults = lock(&world.faults);
+    let planned = faults.iter_mut().find(|fault| fault.applies_to(request))?;
+    planned.times -= 1;
+    Some(planned.fault.clone())
+}
+
+/// Responds to a request with a fault.
+async fn faulty(
+    world: &World,
+    host: &str,
+    route: &Route,
+    mut request: Request<Incoming>,
+    fault: RegistryFault,
+) -> Result<BoxedResponse, Cut> {
+    let response = match fault {
+        RegistryFault::Answer(status, headers) => {
+            let mut response = empty(status);
             for (name, value) in headers {
                 if let Ok(value) = HeaderValue::try_from(value) {
-                    answer.headers_mut().insert(name, value);
+                    response.headers_mut().insert(name, value);
                 }
             }
-            answer
+            response
         }
-        Some(RegistryFault::RefuseOci(status)) => plain(status),
-        Some(RegistryFault::Refuse(status, json)) => {
+        RegistryFault::RefuseOci(status) => empty(status),
+        RegistryFault::Refuse(status, json) => {
             let body = Full::new(Bytes::from_static(json.as_bytes()));
             let body = body.map_err(|never: Infallible| match never {});
-            let mut answer = plain(status).map(|_| body.boxed());
+            let mut response = empty(status).map(|_| body.boxed());
             let json = HeaderValue::from_static("application/json");
-            answer.headers_mut().insert("content-type", json);
-            answer
+            response.headers_mut().insert("content-type", json);
+            response
         }
-        Some(RegistryFault::LoseAnswer) => {
-            let answer = passed_on(&world, host, route, request).await;
-            if answer.status().is_success() {
-                // Once the answer is whole, the registry is done.
-                let _ended = answer.into_body().collect().await;
-                return Err(Cut);
-            }
-            // Such as a challenge: the answer that counts is yet to come.
-            let mut faults = lock(&world.faults);
-            let met = |fault: &&mut Planned| {
-                fault.host == host
-                    && matches!(fault.fault, RegistryFault::LoseAnswer)
-                    && path.contains(fault.path_part)
-            };
-            if let Some(planned) = faults.iter_mut().find(met) {
-                planned.times += 1;
-            }
-            answer
-        }
-        Some(RegistryFault::CutAfter(limit)) => {
+        RegistryFault::LoseAnswer => return lost(world, host, route, request).await,
+        RegistryFault::CutAfter(limit) => {
             let mut read = 0;
             while let Some(Ok(frame)) = request.body_mut().frame().await {
                 read += frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -182,35 +185,63 @@ async fn answer(
             }
             return Err(Cut);
         }
-        Some(RegistryFault::Delay(delay)) => {
+        RegistryFault::Delay(delay) => {
             tokio::time::sleep(delay).await;
-            passed_on(&world, host, route, request).await
+            forwarded(world, host, route, request).await
         }
-        None => passed_on(&world, host, route, request).await,
     };
-    if let Some(seen) = lock(&world.seen).get_mut(place) {
-        seen.status = Some(answer.status().as_u16());
-    }
-    Ok(answer)
+    Ok(response)
 }
 
-async fn passed_on(world: &World, host: &str, route: &Route, request: Request<Incoming>) -> Answer {
+/// Forwards a request and drops its response if that is a success. Other responses are passed on, and do not use the fault up.
+async fn lost(
+    world: &World,
+    host: &str,
+    route: &Route,
+    request: Request<Incoming>,
+) -> Result<BoxedResponse, Cut> {
+    let path = request.uri().path().to_owned();
+    let response = forwarded(world, host, route, request).await;
+    if response.status().is_success() {
+        // After the whole response the registry has finished its work.
+        let _ended = response.into_body().collect().await;
+        return Err(Cut);
+    }
+    // A challenge, for example: the response to be lost is yet to come.
+    let mut faults = lock(&world.faults);
+    let is_same = |fault: &&mut Planned| {
+        fault.host == host
+            && matches!(fault.fault, RegistryFault::LoseAnswer)
+            && path.contains(fault.path_part)
+    };
+    if let Some(planned) = faults.iter_mut().find(is_same) {
+        planned.times += 1;
+    }
+    Ok(response)
+}
+
+async fn forwarded(
+    world: &World,
+    host: &str,
+    route: &Route,
+    request: Request<Incoming>,
+) -> BoxedResponse {
     match forward(world, route, request).await {
-        Ok(answer) => answer.map(BodyExt::boxed),
+        Ok(response) => response.map(BodyExt::boxed),
         Err(error) => {
-            tracing::warn!(%error, host, "a registry on the internet does not answer");
-            plain(502)
+            tracing::warn!(%error, host, "a registry of the test internet does not respond");
+            empty(502)
         }
     }
 }
 
-/// Over a connection of its own: nothing of one request is left for the next.
+/// Uses a new connection for each request, so that requests do not affect each other.
 async fn forward(
     world: &World,
     route: &Route,
     mut request: Request<Incoming>,
 ) -> io::Result<Response<Incoming>> {
-    // Registries make the addresses in their answers of these two.
+    // Registries build the addresses in their responses from this header and `Host`.
     let https = HeaderValue::from_static("https");
     request.headers_mut().insert("x-forwarded-proto", https);
     let socket = TcpStream::connect(&route.to).await?;
@@ -226,9 +257,9 @@ async fn forward(
     sender.send_request(request).await.map_err(io::Error::other)
 }
 
-fn plain(status: u16) -> Answer {
+fn empty(status: u16) -> BoxedResponse {
     let body = Full::new(Bytes::new()).map_err(|never: Infallible| match never {});
-    let mut answer = Response::new(body.boxed());
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    answer
+    let mut response = Response::new(body.boxed());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    response
 }

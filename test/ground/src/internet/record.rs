@@ -1,25 +1,25 @@
-//! What was asked of hosts on the internet.
+//! The record of requests to hosts on the internet.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, Method, header};
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The host that it was for.
+    /// The host.
     pub host: String,
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its path, without query.
+    /// The path, without the query.
     pub path: String,
-    /// What the body is said to be; empty without any.
+    /// The media type of the body; empty if absent.
     pub media_type: String,
-    /// The scheme of its authorization, such as `Basic`; empty without any.
+    /// The scheme of the authorization, such as `Basic`; empty if absent.
     pub scheme: String,
-    /// The user of basic authentication; the password is kept nowhere.
+    /// The user of basic authentication; the password is not stored.
     pub user: Option<String>,
-    /// What was answered; absent while it goes on and where the connection was cut.
+    /// The status of the response; `None` until there is one, and if the connection was cut.
     pub status: Option<u16>,
 }
 

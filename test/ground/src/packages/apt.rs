@@ -1,4 +1,4 @@
-//! The machine's `apt-get` and `dpkg`, told to keep to a folder of ours.
+//! The machine's `apt-get` and `dpkg`, restricted to a folder of this clone.
 
 use std::{
     fs,
@@ -15,17 +15,17 @@ use super::PackagesError;
 
 /// How long one command may take: lists are 20 MB, the largest set of packages 60 MB.
 const COMMAND_LIMIT: Duration = Duration::from_mins(5);
-/// How old lists may be before they are fetched again. Mirrors drop a package soon after its successor came.
+/// The age at which lists are fetched again. Mirrors drop a package soon after its successor appears.
 const LISTS_LIMIT: Duration = Duration::from_hours(6);
 /// How much of a failed command's output a message shows.
-const TOLD_CHARACTERS: usize = 2000;
-/// Debian's keys, where the machine has them in a file of their own. Each release's hold the other's too.
+const SHOWN_CHARACTERS: usize = 2000;
+/// Debian's keys, if the machine has them in a separate file. The file of each release also holds the other's keys.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// The Debian release that a package is taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
-    /// The one that the machine runs.
+    /// The machine's release.
     OfMachine,
     /// Debian 12.
     Bookworm,
@@ -33,17 +33,17 @@ pub(crate) enum Release {
     Trixie,
 }
 
-/// `apt-get` with fresh lists in a folder of our own.
+/// `apt-get` with fresh lists in a separate folder.
 #[derive(Debug)]
 pub(crate) struct Apt {
     folder: PathBuf,
     codename: String,
-    /// Handed to every command as its standard input: should we be killed, the lock holds until the command has ended.
+    /// The standard input of every command: if this process is killed, the lock holds until the command has ended.
     lock: File,
 }
 
 impl Apt {
-    /// Sets the folder up and fetches lists, unless they are recent. `lock` is what keeps others out of the folder.
+    /// Prepares the folder and fetches lists, unless they are recent. The caller holds `lock` on the folder.
     pub(crate) async fn prepare(folder: &Path, lock: File) -> Result<Self, PackagesError> {
         let failed = |source| PackagesError::Folder {
             path: folder.to_owned(),
@@ -67,7 +67,7 @@ impl Apt {
         fs::create_dir_all(folder.join("state/lists/partial")).map_err(failed)?;
         fs::create_dir_all(folder.join("cache/archives/partial")).map_err(failed)?;
         fs::write(folder.join("status"), "").map_err(failed)?;
-        // The machine's settings hold (a proxy, say), but hooks that it has for its own updates are not ours to run.
+        // The machine's settings apply (a proxy, for example), but its hooks for its own updates must not run.
         let hooks = "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n#clear APT::Update::Pre-Invoke;\n";
         fs::write(folder.join("apt.conf"), hooks).map_err(failed)?;
         fs::write(folder.join("mirror.sources"), sources(&apt.mirror().await?)).map_err(failed)?;
@@ -85,7 +85,7 @@ impl Apt {
         packages: &[(&str, Release)],
         into: &Path,
     ) -> Result<(), PackagesError> {
-        let wanted: Vec<String> = packages
+        let versions: Vec<String> = packages
             .iter()
             .map(|(name, release)| match release {
                 Release::OfMachine => format!("{name}/{}", self.codename),
@@ -94,18 +94,18 @@ impl Apt {
             })
             .collect();
         let mut download = self.command();
-        download.arg("download").args(&wanted).current_dir(into);
+        download.arg("download").args(&versions).current_dir(into);
         run(
             download,
             &self.lock,
             "apt-get",
-            &format!("apt-get download {}", wanted.join(" ")),
+            &format!("apt-get download {}", versions.join(" ")),
         )
         .await
         .map(drop)
     }
 
-    /// Unpacks one package below `root`. Nothing of it is run.
+    /// Unpacks one package below `root`. Its scripts do not run.
     pub(crate) async fn unpack(&self, archive: &Path, root: &Path) -> Result<(), PackagesError> {
         let mut command = Command::new("dpkg");
         command.arg("-x").args([archive, root]);
@@ -115,17 +115,17 @@ impl Apt {
             .map(drop)
     }
 
-    /// `apt-get` with our folders in place of the machine's.
+    /// `apt-get` with separate folders instead of the machine's.
     fn command(&self) -> Command {
         let mut command = Command::new("apt-get");
         command.arg("-c").arg(self.folder.join("apt.conf"));
-        let ours = [
+        let folders = [
             ("Dir::Etc::sourcelist", "mirror.sources"),
             ("Dir::State", "state"),
             ("Dir::State::status", "status"),
             ("Dir::Cache", "cache"),
         ];
-        for (option, name) in ours {
+        for (option, name) in folders {
             command
                 .arg("-o")
                 .arg(format!("{option}={}", self.folder.join(name).display()));
@@ -146,23 +146,23 @@ impl Apt {
         command
     }
 
-    /// The address that the machine takes its own release from.
+    /// The mirror that the machine's sources contain for its release.
     async fn mirror(&self) -> Result<String, PackagesError> {
         let mut command = Command::new("apt-get");
-        // Lists of the machine may be missing, as in a container's image; this needs none.
+        // The machine's lists may be missing, as in a container's image; this needs none.
         command.args(["update", "--print-uris", "-o"]);
         command.arg(format!(
             "Dir::State::Lists={}",
             self.folder.join("none").display()
         ));
-        let told = run(
+        let output = run(
             command,
             &self.lock,
             "apt-get",
             "apt-get update --print-uris",
         )
         .await?;
-        mirror_of(&String::from_utf8_lossy(&told.stdout), &self.codename).ok_or_else(|| {
+        mirror_of(&String::from_utf8_lossy(&output.stdout), &self.codename).ok_or_else(|| {
             PackagesError::NoMirror {
                 codename: self.codename.clone(),
             }
@@ -170,7 +170,7 @@ impl Apt {
     }
 }
 
-/// Finds the mirror in what `apt-get update --print-uris` prints: `'<mirror>/dists/<codename>/InRelease' <file> <size>`.
+/// Finds the mirror in the output of `apt-get update --print-uris`: `'<mirror>/dists/<codename>/InRelease' <file> <size>`.
 fn mirror_of(printed: &str, codename: &str) -> Option<String> {
     let release = format!("/dists/{codename}/InRelease");
     printed
@@ -185,9 +185,9 @@ fn mirror_of(printed: &str, codename: &str) -> Option<String> {
         .map(ToOwned::to_owned)
 }
 
-/// A file in apt's own form: Debian 12 and 13, and of each nothing but the list of packages.
+/// A sources file in apt's format: Debian 12 and 13, and of each only the list of packages.
 fn sources(mirror: &str) -> String {
-    // The machine's own is one of them; see `codename`.
+    // The machine's release is one of them; see `codename`.
     let suites = "bookworm trixie";
     let signed = if Path::new(KEYRING).exists() {
         format!("Signed-By: {KEYRING}\n")
@@ -199,7 +199,7 @@ fn sources(mirror: &str) -> String {
     )
 }
 
-/// The name of the Debian release that this machine runs.
+/// The codename of the machine's Debian release.
 fn codename() -> Result<String, PackagesError> {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let field = |name: &str| {
@@ -222,16 +222,16 @@ fn codename() -> Result<String, PackagesError> {
     }
 }
 
-/// Runs `command` to its end; it is killed when it takes too long or the future is dropped.
+/// Runs `command` to its end. It is killed if it takes too long or the future is dropped.
 async fn run(
     mut command: Command,
     lock: &File,
     program: &'static str,
     shown: &str,
 ) -> Result<Output, PackagesError> {
-    let failed = |told: String| PackagesError::Failed {
+    let failed = |output: String| PackagesError::Failed {
         command: shown.to_owned(),
-        told,
+        output,
     };
     let lock = lock
         .try_clone()
@@ -257,13 +257,13 @@ async fn run(
     if output.status.success() {
         return Ok(output);
     }
-    let told = String::from_utf8_lossy(&output.stderr);
-    let skipped = told
+    let printed = String::from_utf8_lossy(&output.stderr);
+    let skipped = printed
         .trim_end()
         .chars()
         .count()
-        .saturating_sub(TOLD_CHARACTERS);
-    Err(failed(told.trim_end().chars().skip(skipped).collect()))
+        .saturating_sub(SHOWN_CHARACTERS);
+    Err(failed(printed.trim_end().chars().skip(skipped).collect()))
 }
 
 #[cfg(test)]
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_command_that_fails_is_told_with_what_it_said() {
+    async fn a_failed_command_is_reported_with_its_output() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo Temporary failure resolving >&2; exit 100"]);
         let error = run(

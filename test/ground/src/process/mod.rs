@@ -1,13 +1,11 @@
-//! Daemons of ours that never outlive us.
+//! Daemons that never outlive the process that started them.
 //!
-//! Tests run under the ordinary harness, whose statics are never dropped, and people press Ctrl-C or
-//! send `kill -9`. So no daemon's end depends on code of ours being run: each hangs on a *lifeline*, a pipe
-//! that we hold the writing end of and never write to. A small shell script (`supervise.sh`) reads
-//! from it; when the kernel closes it, for whatever reason, the script kills the daemon and removes what it
-//! left. The script is in a process group of its own, out of reach of Ctrl-C.
+//! The test harness never drops statics, and people press Ctrl-C or send `kill -9`. So the end of a daemon does not depend
+//! on any code of this process. Each daemon has a *lifeline*: a pipe whose writing end this process holds and never writes
+//! to. A small shell script (`supervise.sh`) reads from it. When the kernel closes the pipe, for whatever reason, the script
+//! kills the daemon and removes its files. The script has its own process group, so Ctrl-C does not reach it.
 //!
-//! Should even the script be killed outright, the daemon is killed by the kernel and
-//! the next start removes the rest (see [`RunFolder`]).
+//! If the script itself is killed, the kernel kills the daemon, and the next start removes the rest (see [`RunFolder`]).
 
 mod run_folder;
 
@@ -25,16 +23,16 @@ pub(crate) use run_folder::{Kind, RunFolder};
 
 use run_folder::SUPERVISE;
 
-/// How long a daemon may take to get ready.
+/// How long a daemon may take to become ready.
 pub(crate) const READY_LIMIT: Duration = Duration::from_secs(30);
-/// How long killing a daemon and removing its things may take; measured: 0.1 to 0.3 s.
+/// How long killing a daemon and removing its files may take; measured: 0.1 to 0.3 s.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
-/// Pause between two looks at a process or a socket that cannot be awaited.
+/// The pause between two probes of a process or a socket that cannot be awaited.
 pub(crate) const PROBE_PAUSE: Duration = Duration::from_millis(20);
 /// How much of a daemon's log a message shows.
 const TAIL_BYTES: u64 = 4096;
 
-/// A running daemon and the lifeline it hangs on. Dropping it ends the daemon, a moment later.
+/// A running daemon and its lifeline. Dropping this stops the daemon a moment later.
 #[derive(Debug)]
 pub(crate) struct Supervised {
     supervisor: Child,
@@ -43,9 +41,9 @@ pub(crate) struct Supervised {
 }
 
 impl Supervised {
-    /// Starts `command` in `folder`, which belongs to the daemon from here on and is removed after it.
+    /// Starts `command` in `folder`. The folder then belongs to the daemon and is removed after it.
     pub(crate) fn start(mut folder: RunFolder, command: &[impl AsRef<OsStr>]) -> io::Result<Self> {
-        // Read through this handle: the file's name goes away with the folder when the daemon ends.
+        // Read through this handle: the file's path is removed with the folder when the daemon ends.
         let log = File::options()
             .create(true)
             .append(true)
@@ -61,7 +59,7 @@ impl Supervised {
             .current_dir("/")
             .stdin(Stdio::piped())
             .stderr(log.try_clone()?)
-            .stdout(folder.hand_over().map_or_else(Stdio::null, Stdio::from))
+            .stdout(folder.take_lock().map_or_else(Stdio::null, Stdio::from))
             .process_group(0)
             .spawn()?;
         let lifeline = supervisor.stdin.take();
@@ -72,7 +70,7 @@ impl Supervised {
         })
     }
 
-    /// Whether the daemon has ended; its supervisor has removed everything by then.
+    /// Whether the daemon has ended and its supervisor has removed everything.
     pub(crate) fn has_ended(&mut self) -> io::Result<bool> {
         self.supervisor.try_wait().map(|status| status.is_some())
     }
@@ -91,7 +89,7 @@ impl Supervised {
         }
     }
 
-    /// The whole log so far, up to `limit` bytes of it.
+    /// The first `limit` bytes of the log.
     pub(crate) fn log_head(&self, limit: usize) -> io::Result<String> {
         let mut head = vec![0; limit];
         let length = self.log.read_at(&mut head, 0)?;
@@ -99,9 +97,9 @@ impl Supervised {
         Ok(String::from_utf8_lossy(&head).into_owned())
     }
 
-    /// Calls `probe` until it says `Some`, the daemon ends, or [`READY_LIMIT`] is over.
+    /// Calls `probe` until it returns `Some`, the daemon ends, or [`READY_LIMIT`] has passed.
     ///
-    /// `probe` need not care for its own time: it is cut off with the rest.
+    /// `probe` needs no time limit of its own: it is dropped at the limit.
     pub(crate) async fn until_ready<T>(
         &mut self,
         mut probe: impl AsyncFnMut(&Self) -> Option<T>,
@@ -130,7 +128,7 @@ impl Supervised {
         }
     }
 
-    /// Ends the daemon and waits until everything of it is gone.
+    /// Stops the daemon and waits until everything of it is removed.
     pub(crate) async fn stop(mut self) -> io::Result<()> {
         drop(self.lifeline.take());
         let gone = async {
@@ -145,9 +143,9 @@ impl Supervised {
     }
 }
 
-/// A daemon that was started and never answered.
+/// A daemon was started and did not become ready.
 #[derive(Debug, thiserror::Error)]
-#[error("{} The end of its log:\n{log}", if *.ended { "It ended by itself." } else { "It runs, but never answered." })]
+#[error("{} The end of its log:\n{log}", if *.ended { "It exited." } else { "It runs, but did not respond." })]
 pub struct NotReady {
     ended: bool,
     log: String,
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_daemon_that_ends_by_itself_is_told_with_its_log() {
+    async fn a_daemon_that_exits_is_reported_with_its_log() {
         let folder = RunFolder::claim(Kind::Test, None).unwrap();
         let mut daemon =
             Supervised::start(folder, &["sh", "-c", "echo no such thing; exit 3"]).unwrap();
@@ -182,17 +180,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_killed_supervisor_left_is_removed_by_the_next_start() {
+    async fn the_next_start_removes_the_files_of_a_killed_supervisor() {
         let (mut daemon, folder) = sleeper();
-        std::fs::write(folder.join("left"), "by the first").unwrap();
+        std::fs::write(folder.join("leftover"), "of the first daemon").unwrap();
         daemon.supervisor.kill().unwrap();
         daemon.supervisor.wait().unwrap();
-        // A process that another test is starting holds the lock for a moment, until it runs its own program.
+        // A process that another test is starting holds the lock for a moment, until it executes its program.
         let mut claims = 0;
-        while folder.join("left").exists() {
+        while folder.join("leftover").exists() {
             drop(RunFolder::claim(Kind::Test, None).unwrap());
             claims += 1;
-            assert!(claims < 100, "the file is left");
+            assert!(claims < 100, "the file still exists");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! One numbered folder for each running daemon, and with the number a bridge, a subnet and a cgroup of its own.
+//! One numbered folder for each running daemon. The number also selects a bridge, a subnet and a cgroup.
 //!
-//! The number is claimed by locking a file, machine-wide for one user: whatever is started at the same time,
-//! from this clone or another, gets another number. The lock is handed to the daemon's supervisor, so
-//! a number whose file is not locked has no owner any more and what is left under it can go.
+//! A number is claimed by locking a file, for one user on the whole machine: a daemon that is started at the same time, from
+//! this clone or another, gets another number. The lock is passed to the daemon's supervisor. So a number whose file is
+//! not locked has no owner, and everything under it can be removed.
 //!
-//! The folder has a short, fixed place because a Unix socket's path is limited to 107 bytes.
+//! The folder has a short, fixed path because the path of a Unix socket is limited to 107 bytes.
 
 use std::{
     ffi::OsString,
@@ -15,14 +15,14 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// See `supervise.sh` for its arguments.
+/// The script; it documents its arguments.
 pub(super) const SUPERVISE: &str = include_str!("supervise.sh");
 
-/// How many daemons of one kind may run at once. One subnet goes with each, out of 198.18.0.0/16, which is
-/// reserved for measurements and in no real network (RFC 2544).
+/// How many daemons of one kind can run at the same time. Each engine has a subnet of 198.18.0.0/16, which is reserved for
+/// benchmarks and used by no real network (RFC 2544).
 const NUMBERS: u8 = 250;
 
-/// What the folder is for. An engine also has a bridge, a subnet and a cgroup.
+/// The kind of daemon that owns a folder. An engine also has a bridge, a subnet and a cgroup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Engine,
@@ -48,7 +48,7 @@ impl Kind {
     }
 }
 
-/// A claimed number. Dropping it removes the folder and gives the number back.
+/// A claimed number. Dropping this removes the folder and releases the number.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     kind: Kind,
@@ -56,23 +56,23 @@ pub(crate) struct RunFolder {
     path: PathBuf,
     /// For machines without `ip`.
     busybox: Option<PathBuf>,
-    /// Absent once it has been handed over.
+    /// `None` after [`RunFolder::take_lock`].
     lock: Option<File>,
 }
 
 impl RunFolder {
-    /// Claims a free number and makes its folder, after removing what earlier owners of this kind left behind.
+    /// Claims a free number and creates its folder, after removing the leftovers of earlier owners of this kind.
     ///
-    /// Blocks shortly, while another process does the same.
+    /// Blocks for a moment while another process does the same.
     pub(crate) fn claim(kind: Kind, busybox: Option<&Path>) -> Result<Self, RunFolderError> {
         let base = base_folder()?;
         let failed = |source| RunFolderError::Unusable {
             path: base.clone(),
             source,
         };
-        // Held while looking round, so that nobody removes what another has just made and not yet locked.
-        let looking = open_lock(&base.join("lock")).map_err(failed)?;
-        looking.lock().map_err(failed)?;
+        // Held during the search, so that no process removes a folder that another has just created and not yet locked.
+        let search = open_lock(&base.join("lock")).map_err(failed)?;
+        search.lock().map_err(failed)?;
 
         let mut claimed = None;
         for number in 0..NUMBERS {
@@ -120,7 +120,7 @@ impl RunFolder {
         format!("depot-ground-{}", self.number)
     }
 
-    /// The arguments of `supervise.sh` behind the verb.
+    /// The arguments of `supervise.sh` after the verb.
     pub(super) fn script_arguments(&self) -> [OsString; 5] {
         let absent = || OsString::from("-");
         let busybox = self.busybox.as_ref().map_or_else(absent, OsString::from);
@@ -136,12 +136,12 @@ impl RunFolder {
         [self.path.clone().into(), bridge, subnet, cgroup, busybox]
     }
 
-    /// Hands over what keeps the number claimed, for as long as any process holds it open, and with it the folder.
-    pub(super) fn hand_over(&mut self) -> Option<File> {
+    /// Takes the lock. The number and the folder stay claimed as long as any process holds the file open.
+    pub(super) fn take_lock(&mut self) -> Option<File> {
         self.lock.take()
     }
 
-    /// Removes what is there under this number. Only for the holder of its lock.
+    /// Removes everything under this number. Only the holder of its lock may call this.
     fn clean(&self) -> io::Result<()> {
         let status = Command::new("sh")
             .arg("-c")
@@ -157,7 +157,7 @@ impl RunFolder {
             Ok(())
         } else {
             Err(io::Error::other(format!(
-                "`{}` or what belongs to it cannot be removed",
+                "`{}`, its bridge or its cgroup cannot be removed",
                 self.path.display()
             )))
         }
@@ -167,7 +167,7 @@ impl RunFolder {
 impl Drop for RunFolder {
     fn drop(&mut self) {
         if self.lock.is_some() {
-            // What cannot be removed now is tried again by the next one who claims a number.
+            // If this fails, the next claim of a number tries again.
             let _ = self
                 .clean()
                 .and_then(|()| fs::remove_file(self.path.with_extension("lock")));
@@ -175,9 +175,9 @@ impl Drop for RunFolder {
     }
 }
 
-/// The folder of all run folders: not for other users to look into, and not theirs.
+/// The parent of all run folders. It must belong to this user; other users cannot read it.
 fn base_folder() -> Result<PathBuf, RunFolderError> {
-    // The process's own entry belongs to the user that it runs as.
+    // The process's entry in `/proc` belongs to the user that it runs as.
     let user = fs::metadata("/proc/self")
         .map_err(|source| RunFolderError::Unusable {
             path: "/proc/self".into(),
@@ -196,13 +196,13 @@ fn base_folder() -> Result<PathBuf, RunFolderError> {
     let metadata = fs::symlink_metadata(&path).map_err(failed)?;
     if !metadata.is_dir() || metadata.uid() != user {
         return Err(failed(io::Error::other(
-            "it is there already and not a folder of this user",
+            "it exists and is not a folder of this user",
         )));
     }
     Ok(path)
 }
 
-/// Locks the file at `path`, which its last holder may be removing meanwhile; `None` when it is held.
+/// Locks the file at `path`, which its last holder may be removing at the same time; `None` if another process holds it.
 fn try_lock(path: &Path) -> io::Result<Option<File>> {
     loop {
         let file = open_lock(path)?;
@@ -227,21 +227,21 @@ fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Why there is no folder for a daemon.
+/// Why no run folder could be claimed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunFolderError {
-    /// A folder or a lock in it cannot be made, opened or removed.
+    /// A folder or a lock in it cannot be created, opened or removed.
     #[error("the run folder `{}` cannot be used", path.display())]
     Unusable {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Too many run at once.
-    #[error("{NUMBERS} daemons have their folders in `{}` already", base.display())]
+    /// Too many daemons run at the same time.
+    #[error("`{}` already holds the folders of {NUMBERS} daemons", base.display())]
     Full {
-        /// The folder of all run folders.
+        /// The parent of all run folders.
         base: PathBuf,
     },
 }

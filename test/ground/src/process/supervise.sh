@@ -1,8 +1,8 @@
-# Starts one daemon, ends it when its owner goes away, and leaves nothing behind.
+# Starts one daemon, stops it when its owner ends, and removes everything of it.
 #
-# Standard input is the lifeline: a pipe whose other end the owner holds. The kernel closes it however the
-# owner ends, `kill -9` included. Standard output is a locked file, held open here and by nobody below, so
-# that the lock tells that this script is still at work. Standard error is the daemon's log.
+# Standard input is the lifeline: a pipe whose other end the owner holds. The kernel closes it however the owner ends,
+# `kill -9` included. Standard output is a locked file that this script holds open and its children do not: while it is
+# locked, this script is running. Standard error is the daemon's log.
 #
 # usage: run|clean  <run folder>  <bridge, or ->  <subnet, or ->  <cgroup, or ->  <busybox, or ->  [command …]
 verb=$1 run=$2 bridge=$3 subnet=$4 cgroup=$5 busybox=$6
@@ -12,8 +12,8 @@ network() {
     if command -v ip >/dev/null 2>&1; then ip "$@"; else "$busybox" ip "$@"; fi
 }
 
-# Waits for a tenth of a second between tries: what a killed process held is given back by the kernel in its own time.
-patiently() {
+# Retries every tenth of a second: the kernel releases the resources of a killed process with a delay.
+retried() {
     tries=0
     until "$@" 2>/dev/null; do
         tries=$((tries + 1))
@@ -22,7 +22,7 @@ patiently() {
     done
 }
 
-without_cgroup() {
+remove_cgroup() {
     for group in /sys/fs/cgroup/"$cgroup" /sys/fs/cgroup/*/"$cgroup"; do
         [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || return 1
     done
@@ -30,8 +30,8 @@ without_cgroup() {
 
 clean() {
     [ "$bridge" = - ] || [ ! -e "/sys/class/net/$bridge" ] || network link delete "$bridge"
-    [ "$cgroup" = - ] || patiently without_cgroup
-    patiently rm -rf -- "$run"
+    [ "$cgroup" = - ] || retried remove_cgroup
+    retried rm -rf -- "$run"
 }
 
 if [ "$verb" = clean ]; then
@@ -45,14 +45,14 @@ if [ "$bridge" != - ]; then
         network link set "$bridge" up || { clean && rm -f -- "$run.lock"; exit 1; }
 fi
 
-# Should this script be killed outright, the kernel kills the daemon with it.
+# If this script is killed, the kernel kills the daemon too.
 setpriv --pdeathsig KILL -- "$@" 3<&- >&2 &
 daemon=$!
 trap 'kill -KILL "$daemon" 2>/dev/null' HUP INT TERM
 {
-    # Everything the daemon made is thrown away, so there is nothing it would have to put in order.
+    # Everything that the daemon wrote is removed, so it needs no orderly end.
     read -r _ <&3
-    # Unless this script was killed and the daemon with it: then the number may be another process's by now.
+    # If this script was killed, so was the daemon, and its number may belong to another process by now.
     kill -0 $$ && kill -KILL "$daemon"
 } >/dev/null 2>&1 &
 watcher=$!

@@ -1,4 +1,4 @@
-//! Reads back what was pushed, and believes no digest that it has not computed.
+//! Reads pushed images back and verifies every digest.
 
 use std::{io, net::SocketAddr};
 
@@ -9,11 +9,11 @@ use serde::Deserialize;
 
 use crate::engine::{Address, http::send};
 
-/// Registries refuse manifests beyond this size.
-const MANIFEST_LIMIT: usize = 4 << 20;
-/// Tests' own images stay far below it.
-const BLOB_LIMIT: usize = 512 << 20;
-const TAGS_LIMIT: usize = 1 << 20;
+/// Registries reject larger manifests.
+const MANIFEST_LIMIT_BYTES: usize = 4 << 20;
+/// Images of tests are far smaller.
+const BLOB_LIMIT_BYTES: usize = 512 << 20;
+const TAGS_LIMIT_BYTES: usize = 1 << 20;
 
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -23,9 +23,9 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.index.v1+json, applicati
 pub struct Manifest {
     /// `sha256:…` of `bytes`, computed here.
     pub digest: String,
-    /// What the registry says that it is.
+    /// The media type, as the registry reports it.
     pub media_type: String,
-    /// JSON.
+    /// The JSON text.
     pub bytes: Bytes,
 }
 
@@ -60,11 +60,11 @@ impl Client {
         self.address
     }
 
-    /// Whether the registry answers, and lets our user in.
+    /// Whether the registry responds and accepts the credentials.
     pub(super) async fn is_ready(&self) -> bool {
-        self.get("/v2/", "", TAGS_LIMIT)
+        self.get("/v2/", "", TAGS_LIMIT_BYTES)
             .await
-            .is_ok_and(|answer| answer.status() == StatusCode::OK)
+            .is_ok_and(|response| response.status() == StatusCode::OK)
     }
 
     pub(super) async fn manifest(
@@ -73,7 +73,9 @@ impl Client {
         reference: &str,
     ) -> Result<Manifest, ReadError> {
         let path = format!("/v2/{repository}/manifests/{reference}");
-        let (headers, bytes) = self.found(&path, MANIFEST_TYPES, MANIFEST_LIMIT).await?;
+        let (headers, bytes) = self
+            .read(&path, MANIFEST_TYPES, MANIFEST_LIMIT_BYTES)
+            .await?;
         let text = |name: &str| {
             headers
                 .get(name)
@@ -82,8 +84,8 @@ impl Client {
                 .to_owned()
         };
         let digest = sha256(&bytes);
-        let told = text("docker-content-digest");
-        for expected in [told.as_str(), reference]
+        let reported = text("docker-content-digest");
+        for expected in [reported.as_str(), reference]
             .into_iter()
             .filter(|expected| expected.contains(':'))
         {
@@ -98,7 +100,7 @@ impl Client {
 
     pub(super) async fn blob(&self, repository: &str, digest: &str) -> Result<Bytes, ReadError> {
         let path = format!("/v2/{repository}/blobs/{digest}");
-        let (_, bytes) = self.found(&path, "", BLOB_LIMIT).await?;
+        let (_, bytes) = self.read(&path, "", BLOB_LIMIT_BYTES).await?;
         expect(&path, digest, &sha256(&bytes))?;
         Ok(bytes)
     }
@@ -109,7 +111,7 @@ impl Client {
             tags: Option<Vec<String>>,
         }
         let path = format!("/v2/{repository}/tags/list");
-        let bytes = match self.found(&path, "", TAGS_LIMIT).await {
+        let bytes = match self.read(&path, "", TAGS_LIMIT_BYTES).await {
             Ok((_, bytes)) => bytes,
             Err(ReadError::Missing { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -123,19 +125,19 @@ impl Client {
         Ok(tags)
     }
 
-    /// Reads what must be there.
-    async fn found(
+    /// Reads a path that must exist.
+    async fn read(
         &self,
         path: &str,
         accept: &str,
         limit: usize,
     ) -> Result<(HeaderMap, Bytes), ReadError> {
-        let answer = self.get(path, accept, limit).await;
-        let answer = answer.map_err(|source| ReadError::Connection {
+        let response = self.get(path, accept, limit).await;
+        let response = response.map_err(|source| ReadError::Connection {
             what: path.to_owned(),
             source,
         })?;
-        let (head, bytes) = answer.into_parts();
+        let (head, bytes) = response.into_parts();
         match head.status {
             StatusCode::OK => Ok((head.headers, bytes)),
             StatusCode::NOT_FOUND => Err(ReadError::Missing {
@@ -184,36 +186,36 @@ fn expect(what: &str, expected: &str, actual: &str) -> Result<(), ReadError> {
 /// Why something could not be read from the registry.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is not there.
+    /// It does not exist.
     #[error("the registry has no `{what}`")]
     Missing {
         /// Its path in the registry's API.
         what: String,
     },
-    /// It has other bytes than its digest says.
-    #[error("`{what}` should be {expected} and is {actual}")]
+    /// Its content does not match its digest.
+    #[error("`{what}` has the digest {actual} instead of {expected}")]
     Digest {
         /// Its path in the registry's API.
         what: String,
-        /// The digest that was asked for or promised.
+        /// The digest that was requested or reported.
         expected: String,
-        /// The digest of what came.
+        /// The digest of the content.
         actual: String,
     },
-    /// The registry refused.
-    #[error("the registry answered {status} for `{what}`")]
+    /// The registry returned an error.
+    #[error("the registry returned {status} for `{what}`")]
     Status {
         /// The path in the registry's API.
         what: String,
-        /// What it answered.
+        /// The status.
         status: StatusCode,
     },
-    /// No answer, or none that can be read.
+    /// No response, or an invalid one.
     #[error("`{what}` could not be read")]
     Connection {
-        /// What was read.
+        /// Its path or digest.
         what: String,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
 }

@@ -1,14 +1,14 @@
-//! A user and a password, made up for one registry.
+//! A user and a password of one registry.
 
 use std::{fmt, io};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// bcrypt's lowest cost. The password has 144 random bits and lives for a test run; each request has it checked.
+/// bcrypt's lowest cost. The password has 144 random bits and lives for a test run; every request verifies it.
 const BCRYPT_COST: u32 = 4;
 
-/// A user of one registry. Its debug output holds no password.
+/// A user of one registry. The debug output does not contain the password.
 #[derive(Clone)]
 pub struct Login {
     pub(super) username: String,
@@ -25,7 +25,7 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// One that is known already.
+    /// A user with a known password.
     #[must_use]
     pub fn of(username: &str, password: &str) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Login {
         })
     }
 
-    /// The line of a file of users.
+    /// The line of an htpasswd file.
     pub(super) fn htpasswd(&self) -> io::Result<String> {
         let hash = bcrypt::hash(&self.password, BCRYPT_COST).map_err(io::Error::other)?;
         Ok(format!("{}:{hash}\n", self.username))
@@ -69,7 +69,7 @@ impl Login {
     }
 }
 
-/// 144 random bits behind `prefix`, as letters and digits.
+/// 144 random bits after `prefix`, as letters and digits.
 fn random_word(prefix: &str) -> io::Result<String> {
     let mut bytes = [0; 18];
     SystemRandom::new()

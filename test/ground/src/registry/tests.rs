@@ -1,4 +1,4 @@
-//! These start the registry for real and push to it by hand.
+//! These tests start a real registry and push to it.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{Method, Request, StatusCode, header};
@@ -6,7 +6,9 @@ use http::{Method, Request, StatusCode, header};
 use super::*;
 use crate::engine::{EngineChoice, EngineOptions, containers::read_file, http::send, state_folder};
 
-/// One request with or without the registry's password; returns the status and, where there is one, the location.
+const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// Sends one request with or without the registry's password; returns the status and the location, empty if absent.
 async fn call(
     registry: &Registry,
     method: Method,
@@ -24,15 +26,15 @@ async fn call(
         request = request.header(header::AUTHORIZATION, format!("Basic {login}"));
     }
     let request = request.body(bytes::Bytes::copy_from_slice(body)).unwrap();
-    let answer = send(&Address::Tcp(registry.host()), request, 1 << 20)
+    let response = send(&Address::Tcp(registry.host()), request, 1 << 20)
         .await
         .unwrap();
-    let location = answer
+    let location = response
         .headers()
         .get(header::LOCATION)
         .map_or("", |value| value.to_str().unwrap())
         .to_owned();
-    (answer.status(), location)
+    (response.status(), location)
 }
 
 /// Pushes one blob and returns its digest.
@@ -70,37 +72,42 @@ async fn push_blob(registry: &Registry, repository: &str, blob: &[u8]) -> String
     digest
 }
 
-#[tokio::test]
-async fn what_is_pushed_can_be_read_back_by_tag_and_by_digest() {
-    let registry = Registry::start(&state_folder()).await.unwrap();
-    let blob = b"{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
-    let config = push_blob(&registry, "some/thing", blob).await;
-    let kind = "application/vnd.oci.image.manifest.v1+json";
+/// Pushes an image without layers under each tag; returns its manifest and the digest of its config.
+async fn push_image(registry: &Registry, config: &[u8], tags: &[&str]) -> (String, String) {
+    let digest = push_blob(registry, "some/thing", config).await;
     let manifest = json!({
         "schemaVersion": 2,
-        "mediaType": kind,
-        "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": blob.len() },
+        "mediaType": MANIFEST_TYPE,
+        "config": { "mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": config.len() },
         "layers": [],
     })
     .to_string();
-    for tag in ["second", "first"] {
+    for tag in tags {
         let path = format!("/v2/some/thing/manifests/{tag}");
         let (status, _) = call(
-            &registry,
+            registry,
             Method::PUT,
             &path,
             Some(registry.password()),
             manifest.as_bytes(),
-            kind,
+            MANIFEST_TYPE,
         )
         .await;
         assert_eq!(status, StatusCode::CREATED);
     }
+    (manifest, digest)
+}
+
+#[tokio::test]
+async fn a_pushed_image_can_be_read_back_by_tag_and_by_digest() {
+    let registry = Registry::start(&state_folder()).await.unwrap();
+    let blob = b"{\"architecture\":\"amd64\",\"os\":\"linux\",\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[]}}";
+    let (manifest, config) = push_image(&registry, blob, &["second", "first"]).await;
 
     let by_tag = registry.manifest("some/thing", "first").await.unwrap();
     assert_eq!(
         (by_tag.media_type.as_str(), by_tag.bytes.as_ref()),
-        (kind, manifest.as_bytes())
+        (MANIFEST_TYPE, manifest.as_bytes())
     );
     assert_eq!(
         registry
@@ -137,7 +144,7 @@ async fn what_is_pushed_can_be_read_back_by_tag_and_by_digest() {
     registry.stop().await.unwrap();
 }
 
-/// Gives the engine an image with the registry and a shell in it, made of Debian's packages.
+/// Imports an image with the registry and a shell, from Debian's packages, into the engine.
 async fn import_image(docker: &Address, image: &str) {
     const PREPARE: &str = r#"
         set -e
@@ -175,29 +182,29 @@ async fn import_image(docker: &Address, image: &str) {
     );
     let (name, tag) = image.split_once(':').unwrap();
     let request = Request::post(format!("/images/create?fromSrc=-&repo={name}&tag={tag}"));
-    let answer = send(
+    let response = send(
         docker,
         request.body(archive.stdout.into()).unwrap(),
         1 << 20,
     )
     .await
     .unwrap();
-    assert!(answer.status().is_success(), "{answer:?}");
+    assert!(response.status().is_success(), "{response:?}");
 }
 
-/// How many containers the engine has, running or not.
+/// The number of the engine's containers, running or not.
 async fn containers(docker: &Address) -> usize {
     let request = Request::get("/containers/json?all=1")
         .body(bytes::Bytes::new())
         .unwrap();
-    let answer = send(docker, request, 1 << 20).await.unwrap();
-    serde_json::from_slice::<Vec<Value>>(answer.body())
+    let response = send(docker, request, 1 << 20).await.unwrap();
+    serde_json::from_slice::<Vec<Value>>(response.body())
         .unwrap()
         .len()
 }
 
 #[tokio::test]
-async fn a_registry_in_a_container_is_one_for_the_engine_and_for_us() {
+async fn a_registry_in_a_container_is_reachable_for_the_engine_and_for_tests() {
     let options = EngineOptions {
         choice: EngineChoice::Own,
         ..EngineOptions::of_this_machine()
@@ -212,13 +219,13 @@ async fn a_registry_in_a_container_is_one_for_the_engine_and_for_us() {
         registry.blob("some/thing", &digest).await.unwrap(),
         "content"
     );
-    // The engine finds the registry where we do: it is refused there, for it has no password.
+    // The engine reaches the same registry, which rejects it because it sends no password.
     let request = Request::get(format!("/distribution/{}/some/thing/json", registry.host()));
-    let answer = send(docker, request.body(bytes::Bytes::new()).unwrap(), 1 << 20)
+    let response = send(docker, request.body(bytes::Bytes::new()).unwrap(), 1 << 20)
         .await
         .unwrap();
-    let told = String::from_utf8_lossy(answer.body()).into_owned();
-    assert!(told.contains("no basic auth credentials"), "{told}");
+    let message = String::from_utf8_lossy(response.body()).into_owned();
+    assert!(message.contains("no basic auth credentials"), "{message}");
 
     assert_eq!(containers(docker).await, 1);
     registry.stop().await.unwrap();
@@ -233,7 +240,7 @@ async fn a_registry_in_a_container_is_one_for_the_engine_and_for_us() {
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_pulled_is_told() {
+async fn an_image_that_cannot_be_pulled_is_reported() {
     let options = EngineOptions {
         choice: EngineChoice::Own,
         ..EngineOptions::of_this_machine()
@@ -248,7 +255,7 @@ async fn an_image_that_cannot_be_pulled_is_told() {
 }
 
 #[tokio::test]
-async fn nobody_gets_in_without_the_password() {
+async fn every_request_without_the_password_is_rejected() {
     let registry = Registry::start(&state_folder()).await.unwrap();
     for password in [None, Some("wrong")] {
         for (method, path) in [
@@ -264,7 +271,7 @@ async fn nobody_gets_in_without_the_password() {
 }
 
 #[test]
-fn the_address_is_not_taken_from_half_a_line() {
+fn the_address_is_not_read_from_an_incomplete_line() {
     let line =
         |rest: &str| format!("time=\"now\" level=info msg=\"listening on 127.0.0.1:4321{rest}");
     assert_eq!(

@@ -1,8 +1,8 @@
-//! A real registry on loopback that takes tokens and nothing else.
+//! A real registry on loopback that accepts only tokens.
 //!
-//! Debian's `docker-registry` again, with its token authentication. Its tokens come from a server of ours, in this
-//! process, which knows two users: the owner may pull and push, the reader may pull. Anybody may pull what lies below
-//! `public/`. Both note what they are asked, and how the registry's clients proved who they are.
+//! It is Debian's `docker-registry` with token authentication. A token server in this process issues its tokens. It has two
+//! users: the owner may pull and push, the reader may pull. Everyone may pull repositories below `public/`. Registry and
+//! token server record their requests and how clients authenticated.
 
 mod front;
 mod plan;
@@ -28,10 +28,10 @@ use front::{Port, TOKEN_PATH};
 use server::{SERVICE, TokenServer};
 use signer::{Access, ISSUER};
 
-/// A running registry with its token server. Dropping this ends both, and so does the end of this process.
+/// A running registry with its token server. Both stop when this is dropped or this process ends.
 pub struct TokenRegistry {
     daemon: Supervised,
-    /// The registry itself, without the recorder.
+    /// A client of the registry itself, without the recorder.
     behind: Client,
     host: String,
     realm: String,
@@ -39,7 +39,7 @@ pub struct TokenRegistry {
     ports: Ports,
 }
 
-/// The tasks that serve our ports. They end when this is dropped.
+/// The tasks that serve the ports. They end when this is dropped.
 struct Ports(Tasks);
 
 impl Drop for Ports {
@@ -58,9 +58,9 @@ impl fmt::Debug for TokenRegistry {
 }
 
 impl TokenRegistry {
-    /// Starts it and waits until it answers. `state` is where downloaded packages are kept.
+    /// Starts it and waits until it responds. `state` is the folder for downloaded packages.
     ///
-    /// Must be called within a tokio runtime, and lives on it. Cancel safe: dropping the future ends what was started.
+    /// Must be called within a tokio runtime, which runs its tasks. Cancel safe: dropping the future ends what was started.
     pub async fn start(state: &Path, plan: TokenPlan) -> Result<Self, RegistryError> {
         let realm = plan.realm;
         let port = Port::open().await.map_err(RegistryError::Start)?;
@@ -88,7 +88,7 @@ impl TokenRegistry {
                 "rootcertbundle": certificate,
             } }),
         }
-        .written();
+        .to_json();
         let authorization = authorization(&tokens, &[]).map_err(RegistryError::Start)?;
         let (daemon, behind) = start_daemon(state, folder, &settings, &authorization).await?;
 
@@ -105,13 +105,13 @@ impl TokenRegistry {
         })
     }
 
-    /// What stands before the first slash of a reference to an image here.
+    /// The host and port, the first part of a reference to an image here.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Where it says that its tokens are given out.
+    /// The address of the token server, as its challenge reports it.
     #[must_use]
     pub fn realm(&self) -> &str {
         &self.realm
@@ -129,15 +129,15 @@ impl TokenRegistry {
         &self.tokens.reader
     }
 
-    /// From now on this user gets no tokens, whatever the password.
+    /// From now on this user gets no token, even with the right password.
     pub fn refuse(&self, user: &Login) {
         self.tokens.refuse(user.username());
     }
 
-    /// What was asked until now. Reading by the methods below is left out.
+    /// The requests until now, except those of the reading methods below.
     #[must_use]
     pub fn record(&self) -> TokenRecord {
-        self.tokens.notes.snapshot()
+        self.tokens.recorder.snapshot()
     }
 
     /// Waits until the record satisfies `predicate`; `None` once `limit` has passed.
@@ -146,7 +146,7 @@ impl TokenRegistry {
         limit: Duration,
         predicate: impl FnMut(&TokenRecord) -> bool,
     ) -> Option<TokenRecord> {
-        let mut record = self.tokens.notes.subscribe();
+        let mut record = self.tokens.recorder.subscribe();
         let satisfied = tokio::time::timeout(limit, record.wait_for(predicate)).await;
         satisfied.ok()?.ok().map(|record| record.clone())
     }
@@ -157,7 +157,7 @@ impl TokenRegistry {
         client.manifest(repository, reference).await
     }
 
-    /// The tags of a repository, sorted; none when nothing has been pushed there.
+    /// The tags of a repository, sorted; empty if nothing was pushed there.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>, ReadError> {
         self.reader_of(repository)?.tags(repository).await
     }
@@ -168,13 +168,13 @@ impl TokenRegistry {
         self.daemon.log_tail()
     }
 
-    /// Ends both and waits until nothing of them is left.
+    /// Stops both and waits until everything of them is removed.
     pub async fn stop(self) -> io::Result<()> {
         self.ports.0.end().await;
         self.daemon.stop().await
     }
 
-    /// With a token for this repository that was asked for nowhere.
+    /// A client with a token for this repository, which no request obtained.
     fn reader_of(&self, repository: &str) -> Result<Client, ReadError> {
         let access = Access {
             kind: "repository".to_owned(),
@@ -187,11 +187,11 @@ impl TokenRegistry {
         };
         let authorization = authorization(&self.tokens, &[access]).map_err(unsigned)?;
         Client::new(self.behind.address(), &authorization)
-            .ok_or_else(|| unsigned(io::Error::other("the token is none")))
+            .ok_or_else(|| unsigned(io::Error::other("invalid token")))
     }
 }
 
-/// The header of a reader that needs no user.
+/// An authorization header without a user.
 fn authorization(tokens: &TokenServer, access: &[Access]) -> io::Result<String> {
     let life = Duration::from_mins(1);
     let token = tokens.signer.token(SERVICE, "", access, life)?;

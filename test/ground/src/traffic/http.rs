@@ -1,7 +1,7 @@
-//! A port in front of a server that speaks HTTP, of either version: keeps every request and every answer in their parts, and can answer in the server's
-//! place, as a server would that repeats what it was sent.
+//! A port in front of an HTTP server: records the parts of every request and response, and can respond instead of the
+//! server, for example as one that echoes its input. Both HTTP/1.1 and HTTP/2 are supported.
 //!
-//! What passes keeps its `Host`, from which registries make the addresses in their answers.
+//! Requests keep their `Host`, from which registries build the addresses in their responses.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,18 +24,18 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Side, Traffic};
 use crate::tasks::Tasks;
 
-type Answer = Response<BoxBody<Bytes, hyper::Error>>;
+type BoxedResponse = Response<BoxBody<Bytes, hyper::Error>>;
 
-/// What is answered in the server's place.
+/// A response instead of the server's.
 #[derive(Clone, Copy, Debug)]
 pub struct Instead {
-    /// To which requests.
+    /// Selects the requests.
     pub wants: fn(&Parts) -> bool,
-    /// Made of the request and its body.
+    /// Builds the response from the request and its body.
     pub answer: fn(&Parts, &[u8]) -> Response<Bytes>,
 }
 
-/// A port in front of a server. Dropping it closes it.
+/// A port in front of a server. Dropping this closes it.
 #[derive(Debug)]
 pub struct HttpDoor {
     address: SocketAddr,
@@ -44,10 +44,10 @@ pub struct HttpDoor {
 }
 
 impl HttpDoor {
-    /// Opens a port. In the recording it is called `part`.
+    /// Opens a port. `part` is its name in the recording.
     ///
     /// # Errors
-    /// When loopback has no port left.
+    /// If no port can be opened on loopback.
     pub async fn open(traffic: &Traffic, part: &str, instead: Option<Instead>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -76,10 +76,10 @@ impl HttpDoor {
         })
     }
 
-    /// Leads to `server` from now on, a host and a port; once. Before that every request that is not answered here gets a 502.
+    /// Sets the server, a host and a port, once. Until then every request without a response of `instead` gets a 502.
     #[must_use]
     pub fn to(self, server: &str) -> Self {
-        let _as_it_was = self.server.set(server.to_owned());
+        let _set_before = self.server.set(server.to_owned());
         self
     }
 
@@ -110,7 +110,7 @@ impl Passage {
         let tasks = self.tasks.clone();
         let service = service_fn(move |request| {
             let door = self.clone();
-            async move { Ok::<_, Infallible>(door.answer(request).await) }
+            async move { Ok::<_, Infallible>(door.respond(request).await) }
         });
         let mut http = auto::Builder::new(tasks);
         http.http1().timer(TokioTimer::new());
@@ -120,7 +120,7 @@ impl Passage {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn respond(&self, request: Request<Incoming>) -> BoxedResponse {
         let (head, body) = request.into_parts();
         let (traffic, part) = (&self.traffic, self.part.as_str());
         let call = format!("{} {}", head.method, head.uri.path());
@@ -129,30 +129,30 @@ impl Passage {
         traffic.headers(part, &call, Side::Request, "header", &head.headers);
         let body = traffic.body(part, &call, Side::Request, body);
         let instead = self.instead.filter(|instead| (instead.wants)(&head));
-        let answer = match instead {
+        let response = match instead {
             Some(instead) => {
                 let body = body
                     .collect()
                     .await
                     .map(http_body_util::Collected::to_bytes);
-                let answer = (instead.answer)(&head, &body.unwrap_or_default());
-                answer.map(|body| Full::new(body).map_err(|never| match never {}).boxed())
+                let response = (instead.answer)(&head, &body.unwrap_or_default());
+                response.map(|body| Full::new(body).map_err(|never| match never {}).boxed())
             }
             None => {
-                let sent = self.forward(Request::from_parts(head, body.boxed())).await;
-                sent.map_or_else(
+                let response = self.forward(Request::from_parts(head, body.boxed())).await;
+                response.map_or_else(
                     |_| unreachable_server(),
-                    |answer| answer.map(BodyExt::boxed),
+                    |response| response.map(BodyExt::boxed),
                 )
             }
         };
-        let (head, body) = answer.into_parts();
+        let (head, body) = response.into_parts();
         traffic.headers(part, &call, Side::Response, "header", &head.headers);
         let body = traffic.body(part, &call, Side::Response, body);
         Response::from_parts(head, BodyExt::boxed(body))
     }
 
-    /// Over a connection of its own: nothing of one request is left for the next.
+    /// Uses a new connection for each request, so that requests do not affect each other.
     async fn forward(
         &self,
         request: Request<BoxBody<Bytes, hyper::Error>>,
@@ -179,9 +179,9 @@ impl Passage {
     }
 }
 
-fn unreachable_server() -> Answer {
+fn unreachable_server() -> BoxedResponse {
     let body = Full::new(Bytes::new()).map_err(|never: Infallible| match never {});
-    let mut answer = Response::new(body.boxed());
-    *answer.status_mut() = StatusCode::BAD_GATEWAY;
-    answer
+    let mut response = Response::new(body.boxed());
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    response
 }

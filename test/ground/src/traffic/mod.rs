@@ -1,7 +1,8 @@
-//! What passes between the parts, kept to be searched: who may see a secret is known only by looking at what each part was sent.
+//! Records the traffic between parts, so that a test can search it: the only proof that a part did not receive a secret.
 //!
-//! Nothing is recorded unless a test asks for it, part by part, and hands over a [`Traffic`]. What it holds is full of secrets and lives no
-//! longer than the test. Memory is bounded; whether anything was left out is told, since a search that misses the rest proves nothing.
+//! Nothing is recorded unless a test passes a [`Traffic`] to a part. A recording contains secrets and lives no longer than
+//! its test. Memory is bounded. [`Traffic::is_cut`] reports whether bytes were dropped, since searching an incomplete
+//! recording proves nothing.
 
 mod http;
 mod tap;
@@ -18,18 +19,18 @@ pub use http::{HttpDoor, Instead};
 pub use tap::Tap;
 pub(crate) use tap::Tapped;
 
-/// The longest that is kept of one body, or of one way of a connection.
+/// The most bytes that are recorded of one body, or of one direction of a connection.
 const PIECE_LIMIT_BYTES: usize = 8 << 20;
 
-/// The most that is kept of everything.
+/// The most bytes of a whole recording.
 const TOTAL_LIMIT_BYTES: usize = 128 << 20;
 
-/// Which of a call's two messages.
+/// One of a call's two messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What was asked.
+    /// The request.
     Request,
-    /// What was answered.
+    /// The response.
     Response,
 }
 
@@ -42,31 +43,31 @@ impl fmt::Display for Side {
     }
 }
 
-/// One thing that passed: a header, a body, or all that went one way over a connection.
+/// One recorded item: a header, a body, or all bytes of one direction of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Whom it went to or came from.
+    /// The part that received or sent it.
     pub part: String,
     /// Method and path of the call; empty for bare bytes.
     pub call: String,
-    /// What of the call it is, such as `request header authorization`.
+    /// The kind of item, such as `request header authorization`.
     pub what: String,
-    /// The thing itself.
+    /// The content.
     pub bytes: Vec<u8>,
 }
 
-/// A recording. Clones are the same one.
+/// A recording. Clones share it.
 #[derive(Clone, Default)]
-pub struct Traffic(Arc<Mutex<Kept>>);
+pub struct Traffic(Arc<Mutex<Recording>>);
 
 #[derive(Default)]
-struct Kept {
+struct Recording {
     pieces: Vec<Piece>,
     bytes: usize,
     is_cut: bool,
 }
 
-/// It holds secrets.
+/// Prints no content, which holds secrets.
 impl fmt::Debug for Traffic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Traffic")
@@ -82,36 +83,36 @@ pub(crate) struct Growing {
 
 impl Growing {
     pub(crate) fn push(&self, bytes: &[u8]) {
-        let mut kept = self.traffic.kept();
-        let is_full = kept.bytes + bytes.len() > TOTAL_LIMIT_BYTES;
-        let Some(piece) = kept.pieces.get_mut(self.number) else {
+        let mut recording = self.traffic.recording();
+        let is_full = recording.bytes + bytes.len() > TOTAL_LIMIT_BYTES;
+        let Some(piece) = recording.pieces.get_mut(self.number) else {
             return;
         };
         if is_full || piece.bytes.len() + bytes.len() > PIECE_LIMIT_BYTES {
-            kept.is_cut = true;
+            recording.is_cut = true;
             return;
         }
         piece.bytes.extend_from_slice(bytes);
-        kept.bytes += bytes.len();
+        recording.bytes += bytes.len();
     }
 }
 
 impl Traffic {
-    /// All that has passed.
+    /// Everything that was recorded.
     #[must_use]
     pub fn pieces(&self) -> Vec<Piece> {
-        self.kept().pieces.clone()
+        self.recording().pieces.clone()
     }
 
-    /// Whether something passed that was not kept.
+    /// Whether some bytes were not recorded.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.kept().is_cut
+        self.recording().is_cut
     }
 
     pub(crate) fn open(&self, part: &str, call: &str, what: String) -> Growing {
-        let mut kept = self.kept();
-        kept.pieces.push(Piece {
+        let mut recording = self.recording();
+        recording.pieces.push(Piece {
             part: part.to_owned(),
             call: call.to_owned(),
             what,
@@ -119,7 +120,7 @@ impl Traffic {
         });
         Growing {
             traffic: self.clone(),
-            number: kept.pieces.len() - 1,
+            number: recording.pieces.len() - 1,
         }
     }
 
@@ -131,7 +132,7 @@ impl Traffic {
         }
     }
 
-    /// A body that is kept while it passes, trailers and all.
+    /// Records a body while it passes, trailers included.
     pub fn body<B>(
         &self,
         part: &str,
@@ -156,8 +157,8 @@ impl Traffic {
         })
     }
 
-    /// Nothing that holds this lock can panic.
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    /// No code that holds this lock can panic.
+    fn recording(&self) -> std::sync::MutexGuard<'_, Recording> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

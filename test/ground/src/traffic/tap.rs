@@ -1,4 +1,4 @@
-//! Bare bytes that pass, both ways: for what is no HTTP, or turns into something else on the way.
+//! Records bytes of both directions, for protocols other than HTTP and for upgraded connections.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,21 +12,21 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Growing, Side, Traffic};
 use crate::tasks::Tasks;
 
-/// A stream to a client whose bytes are kept.
+/// A stream to a client that records its bytes.
 #[derive(Debug)]
 pub(crate) struct Tapped<S> {
     stream: S,
-    kept: Option<(Growing, Growing)>,
+    pieces: Option<(Growing, Growing)>,
 }
 
 impl<S> Tapped<S> {
-    /// Keeps what comes from the client as requests, and what goes there as responses; nothing without a recording.
+    /// Records bytes from the client as requests and bytes to it as responses; nothing without a `traffic`.
     pub(crate) fn new(stream: S, traffic: Option<&Traffic>, part: &str) -> Self {
-        let kept = traffic.map(|traffic| {
+        let pieces = traffic.map(|traffic| {
             let open = |side: Side| traffic.open(part, "", format!("{side} bytes"));
             (open(Side::Request), open(Side::Response))
         });
-        Self { stream, kept }
+        Self { stream, pieces }
     }
 }
 
@@ -38,7 +38,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if let Some((requests, _)) = &self.kept {
+        if let Some((requests, _)) = &self.pieces {
             requests.push(buffer.filled().get(before..).unwrap_or_default());
         }
         Poll::Ready(Ok(()))
@@ -52,7 +52,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        if let Some((_, responses)) = &self.kept {
+        if let Some((_, responses)) = &self.pieces {
             responses.push(bytes.get(..written).unwrap_or_default());
         }
         Poll::Ready(Ok(written))
@@ -67,7 +67,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     }
 }
 
-/// A port in front of a server, whatever it speaks. Dropping it closes it.
+/// A port in front of a server with any protocol. Dropping this closes it.
 #[derive(Debug)]
 pub struct Tap {
     address: SocketAddr,
@@ -75,10 +75,10 @@ pub struct Tap {
 }
 
 impl Tap {
-    /// Opens a port that leads to `server`, a host and a port. In the recording it is called `part`.
+    /// Opens a port that leads to `server`, a host and a port. `part` is its name in the recording.
     ///
     /// # Errors
-    /// When loopback has no port left.
+    /// If no port can be opened on loopback.
     pub async fn open(traffic: &Traffic, part: &'static str, server: &str) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;

@@ -1,7 +1,7 @@
 //! The ports that clients see: the registry's, with a recorder in front of it, and the token server's.
 //!
-//! The registry itself stands behind, on a port that nobody is told of. What passes keeps its `Host`, from which the
-//! registry makes the addresses in its answers, so that clients stay on this side.
+//! The registry itself listens on a port that clients do not learn: requests keep their `Host`, from which the registry
+//! builds the addresses in its responses.
 
 use std::{
     convert::Infallible,
@@ -24,12 +24,12 @@ use super::{
 };
 use crate::tasks::Tasks;
 
-/// Where tokens are given out, on either port.
+/// The path of the token server, on either port.
 pub(super) const TOKEN_PATH: &str = "/token";
 
-type Answer = Response<BoxBody<Bytes, hyper::Error>>;
+type BoxedResponse = Response<BoxBody<Bytes, hyper::Error>>;
 
-/// What one port leads to.
+/// An open port.
 #[derive(Debug)]
 pub(super) struct Port {
     listener: TcpListener,
@@ -44,7 +44,7 @@ impl Port {
         Ok(Self { listener, address })
     }
 
-    /// Serves tokens, and the registry at `upstream` if there is one, with tasks of `tasks`.
+    /// Serves tokens, and the registry at `upstream` if set, with tasks of `tasks`.
     pub(super) fn serve(
         self,
         tokens: &Arc<TokenServer>,
@@ -80,7 +80,7 @@ impl Front {
     async fn connection(self, socket: TcpStream) {
         let service = service_fn(move |request| {
             let front = self.clone();
-            async move { Ok::<_, Infallible>(front.answer(request).await) }
+            async move { Ok::<_, Infallible>(front.respond(request).await) }
         });
         let served = server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
@@ -91,16 +91,16 @@ impl Front {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
+    async fn respond(&self, request: Request<Incoming>) -> BoxedResponse {
         let path = request.uri().path().to_owned();
         if path == TOKEN_PATH {
-            return boxed(self.tokens.answer(request).await);
+            return boxed(self.tokens.respond(request).await);
         }
         let (true, Some(upstream)) = (path.starts_with("/v2/"), self.upstream) else {
             return plain(StatusCode::NOT_FOUND);
         };
         let agent = request.headers().get(header::USER_AGENT);
-        let place = self.tokens.notes.registry_request(RegistryRequest {
+        let index = self.tokens.recorder.registry_request(RegistryRequest {
             method: request.method().clone(),
             path,
             authorization: Authorization::of(request.headers()),
@@ -111,19 +111,19 @@ impl Front {
             status: None,
         });
         match self.forward(upstream, request).await {
-            Ok(answer) => {
-                let status = answer.status().as_u16();
-                self.tokens.notes.registry_answered(place, status);
-                answer.map(BodyExt::boxed)
+            Ok(response) => {
+                let status = response.status().as_u16();
+                self.tokens.recorder.registry_status(index, status);
+                response.map(BodyExt::boxed)
             }
             Err(error) => {
-                tracing::warn!(%error, "a registry with tokens does not answer");
+                tracing::warn!(%error, "a registry with tokens does not respond");
                 plain(StatusCode::BAD_GATEWAY)
             }
         }
     }
 
-    /// Over a connection of its own: nothing of one request is left for the next.
+    /// Uses a new connection for each request, so that requests do not affect each other.
     async fn forward(
         &self,
         upstream: SocketAddr,
@@ -143,12 +143,12 @@ impl Front {
     }
 }
 
-fn plain(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::new()));
-    *answer.status_mut() = status;
-    boxed(answer)
+fn plain(status: StatusCode) -> BoxedResponse {
+    let mut response = Response::new(Full::new(Bytes::new()));
+    *response.status_mut() = status;
+    boxed(response)
 }
 
-fn boxed(answer: Response<Full<Bytes>>) -> Answer {
-    answer.map(|body| body.map_err(|never| match never {}).boxed())
+fn boxed(response: Response<Full<Bytes>>) -> BoxedResponse {
+    response.map(|body| body.map_err(|never| match never {}).boxed())
 }

@@ -1,21 +1,21 @@
-//! What a test wants of a registry with tokens, said before it starts.
+//! How a registry with tokens behaves, set before it starts.
 
 use std::time::Duration;
 
 use crate::registry::Login;
 
-/// How a [`TokenRegistry`](super::TokenRegistry) gives out tokens. By default everything goes well.
+/// How a [`TokenRegistry`](super::TokenRegistry) issues tokens. The default has no faults.
 #[derive(Clone, Debug)]
 pub struct TokenPlan {
-    /// What `OAuth2`'s POST gets.
+    /// The response to `OAuth2`'s POST.
     pub post: TokenAnswer,
-    /// What a GET gets.
+    /// The response to a GET.
     pub get: TokenAnswer,
-    /// Where the registry says that tokens are given out.
+    /// The address of the token server in the registry's challenge.
     pub realm: Realm,
-    /// How long a token counts. The registry allows a minute more.
+    /// How long a token is valid. The registry accepts it for a minute longer.
     pub life: Duration,
-    /// Who may pull and push; without it, somebody random.
+    /// The user who may pull and push; a random one if `None`.
     pub owner: Option<Login>,
 }
 
@@ -32,28 +32,28 @@ impl Default for TokenPlan {
 }
 
 impl TokenPlan {
-    /// POST gets this.
+    /// Sets the response to a POST.
     #[must_use]
     pub fn post(mut self, answer: TokenAnswer) -> Self {
         self.post = answer;
         self
     }
 
-    /// GET gets this.
+    /// Sets the response to a GET.
     #[must_use]
     pub fn get(mut self, answer: TokenAnswer) -> Self {
         self.get = answer;
         self
     }
 
-    /// Who may pull and push.
+    /// Sets the user who may pull and push.
     #[must_use]
     pub fn owner(mut self, owner: Login) -> Self {
         self.owner = Some(owner);
         self
     }
 
-    /// Tokens are said to be given out there.
+    /// Sets the address of the token server in the registry's challenge.
     #[must_use]
     pub fn realm(mut self, realm: Realm) -> Self {
         self.realm = realm;
@@ -61,30 +61,30 @@ impl TokenPlan {
     }
 }
 
-/// What a request for a token gets.
+/// The response to a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenAnswer {
-    /// A token, or a refusal that the user has earned.
+    /// A token, or an error if the credentials are wrong.
     Token,
-    /// This status and a page in HTML, as from a server that does not know the method.
+    /// This status and an HTML page, as from a server that does not support the method.
     Status(u16),
-    /// Success, and a page in HTML.
+    /// Status 200 and an HTML page.
     Garbage,
-    /// A redirection (307, which keeps method and body) to a port where tokens are given out too.
+    /// A redirect (307, which keeps method and body) to the other port, which also issues tokens.
     Redirect,
-    /// Nothing, for ever.
+    /// No response, ever.
     Hang,
 }
 
-/// Where the registry's challenge sends its clients.
+/// The address of the token server in the registry's challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Realm {
-    /// To the registry's own host and port, as at GitHub.
+    /// The registry's own host and port, as at GitHub.
     WithRegistry,
-    /// To another port, as at Docker Hub, whose tokens come from another host.
+    /// Another port, as at Docker Hub, whose token server has another host.
     OtherPort,
-    /// To a path where nobody gives out tokens.
+    /// A path that issues no tokens.
     Nowhere,
-    /// To this address, which somebody leads to the registry's port.
+    /// This address, which the caller routes to the registry's port.
     At(&'static str),
 }

@@ -1,23 +1,23 @@
-//! What a registry with tokens and its token server were asked.
+//! The record of requests to a registry with tokens and to its token server.
 
 use http::{HeaderMap, Method, header};
 use tokio::sync::watch;
 
-/// More than any test causes; a client in a loop must not fill the memory.
+/// More than any test sends; a client in a loop must not fill the memory.
 const MAX_REQUESTS: usize = 10_000;
 
-/// Everything up to now, in the order of arrival.
+/// All requests until now, in the order of arrival.
 #[derive(Clone, Debug, Default)]
 pub struct TokenRecord {
     /// Requests for tokens.
     pub token_requests: Vec<TokenRequest>,
     /// Requests to the registry.
     pub registry_requests: Vec<RegistryRequest>,
-    /// What no client of a registry should have sent, as sentences.
+    /// Protocol violations by clients, as sentences.
     pub unforeseen: Vec<String>,
 }
 
-/// One request for a token. Never holds a password.
+/// One request for a token. Contains no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
     /// GET or POST.
@@ -26,23 +26,23 @@ pub struct TokenRequest {
     pub host: String,
     /// The fields of the query (GET) or of the form (POST), decoded, without the password.
     pub fields: Vec<(String, String)>,
-    /// Who asks; `None` for anybody.
+    /// The user; `None` if anonymous.
     pub user: Option<String>,
-    /// Whether the password was that user's.
+    /// Whether the password was the user's.
     pub password: PasswordSeen,
-    /// What was answered; `None` while nothing was.
+    /// The status of the response; `None` until there is one.
     pub status: Option<u16>,
 }
 
 impl TokenRequest {
-    /// The first field of that name.
+    /// The first field with that name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut fields = self.fields.iter();
-        fields.find_map(|(known, value)| (known == name).then_some(value.as_str()))
+        fields.find_map(|(key, value)| (key == name).then_some(value.as_str()))
     }
 
-    /// What the token is to allow, one scope each, however they were written.
+    /// The requested scopes, split if one field holds several.
     #[must_use]
     pub fn scopes(&self) -> Vec<&str> {
         let scopes = self.fields.iter().filter(|(name, _)| name == "scope");
@@ -50,14 +50,14 @@ impl TokenRequest {
     }
 }
 
-/// What is known of a password that came.
+/// The result of checking a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordSeen {
-    /// None came.
+    /// There was none.
     Absent,
     /// It is the user's.
     Right,
-    /// It is not, or there is no such user.
+    /// It is not, or the user does not exist.
     Wrong,
 }
 
@@ -68,11 +68,11 @@ pub struct RegistryRequest {
     pub method: Method,
     /// Its path, without the query.
     pub path: String,
-    /// How it proved who it is.
+    /// How the client authenticated.
     pub authorization: Authorization,
-    /// The program that sent it, by its own word.
+    /// The `User-Agent` header.
     pub user_agent: String,
-    /// What the registry answered; `None` while nothing was.
+    /// The status of the registry's response; `None` until there is one.
     pub status: Option<u16>,
 }
 
@@ -105,11 +105,11 @@ impl Authorization {
     }
 }
 
-/// Takes notes, and tells those who wait of each.
+/// Records requests and notifies those who wait for a change.
 #[derive(Debug)]
-pub(super) struct Notes(watch::Sender<TokenRecord>);
+pub(super) struct Recorder(watch::Sender<TokenRecord>);
 
-impl Notes {
+impl Recorder {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(TokenRecord::default()))
     }
@@ -130,41 +130,41 @@ impl Notes {
         });
     }
 
-    /// Notes a request for a token and returns its place, for [`Notes::token_answered`].
+    /// Records a request for a token and returns its index, for [`Recorder::token_status`].
     pub(super) fn token_request(&self, request: TokenRequest) -> usize {
-        let mut place = 0;
+        let mut index = 0;
         self.0.send_modify(|record| {
-            place = record.token_requests.len();
-            if place < MAX_REQUESTS {
+            index = record.token_requests.len();
+            if index < MAX_REQUESTS {
                 record.token_requests.push(request);
             }
         });
-        place
+        index
     }
 
-    pub(super) fn token_answered(&self, place: usize, status: u16) {
+    pub(super) fn token_status(&self, index: usize, status: u16) {
         self.0.send_modify(|record| {
-            if let Some(request) = record.token_requests.get_mut(place) {
+            if let Some(request) = record.token_requests.get_mut(index) {
                 request.status = Some(status);
             }
         });
     }
 
-    /// Notes a request to the registry and returns its place, for [`Notes::registry_answered`].
+    /// Records a request to the registry and returns its index, for [`Recorder::registry_status`].
     pub(super) fn registry_request(&self, request: RegistryRequest) -> usize {
-        let mut place = 0;
+        let mut index = 0;
         self.0.send_modify(|record| {
-            place = record.registry_requests.len();
-            if place < MAX_REQUESTS {
+            index = record.registry_requests.len();
+            if index < MAX_REQUESTS {
                 record.registry_requests.push(request);
             }
         });
-        place
+        index
     }
 
-    pub(super) fn registry_answered(&self, place: usize, status: u16) {
+    pub(super) fn registry_status(&self, index: usize, status: u16) {
         self.0.send_modify(|record| {
-            if let Some(request) = record.registry_requests.get_mut(place) {
+            if let Some(request) = record.registry_requests.get_mut(index) {
                 request.status = Some(status);
             }
         });

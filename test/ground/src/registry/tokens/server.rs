@@ -1,7 +1,7 @@
-//! Gives out tokens: GET by the distribution project's token specification, and the POST of `OAuth2`.
+//! Issues tokens: by GET as in the distribution project's token specification, and by the POST of `OAuth2`.
 //!
-//! Strict: what a client should not send is answered with 400 and noted as unforeseen. As the specification has it, a
-//! right password with too much asked for gets a token that allows less; the registry then refuses.
+//! Strict: an invalid request gets a 400 and is recorded as unforeseen. As the specification requires, a request with a
+//! right password and too large a scope gets a token with fewer permissions; the registry then rejects the client.
 
 use std::{
     io,
@@ -18,35 +18,35 @@ use serde_json::{Value, json};
 use super::{
     super::login::Login,
     plan::{TokenAnswer, TokenPlan},
-    record::{Notes, PasswordSeen, TokenRequest},
+    record::{PasswordSeen, Recorder, TokenRequest},
     signer::{Access, Signer},
 };
 
 /// The registry's name in challenges and tokens.
 pub(super) const SERVICE: &str = "registry of depot-ground";
-/// Repositories that anybody may pull begin with this.
+/// The prefix of repositories that everyone may pull.
 pub(super) const PUBLIC: &str = "public/";
 
 /// A form of `OAuth2` has some hundred bytes.
-const FORM_LIMIT: usize = 64 << 10;
+const FORM_LIMIT_BYTES: usize = 64 << 10;
 
-/// The one place that knows users and signs.
+/// The users and the signing key.
 #[derive(Debug)]
 pub(super) struct TokenServer {
     plan: TokenPlan,
-    /// Where redirections lead.
+    /// The target of redirects.
     elsewhere: String,
     pub(super) signer: Signer,
     /// May pull and push everywhere.
     pub(super) owner: Login,
     /// May pull everywhere.
     pub(super) reader: Login,
-    refused: Mutex<Vec<String>>,
-    pub(super) notes: Notes,
+    blocked: Mutex<Vec<String>>,
+    pub(super) recorder: Recorder,
 }
 
-/// What a request says of its sender.
-struct Claim {
+/// The credentials of a request, without the password.
+struct Credentials {
     user: Option<String>,
     password: PasswordSeen,
 }
@@ -60,30 +60,30 @@ impl TokenServer {
             signer: Signer::new()?,
             owner,
             reader: Login::random()?,
-            refused: Mutex::default(),
-            notes: Notes::new(),
+            blocked: Mutex::default(),
+            recorder: Recorder::new(),
         })
     }
 
-    /// From now on this user gets no tokens, whatever the password.
+    /// From now on this user gets no token, even with the right password.
     pub(super) fn refuse(&self, username: &str) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.push(username.to_owned());
+        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+        blocked.push(username.to_owned());
     }
 
-    /// Answers one request, or never.
-    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Responds to one request, or hangs if that is planned.
+    pub(super) async fn respond(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let read = match head.method {
+        let parsed = match head.method {
             Method::GET => Ok(self.of_query(head.uri.query().unwrap_or_default(), &head.headers)),
             Method::POST => self.of_form(&head.headers, body).await,
             _ => Err(format!("{} for a token", head.method)),
         };
-        let (fields, claim) = match read {
-            Ok(read) => read,
+        let (fields, credentials) = match parsed {
+            Ok(parsed) => parsed,
             Err(sentence) => {
-                self.notes.unforeseen(sentence.clone());
-                return json_answer(StatusCode::BAD_REQUEST, &json!({ "error": sentence }));
+                self.recorder.unforeseen(sentence.clone());
+                return json_response(StatusCode::BAD_REQUEST, &json!({ "error": sentence }));
             }
         };
         let host = head.headers.get(header::HOST);
@@ -92,45 +92,46 @@ impl TokenServer {
             method: head.method.clone(),
             host: host.to_owned(),
             fields,
-            user: claim.user,
-            password: claim.password,
+            user: credentials.user,
+            password: credentials.password,
             status: None,
         };
-        let place = self.notes.token_request(request.clone());
+        let index = self.recorder.token_request(request.clone());
         let planned = if head.method == Method::POST {
             self.plan.post
         } else {
             self.plan.get
         };
-        let answer = match planned {
+        let response = match planned {
             TokenAnswer::Token => self.token(&request),
             TokenAnswer::Status(status) => {
                 page(StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT))
             }
             TokenAnswer::Garbage => page(StatusCode::OK),
-            TokenAnswer::Redirect => self.redirection(),
+            TokenAnswer::Redirect => self.redirect(),
             TokenAnswer::Hang => std::future::pending().await,
         };
-        self.notes.token_answered(place, answer.status().as_u16());
-        answer
+        self.recorder
+            .token_status(index, response.status().as_u16());
+        response
     }
 
     fn token(&self, request: &TokenRequest) -> Response<Full<Bytes>> {
-        if let Some(sentence) = fault(request) {
-            self.notes.unforeseen(sentence.clone());
-            return json_answer(StatusCode::BAD_REQUEST, &json!({ "error": sentence }));
+        if let Some(sentence) = violation(request) {
+            self.recorder.unforeseen(sentence.clone());
+            return json_response(StatusCode::BAD_REQUEST, &json!({ "error": sentence }));
         }
         if request.password == PasswordSeen::Wrong {
-            return refusal(
+            return rejection(
                 StatusCode::UNAUTHORIZED,
                 "incorrect username or password",
                 request,
             );
         }
         if let Some(user) = &request.user {
-            let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-            if refused.contains(user) {
-                return refusal(StatusCode::FORBIDDEN, "this account is closed", request);
+            let blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
+            if blocked.contains(user) {
+                return rejection(StatusCode::FORBIDDEN, "this account is closed", request);
             }
         }
         let access: Vec<Access> = request
@@ -142,30 +143,30 @@ impl TokenServer {
         let life = self.plan.life;
         match self.signer.token(SERVICE, subject, &access, life) {
             Ok(token) => {
-                // Each method's answer has its own name for the token.
+                // The name of the token differs between the two methods.
                 let name = match request.method {
                     Method::POST => "access_token",
                     _ => "token",
                 };
                 let body = json!({ name: token, "expires_in": life.as_secs() });
-                json_answer(StatusCode::OK, &body)
+                json_response(StatusCode::OK, &body)
             }
-            Err(error) => json_answer(
+            Err(error) => json_response(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 &json!({ "error": error.to_string() }),
             ),
         }
     }
 
-    fn redirection(&self) -> Response<Full<Bytes>> {
-        let mut answer = page(StatusCode::TEMPORARY_REDIRECT);
+    fn redirect(&self) -> Response<Full<Bytes>> {
+        let mut response = page(StatusCode::TEMPORARY_REDIRECT);
         if let Ok(location) = HeaderValue::try_from(&self.elsewhere) {
-            answer.headers_mut().insert(header::LOCATION, location);
+            response.headers_mut().insert(header::LOCATION, location);
         }
-        answer
+        response
     }
 
-    /// As much of `scope` (`repository:name:pull,push`) as the user may.
+    /// The part of `scope` (`repository:name:pull,push`) that the user is allowed.
     fn granted(&self, user: Option<&str>, scope: &str) -> Option<Access> {
         let (kind, rest) = scope.split_once(':')?;
         let (name, actions) = rest.rsplit_once(':')?;
@@ -186,26 +187,26 @@ impl TokenServer {
         })
     }
 
-    fn of_query(&self, query: &str, headers: &HeaderMap) -> (Vec<(String, String)>, Claim) {
+    fn of_query(&self, query: &str, headers: &HeaderMap) -> (Vec<(String, String)>, Credentials) {
         let fields = decoded(query.as_bytes());
-        let claim = match headers.get(header::AUTHORIZATION) {
-            None => Claim {
+        let credentials = match headers.get(header::AUTHORIZATION) {
+            None => Credentials {
                 user: None,
                 password: PasswordSeen::Absent,
             },
             Some(value) => match basic(value) {
-                Some((user, password)) => self.claim(Some(user), Some(&password)),
-                None => self.claim(None, Some("")),
+                Some((user, password)) => self.check(Some(user), Some(&password)),
+                None => self.check(None, Some("")),
             },
         };
-        (fields, claim)
+        (fields, credentials)
     }
 
     async fn of_form(
         &self,
         headers: &HeaderMap,
         body: Incoming,
-    ) -> Result<(Vec<(String, String)>, Claim), String> {
+    ) -> Result<(Vec<(String, String)>, Credentials), String> {
         let kind = headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         if !kind.starts_with("application/x-www-form-urlencoded") {
@@ -214,19 +215,19 @@ impl TokenServer {
         if headers.contains_key(header::AUTHORIZATION) {
             return Err("POST for a token with an Authorization header".to_owned());
         }
-        let body = Limited::new(body, FORM_LIMIT).collect().await;
-        let body = body.map_err(|error| format!("a form that cannot be read: {error}"))?;
+        let body = Limited::new(body, FORM_LIMIT_BYTES).collect().await;
+        let body = body.map_err(|error| format!("unreadable form: {error}"))?;
         let (passwords, fields): (Vec<_>, Vec<_>) = decoded(&body.to_bytes())
             .into_iter()
             .partition(|(name, _)| name == "password");
         let user = fields.iter().find(|(name, _)| name == "username");
         let user = user.map(|(_, user)| user.clone());
         let password = passwords.first().map(|(_, password)| password.as_str());
-        let claim = self.claim(user, password);
-        Ok((fields, claim))
+        let credentials = self.check(user, password);
+        Ok((fields, credentials))
     }
 
-    fn claim(&self, user: Option<String>, password: Option<&str>) -> Claim {
+    fn check(&self, user: Option<String>, password: Option<&str>) -> Credentials {
         let login = [&self.owner, &self.reader]
             .into_iter()
             .find(|login| Some(&login.username) == user.as_ref());
@@ -235,22 +236,22 @@ impl TokenServer {
             (Some(login), Some(password)) if login.password == password => PasswordSeen::Right,
             _ => PasswordSeen::Wrong,
         };
-        Claim { user, password }
+        Credentials { user, password }
     }
 }
 
-/// What is wrong with a request, by the specifications.
-fn fault(request: &TokenRequest) -> Option<String> {
+/// How a request violates the specifications.
+fn violation(request: &TokenRequest) -> Option<String> {
     let field = |name| request.field(name);
     if field("service") != Some(SERVICE) {
-        return Some(format!("a token of service {:?}", field("service")));
+        return Some(format!("a token for service {:?}", field("service")));
     }
     if let Some(scope) = request
         .scopes()
         .into_iter()
         .find(|scope| scope.split(':').count() < 3)
     {
-        return Some(format!("a token of scope `{scope}`"));
+        return Some(format!("a token for scope `{scope}`"));
     }
     if request.method == Method::POST {
         if field("grant_type") != Some("password") {
@@ -263,18 +264,18 @@ fn fault(request: &TokenRequest) -> Option<String> {
             return Some("a POST for a token without user or password".to_owned());
         }
     } else if field("account").is_some() && field("account") != request.user.as_deref() {
-        return Some("a token of another account".to_owned());
+        return Some("a token for another account".to_owned());
     }
     None
 }
 
-fn refusal(status: StatusCode, message: &str, request: &TokenRequest) -> Response<Full<Bytes>> {
+fn rejection(status: StatusCode, message: &str, request: &TokenRequest) -> Response<Full<Bytes>> {
     let body = if request.method == Method::POST {
         json!({ "error": "invalid_grant", "error_description": message })
     } else {
         json!({ "errors": [{ "code": "UNAUTHORIZED", "message": message }] })
     };
-    json_answer(status, &body)
+    json_response(status, &body)
 }
 
 fn decoded(bytes: &[u8]) -> Vec<(String, String)> {
@@ -291,7 +292,7 @@ fn basic(value: &HeaderValue) -> Option<(String, String)> {
         .then(|| (user.to_owned(), password.to_owned()))
 }
 
-fn json_answer(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+fn json_response(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     typed(status, "application/json", body.to_string())
 }
 
@@ -301,10 +302,10 @@ fn page(status: StatusCode) -> Response<Full<Bytes>> {
 }
 
 fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    let headers = answer.headers_mut();
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    answer
+    response
 }

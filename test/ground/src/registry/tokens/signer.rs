@@ -1,7 +1,7 @@
-//! Signs tokens as the distribution project's registry wants them: JSON Web Tokens with ES256.
+//! Signs tokens in the format of the distribution project's registry: JSON Web Tokens with ES256.
 //!
-//! The registry knows one certificate (`rootcertbundle`) and takes a token whose header holds a chain that ends there;
-//! ours is that certificate itself.
+//! The registry trusts one certificate (`rootcertbundle`) and accepts a token whose header holds a chain that ends at it.
+//! Here the chain is that certificate itself.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -18,10 +18,10 @@ use ring::{
 use serde::Serialize;
 use serde_json::json;
 
-/// Who signs, as registry and tokens name it.
+/// The issuer in the registry's settings and in tokens.
 pub(super) const ISSUER: &str = "depot-ground";
 
-/// What a token allows in one repository.
+/// The permissions of a token in one repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Access {
     #[serde(rename = "type")]
@@ -30,7 +30,7 @@ pub(super) struct Access {
     pub(super) actions: Vec<String>,
 }
 
-/// A key and the certificate that vouches for it.
+/// A key and its certificate.
 #[derive(Debug)]
 pub(super) struct Signer {
     key: EcdsaKeyPair,
@@ -38,7 +38,7 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    /// With a new key.
+    /// Creates a key and a certificate.
     pub(super) fn new() -> io::Result<Self> {
         let mut params = CertificateParams::new(Vec::new()).map_err(io::Error::other)?;
         params.distinguished_name.push(DnType::CommonName, ISSUER);
@@ -58,7 +58,7 @@ impl Signer {
         self.certificate.pem()
     }
 
-    /// A token for `service` that counts from now on for `life`.
+    /// A token for `service`, valid from now for `life`.
     pub(super) fn token(
         &self,
         service: &str,

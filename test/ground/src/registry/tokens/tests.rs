@@ -1,4 +1,4 @@
-//! The real registry judges our tokens, and the strict server its clients.
+//! The real registry verifies the tokens, and the strict token server its clients.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -40,77 +40,65 @@ async fn token(registry: &TokenRegistry, user: Option<&Login>, scope: &str) -> S
         .map(|user| basic(user.username(), user.password()))
         .into_iter()
         .collect();
-    let answer = call(registry.host(), Method::GET, &path, &login, "").await;
-    assert_eq!(answer.status(), StatusCode::OK, "{answer:?}");
-    let answer: Value = serde_json::from_slice(answer.body()).unwrap();
-    answer["token"].as_str().unwrap().to_owned()
+    let response = call(registry.host(), Method::GET, &path, &login, "").await;
+    assert_eq!(response.status(), StatusCode::OK, "{response:?}");
+    let response: Value = serde_json::from_slice(response.body()).unwrap();
+    response["token"].as_str().unwrap().to_owned()
 }
 
-/// What the registry answers to the start of an upload, or to a list of tags.
-async fn tried(registry: &TokenRegistry, token: &str, method: Method, path: &str) -> StatusCode {
+/// Sends a request with a token, the start of an upload or a list of tags, and asserts the registry's status.
+async fn expect(
+    registry: &TokenRegistry,
+    token: &str,
+    method: Method,
+    path: &str,
+    status: StatusCode,
+) {
     let bearer = (header::AUTHORIZATION, format!("Bearer {token}"));
-    let answer = call(registry.host(), method, path, &[bearer], "").await;
-    if let Some(location) = answer.headers().get(header::LOCATION) {
-        // Clients stay in front of the recorder.
-        let ours = format!("http://{}/", registry.host());
-        assert!(location.to_str().unwrap().starts_with(&ours));
+    let response = call(registry.host(), method, path, &[bearer], "").await;
+    if let Some(location) = response.headers().get(header::LOCATION) {
+        // Clients must stay on the recorded port.
+        let origin = format!("http://{}/", registry.host());
+        assert!(location.to_str().unwrap().starts_with(&origin));
     }
-    answer.status()
+    assert_eq!(response.status(), status, "{path}");
 }
 
 #[tokio::test]
-async fn each_user_may_what_the_registry_sees_in_the_token() {
+async fn the_registry_grants_each_user_the_permissions_of_the_token() {
     let registry = started(TokenPlan::default()).await;
     let private = "repository:some/thing:pull,push";
     let uploads = "/v2/some/thing/blobs/uploads/";
     let tags = "/v2/some/thing/tags/list";
     let refused = StatusCode::UNAUTHORIZED;
 
+    let accepted = StatusCode::ACCEPTED;
+
     let owner = token(&registry, Some(registry.owner()), private).await;
-    assert_eq!(
-        tried(&registry, &owner, Method::POST, uploads).await,
-        StatusCode::ACCEPTED
-    );
-    // Nothing is there yet, which only those who may pull are told.
-    assert_eq!(
-        tried(&registry, &owner, Method::GET, tags).await,
-        StatusCode::NOT_FOUND
-    );
+    expect(&registry, &owner, Method::POST, uploads, accepted).await;
+    // The repository does not exist yet; only users with permission to pull get a 404.
+    let missing = StatusCode::NOT_FOUND;
+    expect(&registry, &owner, Method::GET, tags, missing).await;
     let elsewhere = "/v2/some/other/tags/list";
-    assert_eq!(
-        tried(&registry, &owner, Method::GET, elsewhere).await,
-        refused
-    );
+    expect(&registry, &owner, Method::GET, elsewhere, refused).await;
 
     let reader = token(&registry, Some(registry.reader()), private).await;
-    assert_eq!(
-        tried(&registry, &reader, Method::GET, tags).await,
-        StatusCode::NOT_FOUND
-    );
-    assert_eq!(
-        tried(&registry, &reader, Method::POST, uploads).await,
-        refused
-    );
+    expect(&registry, &reader, Method::GET, tags, missing).await;
+    expect(&registry, &reader, Method::POST, uploads, refused).await;
 
-    let nobody = token(&registry, None, private).await;
-    assert_eq!(tried(&registry, &nobody, Method::GET, tags).await, refused);
+    let anonymous = token(&registry, None, private).await;
+    expect(&registry, &anonymous, Method::GET, tags, refused).await;
     let public = token(&registry, None, "repository:public/thing:pull,push").await;
     let public_tags = "/v2/public/thing/tags/list";
-    assert_eq!(
-        tried(&registry, &public, Method::GET, public_tags).await,
-        StatusCode::NOT_FOUND
-    );
+    expect(&registry, &public, Method::GET, public_tags, missing).await;
     let public_uploads = "/v2/public/thing/blobs/uploads/";
-    assert_eq!(
-        tried(&registry, &public, Method::POST, public_uploads).await,
-        refused
-    );
+    expect(&registry, &public, Method::POST, public_uploads, refused).await;
 
-    // A signature of somebody else's counts for nothing.
+    // A token of another signer is rejected.
     let forged = TokenServer::new(TokenPlan::default(), String::new()).unwrap();
     let forged = authorization(&forged, &[]).unwrap();
     let forged = forged.strip_prefix("Bearer ").unwrap();
-    assert_eq!(tried(&registry, forged, Method::GET, "/v2/").await, refused);
+    expect(&registry, forged, Method::GET, "/v2/", refused).await;
 
     let record = registry.record();
     assert_eq!(record.unforeseen, Vec::<String>::new());
@@ -127,13 +115,15 @@ async fn each_user_may_what_the_registry_sees_in_the_token() {
 }
 
 #[tokio::test]
-async fn the_registry_takes_no_passwords_and_says_where_tokens_are() {
+async fn the_registry_rejects_passwords_and_names_the_token_server() {
     let registry = started(TokenPlan::default().realm(Realm::OtherPort)).await;
     let owner = registry.owner();
     let login = basic(owner.username(), owner.password());
-    let answer = call(registry.host(), Method::GET, "/v2/", &[login], "").await;
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    let challenge = answer.headers()[header::WWW_AUTHENTICATE].to_str().unwrap();
+    let response = call(registry.host(), Method::GET, "/v2/", &[login], "").await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    let challenge = response.headers()[header::WWW_AUTHENTICATE]
+        .to_str()
+        .unwrap();
     let realm = format!("Bearer realm=\"{}\"", registry.realm());
     assert!(challenge.starts_with(&realm), "{challenge}");
     assert!(!registry.realm().contains(registry.host()));
@@ -146,7 +136,7 @@ async fn the_registry_takes_no_passwords_and_says_where_tokens_are() {
 }
 
 #[tokio::test]
-async fn a_form_gets_a_token_when_all_of_it_is_right() {
+async fn only_a_correct_form_gets_a_token() {
     let registry = started(TokenPlan::default()).await;
     let owner = registry.owner();
     let form = |password: &str, grant: &str| {
@@ -163,28 +153,32 @@ async fn a_form_gets_a_token_when_all_of_it_is_right() {
     let kind = [(header::CONTENT_TYPE, kind)];
     let right = form(owner.password(), "password");
     let host = registry.host();
-    let answer = call(host, Method::POST, "/token", &kind, &right).await;
-    let answer: Value = serde_json::from_slice(answer.body()).unwrap();
-    let token = answer["access_token"].as_str().unwrap();
+    let response = call(host, Method::POST, "/token", &kind, &right).await;
+    let response: Value = serde_json::from_slice(response.body()).unwrap();
+    let token = response["access_token"].as_str().unwrap();
     let uploads = "/v2/some/thing/blobs/uploads/";
-    assert_eq!(
-        tried(&registry, token, Method::POST, uploads).await,
-        StatusCode::ACCEPTED
-    );
+    expect(
+        &registry,
+        token,
+        Method::POST,
+        uploads,
+        StatusCode::ACCEPTED,
+    )
+    .await;
 
     let wrong = form("wrong", "password");
-    let answer = call(host, Method::POST, "/token", &kind, &wrong).await;
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    let response = call(host, Method::POST, "/token", &kind, &wrong).await;
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(registry.record().unforeseen, Vec::<String>::new());
 
     registry.refuse(owner);
-    let answer = call(host, Method::POST, "/token", &kind, &right).await;
-    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    let response = call(host, Method::POST, "/token", &kind, &right).await;
+    assert_eq!(response.status(), StatusCode::FORBIDDEN);
 
     let implicit = form(owner.password(), "implicit");
     for (kind, form) in [(&kind[..], implicit.as_str()), (&[], right.as_str())] {
-        let answer = call(host, Method::POST, "/token", kind, form).await;
-        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        let response = call(host, Method::POST, "/token", kind, form).await;
+        assert_eq!(response.status(), StatusCode::BAD_REQUEST);
     }
     assert_eq!(registry.record().unforeseen.len(), 2);
     registry.stop().await.unwrap();
