@@ -7,14 +7,14 @@
 
 pub mod bitbucket;
 mod bounded_file;
-pub mod buildkit;
+mod buildkit;
 pub mod cancel;
 mod cause;
 pub mod config;
 pub mod context;
 mod cut;
-pub mod depot;
-pub mod docker;
+mod depot;
+mod docker;
 pub mod exit;
 mod forms;
 #[cfg(any(test, feature = "fuzzing"))]

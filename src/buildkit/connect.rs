@@ -42,7 +42,7 @@ const TRY_LIMIT: Duration = Duration::from_secs(10);
 const WAY_LIMIT: Duration = Duration::from_millis(4500);
 
 /// How long a builder may take until it accepts connections: a new machine first starts its daemon.
-pub const CONNECT_LIMIT: Duration = Duration::from_mins(5);
+pub(crate) const CONNECT_LIMIT: Duration = Duration::from_mins(5);
 
 /// The pause between two attempts, which grows from the first value to the second.
 const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
@@ -53,17 +53,17 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(15), Duration::from
 
 /// The address of a builder, and how to authenticate it.
 #[derive(Debug)]
-pub struct Address {
+pub(crate) struct Address {
     /// A name or an address; an IPv6 address without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Mutual TLS; absent for plain text.
-    pub tls: Option<MutualTls>,
+    pub(crate) tls: Option<MutualTls>,
     /// Compress what is sent.
-    pub gzip: bool,
+    pub(crate) gzip: bool,
     /// The proxy to use, if any.
-    pub proxy: Option<Proxy>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl Address {
@@ -79,7 +79,7 @@ impl Address {
 
 /// Why there is no connection to a builder.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub(crate) enum ConnectError {
     /// The certificates for the builder are not valid.
     #[error("the certificates for the builder cannot be used")]
     Tls(#[source] TlsError),
@@ -118,7 +118,7 @@ pub enum ConnectError {
 
 /// An open connection to a builder that has responded. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     pub(super) channel: Channel,
     pub(super) compression: Option<CompressionEncoding>,
 }
@@ -141,7 +141,7 @@ impl Connection {
     /// Connects to a builder. Retries until the builder responds, or until `within` has passed.
     ///
     /// Cancel safe: dropping the future closes the connection.
-    pub async fn open(address: &Address, within: Duration) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(address: &Address, within: Duration) -> Result<Self, ConnectError> {
         let tls = address
             .tls
             .as_ref()
@@ -228,7 +228,7 @@ impl Connection {
     /// Keeps an idle connection in use until the future is dropped.
     ///
     /// A builder treats repeated pings as abuse, and closes the connection, if it has sent no data itself between them.
-    pub async fn keep_in_use<Never>(&self) -> Never {
+    pub(crate) async fn keep_in_use<Never>(&self) -> Never {
         loop {
             tokio::time::sleep(KEEPALIVE.0).await;
             let mut control = self.control();

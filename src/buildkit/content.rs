@@ -50,7 +50,7 @@ impl Connection {
     /// verified.
     ///
     /// If the builder does not have or does not serve the blob, the first piece is an error. Dropping the stream ends the read.
-    pub fn read_blob(
+    pub(crate) fn read_blob(
         &self,
         digest: &str,
         offset: u64,
@@ -76,7 +76,7 @@ impl Connection {
     }
 
     /// Reads a whole blob of at most `limit` bytes, such as a manifest.
-    pub async fn read_document(&self, digest: &str, limit: usize) -> Result<Bytes, Status> {
+    pub(crate) async fn read_document(&self, digest: &str, limit: usize) -> Result<Bytes, Status> {
         let mut pieces = std::pin::pin!(self.read_blob(digest, 0, 0));
         let mut document = BytesMut::new();
         while let Some(piece) = pieces.next().await {
@@ -91,7 +91,7 @@ impl Connection {
     }
 
     /// Deletes a lease, so that the builder may remove the content that it kept.
-    pub async fn delete_lease(&self, id: &str) -> Result<(), Status> {
+    pub(crate) async fn delete_lease(&self, id: &str) -> Result<(), Status> {
         let request = DeleteRequest { id: id.to_owned() };
         let mut client = self.grpc();
         ready(&mut client).await?;

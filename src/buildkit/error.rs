@@ -19,22 +19,22 @@ const SOURCES_LIMIT: usize = 8;
 /// Why a solve failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct SolveError {
+pub(crate) struct SolveError {
     /// The builder's words, without gRPC's prefixes.
-    pub message: String,
+    pub(crate) message: String,
     /// What failed, as far as can be told.
-    pub kind: ErrorKind,
+    pub(crate) kind: ErrorKind,
     /// The digest of the vertex that failed.
-    pub vertex: Option<String>,
+    pub(crate) vertex: Option<String>,
     /// The lines that the failing step came from, innermost last.
-    pub sources: Vec<Source>,
+    pub(crate) sources: Vec<Source>,
     /// What to change, where that is known here.
-    pub hint: Option<&'static str>,
+    pub(crate) hint: Option<&'static str>,
 }
 
 /// What part of a solve failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
+pub(crate) enum ErrorKind {
     /// The build: a step, the Dockerfile, a missing file.
     Build,
     /// A registry: its refusal, or the way to it. The reference is the image concerned.
@@ -60,7 +60,7 @@ pub enum ErrorKind {
 
 /// What a builder does with a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistryAction {
+pub(crate) enum RegistryAction {
     /// It resolves or pulls an image, such as that of a `FROM`.
     Pull,
     /// It pushes the image.
@@ -71,19 +71,19 @@ pub enum RegistryAction {
 
 /// Lines of a source file, for an excerpt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub(crate) struct Source {
     /// As the frontend names it, mostly `Dockerfile`.
-    pub filename: String,
+    pub(crate) filename: String,
     /// The whole file.
-    pub data: Vec<u8>,
+    pub(crate) data: Vec<u8>,
     /// First and last line of each failing part, from 1.
-    pub lines: Vec<(u32, u32)>,
+    pub(crate) lines: Vec<(u32, u32)>,
 }
 
 impl SolveError {
     /// Whether all steps were run, and a push of what came of them failed.
     #[must_use]
-    pub fn is_after_build(&self) -> bool {
+    pub(crate) fn is_after_build(&self) -> bool {
         let ErrorKind::Registry { action, .. } = &self.kind else {
             return false;
         };
@@ -286,13 +286,13 @@ fn registry_reference(message: &str) -> Option<String> {
 
 /// A builder's words in a status, for people.
 #[must_use]
-pub fn words(status: &Status) -> String {
+pub(crate) fn words(status: &Status) -> String {
     clean(status.message())
 }
 
 /// Whether a call failed because the builder went away.
 #[must_use]
-pub fn is_lost(status: &Status) -> bool {
+pub(crate) fn is_lost(status: &Status) -> bool {
     is_transport_failure(status) || matches!(status.code(), Code::Cancelled | Code::Unavailable)
 }
 

@@ -9,7 +9,7 @@ use super::error::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
 
 /// A cause that users can do something about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KnownCause {
+pub(crate) enum KnownCause {
     /// `COPY` or `ADD` names a file that the context does not contain.
     MissingFile,
     /// The frontend of the Dockerfile's `# syntax=` line does not support named contexts.
@@ -40,7 +40,7 @@ impl SolveError {
     ///
     /// `output` is the end of the failed step's output, if a step failed.
     #[must_use]
-    pub fn known_cause(&self, output: &[String]) -> Option<KnownCause> {
+    pub(crate) fn known_cause(&self, output: &[String]) -> Option<KnownCause> {
         let is_push = match &self.kind {
             ErrorKind::Build => false,
             ErrorKind::Registry { action, .. } => *action != RegistryAction::Pull,
@@ -99,7 +99,7 @@ impl SolveError {
     /// Whether a registry may have refused a push since its tag cannot be moved. Not every builder passes on why, so the
     /// statuses that registries use for this are enough.
     #[must_use]
-    pub fn may_be_immutable_tag(&self) -> bool {
+    pub(crate) fn may_be_immutable_tag(&self) -> bool {
         let ErrorKind::Registry {
             action: RegistryAction::Push,
             ..

@@ -10,11 +10,11 @@ use ring::digest;
 use uuid::Uuid;
 
 /// The error of a canceled step. BuildKit's errors end with the same text.
-pub const CANCELED: &str = "context canceled";
+pub(crate) const CANCELED: &str = "context canceled";
 
 /// A step that has started. Each method returns the status message for a change of its state.
 #[derive(Clone, Debug)]
-pub struct OwnStep {
+pub(crate) struct OwnStep {
     digest: String,
     name: String,
     started: Timestamp,
@@ -23,7 +23,7 @@ pub struct OwnStep {
 impl OwnStep {
     /// Starts a step, for example `[depot] launching amd64 machine`. Two steps may have the same name.
     #[must_use]
-    pub fn begin(name: &str, at: SystemTime) -> Self {
+    pub(crate) fn begin(name: &str, at: SystemTime) -> Self {
         let unique = format!("{name} {}", Uuid::new_v4());
         let hash = digest::digest(&digest::SHA256, unique.as_bytes());
         let mut digest = "sha256:".to_owned();
@@ -40,13 +40,13 @@ impl OwnStep {
 
     /// The step is running.
     #[must_use]
-    pub fn running(&self) -> StatusResponse {
+    pub(crate) fn running(&self) -> StatusResponse {
         self.vertex(None, "")
     }
 
     /// The step prints `text`, which includes its line end.
     #[must_use]
-    pub fn log(&self, at: SystemTime, text: &str) -> StatusResponse {
+    pub(crate) fn log(&self, at: SystemTime, text: &str) -> StatusResponse {
         let log = VertexLog {
             vertex: self.digest.clone(),
             timestamp: Some(timestamp(at)),
@@ -61,19 +61,19 @@ impl OwnStep {
 
     /// The step has succeeded.
     #[must_use]
-    pub fn done(&self, at: SystemTime) -> StatusResponse {
+    pub(crate) fn done(&self, at: SystemTime) -> StatusResponse {
         self.vertex(Some(at), "")
     }
 
     /// The step has failed.
     #[must_use]
-    pub fn failed(&self, at: SystemTime, error: &str) -> StatusResponse {
+    pub(crate) fn failed(&self, at: SystemTime, error: &str) -> StatusResponse {
         self.vertex(Some(at), error)
     }
 
     /// The step was stopped because the build was canceled.
     #[must_use]
-    pub fn canceled(&self, at: SystemTime) -> StatusResponse {
+    pub(crate) fn canceled(&self, at: SystemTime) -> StatusResponse {
         self.vertex(Some(at), CANCELED)
     }
 

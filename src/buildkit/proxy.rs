@@ -14,13 +14,13 @@ const HEAD_LIMIT_BYTES: usize = 16 << 10;
 
 /// A proxy that opens tunnels.
 #[derive(Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     /// A name or an address; an IPv6 address without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The value of the `Proxy-Authorization` header.
-    pub authorization: Option<SecretString>,
+    pub(crate) authorization: Option<SecretString>,
 }
 
 impl fmt::Debug for Proxy {

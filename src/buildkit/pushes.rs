@@ -25,7 +25,7 @@ const DIGEST_MAX_BYTES: usize = 7 + 128;
 
 /// The names that were pushed. The number and size of stored names are limited for any input.
 #[derive(Clone, Debug, Default)]
-pub struct Pushes {
+pub(crate) struct Pushes {
     names: BTreeSet<String>,
     /// The last name that each vertex has ended, whether or not the push succeeded.
     unsure: HashMap<String, String>,
@@ -37,7 +37,7 @@ pub struct Pushes {
 
 impl Pushes {
     /// Reads a status message of the builder.
-    pub fn observe(&mut self, status: &StatusResponse) {
+    pub(crate) fn observe(&mut self, status: &StatusResponse) {
         for status in &status.statuses {
             let name = name(status);
             if let (Some(name), Some(digest)) = (name, digest(status))
@@ -73,25 +73,25 @@ impl Pushes {
 
     /// Whether no push has ended, whether or not it succeeded.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.is_begun
     }
 
     /// Whether a solve has tried to push this digest under this name.
     #[must_use]
-    pub fn has_attempted(&self, name: &str, digest: &str) -> bool {
+    pub(crate) fn has_attempted(&self, name: &str, digest: &str) -> bool {
         self.attempts
             .contains(&(name.to_owned(), digest.to_owned()))
     }
 
     /// Records that the image is in the registry under this name, regardless of the builder's status.
-    pub fn note(&mut self, name: String) {
+    pub(crate) fn note(&mut self, name: String) {
         self.names.insert(name);
     }
 
     /// Whether the image is in the registry under this name, in the form that was passed to the exporter.
     #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.names.contains(name)
     }
 }

@@ -35,13 +35,13 @@ const CANCEL_GRACE: Duration = Duration::from_millis(200);
 
 /// The request for a solve.
 #[derive(Clone, Debug, Default)]
-pub struct Solve {
+pub(crate) struct Solve {
     /// The frontend's attributes; the frontend is `dockerfile.v0`.
-    pub frontend_attributes: HashMap<String, String>,
+    pub(crate) frontend_attributes: HashMap<String, String>,
     /// The export of the result; `None` leaves it in the builder's cache.
-    pub export: Option<Export>,
+    pub(crate) export: Option<Export>,
     /// Keeps no record in the builder's history.
-    pub internal: bool,
+    pub(crate) internal: bool,
 }
 
 /// For the log: the names of the frontend's attributes without their values, which may be secret, and the export.
@@ -70,18 +70,18 @@ impl fmt::Display for Solve {
 
 /// The export of a result.
 #[derive(Clone, Debug)]
-pub struct Export {
+pub(crate) struct Export {
     /// The exporter, such as `image`.
-    pub kind: String,
+    pub(crate) kind: String,
     /// Its attributes.
-    pub attributes: HashMap<String, String>,
+    pub(crate) attributes: HashMap<String, String>,
 }
 
 /// The result of a solve: the exporter's response.
 #[derive(Clone, Debug, Default)]
-pub struct Solved {
+pub(crate) struct Solved {
     /// The whole response, such as `containerimage.digest`.
-    pub response: HashMap<String, String>,
+    pub(crate) response: HashMap<String, String>,
 }
 
 impl Solved {
@@ -122,14 +122,14 @@ impl Solved {
 
     /// The digest of the image's index or manifest.
     #[must_use]
-    pub fn digest(&self) -> Option<&str> {
+    pub(crate) fn digest(&self) -> Option<&str> {
         self.response
             .get("containerimage.digest")
             .map(String::as_str)
     }
 
     /// The image's IDs in a daemon, with the classic store and with containerd's store, if the exporter returned them.
-    pub fn ids(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &String> {
         let keys = ["containerimage.config.digest", "containerimage.digest"];
         keys.into_iter().filter_map(|key| self.response.get(key))
     }
@@ -141,7 +141,7 @@ impl Connection {
     /// Several solves may use one session at the same time. The session stays open: the caller closes it. Stops when `cancel` completes: the builder stops its steps, and their last status messages are
     /// passed on for [`CANCEL_GRACE`]. Dropping the future also stops the solve, but its last status
     /// messages are lost.
-    pub async fn solve(
+    pub(crate) async fn solve(
         &self,
         solve: &Solve,
         session: &Session,

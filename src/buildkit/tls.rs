@@ -17,20 +17,20 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// The certificates and the key for mutual TLS, in PEM.
 #[derive(Debug)]
-pub struct MutualTls {
+pub(crate) struct MutualTls {
     /// The name that the builder's certificate must have.
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// The only trusted CA certificate.
-    pub authority: String,
+    pub(crate) authority: String,
     /// The client certificate, with its chain.
-    pub certificate: String,
+    pub(crate) certificate: String,
     /// The private key of the client certificate.
-    pub key: SecretString,
+    pub(crate) key: SecretString,
 }
 
 /// Why the certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     /// A text is not valid PEM.
     #[error("{what} is not valid PEM")]
     Pem {

@@ -44,7 +44,7 @@ const END_OF_STREAM: u8 = 0b10;
 
 /// A client of Depot's API. Cheap to clone; clones share connections.
 #[derive(Clone, Debug)]
-pub struct Api {
+pub(crate) struct Api {
     http: reqwest::Client,
     base: Url,
 }
@@ -54,7 +54,7 @@ impl Api {
     ///
     /// # Errors
     /// The TLS configuration cannot be used.
-    pub fn new(
+    pub(crate) fn new(
         base: Url,
         tls: rustls::ClientConfig,
         proxies: &Proxies,
@@ -90,14 +90,14 @@ impl Api {
 
     /// The address for messages: scheme, host and port.
     #[must_use]
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.base.origin().ascii_serialization()
     }
 
     /// Makes a unary call, retried after transient failures within the limits of `call`.
     ///
     /// Cancel safe: dropping the future cancels the call.
-    pub async fn unary<Request, Response>(
+    pub(crate) async fn unary<Request, Response>(
         &self,
         call: Call,
         token: &SecretString,
@@ -112,7 +112,7 @@ impl Api {
     }
 
     /// Like [`Self::unary`], but no attempt starts once `stopped` is ready. A running attempt is completed.
-    pub async fn unary_until<Request, Response>(
+    pub(crate) async fn unary_until<Request, Response>(
         &self,
         call: Call,
         token: &SecretString,
@@ -198,7 +198,7 @@ impl Api {
     /// Sends `messages` on a client stream and reads the single response, which has no content.
     ///
     /// The call ends when `messages` end. It is not retried.
-    pub async fn client_stream<Request: Message>(
+    pub(crate) async fn client_stream<Request: Message>(
         &self,
         method: &'static str,
         token: &SecretString,

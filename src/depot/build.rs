@@ -26,7 +26,7 @@ const ERROR_LIMIT_BYTES: usize = 16 << 10;
 
 /// A build that exists at Depot. Clones are the same build.
 #[derive(Clone, Debug)]
-pub struct Build {
+pub(crate) struct Build {
     pub(super) api: Api,
     pub(super) id: Arc<str>,
     /// Authorizes all calls after the creation. It has fewer permissions than the user's token.
@@ -39,22 +39,22 @@ pub struct Build {
 
 /// The reference of a saved image, and the login to pull it.
 #[derive(Debug)]
-pub struct PullInfo {
+pub(crate) struct PullInfo {
     /// The image.
-    pub reference: String,
+    pub(crate) reference: String,
     /// The user name of the login.
-    pub username: String,
+    pub(crate) username: String,
     /// The password, valid for this image only.
-    pub password: SecretString,
+    pub(crate) password: SecretString,
 }
 
 /// Where Depot keeps the image of a build, and the logins to push it there.
 #[derive(Debug, Default)]
-pub struct Saved {
+pub(crate) struct Saved {
     /// References that the builder pushes the image to, in addition to the user's.
-    pub references: Vec<String>,
+    pub(crate) references: Vec<String>,
     /// Host, user name and password for them, valid for this build.
-    pub credentials: Vec<(String, String, SecretString)>,
+    pub(crate) credentials: Vec<(String, String, SecretString)>,
 }
 
 impl Saved {
@@ -76,7 +76,7 @@ impl Saved {
 
 /// The result of a build, for Depot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The build and all its outputs succeeded.
     Success,
     /// The build failed, for this reason, which the build's page shows.
@@ -91,7 +91,7 @@ impl Build {
     /// Retried after transient failures until `stopped` is ready. A running call is completed even then, because its build
     /// must be finished. If only the response is lost, a build without a machine remains at Depot; it cannot be finished,
     /// because its id is unknown.
-    pub async fn create(
+    pub(crate) async fn create(
         api: Api,
         token: &SecretString,
         project_id: Option<String>,
@@ -142,40 +142,40 @@ impl Build {
     }
 
     /// The limit for [`Self::finish`], retries included.
-    pub const FINISH_LIMIT: Duration = Call::FINISH_BUILD.patience.limit;
+    pub(crate) const FINISH_LIMIT: Duration = Call::FINISH_BUILD.patience.limit;
 
     /// The build's id.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
     /// The secrets of this build, to be masked in the log: its token, and the passwords of [`Self::saved`].
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let logins = self.saved.credentials.iter();
         std::iter::once(&*self.token).chain(logins.map(|(_, _, password)| password))
     }
 
     /// The address of the build's page, if Depot returned a valid one.
     #[must_use]
-    pub fn url(&self) -> Option<&str> {
+    pub(crate) fn url(&self) -> Option<&str> {
         self.url.as_deref()
     }
 
     /// The id of the build's project, from Depot's response.
     #[must_use]
-    pub fn project_id(&self) -> &str {
+    pub(crate) fn project_id(&self) -> &str {
         &self.project_id
     }
 
     /// Whether Depot requests that the image is saved, and that a daemon loads it by a pull from there.
     #[must_use]
-    pub fn loads_by_registry(&self) -> bool {
+    pub(crate) fn loads_by_registry(&self) -> bool {
         self.loads_by_registry
     }
 
     /// Queries where the saved image can be pulled from. `token` is the user's.
-    pub async fn pull_info(&self, token: &SecretString) -> Result<PullInfo, ApiError> {
+    pub(crate) async fn pull_info(&self, token: &SecretString) -> Result<PullInfo, ApiError> {
         let request = GetPullInfoRequest {
             build_id: self.id.to_string(),
         };
@@ -190,12 +190,12 @@ impl Build {
 
     /// Where Depot keeps the image. Empty unless the build saves the image, or loads it from Depot's registry.
     #[must_use]
-    pub fn saved(&self) -> &Saved {
+    pub(crate) fn saved(&self) -> &Saved {
         &self.saved
     }
 
     /// Reports the result of the build to Depot, within [`Self::FINISH_LIMIT`], retries included.
-    pub async fn finish(&self, outcome: Outcome) -> Result<(), ApiError> {
+    pub(crate) async fn finish(&self, outcome: Outcome) -> Result<(), ApiError> {
         let result = match outcome {
             Outcome::Success => BuildResult::Success(Empty {}),
             Outcome::Canceled => BuildResult::Canceled(Empty {}),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A Connect error code. [`Code::Other`] preserves codes of a newer protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(crate) enum Code {
     /// The call was cancelled.
     Canceled,
     /// The request is invalid.
@@ -36,7 +36,7 @@ pub enum Code {
 impl Code {
     /// Parses a code in the spelling of the Connect protocol.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         match text {
             "canceled" => Self::Canceled,
             "invalid_argument" => Self::InvalidArgument,
@@ -62,7 +62,7 @@ impl Code {
     ///
     /// The mapping follows the Connect specification, "HTTP to error code".
     #[must_use]
-    pub fn from_http(status: u16) -> Self {
+    pub(crate) fn from_http(status: u16) -> Self {
         match status {
             400 => Self::Internal,
             401 => Self::Unauthenticated,
@@ -96,7 +96,7 @@ impl fmt::Display for Code {
 
 /// Why a call of Depot's API failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ApiError {
+pub(crate) enum ApiError {
     /// Depot refused the call.
     #[error("Depot refused {method}: {code}: {message}")]
     Refused {
@@ -168,7 +168,7 @@ pub enum ApiError {
 impl ApiError {
     /// The code, if Depot refused the call.
     #[must_use]
-    pub fn code(&self) -> Option<&Code> {
+    pub(crate) fn code(&self) -> Option<&Code> {
         match self {
             Self::Refused { code, .. } => Some(code),
             _ => None,
@@ -177,7 +177,7 @@ impl ApiError {
 
     /// Whether Depot refused the call, as opposed to a failed connection or server.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         match self {
             Self::Refused { code, .. } => matches!(
                 code,

@@ -27,7 +27,7 @@ const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(50), Duration:
 impl BuilderPlatform {
     /// The common name: `amd64` or `arm64`.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
             Self::Amd64 | Self::Unspecified => "amd64",
@@ -43,24 +43,22 @@ impl fmt::Display for BuilderPlatform {
 
 /// An active machine, and how to connect to it.
 #[derive(Debug)]
-pub struct Machine {
-    /// Its architecture.
-    pub platform: BuilderPlatform,
+pub(crate) struct Machine {
     /// Where it listens.
-    pub endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// The certificates; `None` on a local Depot without any.
-    pub tls: Option<MachineTls>,
+    pub(crate) tls: Option<MachineTls>,
     /// Whether it requires gRPC messages compressed with gzip.
-    pub gzip: bool,
+    pub(crate) gzip: bool,
 }
 
 /// A TCP address, not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// A name or an address; an IPv6 address without brackets.
-    pub host: String,
+    pub(crate) host: String,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Endpoint {
@@ -92,20 +90,20 @@ impl fmt::Display for Endpoint {
 
 /// The certificates of one machine, PEM. They stay in memory.
 #[derive(Debug)]
-pub struct MachineTls {
+pub(crate) struct MachineTls {
     /// The name that the machine's certificate must contain.
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// The one authority to trust.
-    pub authority: String,
+    pub(crate) authority: String,
     /// The client certificate.
-    pub certificate: String,
+    pub(crate) certificate: String,
     /// The client's private key.
-    pub key: SecretString,
+    pub(crate) key: SecretString,
 }
 
 /// Why no machine was obtained.
 #[derive(Debug, thiserror::Error)]
-pub enum MachineError {
+pub(crate) enum MachineError {
     /// The call failed.
     #[error("cannot obtain an {platform} machine from Depot")]
     Api {
@@ -136,7 +134,7 @@ impl Build {
     ///
     /// Cancel safe. [`Build::report_health`] must run concurrently, here and as long as the machine is
     /// used.
-    pub async fn machine(&self, platform: BuilderPlatform) -> Result<Machine, MachineError> {
+    pub(crate) async fn machine(&self, platform: BuilderPlatform) -> Result<Machine, MachineError> {
         let deadline = Instant::now() + LAUNCH_LIMIT;
         let request = self.machine_request(platform);
         loop {
@@ -176,7 +174,7 @@ impl Build {
     /// the build.
     ///
     /// A failed report does not end the build: the next one may succeed. Cancel safe.
-    pub async fn report_health(&self, platform: BuilderPlatform) {
+    pub(crate) async fn report_health(&self, platform: BuilderPlatform) {
         loop {
             let sent = Instant::now();
             let left = self.health(platform).await;
@@ -190,7 +188,7 @@ impl Build {
     }
 
     /// Sends one report and returns whether Depot has canceled the build. Cancel safe.
-    pub async fn is_canceled(&self, platform: BuilderPlatform) -> bool {
+    pub(crate) async fn is_canceled(&self, platform: BuilderPlatform) -> bool {
         self.health(platform).await == Some(Duration::ZERO)
     }
 
@@ -249,7 +247,6 @@ pub(crate) fn machine(
         }
     };
     Ok(Machine {
-        platform,
         endpoint,
         tls,
         gzip: matches!(active.compressor, Some(Compressor::Gzip(_))),

@@ -14,45 +14,45 @@ use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 
 /// Creates a build in a project.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct CreateBuildRequest {
+pub(crate) struct CreateBuildRequest {
     /// The project; absent if the token determines it.
     #[prost(string, optional, tag = "1")]
-    pub project_id: Option<String>,
+    pub(crate) project_id: Option<String>,
     /// One entry for each image of the build; a pipe builds one.
     #[prost(message, repeated, tag = "2")]
-    pub options: Vec<BuildOptions>,
+    pub(crate) options: Vec<BuildOptions>,
 }
 
 /// What is built, for Depot's records and for its choice of registry.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct BuildOptions {
+pub(crate) struct BuildOptions {
     /// The kind of command; always [`Command::Build`] here.
     #[prost(enumeration = "Command", tag = "1")]
-    pub command: i32,
+    pub(crate) command: i32,
     /// References of the image.
     #[prost(string, repeated, tag = "2")]
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// The outputs of the build.
     #[prost(message, repeated, tag = "3")]
-    pub outputs: Vec<BuildOutput>,
+    pub(crate) outputs: Vec<BuildOutput>,
     /// The image is pushed to the registries named in `tags`.
     #[prost(bool, tag = "4")]
-    pub push: bool,
+    pub(crate) push: bool,
     /// The image is loaded into a Docker daemon.
     #[prost(bool, tag = "5")]
-    pub load: bool,
+    pub(crate) load: bool,
     /// The image is kept in Depot's registry.
     #[prost(bool, tag = "8")]
-    pub save: bool,
+    pub(crate) save: bool,
     /// The user's tags in that registry.
     #[prost(string, repeated, tag = "9")]
-    pub save_tags: Vec<String>,
+    pub(crate) save_tags: Vec<String>,
 }
 
 /// The kind of command that a build belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-pub enum Command {
+pub(crate) enum Command {
     /// Not set.
     Unspecified = 0,
     /// One image from one Dockerfile.
@@ -61,71 +61,71 @@ pub enum Command {
 
 /// One output of a build.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct BuildOutput {
+pub(crate) struct BuildOutput {
     /// `image`, `docker`, `local`, `tar` or `oci`.
     #[prost(string, tag = "1")]
-    pub kind: String,
+    pub(crate) kind: String,
     /// The exporter's attributes.
     #[prost(map = "string, string", tag = "2")]
-    pub attributes: HashMap<String, String>,
+    pub(crate) attributes: HashMap<String, String>,
 }
 
 /// A build that now exists and must be finished.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct CreateBuildResponse {
+pub(crate) struct CreateBuildResponse {
     /// The build's id, named in every later call.
     #[prost(string, tag = "1")]
-    pub build_id: String,
+    pub(crate) build_id: String,
     /// Authorizes every later call of this build.
     #[prost(string, tag = "2")]
-    pub build_token: String,
+    pub(crate) build_token: String,
     /// How Depot requests that the image is loaded.
     #[prost(message, optional, tag = "3")]
-    pub registry: Option<RegistryChoice>,
+    pub(crate) registry: Option<RegistryChoice>,
     /// The address of the build's page.
     #[prost(string, tag = "5")]
-    pub build_url: String,
+    pub(crate) build_url: String,
     /// The project that Depot chose; it overrides the requested one.
     #[prost(string, tag = "6")]
-    pub project_id: String,
+    pub(crate) project_id: String,
     /// Logins for the hosts of `additional_tags`.
     #[prost(message, repeated, tag = "7")]
-    pub additional_credentials: Vec<AdditionalCredential>,
+    pub(crate) additional_credentials: Vec<AdditionalCredential>,
     /// Names of the image in addition to the user's.
     #[prost(message, repeated, tag = "8")]
-    pub additional_tags: Vec<AdditionalTag>,
+    pub(crate) additional_tags: Vec<AdditionalTag>,
 }
 
 /// How Depot requests that an image is loaded into a Docker daemon.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct RegistryChoice {
+pub(crate) struct RegistryChoice {
     /// Whether by a pull from Depot's registry, where the image is saved for this.
     #[prost(bool, tag = "3")]
-    pub load_using_registry: bool,
+    pub(crate) load_using_registry: bool,
 }
 
 /// Queries where the saved image of a build can be pulled from.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct GetPullInfoRequest {
+pub(crate) struct GetPullInfoRequest {
     /// The build.
     #[prost(string, tag = "1")]
-    pub build_id: String,
+    pub(crate) build_id: String,
 }
 
 /// The reference of a saved image, and the login to pull it.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct GetPullInfoResponse {
+pub(crate) struct GetPullInfoResponse {
     /// The image.
     #[prost(string, tag = "1")]
-    pub reference: String,
+    pub(crate) reference: String,
     /// User name.
     #[prost(string, tag = "2")]
-    pub username: String,
+    pub(crate) username: String,
     /// Password.
     #[prost(string, tag = "3")]
-    pub password: String,
+    pub(crate) password: String,
 }
 
 impl fmt::Debug for GetPullInfoResponse {
@@ -137,13 +137,13 @@ impl fmt::Debug for GetPullInfoResponse {
 /// A login for one registry, valid for this build.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct AdditionalCredential {
+pub(crate) struct AdditionalCredential {
     /// The registry's host.
     #[prost(string, tag = "1")]
-    pub host: String,
+    pub(crate) host: String,
     /// `user:password` in base64.
     #[prost(string, tag = "2")]
-    pub token: String,
+    pub(crate) token: String,
 }
 
 impl fmt::Debug for AdditionalCredential {
@@ -154,13 +154,13 @@ impl fmt::Debug for AdditionalCredential {
 
 /// A name of the image that Depot adds.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct AdditionalTag {
+pub(crate) struct AdditionalTag {
     /// A reference, such as `registry.depot.dev/project:build`.
     #[prost(string, tag = "1")]
-    pub tag: String,
+    pub(crate) tag: String,
     /// Whether the builder pushes the image to it.
     #[prost(bool, tag = "2")]
-    pub push: bool,
+    pub(crate) push: bool,
 }
 
 impl fmt::Debug for CreateBuildResponse {
@@ -180,18 +180,18 @@ impl fmt::Debug for CreateBuildResponse {
 
 /// Finishes a build with a result.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct FinishBuildRequest {
+pub(crate) struct FinishBuildRequest {
     /// The build.
     #[prost(string, tag = "1")]
-    pub build_id: String,
+    pub(crate) build_id: String,
     /// How it ended.
     #[prost(oneof = "BuildResult", tags = "2, 3, 4")]
-    pub result: Option<BuildResult>,
+    pub(crate) result: Option<BuildResult>,
 }
 
 /// How a build ended.
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum BuildResult {
+pub(crate) enum BuildResult {
     /// The build and all its outputs succeeded.
     #[prost(message, tag = "2")]
     Success(Empty),
@@ -205,20 +205,20 @@ pub enum BuildResult {
 
 /// Why a build failed.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct BuildError {
+pub(crate) struct BuildError {
     /// The error message, without secrets.
     #[prost(string, tag = "1")]
-    pub error: String,
+    pub(crate) error: String,
 }
 
 /// A message without fields.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Empty {}
+pub(crate) struct Empty {}
 
 /// The architecture of a builder machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
 #[repr(i32)]
-pub enum BuilderPlatform {
+pub(crate) enum BuilderPlatform {
     /// Not set; never sent.
     Unspecified = 0,
     /// A machine with x86-64 processors.
@@ -229,26 +229,26 @@ pub enum BuilderPlatform {
 
 /// A build and one of its machines; the request of both machine calls.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct MachineRequest {
+pub(crate) struct MachineRequest {
     /// The build.
     #[prost(string, tag = "1")]
-    pub build_id: String,
+    pub(crate) build_id: String,
     /// The machine.
     #[prost(enumeration = "BuilderPlatform", tag = "2")]
-    pub platform: i32,
+    pub(crate) platform: i32,
 }
 
 /// The state of the requested machine.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct GetBuildKitConnectionResponse {
+pub(crate) struct GetBuildKitConnectionResponse {
     /// Absent only if the API is newer than this program.
     #[prost(oneof = "MachineConnection", tags = "1, 2")]
-    pub connection: Option<MachineConnection>,
+    pub(crate) connection: Option<MachineConnection>,
 }
 
 /// The state of a machine.
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub enum MachineConnection {
+pub(crate) enum MachineConnection {
     /// The machine is starting.
     #[prost(message, tag = "1")]
     Pending(PendingConnection),
@@ -259,35 +259,35 @@ pub enum MachineConnection {
 
 /// A machine that is starting.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct PendingConnection {
+pub(crate) struct PendingConnection {
     /// The pause before the next request, in milliseconds.
     #[prost(int32, tag = "1")]
-    pub wait_ms: i32,
+    pub(crate) wait_ms: i32,
 }
 
 /// How to connect to a machine.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ActiveConnection {
+pub(crate) struct ActiveConnection {
     /// `tcp://host:port`.
     #[prost(string, tag = "1")]
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// The name that its certificate must contain.
     #[prost(string, tag = "2")]
-    pub server_name: String,
+    pub(crate) server_name: String,
     /// The client certificate and its key.
     #[prost(message, optional, tag = "3")]
-    pub cert: Option<Certificate>,
+    pub(crate) cert: Option<Certificate>,
     /// The one authority to trust.
     #[prost(message, optional, tag = "4")]
-    pub ca_cert: Option<Certificate>,
+    pub(crate) ca_cert: Option<Certificate>,
     /// How gRPC messages to the machine are compressed.
     #[prost(oneof = "Compressor", tags = "5, 6")]
-    pub compressor: Option<Compressor>,
+    pub(crate) compressor: Option<Compressor>,
 }
 
 /// How gRPC messages to a machine are compressed.
 #[derive(Clone, Copy, PartialEq, Eq, prost::Oneof)]
-pub enum Compressor {
+pub(crate) enum Compressor {
     /// Not compressed.
     #[prost(message, tag = "5")]
     Identity(Empty),
@@ -299,13 +299,13 @@ pub enum Compressor {
 /// A certificate; the client's also has its key.
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// One or more certificates, PEM.
     #[prost(string, tag = "1")]
-    pub cert: String,
+    pub(crate) cert: String,
     /// The private key, PEM; empty for an authority.
     #[prost(string, tag = "2")]
-    pub key: String,
+    pub(crate) key: String,
 }
 
 impl fmt::Debug for Certificate {
@@ -316,21 +316,21 @@ impl fmt::Debug for Certificate {
 
 /// The response to a health report.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ReportBuildHealthResponse {
+pub(crate) struct ReportBuildHealthResponse {
     /// The moment at which Depot cancels the build.
     #[prost(message, optional, tag = "1")]
-    pub cancels_at: Option<prost_types::Timestamp>,
+    pub(crate) cancels_at: Option<prost_types::Timestamp>,
 }
 
 /// The pipe's own steps for the build's page; one message of a client stream.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct ReportStatusStreamRequest {
+pub(crate) struct ReportStatusStreamRequest {
     /// The build.
     #[prost(string, tag = "1")]
-    pub build_id: String,
+    pub(crate) build_id: String,
     /// The steps, in BuildKit's format.
     #[prost(message, repeated, tag = "2")]
-    pub statuses: Vec<StatusResponse>,
+    pub(crate) statuses: Vec<StatusResponse>,
 }
 
 #[cfg(test)]

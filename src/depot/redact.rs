@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 /// Removes secrets from text.
 #[derive(Clone)]
-pub struct Redactor(Arc<dyn Fn(String) -> String + Send + Sync>);
+pub(crate) struct Redactor(Arc<dyn Fn(String) -> String + Send + Sync>);
 
 /// A text without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redacted(String);
+pub(crate) struct Redacted(String);
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,13 +22,13 @@ impl fmt::Debug for Redactor {
 
 impl Redactor {
     /// `redact` returns the text without the secrets that are registered at the time of the call.
-    pub fn new(redact: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(redact: impl Fn(String) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(redact))
     }
 
     /// Removes the secrets from `text`.
     #[must_use]
-    pub fn redact(&self, text: impl fmt::Display) -> Redacted {
+    pub(crate) fn redact(&self, text: impl fmt::Display) -> Redacted {
         Redacted((self.0)(text.to_string()))
     }
 }

@@ -22,7 +22,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from
 
 /// A unary call: its name, its time limits and its number of attempts.
 #[derive(Clone, Copy, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// The method, as in the call's path.
     pub(super) method: &'static str,
     /// The limit for one exchange, response included.
@@ -63,7 +63,7 @@ impl Call {
 impl ApiError {
     /// Whether the same call may succeed a moment later.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             // A server whose certificate is not trusted will not be trusted in a minute either.
             Self::Transport { source, .. } => {

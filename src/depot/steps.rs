@@ -27,7 +27,7 @@ const QUEUE_CAPACITY: usize = 1024;
 ///
 /// No method blocks: a run must end even if its log is not read.
 #[derive(Clone, Debug)]
-pub struct Steps {
+pub(crate) struct Steps {
     log: mpsc::Sender<StatusResponse>,
     depot: mpsc::Sender<StatusResponse>,
     redactor: Redactor,
@@ -35,16 +35,16 @@ pub struct Steps {
 
 /// The receivers of the messages of [`Steps`].
 #[derive(Debug)]
-pub struct StepReceivers {
+pub(crate) struct StepReceivers {
     /// For the log.
-    pub log: mpsc::Receiver<StatusResponse>,
+    pub(crate) log: mpsc::Receiver<StatusResponse>,
     /// For [`Build::report_steps`].
-    pub depot: mpsc::Receiver<StatusResponse>,
+    pub(crate) depot: mpsc::Receiver<StatusResponse>,
 }
 
 /// A running step. One of its methods ends it.
 #[derive(Debug)]
-pub struct Step {
+pub(crate) struct Step {
     steps: Steps,
     step: OwnStep,
 }
@@ -52,7 +52,7 @@ pub struct Step {
 impl Steps {
     /// The sender and its receivers. `redactor` is applied to every text.
     #[must_use]
-    pub fn new(redactor: Redactor) -> (Self, StepReceivers) {
+    pub(crate) fn new(redactor: Redactor) -> (Self, StepReceivers) {
         let (log, log_receiver) = mpsc::channel(QUEUE_CAPACITY);
         let (depot, depot_receiver) = mpsc::channel(QUEUE_CAPACITY);
         let receivers = StepReceivers {
@@ -69,7 +69,7 @@ impl Steps {
 
     /// Starts a step.
     #[must_use]
-    pub fn begin(&self, name: &str) -> Step {
+    pub(crate) fn begin(&self, name: &str) -> Step {
         let step = OwnStep::begin(&self.text(name), SystemTime::now());
         self.send(step.running());
         Step {
@@ -91,26 +91,26 @@ impl Steps {
 
 impl Step {
     /// Prints a line under the step's name.
-    pub fn say(&self, line: impl Display) {
+    pub(crate) fn say(&self, line: impl Display) {
         let line = self.steps.text(format_args!("{line}\n"));
         let status = self.step.log(SystemTime::now(), &line);
         self.steps.send(status);
     }
 
     /// Marks the step as done.
-    pub fn done(self) {
+    pub(crate) fn done(self) {
         self.steps.send(self.step.done(SystemTime::now()));
     }
 
     /// Marks the step as failed.
-    pub fn failed(self, error: impl Display) {
+    pub(crate) fn failed(self, error: impl Display) {
         let error = self.steps.text(error);
         let status = self.step.failed(SystemTime::now(), &error);
         self.steps.send(status);
     }
 
     /// Marks the step as canceled.
-    pub fn canceled(self) {
+    pub(crate) fn canceled(self) {
         self.steps.send(self.step.canceled(SystemTime::now()));
     }
 }
@@ -119,7 +119,7 @@ impl Build {
     /// Sends `steps` to the build's page until all senders are dropped.
     ///
     /// Cancel safe: dropping the future loses only the steps that have not been sent.
-    pub async fn report_steps(&self, steps: mpsc::Receiver<StatusResponse>) {
+    pub(crate) async fn report_steps(&self, steps: mpsc::Receiver<StatusResponse>) {
         let requests = batches(self.id.to_string(), steps);
         let sent = self
             .api

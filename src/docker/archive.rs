@@ -35,7 +35,7 @@ pub(super) enum Form {
 
 /// The progress of a load. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Sent {
+pub(crate) struct Sent {
     bytes: Arc<AtomicU64>,
     /// The error that ended the archive.
     failure: Arc<OnceLock<BlobError>>,
@@ -44,12 +44,12 @@ pub struct Sent {
 impl Sent {
     /// The number of layer bytes that have been sent.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 
     /// Counts a chunk of an archive from another source, or stores the error that ended it.
-    pub fn count(&self, piece: &Result<Bytes, BlobError>) {
+    pub(crate) fn count(&self, piece: &Result<Bytes, BlobError>) {
         match piece {
             Ok(bytes) => {
                 self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);

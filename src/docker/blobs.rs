@@ -9,10 +9,10 @@ use ring::digest::{Context, SHA256};
 use super::image::{Descriptor, format_digest};
 
 /// The content of a blob, in chunks.
-pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
+pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
 
 /// A source of the blobs of an image.
-pub trait Blobs: Send + Sync {
+pub(crate) trait Blobs: Send + Sync {
     /// Reads `length` bytes of a blob from `offset` on, both within its size, without verifying them. Dropping the stream ends
     /// the read.
     fn read(&self, blob: &Descriptor, offset: u64, length: u64) -> Chunks;
@@ -20,7 +20,7 @@ pub trait Blobs: Send + Sync {
 
 /// Why a blob could not be read.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum BlobError {
+pub(crate) enum BlobError {
     /// The builder does not have it, or does not serve it.
     #[error("cannot read {digest} from the builder: {reason}")]
     NotServed {

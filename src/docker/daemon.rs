@@ -28,7 +28,7 @@ const CALL_LIMIT_SECONDS: u64 = 60;
 
 /// A connected daemon.
 #[derive(Clone, Debug)]
-pub struct Daemon {
+pub(crate) struct Daemon {
     docker: Docker,
     connector: Connector,
     about: About,
@@ -36,18 +36,18 @@ pub struct Daemon {
 
 /// The properties of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
+pub(crate) struct About {
     /// Such as `25.0.3`.
-    pub version: String,
+    pub(crate) version: String,
     /// Its native platform.
-    pub platform: Platform,
+    pub(crate) platform: Platform,
     /// Its image store.
-    pub store: Store,
+    pub(crate) store: Store,
 }
 
 /// The kind of a daemon's image store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     /// Layers under chain ids, in a driver such as `overlay2`.
     Classic,
     /// Blobs and snapshots, in containerd.
@@ -93,7 +93,7 @@ impl Daemon {
     /// Connects to a daemon and queries its properties. Waits up to [`START_LIMIT`] for a daemon that is still starting.
     ///
     /// Cancel safe.
-    pub async fn connect(endpoint: Endpoint) -> Result<Self, DaemonError> {
+    pub(crate) async fn connect(endpoint: Endpoint) -> Result<Self, DaemonError> {
         let shown = endpoint.to_string();
         let may_be_starting = matches!(endpoint, Endpoint::Tcp { .. });
         let connector = Connector::new(endpoint).map_err(DaemonError::Certificates)?;
@@ -137,7 +137,7 @@ impl Daemon {
 
     /// Its properties.
     #[must_use]
-    pub fn about(&self) -> &About {
+    pub(crate) fn about(&self) -> &About {
         &self.about
     }
 

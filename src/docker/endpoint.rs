@@ -62,7 +62,7 @@ impl EndpointTls {
     ///
     /// # Errors
     /// A message for users: which of the three files cannot be used, and why.
-    pub fn client_config(&self) -> Result<ClientConfig, String> {
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, String> {
         let certificates = |what: &str, pem: &str| {
             let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
             match found {

@@ -6,7 +6,7 @@ use super::blobs::BlobError;
 
 /// Why a daemon cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
+pub(crate) enum DaemonError {
     /// Its certificates cannot be used.
     #[error("the certificates for the Docker daemon cannot be used: {0}")]
     Certificates(String),
@@ -41,7 +41,7 @@ impl DaemonError {
 
 /// Why an image was not loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// An omitted layer does not exist in the daemon, or no longer.
     #[error("a layer is no longer in the Docker daemon: {told}")]
     LayerGone {
@@ -104,7 +104,7 @@ impl LoadError {
 
     /// Whether the daemon's disk is full.
     #[must_use]
-    pub fn is_disk_full(&self) -> bool {
+    pub(crate) fn is_disk_full(&self) -> bool {
         matches!(self, Self::Refused { told } if told.contains("no space left on device"))
     }
 

@@ -18,14 +18,14 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// A reference to a blob in a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Descriptor {
+pub(crate) struct Descriptor {
     /// The media type, such as `application/vnd.oci.image.layer.v1.tar+gzip`.
     #[serde(default)]
-    pub media_type: String,
+    pub(crate) media_type: String,
     /// `sha256:` and 64 hexadecimal digits.
-    pub digest: String,
+    pub(crate) digest: String,
     /// The size in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
 }
 
 impl Descriptor {
@@ -42,9 +42,9 @@ impl Descriptor {
 
 /// One layer.
 #[derive(Clone, Debug)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// The blob, usually compressed.
-    pub blob: Descriptor,
+    pub(crate) blob: Descriptor,
     /// Identifies it, with all layers below it, in a daemon's classic store.
     pub(super) chain: ChainId,
     /// The digest of its uncompressed content.
@@ -53,7 +53,7 @@ pub struct Layer {
 
 /// An image of one platform.
 #[derive(Clone, Debug)]
-pub struct Image {
+pub(crate) struct Image {
     pub(super) manifest: Bytes,
     pub(super) manifest_descriptor: Descriptor,
     pub(super) config: Bytes,
@@ -65,7 +65,7 @@ pub struct Image {
 
 /// Why a manifest and a config are not a valid image.
 #[derive(Debug, thiserror::Error)]
-pub enum ImageError {
+pub(crate) enum ImageError {
     /// One of them cannot be read.
     #[error("the image's {what} cannot be read")]
     Json {
@@ -120,7 +120,7 @@ struct RootFs {
 
 impl Image {
     /// Parses a manifest and its config.
-    pub fn parse(manifest: Bytes, config: Bytes) -> Result<Self, ImageError> {
+    pub(crate) fn parse(manifest: Bytes, config: Bytes) -> Result<Self, ImageError> {
         let json = |what| move |source| ImageError::Json { what, source };
         let named: Manifest = serde_json::from_slice(&manifest).map_err(json("manifest"))?;
         let parsed: Config = serde_json::from_slice(&config).map_err(json("config"))?;
@@ -219,19 +219,19 @@ impl Image {
 
     /// Its platform.
     #[must_use]
-    pub fn platform(&self) -> &Platform {
+    pub(crate) fn platform(&self) -> &Platform {
         &self.platform
     }
 
     /// The digest of its config: its id in a daemon's classic store.
     #[must_use]
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.config_descriptor.digest
     }
 
     /// The digest of its manifest: its id in a daemon's containerd store.
     #[must_use]
-    pub fn manifest_digest(&self) -> &str {
+    pub(crate) fn manifest_digest(&self) -> &str {
         &self.manifest_descriptor.digest
     }
 

@@ -10,7 +10,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
 use super::archive::Form;
-pub use super::archive::Sent;
+pub(crate) use super::archive::Sent;
 use super::blobs::{BlobError, Blobs};
 use super::content;
 use super::daemon::{Daemon, Store};
@@ -41,7 +41,7 @@ const UNPACK_ERRORS: [&str; 2] = ["Error unpacking image", "error unpacking imag
 
 /// The plan of one load.
 #[derive(Clone, Debug)]
-pub struct Load {
+pub(crate) struct Load {
     pub(super) form: Form,
     /// In the order of sending; the last one completes the image.
     pub(super) stages: Vec<Stage>,
@@ -58,19 +58,19 @@ pub struct Load {
 impl Load {
     /// The number of layers that the daemon has.
     #[must_use]
-    pub fn present(&self) -> usize {
+    pub(crate) fn present(&self) -> usize {
         self.layers - self.missing
     }
 
     /// The number of layers that it lacks.
     #[must_use]
-    pub fn missing(&self) -> usize {
+    pub(crate) fn missing(&self) -> usize {
         self.missing
     }
 
     /// The size of the missing layers as they are sent, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let wanted = self.stages.iter().flat_map(|stage| &stage.wanted);
         wanted.map(|blob| blob.size).sum()
     }
@@ -78,9 +78,9 @@ impl Load {
 
 /// The result of a load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The id of the image in this daemon.
-    pub id: String,
+    pub(crate) id: String,
 }
 
 impl Daemon {
@@ -88,7 +88,7 @@ impl Daemon {
     ///
     /// # Errors
     /// The daemon cannot read the compression of a missing layer.
-    pub async fn plan(&self, image: &Image, present: &Present) -> Result<Load, LoadError> {
+    pub(crate) async fn plan(&self, image: &Image, present: &Present) -> Result<Load, LoadError> {
         let exists = self.has(image).await;
         if exists {
             return self.load_of(image, |_| false, true);
@@ -157,7 +157,7 @@ impl Daemon {
     }
 
     /// Plans a load of all layers, regardless of the daemon's content.
-    pub fn plan_whole(&self, image: &Image) -> Result<Load, LoadError> {
+    pub(crate) fn plan_whole(&self, image: &Image) -> Result<Load, LoadError> {
         self.load_of(image, |_| true, false)
     }
 
@@ -204,7 +204,7 @@ impl Daemon {
     ///
     /// Dropping the future stops the transfer. A daemon that has already received everything may still load the image.
     /// Temporary images are listed in `passing`: see [`Daemon::sweep`].
-    pub async fn load(
+    pub(crate) async fn load(
         &self,
         image: &Image,
         names: &[Reference],
@@ -254,7 +254,7 @@ impl Daemon {
 
     /// Sends an archive from another source, and verifies that every name refers to an image with one of `ids`: the ids for
     /// the classic and the containerd store. With `same`, the image must also have the layers of `same`.
-    pub async fn load_archive(
+    pub(crate) async fn load_archive(
         &self,
         names: &[Reference],
         archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,

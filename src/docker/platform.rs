@@ -4,13 +4,13 @@ use std::fmt;
 
 /// The platform of an image or of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Platform {
+pub(crate) struct Platform {
     /// Such as `linux`.
-    pub os: String,
+    pub(crate) os: String,
     /// In Go's naming, such as `amd64`.
-    pub architecture: String,
+    pub(crate) architecture: String,
     /// Such as `v7`.
-    pub variant: Option<String>,
+    pub(crate) variant: Option<String>,
 }
 
 impl fmt::Display for Platform {
@@ -25,7 +25,7 @@ impl fmt::Display for Platform {
 
 /// The index of the platform in `offered` that runs best on the daemon; `None` if none runs.
 #[must_use]
-pub fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
+pub(crate) fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
     offered
         .iter()
         .enumerate()

@@ -17,7 +17,7 @@ const MAX_IMAGES: usize = 2000;
 
 /// The layers of a daemon's images.
 #[derive(Debug, Default)]
-pub struct Present {
+pub(crate) struct Present {
     /// The chain ids of each image, by its id.
     chains: HashMap<String, Vec<ChainId>>,
 }
@@ -26,7 +26,7 @@ impl Present {
     /// Updates the list with the images that were added or removed since the last call.
     ///
     /// An image that is removed during the call is skipped.
-    pub async fn look(&mut self, daemon: &Daemon) -> Result<(), DaemonError> {
+    pub(crate) async fn look(&mut self, daemon: &Daemon) -> Result<(), DaemonError> {
         // Intermediate images included: their layers exist too.
         let options = ListImagesOptionsBuilder::default().all(true).build();
         let listed = daemon.docker().list_images(Some(options)).await;
@@ -59,7 +59,7 @@ impl Present {
     ///
     /// A store never has a layer without the layers below it.
     #[must_use]
-    pub fn layers_of(&self, image: &Image) -> usize {
+    pub(crate) fn layers_of(&self, image: &Image) -> usize {
         let present: HashSet<&ChainId> = self.chains.values().flatten().collect();
         let layers = image.layers.iter().rev();
         let missing = layers

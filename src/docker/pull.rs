@@ -23,11 +23,11 @@ const SILENCE_LIMIT: Duration = Duration::from_mins(5);
 
 /// The login for a pull.
 #[derive(Clone)]
-pub struct PullLogin {
+pub(crate) struct PullLogin {
     /// User name.
-    pub username: String,
+    pub(crate) username: String,
     /// Password.
-    pub password: SecretString,
+    pub(crate) password: SecretString,
 }
 
 impl fmt::Debug for PullLogin {
@@ -41,7 +41,7 @@ impl Daemon {
     ///
     /// Verifies that every name refers to an image with the layers of `image`; without `image`, any layers are accepted. The id
     /// of the image can be that of an index in the registry.
-    pub async fn pull(
+    pub(crate) async fn pull(
         &self,
         source: &Reference,
         login: &PullLogin,

@@ -84,7 +84,7 @@ fn stage_ends(sizes: &[u64], present: usize) -> Vec<usize> {
 
 /// The ids of the temporary images of a load. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Passing(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Passing(Arc<Mutex<Vec<String>>>);
 
 impl Passing {
     /// Adds an image that the daemon may create from now on.
@@ -123,7 +123,7 @@ impl Daemon {
 
     /// Removes the temporary images of an incomplete load, including those that the daemon is still creating. Returns when none is
     /// left, which may be never.
-    pub async fn sweep(&self, passing: &Passing) {
+    pub(crate) async fn sweep(&self, passing: &Passing) {
         loop {
             let ids = passing.all();
             if ids.is_empty() {

@@ -8,13 +8,14 @@ use prost::Message;
 use super::{assert_harmless, status};
 use crate::buildkit::MutualTls;
 use crate::cause::one_line;
+use crate::depot::Saved;
 use crate::depot::api::{foreign, refusal, stream_refusal};
+use crate::depot::machine::Endpoint;
 use crate::depot::machine::{machine, time_left};
 use crate::depot::messages::{
     BuilderPlatform, CreateBuildResponse, GetBuildKitConnectionResponse, GetPullInfoResponse,
     MachineConnection, ReportBuildHealthResponse,
 };
-use crate::depot::{Endpoint, Saved};
 
 const METHOD: &str = "CreateBuild";
 

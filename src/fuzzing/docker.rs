@@ -19,8 +19,9 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{fixed_parts, lossy, run};
+use crate::docker::daemon::About;
 use crate::docker::load::taken;
-use crate::docker::{About, Image, LoadError, Platform};
+use crate::docker::{Image, LoadError, Platform};
 use crate::pipe::load::exported::{parse, pick, told_images};
 use crate::registry::client::Manifest;
 

@@ -18,7 +18,7 @@ use super::authority::Authority;
 
 /// Provides the registries' credentials. Implemented by the user of the session.
 #[tonic::async_trait]
-pub trait Authorizer: Send + Sync + 'static {
+pub(crate) trait Authorizer: Send + Sync + 'static {
     /// User name and password for exactly this host, to be sent to the builder; `None` if the host
     /// supports tokens.
     async fn credentials(&self, host: &str) -> Option<(String, SecretString)>;
@@ -29,35 +29,35 @@ pub trait Authorizer: Send + Sync + 'static {
 
 /// A token that the builder needs, as the registry described it in its challenge.
 #[derive(Clone, Debug)]
-pub struct TokenRequest {
+pub(crate) struct TokenRequest {
     /// The registry's host, in the builder's notation.
-    pub host: String,
+    pub(crate) host: String,
     /// The URL of the token server, as sent by the builder.
-    pub realm: String,
+    pub(crate) realm: String,
     /// The registry's name at the token server.
-    pub service: String,
+    pub(crate) service: String,
     /// The scopes of the token.
-    pub scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
 }
 
 /// A token of a registry.
 #[derive(Debug)]
-pub struct RegistryToken {
+pub(crate) struct RegistryToken {
     /// The token.
-    pub token: SecretString,
+    pub(crate) token: SecretString,
     /// Its lifetime in seconds.
-    pub expires_in: u64,
+    pub(crate) expires_in: u64,
     /// When it was issued, in seconds since 1970; 0 means now.
-    pub issued_at: i64,
+    pub(crate) issued_at: i64,
 }
 
 /// Why there is no token.
 #[derive(Debug)]
-pub struct TokenError {
+pub(crate) struct TokenError {
     /// The message, without secrets.
-    pub message: String,
+    pub(crate) message: String,
     /// The registry rejected the request; otherwise it could not be reached.
-    pub denied: bool,
+    pub(crate) denied: bool,
 }
 
 /// Limits for a builder's request, in bytes: the host with its port, the URL of the token server, the registry's name there, and

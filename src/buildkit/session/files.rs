@@ -20,7 +20,7 @@ use crate::context::{Directory, Selection};
 
 /// The offered directories, by the names that the frontend uses.
 #[derive(Clone, Debug, Default)]
-pub struct FileSync {
+pub(crate) struct FileSync {
     directories: HashMap<String, Arc<Directory>>,
     changes: Changes,
 }
@@ -28,7 +28,7 @@ pub struct FileSync {
 impl FileSync {
     /// Offers a directory under a name.
     #[must_use]
-    pub fn with(mut self, name: impl Into<String>, directory: Directory) -> Self {
+    pub(crate) fn with(mut self, name: impl Into<String>, directory: Directory) -> Self {
         self.directories.insert(name.into(), Arc::new(directory));
         self
     }
@@ -45,7 +45,7 @@ impl FileSync {
 
     /// Sets how a file that changes during a transfer is treated.
     #[must_use]
-    pub fn on_change(mut self, changes: Changes) -> Self {
+    pub(crate) fn on_change(mut self, changes: Changes) -> Self {
         self.changes = changes;
         self
     }

@@ -32,9 +32,9 @@ use tonic::service::Routes;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-pub use auth::{Authorizer, RegistryToken, TokenError, TokenRequest};
-pub use files::FileSync;
-pub use receive::{FileSink, file};
+pub(crate) use auth::{Authorizer, RegistryToken, TokenError, TokenRequest};
+pub(crate) use files::FileSync;
+pub(crate) use receive::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
 use super::error::{ErrorKind, SolveError};
@@ -55,16 +55,16 @@ const OPEN_LIMIT: Duration = Duration::from_secs(30);
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
 
 /// The services that the builder may use.
-pub struct Services {
+pub(crate) struct Services {
     /// Identifies the files that the builder keeps between builds: with the same key, it requests
     /// only the files that have changed. Printable ASCII. Two directories must never share a key.
-    pub shared_key: String,
+    pub(crate) shared_key: String,
     /// Directories.
-    pub files: FileSync,
+    pub(crate) files: FileSync,
     /// Registries.
-    pub authorizer: Arc<dyn Authorizer>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
     /// The destination of the single file that an exporter sends.
-    pub file: Option<FileSink>,
+    pub(crate) file: Option<FileSink>,
 }
 
 /// An open session, which any number of solves may use, one after the other or at the same time.
@@ -73,7 +73,7 @@ pub struct Services {
 ///
 /// A failure on this side, such as a file that changed while it was sent, is recorded in the session, not in a solve: every
 /// solve that fails on the session afterwards reports it. So a repeated transfer needs a new session.
-pub struct Session {
+pub(crate) struct Session {
     id: String,
     /// Fires when the connection inside the call has ended.
     ended: CancellationToken,
@@ -90,7 +90,7 @@ pub struct Session {
 ///
 /// A file that was removed, or whose announced time was derived from its content, ends every transfer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Changes {
+pub(crate) enum Changes {
     /// The transfer ends with [`ErrorKind::FilesChanged`].
     #[default]
     Refused,
@@ -170,7 +170,7 @@ impl Connection {
     ///
     /// # Errors
     /// The shared key contains characters other than printable ASCII.
-    pub fn open_session(&self, services: Services) -> Result<Session, SolveError> {
+    pub(crate) fn open_session(&self, services: Services) -> Result<Session, SolveError> {
         Session::open(self, services).map_err(|status| SolveError::from_status(&status))
     }
 }
@@ -271,7 +271,7 @@ impl Session {
     /// Ends the session and waits up to [`CLOSE_GRACE`] until its tasks have ended. A solve that still uses it fails.
     ///
     /// Further calls have no effect. Cancel safe: the session ends also if the future is dropped after its first poll.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
         let _too_slow = tokio::time::timeout(CLOSE_GRACE, self.tasks.wait()).await;

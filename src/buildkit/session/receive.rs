@@ -17,7 +17,7 @@ const PIECES: usize = 2;
 
 /// The destination of a file, which receives it in pieces.
 #[derive(Debug)]
-pub struct FileSink(mpsc::Sender<Piece>);
+pub(crate) struct FileSink(mpsc::Sender<Piece>);
 
 /// A message from the builder's call to the reader of the file.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ enum Piece {
 }
 
 /// A destination for one file, and the stream of its pieces. The stream ends with an error unless the file is complete.
-pub fn file() -> (
+pub(crate) fn file() -> (
     FileSink,
     impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
 ) {
