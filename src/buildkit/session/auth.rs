@@ -3,18 +3,24 @@
 //! If a registry supports tokens, this program fetches them, and the builder gets nothing else. Only if
 //! it supports nothing but user name and password does the builder get these, and only for that host.
 
+mod authority;
+
 use std::sync::Arc;
 
-use bollard_buildkit_proto::moby::filesync::v1::auth_server::Auth as Service;
+use bollard_buildkit_proto::moby::filesync::v1::auth_server::{Auth as Methods, AuthServer};
 use bollard_buildkit_proto::moby::filesync::v1::{
     CredentialsRequest, CredentialsResponse, FetchTokenRequest, FetchTokenResponse,
     GetTokenAuthorityRequest, GetTokenAuthorityResponse, VerifyTokenAuthorityRequest,
     VerifyTokenAuthorityResponse,
 };
 use secrecy::{ExposeSecret, SecretString};
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use super::authority::Authority;
+use self::authority::Authority;
+use super::failure::Failure;
+use super::service::Service;
+use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
 
 /// Provides the registries' credentials. Implemented by the user of the session.
 #[tonic::async_trait]
@@ -76,13 +82,14 @@ fn bounded(is_bounded: bool) -> Result<(), Status> {
 }
 
 /// The service.
-pub(super) struct Auth {
+pub(crate) struct Auth {
     authorizer: Arc<dyn Authorizer>,
     authority: Option<Authority>,
 }
 
 impl Auth {
-    pub(super) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
+    /// Answers from `authorizer`.
+    pub(crate) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
             authorizer,
             authority: Authority::new(),
@@ -97,8 +104,24 @@ impl Auth {
     }
 }
 
-#[tonic::async_trait]
 impl Service for Auth {
+    fn methods(&self) -> &'static [&'static str] {
+        &[
+            "/moby.filesync.v1.Auth/Credentials",
+            "/moby.filesync.v1.Auth/FetchToken",
+            "/moby.filesync.v1.Auth/GetTokenAuthority",
+            "/moby.filesync.v1.Auth/VerifyTokenAuthority",
+        ]
+    }
+
+    fn mount(self: Box<Self>, routes: Routes, _failure: &Failure) -> Routes {
+        let server = AuthServer::new(*self);
+        routes.add_service(server.max_decoding_message_size(MESSAGE_LIMIT_BYTES))
+    }
+}
+
+#[tonic::async_trait]
+impl Methods for Auth {
     async fn credentials(
         &self,
         request: Request<CredentialsRequest>,

@@ -1,20 +1,36 @@
-//! The health service, which the builder queries every five seconds.
+//! `grpc.health.v1.Health`: the health check, which the builder queries every five seconds.
 
 use std::pin::Pin;
 
 use bollard_buildkit_proto::health::health_check_response::ServingStatus;
-use bollard_buildkit_proto::health::health_server::Health as Service;
+use bollard_buildkit_proto::health::health_server::{Health as Methods, HealthServer};
 use bollard_buildkit_proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
 use futures_util::Stream;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
+use super::failure::Failure;
+use super::service::Service;
+
 /// Returns "serving" for every request: a session that responds is healthy.
-pub(super) struct Health;
+///
+/// Every session needs this service: a builder ends a session that does not respond.
+pub(crate) struct Health;
+
+impl Service for Health {
+    fn methods(&self) -> &'static [&'static str] {
+        &["/grpc.health.v1.Health/Check"]
+    }
+
+    fn mount(self: Box<Self>, routes: Routes, _failure: &Failure) -> Routes {
+        routes.add_service(HealthServer::new(*self))
+    }
+}
 
 #[tonic::async_trait]
-impl Service for Health {
+impl Methods for Health {
     async fn check(
         &self,
         _: Request<HealthCheckRequest>,

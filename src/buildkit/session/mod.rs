@@ -1,27 +1,24 @@
 //! The session: a call to the builder that carries the builder's calls to this program.
 //!
 //! The bytes of one bidirectional gRPC call form a second HTTP/2 connection, on which this program is
-//! the server. The builder uses it to request the files of the context and access to registries. It
-//! also sends a health check every few seconds, and ends the session if there is no response.
-//! Only [`Services`] are served; the builder gets the list of methods when the session opens.
+//! the server. The builder uses it to request, for example, the files of the context and access to
+//! registries. Only [`Services`] are served; the builder gets the list of their methods when the session
+//! opens. A service is registered by its own file, and this file knows none of them.
 
 mod auth;
-mod authority;
 mod diff_copy;
-mod files;
+mod failure;
+mod filesync;
 mod health;
-mod metadata;
-mod receive;
-mod sender;
+mod service;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bollard_buildkit_proto::health::health_server::HealthServer;
-use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
 use futures_util::{Stream, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -32,15 +29,19 @@ use tonic::service::Routes;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
-pub(crate) use auth::{Authorizer, RegistryToken, TokenError, TokenRequest};
-pub(crate) use files::FileSync;
-pub(crate) use receive::{FileSink, file};
+pub(crate) use auth::{Auth, Authorizer, RegistryToken, TokenError, TokenRequest};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use filesync::file_service;
+pub(crate) use filesync::{Changes, FileSync};
+pub(crate) use health::Health;
+pub(crate) use service::Services;
+pub(crate) use upload::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
-use super::error::{ErrorKind, SolveError};
+use super::error::SolveError;
 use super::io::{SessionIo, outbound};
 use super::wire::BytesMessage;
-use crate::context::shown;
+use failure::{Failure, FailureReport};
 
 /// The receive window of one call of the session.
 const WINDOW_BYTES: u32 = 4 << 20;
@@ -53,19 +54,6 @@ const OPEN_LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the builder's calls may take to end after the session has ended.
 const CLOSE_GRACE: Duration = Duration::from_millis(100);
-
-/// The services that the builder may use.
-pub(crate) struct Services {
-    /// Identifies the files that the builder keeps between builds: with the same key, it requests
-    /// only the files that have changed. Printable ASCII. Two directories must never share a key.
-    pub(crate) shared_key: String,
-    /// Directories.
-    pub(crate) files: FileSync,
-    /// Registries.
-    pub(crate) authorizer: Arc<dyn Authorizer>,
-    /// The destination of the single file that an exporter sends.
-    pub(crate) file: Option<FileSink>,
-}
 
 /// An open session, which any number of solves may use, one after the other or at the same time.
 ///
@@ -84,75 +72,6 @@ pub(crate) struct Session {
     failure: Failure,
     /// Why it could not be opened, if it could not.
     not_opened: Arc<OnceLock<Status>>,
-}
-
-/// How a transfer treats a file whose content changes while it is sent.
-///
-/// A file that was removed, or whose announced time was derived from its content, ends every transfer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Changes {
-    /// The transfer ends with [`ErrorKind::FilesChanged`].
-    #[default]
-    Refused,
-    /// The file is sent as it is, with a warning: a log that grows constantly would end every transfer.
-    Tolerated,
-}
-
-/// The first failure on this side while serving the builder.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Failure(Arc<FailureState>);
-
-#[derive(Debug, Default)]
-struct FailureState {
-    report: OnceLock<FailureReport>,
-    /// The first name in a folder that is not UTF-8, escaped. Not every builder accepts it.
-    invalid_name: OnceLock<String>,
-}
-
-/// A failure on this side, with a message for the user.
-#[derive(Clone, Debug)]
-pub(super) struct FailureReport {
-    /// [`ErrorKind::Session`] or [`ErrorKind::FilesChanged`].
-    pub(super) kind: ErrorKind,
-    /// The message.
-    pub(super) message: String,
-    /// What to change, if that helps.
-    pub(super) hint: Option<&'static str>,
-}
-
-impl Failure {
-    pub(super) fn record(&self, kind: ErrorKind, message: String, hint: Option<&'static str>) {
-        // An error means that an earlier failure is the cause.
-        let _already = self.0.report.set(FailureReport {
-            kind,
-            message,
-            hint,
-        });
-    }
-
-    pub(super) fn report(&self) -> Option<FailureReport> {
-        self.0.report.get().cloned()
-    }
-
-    /// Records an entry if its name or link target is not UTF-8.
-    pub(super) fn note_invalid_name(&self, path: &[u8]) {
-        let _first = self.0.invalid_name.set(shown(path));
-    }
-
-    /// The failure behind the builder's error, if it rejected a name that is not UTF-8.
-    fn for_invalid_name(&self, builder_message: &str) -> Option<FailureReport> {
-        let path = self.0.invalid_name.get()?;
-        let is_rejected = builder_message.to_ascii_lowercase().contains("utf-8");
-        is_rejected.then(|| FailureReport {
-            kind: ErrorKind::Session,
-            message: format!(
-                "the builder rejected the name `{path}`, or the target of that link: it is not valid UTF-8"
-            ),
-            hint: Some(
-                "rename it, or exclude it with a line in .dockerignore (`?` matches each invalid byte)",
-            ),
-        })
-    }
 }
 
 impl fmt::Debug for Session {
@@ -189,8 +108,7 @@ impl Session {
             "x-docker-expose-session-sharedkey",
             ascii(&services.shared_key)?,
         );
-        let file_send = services.file.is_some().then_some(FILE_SEND);
-        for method in METHODS.into_iter().chain(file_send) {
+        for method in services.methods() {
             metadata.append(
                 "x-docker-expose-session-grpc-method",
                 MetadataValue::from_static(method),
@@ -204,16 +122,7 @@ impl Session {
         });
         let inbound = Box::pin(stream::once(opening).try_flatten());
 
-        let routes = Routes::new(HealthServer::new(health::Health))
-            .add_service(files::server(services.files, failure.clone()))
-            .add_service(
-                AuthServer::new(auth::Auth::new(services.authorizer))
-                    .max_decoding_message_size(MESSAGE_LIMIT_BYTES),
-            );
-        let routes = match services.file {
-            Some(sink) => routes.add_service(receive::Receiver::new(sink)),
-            None => routes,
-        };
+        let routes = services.into_routes(&failure);
         let (tasks, ended, stop) = (
             TaskTracker::new(),
             CancellationToken::new(),
@@ -264,8 +173,7 @@ impl Session {
 
     /// The failure on this side behind the builder's error, if any.
     pub(super) fn failure(&self, builder_message: &str) -> Option<FailureReport> {
-        let report = self.failure.report();
-        report.or_else(|| self.failure.for_invalid_name(builder_message))
+        self.failure.behind(builder_message)
     }
 
     /// Ends the session and waits up to [`CLOSE_GRACE`] until its tasks have ended. A solve that still uses it fails.
@@ -277,31 +185,6 @@ impl Session {
         let _too_slow = tokio::time::timeout(CLOSE_GRACE, self.tasks.wait()).await;
     }
 }
-
-/// The file service without a session, for tests that act as the builder.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn file_service(
-    files: FileSync,
-) -> impl tower_service::Service<
-    http::Request<tonic::body::Body>,
-    Response = http::Response<tonic::body::Body>,
-    Error = std::convert::Infallible,
-> {
-    files::server(files, Failure::default())
-}
-
-/// The methods that are announced to the builder.
-const METHODS: [&str; 6] = [
-    "/grpc.health.v1.Health/Check",
-    "/moby.filesync.v1.FileSync/DiffCopy",
-    "/moby.filesync.v1.Auth/Credentials",
-    "/moby.filesync.v1.Auth/FetchToken",
-    "/moby.filesync.v1.Auth/GetTokenAuthority",
-    "/moby.filesync.v1.Auth/VerifyTokenAuthority",
-];
-
-/// The method that receives a file, announced if one is expected.
-const FILE_SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
 
 fn ascii(text: &str) -> Result<MetadataValue<Ascii>, Status> {
     MetadataValue::try_from(text).map_err(|error| Status::internal(error.to_string()))

@@ -1,41 +1,46 @@
-//! Names that are not valid UTF-8, and a session that two solves use on a real BuildKit.
+//! The announced methods, and a session that two solves use on a real BuildKit.
 
-use std::fs;
-use std::future;
+use std::sync::Arc;
+use std::{fs, future};
 
 use depot_standin::engine::{Engine, EngineOptions};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
+use tower_service::Service as _;
 
 use super::*;
-use crate::buildkit::{Export, Solve, Solved};
+use crate::buildkit::{ErrorKind, Solve, Solved};
 use crate::context::{Directory, Tree};
 use crate::report::log::subscriber;
 use crate::report::output::{Captured, Output, OutputOptions};
 
-#[test]
-fn a_rejected_name_is_reported_escaped_and_other_errors_are_not() {
-    let failure = Failure::default();
-    let rejection = "rpc error: code = Internal desc = grpc: error unmarshalling request: \
-                     string field contains invalid UTF-8";
-    assert!(
-        failure.for_invalid_name(rejection).is_none(),
-        "no such name"
-    );
-    failure.note_invalid_name(b"d/caf\xe9\n");
-    failure.note_invalid_name(b"another\xff");
-    assert!(
-        failure
-            .for_invalid_name("process \"make\" did not complete")
-            .is_none()
-    );
-    let report = failure.for_invalid_name(rejection).unwrap();
-    assert!(
-        report.message.contains("`d/caf\\xe9\\n`"),
-        "{}",
-        report.message
-    );
-    assert!(report.hint.unwrap().contains(".dockerignore"));
+#[tokio::test]
+async fn every_announced_method_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sink, _pieces) = file();
+    let services = services(folder.path()).with(sink);
+    let methods: Vec<_> = services.methods().collect();
+    assert_eq!(methods.len(), 7);
+    let mut routes = services.into_routes(&Failure::default()).prepare();
+    let mut status = async |path: &str| {
+        let body = tonic::body::Body::empty();
+        let request = http::Request::post(path)
+            .header("content-type", "application/grpc")
+            .body(body);
+        let response = routes.call(request.unwrap()).await.unwrap();
+        let status = response.headers().get("grpc-status").cloned();
+        status.and_then(|status| status.to_str().ok()?.parse().ok())
+    };
+    let unimplemented = Some(tonic::Code::Unimplemented as i32);
+    for method in methods {
+        assert_ne!(status(method).await, unimplemented, "{method}");
+    }
+    for method in [
+        "/moby.filesync.v1.Auth/Other",
+        "/moby.sshforward.v1.SSH/CheckAgent",
+    ] {
+        assert_eq!(status(method).await, unimplemented, "{method}");
+    }
 }
 
 /// Authorizes nothing.
@@ -58,21 +63,20 @@ impl Authorizer for NoRegistries {
 /// The services for one folder, which is both the context and the directory of the Dockerfile.
 fn services(folder: &std::path::Path) -> Services {
     let directory = || Directory::of(Tree::new(folder, &[]).unwrap());
-    Services {
-        shared_key: uuid::Uuid::new_v4().to_string(),
-        files: FileSync::default()
-            .with("context", directory())
-            .with("dockerfile", directory()),
-        authorizer: Arc::new(NoRegistries),
-        file: None,
-    }
+    let files = FileSync::default()
+        .with("context", directory())
+        .with("dockerfile", directory());
+    Services::new(uuid::Uuid::new_v4().to_string())
+        .with(Health)
+        .with(files)
+        .with(Auth::new(Arc::new(NoRegistries)))
 }
 
 /// A solve whose image is kept in the builder's cache only. Solves with other `targets` have other results.
 fn solve_of(target: &str) -> Solve {
     Solve {
         frontend_attributes: [("target".to_owned(), target.to_owned())].into(),
-        export: None::<Export>,
+        export: None,
         internal: false,
     }
 }

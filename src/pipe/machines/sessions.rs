@@ -8,7 +8,7 @@ use super::super::Result;
 use super::super::contexts::Contexts;
 use super::super::failure::Failure;
 use super::{Link, Machine};
-use crate::buildkit::session::{Changes, FileSink, Services, Session};
+use crate::buildkit::session::{Auth, Changes, FileSink, Health, Services, Session};
 use crate::cancel::Cancel;
 
 /// How often a context is sent if its files change while it is being sent.
@@ -93,11 +93,13 @@ impl Machine<'_> {
         changes: Changes,
         file: Option<FileSink>,
     ) -> Result<Session> {
-        let services = Services {
-            shared_key,
-            files: contexts.files(changes),
-            authorizer: self.authorizer(),
-            file,
+        let services = Services::new(shared_key)
+            .with(Health)
+            .with(contexts.files(changes))
+            .with(Auth::new(self.authorizer()));
+        let services = match file {
+            Some(file) => services.with(file),
+            None => services,
         };
         let opened = link.connection.open_session(services);
         opened.map_err(|error| Failure::Solve {

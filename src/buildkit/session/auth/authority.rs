@@ -2,14 +2,14 @@
 //!
 //! A builder that caches a token requests a signature with the first session's key from the next
 //! session; only a session with the same key may use the token. The keys are derived from a seed that
-//! is new in every process, so that no token is shared with other builds, and a public key reveals
+//! is new in every session, so that no token is shared with other builds, and a public key reveals
 //! nothing about a password.
 
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-/// The keys of one process: one for each host and salt.
+/// The keys of one session: one for each host and salt.
 pub(super) struct Authority {
     seed: hmac::Key,
 }

@@ -1,7 +1,10 @@
 //! `moby.filesync.v1.FileSync`: directories that the builder may read.
 //!
 //! The builder requests a directory by name, with patterns for its content; the transfer itself is in
-//! [`super::sender`]. A name that was not offered is rejected.
+//! [`sender`]. A name that was not offered is rejected.
+
+mod metadata;
+mod sender;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,14 +12,27 @@ use std::future;
 use std::sync::Arc;
 
 use tonic::server::StreamingService;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::metadata::list;
 use super::diff_copy::{Answering, DiffCopy, Mounted};
-use super::metadata::list;
-use super::sender;
-use super::{Changes, Failure};
+use super::failure::Failure;
+use super::service::Service;
 use crate::buildkit::wire::Packet;
 use crate::context::{Directory, Selection};
+
+/// How a transfer treats a file whose content changes while it is sent.
+///
+/// A file that was removed, or whose announced time was derived from its content, ends every transfer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Changes {
+    /// The transfer ends with [`ErrorKind::FilesChanged`](crate::buildkit::ErrorKind::FilesChanged).
+    #[default]
+    Refused,
+    /// The file is sent as it is, with a warning: a log that grows constantly would end every transfer.
+    Tolerated,
+}
 
 /// The offered directories, by the names that the frontend uses.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +67,35 @@ impl FileSync {
     }
 }
 
-/// The service as gRPC mounts it.
-pub(super) fn server(files: FileSync, failure: Failure) -> Mounted<Server, Packet> {
+impl Service for FileSync {
+    fn methods(&self) -> &'static [&'static str] {
+        &[Server::PATH]
+    }
+
+    fn mount(self: Box<Self>, routes: Routes, failure: &Failure) -> Routes {
+        routes.add_service(server(*self, failure.clone()))
+    }
+}
+
+/// The service without a session, for tests that act as the builder.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn file_service(
+    files: FileSync,
+) -> impl tower_service::Service<
+    http::Request<tonic::body::Body>,
+    Response = http::Response<tonic::body::Body>,
+    Error = std::convert::Infallible,
+> {
+    server(files, Failure::default())
+}
+
+fn server(files: FileSync, failure: Failure) -> Mounted<Server, Packet> {
     Mounted::new(Server { files, failure })
 }
 
-/// Handles the calls; see [`server`].
+/// Handles the calls.
 #[derive(Clone)]
-pub(super) struct Server {
+struct Server {
     files: FileSync,
     failure: Failure,
 }

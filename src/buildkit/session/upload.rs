@@ -7,9 +7,12 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 use tonic::server::StreamingService;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::diff_copy::{Answering, DiffCopy, Mounted};
+use super::failure::Failure;
+use super::service::Service;
 use crate::buildkit::wire::BytesMessage;
 
 /// Pieces that wait to be read.
@@ -46,15 +49,20 @@ pub(crate) fn file() -> (
     (FileSink(sender), pieces)
 }
 
-/// Receives one file, and rejects any other.
-#[derive(Clone)]
-pub(super) struct Receiver(Arc<Mutex<Option<FileSink>>>);
+impl Service for FileSink {
+    fn methods(&self) -> &'static [&'static str] {
+        &[Receiver::PATH]
+    }
 
-impl Receiver {
-    pub(super) fn new(sink: FileSink) -> Mounted<Self, BytesMessage> {
-        Mounted::new(Self(Arc::new(Mutex::new(Some(sink)))))
+    fn mount(self: Box<Self>, routes: Routes, _failure: &Failure) -> Routes {
+        let receiver = Receiver(Arc::new(Mutex::new(Some(*self))));
+        routes.add_service(Mounted::new(receiver))
     }
 }
+
+/// Receives one file, and rejects any other.
+#[derive(Clone)]
+struct Receiver(Arc<Mutex<Option<FileSink>>>);
 
 impl fmt::Debug for Receiver {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -95,7 +103,7 @@ impl StreamingService<BytesMessage> for Receiver {
 
 impl DiffCopy<BytesMessage> for Receiver {
     const NAME: &'static str = "moby.filesync.v1.FileSend";
-    const PATH: &'static str = super::FILE_SEND;
+    const PATH: &'static str = "/moby.filesync.v1.FileSend/DiffCopy";
 }
 
 #[cfg(test)]

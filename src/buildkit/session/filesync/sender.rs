@@ -30,8 +30,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::{Status, Streaming};
 
-use super::{Changes, Failure};
+use super::Changes;
 use crate::buildkit::error::ErrorKind;
+use crate::buildkit::session::failure::Failure;
 use crate::buildkit::wire::{Packet, PacketType, Stat};
 use crate::cause::one_line;
 use crate::context::{Directory, Entry, FileVersion, OpenError, Selection, shown};
