@@ -199,7 +199,11 @@ impl Connection {
             .http2_max_header_list_size(HEADER_LIMIT_BYTES)
             .http2_keep_alive_interval(KEEPALIVE.0)
             .keep_alive_timeout(KEEPALIVE.1)
-            .user_agent(concat!("depot-build/", env!("CARGO_PKG_VERSION")));
+            .user_agent(concat!(
+                env!("CARGO_PKG_NAME"),
+                "/",
+                env!("CARGO_PKG_VERSION")
+            ));
         let channel = endpoint
             .map_err(|error| TryError::Later(error.into()))?
             .connect_with_connector(Once::new(stream))

@@ -1,8 +1,7 @@
-//! Reads blobs from the builder, and releases those that it kept for this build.
+//! Reads blobs from the builder, and makes calls for which there are no generated stubs.
 //!
 //! BuildKit serves containerd's content service on the same connection (`containerd/api/services/content/v1`,
-//! `Content/Read`), and Depot's fork also serves containerd's leases (`containerd/api/services/leases/v1`, `Leases/Delete`). The
-//! few messages are written by hand, with fields that share their buffers.
+//! `Content/Read`). Its messages are written by hand, with fields that share their buffers.
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
@@ -34,16 +33,6 @@ struct ReadResponse {
     #[prost(bytes = "bytes", tag = "2")]
     data: Bytes,
 }
-
-/// `DeleteRequest` of the leases.
-#[derive(Clone, PartialEq, prost::Message)]
-struct DeleteRequest {
-    #[prost(string, tag = "1")]
-    id: String,
-}
-
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-struct Empty {}
 
 impl Connection {
     /// Reads `length` bytes of a blob, starting at `offset`, in pieces. A length of zero reads to the end. The digest is not
@@ -90,15 +79,21 @@ impl Connection {
         Ok(document.freeze())
     }
 
-    /// Deletes a lease, so that the builder may remove the content that it kept.
-    pub(crate) async fn delete_lease(&self, id: &str) -> Result<(), Status> {
-        let request = DeleteRequest { id: id.to_owned() };
+    /// Makes a unary call that has no generated stub.
+    pub(crate) async fn call<Request, Response>(
+        &self,
+        path: PathAndQuery,
+        request: Request,
+    ) -> Result<Response, Status>
+    where
+        Request: prost::Message + Send + Sync + 'static,
+        Response: prost::Message + Default + Send + Sync + 'static,
+    {
         let mut client = self.grpc();
         ready(&mut client).await?;
-        let path = PathAndQuery::from_static("/containerd.services.leases.v1.Leases/Delete");
-        let codec: ProstCodec<DeleteRequest, Empty> = ProstCodec::default();
-        client.unary(Request::new(request), path, codec).await?;
-        Ok(())
+        let codec: ProstCodec<Request, Response> = ProstCodec::default();
+        let response = client.unary(tonic::Request::new(request), path, codec);
+        Ok(response.await?.into_inner())
     }
 
     /// A client for calls without generated stubs.

@@ -217,6 +217,9 @@ fn is_transport_failure(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
 }
 
+/// The end of BuildKit's error for a canceled step.
+pub(crate) const CANCELED: &str = "context canceled";
+
 /// What BuildKit says of a `RUN` step that failed, after its command line.
 pub(super) const STEP_FAILED: &str = " did not complete successfully";
 

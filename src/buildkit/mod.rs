@@ -2,14 +2,13 @@
 //!
 //! One connection to a builder carries everything: the solve, its status, and the session over which
 //! the builder requests files and registry tokens. The client works with BuildKit 0.11 and later.
-//! It does not depend on Depot or Bitbucket.
+//! It contains nothing about a vendor of builders.
 
 mod connect;
 mod content;
 mod error;
 mod io;
 mod known_cause;
-mod own_step;
 pub(crate) mod proxy;
 mod pushes;
 mod rejection;
@@ -19,9 +18,8 @@ mod tls;
 mod wire;
 
 pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
-pub(crate) use error::{ErrorKind, RegistryAction, SolveError, Source, is_lost, words};
+pub(crate) use error::{CANCELED, ErrorKind, RegistryAction, SolveError, Source, is_lost, words};
 pub(crate) use known_cause::KnownCause;
-pub(crate) use own_step::{CANCELED, OwnStep};
 pub(crate) use proxy::Proxy;
 pub(crate) use pushes::Pushes;
 pub(crate) use solve::{Export, Solve, Solved};

@@ -294,7 +294,7 @@ mod tests {
             ("containerimage.descriptor", &descriptor(&good)),
             ("containerimage.descriptor", "no descriptor"),
             ("image.name", "a.example/b:1"),
-            ("depot/images.exported", "../x"),
+            ("other", "../x"),
         ] {
             assert!(checked(key, value).is_ok(), "{key} {value}");
         }
@@ -303,7 +303,7 @@ mod tests {
             "sha256:",
             "sha256:0123",
             "../../other/manifests/latest",
-            "sha256:0\nDEPOT_BUILD_IMAGE='evil'",
+            "sha256:0\nIMAGE='evil'",
             &format!("{good}/../x"),
             &"x".repeat(1 << 20),
         ] {

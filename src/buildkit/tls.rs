@@ -1,7 +1,7 @@
 //! Mutual TLS to a builder: its CA certificate, the name to verify, the client certificate and key.
 //!
-//! Nothing is written to disk. The system's root certificates are not used: Depot's API returns the
-//! CA certificate together with the builder's address.
+//! Nothing is written to disk. The system's root certificates are not used: the service that allocates the builder also
+//! provides its CA certificate.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Depot's side of a build: its API, the life of a build, and its machines.
+//! Depot's side of a build: its API, the life of a build, its machines, and its fork of BuildKit.
 //!
 //! The protocol is that of the released CLI: create a build, request a machine until one is active
 //! while sending health reports, solve on it, and finish the build in every case.
@@ -6,8 +6,10 @@
 pub(crate) mod api;
 pub(crate) mod build;
 mod error;
+pub(crate) mod fork;
 pub(crate) mod machine;
 pub(crate) mod messages;
+pub(crate) mod own_step;
 mod redact;
 mod retry;
 mod steps;

@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 
 use super::build::Build;
 use super::messages::ReportStatusStreamRequest;
+use super::own_step::OwnStep;
 use super::redact::Redactor;
-use crate::buildkit::OwnStep;
 
 /// How long steps are collected before they are sent together.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use crate::bitbucket::whole_file::write_whole;
 use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::config::plan::Destinations;
-use crate::depot::Build;
+use crate::depot::{Build, fork};
 use crate::docker;
 use crate::registry::reference::Reference;
 
@@ -223,8 +223,7 @@ fn metadata(plan: &Plan, build: &Build, finished: &[Finished]) -> Value {
 fn response(finished: &Finished) -> Map<String, Value> {
     let mut metadata = Map::new();
     for (key, value) in &finished.response {
-        // Depot's values for loads are large and useful only for the load.
-        if key.starts_with("depot/") {
+        if key.starts_with(fork::RESPONSE_PREFIX) {
             continue;
         }
         let decoded = STANDARD.decode(value).ok();

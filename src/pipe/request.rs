@@ -12,8 +12,8 @@ use crate::buildkit::{self, Address, MutualTls, Proxy, Solve};
 use crate::config::Plan;
 use crate::config::plan::{ImagePlan, NamedContext};
 use crate::config::platform::Platform;
-use crate::depot;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
+use crate::depot::{self, fork};
 use crate::registry::reference::Reference;
 
 /// The options that Depot records for each image of the build.
@@ -101,8 +101,7 @@ fn frontend(job: &Job<'_>, platforms: &[Platform]) -> HashMap<String, String> {
     let build = &job.plan.build;
     let mut attributes = HashMap::from([
         ("filename".into(), build.dockerfile.name.clone()),
-        // As in the released CLI: Depot's builders read it.
-        ("build-arg:DEPOT_TARGET".into(), "default".into()),
+        (fork::TARGET_ATTRIBUTE.into(), job.plan.name.clone()),
     ]);
     if job.files.dockerfile != "dockerfile" {
         attributes.insert("dockerfilekey".into(), job.files.dockerfile.clone());
@@ -158,14 +157,18 @@ fn exporter(export: Export<'_>, form: Form, retention: Retention) -> Option<buil
             }
         }
     }
-    attributes.insert("depot.export.image.version".into(), "2".into());
+    attributes.extend([attribute(fork::EXPORT_IMAGES)]);
     if retention == Retention::Content {
-        attributes.insert("depot.export.lease".into(), "true".into());
+        attributes.extend([attribute(fork::EXPORT_LEASE)]);
     }
     Some(buildkit::Export {
         kind: "image".into(),
         attributes,
     })
+}
+
+fn attribute((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
 }
 
 fn joined(names: &[Reference]) -> String {

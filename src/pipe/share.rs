@@ -16,12 +16,9 @@ use super::target::Target;
 use super::{Result, request};
 use crate::buildkit::{ErrorKind, Pushes, SolveError, Solved};
 use crate::cancel::Reason;
+use crate::depot::fork;
 use crate::registry::reference::Reference;
 use crate::report::progress::Source;
-use crate::shape;
-
-/// The response key under which Depot's fork returns the lease that keeps the exported content.
-const LEASE: &str = "depot/session.id";
 
 /// One machine's share in an image.
 pub(super) struct Share<'a> {
@@ -391,8 +388,7 @@ impl<'a> Share<'a> {
         }
         let solved = solved?;
         if self.retention == Retention::Content
-            && let Some(lease) = solved.response.get(LEASE)
-            && shape::is_id(lease)
+            && let Some(lease) = fork::lease(&solved.response)
         {
             self.machine.keep_lease(link, lease);
         }

@@ -103,7 +103,10 @@ impl Session {
         let mut request = Request::new(messages);
         let metadata = request.metadata_mut();
         metadata.insert("x-docker-expose-session-uuid", ascii(&id)?);
-        metadata.insert("x-docker-expose-session-name", ascii("depot-build")?);
+        metadata.insert(
+            "x-docker-expose-session-name",
+            MetadataValue::from_static(env!("CARGO_PKG_NAME")),
+        );
         metadata.insert(
             "x-docker-expose-session-sharedkey",
             ascii(&services.shared_key)?,

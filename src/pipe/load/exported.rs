@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Deserialize;
 use tonic::Status;
@@ -14,12 +12,10 @@ use tonic::Status;
 use super::super::delivered::Built;
 use super::from_builder::read_error;
 use crate::buildkit::Connection;
+use crate::depot::fork::{self, EXPORTED_IMAGES};
 use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
 use crate::registry::index::ATTESTATION;
 use crate::shape;
-
-/// The key under which Depot's fork of BuildKit returns the exported images: JSON in base64.
-const EXPORTED: &str = "depot/images.exported";
 
 /// The largest manifest or config that is read: the limit of registries.
 const MAX_DOCUMENT_BYTES: usize = 4 << 20;
@@ -32,13 +28,6 @@ const MAX_SHOWN_CHARS: usize = 100;
 
 /// The limit for reading one document.
 const DOCUMENT_TIME_LIMIT: Duration = Duration::from_mins(1);
-
-/// An image in the response of Depot's fork. Both are the original bytes, because their digests matter.
-#[derive(Deserialize)]
-struct ExportedImage {
-    manifest: String,
-    config: String,
-}
 
 #[derive(Deserialize)]
 pub(crate) struct Document {
@@ -66,7 +55,7 @@ struct EntryPlatform {
 /// The image for `platform`; without `platform`, the only image.
 pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<Image, LoadError> {
     let response = &built.solved.response;
-    if let Some(encoded) = response.get(EXPORTED) {
+    if let Some(encoded) = response.get(EXPORTED_IMAGES) {
         match told_images(encoded) {
             Ok(images) => {
                 let platforms: Vec<_> = images
@@ -77,7 +66,7 @@ pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<
                     return images.into_iter().nth(index).ok_or_else(unknown_digest);
                 }
             }
-            Err(why) => tracing::debug!("cannot parse `{EXPORTED}`: {why}"),
+            Err(why) => tracing::debug!("cannot parse `{EXPORTED_IMAGES}`: {why}"),
         }
     }
     let connection = &built.link.connection;
@@ -108,7 +97,7 @@ pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<
 /// `may_read`: whether an index that is not in the response may be read from the builder.
 pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<(Platform, String)> {
     let response = &built.solved.response;
-    let exported_images = response.get(EXPORTED).map(|encoded| told_images(encoded));
+    let exported_images = response.get(EXPORTED_IMAGES).map(|encoded| told_images(encoded));
     if let Some(Ok(images)) = exported_images {
         let images = images.iter().filter(|image| is_platform(image.platform()));
         let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
@@ -210,23 +199,11 @@ pub(crate) fn pick(requested: Option<&Platform>, offered: &[Platform]) -> Option
     }
 }
 
-/// Parses the value of [`EXPORTED`].
+/// Parses the value of [`EXPORTED_IMAGES`].
 pub(crate) fn told_images(encoded: &str) -> Result<Vec<Image>, String> {
-    let json = STANDARD
-        .decode(encoded)
-        .map_err(|error| error.to_string())?;
-    let exported: Vec<ExportedImage> =
-        serde_json::from_slice(&json).map_err(|error| error.to_string())?;
-    let bytes = |text: &str| {
-        let decoded = STANDARD.decode(text).map_err(|error| error.to_string())?;
-        Ok::<_, String>(Bytes::from(decoded))
-    };
+    let exported = fork::parse_images(encoded)?.into_iter();
     let images: Result<Vec<_>, _> = exported
-        .iter()
-        .map(|image| {
-            let (manifest, config) = (bytes(&image.manifest)?, bytes(&image.config)?);
-            Image::parse(manifest, config).map_err(|error| error.to_string())
-        })
+        .map(|image| Image::parse(image.manifest, image.config).map_err(|error| error.to_string()))
         .collect();
     // Attestations are images for the platform `unknown`.
     let is_image = |image: &Image| image.platform().os != "unknown";
@@ -283,8 +260,11 @@ pub(super) fn unknown_digest() -> LoadError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn the_requested_platform_is_picked() {

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 
 use crate::buildkit::Connection;
 use crate::cancel::Cancel;
+use crate::depot::fork;
 
 /// The limit for deleting all leases. A lease expires after an hour anyway.
 const DELETE_LIMIT: Duration = Duration::from_secs(2);
@@ -42,7 +43,7 @@ impl Leases {
             return;
         };
         let deleting = ids.iter().map(async |id| {
-            if let Err(status) = connection.delete_lease(id).await {
+            if let Err(status) = fork::delete_lease(&connection, id).await {
                 tracing::debug!(
                     "cannot delete the lease `{id}` of the builder: {}",
                     status.message()

@@ -61,7 +61,7 @@ mod tests {
     use tokio_stream::wrappers::ReceiverStream;
 
     use super::*;
-    use crate::{buildkit::OwnStep, report::output::OutputOptions};
+    use crate::{depot::own_step::OwnStep, report::output::OutputOptions};
 
     #[tokio::test]
     async fn what_comes_in_is_shown_and_the_rest_at_the_end() {

@@ -1,7 +1,7 @@
 //! Which step is shown when.
 
 use super::*;
-use crate::buildkit::OwnStep;
+use crate::depot::own_step::OwnStep;
 
 #[test]
 fn a_small_build_looks_like_that_of_buildx() {

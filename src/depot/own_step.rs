@@ -9,8 +9,7 @@ use bollard_buildkit_proto::{
 use ring::digest;
 use uuid::Uuid;
 
-/// The error of a canceled step. BuildKit's errors end with the same text.
-pub(crate) const CANCELED: &str = "context canceled";
+use crate::buildkit::CANCELED;
 
 /// A step that has started. Each method returns the status message for a change of its state.
 #[derive(Clone, Debug)]
