@@ -24,6 +24,7 @@ mod moving;
 mod network;
 mod once;
 pub mod pipe;
+pub mod platform;
 pub mod proxies;
 pub mod registry;
 pub mod report;

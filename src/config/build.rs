@@ -12,12 +12,12 @@ use super::{
     pairs::{self, Pair, PairFault},
     paths::Places,
     plan::{BuildArguments, BuildPlan},
-    platform::{Machine, Platform},
     read_boolean, secret_names,
     values::words,
     variables::BuildVariables,
     warning::Warning,
 };
+use crate::platform::{Architecture, Platform};
 
 /// `None` if a path is of no use; other faults are only told.
 pub(super) fn read(
@@ -190,15 +190,15 @@ fn platforms(value: &str, findings: &mut Findings) -> Vec<Platform> {
 }
 
 /// The machine for all platforms; `None` where each has its own.
-fn machine(value: &str, findings: &mut Findings) -> Option<Machine> {
+fn machine(value: &str, findings: &mut Findings) -> Option<Architecture> {
     let value = value.trim();
     if value.eq_ignore_ascii_case("dynamic") {
         return None;
     }
     // One machine is of one plain platform: `arm/v7` is built on one, but is none.
     let plain = Platform::parse(value).ok().and_then(|platform| {
-        let is_plain = platform.architecture() == platform.machine().to_string();
-        (is_plain && platform.variant().is_none()).then(|| platform.machine())
+        let is_plain = platform.architecture == platform.builder().name();
+        (is_plain && platform.variant.is_none()).then(|| platform.builder())
     });
     if plain.is_none() {
         findings.fault(Fault::new(

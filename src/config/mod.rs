@@ -25,7 +25,6 @@ mod outputs;
 mod pairs;
 mod paths;
 pub mod plan;
-pub mod platform;
 mod project;
 mod proxies;
 mod secret_names;

@@ -11,10 +11,10 @@ use std::{
 use secrecy::SecretString;
 use url::Url;
 
-use super::platform::{Machine, Platform};
 use crate::{
     bitbucket::Pipeline,
     docker::Endpoint,
+    platform::{Architecture, Platform},
     proxies::Proxies,
     registry::{
         credentials::{Credential, Credentials},
@@ -122,7 +122,7 @@ pub struct BuildPlan {
     /// What to build for, each once, in the order given; empty for the platform of the machine that builds.
     pub platforms: Vec<Platform>,
     /// The one machine that builds for all of them; `None` where each has its own.
-    pub machine: Option<Machine>,
+    pub machine: Option<Architecture>,
     /// Whether to run every step anew.
     pub no_cache: bool,
 }

@@ -9,9 +9,8 @@ use std::{
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::{
-    ConfigError, Plan, Warning, plan::ProjectSource, platform::Machine, read, table::VARIABLES,
-};
+use super::{ConfigError, Plan, Warning, plan::ProjectSource, read, table::VARIABLES};
+use crate::platform::Architecture;
 
 /// A clone with a Dockerfile and nothing else.
 struct Clone(tempfile::TempDir);
@@ -143,7 +142,7 @@ fn every_variable_finds_its_place() {
         .map(ToString::to_string)
         .collect();
     assert_eq!(platforms, ["linux/arm64", "linux/386"]);
-    assert_eq!(plan.images[0].build.machine, Some(Machine::Amd64));
+    assert_eq!(plan.images[0].build.machine, Some(Architecture::Amd64));
     assert!(plan.images[0].build.no_cache && plan.images[0].destinations.push && plan.debug);
     let references: Vec<String> = plan.images[0]
         .destinations

@@ -13,6 +13,7 @@ use super::messages::{
     MachineConnection, MachineRequest, ReportBuildHealthResponse,
 };
 use super::retry::Call;
+use crate::platform::Architecture;
 use crate::shape;
 
 /// The interval of health reports. Depot releases the machine of a build after several missing ones.
@@ -23,23 +24,6 @@ const LAUNCH_LIMIT: Duration = Duration::from_mins(30);
 
 /// The bounds for the pause that the API requests between two requests.
 const PAUSE_BOUNDS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(30));
-
-impl BuilderPlatform {
-    /// The common name: `amd64` or `arm64`.
-    #[must_use]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Arm64 => "arm64",
-            Self::Amd64 | Self::Unspecified => "amd64",
-        }
-    }
-}
-
-impl fmt::Display for BuilderPlatform {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
-    }
-}
 
 /// An active machine, and how to connect to it.
 #[derive(Debug)]
@@ -108,7 +92,7 @@ pub(crate) enum MachineError {
     #[error("cannot obtain an {platform} machine from Depot")]
     Api {
         /// The requested machine.
-        platform: BuilderPlatform,
+        platform: Architecture,
         /// The error of the call.
         #[source]
         source: ApiError,
@@ -117,13 +101,13 @@ pub(crate) enum MachineError {
     #[error("the {platform} machine did not start within {} minutes", LAUNCH_LIMIT.as_secs() / 60)]
     TooSlow {
         /// The requested machine.
-        platform: BuilderPlatform,
+        platform: Architecture,
     },
     /// The API returned an invalid description of the machine.
     #[error("this version cannot use Depot's description of the {platform} machine: {problem}")]
     Unusable {
         /// The requested machine.
-        platform: BuilderPlatform,
+        platform: Architecture,
         /// The field and its problem.
         problem: String,
     },
@@ -134,7 +118,7 @@ impl Build {
     ///
     /// Cancel safe. [`Build::report_health`] must run concurrently, here and as long as the machine is
     /// used.
-    pub(crate) async fn machine(&self, platform: BuilderPlatform) -> Result<Machine, MachineError> {
+    pub(crate) async fn machine(&self, platform: Architecture) -> Result<Machine, MachineError> {
         let deadline = Instant::now() + LAUNCH_LIMIT;
         let request = self.machine_request(platform);
         loop {
@@ -174,7 +158,7 @@ impl Build {
     /// the build.
     ///
     /// A failed report does not end the build: the next one may succeed. Cancel safe.
-    pub(crate) async fn report_health(&self, platform: BuilderPlatform) {
+    pub(crate) async fn report_health(&self, platform: Architecture) {
         loop {
             let sent = Instant::now();
             let left = self.health(platform).await;
@@ -188,12 +172,12 @@ impl Build {
     }
 
     /// Sends one report and returns whether Depot has canceled the build. Cancel safe.
-    pub(crate) async fn is_canceled(&self, platform: BuilderPlatform) -> bool {
+    pub(crate) async fn is_canceled(&self, platform: Architecture) -> bool {
         self.health(platform).await == Some(Duration::ZERO)
     }
 
     /// Sends one report. Returns the time until Depot cancels the build: zero if it has, `None` if it does not.
-    async fn health(&self, platform: BuilderPlatform) -> Option<Duration> {
+    async fn health(&self, platform: Architecture) -> Option<Duration> {
         let request = self.machine_request(platform);
         let response: Result<ReportBuildHealthResponse, _> = self
             .api
@@ -208,10 +192,10 @@ impl Build {
         }
     }
 
-    fn machine_request(&self, platform: BuilderPlatform) -> MachineRequest {
+    fn machine_request(&self, platform: Architecture) -> MachineRequest {
         MachineRequest {
             build_id: self.id.to_string(),
-            platform: platform.into(),
+            platform: BuilderPlatform::from(platform).into(),
         }
     }
 }
@@ -223,7 +207,7 @@ pub(crate) fn time_left(moment: prost_types::Timestamp) -> Option<Duration> {
 }
 
 pub(crate) fn machine(
-    platform: BuilderPlatform,
+    platform: Architecture,
     active: ActiveConnection,
 ) -> Result<Machine, MachineError> {
     let unusable = |problem: String| MachineError::Unusable { platform, problem };
@@ -294,7 +278,7 @@ mod tests {
             ca_cert: Some(super::super::messages::Certificate::default()),
             ..Default::default()
         };
-        let refused = machine(BuilderPlatform::Amd64, active);
+        let refused = machine(Architecture::Amd64, active);
         assert!(matches!(refused, Err(MachineError::Unusable { .. })));
     }
 

@@ -12,6 +12,8 @@ use std::fmt;
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 
+use crate::platform::Architecture;
+
 /// Creates a build in a project.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct CreateBuildRequest {
@@ -225,6 +227,15 @@ pub(crate) enum BuilderPlatform {
     Amd64 = 1,
     /// A machine with 64-bit Arm processors.
     Arm64 = 2,
+}
+
+impl From<Architecture> for BuilderPlatform {
+    fn from(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Amd64 => Self::Amd64,
+            Architecture::Arm64 => Self::Arm64,
+        }
+    }
 }
 
 /// A build and one of its machines; the request of both machine calls.

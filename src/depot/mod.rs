@@ -18,6 +18,5 @@ pub(crate) use api::Api;
 pub(crate) use build::{Build, Outcome, PullInfo, Saved};
 pub(crate) use error::{ApiError, Code};
 pub(crate) use machine::{Machine, MachineError};
-pub(crate) use messages::BuilderPlatform;
 pub(crate) use redact::Redactor;
 pub(crate) use steps::{Step, Steps};

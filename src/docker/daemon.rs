@@ -10,8 +10,8 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use super::endpoint::{Connector, Endpoint};
 use super::error::DaemonError;
-use super::platform::Platform;
 use super::transport::Transport;
+use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
 /// The limit for the daemon's start. It starts at the same time as the step.

@@ -7,7 +7,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::platform::Platform;
+use crate::platform::Platform;
 
 /// More layers than any storage driver supports.
 pub(super) const LAYERS_LIMIT: usize = 1000;

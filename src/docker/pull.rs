@@ -12,7 +12,7 @@ use super::daemon::Daemon;
 use super::error::LoadError;
 use super::image::Image;
 use super::load::Loaded;
-use super::platform::Platform;
+use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
 /// The limit for a pull: longer than the limit of a step.

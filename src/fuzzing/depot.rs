@@ -13,9 +13,10 @@ use crate::depot::api::{foreign, refusal, stream_refusal};
 use crate::depot::machine::Endpoint;
 use crate::depot::machine::{machine, time_left};
 use crate::depot::messages::{
-    BuilderPlatform, CreateBuildResponse, GetBuildKitConnectionResponse, GetPullInfoResponse,
-    MachineConnection, ReportBuildHealthResponse,
+    CreateBuildResponse, GetBuildKitConnectionResponse, GetPullInfoResponse, MachineConnection,
+    ReportBuildHealthResponse,
 };
+use crate::platform::Architecture;
 
 const METHOD: &str = "CreateBuild";
 
@@ -50,7 +51,7 @@ pub fn depot_answers(bytes: &[u8]) {
     }
     if let Ok(answer) = GetBuildKitConnectionResponse::decode(bytes)
         && let Some(MachineConnection::Active(active)) = answer.connection
-        && let Ok(machine) = machine(BuilderPlatform::Amd64, active)
+        && let Ok(machine) = machine(Architecture::Amd64, active)
     {
         let again = Endpoint::parse(&format!("tcp://{}", machine.endpoint));
         assert_eq!(again.as_ref(), Some(&machine.endpoint));

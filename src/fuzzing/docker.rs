@@ -21,8 +21,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{fixed_parts, lossy, run};
 use crate::docker::daemon::About;
 use crate::docker::load::taken;
-use crate::docker::{Image, LoadError, Platform};
+use crate::docker::{Image, LoadError};
 use crate::pipe::load::exported::{parse, pick, told_images};
+use crate::platform::Platform;
 use crate::registry::client::Manifest;
 
 /// A manifest and a config, as a builder gives them out; each as an index, too.

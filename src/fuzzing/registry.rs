@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::{SECRET, assert_harmless, fixed_parts, lossy, parts, status};
 use crate::cause::one_line;
+use crate::platform::Platform;
 use crate::registry::challenge::{Bearer, bearer, is_basic};
 use crate::registry::client::{Manifest, error};
 use crate::registry::credentials::{Credential, canonical_host};
@@ -89,7 +90,7 @@ pub fn registry_answers(bytes: &[u8]) {
     let part = |bytes: &[u8]| {
         let (kind, manifest) = bytes.split_first()?;
         let media_type = TYPES.get(usize::from(kind % 4))?;
-        let platform = serde_json::json!({ "os": "linux", "architecture": "amd64" });
+        let platform = Platform::parse("linux/amd64").expect("a supported platform");
         let platform = (kind & 4 == 0).then_some(platform);
         let manifest = Manifest::new(*media_type, Bytes::copy_from_slice(manifest));
         Some(Part::new(manifest, platform))

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::machines::Link;
 use crate::buildkit::Solved;
-use crate::docker::{self, Loaded};
+use crate::docker::Loaded;
+use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
 /// Names that refer to one image.
@@ -28,7 +29,7 @@ pub(super) struct Built {
 pub(super) struct Finished {
     pub(super) delivered: Vec<Delivered>,
     /// The manifest of each platform in the image, if the builders returned it.
-    pub(super) platforms: Vec<(docker::Platform, String)>,
+    pub(super) platforms: Vec<(Platform, String)>,
     /// The exporter's response.
     pub(super) response: HashMap<String, String>,
     /// The image in the daemon, if it was loaded.

@@ -15,7 +15,8 @@ use super::merge;
 use super::run::Run;
 use super::share::{Share, ShareResult};
 use super::together::together;
-use crate::docker::{self, Loaded, Passing};
+use crate::docker::{Loaded, Passing};
+use crate::platform::Platform;
 
 /// Builds the image on all its machines, merges the parts if there are several, and loads the image.
 ///
@@ -89,7 +90,7 @@ async fn platforms(
     run: &Run<'_>,
     job: &Job<'_>,
     results: &[ShareResult],
-) -> Vec<(docker::Platform, String)> {
+) -> Vec<(Platform, String)> {
     let may_read = run.plan.outputs.shell.is_some();
     let results = results.iter();
     let reading = results.map(|result| load::platforms(&result.built, may_read));

@@ -295,7 +295,7 @@ impl Loading<'_> {
             digest: "the archive".into(),
             reason: words(&status),
         };
-        let solve = request::archive(self.job, self.choice.requested.as_ref(), self.names, gzip);
+        let solve = request::archive(self.job, self.choice.platform.as_ref(), self.names, gzip);
         let (ids_sender, ids) = oneshot::channel();
         let solving = async {
             let solved = self.solver.export(&self.built.link, &solve, sink).await?;

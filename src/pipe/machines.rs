@@ -18,8 +18,8 @@ use super::registries::Registries;
 use crate::buildkit::Connection;
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
-use crate::depot::messages::BuilderPlatform;
 use crate::depot::{Build, Steps};
+use crate::platform::Architecture;
 use crate::report::mask::Masker;
 
 pub(super) use self::sessions::{MAX_TRANSFERS, SharedSession};
@@ -43,7 +43,7 @@ pub(super) struct Machines<'a>(Vec<Machine<'a>>);
 /// One machine. It is acquired when its connection is needed for the first time.
 pub(super) struct Machine<'a> {
     context: Context<'a>,
-    platform: BuilderPlatform,
+    platform: Architecture,
     state: Mutex<State>,
     sessions: Sessions,
     leases: Leases,
@@ -71,7 +71,7 @@ impl<'a> Machines<'a> {
     /// The machines for these architectures, each once. None is acquired yet.
     pub(super) fn new(
         context: &Context<'a>,
-        platforms: impl IntoIterator<Item = BuilderPlatform>,
+        platforms: impl IntoIterator<Item = Architecture>,
     ) -> Self {
         let mut machines: Vec<Machine<'a>> = Vec::new();
         for platform in platforms {
@@ -89,7 +89,7 @@ impl<'a> Machines<'a> {
     }
 
     /// The machine for an architecture.
-    pub(super) fn of(&self, platform: BuilderPlatform) -> Option<&Machine<'a>> {
+    pub(super) fn of(&self, platform: Architecture) -> Option<&Machine<'a>> {
         self.0.iter().find(|machine| machine.platform == platform)
     }
 
@@ -114,7 +114,7 @@ impl<'a> Machines<'a> {
 
 impl Machine<'_> {
     /// The architecture.
-    pub(super) fn platform(&self) -> BuilderPlatform {
+    pub(super) fn platform(&self) -> Architecture {
         self.platform
     }
 

@@ -133,9 +133,7 @@ async fn image(
         .map(async |(digest, (target, _))| {
             let manifest = client.manifest(host, repository, digest).await;
             manifest
-                .map(|manifest| {
-                    Part::new(manifest, target.platform().map(|platform| platform.oci()))
-                })
+                .map(|manifest| Part::new(manifest, target.platform()))
                 .map_err(|source| Failure::ReadBack {
                     target: target.to_string(),
                     source: Box::new(source),

@@ -14,7 +14,7 @@ use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::{Build, fork};
-use crate::docker;
+use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
 /// The name of the file in the pipe's storage folders.
@@ -171,7 +171,7 @@ fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
 }
 
 /// A platform as part of a variable's name. The default variant of an architecture is omitted.
-fn variable_suffix(platform: &docker::Platform) -> String {
+fn variable_suffix(platform: &Platform) -> String {
     let variant = match (&*platform.architecture, platform.variant.as_deref()) {
         ("arm64", Some("v8")) | ("amd64", Some("v1")) | (_, None) => String::new(),
         (_, Some(variant)) => format!("_{variant}"),

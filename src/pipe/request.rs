@@ -11,9 +11,9 @@ use super::target::Target;
 use crate::buildkit::{self, Address, MutualTls, Proxy, Solve};
 use crate::config::Plan;
 use crate::config::plan::{ImagePlan, NamedContext};
-use crate::config::platform::Platform;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
 use crate::depot::{self, fork};
+use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
 /// The options that Depot records for each image of the build.

@@ -6,13 +6,12 @@
 use std::fmt;
 
 use crate::config::plan::BuildPlan;
-use crate::config::platform::{Machine, Platform};
-use crate::depot::BuilderPlatform;
+use crate::platform::{Architecture, Platform};
 
 /// One machine and its platforms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    pub(super) machine: BuilderPlatform,
+    pub(super) machine: Architecture,
     /// Empty for the machine's own platform.
     pub(super) platforms: Vec<Platform>,
 }
@@ -55,7 +54,7 @@ impl Target {
 pub(super) fn targets(build: &BuildPlan) -> Vec<Target> {
     let mut targets: Vec<Target> = Vec::new();
     for platform in &build.platforms {
-        let machine = builder(build.machine.unwrap_or(platform.machine()));
+        let machine = build.machine.unwrap_or(platform.builder());
         match targets.iter_mut().find(|target| target.machine == machine) {
             Some(target) => target.platforms.push(platform.clone()),
             None => targets.push(Target {
@@ -65,18 +64,11 @@ pub(super) fn targets(build: &BuildPlan) -> Vec<Target> {
         }
     }
     if targets.is_empty() {
-        let machine = build.machine.or_else(Machine::of_this_program);
+        let machine = build.machine.or_else(Architecture::of_this_program);
         targets.push(Target {
-            machine: builder(machine.unwrap_or(Machine::Amd64)),
+            machine: machine.unwrap_or(Architecture::Amd64),
             platforms: Vec::new(),
         });
     }
     targets
-}
-
-fn builder(machine: Machine) -> BuilderPlatform {
-    match machine {
-        Machine::Arm64 => BuilderPlatform::Arm64,
-        Machine::Amd64 => BuilderPlatform::Amd64,
-    }
 }

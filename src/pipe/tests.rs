@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use depot_standin::engine::{Engine, EngineOptions, state_folder};
-use depot_standin::fixtures::{Busybox, Context};
-use depot_standin::registry::Registry;
-use depot_standin::{
-    Architecture, BuildState, Builder, Line, MachinePlan, Method, Record, Scenario, StandIn,
+use depot_ground::engine::{Engine, EngineOptions, state_folder};
+use depot_ground::fixtures::{Busybox, Context};
+use depot_ground::registry::Registry;
+use local_depot::{
+    Architecture, BuildState, Builder, Line, LocalDepot, MachinePlan, Method, Record, Scenario,
 };
 
 use super::run;
@@ -44,13 +44,13 @@ impl Ground {
         }
     }
 
-    async fn depot(&self, scenario: Scenario) -> StandIn {
+    async fn depot(&self, scenario: Scenario) -> LocalDepot {
         let [first, second] = self.builders.clone();
-        StandIn::start_on(first, second, scenario).await.unwrap()
+        LocalDepot::start_on(first, second, scenario).await.unwrap()
     }
 
     /// A plan with these images, pushed to the registry. The names are those of stages.
-    fn plan(&self, depot: &StandIn, context: &Context, names: &[&str], platforms: &str) -> Plan {
+    fn plan(&self, depot: &LocalDepot, context: &Context, names: &[&str], platforms: &str) -> Plan {
         let host = self.registry.host();
         let image = format!("{host}/many/app:1");
         let variables = [
@@ -91,7 +91,7 @@ struct Ended {
     took: Duration,
 }
 
-async fn run_plan(plan: &Plan, depot: &StandIn, cancel: &Cancel) -> Ended {
+async fn run_plan(plan: &Plan, depot: &LocalDepot, cancel: &Cancel) -> Ended {
     let (output, log) = Output::captured(OutputOptions::default());
     let _subscriber = tracing::subscriber::set_default(subscriber(output.clone(), true));
     let begun = Instant::now();

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::client::Manifest;
 use super::token::printable;
+use crate::platform::Platform;
 
 /// The annotation with which BuildKit marks the manifest of an attestation.
 pub(crate) const ATTESTATION: &str = "vnd.docker.reference.type";
@@ -31,14 +32,14 @@ const ENTRIES_LIMIT: usize = 1000;
 #[derive(Clone, Debug)]
 pub struct Part {
     manifest: Manifest,
-    /// What a manifest without index is for, as an index writes it.
-    platform: Option<Value>,
+    /// The platform of a single manifest.
+    platform: Option<Platform>,
 }
 
 impl Part {
-    /// `platform` counts where `manifest` is no index: those tell theirs themselves.
+    /// `platform` is used only if `manifest` is a single manifest; an index lists its own platforms.
     #[must_use]
-    pub fn new(manifest: Manifest, platform: Option<Value>) -> Self {
+    pub fn new(manifest: Manifest, platform: Option<Platform>) -> Self {
         Self { manifest, platform }
     }
 }
@@ -125,7 +126,7 @@ pub fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
 /// A manifest without index, as an entry of one.
 fn entry(part: &Part) -> Result<Value, MergeError> {
     let manifest = &part.manifest;
-    let platform = part.platform.clone();
+    let platform = part.platform.as_ref();
     let platform = platform.ok_or_else(|| MergeError::NoPlatform {
         digest: manifest.digest.clone(),
     })?;
@@ -133,7 +134,7 @@ fn entry(part: &Part) -> Result<Value, MergeError> {
         "mediaType": manifest.media_type,
         "digest": manifest.digest,
         "size": manifest.bytes.len(),
-        "platform": platform,
+        "platform": platform.oci(),
     }))
 }
 
@@ -272,12 +273,12 @@ mod tests {
     #[test]
     fn docker_images_make_a_docker_list_and_bare_manifests_get_their_platform() {
         let manifest = |media_type| Manifest::new(media_type, Bytes::from_static(b"{}"));
-        let platform = json!({ "os": "linux", "architecture": "amd64" });
+        let platform = Platform::parse("linux/amd64").unwrap();
         let bare = Part::new(manifest(DOCKER_MANIFEST), Some(platform.clone()));
         let merged = merge(std::slice::from_ref(&bare)).unwrap();
         assert_eq!(merged.media_type, DOCKER_LIST);
         let entry = &json_of(&merged)["manifests"][0];
-        assert_eq!(entry["platform"], platform);
+        assert_eq!(entry["platform"], Value::from(platform.oci()));
         assert_eq!(entry["size"], 2);
 
         let oci = index(OCI_INDEX, &json!([image("arm64")]), &json!({}));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::{fs, future};
 
-use depot_standin::engine::{Engine, EngineOptions};
+use depot_ground::engine::{Engine, EngineOptions};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tower_service::Service as _;

@@ -3,8 +3,7 @@
 use super::super::Result;
 use super::super::failure::Failure;
 use super::super::target::Target;
-use crate::config::platform::Platform;
-use crate::docker::{self, best_for};
+use crate::platform::{Platform, best_for};
 
 /// The platform of an image that is loaded.
 #[derive(Clone, Debug)]
@@ -12,8 +11,7 @@ pub(in super::super) struct LoadChoice {
     /// The index of the target that builds it.
     pub(in super::super) target: usize,
     /// The platform, as in PLATFORMS; `None` if PLATFORMS is not set.
-    pub(super) requested: Option<Platform>,
-    pub(super) platform: Option<docker::Platform>,
+    pub(super) platform: Option<Platform>,
     /// Whether other platforms are built, but not loaded.
     pub(super) is_one_of_several: bool,
 }
@@ -23,7 +21,7 @@ impl LoadChoice {
     ///
     /// # Errors
     /// [`Failure::NoPlatform`] if the daemon runs none of several platforms.
-    pub(super) fn new(daemon: &docker::Platform, targets: &[Target]) -> Result<Self> {
+    pub(super) fn new(daemon: &Platform, targets: &[Target]) -> Result<Self> {
         let Some((target, requested, fits)) = choose(daemon, targets) else {
             let offered = targets.iter().map(ToString::to_string);
             return Err(Failure::NoPlatform {
@@ -39,18 +37,14 @@ impl LoadChoice {
         let platforms = targets.iter().map(|target| target.platforms.len());
         Ok(Self {
             target,
-            platform: requested.as_ref().map(of_docker),
-            requested,
+            platform: requested,
             is_one_of_several: platforms.sum::<usize>() > 1,
         })
     }
 }
 
 /// The index of the target with the best platform for the daemon, that platform, and whether the daemon runs it natively.
-fn choose(
-    daemon: &docker::Platform,
-    targets: &[Target],
-) -> Option<(usize, Option<Platform>, bool)> {
+fn choose(daemon: &Platform, targets: &[Target]) -> Option<(usize, Option<Platform>, bool)> {
     let offered = targets.iter().enumerate();
     let offered: Vec<(usize, &Platform)> = offered
         .flat_map(|(index, target)| {
@@ -62,7 +56,7 @@ fn choose(
         .collect();
     let platforms: Vec<_> = offered
         .iter()
-        .map(|(_, platform)| of_docker(platform))
+        .map(|&(_, platform)| platform.clone())
         .collect();
     let best = best_for(daemon, &platforms).and_then(|best| offered.get(best));
     match (best, &offered[..]) {
@@ -72,13 +66,5 @@ fn choose(
         // PLATFORMS is not set: the machine's own platform.
         (None, []) => Some((0, None, true)),
         (None, _) => None,
-    }
-}
-
-fn of_docker(platform: &Platform) -> docker::Platform {
-    docker::Platform {
-        os: "linux".into(),
-        architecture: platform.architecture().into(),
-        variant: platform.variant().map(Into::into),
     }
 }

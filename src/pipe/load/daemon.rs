@@ -90,7 +90,7 @@ impl StepDaemon {
     pub(super) fn title(&self, names: &[Reference], choice: &LoadChoice) -> String {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut title = format!("{} into Docker {}", names.join(", "), self.version());
-        if let (true, Some(platform)) = (choice.is_one_of_several, &choice.requested) {
+        if let (true, Some(platform)) = (choice.is_one_of_several, &choice.platform) {
             title.push_str(" for ");
             title.push_str(&platform.to_string());
         }

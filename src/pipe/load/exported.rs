@@ -13,7 +13,8 @@ use super::super::delivered::Built;
 use super::from_builder::read_error;
 use crate::buildkit::Connection;
 use crate::depot::fork::{self, EXPORTED_IMAGES};
-use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
+use crate::docker::{BlobError, Descriptor, Image, LoadError};
+use crate::platform::{Platform, best_for};
 use crate::registry::index::ATTESTATION;
 use crate::shape;
 
@@ -40,16 +41,9 @@ pub(crate) struct Document {
 struct Entry {
     #[serde(flatten)]
     descriptor: Descriptor,
-    platform: Option<EntryPlatform>,
+    platform: Option<Platform>,
     #[serde(default)]
     annotations: std::collections::HashMap<String, String>,
-}
-
-#[derive(Clone, Deserialize)]
-struct EntryPlatform {
-    os: String,
-    architecture: String,
-    variant: Option<String>,
 }
 
 /// The image for `platform`; without `platform`, the only image.
@@ -97,7 +91,9 @@ pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<
 /// `may_read`: whether an index that is not in the response may be read from the builder.
 pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<(Platform, String)> {
     let response = &built.solved.response;
-    let exported_images = response.get(EXPORTED_IMAGES).map(|encoded| told_images(encoded));
+    let exported_images = response
+        .get(EXPORTED_IMAGES)
+        .map(|encoded| told_images(encoded));
     if let Some(Ok(images)) = exported_images {
         let images = images.iter().filter(|image| is_platform(image.platform()));
         let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
@@ -135,20 +131,9 @@ impl Document {
             .filter(|entry| !entry.annotations.contains_key(ATTESTATION))
             .filter_map(|entry| Some((entry.descriptor, entry.platform?)))
             .filter(|(_, platform)| platform.os != "unknown")
-            .map(|(descriptor, platform)| (descriptor, Platform::from(platform)))
             .filter(|(_, platform)| is_platform(platform))
             .take(MAX_IMAGES)
             .collect()
-    }
-}
-
-impl From<EntryPlatform> for Platform {
-    fn from(platform: EntryPlatform) -> Self {
-        Self {
-            os: platform.os,
-            architecture: platform.architecture,
-            variant: platform.variant,
-        }
     }
 }
 
