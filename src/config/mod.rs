@@ -37,6 +37,8 @@ mod warning;
 mod yaml;
 
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod table_tests;
 #[cfg(test)]
 mod tests;

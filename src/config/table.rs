@@ -1,7 +1,11 @@
 //! The one table of the pipe's variables.
 //!
-//! A test compares it with everything else that names them: the structs that `envy` fills, `pipe.yml`, and the
-//! README. A new variable is added here, in its struct in `variables`, and in those two files.
+//! `cargo variables` writes the lists of `pipe.yml` and of the README from it, and a test fails if they are stale. A
+//! test also compares it with the structs that `envy` fills.
+
+mod rows;
+
+pub use rows::VARIABLES;
 
 /// Depot's API, unless `DEPOT_API_URL` is set.
 pub const DEFAULT_API_URL: &str = "https://api.depot.dev";
@@ -42,6 +46,18 @@ pub enum Fallback {
     Described(&'static str),
 }
 
+/// A group of variables in the README, in the README's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Topic {
+    Depot,
+    Image,
+    Source,
+    Registries,
+    Amazon,
+    Outputs,
+    Rest,
+}
+
 /// One variable of the pipe.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
@@ -55,16 +71,28 @@ pub struct Variable {
     pub kind: Kind,
     /// The value if it is not set.
     pub fallback: Fallback,
-    /// Its purpose, in one line.
-    pub description: &'static str,
+    /// Its group in the README.
+    #[cfg(test)]
+    pub(super) topic: Topic,
+    /// Its purpose and the forms of its value, as Markdown without line breaks. Not part of the released program.
+    #[cfg(test)]
+    pub(super) usage: &'static str,
 }
 
 impl Variable {
+    #[cfg_attr(
+        not(test),
+        expect(
+            unused_variables,
+            reason = "only `cargo variables` needs `topic` and `usage`"
+        )
+    )]
     const fn new(
+        topic: Topic,
         name: &'static str,
         kind: Kind,
         fallback: Fallback,
-        description: &'static str,
+        usage: &'static str,
     ) -> Self {
         Self {
             name,
@@ -72,7 +100,10 @@ impl Variable {
             secret: false,
             kind,
             fallback,
-            description,
+            #[cfg(test)]
+            topic,
+            #[cfg(test)]
+            usage,
         }
     }
 
@@ -85,258 +116,7 @@ impl Variable {
         self.secret = true;
         self
     }
-
-    /// The default in `pipe.yml`; `None` if it has none.
-    #[must_use]
-    pub fn pipe_default(&self) -> Option<String> {
-        match self.fallback {
-            Fallback::Value(value) => Some(value.to_owned()),
-            Fallback::SameName => Some(format!("${}", self.name)),
-            Fallback::None | Fallback::Described(_) => None,
-        }
-    }
-
-    /// The default as the README words it.
-    #[must_use]
-    pub fn default_text(&self) -> String {
-        match self.fallback {
-            Fallback::None => "none".to_owned(),
-            Fallback::Described(words) => words.to_owned(),
-            Fallback::Value(_) | Fallback::SameName => {
-                format!("`{}`", self.pipe_default().unwrap_or_default())
-            }
-        }
-    }
 }
-
-/// All variables, in the order in which they are documented.
-pub const VARIABLES: [Variable; 37] = [
-    Variable::new(
-        "DEPOT_TOKEN",
-        Kind::Text,
-        Fallback::SameName,
-        "Depot token, preferably a project token.",
-    )
-    .required()
-    .secret(),
-    Variable::new(
-        "DEPOT_PROJECT_ID",
-        Kind::Text,
-        Fallback::SameName,
-        "Id of the Depot project; if it is not set, the `id` in `depot.json`, `depot.yml` or `depot.yaml` is used.",
-    ),
-    Variable::new("IMAGE", Kind::Words, Fallback::None, "Names of the image."),
-    // No default in `pipe.yml`: a name without PUSH causes a warning, a name with `PUSH: 'false'` does not.
-    Variable::new(
-        "PUSH",
-        Kind::Boolean,
-        Fallback::Described("`false`"),
-        "Push the image under every name in `IMAGE`.",
-    ),
-    Variable::new(
-        "LOAD",
-        Kind::Boolean,
-        Fallback::Value("false"),
-        "Load the image into the step's Docker daemon.",
-    ),
-    Variable::new(
-        "SAVE",
-        Kind::Boolean,
-        Fallback::Value("false"),
-        "Keep the image in Depot's registry.",
-    ),
-    Variable::new(
-        "SAVE_TAGS",
-        Kind::Words,
-        Fallback::Described("the build's id"),
-        "Tags of the image in Depot's registry.",
-    ),
-    Variable::new(
-        "CONTEXT",
-        Kind::Text,
-        Fallback::Described("the working directory"),
-        "Directory to build from.",
-    ),
-    Variable::new(
-        "DOCKERFILE",
-        Kind::Text,
-        Fallback::Described("`Dockerfile` in the context"),
-        "Path of the Dockerfile.",
-    ),
-    Variable::new(
-        "TARGET",
-        Kind::Text,
-        Fallback::Described("the last stage"),
-        "Stage of the Dockerfile to build.",
-    ),
-    Variable::new(
-        "BUILD_ARGS",
-        Kind::Pairs,
-        Fallback::None,
-        "Build arguments.",
-    ),
-    Variable::new(
-        "BUILD_CONTEXTS",
-        Kind::Pairs,
-        Fallback::None,
-        "Named build contexts, which replace stages and images of the Dockerfile.",
-    ),
-    Variable::new(
-        "PLATFORMS",
-        Kind::Words,
-        Fallback::Described("the platform of the step's machine"),
-        "Platforms to build for.",
-    ),
-    Variable::new(
-        "BUILD_PLATFORM",
-        Kind::Text,
-        Fallback::Value("dynamic"),
-        "Architecture of the builder for all platforms.",
-    ),
-    Variable::new(
-        "NO_CACHE",
-        Kind::Boolean,
-        Fallback::Value("false"),
-        "Run every step of the Dockerfile again.",
-    ),
-    Variable::new(
-        "DOCKERHUB_USERNAME",
-        Kind::Text,
-        Fallback::SameName,
-        "User name for Docker Hub.",
-    ),
-    Variable::new(
-        "DOCKERHUB_TOKEN",
-        Kind::Text,
-        Fallback::SameName,
-        "Access token or password for Docker Hub.",
-    )
-    .secret(),
-    Variable::new(
-        "REGISTRY",
-        Kind::Text,
-        Fallback::SameName,
-        "Host that `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` belong to.",
-    ),
-    Variable::new(
-        "REGISTRY_USERNAME",
-        Kind::Text,
-        Fallback::SameName,
-        "User name for `REGISTRY`.",
-    ),
-    Variable::new(
-        "REGISTRY_PASSWORD",
-        Kind::Text,
-        Fallback::SameName,
-        "Password or token for `REGISTRY`.",
-    )
-    .secret(),
-    Variable::new(
-        "REGISTRIES",
-        Kind::List,
-        Fallback::SameName,
-        "Logins for any number of registries.",
-    )
-    .secret(),
-    Variable::new(
-        "DOCKER_CONFIG",
-        Kind::Text,
-        Fallback::None,
-        "Directory or path of a Docker `config.json` with logins.",
-    ),
-    Variable::new(
-        "REGISTRY_INSECURE",
-        Kind::Words,
-        Fallback::None,
-        "Hosts of registries whose TLS certificate is not verified on a push.",
-    ),
-    Variable::new(
-        "AWS_ACCESS_KEY_ID",
-        Kind::Text,
-        Fallback::SameName,
-        "Id of an access key for Amazon ECR.",
-    ),
-    Variable::new(
-        "AWS_SECRET_ACCESS_KEY",
-        Kind::Text,
-        Fallback::SameName,
-        "Secret access key.",
-    )
-    .secret(),
-    Variable::new(
-        "AWS_SESSION_TOKEN",
-        Kind::Text,
-        Fallback::SameName,
-        "Session token of a temporary access key.",
-    )
-    .secret(),
-    Variable::new(
-        "AWS_OIDC_ROLE_ARN",
-        Kind::Text,
-        Fallback::SameName,
-        "ARN of the IAM role to assume with the step's OIDC token, for Amazon ECR.",
-    ),
-    Variable::new(
-        "AWS_ENDPOINT_URL",
-        Kind::Text,
-        Fallback::None,
-        "Endpoint for all calls of the AWS API.",
-    ),
-    Variable::new(
-        "ECR_CREATE_REPOSITORY",
-        Kind::Boolean,
-        Fallback::Value("false"),
-        "Create repositories that do not exist in Amazon ECR.",
-    ),
-    Variable::new(
-        "OUTPUT_FILE",
-        Kind::Text,
-        Fallback::None,
-        "File for shell assignments with the image's names and digests and the build's address.",
-    ),
-    Variable::new(
-        "OUTPUT_VARIABLES",
-        Kind::Words,
-        Fallback::None,
-        "Names of those assignments that become environment variables of later steps.",
-    ),
-    Variable::new(
-        "METADATA_FILE",
-        Kind::Text,
-        Fallback::None,
-        "File for the builder's metadata of the image, as JSON.",
-    ),
-    Variable::new(
-        "IID_FILE",
-        Kind::Text,
-        Fallback::None,
-        "File for the image's id in the daemon, or its digest if it is not loaded.",
-    ),
-    Variable::new(
-        "SSL_CERT_FILE",
-        Kind::Text,
-        Fallback::None,
-        "PEM file with certificates to trust in addition to the public authorities.",
-    ),
-    Variable::new(
-        "TIMEOUT",
-        Kind::Text,
-        Fallback::None,
-        "Maximum duration of the run.",
-    ),
-    Variable::new(
-        "DEPOT_API_URL",
-        Kind::Text,
-        Fallback::Value(DEFAULT_API_URL),
-        "Address of Depot's API.",
-    ),
-    Variable::new(
-        "DEBUG",
-        Kind::Boolean,
-        Fallback::Value("false"),
-        "Log details that help to find a fault.",
-    ),
-];
 
 /// The directory of the clone. It is read separately, because a path need not be UTF-8.
 pub const CLONE_DIR: &str = "BITBUCKET_CLONE_DIR";

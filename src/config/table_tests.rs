@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
 
 use super::{
-    table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, VARIABLES},
+    table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, VARIABLES},
     variables::{
         AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
         ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
@@ -92,21 +92,10 @@ fn the_structs_have_a_field_for_each_variable() {
 }
 
 #[test]
-fn secrets_come_from_repository_variables_and_booleans_are_off() {
+fn secrets_come_from_repository_variables() {
     for variable in &VARIABLES {
         assert!(
             !variable.secret || variable.fallback == Fallback::SameName,
-            "{}",
-            variable.name
-        );
-        assert_eq!(
-            variable.kind == Kind::Boolean,
-            variable.default_text() == "`false`",
-            "{}",
-            variable.name
-        );
-        assert!(
-            !variable.description.contains('\n') && variable.description.ends_with('.'),
             "{}",
             variable.name
         );
@@ -126,29 +115,6 @@ struct PipeYml {
     name: String,
     image: String,
     description: String,
-    variables: Vec<PipeYmlVariable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PipeYmlVariable {
-    name: String,
-    default: Option<String>,
-}
-
-#[test]
-fn pipe_yml_has_the_tables_variables_and_defaults_in_its_order() {
-    let pipe: PipeYml = serde_yaml::from_str(PIPE_YML).unwrap();
-    let in_file: Vec<_> = pipe
-        .variables
-        .into_iter()
-        .map(|variable| (variable.name, variable.default))
-        .collect();
-    let in_table: Vec<_> = VARIABLES
-        .iter()
-        .map(|variable| (variable.name.to_owned(), variable.pipe_default()))
-        .collect();
-    assert_eq!(in_file, in_table);
 }
 
 #[test]
@@ -161,14 +127,6 @@ fn pipe_yml_names_the_image_of_this_version() {
         pipe.image
     );
     assert!(!pipe.name.is_empty() && !pipe.description.is_empty());
-}
-
-/// The text from a heading to the next one of its level.
-fn section<'a>(text: &'a str, heading: &str) -> &'a str {
-    let (_, rest) = text
-        .split_once(heading)
-        .unwrap_or_else(|| panic!("no {heading}"));
-    rest.split("\n## ").next().unwrap()
 }
 
 #[test]
@@ -201,38 +159,6 @@ fn the_readme_has_the_sections_of_a_pipe_in_order() {
     );
 }
 
-#[test]
-fn the_readme_has_a_row_for_each_variable_in_the_tables_order() {
-    let rows: Vec<(String, String)> = section(README, "## Variables\n")
-        .lines()
-        .filter_map(|line| {
-            line.strip_prefix("| ")?
-                .strip_suffix(" |")?
-                .split_once(" | ")
-        })
-        .filter(|(name, _)| !matches!(*name, "Variable" | "---"))
-        .map(|(name, text)| {
-            (
-                name.to_owned(),
-                text.rsplit_once("Default: ")
-                    .map(|(_, text)| text.to_owned())
-                    .unwrap_or_default(),
-            )
-        })
-        .collect();
-    let expected = VARIABLES.iter().map(|variable| {
-        let mark = if variable.required { " (*)" } else { "" };
-        (
-            format!("{}{mark}", variable.name),
-            format!("{}.", variable.default_text()),
-        )
-    });
-    // Other programs have these variables too, so they are in no table of ours.
-    let proxies = ["HTTPS_PROXY, HTTP_PROXY, ALL_PROXY", "NO_PROXY"];
-    let proxies = proxies.map(|names| (names.to_owned(), "none.".to_owned()));
-    assert_eq!(rows, expected.chain(proxies).collect::<Vec<_>>());
-}
-
 /// The name that Bitbucket gives to a heading.
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
@@ -250,25 +176,6 @@ fn every_link_within_the_readme_leads_to_one_heading() {
     let mut links = links.map(|rest| rest.split(')').next().unwrap());
     let wrong = links.find(|link| anchors.iter().filter(|anchor| anchor == link).count() != 1);
     assert_eq!(wrong, None);
-}
-
-#[test]
-fn the_readmes_snippet_shows_every_variable_and_this_version() {
-    let snippet = section(README, "## YAML Definition\n");
-    for variable in &VARIABLES {
-        let optional = if variable.required { "" } else { "# " };
-        let line = format!("    {optional}{}: ", variable.name);
-        let found = snippet
-            .lines()
-            .find(|text| text.starts_with(&line))
-            .unwrap_or_else(|| panic!("no {line:?}"));
-        assert_eq!(
-            found.ends_with("# Optional."),
-            !variable.required,
-            "{found}"
-        );
-    }
-    assert!(snippet.contains(concat!("depot-build:", env!("CARGO_PKG_VERSION"))));
 }
 
 #[test]
