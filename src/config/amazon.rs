@@ -11,22 +11,16 @@ use url::Url;
 use super::{
     fault::Fault,
     findings::Findings,
-    plan::{AwsAuthorization, AwsContainer, AwsKeys, AwsPlan, AwsRole},
     variables::{AmazonVariables, IdentityVariables, PipelineVariables},
     warning::Warning,
 };
 use crate::network::{Zone, named_zone};
+use crate::registry::ecr::{Access, Authorization, Container, Keys, Role};
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const ROLE: &str = "AWS_OIDC_ROLE_ARN";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
-
-/// Where Amazon's container services give out credentials, for a relative address.
-const CONTAINER_BASE: &str = "http://169.254.170.2";
-
-/// The longest name of a session.
-const SESSION_MAX_CHARACTERS: usize = 64;
 
 const OIDC_HINT: &str = "write in the step, beside `script:`\n  oidc: true";
 
@@ -52,7 +46,7 @@ pub(super) fn read(
     pipeline: &PipelineVariables,
     is_needed: bool,
     findings: &mut Findings,
-) -> AwsPlan {
+) -> Access {
     let keys = keys(
         variables.aws_access_key_id,
         variables.aws_secret_access_key,
@@ -74,11 +68,12 @@ pub(super) fn read(
     let endpoint = variables
         .aws_endpoint_url
         .and_then(|text| endpoint(&text, findings));
-    AwsPlan {
+    Access {
         keys,
         role,
         container: container(identity),
         endpoint,
+        metadata: None,
     }
 }
 
@@ -87,7 +82,7 @@ fn keys(
     secret: Option<String>,
     session: Option<&str>,
     findings: &mut Findings,
-) -> Option<AwsKeys> {
+) -> Option<Keys> {
     let hint = "keep AWS_SECRET_ACCESS_KEY as a secured variable of the repository or the workspace; pull requests from \
                 forks get no secured variables";
     match (id, secret) {
@@ -103,10 +98,11 @@ fn keys(
                 findings.fault(Fault::new(KEY_ID, problem, advice));
                 return None;
             }
-            Some(AwsKeys {
+            Some(Keys {
                 id,
                 secret: trimmed(&secret),
                 session: session.map(trimmed),
+                until: None,
             })
         }
         (Some(_), None) => {
@@ -129,9 +125,9 @@ fn role(
     token: Option<String>,
     pipeline: &PipelineVariables,
     findings: &mut Findings,
-) -> Option<AwsRole> {
+) -> Option<Role> {
     let arn = arn.trim();
-    let is_good = is_role(arn);
+    let is_good = Role::is_arn(arn);
     if !is_good {
         let problem = format!("{} is not the ARN of a role", findings.shown(arn));
         let advice = "write the role's ARN, such as `arn:aws:iam::123456789012:role/pipelines`";
@@ -143,45 +139,21 @@ fn role(
         findings.fault(Fault::new(ROLE, problem, advice).with_hint(OIDC_HINT));
         return None;
     };
-    is_good.then(|| AwsRole {
+    is_good.then(|| Role {
         arn: arn.to_owned(),
         token: trimmed(&token),
         session_name: session_name(pipeline),
     })
 }
 
-/// `arn:aws:iam::123456789012:role/path/name`, in any of Amazon's partitions.
-fn is_role(arn: &str) -> bool {
-    let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let [scheme, partition, service, region, account, resource] = parts[..] else {
-        return false;
-    };
-    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-/".contains(&byte);
-    let name = resource.strip_prefix("role/").unwrap_or_default();
-    scheme == "arn"
-        && (partition == "aws" || partition.starts_with("aws-"))
-        && service == "iam"
-        && region.is_empty()
-        && is_account
-        && !name.is_empty()
-        && name.bytes().all(is_plain)
-}
-
-/// How the session is called in Amazon's records: after the build that it is for.
+/// The name of the session in AWS CloudTrail: the repository and the number of the pipeline.
 fn session_name(pipeline: &PipelineVariables) -> String {
     let parts = [
         Some("depot-build"),
         pipeline.bitbucket_repo_slug.as_deref(),
         pipeline.bitbucket_build_number.as_deref(),
     ];
-    let name = parts.into_iter().flatten().collect::<Vec<_>>().join("-");
-    let is_allowed =
-        |character: &char| character.is_ascii_alphanumeric() || "_+=,.@-".contains(*character);
-    name.chars()
-        .filter(is_allowed)
-        .take(SESSION_MAX_CHARACTERS)
-        .collect()
+    Role::valid_session_name(&parts.into_iter().flatten().collect::<Vec<_>>().join("-"))
 }
 
 fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
@@ -207,26 +179,19 @@ fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
     Some(url)
 }
 
-/// Where the machine's container service gives out credentials. What cannot be read is none: the user did not write it.
-fn container(identity: IdentityVariables) -> Option<AwsContainer> {
-    let url = match (
-        identity.aws_container_credentials_relative_uri,
-        identity.aws_container_credentials_full_uri,
-    ) {
-        // Behind the base as it stands: joined, it could name another host.
-        (Some(path), _) if path.starts_with('/') => {
-            Url::parse(&format!("{CONTAINER_BASE}{path}")).ok()?
-        }
-        (None, Some(url)) => Url::parse(&url).ok()?,
-        (Some(_), _) | (None, None) => return None,
-    };
+/// The endpoint of the runner's container service. An invalid address is ignored, because the user did not write it.
+fn container(identity: IdentityVariables) -> Option<Container> {
+    let url = Container::endpoint(
+        identity.aws_container_credentials_relative_uri.as_deref(),
+        identity.aws_container_credentials_full_uri.as_deref(),
+    )?;
     let file = identity.aws_container_authorization_token_file;
     let token = identity.aws_container_authorization_token;
-    Some(AwsContainer {
+    Some(Container {
         url,
         authorization: match (file, token) {
-            (Some(path), _) => Some(AwsAuthorization::File(PathBuf::from(path))),
-            (None, Some(token)) => Some(AwsAuthorization::Token(token.into())),
+            (Some(path), _) => Some(Authorization::File(PathBuf::from(path))),
+            (None, Some(token)) => Some(Authorization::Token(token.into())),
             (None, None) => None,
         },
     })
@@ -244,7 +209,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:iam::123456789012:role/ci/pipelines";
 
-    fn outcome(variables: AmazonVariables, token: Option<&str>) -> (AwsPlan, String, Vec<Warning>) {
+    fn outcome(variables: AmazonVariables, token: Option<&str>) -> (Access, String, Vec<Warning>) {
         outcome_for(true, variables, token)
     }
 
@@ -252,7 +217,7 @@ mod tests {
         is_needed: bool,
         variables: AmazonVariables,
         token: Option<&str>,
-    ) -> (AwsPlan, String, Vec<Warning>) {
+    ) -> (Access, String, Vec<Warning>) {
         let mut findings = Findings::default();
         let identity = IdentityVariables {
             bitbucket_step_oidc_token: token.map(Into::into),
@@ -295,27 +260,6 @@ mod tests {
             plan.role.is_none() && error.contains("`oidc: true`"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn what_is_no_role_is_told() {
-        for arn in [
-            "pipelines",
-            "arn:aws:iam::123456789012:user/me",
-            "arn:aws:iam::1234:role/x",
-            "arn:aws:iam:eu-central-1:123456789012:role/x",
-            "arn:aws:iam::123456789012:role/",
-            "arn:aws:iam::123456789012:role/a b",
-        ] {
-            assert!(!is_role(arn), "{arn}");
-        }
-        for arn in [
-            ARN,
-            "arn:aws-cn:iam::123456789012:role/x",
-            "arn:aws-us-gov:iam::123456789012:role/x",
-        ] {
-            assert!(is_role(arn), "{arn}");
-        }
     }
 
     #[test]
@@ -368,35 +312,15 @@ mod tests {
     }
 
     #[test]
-    fn a_containers_endpoint_is_relative_or_whole() {
-        let relative = container(IdentityVariables {
-            aws_container_credentials_relative_uri: Some("/v2/credentials/x".into()),
-            ..IdentityVariables::default()
-        });
-        assert_eq!(
-            relative.unwrap().url.as_str(),
-            "http://169.254.170.2/v2/credentials/x"
-        );
-        for path in ["//evil.example/x", "@evil.example/x", "x"] {
-            let relative = container(IdentityVariables {
-                aws_container_credentials_relative_uri: Some(path.into()),
-                ..IdentityVariables::default()
-            });
-            let host = relative.map(|container| container.url.host_str().map(str::to_owned));
-            assert!(
-                host.is_none_or(|host| host.as_deref() == Some("169.254.170.2")),
-                "{path}"
-            );
-        }
+    fn a_file_authorizes_a_container() {
         let whole = container(IdentityVariables {
             aws_container_credentials_full_uri: Some("http://127.0.0.1:7/c".into()),
             aws_container_authorization_token_file: Some("/t".into()),
             ..IdentityVariables::default()
         });
-        let whole = whole.unwrap();
         assert!(matches!(
-            whole.authorization,
-            Some(AwsAuthorization::File(_))
+            whole.unwrap().authorization,
+            Some(Authorization::File(_))
         ));
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     proxies::Proxies,
     registry::{
         credentials::{Credential, Credentials},
+        ecr::Access,
         reference::Reference,
     },
     roots::Authorities,
@@ -59,17 +60,6 @@ impl Plan {
     pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let registries = &self.registries;
         let passwords = registries.credentials.iter().map(Credential::password);
-        let aws = &registries.aws;
-        let keys = aws.keys.iter();
-        let keys = keys.flat_map(|keys| [Some(&keys.secret), keys.session.as_ref()]);
-        let role = aws.role.iter().map(|role| &role.token);
-        let container =
-            aws.container
-                .iter()
-                .filter_map(|container| match &container.authorization {
-                    Some(AwsAuthorization::Token(token)) => Some(token),
-                    Some(AwsAuthorization::File(_)) | None => None,
-                });
         let builds = || self.images.iter().map(|image| &image.build);
         let contexts = builds().flat_map(|build| &build.contexts);
         std::iter::once(&self.depot.token)
@@ -77,9 +67,7 @@ impl Plan {
             .chain(builds().flat_map(|build| &build.build_args.secrets))
             .chain(self.proxies.passwords())
             .chain(passwords)
-            .chain(keys.flatten())
-            .chain(role)
-            .chain(container)
+            .chain(registries.aws.secrets())
             .chain(&self.other_secrets)
     }
 }
@@ -245,76 +233,10 @@ pub struct RegistriesPlan {
     ///
     /// [`canonical_host`]: crate::registry::credentials::canonical_host
     pub insecure: Vec<String>,
-    /// Who we are at Amazon, for its registries.
-    pub aws: AwsPlan,
+    /// The identities for Amazon ECR.
+    pub aws: Access,
     /// Whether repositories of the image that Amazon does not have are made.
     pub create_repositories: bool,
-}
-
-/// Who we are at Amazon. Nothing of it is used unless a registry of Amazon's is.
-///
-/// The first that is there counts: a role by the step's identity, keys, the machine's role.
-#[derive(Debug, Clone, Default)]
-pub struct AwsPlan {
-    /// Keys of a user or a session.
-    pub keys: Option<AwsKeys>,
-    /// The step's identity, to be exchanged for a role.
-    pub role: Option<AwsRole>,
-    /// Where a container's credentials are given out, on a self-hosted runner.
-    pub container: Option<AwsContainer>,
-    /// One address instead of all of Amazon's.
-    pub endpoint: Option<Url>,
-}
-
-impl AwsPlan {
-    /// The file that proves a container's identity, if there is one.
-    #[must_use]
-    pub fn authorization_file(&self) -> Option<&Path> {
-        match self.container.as_ref()?.authorization.as_ref()? {
-            AwsAuthorization::File(path) => Some(path),
-            AwsAuthorization::Token(_) => None,
-        }
-    }
-}
-
-/// Keys of a user or a session at Amazon.
-#[derive(Debug, Clone)]
-pub struct AwsKeys {
-    /// The key's id, which counts as no secret.
-    pub id: String,
-    /// The key.
-    pub secret: SecretString,
-    /// Present with the keys of a session.
-    pub session: Option<SecretString>,
-}
-
-/// A role at Amazon that the step's identity may take.
-#[derive(Debug, Clone)]
-pub struct AwsRole {
-    /// Its ARN.
-    pub arn: String,
-    /// The step's identity token, signed by Bitbucket.
-    pub token: SecretString,
-    /// How the session is called in Amazon's records.
-    pub session_name: String,
-}
-
-/// Where a container's credentials are given out.
-#[derive(Debug, Clone)]
-pub struct AwsContainer {
-    /// The address.
-    pub url: Url,
-    /// What to send as `Authorization`.
-    pub authorization: Option<AwsAuthorization>,
-}
-
-/// What proves to a container's endpoint that it is the container who asks.
-#[derive(Debug, Clone)]
-pub enum AwsAuthorization {
-    /// This text.
-    Token(SecretString),
-    /// What this file holds at that moment.
-    File(PathBuf),
 }
 
 /// Build arguments, whose values may be secrets though they should not be.

@@ -11,9 +11,9 @@ use secrecy::ExposeSecret;
 
 use crate::bounded_file;
 use crate::config::Plan;
-use crate::config::plan::{AwsAuthorization, AwsPlan, NamedContext};
+use crate::config::plan::NamedContext;
 use crate::registry::credentials::{Credential, canonical_host};
-use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrHost, Keys, Role};
+use crate::registry::ecr::{Access, Ecr, EcrHost};
 use crate::registry::keyring::{CredentialSource, SourceError};
 use crate::registry::token::NamedImage;
 pub(super) use named::Named;
@@ -48,7 +48,7 @@ struct NotNamed;
 impl AmazonLogins {
     pub(super) fn new(
         ecr: Arc<Ecr>,
-        plan: &AwsPlan,
+        access: &Access,
         pushes_public: bool,
         named: BTreeSet<String>,
     ) -> Self {
@@ -56,7 +56,7 @@ impl AmazonLogins {
             ecr,
             named,
             pushes_public,
-            is_known: plan.role.is_some() || plan.keys.is_some() || plan.container.is_some(),
+            is_known: access.role.is_some() || access.keys.is_some() || access.container.is_some(),
             reads_public: AtomicBool::new(false),
         }
     }
@@ -142,36 +142,10 @@ fn dockerfile(path: &Path) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// What the plan says of Amazon, as its client wants it.
-pub(super) fn access(plan: &AwsPlan) -> Access {
-    let authorization = |authorization: &AwsAuthorization| match authorization {
-        AwsAuthorization::Token(token) => Authorization::Token(token.clone()),
-        AwsAuthorization::File(path) => Authorization::File(path.clone()),
-    };
-    Access {
-        role: plan.role.as_ref().map(|role| Role {
-            arn: role.arn.clone(),
-            token: role.token.clone(),
-            session_name: role.session_name.clone(),
-        }),
-        keys: plan.keys.as_ref().map(|keys| Keys {
-            id: keys.id.clone(),
-            secret: keys.secret.clone(),
-            session: keys.session.clone(),
-            until: None,
-        }),
-        container: plan.container.as_ref().map(|container| Container {
-            url: container.url.clone(),
-            authorization: container.authorization.as_ref().map(authorization),
-        }),
-        endpoint: plan.endpoint.clone(),
-        metadata: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::ecr::Keys;
 
     const NAMED: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
@@ -193,9 +167,9 @@ mod tests {
             ..Access::default()
         };
         let ecr = Ecr::new(client(), client(), access, Arc::new(|_: &str| {}));
-        let plan = AwsPlan::default();
+        let access = Access::default();
         let named = BTreeSet::from([NAMED.to_owned()]);
-        let logins = AmazonLogins::new(Arc::new(ecr), &plan, false, named);
+        let logins = AmazonLogins::new(Arc::new(ecr), &access, false, named);
         let credential = logins.credential(host).await;
         credential.map_err(|error| error.cause.to_string())
     }

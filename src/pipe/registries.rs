@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use tokio::task::JoinSet;
 
 use super::Result;
-use super::ecr::{AmazonLogins, Named, access};
+use super::ecr::{AmazonLogins, Named};
 use super::failure::Failure;
 use crate::config::Plan;
 use crate::depot::Saved;
@@ -47,7 +47,7 @@ impl Registries {
         let ecr = Arc::new(Ecr::new(
             http,
             direct,
-            access(&plan.registries.aws),
+            plan.registries.aws.clone(),
             Arc::new(move |secret: &str| secrets.add(secret)),
         ));
         let of_depot = saved.credentials.iter().map(|(host, username, password)| {

@@ -31,7 +31,7 @@ impl EcrHost {
             return Some(Self::Public);
         }
         let (account, rest) = host.split_once('.')?;
-        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+        if !is_account(account) {
             return None;
         }
         let services = [
@@ -110,6 +110,11 @@ impl EcrHost {
     pub fn takes_tokens(&self) -> bool {
         matches!(self, Self::Public)
     }
+}
+
+/// Whether `text` is the id of an AWS account: twelve digits.
+pub(super) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `eu-central-1`: words, and a number at the end. Other names of Amazon's, such as those of buckets, are none.
