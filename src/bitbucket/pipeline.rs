@@ -1,39 +1,27 @@
 //! The pipeline that this run belongs to.
 //!
-//! Every value is optional: branch builds have no tag, tag builds have no branch, and a run outside of a pipeline has
-//! none of them. A commit can be shortened to 12 characters, and UUIDs are in braces. The values are unmodified: a
-//! branch can have any name, so the caller must escape it before it prints or sends it.
+//! Every value is optional: a run outside of a pipeline has none of them.
 
 use std::path::{Path, PathBuf};
 
-/// The facts of one pipeline step; those that are not set are `None`.
+/// The pipeline and its shared files; values that are not set are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pipeline {
-    /// The commit's hash, possibly shortened.
-    pub commit: Option<String>,
-    /// The branch, in builds of a branch.
-    pub branch: Option<String>,
-    /// The tag, in builds of a tag.
-    pub tag: Option<String>,
-    /// The number of the pull request, in builds of one.
-    pub pull_request: Option<String>,
     /// The workspace's name in URLs.
     pub workspace: Option<String>,
     /// The repository's name in URLs.
     pub repo_slug: Option<String>,
     /// `workspace/repository`.
     pub repo_full_name: Option<String>,
-    /// The number of the pipeline in its repository.
-    pub build_number: Option<String>,
-    /// The UUID of the pipeline, in braces.
-    pub pipeline_uuid: Option<String>,
-    /// The UUID of the step, in braces.
-    pub step_uuid: Option<String>,
-    /// The directory that this pipe shares with its later runs in the same pipeline.
+    /// The directory that this pipe shares with its later runs in the same pipeline. Below [`GENERATED_FOLDER`] on
+    /// Bitbucket's own runners.
+    ///
+    /// [`GENERATED_FOLDER`]: super::GENERATED_FOLDER
     pub storage_dir: Option<PathBuf>,
     /// The directory that all pipes of the pipeline share.
     pub shared_storage_dir: Option<PathBuf>,
-    /// The file whose lines `NAME=value` become variables of later steps.
+    /// The file whose lines `NAME=value` become variables of later steps, if their names are in the step's
+    /// `output-variables:`.
     pub variables_path: Option<PathBuf>,
 }
 

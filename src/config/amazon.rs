@@ -14,6 +14,7 @@ use super::{
     variables::{AmazonVariables, IdentityVariables, PipelineVariables},
     warning::Warning,
 };
+use crate::bitbucket::{OIDC, secured_variable};
 use crate::network::{Zone, named_zone};
 use crate::registry::ecr::{Access, Authorization, Container, Keys, Role};
 
@@ -21,8 +22,6 @@ const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const ROLE: &str = "AWS_OIDC_ROLE_ARN";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
-
-const OIDC_HINT: &str = "write in the step, beside `script:`\n  oidc: true";
 
 /// What proves who the step is, whether or not it is used.
 pub(super) fn proofs(identity: &IdentityVariables) -> Vec<SecretString> {
@@ -83,8 +82,7 @@ fn keys(
     session: Option<&str>,
     findings: &mut Findings,
 ) -> Option<Keys> {
-    let hint = "keep AWS_SECRET_ACCESS_KEY as a secured variable of the repository or the workspace; pull requests from \
-                forks get no secured variables";
+    let hint = secured_variable(KEY);
     match (id, secret) {
         (Some(id), Some(secret)) => {
             let id = id.trim().to_owned();
@@ -134,9 +132,12 @@ fn role(
         findings.fault(Fault::new(ROLE, problem, advice));
     }
     let Some(token) = token else {
-        let problem = "set, but the step has no OIDC token, because it lacks `oidc: true`";
-        let advice = "add `oidc: true` to the step";
-        findings.fault(Fault::new(ROLE, problem, advice).with_hint(OIDC_HINT));
+        let problem = format!("set, but the step has no OIDC token, because it lacks `{OIDC}`");
+        let advice = format!("add `{OIDC}` to the step");
+        findings.fault(
+            Fault::new(ROLE, problem, advice)
+                .with_hint(format!("add to the step, next to `script:`\n  {OIDC}")),
+        );
         return None;
     };
     is_good.then(|| Role {

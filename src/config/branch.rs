@@ -1,11 +1,15 @@
 //! Names of branches in place of tags, which cannot hold all of their characters.
 
+use crate::bitbucket::TAG_OF_BRANCH;
 use crate::registry::reference::Reference;
 
-/// For tags that look like the name of a branch. Bitbucket has no variable with a form of it that a tag can have.
-pub(super) const BRANCH_HINT: &str = "the name of a branch may contain `/` and other characters that a tag cannot: use $BITBUCKET_COMMIT, or \
-                           replace them in a line before the pipe and use $TAG:\n  \
-                           - export TAG=$(printf %s \"$BITBUCKET_BRANCH\" | tr -c 'a-zA-Z0-9_.-' -)";
+/// The hint for a tag that looks like the name of a branch.
+pub(super) fn branch_hint() -> String {
+    format!(
+        "a branch name can contain `/` and other characters that a tag cannot: use $BITBUCKET_COMMIT, or replace them in a \
+         line before the pipe and use $TAG:\n  {TAG_OF_BRANCH}"
+    )
+}
 
 /// What stands in place of the tag, if it looks like the name of a branch.
 pub(super) fn branch(text: &str) -> Option<&str> {

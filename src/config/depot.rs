@@ -4,23 +4,31 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
+use crate::bitbucket::secured_variable;
 use crate::network::{Zone, named_zone};
 
 const TOKEN_ADVICE: &str = "give a token of your Depot project";
-const TOKEN_HINT: &str = "make DEPOT_TOKEN a secured variable of the repository or the workspace (a fork has variables of its own, and gets \
-                          none from here), which the pipe takes by itself; or write\n  variables:\n    DEPOT_TOKEN: $NAME_OF_YOUR_VARIABLE";
 const API_URL: &str = "DEPOT_API_URL";
 
-/// The token, fit to stand in a header.
+/// The hint for a missing or invalid token.
+fn token_hint() -> String {
+    format!(
+        "{}; the pipe reads a variable of that name by itself. For another name write\n  variables:\n    DEPOT_TOKEN: \
+         $NAME_OF_YOUR_VARIABLE",
+        secured_variable("DEPOT_TOKEN")
+    )
+}
+
+/// The token, which is valid in an HTTP header.
 pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<SecretString> {
     let Some(value) = value else {
-        findings.fault(Fault::new("DEPOT_TOKEN", "not set", TOKEN_ADVICE).with_hint(TOKEN_HINT));
+        findings.fault(Fault::new("DEPOT_TOKEN", "not set", TOKEN_ADVICE).with_hint(token_hint()));
         return None;
     };
     let token = value.trim();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         let problem = "holds white space or characters that tokens do not have";
-        findings.fault(Fault::new("DEPOT_TOKEN", problem, TOKEN_ADVICE).with_hint(TOKEN_HINT));
+        findings.fault(Fault::new("DEPOT_TOKEN", problem, TOKEN_ADVICE).with_hint(token_hint()));
         return None;
     }
     Some(SecretString::from(token))
@@ -99,7 +107,7 @@ mod tests {
             "DEPOT_TOKEN: holds white space or characters that tokens do not have; give a token of your Depot project\n\
              DEPOT_TOKEN: not set; give a token of your Depot project"
         );
-        assert_eq!(error.hint(), Some(TOKEN_HINT));
+        assert_eq!(error.hint(), Some(&*token_hint()));
     }
 
     #[test]

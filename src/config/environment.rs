@@ -14,21 +14,17 @@ use serde::de::DeserializeOwned;
 use super::{
     fault::Fault,
     findings::Findings,
-    table::{
-        CLONE_DIR, CONTEXT_VARIABLES, DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable,
-    },
+    table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable},
     values::{ENTRY_MARK, is_given},
     warning::Warning,
 };
+use crate::bitbucket::variables::{CLONE_DIR, CONTEXT, OIDC_TOKEN};
 
 /// More entries than anybody writes; the bound on what a wrong count can cost.
 const ARRAY_MAX_ENTRIES: usize = 1000;
 
 /// Those of [`IDENTITY_VARIABLES`] whose value is the proof itself.
-const SECRET_IDENTITIES: [&str; 2] = [
-    "BITBUCKET_STEP_OIDC_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-];
+const SECRET_IDENTITIES: [&str; 2] = [OIDC_TOKEN, "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
 /// The environment, and the known variables that it gives values to.
 pub(super) struct Environment {
@@ -65,7 +61,7 @@ impl Environment {
                 environment.given.insert(variable.name, value);
             }
         }
-        let step = CONTEXT_VARIABLES.into_iter().chain(IDENTITY_VARIABLES);
+        let step = CONTEXT.into_iter().chain(IDENTITY_VARIABLES);
         for name in step.chain(DAEMON_VARIABLES) {
             // Bitbucket sets these: there is nobody to tell that one is not UTF-8.
             if let Some(Ok(value)) = environment.text(name) {

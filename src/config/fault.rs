@@ -1,5 +1,6 @@
 //! What is wrong with the variables: every fault of every one, since finding them one at a time costs a run each.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::warning::Warning;
@@ -12,7 +13,7 @@ pub struct Fault {
     variable: String,
     problem: String,
     advice: String,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
 }
 
 impl Fault {
@@ -31,8 +32,8 @@ impl Fault {
     }
 
     /// Adds what lies outside of the variable: a setting of Bitbucket, a property of pipes.
-    pub(super) fn with_hint(mut self, hint: &'static str) -> Self {
-        self.hint = Some(hint);
+    pub(super) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -44,8 +45,8 @@ impl Fault {
 
     /// What helps where the value alone is not to blame.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        self.hint
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 }
 
@@ -86,7 +87,7 @@ impl ConfigError {
 
     /// The first hint that any fault has.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<&str> {
         self.faults.iter().find_map(Fault::hint)
     }
 }

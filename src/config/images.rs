@@ -1,7 +1,7 @@
 //! What becomes of the image: its names, and whether it is pushed, loaded, saved.
 
 use super::{
-    branch::{BRANCH_HINT, branch, may_be_branch},
+    branch::{branch, branch_hint, may_be_branch},
     fault::Fault,
     findings::{Findings, begins_with_host, may_hold_login},
     plan::{Destinations, SavePlan},
@@ -73,7 +73,7 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
             "write the tag alone, of letters, digits, `_`, `.` and `-`, such as `1.0`",
         );
         findings.fault(if may_be_branch(tag) {
-            fault.with_hint(BRANCH_HINT)
+            fault.with_hint(branch_hint())
         } else {
             fault
         });
@@ -108,7 +108,7 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
             let problem = format!("{shown} holds a login, or a tag with an `@`");
             let advice = "if it is a login, write the name without it, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD; \
                           if it is a tag, write one of letters, digits, `_`, `.` and `-`";
-            return Err(Fault::new(VARIABLE, problem, advice).with_hint(BRANCH_HINT));
+            return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
         }
         Err(_) if holds_login(text) => {
             return Err(Fault::new(
@@ -129,7 +129,7 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
                 findings.masked(tag)
             );
             let advice = "write a tag of letters, digits, `_`, `.` and `-`";
-            return Err(Fault::new(VARIABLE, problem, advice).with_hint(BRANCH_HINT));
+            return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
         }
         Err(error) => {
             let is_unset = matches!(error, ReferenceError::EmptyTag) || text.contains('$');
@@ -282,7 +282,7 @@ mod tests {
                 "{error}"
             );
             assert!(
-                !error.contains("login;") && hint == Some(BRANCH_HINT),
+                !error.contains("login;") && hint.as_deref() == Some(&branch_hint()),
                 "{error} {hint:?}"
             );
         }
@@ -292,7 +292,7 @@ mod tests {
                 error.starts_with(&format!("SAVE_TAGS: `{tag}` is not a tag")),
                 "{error}"
             );
-            assert_eq!(hint, Some(BRANCH_HINT), "{tag}");
+            assert_eq!(hint, Some(branch_hint()), "{tag}");
         }
         for image in [
             "app:1:2",
@@ -302,11 +302,11 @@ mod tests {
             "app:-x",
         ] {
             let (error, hint) = explained(Some(image), None);
-            assert_ne!(hint, Some(BRANCH_HINT), "{image}: {error}");
+            assert_ne!(hint, Some(branch_hint()), "{image}: {error}");
         }
     }
 
-    fn explained(image: Option<&str>, tag: Option<&str>) -> (String, Option<&'static str>) {
+    fn explained(image: Option<&str>, tag: Option<&str>) -> (String, Option<String>) {
         let mut findings = Findings::default();
         let variables = ImageVariables {
             image: image.map(Into::into),
@@ -317,7 +317,7 @@ mod tests {
         };
         read(&variables, &mut findings);
         let error = findings.into_error();
-        (error.to_string(), error.hint())
+        (error.to_string(), error.hint().map(str::to_owned))
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod proxies;
 mod secret_names;
 mod ssh_address;
 pub mod table;
-pub(crate) mod timeout;
+mod timeout;
 mod values;
 mod variables;
 mod warning;
@@ -280,16 +280,9 @@ fn read_boolean(name: &'static str, value: Option<&str>, findings: &mut Findings
 impl From<PipelineVariables> for Pipeline {
     fn from(variables: PipelineVariables) -> Self {
         Self {
-            commit: variables.bitbucket_commit,
-            branch: variables.bitbucket_branch,
-            tag: variables.bitbucket_tag,
-            pull_request: variables.bitbucket_pr_id,
             workspace: variables.bitbucket_workspace,
             repo_slug: variables.bitbucket_repo_slug,
             repo_full_name: variables.bitbucket_repo_full_name,
-            build_number: variables.bitbucket_build_number,
-            pipeline_uuid: variables.bitbucket_pipeline_uuid,
-            step_uuid: variables.bitbucket_step_uuid,
             storage_dir: variables.bitbucket_pipe_storage_dir.map(Into::into),
             shared_storage_dir: variables.bitbucket_pipe_shared_storage_dir.map(Into::into),
             variables_path: variables.bitbucket_pipelines_variables_path.map(Into::into),

@@ -25,9 +25,10 @@ use super::{
     findings::Findings,
     plan::{DockerfilePlan, FolderPlan},
     ssh_address::SshAddress,
-    table::CLONE_DIR,
     warning::Warning,
 };
+use crate::bitbucket::NO_CLONE;
+use crate::bitbucket::variables::CLONE_DIR;
 
 /// What a frontend looks for in a context, and behind the name of a Dockerfile.
 const IGNORE_FILE: &str = ".dockerignore";
@@ -43,9 +44,6 @@ const NO_VARIABLE_HINT: &str =
 
 const CLONE_HINT: &str = "a pipe sees the clone directory of its step and nothing else of it: copy what the build needs into \
                           the clone first";
-
-const NO_CLONE_HINT: &str = "the clone directory holds no clone of the repository: if the step has\n  clone:\n    enabled: false\nthen \
-                             take that out, or get the files from the artifacts of an earlier step";
 
 /// The directories that paths are relative to and must lie in.
 pub(super) struct Places<'a> {
@@ -319,7 +317,7 @@ impl<'a> Places<'a> {
         let real = fs::canonicalize(path).map_err(|error| {
             let unusable = Unusable::from_io(path, &error);
             if error.kind() == io::ErrorKind::NotFound && self.lacks_clone() {
-                let hint = Some(NO_CLONE_HINT);
+                let hint = Some(NO_CLONE);
                 return Unusable { hint, ..unusable };
             }
             unusable

@@ -7,6 +7,8 @@ mod rows;
 
 pub use rows::VARIABLES;
 
+use crate::bitbucket::variables::OIDC_TOKEN;
+
 /// Depot's API, unless `DEPOT_API_URL` is set.
 pub const DEFAULT_API_URL: &str = "https://api.depot.dev";
 
@@ -118,29 +120,9 @@ impl Variable {
     }
 }
 
-/// The directory of the clone. It is read separately, because a path need not be UTF-8.
-pub const CLONE_DIR: &str = "BITBUCKET_CLONE_DIR";
-
-/// Variables that Bitbucket sets in every pipe, as far as they are read. Users do not set them.
-pub const CONTEXT_VARIABLES: [&str; 13] = [
-    "BITBUCKET_COMMIT",
-    "BITBUCKET_BRANCH",
-    "BITBUCKET_TAG",
-    "BITBUCKET_PR_ID",
-    "BITBUCKET_WORKSPACE",
-    "BITBUCKET_REPO_SLUG",
-    "BITBUCKET_REPO_FULL_NAME",
-    "BITBUCKET_BUILD_NUMBER",
-    "BITBUCKET_PIPELINE_UUID",
-    "BITBUCKET_STEP_UUID",
-    "BITBUCKET_PIPE_STORAGE_DIR",
-    "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
-    "BITBUCKET_PIPELINES_VARIABLES_PATH",
-];
-
 /// Identities of the step, or of the machine that it runs on. Users do not set them, and they are never printed.
 pub const IDENTITY_VARIABLES: [&str; 5] = [
-    "BITBUCKET_STEP_OIDC_TOKEN",
+    OIDC_TOKEN,
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",

@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
 
 use super::{
-    table::{CONTEXT_VARIABLES, DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, VARIABLES},
+    table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, VARIABLES},
     variables::{
         AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
         ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
     },
 };
+
+use crate::bitbucket::variables::CONTEXT;
 
 const PIPE_YML: &str = include_str!("../../pipe.yml");
 const README: &str = include_str!("../../README.md");
@@ -75,10 +77,7 @@ fn the_structs_have_a_field_for_each_variable() {
         sorted(VARIABLES.iter().map(|variable| variable.name))
     );
     let read = fields::<PipelineVariables>();
-    assert_eq!(
-        sorted(read.iter().map(String::as_str)),
-        sorted(CONTEXT_VARIABLES)
-    );
+    assert_eq!(sorted(read.iter().map(String::as_str)), sorted(CONTEXT));
     let read = fields::<IdentityVariables>();
     assert_eq!(
         sorted(read.iter().map(String::as_str)),

@@ -166,13 +166,6 @@ fn every_variable_finds_its_place() {
         (credential.username(), credential.password().expose_secret()),
         ("robot", "password-hunter3")
     );
-    assert_eq!(
-        (
-            plan.pipeline.branch.as_deref(),
-            plan.pipeline.tag.as_deref()
-        ),
-        (Some("main"), None)
-    );
     assert_eq!(plan.pipeline.repository().as_deref(), Some("acme/app"));
 }
 

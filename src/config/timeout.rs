@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use super::{fault::Fault, findings::Findings, warning::Warning};
+use crate::bitbucket::STEP_LIMIT;
 
 const VARIABLE: &str = "TIMEOUT";
-
-/// What Bitbucket gives a step that says nothing else.
-pub(crate) const STEP_LIMIT: Duration = Duration::from_hours(2);
 
 /// More than any step may have.
 const LONGEST: Duration = Duration::from_hours(24);

@@ -105,16 +105,10 @@ pub(super) struct PipeVariables {
     reason = "`envy` finds variables by the names of fields"
 )]
 pub(super) struct PipelineVariables {
-    pub(super) bitbucket_commit: Option<String>,
-    pub(super) bitbucket_branch: Option<String>,
-    pub(super) bitbucket_tag: Option<String>,
-    pub(super) bitbucket_pr_id: Option<String>,
     pub(super) bitbucket_workspace: Option<String>,
     pub(super) bitbucket_repo_slug: Option<String>,
     pub(super) bitbucket_repo_full_name: Option<String>,
     pub(super) bitbucket_build_number: Option<String>,
-    pub(super) bitbucket_pipeline_uuid: Option<String>,
-    pub(super) bitbucket_step_uuid: Option<String>,
     pub(super) bitbucket_pipe_storage_dir: Option<String>,
     pub(super) bitbucket_pipe_shared_storage_dir: Option<String>,
     pub(super) bitbucket_pipelines_variables_path: Option<String>,

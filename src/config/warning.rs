@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use crate::bitbucket::OIDC;
+
 /// Something worth a line in the log. Holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -265,7 +267,7 @@ impl fmt::Display for Warning {
                 "TIMEOUT is longer than the 2 hours that Bitbucket gives a step, unless its `max-time` says more",
             ),
             Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is set, but SAVE is false: nothing is saved"),
-            Self::RoleWithoutIdentity => formatter.write_str("AWS_OIDC_ROLE_ARN is set but not used: the step lacks `oidc: true`"),
+            Self::RoleWithoutIdentity => write!(formatter, "AWS_OIDC_ROLE_ARN is set but not used: the step lacks `{OIDC}`"),
             Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both set: the role is used, the key is not"),
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::bitbucket::STEP_LIMIT;
 use crate::cancel::{Cancel, Reason};
-use crate::config::timeout::STEP_LIMIT;
 use crate::report::output::Output;
 
 /// How long before Bitbucket's limit for a step the warning is printed.
@@ -46,8 +46,9 @@ async fn watch(timeout: Option<Duration>, cancel: &Cancel) {
     tokio::select! {
         () = &mut timed_out => return cancel.fire(Reason::Timeout),
         () = tokio::time::sleep(warning) => tracing::warn!(
-            "the build has been running for {} minutes: Bitbucket stops a step after 120 minutes unless its `max-time` is higher",
-            warning.as_secs() / 60
+            "the build has been running for {} minutes: Bitbucket stops a step after {} minutes unless its `max-time` is higher",
+            warning.as_secs() / 60,
+            STEP_LIMIT.as_secs() / 60
         ),
     }
     timed_out.await;

@@ -10,14 +10,11 @@ use tokio::sync::OnceCell;
 
 use super::Result;
 use super::failure::Failure;
+use crate::bitbucket::GENERATED_FOLDER;
 use crate::buildkit::session::{Changes, FileSync};
 use crate::config::Plan;
 use crate::config::plan::{BuildPlan, DockerfilePlan, FolderPlan, NamedContext};
 use crate::context::{Directory, NamedFile, Tree};
-
-/// Where the other pipes of a step keep their files, below the clone directory. Those may hold
-/// secrets, so they are never part of a context.
-const PIPE_STORAGE: &str = ".bitbucket/pipelines/generated";
 
 /// The prefix of every key. It changes when the way in which files are announced changes.
 const KEY_PREFIX: &str = "depot-build-2";
@@ -231,7 +228,7 @@ pub(super) fn directory_name(name: &str) -> String {
 fn never_sent(plan: &Plan, build: &BuildPlan) -> Vec<PathBuf> {
     [&build.context.path, &plan.clone]
         .into_iter()
-        .map(|directory| directory.join(PIPE_STORAGE))
+        .map(|directory| directory.join(GENERATED_FOLDER))
         .chain(plan.withheld.iter().cloned())
         .collect()
 }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::delivered::Delivered;
+use crate::bitbucket::DOCKER_SERVICE;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
 use crate::config::Plan;
@@ -300,7 +301,7 @@ impl Failure {
         match cause {
             // Ready to be pasted into the pipeline file.
             Self::Daemon(DaemonError::Unreachable { .. }) => {
-                output.say("  services:\n    - docker\n".to_owned());
+                output.say(DOCKER_SERVICE.to_owned());
             }
             Self::Push(failure) => report_names(&failure.pushed, &failure.missing),
             Self::Publish(failure) => report_names(&failure.pushed, &failure.missing),

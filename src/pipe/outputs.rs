@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::Result;
 use super::delivered::Finished;
 use super::failure::Failure;
+use crate::bitbucket::variables::VARIABLES_PATH;
 use crate::bitbucket::whole_file::write_whole;
 use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
@@ -59,7 +60,7 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &[Finished]) -> Result
     if !requested.variables.is_empty() {
         let lines = values.for_bitbucket(&requested.variables);
         let why = match pipeline.variables_path.as_deref() {
-            None => Some("Bitbucket did not set BITBUCKET_PIPELINES_VARIABLES_PATH".to_owned()),
+            None => Some(format!("Bitbucket did not set {VARIABLES_PATH}")),
             Some(path) => outputs::append(path, &lines)
                 .err()
                 .map(|error| format!("`{}` cannot be written: {error}", path.display())),

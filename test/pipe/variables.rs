@@ -164,7 +164,7 @@ fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
                 program().unset("DEPOT_TOKEN"),
                 2,
                 &[
-                    "hint: make DEPOT_TOKEN a secured variable",
+                    "hint: store DEPOT_TOKEN as a secured variable",
                     "\n  variables:\n    DEPOT_TOKEN: $",
                 ][..],
             ),
@@ -199,7 +199,7 @@ fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
                 2,
                 &[
                     "it lacks `oidc: true`",
-                    "hint: write in the step, beside `script:`\n  oidc: true\n",
+                    "hint: add to the step, next to `script:`\n  oidc: true\n",
                 ],
             ),
             (

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::host;
+use crate::bitbucket::secured_variable;
 use crate::config::{
     fault::Fault, findings::Findings, variables::RegistryVariables, warning::Warning,
 };
@@ -175,7 +176,8 @@ fn both(
         (Some(_), None) => {
             let problem = format!("not set, though {} is", names.0);
             let advice = "give the password or token of that user, or neither";
-            findings.fault(Fault::new(names.1, problem, advice).with_hint(hint(names.1)));
+            findings
+                .fault(Fault::new(names.1, problem, advice).with_hint(secured_variable(names.1)));
             None
         }
         (None, Some(_)) => {
@@ -185,16 +187,6 @@ fn both(
             None
         }
         (None, None) => None,
-    }
-}
-
-fn hint(password: &str) -> &'static str {
-    if password == HUB_PASSWORD {
-        "keep DOCKERHUB_TOKEN as a secured variable of the repository or the workspace; pull requests from forks get no \
-         secured variables"
-    } else {
-        "keep REGISTRY_PASSWORD as a secured variable of the repository or the workspace; pull requests from forks get no \
-         secured variables"
     }
 }
 

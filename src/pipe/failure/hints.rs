@@ -1,6 +1,7 @@
 //! What to change after a failure, where a setting helps: the one place behind `config` that names variables.
 
 use super::{Failure, LoadCause};
+use crate::bitbucket::{DOCKER_MEMORY, OIDC};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, SolveError};
 use crate::config::Plan;
 use crate::config::plan::ProjectSource;
@@ -47,10 +48,7 @@ fn load_hint(error: &LoadError) -> Option<String> {
             "the daemon's disk is full: remove images that the step does not need any more, \
              or give the step a larger `size`"
         }
-        LoadError::Lost(_) | LoadError::Stalled(_) => {
-            "the daemon may have run out of memory: give the service `docker` more, such as \
-             `memory: 2048` under `definitions`"
-        }
+        LoadError::Lost(_) | LoadError::Stalled(_) => DOCKER_MEMORY,
         _ => return None,
     };
     Some(hint.into())
@@ -61,7 +59,7 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
     const KEYS: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
     let hint = match (error, error.code()) {
         (EcrError::NoIdentity, _) => format!(
-            "set AWS_OIDC_ROLE_ARN, with `oidc: true` in the step, or {KEYS}, as secured variables"
+            "set AWS_OIDC_ROLE_ARN, with `{OIDC}` in the step, or {KEYS}, as secured variables"
         ),
         (_, "ExpiredToken" | "ExpiredTokenException")
             if error.action() == "AssumeRoleWithWebIdentity" =>
