@@ -6,7 +6,6 @@
 //! [`report`]. `docs/architecture.md` draws the picture.
 
 pub mod bitbucket;
-mod bounded_file;
 pub mod buildkit;
 pub mod cancel;
 mod cause;
@@ -20,9 +19,8 @@ mod forms;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod moving;
+mod io;
 mod network;
-mod once;
 pub mod pipe;
 pub mod proxies;
 pub mod registry;

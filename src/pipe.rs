@@ -38,7 +38,7 @@ use crate::config::Plan;
 use crate::config::timeout::STEP_LIMIT;
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
-use crate::moving::while_moving;
+use crate::io::idle::while_moving;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};

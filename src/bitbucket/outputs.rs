@@ -115,7 +115,7 @@ mod tests {
     fn lines_are_not_written_to_a_fifo() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("variables");
-        crate::bounded_file::make_fifo(&path);
+        crate::io::bounded_file::make_fifo(&path);
         let error = append(&path, "A=1\n").unwrap_err();
         assert_eq!(error.to_string(), "it is not a regular file");
         // A file replaces it.

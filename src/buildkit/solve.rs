@@ -17,7 +17,7 @@ use tonic::Status;
 use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
 use super::session::{Services, Session};
-use crate::moving::while_moving;
+use crate::io::idle::while_moving;
 use crate::shape;
 
 /// After the solve, the remaining status messages are dropped if none of them arrives or is read for this long. The stream ends

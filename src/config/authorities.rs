@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{fault::Fault, findings::Findings};
-use crate::bounded_file;
+use crate::io::bounded_file;
 use crate::roots::Authorities;
 
 const VARIABLE: &str = "SSL_CERT_FILE";

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::ExposeSecret;
 
-use crate::bounded_file;
 use crate::config::Plan;
 use crate::config::plan::{AwsAuthorization, AwsPlan, NamedContext};
+use crate::io::bounded_file;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Authorization, Container, Ecr, EcrHost, Keys, Role};
 use crate::registry::keyring::{CredentialSource, SourceError};

@@ -19,7 +19,7 @@ use crate::buildkit::session::{Changes, FileSink, Services};
 use crate::buildkit::{Connection, ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::Steps;
-use crate::moving::while_moving;
+use crate::io::idle::while_moving;
 use crate::registry::reference::Reference;
 use crate::report::progress::{Source, Update};
 use crate::shape;

@@ -13,7 +13,7 @@ use super::call::{address, once, repeated};
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
-use crate::bounded_file;
+use crate::io::bounded_file;
 
 /// Where a machine of Amazon's is told who it is.
 const METADATA: &str = "http://169.254.169.254/";

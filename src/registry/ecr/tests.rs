@@ -272,7 +272,7 @@ async fn a_containers_proof_is_masked_before_it_is_sent() {
 async fn a_containers_proof_is_read_from_a_regular_file_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    crate::bounded_file::make_fifo(&path);
+    crate::io::bounded_file::make_fifo(&path);
     let (ecr, _) = ecr(Access {
         container: Some(Container {
             url: Url::parse("http://127.0.0.1:1/keys").unwrap(),
