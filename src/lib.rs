@@ -8,14 +8,11 @@
 pub mod bitbucket;
 pub mod buildkit;
 pub mod cancel;
-mod cause;
 pub mod config;
 pub mod context;
-mod cut;
 pub mod depot;
 pub mod docker;
 pub mod exit;
-mod forms;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -27,5 +24,5 @@ pub mod registry;
 pub mod report;
 mod retry;
 pub mod roots;
-mod shape;
 mod story;
+mod text;

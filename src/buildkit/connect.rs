@@ -18,8 +18,8 @@ use tonic::transport::{Channel, Endpoint};
 use super::proxy::Proxy;
 use super::rejection::{Noting, Rejection, alert_about_us};
 use super::tls::{MutualTls, TlsError};
-use crate::cause::is_untrusted_server;
 use crate::io::one_stream::Once;
+use crate::text::cause::is_untrusted_server;
 
 /// gRPC messages up to this size are read: BuildKit's own limit.
 pub(super) const MESSAGE_LIMIT_BYTES: usize = 16 << 20;

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cut::cut;
+use crate::text::cut::cut;
 
 /// The limit for the header of a response.
 const HEAD_LIMIT_BYTES: usize = 16 << 10;

@@ -18,7 +18,7 @@ use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
 use super::session::{Services, Session};
 use crate::io::idle::while_moving;
-use crate::shape;
+use crate::text::shape;
 
 /// After the solve, the remaining status messages are dropped if none of them arrives or is read for this long. The stream ends
 /// by itself.

@@ -19,8 +19,8 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::cut::cut;
 use crate::proxies::Proxies;
+use crate::text::cut::cut;
 
 use super::error::{ApiError, Code};
 use super::retry::Call;
@@ -146,7 +146,7 @@ impl Api {
             attempts += 1;
             tracing::warn!(
                 "{}; trying again in {:.1} s ({attempts} of {})",
-                crate::cause::one_line(&error),
+                crate::text::cause::one_line(&error),
                 pause.as_secs_f32(),
                 patience.times,
             );

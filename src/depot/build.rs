@@ -19,7 +19,7 @@ use super::messages::{
 };
 use super::redact::Redacted;
 use super::retry::Call;
-use crate::shape;
+use crate::text::shape;
 
 /// The largest error message that is sent to the build's page.
 const ERROR_LIMIT_BYTES: usize = 16 << 10;

@@ -13,7 +13,7 @@ use super::messages::{
     MachineConnection, MachineRequest, ReportBuildHealthResponse,
 };
 use super::retry::Call;
-use crate::shape;
+use crate::text::shape;
 
 /// The interval of health reports. Depot releases the machine of a build after several missing ones.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -204,7 +204,10 @@ impl Build {
         match response {
             Ok(response) => response.cancels_at.and_then(time_left),
             Err(error) => {
-                tracing::debug!("health report failed: {}", crate::cause::one_line(&error));
+                tracing::debug!(
+                    "health report failed: {}",
+                    crate::text::cause::one_line(&error)
+                );
                 None
             }
         }

@@ -67,7 +67,7 @@ impl ApiError {
         match self {
             // A server whose certificate is not trusted will not be trusted in a minute either.
             Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
+                !source.is_builder() && !crate::text::cause::is_untrusted_server(source)
             }
             Self::TooSlow { .. } => true,
             Self::Refused { code, .. } => matches!(

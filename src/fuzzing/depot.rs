@@ -7,7 +7,6 @@ use prost::Message;
 
 use super::{assert_harmless, status};
 use crate::buildkit::MutualTls;
-use crate::cause::one_line;
 use crate::depot::api::{foreign, refusal, stream_refusal};
 use crate::depot::machine::{machine, time_left};
 use crate::depot::messages::{
@@ -15,6 +14,7 @@ use crate::depot::messages::{
     MachineConnection, ReportBuildHealthResponse,
 };
 use crate::depot::{Endpoint, Saved};
+use crate::text::cause::one_line;
 
 const METHOD: &str = "CreateBuild";
 

@@ -101,7 +101,7 @@ impl CredentialSource for AmazonLogins {
                 Ok(Some(credential))
             }
             Err(error) if is_read => {
-                let why = crate::cause::one_line(&error);
+                let why = crate::text::cause::one_line(&error);
                 tracing::info!("`{host}` is read without login, which is slower: {why}");
                 self.reads_public.store(true, Ordering::Relaxed);
                 Ok(None)

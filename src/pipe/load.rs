@@ -136,7 +136,11 @@ impl Loading<'_> {
                 Ok(loaded) => return Ok(loaded),
                 Err(error) => {
                     if let Some(pull) = pull {
-                        let why = self.part.work.masker.mask(crate::cause::one_line(&error));
+                        let why = self
+                            .part
+                            .work
+                            .masker
+                            .mask(crate::text::cause::one_line(&error));
                         step.say(format_args!("{why}; pulling the image instead"));
                         match self.pull(&pull, Some(image), step).await {
                             Ok(loaded) => return Ok(loaded),
@@ -195,7 +199,7 @@ impl Loading<'_> {
         let pulling = daemon.pull(&reference, &login, platform, self.names, image);
         pulling
             .await
-            .map_err(|error| crate::cause::one_line(&error))
+            .map_err(|error| crate::text::cause::one_line(&error))
     }
 
     /// The plan of the load, if the missing layers are small enough to send them without a pull.

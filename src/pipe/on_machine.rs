@@ -22,7 +22,7 @@ use crate::depot::Steps;
 use crate::io::idle::while_moving;
 use crate::registry::reference::Reference;
 use crate::report::progress::{Source, Update};
-use crate::shape;
+use crate::text::shape;
 
 /// How often a lost machine is requested again.
 pub(super) const MAX_RECONNECTS: usize = 2;

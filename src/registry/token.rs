@@ -145,7 +145,7 @@ impl Tokens {
         let credential = match self.keyring.for_host(host).await {
             Ok(credential) => credential?,
             Err(error) => {
-                self.tell_once(host, &crate::cause::one_line(&error));
+                self.tell_once(host, &crate::text::cause::one_line(&error));
                 return None;
             }
         };
@@ -160,7 +160,7 @@ impl Tokens {
                 Ok(Demand::Unknown(status)) => Some(format!(
                     "it did not demand a user name and a password (HTTP {status})"
                 )),
-                Err(error) => Some(crate::cause::one_line(&error)),
+                Err(error) => Some(crate::text::cause::one_line(&error)),
             },
         };
         let why = why.or_else(|| {
@@ -185,7 +185,7 @@ impl Tokens {
             && self.keyring.takes_tokens(host).is_none()
             && let Err(error) = self.demand(host, &Attempts::new(self.limits)).await
         {
-            tracing::debug!("asking ahead: {}", crate::cause::one_line(&error));
+            tracing::debug!("asking ahead: {}", crate::text::cause::one_line(&error));
         }
     }
 

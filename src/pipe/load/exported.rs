@@ -16,7 +16,7 @@ use super::from_builder::read_error;
 use crate::buildkit::Connection;
 use crate::docker::{BlobError, Descriptor, Image, LoadError, Platform, best_for};
 use crate::registry::index::ATTESTATION;
-use crate::shape;
+use crate::text::shape;
 
 /// The key under which Depot's fork of BuildKit returns the exported images: JSON in base64.
 const EXPORTED: &str = "depot/images.exported";
@@ -270,7 +270,7 @@ pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> 
 }
 
 fn unusable(error: &crate::docker::ImageError) -> LoadError {
-    wrong("the image's manifest", crate::cause::one_line(error))
+    wrong("the image's manifest", crate::text::cause::one_line(error))
 }
 
 fn wrong(digest: &str, problem: String) -> LoadError {

@@ -185,15 +185,15 @@ impl ClientError {
     #[must_use]
     pub fn is_certificate(&self) -> bool {
         match &*self.trouble {
-            Trouble::Transport(_, source) => crate::cause::is_untrusted_server(source),
-            Trouble::Token(error) => crate::cause::is_untrusted_server(error.as_ref()),
+            Trouble::Transport(_, source) => crate::text::cause::is_untrusted_server(source),
+            Trouble::Token(error) => crate::text::cause::is_untrusted_server(error.as_ref()),
             _ => false,
         }
     }
 
     /// What happened, without what was asked.
     pub(super) fn cause_line(&self) -> String {
-        crate::cause::one_line(&self.trouble)
+        crate::text::cause::one_line(&self.trouble)
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
         let body = br#"{"errors":[{"code":"MANIFEST_INVALID","message":"no\nOCI"}]}"#;
         let refused = error(400, body);
         assert_eq!(
-            crate::cause::one_line(&refused),
+            crate::text::cause::one_line(&refused),
             "the registry `r.example` did not accept the manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
         );
         assert!(!refused.is_denied() && !refused.is_transient());
@@ -281,7 +281,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let line = crate::cause::one_line(&error(status, &body));
+            let line = crate::text::cause::one_line(&error(status, &body));
             prop_assert!(!line.contains('\n'));
         }
     }

@@ -156,7 +156,7 @@ pub(super) async fn repeated(
         };
         tracing::warn!(
             "{}; trying again in {:.1} s",
-            crate::cause::one_line(&error),
+            crate::text::cause::one_line(&error),
             pause.as_secs_f32()
         );
         tokio::time::sleep(pause).await;

@@ -95,7 +95,7 @@ impl EcrError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
+                !source.is_builder() && !crate::text::cause::is_untrusted_server(source)
             }
             Self::Refused { status, code, .. } => {
                 matches!(status, 429 | 500 | 502 | 503 | 504)

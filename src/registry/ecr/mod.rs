@@ -242,7 +242,7 @@ impl<Key: Eq + Hash, Value: Clone> Kept<Key, Value> {
         let (value, end) = match (renewed, &*slot) {
             (Ok(fresh), _) => fresh,
             (Err(error), Some(good)) if SystemTime::now() < good.end => {
-                let why = crate::cause::one_line(&error);
+                let why = crate::text::cause::one_line(&error);
                 tracing::warn!("what ends soon could not be renewed, and is still used: {why}");
                 return Ok(good.value.clone());
             }

@@ -15,9 +15,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Token;
-use crate::cut::cut;
-use crate::forms;
 use crate::registry::credentials::Credential;
+use crate::text::cut::cut;
+use crate::text::forms;
 
 /// The largest answer that is read: tokens have a few KiB.
 pub(super) const ANSWER_LIMIT_BYTES: usize = 1 << 20;

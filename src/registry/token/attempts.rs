@@ -116,7 +116,9 @@ impl Attempts {
 
 /// Why another attempt after `error` may do better; `None` if it would not.
 pub(super) fn transient(error: &TokenError) -> Option<String> {
-    error.is_transient().then(|| crate::cause::one_line(error))
+    error
+        .is_transient()
+        .then(|| crate::text::cause::one_line(error))
 }
 
 #[cfg(test)]

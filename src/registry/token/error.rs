@@ -68,7 +68,7 @@ impl TokenError {
         match self {
             Self::Unavailable { .. } => true,
             Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
+                !source.is_builder() && !crate::text::cause::is_untrusted_server(source)
             }
             _ => false,
         }
