@@ -336,7 +336,7 @@ fn redactor(masker: &Masker) -> Redactor {
 }
 
 fn client(plan: &Plan) -> Result<Api> {
-    let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
+    let tls = crate::http::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
     Api::new(plan.depot.api_url.clone(), tls, &plan.proxies).map_err(Failure::Client)
 }
 

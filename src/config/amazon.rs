@@ -15,7 +15,7 @@ use super::{
     variables::{AmazonVariables, IdentityVariables, PipelineVariables},
     warning::Warning,
 };
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";

@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 
 const TOKEN_ADVICE: &str = "give a token of your Depot project";
 const TOKEN_HINT: &str = "make DEPOT_TOKEN a secured variable of the repository or the workspace (a fork has variables of its own, and gets \

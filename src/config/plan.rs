@@ -15,12 +15,11 @@ use super::platform::{Machine, Platform};
 use crate::{
     bitbucket::Pipeline,
     docker::Endpoint,
-    proxies::Proxies,
+    http::{proxies::Proxies, roots::Authorities},
     registry::{
         credentials::{Credential, Credentials},
         reference::Reference,
     },
-    roots::Authorities,
 };
 
 /// One run of the pipe.

@@ -19,12 +19,12 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
 use crate::text::cut::cut;
 
 use super::error::{ApiError, Code};
 use super::retry::Call;
-use crate::retry::Pauses;
+use crate::http::retry::Pauses;
 
 /// The limit for connecting to the API.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -169,7 +169,7 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let exchange = async {
             let request = self.post(method, token, "application/proto").body(body);
-            let response = crate::story::send(request)
+            let response = crate::http::trace::send(request)
                 .await
                 .map_err(|source| self.transport(method, source))?;
             let status = response.status();
@@ -208,7 +208,7 @@ impl Api {
         let request = self
             .post(method, token, "application/connect+proto")
             .body(reqwest::Body::wrap_stream(body));
-        let response = crate::story::send(request)
+        let response = crate::http::trace::send(request)
             .await
             .map_err(|source| self.transport(method, source))?;
         let status = response.status().as_u16();

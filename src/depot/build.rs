@@ -307,11 +307,12 @@ mod tests {
 
     #[test]
     fn an_invalid_page_address_is_omitted() {
-        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let tls =
+            crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
         let api = Api::new(
             url::Url::parse("http://localhost:1").unwrap(),
             tls,
-            &crate::proxies::Proxies::default(),
+            &crate::http::proxies::Proxies::default(),
         )
         .unwrap();
         let url = |url: &str| {

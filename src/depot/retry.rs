@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::error::{ApiError, Code};
-use crate::retry::Patience;
+use crate::http::retry::Patience;
 
 /// The first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));

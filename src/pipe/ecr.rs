@@ -174,9 +174,10 @@ mod tests {
     const NAMED: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
     async fn login(host: &str) -> Result<Option<Credential>, String> {
-        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let tls =
+            crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
         let client = || {
-            let client = crate::proxies::Proxies::default().client(tls.clone());
+            let client = crate::http::proxies::Proxies::default().client(tls.clone());
             client.build().unwrap()
         };
         // A port that nobody listens at.

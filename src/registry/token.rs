@@ -380,7 +380,7 @@ impl Query<'_> {
             let copy = request.try_clone();
             let copy = copy.ok_or_else(|| self.unusable("a request of ours".into()))?;
             // The limit holds for the answer's body too.
-            let sent = crate::story::send(copy.timeout(self.attempts.limit())).await;
+            let sent = crate::http::trace::send(copy.timeout(self.attempts.limit())).await;
             let sent = sent.map_err(|source| self.transport(source));
             let trouble = Trouble::of(&sent, transient);
             let answer = match sent {

@@ -25,7 +25,7 @@ use pair::Registry;
 use super::{
     fault::Fault, findings::Findings, values::words, variables::RegistryVariables, warning::Warning,
 };
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 use crate::registry::credentials::{Credential, Credentials, canonical_host};
 use crate::registry::ecr::EcrHost;
 use crate::registry::reference::{DOCKER_HUB, Reference};

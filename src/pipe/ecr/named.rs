@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use url::Url;
 
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 use crate::registry::credentials::canonical_host;
 use crate::registry::ecr::EcrHost;
 use crate::registry::reference::Reference;

@@ -66,7 +66,7 @@ impl Client {
             request = request.header(AUTHORIZATION, access);
         }
         let sending = async {
-            let response = crate::story::send(request)
+            let response = crate::http::trace::send(request)
                 .await
                 .map_err(Trouble::transport)?;
             read(response, false).await

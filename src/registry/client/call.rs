@@ -9,10 +9,10 @@ use url::Url;
 
 use super::error::{ClientError, Trouble};
 use super::{Client, MANIFEST_LIMIT_BYTES};
+use crate::http::retry::{Patience, Pauses};
 use crate::registry::address::is_here;
 use crate::registry::guard::Refused;
 use crate::registry::retry::is_out_of_order;
-use crate::retry::{Patience, Pauses};
 
 /// One exchange with a registry, body included.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -189,7 +189,7 @@ impl Client {
             if let Some(access) = sent {
                 request = request.header(AUTHORIZATION, access);
             }
-            let response = match crate::story::send(request).await {
+            let response = match crate::http::trace::send(request).await {
                 Ok(response) => response,
                 Err(error) if Refused::is_cause_of(&error) => {
                     let to = url.host_str().unwrap_or_default().to_owned();

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
 use super::*;
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
 use crate::registry::copy::copy_index;
 use crate::registry::credentials::Credential;
 use crate::registry::fake::{Fake, Names, Reply};
@@ -24,7 +24,7 @@ use crate::registry::reference::Reference;
 const PASSWORD: &str = "pa$$ \"word'";
 
 fn tls() -> rustls::ClientConfig {
-    crate::roots::client_config(&crate::roots::Authorities::default()).unwrap()
+    crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap()
 }
 
 fn client_with(reach: Reach, logins: &[(&str, &str, &str)]) -> Client {
@@ -461,7 +461,7 @@ fn reach() -> Reach {
 /// The same, with no check of these hosts' certificates.
 fn trusting(hosts: &[String]) -> Reach {
     let resolver = Names::new([("registry.test", &["127.0.0.1"][..])]);
-    let tls = crate::roots::unchecked_client_config().unwrap();
+    let tls = crate::http::roots::unchecked_client_config().unwrap();
     let unchecked = Proxies::default().client(tls).dns_resolver(resolver);
     reach().trusting(hosts, unchecked.build().unwrap())
 }

@@ -16,8 +16,8 @@ use super::access::Keys;
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
+use crate::http::retry::{Patience, Pauses};
 use crate::registry::token::printable;
-use crate::retry::{Patience, Pauses};
 
 /// One exchange.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
@@ -174,7 +174,7 @@ pub(super) async fn once(
         at: url.host_str().unwrap_or_default().to_owned(),
         source: source.without_url(),
     };
-    let sent = crate::story::send_without_path(request.timeout(CALL_LIMIT)).await;
+    let sent = crate::http::trace::send_without_path(request.timeout(CALL_LIMIT)).await;
     let mut response = sent.map_err(transport)?;
     let kind = response.headers().get("x-amzn-errortype");
     let kind = kind

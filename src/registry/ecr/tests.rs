@@ -15,8 +15,9 @@ use crate::registry::fake::{Fake, Reply};
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 fn http() -> reqwest::Client {
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    crate::proxies::Proxies::default()
+    let tls =
+        crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
+    crate::http::proxies::Proxies::default()
         .client(tls)
         .build()
         .unwrap()

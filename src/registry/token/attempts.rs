@@ -11,8 +11,8 @@ use reqwest::header::RETRY_AFTER;
 use tokio::time::Instant;
 
 use super::TokenError;
+use crate::http::retry::{Patience, Pauses};
 use crate::registry::retry::is_out_of_order;
-use crate::retry::{Patience, Pauses};
 
 /// The limits of one token.
 #[derive(Clone, Copy, Debug)]

@@ -136,7 +136,7 @@ impl Tokens {
                     request.header(CONTENT_TYPE, OCI_MANIFEST).body("")
                 }
             };
-            let sent = crate::story::send(request.timeout(limit)).await;
+            let sent = crate::http::trace::send(request.timeout(limit)).await;
             sent.map_err(|source| (authority(&place), source))
         };
         let asked = self

@@ -16,7 +16,7 @@ use reqwest::ClientBuilder;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 
 /// The proxies, and the destinations that use them.
 #[derive(Clone, Default)]
@@ -281,7 +281,8 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://m%40:p%3A%2F%25@{}", proxy.local_addr().unwrap());
         let proxies = Proxies::new(&address, &address, "", "");
-        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let tls =
+            crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
         let client = proxies.client(tls).build().unwrap();
 
         let request = client.get("http://registry.example/v2/").send();
