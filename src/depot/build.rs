@@ -142,7 +142,7 @@ impl Build {
     }
 
     /// The limit for [`Self::finish`], retries included.
-    pub const FINISH_LIMIT: Duration = Call::FINISH_BUILD.patience.limit;
+    pub const FINISH_LIMIT: Duration = Call::FINISH_BUILD.policy.total;
 
     /// The build's id.
     #[must_use]

@@ -38,7 +38,7 @@ use super::reference::Reference;
 use super::retry::is_out_of_order;
 pub(super) use answer::printable;
 use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
-use attempts::{Attempts, LIMITS, Limits, Trouble, transient};
+use attempts::{Attempts, LIMITS, Limits, transient_error, transient_status};
 use demand::{Demand, Demands};
 pub use error::TokenError;
 use realm::{authority, is_own, is_same};
@@ -375,30 +375,27 @@ struct Query<'a> {
 
 impl Query<'_> {
     async fn send(&self, request: RequestBuilder) -> Result<Answer, TokenError> {
-        loop {
+        let place = authority(&self.realm);
+        let attempt = || async {
             // Its body is a short text, so that a copy of it can be made.
-            let copy = request.try_clone();
-            let copy = copy.ok_or_else(|| self.unusable("a request of ours".into()))?;
+            let Some(copy) = request.try_clone() else {
+                return (Err(self.unusable("a request of ours".into())), None);
+            };
             // The limit holds for the answer's body too.
             let sent = crate::http::trace::send(copy.timeout(self.attempts.limit())).await;
-            let sent = sent.map_err(|source| self.transport(source));
-            let trouble = Trouble::of(&sent, transient);
-            let answer = match sent {
-                Ok(response) => self.read(response).await,
-                Err(error) => Err(error),
+            let (status, answer) = match sent {
+                Ok(response) => (
+                    transient_status(&place, response.status(), response.headers()),
+                    self.read(response).await,
+                ),
+                Err(error) => (None, Err(self.transport(error))),
             };
-            let broken = answer.as_ref().err().and_then(transient);
-            let broken = broken.map(|why| Trouble {
-                why,
-                retry_after: String::new(),
-            });
-            let Some(trouble) = trouble.or(broken) else {
-                return answer;
-            };
-            if !self.attempts.wait(&authority(&self.realm), &trouble).await {
-                return answer;
-            }
-        }
+            let error = answer.as_ref().err();
+            let transient =
+                status.or_else(|| error.and_then(|error| transient_error(&place, error)));
+            (answer, transient)
+        };
+        self.attempts.run(attempt).await
     }
 
     async fn read(&self, response: Response) -> Result<Answer, TokenError> {

@@ -1,6 +1,7 @@
 //! Tests of the API client with faulty servers.
 
 use super::*;
+use tokio::time::Instant;
 
 #[test]
 fn a_refusal_keeps_the_code_and_the_message() {
@@ -89,7 +90,7 @@ async fn a_call_to_an_api_that_hangs_ends_within_the_limit() {
         .await
         .unwrap_err();
     assert!(
-        begun.elapsed() <= Call::CREATE_BUILD.patience.limit,
+        begun.elapsed() <= Call::CREATE_BUILD.policy.total,
         "{:?}",
         begun.elapsed()
     );

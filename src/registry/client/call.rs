@@ -9,7 +9,7 @@ use url::Url;
 
 use super::error::{ClientError, Trouble};
 use super::{Client, MANIFEST_LIMIT_BYTES};
-use crate::http::retry::{Patience, Pauses};
+use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::address::is_here;
 use crate::registry::guard::Refused;
 use crate::registry::retry::is_out_of_order;
@@ -17,10 +17,10 @@ use crate::registry::retry::is_out_of_order;
 /// One exchange with a registry, body included.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// All else of a build is done by the time that its manifests are put: they are worth some patience.
-const PATIENCE: Patience = Patience {
-    times: 3,
-    limit: Duration::from_mins(2),
+/// The limits for all attempts. Generous: when manifests are pushed, the rest of the build is done.
+const POLICY: Policy = Policy {
+    retries: 3,
+    total: Duration::from_mins(2),
     pauses: (Duration::from_millis(500), Duration::from_secs(10)),
 };
 
@@ -102,29 +102,25 @@ impl Client {
 
     /// The same; also returns whether the call was repeated.
     pub(super) async fn attempts(&self, call: &Call<'_>) -> (Result<Answer, ClientError>, bool) {
-        let mut pauses = Pauses::new(PATIENCE);
-        let mut is_repeated = false;
-        loop {
+        let attempt = || async {
             let answer = self.let_in(call).await;
-            let (why, asked) = match &answer {
-                Ok(answer) if is_out_of_order(answer.status) => (
+            let failure = match &answer {
+                Ok(answer) if is_out_of_order(answer.status) => Some((
                     format!("HTTP {}", answer.status.as_u16()),
                     answer.header("retry-after").to_owned(),
-                ),
-                Err(error) if error.is_transient() => (error.cause_line(), String::new()),
-                _ => return (answer, is_repeated),
+                )),
+                Err(error) if error.is_transient() => Some((error.cause_line(), String::new())),
+                _ => None,
             };
-            let Some(pause) = pauses.next(&asked) else {
-                return (answer, is_repeated);
-            };
-            is_repeated = true;
-            tracing::warn!(
-                "the request to `{}` failed ({why}); trying again in {:.1} s",
-                call.host,
-                pause.as_secs_f32()
-            );
-            tokio::time::sleep(pause).await;
-        }
+            let transient = failure.map(|(reason, retry_after)| Transient {
+                message: format!("the request to `{}` failed ({reason})", call.host),
+                retry_after,
+            });
+            (answer, transient)
+        };
+        let attempts = Attempts::new(POLICY);
+        let answer = attempts.run(attempt).await;
+        (answer, attempts.has_retried())
     }
 
     /// One call, with the access that let us in before, or that the registry now asks for.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::access::forms;
 use super::call::{Answer, Call};
+use crate::http::retry;
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
 use crate::registry::retry::is_out_of_order;
@@ -173,8 +174,8 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &*self.trouble {
-            // A name that cannot be found now may be found in a moment.
-            Trouble::Transport(..) => !self.is_certificate(),
+            // This includes a name that cannot be resolved now.
+            Trouble::Transport(_, source) => retry::is_transient(source),
             Trouble::Token(error) => error.is_transient(),
             Trouble::Status { status, .. } => is_out_of_order(*status),
             _ => false,

@@ -16,16 +16,17 @@ use super::access::Keys;
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
-use crate::http::retry::{Patience, Pauses};
+use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::token::printable;
+use crate::text::cause::one_line;
 
 /// One exchange.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// A registry's login is waited for by a build.
-const PATIENCE: Patience = Patience {
-    times: 3,
-    limit: Duration::from_secs(20),
+/// The limits for all attempts: a build waits for the login.
+const POLICY: Policy = Policy {
+    retries: 3,
+    total: Duration::from_secs(20),
     pauses: (Duration::from_millis(300), Duration::from_secs(5)),
 };
 
@@ -140,27 +141,20 @@ pub(super) async fn repeated(
     url: &Url,
     build: impl Fn() -> Result<RequestBuilder, EcrError>,
 ) -> Result<Answer, EcrError> {
-    let mut pauses = Pauses::new(PATIENCE);
-    loop {
-        let answer = once(action, url, build()?).await;
-        let error = match answer {
-            Ok(answer) if answer.status.is_success() => return Ok(answer),
-            Ok(answer) => answer.refusal(action),
-            Err(error) => error,
+    let attempt = || async {
+        let outcome = match build() {
+            Ok(request) => once(action, url, request).await,
+            Err(error) => Err(error),
         };
-        if !error.is_transient() {
-            return Err(error);
-        }
-        let Some(pause) = pauses.next("") else {
-            return Err(error);
+        let outcome = match outcome {
+            Ok(answer) if !answer.status.is_success() => Err(answer.refusal(action)),
+            outcome => outcome,
         };
-        tracing::warn!(
-            "{}; trying again in {:.1} s",
-            crate::text::cause::one_line(&error),
-            pause.as_secs_f32()
-        );
-        tokio::time::sleep(pause).await;
-    }
+        let failure = outcome.as_ref().err().filter(|error| error.is_transient());
+        let transient = failure.map(|error| Transient::without_response(one_line(error)));
+        (outcome, transient)
+    };
+    Attempts::new(POLICY).run(attempt).await
 }
 
 /// One exchange, read to its end.

@@ -88,9 +88,9 @@ mod tests {
             ask().await
         };
         let ((_, first), (is_error, second)) = tokio::join!(ask(), later);
-        assert_eq!(first, LIMITS.total);
+        assert_eq!(first, LIMITS.policy.total);
         assert!(is_error);
-        assert_eq!(second, LIMITS.total + Duration::from_secs(1));
+        assert_eq!(second, LIMITS.policy.total + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -103,16 +103,16 @@ mod tests {
             said: String::new(),
         };
         let hangs = async || {
-            tokio::time::sleep(LIMITS.total * 10).await;
+            tokio::time::sleep(LIMITS.policy.total * 10).await;
             Err(error())
         };
         let begun = Instant::now();
         let fails = async || Err(error());
         let other = async {
-            let outcome = shared.ask(question, LIMITS.total, fails).await;
+            let outcome = shared.ask(question, LIMITS.policy.total, fails).await;
             (outcome.is_err(), begun.elapsed())
         };
-        let (_, other) = tokio::join!(shared.ask(question, LIMITS.total, hangs), other);
-        assert_eq!(other, (true, LIMITS.total));
+        let (_, other) = tokio::join!(shared.ask(question, LIMITS.policy.total, hangs), other);
+        assert_eq!(other, (true, LIMITS.policy.total));
     }
 }

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::*;
 use crate::http::proxies::Proxies;
+use crate::http::retry::Policy;
 use crate::registry::fake::Fake;
 
 const PASSWORD: &str = "correct horse";
