@@ -18,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use crate::http::body::{self, BodyError};
 use crate::http::proxies::Proxies;
 use crate::text::cause::one_line;
 use crate::text::cut::cut;
@@ -241,21 +242,14 @@ impl Api {
         method: &'static str,
         mut response: reqwest::Response,
     ) -> Result<Bytes, ApiError> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|source| self.transport(method, source))?
-        {
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(ApiError::TooLarge {
-                    method,
-                    limit: MAX_RESPONSE_BYTES,
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        let body = body::read(&mut response, MAX_RESPONSE_BYTES).await;
+        body.map_err(|error| match error {
+            BodyError::TooLarge => ApiError::TooLarge {
+                method,
+                limit: MAX_RESPONSE_BYTES,
+            },
+            BodyError::Broken(source) => self.transport(method, source),
+        })
     }
 
     fn transport(&self, method: &'static str, source: reqwest::Error) -> ApiError {

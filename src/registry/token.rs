@@ -16,7 +16,6 @@ mod error;
 mod inquiry;
 pub(crate) mod realm;
 mod shared;
-mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +35,9 @@ use super::keyring::Keyring;
 use super::reach::Reach;
 use super::reference::Reference;
 use super::retry::is_out_of_order;
+use crate::http::body::BodyError;
 pub(super) use answer::printable;
-use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
+use answer::{ANSWER_LIMIT_BYTES, Answer};
 use attempts::{Attempts, LIMITS, Limits, transient_error, transient_status};
 use demand::{Demand, Demands};
 pub use error::TokenError;
@@ -399,9 +399,9 @@ impl Query<'_> {
     }
 
     async fn read(&self, response: Response) -> Result<Answer, TokenError> {
-        Answer::read(response).await.map_err(|unread| match unread {
-            Unread::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
-            Unread::Broken(source) => self.transport(source),
+        Answer::read(response).await.map_err(|error| match error {
+            BodyError::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
+            BodyError::Broken(source) => self.transport(source),
         })
     }
 

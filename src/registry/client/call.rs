@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::error::{ClientError, Trouble};
 use super::{Client, MANIFEST_LIMIT_BYTES};
+use crate::http::body::{self, BodyError};
 use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::address::is_here;
 use crate::registry::guard::Refused;
@@ -231,28 +232,21 @@ fn redirection(response: &Response, from: &Url) -> Option<Url> {
 ///
 /// Of a refusal the status counts: its words may be cut.
 pub(super) async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
-    let is_refusal = !response.status().is_success();
-    let mut body = BytesMut::new();
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => break,
-            Err(_) if is_refusal => break,
-            Err(error) => return Err(Trouble::transport(error)),
-        };
-        if is_refusal && body.len() + chunk.len() > WORDS_LIMIT_BYTES {
-            break;
-        }
-        if body.len() + chunk.len() > MANIFEST_LIMIT_BYTES {
-            let what = format!("more than {MANIFEST_LIMIT_BYTES} bytes");
-            return Err(Trouble::Malformed(what));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = if response.status().is_success() {
+        let body = body::read(&mut response, MANIFEST_LIMIT_BYTES).await;
+        body.map_err(|error| match error {
+            BodyError::TooLarge => {
+                Trouble::Malformed(format!("more than {MANIFEST_LIMIT_BYTES} bytes"))
+            }
+            BodyError::Broken(source) => Trouble::transport(source),
+        })?
+    } else {
+        body::read_start(&mut response, WORDS_LIMIT_BYTES).await
+    };
     Ok(Answer {
         status: response.status(),
         headers: response.headers().clone(),
-        body: body.freeze(),
+        body,
         is_foreign,
         url: None,
         sent: None,

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use bytes::BytesMut;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
@@ -16,6 +15,7 @@ use super::access::Keys;
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
+use crate::http::body::{self, BodyError};
 use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::token::printable;
 use crate::text::cause::one_line;
@@ -175,14 +175,14 @@ pub(super) async fn once(
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-            let what = format!("it has more than {ANSWER_LIMIT_BYTES} bytes");
-            return Err(EcrError::Malformed { action, what });
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = body::read(&mut response, ANSWER_LIMIT_BYTES).await;
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge => EcrError::Malformed {
+            action,
+            what: format!("it has more than {ANSWER_LIMIT_BYTES} bytes"),
+        },
+        BodyError::Broken(source) => transport(source),
+    })?;
     Ok(Answer {
         status: response.status(),
         kind,

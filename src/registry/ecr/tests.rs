@@ -123,29 +123,6 @@ async fn a_login_is_asked_for_once_and_again_before_it_ends() {
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_be_renewed_is_used_until_its_end() {
-    let kept: Kept<u8, &str> = Kept::default();
-    let day = Duration::from_hours(24);
-    let now = SystemTime::now();
-    // To be renewed at once, and good for a day.
-    kept.slot(1).lock().await.replace(Good {
-        value: "old",
-        renewal: now,
-        end: now + day,
-    });
-    let fails = async || Err(EcrError::NoIdentity);
-    assert_eq!(kept.get(1, fails).await.unwrap(), "old");
-    let renews = async || Ok::<_, EcrError>(("new", now + day));
-    assert_eq!(kept.get(1, renews).await.unwrap(), "new");
-    kept.slot(2).lock().await.replace(Good {
-        value: "over",
-        renewal: now - day,
-        end: now,
-    });
-    assert!(kept.get(2, fails).await.is_err());
-}
-
-#[tokio::test]
 async fn what_amazon_refuses_is_told_and_not_repeated() {
     for code in [
         "ExpiredTokenException",
