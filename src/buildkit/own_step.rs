@@ -1,13 +1,14 @@
 //! This program's own steps, such as launching a machine, as BuildKit status messages for the log and for Depot's page.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::time::SystemTime;
 
 use bollard_buildkit_proto::{
     google::protobuf::Timestamp,
     moby::buildkit::v1::{StatusResponse, Vertex, VertexLog},
 };
-use ring::digest;
 use uuid::Uuid;
+
+use crate::text::digest::sha256;
 
 /// The error of a canceled step. BuildKit's errors end with the same text.
 pub const CANCELED: &str = "context canceled";
@@ -25,14 +26,8 @@ impl OwnStep {
     #[must_use]
     pub fn begin(name: &str, at: SystemTime) -> Self {
         let unique = format!("{name} {}", Uuid::new_v4());
-        let hash = digest::digest(&digest::SHA256, unique.as_bytes());
-        let mut digest = "sha256:".to_owned();
-        for byte in hash.as_ref() {
-            // Writing to a string never fails.
-            let _infallible = write!(digest, "{byte:02x}");
-        }
         Self {
-            digest,
+            digest: sha256(unique.as_bytes()),
             name: name.to_owned(),
             started: timestamp(at),
         }

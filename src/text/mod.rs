@@ -4,5 +4,6 @@
 
 pub(crate) mod cause;
 pub(crate) mod cut;
+pub(crate) mod digest;
 pub(crate) mod forms;
 pub(crate) mod shape;

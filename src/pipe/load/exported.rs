@@ -27,9 +27,6 @@ const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 /// The number of images of an index that are considered: more than there are platforms.
 const MAX_IMAGES: usize = 64;
 
-/// How much of an invalid value is shown.
-const MAX_SHOWN_CHARS: usize = 100;
-
 /// The limit for reading one document.
 const DOCUMENT_TIME_LIMIT: Duration = Duration::from_mins(1);
 
@@ -259,7 +256,7 @@ pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> 
         .map(|descriptor| &descriptor.digest);
     match digests.find(|digest| !shape::is_digest(digest)) {
         Some(named) => {
-            let shown: String = named.escape_debug().take(MAX_SHOWN_CHARS).collect();
+            let shown = crate::text::digest::shown(named);
             Err(wrong(
                 digest,
                 format!("it refers to `{shown}`, which is not a digest"),

@@ -7,6 +7,7 @@ use depot_standin::registry::Registry;
 use depot_standin::registry::tokens::{TokenPlan, TokenRegistry};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use secrecy::SecretString;
+use std::fmt::Write as _;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
