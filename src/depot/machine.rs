@@ -13,6 +13,7 @@ use super::messages::{
     MachineConnection, MachineRequest, ReportBuildHealthResponse,
 };
 use super::retry::Call;
+use crate::http::authority;
 use crate::text::shape;
 
 /// The interval of health reports. Depot releases the machine of a build after several missing ones.
@@ -82,11 +83,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{}:{}", self.host, self.port)
-        }
+        formatter.write_str(&authority(&self.host, self.port))
     }
 }
 
