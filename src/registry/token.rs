@@ -28,8 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address::is_own_host;
-use super::credentials::{Credential, canonical_host};
-use super::ecr::SecretListener;
+use super::credentials::{Credential, SecretListener, canonical_host};
 use super::guard::Refused;
 use super::keyring::Keyring;
 use super::reach::Reach;

@@ -15,7 +15,6 @@ mod tests;
 pub(crate) mod xml;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -28,14 +27,11 @@ pub use access::{Access, Authorization, Container, Keys, Role};
 pub use error::EcrError;
 pub use host::EcrHost;
 
-use super::credentials::Credential;
+use super::credentials::{Credential, SecretListener};
 use renewal::Renewals;
 
 /// The life of a login whose end was not told, by Amazon's documentation.
 const LOGIN_LIFE: Duration = Duration::from_hours(12);
-
-/// Is told every secret that comes up, so that logs can be kept free of it.
-pub type SecretListener = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Logins and repositories at Amazon.
 pub struct Ecr {
