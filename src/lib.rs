@@ -1,34 +1,25 @@
 //! `depot-build`: container images built on Depot's machines, as a Bitbucket pipe.
 //!
-//! Data flows one way: the environment becomes a checked plan ([`config`]), the plan becomes a build
-//! at Depot ([`depot`]) and a solve on its machine ([`buildkit`]), which reads the build context
-//! ([`context`]) and asks for access to registries ([`registry`]); what people see of it goes through
-//! [`report`]. `docs/architecture.md` draws the picture.
+//! Data flows in one direction. The environment becomes a checked plan ([`config`]). The plan becomes a build at Depot
+//! ([`depot`]) and a solve on its machine ([`buildkit`]), which reads the build context ([`context`]) and requests
+//! access to registries ([`registry`]). [`report`] prints the progress and the result. `docs/architecture.md` has the
+//! details.
 
 pub mod bitbucket;
-mod bounded_file;
 mod buildkit;
 pub mod cancel;
-mod cause;
 pub mod config;
 pub mod context;
-mod cut;
 mod depot;
 mod docker;
 pub mod exit;
-mod forms;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-mod moving;
-mod network;
-mod once;
+mod http;
+mod io;
 pub mod pipe;
 pub mod platform;
-pub mod proxies;
 pub mod registry;
 pub mod report;
-mod retry;
-pub mod roots;
-mod shape;
-mod story;
+mod text;

@@ -139,7 +139,7 @@ struct Inputs<'a> {
 
 /// Connects to the daemon and opens the contexts, then creates the build.
 async fn begin<'a>(plan: &'a Plan, cancel: &Cancel) -> Result<(Inputs<'a>, Build)> {
-    let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
+    let tls = crate::http::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
     let api = Api::new(plan.depot.api_url.clone(), tls, &plan.proxies);
     let api = api.map_err(Failure::Client)?;
     let (daemon, loads) = StepDaemon::connect(plan, cancel).await?;

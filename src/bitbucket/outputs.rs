@@ -5,10 +5,9 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use crate::io::bounded_file;
 
 /// The names of all outputs, except those with a digest per platform.
 pub const NAMES: [&str; 9] = [
@@ -63,18 +62,7 @@ impl Outputs {
 /// # Errors
 /// The file cannot be written, or is not a regular file.
 pub fn append(path: &Path, lines: &str) -> io::Result<()> {
-    let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
-    if !path.metadata()?.is_file() {
-        return Err(not_regular());
-    }
-    // The file can be replaced between the two checks.
-    let mut file = File::options()
-        .append(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(not_regular());
-    }
+    let mut file = bounded_file::open(path, File::options().append(true))?;
     file.write_all(lines.as_bytes())
 }
 
@@ -115,7 +103,7 @@ mod tests {
     fn lines_are_not_written_to_a_fifo() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("variables");
-        crate::bounded_file::make_fifo(&path);
+        bounded_file::make_fifo(&path);
         let error = append(&path, "A=1\n").unwrap_err();
         assert_eq!(error.to_string(), "it is not a regular file");
         // A file replaces it.

@@ -15,11 +15,12 @@ use tokio_rustls::TlsConnector;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
-use super::proxy::Proxy;
 use super::rejection::{Noting, Rejection, alert_about_us};
 use super::tls::{MutualTls, TlsError};
-use crate::cause::is_untrusted_server;
-use crate::once::Once;
+use crate::http::authority;
+use crate::http::tunnel::Proxy;
+use crate::io::one_stream::Once;
+use crate::text::cause::is_untrusted_server;
 
 /// gRPC messages up to this size are read: BuildKit's own limit.
 pub(super) const MESSAGE_LIMIT_BYTES: usize = 16 << 20;
@@ -69,11 +70,7 @@ pub(crate) struct Address {
 impl Address {
     /// `host:port`, for requests and messages.
     fn shown(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        authority(&self.host, self.port)
     }
 }
 
@@ -313,7 +310,7 @@ async fn open_route(
 ) -> Result<Stream, TryError> {
     let later = |error: io::Error| TryError::Later(error.into());
     let stream = match proxy {
-        Some(proxy) => proxy.tunnel(&address.shown()).await.map_err(later)?,
+        Some(proxy) => proxy.open(&address.shown()).await.map_err(later)?,
         None => {
             let direct = TcpStream::connect((&*address.host, address.port)).await;
             let stream = direct.map_err(later)?;

@@ -17,8 +17,9 @@ use tonic::Status;
 use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
 use super::session::Session;
-use crate::moving::while_moving;
-use crate::shape;
+use crate::io::idle::while_moving;
+use crate::text::digest::shown;
+use crate::text::shape;
 
 /// After the solve, the remaining status messages are dropped if none of them arrives or is read for this long. The stream ends
 /// by itself.
@@ -26,9 +27,6 @@ const STATUS_QUIET: Duration = Duration::from_secs(20);
 
 /// The total limit for the remaining status messages.
 const STATUS_LIMIT: Duration = Duration::from_mins(5);
-
-/// How much of an invalid value is shown.
-const SHOWN_CHARACTERS: usize = 100;
 
 /// How long the last status messages may take after the solve was canceled.
 const CANCEL_GRACE: Duration = Duration::from_millis(200);
@@ -111,7 +109,7 @@ impl Solved {
             if let Some(digest) = digest
                 && !shape::is_digest(&digest)
             {
-                let shown: String = digest.escape_debug().take(SHOWN_CHARACTERS).collect();
+                let shown = shown(&digest);
                 let problem =
                     format!("the builder returned `{shown}` as `{key}`, which is not a digest");
                 return Err(SolveError::local(ErrorKind::Answer, problem));

@@ -15,7 +15,7 @@ use super::{
     warning::Warning,
 };
 use crate::bitbucket::{OIDC, secured_variable};
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 use crate::registry::ecr::{Access, Authorization, Container, Keys, Role};
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{fault::Fault, findings::Findings};
-use crate::bounded_file;
-use crate::roots::Authorities;
+use crate::http::roots::Authorities;
+use crate::io::bounded_file;
 
 const VARIABLE: &str = "SSL_CERT_FILE";
 

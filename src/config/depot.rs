@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
 use crate::bitbucket::secured_variable;
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 
 const TOKEN_ADVICE: &str = "give a token of your Depot project";
 const API_URL: &str = "DEPOT_API_URL";

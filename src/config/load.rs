@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{fault::Fault, findings::Findings, values, variables::DockerVariables};
-use crate::bounded_file;
 use crate::docker::{Endpoint, EndpointTls};
+use crate::io::bounded_file;
 
 /// Where a daemon listens that no variable names.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";

@@ -14,11 +14,8 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io,
-    os::unix::fs::OpenOptionsExt,
     path::{Component, Path, PathBuf},
 };
-
-use rustix::fs::OFlags;
 
 use super::{
     fault::Fault,
@@ -29,6 +26,7 @@ use super::{
 };
 use crate::bitbucket::NO_CLONE;
 use crate::bitbucket::variables::CLONE_DIR;
+use crate::io::bounded_file;
 
 /// What a frontend looks for in a context, and behind the name of a Dockerfile.
 const IGNORE_FILE: &str = ".dockerignore";
@@ -391,11 +389,8 @@ fn readable_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Unusable> {
     if !metadata.is_file() {
         return Err(Unusable::new(path, "is not a regular file"));
     }
-    // Something else may take its place in between.
-    File::options()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
+    // It can be replaced in between.
+    bounded_file::open(path, File::options().read(true))
         .map(drop)
         .map_err(|error| Unusable::from_io(path, &error))
 }

@@ -14,14 +14,13 @@ use url::Url;
 use crate::{
     bitbucket::Pipeline,
     docker::Endpoint,
+    http::{proxies::Proxies, roots::Authorities},
     platform::{Architecture, Platform},
-    proxies::Proxies,
     registry::{
         credentials::{Credential, Credentials},
         ecr::Access,
         reference::Reference,
     },
-    roots::Authorities,
 };
 
 /// One run of the pipe.

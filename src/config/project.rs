@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{fault::Fault, findings::Findings, plan::ProjectSource, warning::Warning};
-use crate::bounded_file;
+use crate::io::bounded_file;
 
 const FILE_NAMES: [&str; 3] = ["depot.json", "depot.yml", "depot.yaml"];
 /// A project file holds one id; this bounds what is read of something else by that name.

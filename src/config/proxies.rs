@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::findings::Findings;
 use super::values::is_given;
 use super::warning::Warning;
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
 
 /// Each variable in upper case, which comes first, and in lower case.
 const VARIABLES: [[&str; 2]; 4] = [

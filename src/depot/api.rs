@@ -16,15 +16,16 @@ use prost::Message;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use tokio::time::Instant;
 use url::Url;
 
-use crate::cut::cut;
-use crate::proxies::Proxies;
+use crate::http::body::{self, BodyError};
+use crate::http::proxies::Proxies;
+use crate::text::cause::one_line;
+use crate::text::cut::cut;
 
 use super::error::{ApiError, Code};
 use super::retry::Call;
-use crate::retry::Pauses;
+use crate::http::retry::{Attempts, Retry, Transient};
 
 /// The limit for connecting to the API.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -123,39 +124,24 @@ impl Api {
         Request: Message,
         Response: Message + Default,
     {
-        let mut stopped = std::pin::pin!(stopped);
-        let patience = call.patience;
-        let deadline = Instant::now() + patience.limit;
-        let mut pauses = Pauses::new(patience);
+        let attempts = Attempts::new(call.policy);
         let body = Bytes::from(request.encode_to_vec());
-        let mut attempts = 0;
-        loop {
-            let limit = call.once.min(deadline.duration_since(Instant::now()));
+        let attempt = || async {
+            let limit = call.once.min(attempts.left());
             let mut retry_after = String::new();
-            let attempt = self.once(call.method, token, body.clone(), limit, &mut retry_after);
-            let error = match attempt.await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            if !error.is_transient() {
-                return Err(error);
-            }
-            let Some(pause) = pauses.next(&retry_after) else {
-                return Err(error);
-            };
-            attempts += 1;
-            tracing::warn!(
-                "{}; trying again in {:.1} s ({attempts} of {})",
-                crate::cause::one_line(&error),
-                pause.as_secs_f32(),
-                patience.times,
-            );
-            tokio::select! {
-                biased;
-                () = &mut stopped => return Err(error),
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+            let outcome = self.once(call.method, token, body.clone(), limit, &mut retry_after);
+            let outcome = outcome.await;
+            let failure = outcome.as_ref().err().filter(|error| error.is_transient());
+            let transient = failure.map(|error| Transient {
+                message: one_line(error),
+                retry_after,
+            });
+            (outcome, transient)
+        };
+        let log = |retry: &Retry| {
+            tracing::warn!("{retry} ({} of {})", retry.number, call.policy.retries);
+        };
+        attempts.run_until(stopped, attempt, log).await
     }
 
     /// Makes one attempt. `retry_after` receives the value of the header `Retry-After`, or stays empty.
@@ -169,7 +155,7 @@ impl Api {
     ) -> Result<Response, ApiError> {
         let exchange = async {
             let request = self.post(method, token, "application/proto").body(body);
-            let response = crate::story::send(request)
+            let response = crate::http::trace::send(request)
                 .await
                 .map_err(|source| self.transport(method, source))?;
             let status = response.status();
@@ -208,7 +194,7 @@ impl Api {
         let request = self
             .post(method, token, "application/connect+proto")
             .body(reqwest::Body::wrap_stream(body));
-        let response = crate::story::send(request)
+        let response = crate::http::trace::send(request)
             .await
             .map_err(|source| self.transport(method, source))?;
         let status = response.status().as_u16();
@@ -256,21 +242,14 @@ impl Api {
         method: &'static str,
         mut response: reqwest::Response,
     ) -> Result<Bytes, ApiError> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|source| self.transport(method, source))?
-        {
-            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(ApiError::TooLarge {
-                    method,
-                    limit: MAX_RESPONSE_BYTES,
-                });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        let body = body::read(&mut response, MAX_RESPONSE_BYTES).await;
+        body.map_err(|error| match error {
+            BodyError::TooLarge => ApiError::TooLarge {
+                method,
+                limit: MAX_RESPONSE_BYTES,
+            },
+            BodyError::Broken(source) => self.transport(method, source),
+        })
     }
 
     fn transport(&self, method: &'static str, source: reqwest::Error) -> ApiError {

@@ -19,7 +19,7 @@ use super::messages::{
 };
 use super::redact::Redacted;
 use super::retry::Call;
-use crate::shape;
+use crate::text::shape;
 
 /// The largest error message that is sent to the build's page.
 const ERROR_LIMIT_BYTES: usize = 16 << 10;
@@ -142,7 +142,7 @@ impl Build {
     }
 
     /// The limit for [`Self::finish`], retries included.
-    pub(crate) const FINISH_LIMIT: Duration = Call::FINISH_BUILD.patience.limit;
+    pub(crate) const FINISH_LIMIT: Duration = Call::FINISH_BUILD.policy.total;
 
     /// The build's id.
     #[must_use]
@@ -307,11 +307,12 @@ mod tests {
 
     #[test]
     fn an_invalid_page_address_is_omitted() {
-        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let tls =
+            crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
         let api = Api::new(
             url::Url::parse("http://localhost:1").unwrap(),
             tls,
-            &crate::proxies::Proxies::default(),
+            &crate::http::proxies::Proxies::default(),
         )
         .unwrap();
         let url = |url: &str| {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tonic::Status;
 
 use crate::buildkit::Connection;
-use crate::shape;
+use crate::text::shape;
 
 /// The prefix of the keys that the fork adds to the response of a solve. Their values are large and useful only for a load.
 pub(crate) const RESPONSE_PREFIX: &str = "depot/";

@@ -13,8 +13,9 @@ use super::messages::{
     MachineConnection, MachineRequest, ReportBuildHealthResponse,
 };
 use super::retry::Call;
+use crate::http::authority;
 use crate::platform::Architecture;
-use crate::shape;
+use crate::text::shape;
 
 /// The interval of health reports. Depot releases the machine of a build after several missing ones.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(5);
@@ -64,11 +65,7 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(formatter, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{}:{}", self.host, self.port)
-        }
+        formatter.write_str(&authority(&self.host, self.port))
     }
 }
 
@@ -186,7 +183,10 @@ impl Build {
         match response {
             Ok(response) => response.cancels_at.and_then(time_left),
             Err(error) => {
-                tracing::debug!("health report failed: {}", crate::cause::one_line(&error));
+                tracing::debug!(
+                    "health report failed: {}",
+                    crate::text::cause::one_line(&error)
+                );
                 None
             }
         }

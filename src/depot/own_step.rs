@@ -1,15 +1,15 @@
 //! This program's own steps, such as launching a machine, as BuildKit status messages for the log and for Depot's page.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::time::SystemTime;
 
 use bollard_buildkit_proto::{
     google::protobuf::Timestamp,
     moby::buildkit::v1::{StatusResponse, Vertex, VertexLog},
 };
-use ring::digest;
 use uuid::Uuid;
 
 use crate::buildkit::CANCELED;
+use crate::text::digest::sha256;
 
 /// A step that has started. Each method returns the status message for a change of its state.
 #[derive(Clone, Debug)]
@@ -24,14 +24,8 @@ impl OwnStep {
     #[must_use]
     pub(crate) fn begin(name: &str, at: SystemTime) -> Self {
         let unique = format!("{name} {}", Uuid::new_v4());
-        let hash = digest::digest(&digest::SHA256, unique.as_bytes());
-        let mut digest = "sha256:".to_owned();
-        for byte in hash.as_ref() {
-            // Writing to a string never fails.
-            let _infallible = write!(digest, "{byte:02x}");
-        }
         Self {
-            digest,
+            digest: sha256(unique.as_bytes()),
             name: name.to_owned(),
             started: timestamp(at),
         }

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use super::error::{ApiError, Code};
-use crate::retry::Patience;
+use crate::http::retry::{self, Policy};
 
 /// The first pause, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(15));
@@ -28,17 +28,17 @@ pub(crate) struct Call {
     /// The limit for one exchange, response included.
     pub(super) once: Duration,
     /// The limits for all attempts.
-    pub(super) patience: Patience,
+    pub(super) policy: Policy,
 }
 
 impl Call {
-    const fn new(method: &'static str, times: usize, within: u64, once: u64) -> Self {
+    const fn new(method: &'static str, retries: usize, total: u64, once: u64) -> Self {
         Self {
             method,
             once: Duration::from_secs(once),
-            patience: Patience {
-                times,
-                limit: Duration::from_secs(within),
+            policy: Policy {
+                retries,
+                total: Duration::from_secs(total),
                 pauses: PAUSES,
             },
         }
@@ -65,10 +65,7 @@ impl ApiError {
     #[must_use]
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            // A server whose certificate is not trusted will not be trusted in a minute either.
-            Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
-            }
+            Self::Transport { source, .. } => retry::is_transient(source),
             Self::TooSlow { .. } => true,
             Self::Refused { code, .. } => matches!(
                 code,

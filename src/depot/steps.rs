@@ -128,7 +128,7 @@ impl Build {
         if let Err(error) = sent {
             tracing::debug!(
                 "cannot report steps to the build's page: {}",
-                crate::cause::one_line(&error)
+                crate::text::cause::one_line(&error)
             );
         }
     }

@@ -4,10 +4,11 @@ use std::io::Read;
 use futures_util::{StreamExt, TryStreamExt};
 use proptest::prelude::*;
 
-use super::super::image::{digest_of, tests as images};
+use super::super::image::tests as images;
 use super::*;
 use crate::docker::blobs::{Blobs, Chunks};
 use crate::docker::read_ahead::HEAD_BYTES;
+use crate::text::digest::sha256;
 
 /// Blobs in memory, served in chunks of three bytes or a 64th of the blob. `faults` replaces a blob's second chunk by an error.
 struct InMemory {
@@ -44,7 +45,7 @@ impl Blobs for InMemory {
 }
 
 fn in_memory(layers: &[&[u8]]) -> InMemory {
-    let named = |layer: &&[u8]| (digest_of(layer), layer.to_vec());
+    let named = |layer: &&[u8]| (sha256(layer), layer.to_vec());
     InMemory {
         blobs: layers.iter().map(named).collect(),
         faults: HashMap::new(),
@@ -98,7 +99,7 @@ async fn an_archive_lists_every_layer_and_contains_the_wanted_ones() {
     );
     let files = files(stream).await;
     let paths: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
-    let hex = |layer: &[u8]| digest_of(layer)[7..].to_owned();
+    let hex = |layer: &[u8]| sha256(layer)[7..].to_owned();
     let config = format!("{}.json", &image.id()[7..]);
     assert_eq!(
         paths,
@@ -153,7 +154,7 @@ async fn an_invalid_blob_ends_the_archive() {
     let layers: [&[u8]; 2] = [b"lowest", b"above"];
     let image = images::image(&layers);
     let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
-    let digest = digest_of(b"above");
+    let digest = sha256(b"above");
     let broken = BlobError::Broken {
         digest: digest.clone(),
         reason: "reset".into(),
@@ -235,7 +236,7 @@ async fn everything_before_a_fault_is_delivered_first() {
     ] {
         let mut blobs = in_memory(&slices);
         for &index in faulty {
-            let digest = digest_of(&layers[index]);
+            let digest = sha256(&layers[index]);
             let broken = BlobError::Broken {
                 digest: digest.clone(),
                 reason: format!("lost at {index}"),
@@ -276,7 +277,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let files: HashMap<_, _> = runtime.block_on(files(stream)).into_iter().collect();
         for layer in &layers {
-            prop_assert_eq!(&files[&digest_of(layer)[7..]], layer);
+            prop_assert_eq!(&files[&sha256(layer)[7..]], layer);
         }
     }
 }

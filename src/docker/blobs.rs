@@ -6,7 +6,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use ring::digest::{Context, SHA256};
 
-use super::image::{Descriptor, format_digest};
+use super::image::Descriptor;
+use crate::text::digest::of_hash;
 
 /// The content of a blob, in chunks.
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BlobError>> + Send>>;
@@ -81,7 +82,7 @@ impl Check {
                 self.seen, self.blob.size
             )));
         }
-        let found = format_digest(self.hash.clone().finish().as_ref());
+        let found = of_hash(self.hash.clone().finish().as_ref());
         if found != self.blob.digest {
             return Err(self.wrong(format!("its digest is {found}")));
         }

@@ -20,7 +20,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 
 use super::endpoint::Connector;
-use crate::once::Once;
+use crate::io::one_stream::Once;
 
 /// The limit for all queries. On expiry the caller falls back to other information.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -49,10 +49,9 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(formatter, "unix://{}", path.display()),
-            Self::Tcp { host, port, .. } if host.contains(':') => {
-                write!(formatter, "tcp://[{host}]:{port}")
+            Self::Tcp { host, port, .. } => {
+                write!(formatter, "tcp://{}", crate::http::authority(host, *port))
             }
-            Self::Tcp { host, port, .. } => write!(formatter, "tcp://{host}:{port}"),
         }
     }
 }

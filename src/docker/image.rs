@@ -1,13 +1,12 @@
 //! An image of one platform, parsed from its manifest and config.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::platform::Platform;
+use crate::text::digest::{of_hash, sha256, shown};
 
 /// More layers than any storage driver supports.
 pub(super) const LAYERS_LIMIT: usize = 1000;
@@ -147,12 +146,12 @@ impl Image {
             });
         }
         check_digest(&named.config.digest)?;
-        if digest_of(&config) != named.config.digest {
+        if sha256(&config) != named.config.digest {
             return Err(ImageError::Config(named.config.digest));
         }
         let manifest_descriptor = Descriptor {
             media_type: named.media_type.unwrap_or_else(|| MANIFEST.to_owned()),
-            digest: digest_of(&manifest),
+            digest: sha256(&manifest),
             size: manifest.len() as u64,
         };
         let platform = Platform {
@@ -193,7 +192,7 @@ impl Image {
         }
         let config = Bytes::from(config.to_string());
         let config_descriptor = Descriptor {
-            digest: digest_of(&config),
+            digest: sha256(&config),
             size: config.len() as u64,
             ..self.config_descriptor.clone()
         };
@@ -205,7 +204,7 @@ impl Image {
         let manifest = Bytes::from(manifest.to_string());
         Self {
             manifest_descriptor: Descriptor {
-                digest: digest_of(&manifest),
+                digest: sha256(&manifest),
                 size: manifest.len() as u64,
                 ..self.manifest_descriptor.clone()
             },
@@ -254,28 +253,18 @@ impl ChainId {
             // The lowest layer's chain id is its diff id.
             return Self(parse_hex(diff_id).unwrap_or_default());
         };
-        let text = format!("sha256:{} {diff_id}", hex(&below.0));
+        let text = format!("{} {diff_id}", of_hash(&below.0));
         let mut id = [0; 32];
         id.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
         Self(id)
     }
 }
 
-/// The digest of `bytes`, as `sha256:…`.
-pub(super) fn digest_of(bytes: &[u8]) -> String {
-    format_digest(digest(&SHA256, bytes).as_ref())
-}
-
-/// Formats a hash as `sha256:…`.
-pub(super) fn format_digest(hash: &[u8]) -> String {
-    format!("sha256:{}", hex(hash))
-}
-
 fn check_digest(digest: &str) -> Result<(), ImageError> {
     if parse_hex(digest).is_some() {
         Ok(())
     } else {
-        Err(ImageError::Digest(digest.chars().take(100).collect()))
+        Err(ImageError::Digest(shown(digest)))
     }
 }
 
@@ -298,14 +287,6 @@ fn parse_hex(digest: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string never fails.
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -317,7 +298,7 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn documents(layers: &[&[u8]]) -> (Bytes, Bytes) {
-        let diff_ids: Vec<_> = layers.iter().map(|layer| digest_of(layer)).collect();
+        let diff_ids: Vec<_> = layers.iter().map(|layer| sha256(layer)).collect();
         let config = json!({
             "os": "linux", "architecture": "amd64", "config": {},
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
@@ -328,14 +309,14 @@ pub(super) mod tests {
             .map(|layer| {
                 json!({
                     "mediaType": "application/vnd.oci.image.layer.v1.tar",
-                    "digest": digest_of(layer), "size": layer.len(),
+                    "digest": sha256(layer), "size": layer.len(),
                 })
             })
             .collect();
         let manifest = json!({
             "schemaVersion": 2,
             "config": { "mediaType": "application/vnd.oci.image.config.v1+json",
-                        "digest": digest_of(&config), "size": config.len() },
+                        "digest": sha256(&config), "size": config.len() },
             "layers": blobs,
         });
         (manifest.to_string().into(), config)
@@ -344,12 +325,12 @@ pub(super) mod tests {
     #[test]
     fn chain_ids_follow_the_specification() {
         let image = image(&[b"one", b"two", b"three"]);
-        let [one, two, three] = [b"one".as_slice(), b"two", b"three"].map(digest_of);
-        assert_eq!(format_digest(&image.layers[0].chain.0), one);
-        let second = digest_of(format!("{one} {two}").as_bytes());
-        assert_eq!(format_digest(&image.layers[1].chain.0), second);
-        let third = digest_of(format!("{second} {three}").as_bytes());
-        assert_eq!(format_digest(&image.layers[2].chain.0), third);
+        let [one, two, three] = [b"one".as_slice(), b"two", b"three"].map(sha256);
+        assert_eq!(of_hash(&image.layers[0].chain.0), one);
+        let second = sha256(format!("{one} {two}").as_bytes());
+        assert_eq!(of_hash(&image.layers[1].chain.0), second);
+        let third = sha256(format!("{second} {three}").as_bytes());
+        assert_eq!(of_hash(&image.layers[2].chain.0), third);
         assert_eq!(image.platform().to_string(), "linux/amd64");
     }
 
@@ -375,7 +356,7 @@ pub(super) mod tests {
             );
             let manifest = format!(
                 r#"{{"config":{{"digest":"{}","size":1}},"layers":{none}}}"#,
-                digest_of(config.as_bytes())
+                sha256(config.as_bytes())
             );
             let image = Image::parse(manifest.into(), config.into()).unwrap();
             assert_eq!(image.layers.len(), 0);
@@ -396,7 +377,7 @@ pub(super) mod tests {
         assert!(refused(&manifest, &longer).contains("has 1 layers, and its config has 2"));
         assert!(refused(&Bytes::from("{}"), &config).contains("manifest cannot be read"));
         let text = String::from_utf8(manifest.to_vec()).unwrap();
-        let digest = digest_of(b"one");
+        let digest = sha256(b"one");
         for bad in ["sha256:../../etc/passwd", "sha512:00", "sha256:0g"] {
             let manifest = text.replacen(&digest, bad, 1).into();
             assert!(refused(&manifest, &config).contains(bad), "{bad}");

@@ -19,7 +19,7 @@ use super::image::{Descriptor, Image};
 use super::present::Present;
 use super::stages::{Passing, Stage, single_stage, stages};
 use crate::registry::reference::Reference;
-use crate::shape::is_image_id;
+use crate::text::shape::is_image_id;
 
 /// The limit for one load: longer than the limit of a step.
 const LOAD_LIMIT: Duration = Duration::from_hours(2);

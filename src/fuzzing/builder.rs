@@ -7,8 +7,8 @@ use tonic::{Code, Status};
 
 use super::report::{assert_shown, options};
 use super::{fixed_parts, lossy, run};
-use crate::buildkit::proxy::opened;
 use crate::buildkit::{SolveError, is_lost, words};
+use crate::http::tunnel::opened;
 use crate::report::chain;
 use crate::report::excerpt::SourceExcerpt;
 use crate::report::failure::Failure;

@@ -7,7 +7,6 @@ use prost::Message;
 
 use super::{assert_harmless, status};
 use crate::buildkit::MutualTls;
-use crate::cause::one_line;
 use crate::depot::Saved;
 use crate::depot::api::{foreign, refusal, stream_refusal};
 use crate::depot::machine::Endpoint;
@@ -17,6 +16,7 @@ use crate::depot::messages::{
     ReportBuildHealthResponse,
 };
 use crate::platform::Architecture;
+use crate::text::cause::one_line;
 
 const METHOD: &str = "CreateBuild";
 

@@ -7,7 +7,6 @@ use http::{HeaderValue, StatusCode};
 use secrecy::ExposeSecret;
 
 use super::{SECRET, assert_harmless, fixed_parts, lossy, parts, status};
-use crate::cause::one_line;
 use crate::platform::Platform;
 use crate::registry::challenge::{Bearer, bearer, is_basic};
 use crate::registry::client::{Manifest, error};
@@ -16,6 +15,7 @@ use crate::registry::ecr::{EcrHost, call, xml};
 use crate::registry::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Part, merge};
 use crate::registry::reference::{Reference, ReferenceError};
 use crate::registry::token::{answer, realm};
+use crate::text::cause::one_line;
 
 /// A reference, as a host too.
 pub fn references(bytes: &[u8]) {

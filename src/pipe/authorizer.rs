@@ -43,7 +43,7 @@ impl Authorizer for RegistryAuthorizer {
             }
             Err(error) => Err(TokenError {
                 denied: error.is_denied(),
-                message: crate::cause::one_line(&error),
+                message: crate::text::cause::one_line(&error),
             }),
         }
     }

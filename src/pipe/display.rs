@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cancel::Cancel;
-use crate::moving::while_moving;
+use crate::io::idle::while_moving;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update, show};
 

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use secrecy::ExposeSecret;
 
-use crate::bounded_file;
 use crate::config::Plan;
 use crate::config::plan::NamedContext;
+use crate::io::bounded_file;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Ecr, EcrHost};
 use crate::registry::keyring::{CredentialSource, SourceError};
@@ -101,7 +101,7 @@ impl CredentialSource for AmazonLogins {
                 Ok(Some(credential))
             }
             Err(error) if is_read => {
-                let why = crate::cause::one_line(&error);
+                let why = crate::text::cause::one_line(&error);
                 tracing::info!("`{host}` is read without login, which is slower: {why}");
                 self.reads_public.store(true, Ordering::Relaxed);
                 Ok(None)
@@ -150,9 +150,10 @@ mod tests {
     const NAMED: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
     async fn login(host: &str) -> Result<Option<Credential>, String> {
-        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let tls =
+            crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
         let client = || {
-            let client = crate::proxies::Proxies::default().client(tls.clone());
+            let client = crate::http::proxies::Proxies::default().client(tls.clone());
             client.build().unwrap()
         };
         // A port that nobody listens at.

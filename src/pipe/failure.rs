@@ -269,13 +269,13 @@ impl Failure {
 
     /// The failure and its causes in one line, for the build's page at Depot.
     pub(super) fn one_line(&self) -> String {
-        crate::cause::one_line(self)
+        crate::text::cause::one_line(self)
     }
 
     /// The cause of a failed solve, without "failed to build".
     pub(super) fn cause_line(&self) -> String {
         match self {
-            Self::Solve { error, .. } => crate::cause::one_line(error),
+            Self::Solve { error, .. } => crate::text::cause::one_line(error),
             other => other.one_line(),
         }
     }

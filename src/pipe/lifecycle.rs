@@ -43,7 +43,7 @@ pub(super) async fn finish(build: &Build, outcome: Outcome, cancel: &Cancel) {
     let finishing = build.finish(outcome);
     let why = match cancel.last_call(Build::FINISH_LIMIT, finishing).await {
         Some(Ok(())) => return,
-        Some(Err(error)) => crate::cause::one_line(&error),
+        Some(Err(error)) => crate::text::cause::one_line(&error),
         None => "no response in time".into(),
     };
     tracing::warn!(

@@ -166,7 +166,7 @@ impl Loading<'_> {
                     match Box::pin(self.layers(image, look, planned, step)).await {
                         Ok(loaded) => return Ok(loaded),
                         Err(error) => {
-                            let why = self.masked(crate::cause::one_line(&error));
+                            let why = self.masked(crate::text::cause::one_line(&error));
                             cause = Some(error);
                             Some(why)
                         }
@@ -240,7 +240,7 @@ impl Loading<'_> {
         let pulling = daemon.pull(&reference, &login, platform, self.names, image);
         pulling
             .await
-            .map_err(|error| crate::cause::one_line(&error))
+            .map_err(|error| crate::text::cause::one_line(&error))
     }
 
     /// The plan of the load, if the missing layers are small enough to send them without a pull.

@@ -56,13 +56,14 @@ async fn give_digest(
 ) -> std::result::Result<(), String> {
     let client = &run.registries.client;
     let index = copy_index(client, from, to).await;
-    let index = index.map_err(|error| crate::cause::one_line(&error))?;
+    let index = index.map_err(|error| crate::text::cause::one_line(&error))?;
     if form == Form::Part {
         return Ok(());
     }
     let (name, _) = to;
     let put = client.put_manifest(name.host(), name.repository(), name.tag(), &index);
-    put.await.map_err(|error| crate::cause::one_line(&error))
+    put.await
+        .map_err(|error| crate::text::cause::one_line(&error))
 }
 
 /// The name whose push a registry rejected although its tag holds an image, and the digest of that image.

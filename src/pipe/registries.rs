@@ -12,7 +12,7 @@ use super::ecr::{AmazonLogins, Named};
 use super::failure::Failure;
 use crate::config::Plan;
 use crate::depot::Saved;
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
 use crate::registry::client::Client;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Ecr, EcrHost, Ensured};
@@ -39,7 +39,7 @@ pub(super) struct Registries {
 impl Registries {
     /// With the logins of the plan, those that Depot gave for this build, and Amazon's, which are made on demand.
     pub(super) fn new(plan: &Plan, saved: &Saved, masker: &Masker) -> Result<Self> {
-        let tls = crate::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
+        let tls = crate::http::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
         let proxies = &plan.proxies;
         let http = client(proxies, &tls)?;
         let direct = client(&Proxies::default(), &tls)?;
@@ -86,7 +86,7 @@ impl Registries {
         ));
         let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
         if !insecure.is_empty() {
-            let unchecked = crate::roots::unchecked_client_config().map_err(Failure::Tls)?;
+            let unchecked = crate::http::roots::unchecked_client_config().map_err(Failure::Tls)?;
             reach = reach.trusting(insecure, client(proxies, &unchecked)?);
         }
         let fetched = masker.clone();

@@ -8,7 +8,7 @@ use super::contexts;
 use super::export::{Export, Form, Retention};
 use super::job::Job;
 use super::target::Target;
-use crate::buildkit::{self, Address, MutualTls, Proxy, Solve};
+use crate::buildkit::{self, Address, MutualTls, Solve};
 use crate::config::Plan;
 use crate::config::plan::{ImagePlan, NamedContext};
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
@@ -179,13 +179,8 @@ fn joined(names: &[Reference]) -> String {
 /// The address of a machine, for [`crate::buildkit::Connection::open`].
 pub(super) fn address(plan: &Plan, machine: depot::Machine) -> Address {
     let endpoint = &machine.endpoint;
-    let proxy = plan.proxies.tunnel(&endpoint.host, endpoint.port);
     Address {
-        proxy: proxy.map(|proxy| Proxy {
-            host: proxy.host,
-            port: proxy.port,
-            authorization: proxy.authorization,
-        }),
+        proxy: plan.proxies.tunnel(&endpoint.host, endpoint.port),
         host: machine.endpoint.host,
         port: machine.endpoint.port,
         tls: machine.tls.map(|tls| MutualTls {

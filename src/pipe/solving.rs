@@ -15,7 +15,7 @@ use super::{Result, STATUS_IN_FLIGHT};
 use crate::buildkit::session::{FileSink, Session};
 use crate::buildkit::{ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
-use crate::moving::while_moving;
+use crate::io::idle::while_moving;
 use crate::report::progress::{Source, Update};
 
 /// How often a solve is repeated after the builder reported an inconsistent state.

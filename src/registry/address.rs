@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use super::credentials::canonical_host;
 use super::reference::DOCKER_HUB;
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, named_zone};
 
 /// The server that answers for Docker Hub; `docker.io` itself is a web site.
 const DOCKER_HUB_SERVER: &str = "registry-1.docker.io";

@@ -110,6 +110,6 @@ fn bounded<Entry>(entries: Vec<Entry>) -> Result<Vec<Entry>, CopyError> {
 
 /// Digests become parts of addresses.
 fn checked(digest: &str) -> Result<&str, CopyError> {
-    let is_digest = digest.starts_with("sha256:") && crate::shape::is_digest(digest);
+    let is_digest = digest.starts_with("sha256:") && crate::text::shape::is_digest(digest);
     is_digest.then_some(digest).ok_or(CopyError::Malformed)
 }

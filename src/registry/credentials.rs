@@ -5,6 +5,7 @@
 //! one host under all of its names.
 
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
@@ -12,6 +13,9 @@ use super::reference::DOCKER_HUB;
 
 /// What Docker Hub is called: in references, in Docker's configuration file, and as the server that answers.
 const DOCKER_HUB_NAMES: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
+
+/// Receives every secret that is obtained during a run, before it is used, so that it can be masked in logs.
+pub type SecretListener = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A user name and password for one registry.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use crate::network::{Zone, zone};
+use crate::http::zones::{Zone, zone};
 
 /// A name that leads to an address that is not connected to.
 #[derive(Debug, thiserror::Error)]

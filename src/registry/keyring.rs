@@ -219,7 +219,7 @@ mod tests {
         let keyring = keyring(Made(Err("no such role")));
         let error = keyring.for_host("made.example").await.unwrap_err();
         assert_eq!(
-            crate::cause::one_line(&error),
+            crate::text::cause::one_line(&error),
             "there is no login for the registry `made.example`: no such role"
         );
         assert!(error.is_denied());

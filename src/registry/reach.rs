@@ -14,7 +14,7 @@ use url::Url;
 use super::address::{is_here, is_own_host, registry_address};
 use super::credentials::canonical_host;
 use super::guard::{Guard, System};
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
 
 /// The HTTP clients for registries, and the addresses at which those that may be in two places have answered.
 #[derive(Debug)]

@@ -72,7 +72,7 @@ impl Reference {
             check_tag(tag)?;
         }
         if let Some(digest) = digest
-            && !crate::shape::is_digest(digest)
+            && !crate::text::shape::is_digest(digest)
         {
             return Err(ReferenceError::Digest);
         }

@@ -16,7 +16,6 @@ mod error;
 mod inquiry;
 pub(crate) mod realm;
 mod shared;
-mod slots;
 #[cfg(test)]
 mod tests;
 
@@ -29,16 +28,16 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::address::is_own_host;
-use super::credentials::{Credential, canonical_host};
-use super::ecr::SecretListener;
+use super::credentials::{Credential, SecretListener, canonical_host};
 use super::guard::Refused;
 use super::keyring::Keyring;
 use super::reach::Reach;
 use super::reference::Reference;
 use super::retry::is_out_of_order;
+use crate::http::body::BodyError;
 pub(super) use answer::printable;
-use answer::{ANSWER_LIMIT_BYTES, Answer, Unread};
-use attempts::{Attempts, LIMITS, Limits, Trouble, transient};
+use answer::{ANSWER_LIMIT_BYTES, Answer};
+use attempts::{Attempts, LIMITS, Limits, transient_error, transient_status};
 use demand::{Demand, Demands};
 pub use error::TokenError;
 use realm::{authority, is_own, is_same};
@@ -145,7 +144,7 @@ impl Tokens {
         let credential = match self.keyring.for_host(host).await {
             Ok(credential) => credential?,
             Err(error) => {
-                self.tell_once(host, &crate::cause::one_line(&error));
+                self.tell_once(host, &crate::text::cause::one_line(&error));
                 return None;
             }
         };
@@ -160,7 +159,7 @@ impl Tokens {
                 Ok(Demand::Unknown(status)) => Some(format!(
                     "it did not demand a user name and a password (HTTP {status})"
                 )),
-                Err(error) => Some(crate::cause::one_line(&error)),
+                Err(error) => Some(crate::text::cause::one_line(&error)),
             },
         };
         let why = why.or_else(|| {
@@ -185,7 +184,7 @@ impl Tokens {
             && self.keyring.takes_tokens(host).is_none()
             && let Err(error) = self.demand(host, &Attempts::new(self.limits)).await
         {
-            tracing::debug!("asking ahead: {}", crate::cause::one_line(&error));
+            tracing::debug!("asking ahead: {}", crate::text::cause::one_line(&error));
         }
     }
 
@@ -375,36 +374,33 @@ struct Query<'a> {
 
 impl Query<'_> {
     async fn send(&self, request: RequestBuilder) -> Result<Answer, TokenError> {
-        loop {
+        let place = authority(&self.realm);
+        let attempt = || async {
             // Its body is a short text, so that a copy of it can be made.
-            let copy = request.try_clone();
-            let copy = copy.ok_or_else(|| self.unusable("a request of ours".into()))?;
+            let Some(copy) = request.try_clone() else {
+                return (Err(self.unusable("a request of ours".into())), None);
+            };
             // The limit holds for the answer's body too.
-            let sent = crate::story::send(copy.timeout(self.attempts.limit())).await;
-            let sent = sent.map_err(|source| self.transport(source));
-            let trouble = Trouble::of(&sent, transient);
-            let answer = match sent {
-                Ok(response) => self.read(response).await,
-                Err(error) => Err(error),
+            let sent = crate::http::trace::send(copy.timeout(self.attempts.limit())).await;
+            let (status, answer) = match sent {
+                Ok(response) => (
+                    transient_status(&place, response.status(), response.headers()),
+                    self.read(response).await,
+                ),
+                Err(error) => (None, Err(self.transport(error))),
             };
-            let broken = answer.as_ref().err().and_then(transient);
-            let broken = broken.map(|why| Trouble {
-                why,
-                retry_after: String::new(),
-            });
-            let Some(trouble) = trouble.or(broken) else {
-                return answer;
-            };
-            if !self.attempts.wait(&authority(&self.realm), &trouble).await {
-                return answer;
-            }
-        }
+            let error = answer.as_ref().err();
+            let transient =
+                status.or_else(|| error.and_then(|error| transient_error(&place, error)));
+            (answer, transient)
+        };
+        self.attempts.run(attempt).await
     }
 
     async fn read(&self, response: Response) -> Result<Answer, TokenError> {
-        Answer::read(response).await.map_err(|unread| match unread {
-            Unread::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
-            Unread::Broken(source) => self.transport(source),
+        Answer::read(response).await.map_err(|error| match error {
+            BodyError::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
+            BodyError::Broken(source) => self.transport(source),
         })
     }
 

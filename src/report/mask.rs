@@ -165,7 +165,7 @@ mod tests {
     fn base64_is_masked_in_lines_of_any_length() {
         let secret = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz-._~0123456789QWERTZ";
         let masker = masker(&[secret]);
-        let parts: Vec<String> = crate::forms::base64(secret).collect();
+        let parts: Vec<String> = crate::text::forms::base64(secret).collect();
         for before in ["", "u", "me", "user:", &"long before ".repeat(9)] {
             for engine in [&STANDARD, &URL_SAFE] {
                 let encoded = engine.encode(format!("{before}{secret}\n"));
@@ -205,7 +205,7 @@ mod tests {
     fn a_docker_config_in_base64_is_masked_in_lines() {
         let secret = "pa+s5/w0=rd%0123abcdEFGHijkl";
         let masker = masker(&[secret]);
-        let parts = crate::forms::base64_twice(secret);
+        let parts = crate::text::forms::base64_twice(secret);
         for host in ["a.example", "ab.example", "abc.example"] {
             let auth = STANDARD.encode(format!("robot:{secret}"));
             let config = format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{mask::Masker, message::Paint, writer::Queue};
-use crate::moving::while_moving;
+use crate::io::idle::while_moving;
 
 /// Build progress waits while more than this is on its way to the stream.
 pub const PROGRESS_BYTES: usize = 1 << 20;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::precedence::{Match, is_hostname, precedence};
 use super::{is_same, pair};
-use crate::bounded_file;
 use crate::config::{fault::Fault, findings::Findings, warning::Warning};
+use crate::io::bounded_file;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::EcrHost;
 use crate::registry::reference::Reference;

@@ -18,14 +18,13 @@ pub(super) use docker::secret_files as docker_config_files;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use pair::Registry;
 
 use super::{
     fault::Fault, findings::Findings, values::words, variables::RegistryVariables, warning::Warning,
 };
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, host_zone};
 use crate::registry::credentials::{Credential, Credentials, canonical_host};
 use crate::registry::ecr::EcrHost;
 use crate::registry::reference::{DOCKER_HUB, Reference};
@@ -135,8 +134,7 @@ fn needs_no_given_login(host: &str) -> bool {
 }
 
 fn is_on_this_machine(host: &str) -> bool {
-    let url = Url::parse(&format!("http://{host}/"));
-    url.is_ok_and(|url| named_zone(&url) == Zone::ThisMachine)
+    host_zone(host) == Zone::ThisMachine
 }
 
 /// Hosts that are trusted without check.

@@ -1,6 +1,7 @@
 //! Tests of the API client with faulty servers.
 
 use super::*;
+use tokio::time::Instant;
 
 #[test]
 fn a_refusal_keeps_the_code_and_the_message() {
@@ -61,7 +62,7 @@ fn api(address: std::net::SocketAddr) -> Api {
     let base = Url::parse(&format!("http://{address}/")).unwrap();
     Api::new(
         base,
-        crate::roots::client_config(&crate::roots::Authorities::default()).unwrap(),
+        crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap(),
         &Proxies::default(),
     )
     .unwrap()
@@ -69,7 +70,8 @@ fn api(address: std::net::SocketAddr) -> Api {
 
 /// A client for HTTP/1.1, which is easier to serve than HTTP/2. The limits are the same.
 fn api_of_http_1(listener: &tokio::net::TcpListener) -> Api {
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+    let tls =
+        crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
     let address = listener.local_addr().unwrap();
     Api {
         http: Proxies::default().client(tls).build().unwrap(),
@@ -88,7 +90,7 @@ async fn a_call_to_an_api_that_hangs_ends_within_the_limit() {
         .await
         .unwrap_err();
     assert!(
-        begun.elapsed() <= Call::CREATE_BUILD.patience.limit,
+        begun.elapsed() <= Call::CREATE_BUILD.policy.total,
         "{:?}",
         begun.elapsed()
     );
@@ -155,9 +157,10 @@ async fn over_tls_all_calls_share_one_http_2_connection() {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    client.alpn_protocols = crate::roots::client_config(&crate::roots::Authorities::default())
-        .unwrap()
-        .alpn_protocols;
+    client.alpn_protocols =
+        crate::http::roots::client_config(&crate::http::roots::Authorities::default())
+            .unwrap()
+            .alpn_protocols;
     let base = Url::parse(&format!("https://localhost:{port}")).unwrap();
     let api = Api::new(base, client, &Proxies::default()).unwrap();
 

@@ -15,9 +15,7 @@
 use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 
-use url::Url;
-
-use crate::network::{Zone, named_zone};
+use crate::http::zones::{Zone, host_zone};
 use crate::registry::credentials::canonical_host;
 use crate::registry::ecr::EcrHost;
 use crate::registry::reference::Reference;
@@ -128,8 +126,7 @@ fn collect_local(text: &str, hosts: &mut BTreeSet<String>) {
     let Some((host, _)) = image.split_once('/') else {
         return;
     };
-    let url = Url::parse(&format!("https://{host}/"));
-    if url.is_ok_and(|url| named_zone(&url) != Zone::Elsewhere) {
+    if host_zone(host) != Zone::Elsewhere {
         hosts.insert(canonical_host(host));
     }
 }

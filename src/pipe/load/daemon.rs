@@ -117,7 +117,7 @@ impl StepDaemon {
                 }
                 let pull = build.pull_info(&token).await;
                 let pull = pull.inspect_err(|error| {
-                    let why = crate::cause::one_line(error);
+                    let why = crate::text::cause::one_line(error);
                     tracing::debug!("cannot query where to pull the image from: {why}");
                 });
                 pull.ok()
@@ -181,7 +181,7 @@ impl Look {
         let looking = tokio::time::timeout(LIST_LIMIT, self.present.look(daemon));
         let why = match looking.await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => crate::cause::one_line(&error),
+            Ok(Err(error)) => crate::text::cause::one_line(&error),
             Err(_) => "listing its images timed out".to_owned(),
         };
         self.present = Present::default();

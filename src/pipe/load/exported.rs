@@ -16,16 +16,13 @@ use crate::depot::fork::{self, EXPORTED_IMAGES};
 use crate::docker::{BlobError, Descriptor, Image, LoadError};
 use crate::platform::{Platform, best_for};
 use crate::registry::index::ATTESTATION;
-use crate::shape;
+use crate::text::shape;
 
 /// The largest manifest or config that is read: the limit of registries.
 const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
 /// The number of images of an index that are considered: more than there are platforms.
 const MAX_IMAGES: usize = 64;
-
-/// How much of an invalid value is shown.
-const MAX_SHOWN_CHARS: usize = 100;
 
 /// The limit for reading one document.
 const DOCUMENT_TIME_LIMIT: Duration = Duration::from_mins(1);
@@ -215,7 +212,7 @@ pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> 
         .map(|descriptor| &descriptor.digest);
     match digests.find(|digest| !shape::is_digest(digest)) {
         Some(named) => {
-            let shown: String = named.escape_debug().take(MAX_SHOWN_CHARS).collect();
+            let shown = crate::text::digest::shown(named);
             Err(wrong(
                 digest,
                 format!("it refers to `{shown}`, which is not a digest"),
@@ -226,7 +223,7 @@ pub(crate) fn parse(digest: &str, bytes: &Bytes) -> Result<Document, LoadError> 
 }
 
 fn unusable(error: &crate::docker::ImageError) -> LoadError {
-    wrong("the image's manifest", crate::cause::one_line(error))
+    wrong("the image's manifest", crate::text::cause::one_line(error))
 }
 
 fn wrong(digest: &str, problem: String) -> LoadError {

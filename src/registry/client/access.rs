@@ -12,9 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::Client;
 use super::call::{Answer, Call};
 use super::error::{ClientError, Trouble};
-use crate::forms;
 use crate::registry::challenge::{bearer, is_basic};
 use crate::registry::credentials::{Credential, canonical_host};
+use crate::text::forms;
 
 /// Shorter forms of a secret would be found in every word.
 const SHORTEST_FORM_BYTES: usize = 4;

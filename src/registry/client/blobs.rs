@@ -7,7 +7,8 @@ use url::Url;
 
 use super::call::{Answer, CALL_LIMIT, Call, read};
 use super::error::{ClientError, Trouble};
-use super::{Client, header_value, sha256};
+use super::{Client, header_value};
+use crate::text::digest::sha256;
 
 /// Begins an upload.
 const UPLOADS: &str = "uploads/";
@@ -66,7 +67,7 @@ impl Client {
             request = request.header(AUTHORIZATION, access);
         }
         let sending = async {
-            let response = crate::story::send(request)
+            let response = crate::http::trace::send(request)
                 .await
                 .map_err(Trouble::transport)?;
             read(response, false).await

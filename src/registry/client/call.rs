@@ -2,25 +2,26 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use super::error::{ClientError, Trouble};
 use super::{Client, MANIFEST_LIMIT_BYTES};
+use crate::http::body::{self, BodyError};
+use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::address::is_here;
 use crate::registry::guard::Refused;
 use crate::registry::retry::is_out_of_order;
-use crate::retry::{Patience, Pauses};
 
 /// One exchange with a registry, body included.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// All else of a build is done by the time that its manifests are put: they are worth some patience.
-const PATIENCE: Patience = Patience {
-    times: 3,
-    limit: Duration::from_mins(2),
+/// The limits for all attempts. Generous: when manifests are pushed, the rest of the build is done.
+const POLICY: Policy = Policy {
+    retries: 3,
+    total: Duration::from_mins(2),
     pauses: (Duration::from_millis(500), Duration::from_secs(10)),
 };
 
@@ -102,29 +103,25 @@ impl Client {
 
     /// The same; also returns whether the call was repeated.
     pub(super) async fn attempts(&self, call: &Call<'_>) -> (Result<Answer, ClientError>, bool) {
-        let mut pauses = Pauses::new(PATIENCE);
-        let mut is_repeated = false;
-        loop {
+        let attempt = || async {
             let answer = self.let_in(call).await;
-            let (why, asked) = match &answer {
-                Ok(answer) if is_out_of_order(answer.status) => (
+            let failure = match &answer {
+                Ok(answer) if is_out_of_order(answer.status) => Some((
                     format!("HTTP {}", answer.status.as_u16()),
                     answer.header("retry-after").to_owned(),
-                ),
-                Err(error) if error.is_transient() => (error.cause_line(), String::new()),
-                _ => return (answer, is_repeated),
+                )),
+                Err(error) if error.is_transient() => Some((error.cause_line(), String::new())),
+                _ => None,
             };
-            let Some(pause) = pauses.next(&asked) else {
-                return (answer, is_repeated);
-            };
-            is_repeated = true;
-            tracing::warn!(
-                "the request to `{}` failed ({why}); trying again in {:.1} s",
-                call.host,
-                pause.as_secs_f32()
-            );
-            tokio::time::sleep(pause).await;
-        }
+            let transient = failure.map(|(reason, retry_after)| Transient {
+                message: format!("the request to `{}` failed ({reason})", call.host),
+                retry_after,
+            });
+            (answer, transient)
+        };
+        let attempts = Attempts::new(POLICY);
+        let answer = attempts.run(attempt).await;
+        (answer, attempts.has_retried())
     }
 
     /// One call, with the access that let us in before, or that the registry now asks for.
@@ -189,7 +186,7 @@ impl Client {
             if let Some(access) = sent {
                 request = request.header(AUTHORIZATION, access);
             }
-            let response = match crate::story::send(request).await {
+            let response = match crate::http::trace::send(request).await {
                 Ok(response) => response,
                 Err(error) if Refused::is_cause_of(&error) => {
                     let to = url.host_str().unwrap_or_default().to_owned();
@@ -235,28 +232,21 @@ fn redirection(response: &Response, from: &Url) -> Option<Url> {
 ///
 /// Of a refusal the status counts: its words may be cut.
 pub(super) async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
-    let is_refusal = !response.status().is_success();
-    let mut body = BytesMut::new();
-    loop {
-        let chunk = match response.chunk().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => break,
-            Err(_) if is_refusal => break,
-            Err(error) => return Err(Trouble::transport(error)),
-        };
-        if is_refusal && body.len() + chunk.len() > WORDS_LIMIT_BYTES {
-            break;
-        }
-        if body.len() + chunk.len() > MANIFEST_LIMIT_BYTES {
-            let what = format!("more than {MANIFEST_LIMIT_BYTES} bytes");
-            return Err(Trouble::Malformed(what));
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = if response.status().is_success() {
+        let body = body::read(&mut response, MANIFEST_LIMIT_BYTES).await;
+        body.map_err(|error| match error {
+            BodyError::TooLarge => {
+                Trouble::Malformed(format!("more than {MANIFEST_LIMIT_BYTES} bytes"))
+            }
+            BodyError::Broken(source) => Trouble::transport(source),
+        })?
+    } else {
+        body::read_start(&mut response, WORDS_LIMIT_BYTES).await
+    };
     Ok(Answer {
         status: response.status(),
         headers: response.headers().clone(),
-        body: body.freeze(),
+        body,
         is_foreign,
         url: None,
         sent: None,

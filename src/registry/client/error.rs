@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::access::forms;
 use super::call::{Answer, Call};
+use crate::http::retry;
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
 use crate::registry::retry::is_out_of_order;
@@ -173,8 +174,8 @@ impl ClientError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match &*self.trouble {
-            // A name that cannot be found now may be found in a moment.
-            Trouble::Transport(..) => !self.is_certificate(),
+            // This includes a name that cannot be resolved now.
+            Trouble::Transport(_, source) => retry::is_transient(source),
             Trouble::Token(error) => error.is_transient(),
             Trouble::Status { status, .. } => is_out_of_order(*status),
             _ => false,
@@ -185,15 +186,15 @@ impl ClientError {
     #[must_use]
     pub fn is_certificate(&self) -> bool {
         match &*self.trouble {
-            Trouble::Transport(_, source) => crate::cause::is_untrusted_server(source),
-            Trouble::Token(error) => crate::cause::is_untrusted_server(error.as_ref()),
+            Trouble::Transport(_, source) => crate::text::cause::is_untrusted_server(source),
+            Trouble::Token(error) => crate::text::cause::is_untrusted_server(error.as_ref()),
             _ => false,
         }
     }
 
     /// What happened, without what was asked.
     pub(super) fn cause_line(&self) -> String {
-        crate::cause::one_line(&self.trouble)
+        crate::text::cause::one_line(&self.trouble)
     }
 }
 
@@ -233,7 +234,7 @@ mod tests {
         let body = br#"{"errors":[{"code":"MANIFEST_INVALID","message":"no\nOCI"}]}"#;
         let refused = error(400, body);
         assert_eq!(
-            crate::cause::one_line(&refused),
+            crate::text::cause::one_line(&refused),
             "the registry `r.example` did not accept the manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
         );
         assert!(!refused.is_denied() && !refused.is_transient());
@@ -281,7 +282,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_panics(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let line = crate::cause::one_line(&error(status, &body));
+            let line = crate::text::cause::one_line(&error(status, &body));
             prop_assert!(!line.contains('\n'));
         }
     }

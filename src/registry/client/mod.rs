@@ -12,7 +12,6 @@ pub(crate) mod error;
 mod tests;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -21,6 +20,7 @@ use reqwest::{Method, StatusCode};
 
 use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
 use super::token::{Tokens, printable};
+use crate::text::digest::sha256;
 use access::Access;
 use call::{Answer, Call};
 pub use error::ClientError;
@@ -50,17 +50,6 @@ impl Manifest {
             bytes,
         }
     }
-}
-
-/// `sha256:…`.
-fn sha256(bytes: &[u8]) -> String {
-    let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let mut digest = "sha256:".to_owned();
-    for byte in hash.as_ref() {
-        // Writing to a string never fails.
-        let _infallible = write!(digest, "{byte:02x}");
-    }
-    digest
 }
 
 /// Talks to registries, with the logins and tokens that it is given.

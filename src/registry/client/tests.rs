@@ -7,11 +7,12 @@ use depot_ground::registry::Registry;
 use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use secrecy::SecretString;
+use std::fmt::Write as _;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
 use super::*;
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
 use crate::registry::copy::copy_index;
 use crate::registry::credentials::Credential;
 use crate::registry::fake::{Fake, Names, Reply};
@@ -24,7 +25,7 @@ use crate::registry::reference::Reference;
 const PASSWORD: &str = "pa$$ \"word'";
 
 fn tls() -> rustls::ClientConfig {
-    crate::roots::client_config(&crate::roots::Authorities::default()).unwrap()
+    crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap()
 }
 
 fn client_with(reach: Reach, logins: &[(&str, &str, &str)]) -> Client {
@@ -268,7 +269,7 @@ async fn a_refusal_is_told_with_the_registrys_words_and_not_repeated() {
         .await
         .unwrap_err();
     assert!(error.is_denied() && !error.is_transient());
-    let line = crate::cause::one_line(&error);
+    let line = crate::text::cause::one_line(&error);
     assert!(line.ends_with("HTTP 403: DENIED: not yours"), "{line}");
 
     // Without a login there is nothing to come back with.
@@ -295,7 +296,7 @@ async fn a_refusal_that_repeats_what_it_was_sent_shows_none_of_it() {
     let fake = Fake::start([challenge("Basic realm=\"x\""), refusal]).await;
     let client = client(&[(&fake.host(), "me", PASSWORD)]);
     let error = client.manifest(&fake.host(), "app", "1").await.unwrap_err();
-    let line = crate::cause::one_line(&error);
+    let line = crate::text::cause::one_line(&error);
     assert!(
         line.ends_with("HTTP 403: DENIED: *** is ***, or ***"),
         "{line}"
@@ -386,7 +387,7 @@ async fn no_authorization_follows_a_redirection_to_another_place() {
         .await
         .unwrap_err();
     assert!(
-        crate::cause::one_line(&error).contains("which is not followed"),
+        crate::text::cause::one_line(&error).contains("which is not followed"),
         "{error}"
     );
 }
@@ -400,7 +401,7 @@ async fn what_is_not_what_was_asked_for_is_told() {
         .await
         .unwrap_err();
     assert!(
-        crate::cause::one_line(&error).contains("what came has the digest"),
+        crate::text::cause::one_line(&error).contains("what came has the digest"),
         "{error}"
     );
 
@@ -411,7 +412,7 @@ async fn what_is_not_what_was_asked_for_is_told() {
         .await
         .unwrap_err();
     assert!(
-        crate::cause::one_line(&error).contains("keeps another digest"),
+        crate::text::cause::one_line(&error).contains("keeps another digest"),
         "{error}"
     );
 
@@ -431,7 +432,7 @@ async fn what_is_not_what_was_asked_for_is_told() {
         .await
         .unwrap_err();
     assert!(
-        crate::cause::one_line(&error).contains("more than"),
+        crate::text::cause::one_line(&error).contains("more than"),
         "{error}"
     );
 }
@@ -461,7 +462,7 @@ fn reach() -> Reach {
 /// The same, with no check of these hosts' certificates.
 fn trusting(hosts: &[String]) -> Reach {
     let resolver = Names::new([("registry.test", &["127.0.0.1"][..])]);
-    let tls = crate::roots::unchecked_client_config().unwrap();
+    let tls = crate::http::roots::unchecked_client_config().unwrap();
     let unchecked = Proxies::default().client(tls).dns_resolver(resolver);
     reach().trusting(hosts, unchecked.build().unwrap())
 }
@@ -476,7 +477,7 @@ async fn a_redirection_to_a_name_that_leads_to_this_machine_is_not_followed() {
         let host = format!("registry.test:{}", fake.address.port());
         let client = client_with(trusting(std::slice::from_ref(&host)), &[]);
         let error = client.manifest(&host, "app", "1").await.unwrap_err();
-        let line = crate::cause::one_line(&error);
+        let line = crate::text::cause::one_line(&error);
         let expected = format!("it redirects to `{name}`, which is not followed");
         assert!(line.contains(&expected), "{line}");
         assert!(!error.is_transient());
@@ -516,7 +517,7 @@ async fn a_host_that_is_none_is_told() {
         .manifest("no-such-host.invalid", "app", "1")
         .await
         .unwrap_err();
-    let line = crate::cause::one_line(&error);
+    let line = crate::text::cause::one_line(&error);
     assert!(
         line.contains("no-such-host.invalid") && line.contains("it could not be reached"),
         "{line}"

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use bytes::BytesMut;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{RequestBuilder, StatusCode};
 use secrecy::ExposeSecret;
@@ -16,16 +15,18 @@ use super::access::Keys;
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
+use crate::http::body::{self, BodyError};
+use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::token::printable;
-use crate::retry::{Patience, Pauses};
+use crate::text::cause::one_line;
 
 /// One exchange.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// A registry's login is waited for by a build.
-const PATIENCE: Patience = Patience {
-    times: 3,
-    limit: Duration::from_secs(20),
+/// The limits for all attempts: a build waits for the login.
+const POLICY: Policy = Policy {
+    retries: 3,
+    total: Duration::from_secs(20),
     pauses: (Duration::from_millis(300), Duration::from_secs(5)),
 };
 
@@ -140,27 +141,20 @@ pub(super) async fn repeated(
     url: &Url,
     build: impl Fn() -> Result<RequestBuilder, EcrError>,
 ) -> Result<Answer, EcrError> {
-    let mut pauses = Pauses::new(PATIENCE);
-    loop {
-        let answer = once(action, url, build()?).await;
-        let error = match answer {
-            Ok(answer) if answer.status.is_success() => return Ok(answer),
-            Ok(answer) => answer.refusal(action),
-            Err(error) => error,
+    let attempt = || async {
+        let outcome = match build() {
+            Ok(request) => once(action, url, request).await,
+            Err(error) => Err(error),
         };
-        if !error.is_transient() {
-            return Err(error);
-        }
-        let Some(pause) = pauses.next("") else {
-            return Err(error);
+        let outcome = match outcome {
+            Ok(answer) if !answer.status.is_success() => Err(answer.refusal(action)),
+            outcome => outcome,
         };
-        tracing::warn!(
-            "{}; trying again in {:.1} s",
-            crate::cause::one_line(&error),
-            pause.as_secs_f32()
-        );
-        tokio::time::sleep(pause).await;
-    }
+        let failure = outcome.as_ref().err().filter(|error| error.is_transient());
+        let transient = failure.map(|error| Transient::without_response(one_line(error)));
+        (outcome, transient)
+    };
+    Attempts::new(POLICY).run(attempt).await
 }
 
 /// One exchange, read to its end.
@@ -174,21 +168,21 @@ pub(super) async fn once(
         at: url.host_str().unwrap_or_default().to_owned(),
         source: source.without_url(),
     };
-    let sent = crate::story::send_without_path(request.timeout(CALL_LIMIT)).await;
+    let sent = crate::http::trace::send_without_path(request.timeout(CALL_LIMIT)).await;
     let mut response = sent.map_err(transport)?;
     let kind = response.headers().get("x-amzn-errortype");
     let kind = kind
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(transport)? {
-        if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-            let what = format!("it has more than {ANSWER_LIMIT_BYTES} bytes");
-            return Err(EcrError::Malformed { action, what });
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = body::read(&mut response, ANSWER_LIMIT_BYTES).await;
+    let body = body.map_err(|error| match error {
+        BodyError::TooLarge => EcrError::Malformed {
+            action,
+            what: format!("it has more than {ANSWER_LIMIT_BYTES} bytes"),
+        },
+        BodyError::Broken(source) => transport(source),
+    })?;
     Ok(Answer {
         status: response.status(),
         kind,

@@ -1,5 +1,7 @@
 //! Why Amazon did not do what it was asked for.
 
+use crate::http::retry;
+
 /// Why Amazon did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum EcrError {
@@ -94,9 +96,7 @@ impl EcrError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
-            }
+            Self::Transport { source, .. } => retry::is_transient(source),
             Self::Refused { status, code, .. } => {
                 matches!(status, 429 | 500 | 502 | 503 | 504)
                     || matches!(

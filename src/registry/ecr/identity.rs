@@ -7,13 +7,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::SecretListener;
 use super::access::{Access, Authorization, Container, Keys, Role};
 use super::call::{address, once, repeated};
 use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
-use crate::bounded_file;
+use crate::io::bounded_file;
+use crate::registry::credentials::SecretListener;
 
 /// Where a machine of Amazon's is told who it is.
 const METADATA: &str = "http://169.254.169.254/";

@@ -9,15 +9,13 @@ pub(crate) mod call;
 mod error;
 mod host;
 mod identity;
+mod renewal;
 #[cfg(test)]
 mod tests;
 pub(crate) mod xml;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -29,17 +27,11 @@ pub use access::{Access, Authorization, Container, Keys, Role};
 pub use error::EcrError;
 pub use host::EcrHost;
 
-use super::credentials::Credential;
-
-/// What ends is renewed when less than a tenth of its life is left, and at most so long before: whoever gets it needs
-/// some time to use it.
-const RENEWAL_LIMIT: Duration = Duration::from_mins(10);
+use super::credentials::{Credential, SecretListener};
+use renewal::Renewals;
 
 /// The life of a login whose end was not told, by Amazon's documentation.
 const LOGIN_LIFE: Duration = Duration::from_hours(12);
-
-/// Is told every secret that comes up, so that logs can be kept free of it.
-pub type SecretListener = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Logins and repositories at Amazon.
 pub struct Ecr {
@@ -48,10 +40,10 @@ pub struct Ecr {
     access: Access,
     listener: SecretListener,
     /// By whether they are for China's regions, which are a world of their own.
-    keys: Kept<bool, Keys>,
+    keys: Renewals<bool, Keys>,
     /// Set once it is known that there is nothing to prove who we are: to look for it takes a second.
     is_nobody: AtomicBool,
-    logins: Kept<EcrHost, Credential>,
+    logins: Renewals<EcrHost, Credential>,
 }
 
 impl fmt::Debug for Ecr {
@@ -84,9 +76,9 @@ impl Ecr {
             direct,
             access,
             listener,
-            keys: Kept::default(),
+            keys: Renewals::default(),
             is_nobody: AtomicBool::new(false),
-            logins: Kept::default(),
+            logins: Renewals::default(),
         }
     }
 
@@ -206,59 +198,4 @@ fn decoded(token: &str) -> Option<(String, String)> {
 fn moment(seconds: f64) -> Option<SystemTime> {
     let since = Duration::try_from_secs_f64(seconds).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(since)
-}
-
-/// Values that are made when they are asked for, kept while they are good, and made once for all who ask together.
-struct Kept<Key, Value>(Mutex<HashMap<Key, Arc<Slot<Value>>>>);
-
-type Slot<Value> = tokio::sync::Mutex<Option<Good<Value>>>;
-
-/// A value, when it is to be renewed, and when it ends.
-struct Good<Value> {
-    value: Value,
-    renewal: SystemTime,
-    end: SystemTime,
-}
-
-impl<Key, Value> Default for Kept<Key, Value> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<Key: Eq + Hash, Value: Clone> Kept<Key, Value> {
-    /// `make` gives the value and when it ends. One that cannot be renewed is given out until its end.
-    async fn get<Error: std::error::Error>(
-        &self,
-        key: Key,
-        make: impl AsyncFnOnce() -> Result<(Value, SystemTime), Error>,
-    ) -> Result<Value, Error> {
-        let mut slot = self.slot(key).lock_owned().await;
-        let begun = SystemTime::now();
-        if let Some(good) = slot.as_ref().filter(|good| begun < good.renewal) {
-            return Ok(good.value.clone());
-        }
-        let renewed = make().await;
-        let (value, end) = match (renewed, &*slot) {
-            (Ok(fresh), _) => fresh,
-            (Err(error), Some(good)) if SystemTime::now() < good.end => {
-                let why = crate::cause::one_line(&error);
-                tracing::warn!("what ends soon could not be renewed, and is still used: {why}");
-                return Ok(good.value.clone());
-            }
-            (Err(error), _) => return Err(error),
-        };
-        let life = end.duration_since(begun).unwrap_or_default();
-        *slot = Some(Good {
-            value: value.clone(),
-            renewal: begun + life.saturating_sub((life / 10).min(RENEWAL_LIMIT)),
-            end,
-        });
-        Ok(value)
-    }
-
-    fn slot(&self, key: Key) -> Arc<Slot<Value>> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(key).or_default())
-    }
 }

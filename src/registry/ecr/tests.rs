@@ -15,8 +15,9 @@ use crate::registry::fake::{Fake, Reply};
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
 fn http() -> reqwest::Client {
-    let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
-    crate::proxies::Proxies::default()
+    let tls =
+        crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
+    crate::http::proxies::Proxies::default()
         .client(tls)
         .build()
         .unwrap()
@@ -119,29 +120,6 @@ async fn a_login_is_asked_for_once_and_again_before_it_ends() {
             .all(|secret| told.contains(secret)),
         "{told}"
     );
-}
-
-#[tokio::test]
-async fn a_login_that_cannot_be_renewed_is_used_until_its_end() {
-    let kept: Kept<u8, &str> = Kept::default();
-    let day = Duration::from_hours(24);
-    let now = SystemTime::now();
-    // To be renewed at once, and good for a day.
-    kept.slot(1).lock().await.replace(Good {
-        value: "old",
-        renewal: now,
-        end: now + day,
-    });
-    let fails = async || Err(EcrError::NoIdentity);
-    assert_eq!(kept.get(1, fails).await.unwrap(), "old");
-    let renews = async || Ok::<_, EcrError>(("new", now + day));
-    assert_eq!(kept.get(1, renews).await.unwrap(), "new");
-    kept.slot(2).lock().await.replace(Good {
-        value: "over",
-        renewal: now - day,
-        end: now,
-    });
-    assert!(kept.get(2, fails).await.is_err());
 }
 
 #[tokio::test]
@@ -272,7 +250,7 @@ async fn a_containers_proof_is_masked_before_it_is_sent() {
 async fn a_containers_proof_is_read_from_a_regular_file_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    crate::bounded_file::make_fifo(&path);
+    crate::io::bounded_file::make_fifo(&path);
     let (ecr, _) = ecr(Access {
         container: Some(Container {
             url: Url::parse("http://127.0.0.1:1/keys").unwrap(),

@@ -8,16 +8,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::Token;
-use crate::cut::cut;
-use crate::forms;
+use crate::http::body::{self, BodyError};
 use crate::registry::credentials::Credential;
+use crate::text::cut::cut;
+use crate::text::forms;
 
 /// The largest answer that is read: tokens have a few KiB.
 pub(super) const ANSWER_LIMIT_BYTES: usize = 1 << 20;
@@ -43,12 +44,6 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Why an answer was not read.
-pub(super) enum Unread {
-    TooLarge,
-    Broken(reqwest::Error),
-}
-
 #[derive(Deserialize)]
 struct Fields {
     token: Option<SecretString>,
@@ -58,17 +53,10 @@ struct Fields {
 }
 
 impl Answer {
-    pub(super) async fn read(mut response: Response) -> Result<Self, Unread> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
-            if body.len() + chunk.len() > ANSWER_LIMIT_BYTES {
-                return Err(Unread::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
+    pub(super) async fn read(mut response: Response) -> Result<Self, BodyError> {
         Ok(Self {
             status: response.status(),
-            body: body.freeze(),
+            body: body::read(&mut response, ANSWER_LIMIT_BYTES).await?,
         })
     }
 

@@ -9,7 +9,7 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::TokenError;
-use super::slots::Slots;
+use crate::http::single_flight::SingleFlight;
 use crate::registry::challenge::{bearer_realm, is_basic, is_bearer};
 
 /// How a registry authenticates its clients.
@@ -76,7 +76,7 @@ pub(super) enum Probe {
 
 /// The known demands, by canonical host and probe.
 #[derive(Debug, Default)]
-pub(super) struct Demands(Slots<(String, Probe), Demand>);
+pub(super) struct Demands(SingleFlight<(String, Probe), Demand>);
 
 impl Demands {
     /// The known demand of `host`, or the result of `request`. Other callers wait for a request that is under way, for
@@ -88,19 +88,9 @@ impl Demands {
         limit: Duration,
         request: impl AsyncFnOnce() -> Result<Demand, TokenError>,
     ) -> Result<Demand, TokenError> {
-        let slot = self.0.of((host.to_owned(), probe.clone()));
-        let Ok(mut known) = tokio::time::timeout(limit, slot.lock()).await else {
-            // The other request hangs; this one may not.
-            return request().await;
-        };
-        if let Some(known) = &*known {
-            return Ok(known.clone());
-        }
-        let demand = request().await?;
-        if demand.is_final() {
-            *known = Some(demand.clone());
-        }
-        Ok(demand)
+        let key = (host.to_owned(), probe.clone());
+        let request = async |_| request().await;
+        self.0.get(key, limit, Demand::is_final, request).await
     }
 }
 

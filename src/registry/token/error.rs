@@ -1,5 +1,6 @@
 //! Why there is no token.
 
+use crate::http::retry;
 use crate::registry::keyring::KeyringError;
 
 /// Why there is no token.
@@ -67,9 +68,7 @@ impl TokenError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            Self::Transport { source, .. } => {
-                !source.is_builder() && !crate::cause::is_untrusted_server(source)
-            }
+            Self::Transport { source, .. } => retry::is_transient(source),
             _ => false,
         }
     }

@@ -6,7 +6,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Method, Response};
 use url::Url;
 
-use super::attempts::{Attempts, Trouble, transient};
+use super::attempts::{Attempts, transient_error, transient_status};
 use super::demand::{Demand, Probe};
 use super::realm::authority;
 use super::{TokenError, Tokens};
@@ -95,14 +95,16 @@ impl Tokens {
         probe: &Probe,
         attempts: &Attempts,
     ) -> Result<Demand, TokenError> {
-        let answer = loop {
+        let attempt = || async {
             let limit = attempts.limit();
             let answer = self.send_without_login(host, probe, limit).await;
-            match Trouble::of(&answer, transient) {
-                Some(trouble) if attempts.wait(host, &trouble).await => {}
-                _ => break answer?,
-            }
+            let transient = match &answer {
+                Ok(answer) => transient_status(host, answer.status(), answer.headers()),
+                Err(error) => transient_error(host, error),
+            };
+            (answer, transient)
         };
+        let answer = attempts.run(attempt).await?;
         if is_out_of_order(answer.status()) {
             return Err(TokenError::Unavailable {
                 host: host.to_owned(),
@@ -136,7 +138,7 @@ impl Tokens {
                     request.header(CONTENT_TYPE, OCI_MANIFEST).body("")
                 }
             };
-            let sent = crate::story::send(request.timeout(limit)).await;
+            let sent = crate::http::trace::send(request.timeout(limit)).await;
             sent.map_err(|source| (authority(&place), source))
         };
         let asked = self

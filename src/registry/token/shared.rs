@@ -2,13 +2,12 @@
 //!
 //! Builders that work side by side ask for the same tokens within moments of each other.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::slots::{Slot, Slots};
 use super::{Token, TokenError};
+use crate::http::single_flight::SingleFlight;
 use crate::registry::credentials::canonical_host;
 
 /// How long a token is handed to all who ask for the same. One that asks later has been refused with the token that it had,
@@ -23,39 +22,30 @@ type Answer = (Instant, Token);
 
 /// Answers that are shared.
 #[derive(Debug, Default)]
-pub(super) struct Shared(Slots<Question, Answer>);
+pub(super) struct Shared(SingleFlight<Question, Answer>);
 
 impl Shared {
     /// The answer to host, realm, service and scopes: somebody else's, or the result of `fetch`. Waits for somebody else's for
     /// `limit` at most, which `fetch` is expected to take into account.
     pub(super) async fn ask(
         &self,
-        question: (&str, &str, &str, &[String]),
+        (host, realm, service, scopes): (&str, &str, &str, &[String]),
         limit: Duration,
         fetch: impl AsyncFnOnce() -> Result<Token, TokenError>,
     ) -> Result<Token, TokenError> {
-        let answer = self.answer(question);
-        let Ok(mut known) = tokio::time::timeout(limit, answer.lock()).await else {
-            return fetch().await;
-        };
-        if let Some((fetched, token)) = &*known
-            && fetched.elapsed() < SHARED_FOR.min(Duration::from_secs(token.expires_in) / 2)
-        {
-            return Ok(token.clone());
-        }
-        let token = fetch().await?;
-        *known = Some((Instant::now(), token.clone()));
-        Ok(token)
-    }
-
-    fn answer(
-        &self,
-        (host, realm, service, scopes): (&str, &str, &str, &[String]),
-    ) -> Arc<Slot<Answer>> {
         let mut scopes = scopes.to_vec();
         scopes.sort();
         let (realm, service) = (realm.to_owned(), service.to_owned());
-        self.0.of((canonical_host(host), realm, service, scopes))
+        let question = (canonical_host(host), realm, service, scopes);
+        let is_fresh = |(fetched, token): &Answer| {
+            fetched.elapsed() < SHARED_FOR.min(Duration::from_secs(token.expires_in) / 2)
+        };
+        let request = async |_| {
+            let token = fetch().await?;
+            Ok((Instant::now(), token))
+        };
+        let (_, token) = self.0.get(question, limit, is_fresh, request).await?;
+        Ok(token)
     }
 }
 
@@ -88,9 +78,9 @@ mod tests {
             ask().await
         };
         let ((_, first), (is_error, second)) = tokio::join!(ask(), later);
-        assert_eq!(first, LIMITS.total);
+        assert_eq!(first, LIMITS.policy.total);
         assert!(is_error);
-        assert_eq!(second, LIMITS.total + Duration::from_secs(1));
+        assert_eq!(second, LIMITS.policy.total + Duration::from_secs(1));
     }
 
     #[tokio::test(start_paused = true)]
@@ -103,16 +93,16 @@ mod tests {
             said: String::new(),
         };
         let hangs = async || {
-            tokio::time::sleep(LIMITS.total * 10).await;
+            tokio::time::sleep(LIMITS.policy.total * 10).await;
             Err(error())
         };
         let begun = Instant::now();
         let fails = async || Err(error());
         let other = async {
-            let outcome = shared.ask(question, LIMITS.total, fails).await;
+            let outcome = shared.ask(question, LIMITS.policy.total, fails).await;
             (outcome.is_err(), begun.elapsed())
         };
-        let (_, other) = tokio::join!(shared.ask(question, LIMITS.total, hangs), other);
-        assert_eq!(other, (true, LIMITS.total));
+        let (_, other) = tokio::join!(shared.ask(question, LIMITS.policy.total, hangs), other);
+        assert_eq!(other, (true, LIMITS.policy.total));
     }
 }

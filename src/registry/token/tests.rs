@@ -8,13 +8,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::*;
-use crate::proxies::Proxies;
+use crate::http::proxies::Proxies;
+use crate::http::retry::Policy;
 use crate::registry::fake::Fake;
 
 const PASSWORD: &str = "correct horse";
 
 fn tls() -> rustls::ClientConfig {
-    crate::roots::client_config(&crate::roots::Authorities::default()).unwrap()
+    crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap()
 }
 
 fn tokens(credentials: impl IntoIterator<Item = Credential>) -> Tokens {

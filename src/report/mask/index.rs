@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::filter::Keys;
 use super::hex::HexIndex;
 use super::numbers;
-use crate::forms;
+use crate::text::forms;
 
 /// Bytes of a window. No form is shorter.
 pub(super) const WINDOW: usize = 8;

@@ -34,8 +34,8 @@ use super::Changes;
 use crate::buildkit::error::ErrorKind;
 use crate::buildkit::session::failure::Failure;
 use crate::buildkit::wire::{Packet, PacketType, Stat};
-use crate::cause::one_line;
 use crate::context::{Directory, Entry, FileVersion, OpenError, Selection, shown};
+use crate::text::cause::one_line;
 
 /// The size of a file's part in one packet.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -83,7 +83,7 @@ async fn other_answers_to_a_post_are_final() {
 /// Tokens that lose no time between attempts.
 fn quick(fake: &Fake) -> Tokens {
     let mut tokens = tokens_for(&fake.host());
-    tokens.limits.pauses = (Duration::ZERO, Duration::ZERO);
+    tokens.limits.policy.pauses = (Duration::ZERO, Duration::ZERO);
     tokens
 }
 
@@ -107,7 +107,7 @@ async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
     let broken = [Reply::Raw(half.into()), Reply::status(502), Reply::token()];
     let fake = Fake::start(broken).await;
     let mut anonymous = tokens([]);
-    anonymous.limits.pauses = (Duration::ZERO, Duration::ZERO);
+    anonymous.limits.policy.pauses = (Duration::ZERO, Duration::ZERO);
     fetch_of(&anonymous, &fake).await.unwrap();
 
     // The registry that has to name its realm, and one that has to demand a password.
@@ -129,7 +129,7 @@ async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
 #[tokio::test]
 async fn a_realm_that_stays_out_of_order_is_given_up_and_a_long_pause_is_not_waited_for() {
     for status in [429, 500, 503] {
-        let replies = (0..=LIMITS.repeats).map(|_| Reply::status(status));
+        let replies = (0..=LIMITS.policy.retries).map(|_| Reply::status(status));
         let fake = Fake::start(replies).await;
         let error = fetch_of(&quick(&fake), &fake).await.unwrap_err();
         let told = error.to_string();
@@ -256,8 +256,10 @@ async fn a_realm_that_hangs_is_given_up() {
         let mut tokens = tokens_for(&fake.host());
         tokens.limits = Limits {
             exchange: Duration::from_millis(200),
-            repeats: 0,
-            ..LIMITS
+            policy: Policy {
+                retries: 0,
+                ..LIMITS.policy
+            },
         };
         let error = fetch_of(&tokens, &fake).await.unwrap_err();
         let TokenError::Transport { at, source, .. } = &error else {

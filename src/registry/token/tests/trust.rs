@@ -80,7 +80,7 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
     // One that is out of order has named nothing yet, and its password stays here too.
     let registry = Fake::start([Reply::status(500), Reply::status(503)]).await;
     let mut tokens = tokens_for(&registry.host());
-    tokens.limits.repeats = 0;
+    tokens.limits.policy.retries = 0;
     let address = foreign.url("/token");
     let fetched = tokens
         .fetch(&registry.host(), &address, "s", &scopes())
@@ -98,8 +98,10 @@ async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
     let mut tokens = tokens_for(&registry.host());
     tokens.limits = Limits {
         exchange: Duration::from_millis(200),
-        repeats: 0,
-        ..LIMITS
+        policy: Policy {
+            retries: 0,
+            ..LIMITS.policy
+        },
     };
     let fetched = tokens
         .fetch(&registry.host(), &foreign.url("/token"), "s", &scopes())
@@ -124,8 +126,10 @@ async fn passes_password(replies: impl IntoIterator<Item = Reply>) -> bool {
     let mut tokens = tokens_for(&registry.host());
     tokens.limits = Limits {
         exchange: Duration::from_millis(300),
-        pauses: (Duration::ZERO, Duration::ZERO),
-        ..LIMITS
+        policy: Policy {
+            pauses: (Duration::ZERO, Duration::ZERO),
+            ..LIMITS.policy
+        },
     };
     let credential = tokens.credential_without_tokens(&registry.host()).await;
     let anonymous = registry
@@ -182,14 +186,14 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
         assert!(!passes_password(replies).await, "200, then {status}");
     }
     for status in [408, 429, 500, 502, 503, 504] {
-        let replies = (0..=LIMITS.repeats).map(|_| with_header(status));
+        let replies = (0..=LIMITS.policy.retries).map(|_| with_header(status));
         assert!(!passes_password(replies).await, "{status}");
     }
     for broken in ["", "HTTP/1.1 401 X\r\nWWW-Authen", "SSH-2.0-x\r\n"] {
-        let replies = (0..=LIMITS.repeats).map(|_| Reply::Raw(broken.into()));
+        let replies = (0..=LIMITS.policy.retries).map(|_| Reply::Raw(broken.into()));
         assert!(!passes_password(replies).await, "{broken:?}");
     }
-    assert!(!passes_password((0..=LIMITS.repeats).map(|_| Reply::Hang)).await);
+    assert!(!passes_password((0..=LIMITS.policy.retries).map(|_| Reply::Hang)).await);
 
     // A registry without login is not asked.
     let registry = Fake::start([]).await;
@@ -201,7 +205,7 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
     let host = listener.local_addr().unwrap().to_string();
     drop(listener);
     let mut tokens = tokens_for(&host);
-    tokens.limits.repeats = 0;
+    tokens.limits.policy.retries = 0;
     let credential = tokens.credential_without_tokens(&host).await;
     assert!(credential.is_none());
 }

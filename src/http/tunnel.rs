@@ -1,4 +1,4 @@
-//! A tunnel to a builder through an HTTP proxy, opened with `CONNECT` (RFC 9110, section 9.3.6).
+//! A tunnel through an HTTP proxy, opened with `CONNECT` (RFC 9110, section 9.3.6).
 
 use std::fmt;
 use std::io;
@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::cut::cut;
+use crate::text::cut::cut;
 
 /// The limit for the header of a response.
 const HEAD_LIMIT_BYTES: usize = 16 << 10;
@@ -31,7 +31,7 @@ impl fmt::Debug for Proxy {
 
 impl Proxy {
     /// Opens a tunnel to `authority`, such as `builder.example:443`. Cancel safe.
-    pub(super) async fn tunnel(&self, authority: &str) -> io::Result<TcpStream> {
+    pub(crate) async fn open(&self, authority: &str) -> io::Result<TcpStream> {
         let mut stream = TcpStream::connect((&*self.host, self.port)).await?;
         stream.set_nodelay(true)?;
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
@@ -49,7 +49,7 @@ impl Proxy {
 
 /// Reads the header of a proxy's response, and nothing after it. An error unless the tunnel is open.
 pub(crate) async fn opened(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
-    // Byte by byte: the data after the header is already from the builder.
+    // Byte by byte: the data after the header is already from the destination.
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= HEAD_LIMIT_BYTES {
@@ -94,7 +94,7 @@ mod tests {
             String::from_utf8(request).unwrap()
         };
         let using = async {
-            let mut stream = proxy.tunnel("builder.example:443").await?;
+            let mut stream = proxy.open("builder.example:443").await?;
             let mut rest = String::new();
             stream.read_to_string(&mut rest).await?;
             Ok(rest)

@@ -16,7 +16,9 @@ use reqwest::ClientBuilder;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::network::{Zone, named_zone};
+use super::authority;
+use super::tunnel::Proxy;
+use super::zones::{Zone, named_zone};
 
 /// The proxies, and the destinations that use them.
 #[derive(Clone, Default)]
@@ -27,27 +29,10 @@ struct Settings {
     passwords: Vec<SecretString>,
 }
 
-/// A proxy that opens tunnels.
-#[derive(Clone)]
-pub struct Tunnel {
-    /// A name or an address; an IPv6 address without brackets.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// The value of `Proxy-Authorization`, if the proxy has a login.
-    pub authorization: Option<SecretString>,
-}
-
 /// The settings hold passwords.
 impl fmt::Debug for Proxies {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Proxies")
-    }
-}
-
-impl fmt::Debug for Tunnel {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Tunnel({}:{})", self.host, self.port)
     }
 }
 
@@ -102,12 +87,8 @@ impl Proxies {
     /// The proxy through which a TLS connection to a host is tunnelled, if it can be one that opens tunnels and is itself
     /// spoken to without TLS.
     #[must_use]
-    pub fn tunnel(&self, host: &str, port: u16) -> Option<Tunnel> {
-        let authority = if host.contains(':') {
-            format!("[{host}]:{port}")
-        } else {
-            format!("{host}:{port}")
-        };
+    pub(crate) fn tunnel(&self, host: &str, port: u16) -> Option<Proxy> {
+        let authority = authority(host, port);
         let proxy = self.find(&Url::parse(&format!("https://{authority}/")).ok()?)?;
         let uri = proxy.uri();
         if uri.scheme_str() != Some("http") {
@@ -115,7 +96,7 @@ impl Proxies {
         }
         let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
         let authorization = proxy.basic_auth().and_then(|header| header.to_str().ok());
-        Some(Tunnel {
+        Some(Proxy {
             host: host.to_owned(),
             port: uri.port_u16().unwrap_or(80),
             authorization: authorization.map(Into::into),
@@ -281,7 +262,8 @@ mod tests {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://m%40:p%3A%2F%25@{}", proxy.local_addr().unwrap());
         let proxies = Proxies::new(&address, &address, "", "");
-        let tls = crate::roots::client_config(&crate::roots::Authorities::default()).unwrap();
+        let tls =
+            crate::http::roots::client_config(&crate::http::roots::Authorities::default()).unwrap();
         let client = proxies.client(tls).build().unwrap();
 
         let request = client.get("http://registry.example/v2/").send();

@@ -60,6 +60,11 @@ pub(crate) fn zone(address: IpAddr) -> Zone {
     }
 }
 
+/// The zone of a host as in a reference, with or without a port. Text that is not a host is elsewhere.
+pub(crate) fn host_zone(host: &str) -> Zone {
+    Url::parse(&format!("https://{host}/")).map_or(Zone::Elsewhere, |url| named_zone(&url))
+}
+
 /// The zone of the host that a URL names, without a look at DNS: names other than loopback's are elsewhere.
 pub(crate) fn named_zone(url: &Url) -> Zone {
     match url.host() {

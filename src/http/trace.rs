@@ -34,7 +34,7 @@ async fn told(
         Ok(answer) => tracing::debug!("{line}: {} in {took} ms", answer.status().as_u16()),
         Err(error) => tracing::debug!(
             "{line}: nothing in {took} ms: {}",
-            crate::cause::one_line(&WithoutUrl(error))
+            crate::text::cause::one_line(&WithoutUrl(error))
         ),
     }
     answer

@@ -3,7 +3,7 @@
 //! Opening a FIFO waits for its writer, and reading a device may never end. So the type and the size are checked before
 //! the first byte is read, and nothing here waits except for the disk.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 /// It cannot be opened or read, is not a regular file, or is larger.
 pub(crate) fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let mut file = open(path)?;
+    let mut file = open(path, File::options().read(true))?;
     let too_large = || {
         let problem = format!("it is larger than {limit_bytes} bytes");
         io::Error::new(io::ErrorKind::FileTooLarge, problem)
@@ -43,15 +43,18 @@ pub(crate) fn read_text(path: &Path, limit_bytes: u64) -> io::Result<String> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens a regular file with these options, without waiting for the other end of a FIFO.
+///
+/// # Errors
+/// It cannot be opened, or is not a regular file.
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let not_regular = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
     // Opening a device can have an effect of its own.
     if !path.metadata()?.is_file() {
         return Err(not_regular());
     }
     // Something else may take its place in between. The flag changes nothing for regular files.
-    let file = File::options()
-        .read(true)
+    let file = options
         .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
         .open(path)?;
     if !file.metadata()?.is_file() {

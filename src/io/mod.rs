@@ -1,0 +1,7 @@
+//! Reading files and streams within limits.
+//!
+//! Nothing here depends on a protocol or on the rest of the program.
+
+pub(crate) mod bounded_file;
+pub(crate) mod idle;
+pub(crate) mod one_stream;
