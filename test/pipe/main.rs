@@ -18,6 +18,7 @@ mod large_logs;
 mod loading;
 mod loading_by_pull;
 mod loading_faults;
+mod logs;
 mod lost_builders;
 mod machines;
 mod on_internet;
