@@ -183,8 +183,8 @@ impl Cancel {
         tokio::time::timeout_at(until, work).await.ok()
     }
 
-    /// Runs `work` until it ends, but for at most `rest` once this is [out of time](Self::out_of_time). `None` if that limit
-    /// was reached.
+    /// Runs `work` until it ends. After the run is [out of time](Self::out_of_time), it gets at most `rest`. `None` if that
+    /// limit was reached.
     pub async fn while_in_time<Work: Future>(
         &self,
         rest: Duration,

@@ -1,34 +1,34 @@
-//! An error and its causes, one a line, and then what to do about it.
+//! An error with its causes, one per line, followed by the hints.
 //!
-//! Many errors of other crates repeat their cause in their own text; what a line has told already is not told again.
+//! Many errors of other crates repeat their cause in their own text. A cause that the previous line contains is skipped.
 
 use std::{error::Error, fmt::Write as _, iter::successors};
 
 use super::{mask::Masker, message::Kind, output::OutputOptions, text};
 
-/// Causes shown; an error that is its own cause must not fill the log.
+/// Causes printed, so that an endless chain cannot fill the log.
 const CAUSES: usize = 16;
 
-/// Characters shown of one cause, and of a hint.
+/// Characters printed of one cause or hint.
 const CHARACTERS: usize = 4000;
 
-/// `error` with its causes, then each of `hints` as `hint: …`.
+/// Renders `error` with its causes, then each of `hints` as `hint: …`.
 #[must_use]
 pub fn render(error: &(dyn Error + 'static), hints: &[&str], options: &OutputOptions) -> String {
-    let mut told = text::lines(&error.to_string(), CHARACTERS, &options.masker);
-    let mut block = options.paint.message(Kind::Error, &told);
+    let mut previous = text::lines(&error.to_string(), CHARACTERS, &options.masker);
+    let mut block = options.paint.message(Kind::Error, &previous);
     for cause in successors(error.source(), |&cause| cause.source()).take(CAUSES) {
         let cause = text::lines(&cause.to_string(), CHARACTERS, &options.masker);
-        if !told.contains(&cause) {
+        if !previous.contains(&cause) {
             // Writing to a string never fails.
             let _infallible = writeln!(block, "  caused by: {cause}");
-            told = cause;
+            previous = cause;
         }
     }
     block + &self::hints(hints, &options.masker)
 }
 
-/// Each hint as a line.
+/// Renders each hint as one line.
 pub(super) fn hints(hints: &[&str], masker: &Masker) -> String {
     hints.iter().fold(String::new(), |mut block, hint| {
         let _infallible = writeln!(block, "hint: {}", text::one_line(hint, CHARACTERS, masker));
@@ -42,21 +42,21 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{text}")]
-    struct Told {
+    struct Link {
         text: &'static str,
-        source: Option<Box<Told>>,
+        source: Option<Box<Link>>,
     }
 
-    fn chain(texts: &[&'static str]) -> Told {
+    fn chain(texts: &[&'static str]) -> Link {
         let (text, rest) = texts.split_first().unwrap();
-        Told {
+        Link {
             text,
             source: (!rest.is_empty()).then(|| Box::new(chain(rest))),
         }
     }
 
     #[test]
-    fn causes_are_told_once_each() {
+    fn each_cause_is_printed_once() {
         let error = chain(&[
             "cannot reach the machine `m1`",
             "error sending request: connection refused",
@@ -64,13 +64,13 @@ mod tests {
             "",
             "os error 111\nsecond\x1b[2J line",
         ]);
-        insta::assert_snapshot!(render(&error, &["set DEPOT_API_URL", "or try later"], &OutputOptions::default()), @"
+        insta::assert_snapshot!(render(&error, &["set DEPOT_API_URL", "or retry later"], &OutputOptions::default()), @"
         ERROR: cannot reach the machine `m1`
           caused by: error sending request: connection refused
           caused by: os error 111
         second line
         hint: set DEPOT_API_URL
-        hint: or try later
+        hint: or retry later
         ");
     }
 

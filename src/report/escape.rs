@@ -1,27 +1,27 @@
-//! Takes terminal control out of a byte stream, leaving text and colours.
+//! Removes terminal control from a byte stream, and keeps text and colours.
 //!
-//! Build output may move the cursor, set titles, hide what follows. In a log that other lines share none of this may get
-//! through, except colours (`ESC [ … m`). Works byte by byte, so a sequence torn across chunks is still known as one.
-//! Memory: [`SEQUENCE_BYTES`]. A sequence that is broken off by a line end, or never ends, gives the text after it back.
+//! Build output can move the cursor, set titles or hide the text that follows. In a log with other lines, only colours
+//! (`ESC [ … m`) are allowed. Bytes are processed one by one, so a sequence that is split across chunks is recognized.
+//! Memory: [`SEQUENCE_BYTES`]. If a sequence is cut off by a line end, or never ends, the text after it is kept.
 
-/// A longer sequence is no colour; what comes after is text again.
+/// Maximum length of a colour sequence. The bytes after a longer sequence are text.
 const SEQUENCE_BYTES: usize = 64;
 
-/// Titles, links and the like carry text of their own; past this length they are taken for broken.
+/// Maximum length of a string, such as a title or a link. The bytes after a longer string are text.
 const STRING_BYTES: usize = 4096;
 
 const ESCAPE: u8 = 0x1b;
 const BELL: u8 = 0x07;
 const DELETE: u8 = 0x7f;
 
-/// What one byte brought.
+/// The effect of one byte.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Nothing that is printed.
+    /// The byte is not printed.
     Nothing,
-    /// This byte is text, a tab, a line end or a carriage return.
+    /// The byte is text, a tab, a line end or a carriage return.
     Text(u8),
-    /// A colour sequence has ended; [`Escapes::colour`] holds it.
+    /// The byte ends a colour sequence, which [`Escapes::colour`] returns.
     Colour,
 }
 
@@ -35,7 +35,7 @@ enum State {
     Intermediate,
     /// After `ESC [`.
     Control,
-    /// In a string that BEL or `ESC \` ends: title, link, device control.
+    /// In a string, which ends with BEL or `ESC \`: title, link, device control.
     String(usize),
 }
 
@@ -47,7 +47,7 @@ pub struct Escapes {
 }
 
 impl Escapes {
-    /// How many of the first bytes are plain text, to be taken as they are without asking for each.
+    /// The number of bytes at the start that are plain text, which need no [`Self::push`].
     #[must_use]
     pub fn plain(&self, bytes: &[u8]) -> usize {
         if self.state == State::Text {
@@ -60,16 +60,16 @@ impl Escapes {
         }
     }
 
-    /// The colour sequence that ended last.
+    /// The last complete colour sequence.
     #[must_use]
     pub fn colour(&self) -> &[u8] {
         &self.sequence
     }
 
-    /// Takes the next byte.
+    /// Processes the next byte.
     pub fn push(&mut self, byte: u8) -> Event {
         match (self.state, byte) {
-            // A line end breaks anything off: better a stray piece of a sequence in the log than lost lines.
+            // A line end ends every sequence: a stray part of a sequence in the log is better than lost lines.
             (_, b'\n' | b'\r') => {
                 self.state = State::Text;
                 Event::Text(byte)
@@ -126,7 +126,7 @@ impl Escapes {
 mod tests {
     use super::*;
 
-    /// Text with colours as `{…}`.
+    /// The text with colours as `{…}`.
     fn shown(bytes: &[u8]) -> String {
         let mut escapes = Escapes::default();
         let mut shown = Vec::new();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_stay() {
+    fn colours_are_kept() {
         assert_eq!(
             shown(b"\x1b[1;31mred\x1b[0m \x1b[38:5:9mx\x1b[m"),
             "{1;31m}red{0m} {38:5:9m}x{m}"
@@ -153,17 +153,17 @@ mod tests {
     }
 
     #[test]
-    fn cursor_titles_and_modes_go() {
+    fn cursor_movements_titles_and_modes_are_removed() {
         assert_eq!(shown(b"a\x1b[2K\x1b[1Ab\x1b]0;title\x07c\x1b]8;;http://x\x1b\\d\x1b(Be\x1b7f\x1b[?25lg\x1b[>4mh"), "abcdefgh");
     }
 
     #[test]
-    fn control_characters_go_but_tabs_and_line_ends_stay() {
+    fn control_characters_are_removed_except_tabs_and_line_ends() {
         assert_eq!(shown(b"a\0\x08\x0b\x7fb\tc\r\nd"), "ab\tc\r\nd");
     }
 
     #[test]
-    fn a_broken_sequence_gives_the_text_after_it_back() {
+    fn text_after_a_broken_sequence_is_kept() {
         assert_eq!(
             shown(b"\x1b[31\nnext \x1b]0;never ends\nmore"),
             "\nnext \nmore"
@@ -175,12 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_ascii_are_text_everywhere() {
+    fn bytes_that_are_not_ascii_are_text() {
         assert_eq!(shown("ä\x1b[3ö\x1bü".as_bytes()), "äöü");
     }
 
     #[test]
-    fn plain_text_is_found_only_outside_sequences() {
+    fn plain_text_exists_only_outside_sequences() {
         let mut escapes = Escapes::default();
         assert_eq!(escapes.plain("ab ö\ncd".as_bytes()), 5);
         escapes.push(ESCAPE);

@@ -6,14 +6,14 @@ use bollard_buildkit_proto::pb;
 
 use super::{mask::Masker, text};
 
-/// Lines shown before and after those marked.
+/// Lines printed before and after the marked lines.
 const AROUND: usize = 4;
 
-/// Lines shown of one range, and in all; a heredoc can be long.
+/// Lines printed of one range, and in total. A heredoc can be long.
 const RANGE_LINES: usize = 20;
 const LINES: usize = 60;
 
-/// Characters shown of a line, and of the file's name.
+/// Characters printed of a line and of the file name.
 const LINE_CHARACTERS: usize = 200;
 
 const RULE: &str = "--------------------\n";
@@ -21,16 +21,16 @@ const RULE: &str = "--------------------\n";
 /// A part of a source file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceExcerpt {
-    /// As the frontend knows it, for example `Dockerfile`.
+    /// The name that the frontend uses, for example `Dockerfile`.
     pub filename: String,
     /// The whole file.
     pub data: Vec<u8>,
-    /// First and last line of each marked range, counted from 1. Those that are not in the file are left out.
+    /// First and last line of each marked range, counted from 1. Ranges outside the file are skipped.
     pub ranges: Vec<(u32, u32)>,
 }
 
 impl SourceExcerpt {
-    /// From what BuildKit sends with errors and warnings.
+    /// Converts BuildKit's message, which is part of errors and warnings.
     #[must_use]
     pub fn from_buildkit(source: &pb::SourceInfo, ranges: &[pb::Range]) -> Self {
         let line = |position: Option<&pb::Position>| {
@@ -47,7 +47,8 @@ impl SourceExcerpt {
         }
     }
 
-    /// The lines with their numbers, `>>>` before those marked and what `masker` knows masked; empty when none of the ranges is in the file.
+    /// Renders the lines with their numbers, and `>>>` before the marked lines. Masks the secrets of `masker`. Returns an
+    /// empty string if no range is in the file.
     #[must_use]
     pub fn render(&self, masker: &Masker) -> String {
         let data = self.data.strip_suffix(b"\n").unwrap_or(&self.data);
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failing_line_stands_among_its_neighbours() {
+    fn a_failed_line_is_printed_with_its_neighbours() {
         let data = "FROM scratch\n\nCOPY a /a\nCOPY b /b\nRUN make \\\n    install\nCOPY c /c\n";
         insta::assert_snapshot!(excerpt(data, &[(5, 6)]), @r"
         Dockerfile:5
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_far_apart_leave_a_gap() {
+    fn a_gap_between_ranges_is_marked() {
         insta::assert_snapshot!(excerpt(&numbered(40), &[(30, 30), (2, 2)]), @"
         Dockerfile:2
         --------------------
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_giant_heredoc_is_cut() {
+    fn a_long_heredoc_is_cut() {
         let shown = excerpt(
             &numbered(5000),
             &[(10, 4000), (4500, 4900), (4950, 5000), (5000, 9000)],
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_that_are_not_in_the_file_show_nothing() {
+    fn ranges_outside_the_file_are_skipped() {
         for ranges in [
             &[][..],
             &[(0, 0)],
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_from_buildkit_may_lack_its_end() {
+    fn a_range_of_buildkit_without_an_end_is_one_line() {
         let position = |line| Some(pb::Position { line, character: 0 });
         let source = pb::SourceInfo {
             filename: "Dockerfile".into(),

@@ -1,5 +1,5 @@
-//! The closing block of a failed build: what the failing step said last, where in the Dockerfile it stands, why it failed,
-//! and what to do. The reason stands at the end, where the log is read first.
+//! The last block of a failed build: the last output of the failed step, its lines in the Dockerfile, the error, and the
+//! hints. The error comes last, because a log is read from its end.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use super::{
     chain, excerpt::SourceExcerpt, message::Kind, output::OutputOptions, progress::FailedStep, text,
 };
 
-/// Characters shown of the error; BuildKit repeats whole command lines in it.
+/// Characters printed of the error. BuildKit repeats whole command lines in it.
 const ERROR_CHARACTERS: usize = 4000;
 
 const RULE: &str = "------\n";
@@ -15,15 +15,15 @@ const RULE: &str = "------\n";
 /// Why a build failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Failure<'a> {
-    /// The step that failed, if one did.
+    /// The failed step, if a step failed.
     pub step: Option<&'a FailedStep>,
-    /// The lines of the Dockerfile that it stands for.
+    /// Its lines in the Dockerfile.
     pub excerpt: Option<&'a SourceExcerpt>,
-    /// What was not done, such as `failed to build`.
+    /// The operation that failed, such as `failed to build`.
     pub what: &'a str,
-    /// What the builder says.
+    /// The error of the builder.
     pub error: &'a str,
-    /// What may be changed, each in a line.
+    /// Possible solutions, one per line.
     pub hints: &'a [&'a str],
 }
 
@@ -32,7 +32,7 @@ impl Failure<'_> {
     #[must_use]
     pub fn render(&self, options: &OutputOptions) -> String {
         let mut block = String::new();
-        // A step without output has nothing to show again; its error is told below.
+        // The error of a step is printed below, so a step without output is skipped here.
         if let Some(step) = self.step.filter(|step| !step.tail.is_empty()) {
             // Writing to a string never fails.
             let _infallible = write!(
@@ -63,7 +63,7 @@ mod tests {
     use crate::report::message::Paint;
 
     #[test]
-    fn the_block_tells_step_place_reason_and_what_to_do() {
+    fn the_block_has_the_step_its_lines_the_error_and_a_hint() {
         let step = FailedStep {
             number: 7,
             name: "[2/2] RUN make".into(),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn without_step_and_place_the_reason_is_left() {
+    fn without_a_step_and_an_excerpt_only_the_error_is_printed() {
         let failure = Failure {
             step: None,
             excerpt: None,

@@ -1,9 +1,9 @@
 //! Characters that are not visible, or that change the direction or the lines of the text around them.
 //!
 //! In a log they can make a name, an address or a line of code look like another one ("Trojan Source", CVE-2021-42574).
-//! They are shown as `\u{202e}`. Build output keeps those that scripts and emoji need, at the places where they need them.
+//! They are printed as `\u{202e}`. Build output keeps those that scripts and emoji require, where they require them.
 
-/// Where a text comes from.
+/// The origin of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A name, a path, an address, an error, a line of code.
@@ -16,8 +16,8 @@ const ZERO_WIDTH_NON_JOINER: char = '\u{200c}';
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 const BLACK_FLAG: char = '\u{1f3f4}';
 
-/// Whether a character may be shown only as its number: Unicode's default ignorable ones, interlinear annotation, and the
-/// separators of lines and paragraphs.
+/// Whether a character may be printed only as its number: Unicode's default ignorable characters, interlinear annotation,
+/// and the separators of lines and paragraphs.
 pub(crate) fn is_hidden(character: char) -> bool {
     matches!(
         character,
@@ -41,12 +41,12 @@ pub(crate) fn is_hidden(character: char) -> bool {
     )
 }
 
-/// Whether [`escaped`] would change a text of some origin.
+/// Whether [`escaped`] can change this text.
 pub(crate) fn has_hidden(text: &str) -> bool {
     !text.is_ascii() && text.contains(is_hidden)
 }
 
-/// `text` with its hidden characters as `\u{…}`.
+/// Replaces the hidden characters of `text` by `\u{…}`.
 pub(crate) fn escaped(text: String, origin: Origin) -> String {
     if !has_hidden(&text) {
         return text;
@@ -65,7 +65,7 @@ pub(crate) fn escaped(text: String, origin: Origin) -> String {
     shown
 }
 
-/// Whether a hidden character belongs to the one before it, which was shown as it is.
+/// Whether a hidden character belongs to the character before it, which was printed unchanged.
 fn is_needed(before: Option<char>, character: char, origin: Origin) -> bool {
     let Some(before) = before else {
         return false;
@@ -73,7 +73,7 @@ fn is_needed(before: Option<char>, character: char, origin: Origin) -> bool {
     let is_base = !before.is_ascii() && !is_hidden(before);
     let is_output = origin == Origin::Output;
     match character {
-        // The form of an emoji, such as a red heart's or a key's.
+        // The form of an emoji, such as a red heart or a key.
         '\u{fe0e}' | '\u{fe0f}' => is_base || before.is_ascii_digit() || "#*".contains(before),
         // Emoji of several parts, and the scripts of India.
         ZERO_WIDTH_JOINER => is_output && (is_base || before == '\u{fe0f}'),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_the_direction_or_is_invisible_is_escaped_everywhere() {
+    fn invisible_characters_and_changes_of_direction_are_escaped_everywhere() {
         for character in "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200b}\u{200e}\u{200f}\
                           \u{61c}\u{2060}\u{2061}\u{2062}\u{2063}\u{2064}\u{206a}\u{feff}\u{ad}\u{2028}\u{2029}\u{3164}\
                           \u{e0001}\u{e0041}\u{fe00}\u{180e}"
@@ -123,9 +123,9 @@ mod tests {
             assert_eq!(shown(text).1, text);
         }
         assert_eq!(shown("❤\u{fe0f}").0, "❤\u{fe0f}");
-        // A name does not need what joins.
+        // A name does not require joiners.
         assert_eq!(shown("👩\u{200d}💻").0, "👩\\u{200d}💻");
-        // Not at places where nothing needs them.
+        // Other places do not require them.
         assert_eq!(shown("pass\u{200d}word").1, "pass\\u{200d}word");
         assert_eq!(shown("\u{200c}x").1, "\\u{200c}x");
         assert_eq!(shown("😀\u{fe0f}\u{fe0f}").1, "😀\u{fe0f}\\u{fe0f}");

@@ -1,7 +1,7 @@
 //! Turns `tracing` events into messages: `INFO: pushed digest=sha256:…`.
 //!
-//! Shown are this crate's events from INFO up, those of others from WARN up; with `DEBUG` one level more of each. The
-//! HTTP crates stay at WARN even then: they tell every frame.
+//! Events of this crate are printed from INFO up, events of other crates from WARN up, and with `DEBUG` one more level of
+//! each. The HTTP crates stay at WARN even then, because they log every frame.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -23,7 +23,7 @@ use super::{message::Kind, output::Output, text};
 /// Longest message, in characters.
 const MESSAGE_CHARACTERS: usize = 16 * 1024;
 
-/// Crates that tell every frame at DEBUG.
+/// Crates that log every frame at DEBUG.
 const CHATTY: [&str; 7] = [
     "h2",
     "hyper",
@@ -34,15 +34,15 @@ const CHATTY: [&str; 7] = [
     "tower",
 ];
 
-/// Sends this program's events to `output` from now on.
+/// Prints the events of this program to `output` from now on.
 ///
 /// # Errors
-/// When that was done before.
+/// A subscriber is already installed.
 pub fn install(output: &Output, debug: bool) -> Result<(), SetGlobalDefaultError> {
     tracing::subscriber::set_global_default(subscriber(output.clone(), debug))
 }
 
-/// Prints events to `output`; tests use it for one thread at a time.
+/// Creates a subscriber that prints to `output`. Tests use it for one thread at a time.
 #[must_use]
 pub fn subscriber(output: Output, debug: bool) -> impl Subscriber + Send + Sync {
     Registry::default()
@@ -65,7 +65,7 @@ fn targets(debug: bool) -> Targets {
         .with_default(others)
 }
 
-/// Prints each event as one message. Spans are not shown.
+/// Prints each event as one message. Spans are not printed.
 struct Messages {
     output: Output,
 }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_tells_more_but_no_frames() {
+    fn debug_prints_more_but_no_frames() {
         insta::assert_snapshot!(logged(true, false, events), @r#"
         ERROR: it failed code=3
         WARNING: careful

@@ -1,9 +1,10 @@
-//! Masks secrets in what is printed.
+//! Masks secrets in the log.
 //!
-//! Bitbucket masks the secured variables it knows, but not tokens that are fetched on the way, and not a value that reached
-//! the pipe through another variable. Matching is by bytes, in the forms that `forms` knows, and in parts of base64,
-//! hexadecimal and lists of bytes, which programs break into lines: a secret that was encoded in another way, has colour
-//! codes in its middle, or stands in lines of a few characters (`base64 -w 4`, `od -t x1 -w4`) is not found. Of a secret with several lines (a private key) each line is masked on its own.
+//! Bitbucket masks its secured variables, but not tokens that are created during the run, and not a value that reached the
+//! pipe through another variable. Secrets are found by their bytes, in the forms of `forms`, and in parts of base64,
+//! hexadecimal and lists of bytes, which programs split into lines. A secret is not found if it is encoded in another way,
+//! has colour codes in its middle, or is split into lines of a few characters (`base64 -w 4`, `od -t x1 -w4`). Each line of
+//! a secret with several lines (a private key) is masked separately.
 
 mod filter;
 mod hex;
@@ -19,19 +20,20 @@ use std::{
 use index::WINDOW;
 use secrets::Secrets;
 
-/// Shorter values are ordinary words too often; masking them would make the log unreadable and give them away.
+/// Minimum length of a secret. Shorter values are often ordinary words: masking them would make the log unreadable, and
+/// reveal them.
 const MINIMUM_BYTES: usize = WINDOW;
 
-/// What is printed in a secret's place.
+/// Printed instead of a secret.
 const MASK: &str = "***";
 
-/// The secrets to mask. Clones share them, so a token that is fetched later is masked everywhere.
+/// The secrets to mask. Clones share them, so a token that is added later is masked everywhere.
 #[derive(Clone, Default)]
 pub struct Masker {
     secrets: Arc<RwLock<Secrets>>,
 }
 
-/// The index holds what it finds.
+/// Does not print the index, which contains the secrets.
 impl fmt::Debug for Masker {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Masker")
@@ -39,16 +41,16 @@ impl fmt::Debug for Masker {
 }
 
 impl Masker {
-    /// Masks `secret` from now on, in all of its forms; each of its lines that is too short to tell from ordinary text stays readable.
+    /// Masks `secret` from now on, in all its forms. Lines of it below the minimum length are not masked.
     pub fn add(&self, secret: &str) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         lines(secret).for_each(|line| secrets.add(line));
     }
 
-    /// Masks a secret that another host has made up, such as a registry's token.
+    /// Masks a secret that another host created, such as a registry's token.
     ///
-    /// Only so many of these are kept: the oldest ones are no longer masked then. That keeps a hostile registry from using
-    /// up the memory, or the place of other secrets.
+    /// The number of these secrets is limited; beyond that, the oldest are no longer masked. So a hostile registry cannot
+    /// use up the memory or displace other secrets.
     pub fn add_foreign(&self, secret: &str) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         lines(secret).for_each(|line| secrets.add_foreign(line));
@@ -73,13 +75,14 @@ impl Masker {
         masked
     }
 
-    /// Length in bytes of the longest end of `text` that may be the beginning of a secret.
+    /// Length in bytes of the longest end of `text` that can be the beginning of a secret.
     ///
-    /// Whoever cuts a line in two keeps this many bytes for the second part, else a secret could slip through in halves.
+    /// A caller that cuts a line in two must move these bytes to the second part. Otherwise a secret can be printed in
+    /// two halves.
     pub(crate) fn open_end(&self, text: &str) -> usize {
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let open_end = secrets.index().open_end(text);
-        // Only a form that is found by chance can begin within a character.
+        // Only a chance match can begin within a character.
         let start = text.floor_char_boundary(text.len() - open_end);
         text.len() - start
     }
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_wherever_they_stand() {
+    fn secrets_are_masked_anywhere_in_a_text() {
         let masker = masker(&["correct-horse", "päßwörter"]);
         assert_eq!(
             masker.mask("correct-horse päßwörter, correct-horsecorrect-horse!".into()),
@@ -126,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn short_values_stay_readable() {
+    fn short_values_are_not_masked() {
         assert_eq!(
             masker(&["true", ""]).mask("true story".into()),
             "true story"
@@ -134,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_secrets_leave_no_rest() {
+    fn overlapping_secrets_are_masked_completely() {
         let masker = masker(&["abcdefgh", "efghijklmn", "xyxyxyxy"]);
         assert_eq!(
             masker.mask("-abcdefghijklmn-xyxyxyxyxy-".into()),
@@ -155,7 +158,7 @@ mod tests {
     fn an_open_end_is_the_longest_beginning_of_any_secret() {
         let masker = masker(&["abcabcabd", "wörterbuch"]);
         assert_eq!(masker.open_end("xabcabc"), 6);
-        // Its last letter may begin another form.
+        // The last letter can begin another form.
         assert!(masker.open_end("abcabcabd") <= 1);
         assert_eq!(masker.open_end("x wör"), 4);
         assert_eq!(masker.open_end(""), 0);
@@ -183,7 +186,7 @@ mod tests {
                             .map(|line| masker.mask(format!("#7 0.123 {line}{end}")))
                             .collect();
                         for masked in [block, single.concat()] {
-                            // What may stay readable is shorter than a window on either side of each break.
+                            // Readable parts are shorter than a window on either side of each line end.
                             let words = masked.split(|character: char| {
                                 !character.is_ascii_alphanumeric() && !"+/=-_".contains(character)
                             });
@@ -262,7 +265,7 @@ mod tests {
                 }
             }
         }
-        // A private key that a variable holds on one line.
+        // A private key on one line, as in a variable.
         let key =
             r"-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\n-----END PRIVATE KEY-----\n";
         let masked =
@@ -271,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn words_in_a_long_secret_stay_readable() {
+    fn ordinary_words_of_a_long_secret_are_not_masked() {
         let json = r#"{"host":"registry.example.com","type":"service_account","project":"acme-production-builds"}"#;
         let text = "pushing to registry.example.com as service_account of acme-production-builds";
         assert_eq!(masker(&[json]).mask(text.into()), text);
     }
 
     #[test]
-    fn a_cut_leaves_no_part_of_a_wrapped_secret_readable() {
+    fn a_cut_reveals_no_part_of_a_wrapped_secret() {
         let secret = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz0123456789abcdefGHIJ";
         let masker = masker(&[secret]);
         let line = &secret[10..];
@@ -309,12 +312,12 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_leaves_no_part_of_a_wrapped_base64_readable() {
+    fn a_cut_reveals_no_part_of_a_wrapped_base64() {
         let secret = "npm_abcdEFGH0123456789ijklMNOPqrstUVWXyz";
         let masker = masker(&[secret]);
         let encoded = STANDARD.encode(secret);
         for at in 1..encoded.len() {
-            // Some of it stands on the line before.
+            // The beginning is on the line before.
             for line in [&encoded[..], &encoded[20..]] {
                 let Some((before, after)) = line.split_at_checked(at) else {
                     continue;
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_a_secret_stays_as_it_is_among_many_secrets() {
+    fn a_line_without_a_secret_is_unchanged_with_many_secrets() {
         let masker = Masker::default();
         for number in 0..500 {
             masker.add(&format!("secret-{number}-{}", "x".repeat(number)));
@@ -341,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_shows_no_secret() {
+    fn debug_output_contains_no_secret() {
         assert!(!format!("{:?}", masker(&["correct-horse"])).contains("horse"));
     }
 }

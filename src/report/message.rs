@@ -1,26 +1,26 @@
-//! The program's own lines, in the form of Bitbucket's official pipes: `INFO: text`, and `✔ text` when all went well.
+//! The program's own messages, in the form of Bitbucket's official pipes: `INFO: text`, and `✔ text` for a success.
 //!
-//! Colours are set although the log is no terminal, as those pipes do: Bitbucket's log view shows them.
+//! As in those pipes, colours are printed although the log is not a terminal, because Bitbucket's log view shows them.
 
-/// Whether to set colours; `NO_COLOR` turns them off, but only `config` reads the environment.
+/// Whether to print colours. `main` reads `NO_COLOR`, which turns them off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Paint {
-    /// Set colours.
+    /// Print colours.
     pub colour: bool,
 }
 
-/// What kind of message a line is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Told only when `DEBUG` is on.
+    /// Printed only if `DEBUG` is on.
     Debug,
-    /// What is going on.
+    /// Progress.
     Info,
-    /// Works, but should be looked at.
+    /// A problem that does not fail the run.
     Warning,
-    /// Why it failed.
+    /// A failure.
     Error,
-    /// The last word of a run that did what it was asked to.
+    /// The success of the run.
     Success,
 }
 
@@ -47,7 +47,7 @@ impl Kind {
 }
 
 impl Paint {
-    /// `text` as a message of `kind`, with its line end.
+    /// Renders `text` as a message of `kind`, with a line end.
     #[must_use]
     pub fn message(self, kind: Kind, text: &str) -> String {
         if self.colour {

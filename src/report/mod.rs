@@ -1,10 +1,11 @@
-//! What people read: the log, the progress of a build, its end.
+//! The log: messages, the progress of a build, and its summary.
 //!
-//! This is the only part of the program that prints, and it prints to one stream only (standard error), so that lines come
-//! out in the order in which they were handed over. [`output`] owns that stream; everything else here is text made for it.
+//! Only this module prints, and only to standard error, so that lines keep their order. [`output`] owns that stream; the
+//! other modules create text for it.
 //!
-//! Most of that text was written by others: build steps, servers, Dockerfiles. Whatever is passed on has lost its control
-//! characters ([`escape`]), shows hidden ones by their numbers ([`hidden`]), and is cut at a stated length, and known secrets are masked ([`mask`]) on the way out.
+//! Most of that text comes from outside: build steps, servers, Dockerfiles. Before it is printed, control characters are
+//! removed ([`escape`]), hidden characters are replaced by their numbers ([`hidden`]), each text is cut at a documented
+//! length, and known secrets are masked ([`mask`]).
 
 pub mod chain;
 pub mod escape;

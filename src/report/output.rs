@@ -1,9 +1,10 @@
-//! The only place that prints.
+//! The only module that prints.
 //!
-//! One stream, standard error, so that what people read keeps its order. Lines are handed over in blocks, and a block is
-//! written whole: lines of parallel tasks are never torn. Bounds: build progress waits while more than [`PROGRESS_BYTES`]
-//! are outstanding; the program's own messages never wait, but are left out (and counted) past [`MESSAGE_BYTES`], which
-//! only happens when nobody reads the log. A reader that has gone away ends the printing, not the build.
+//! It prints to one stream, standard error, so that lines keep their order. Lines are queued in blocks and a block is
+//! written as a whole, so lines of concurrent tasks are not mixed. The queue is bounded: build progress waits while more
+//! than [`PROGRESS_BYTES`] are queued; the program's own messages never wait, but are dropped (and counted) beyond
+//! [`MESSAGE_BYTES`], which happens only if the log is not read. If the reader closes the stream, printing stops and the
+//! build continues.
 
 use std::{
     io::{self, Write},
@@ -14,22 +15,22 @@ use std::{
 use super::{mask::Masker, message::Paint, writer::Queue};
 use crate::io::idle::while_moving;
 
-/// Build progress waits while more than this is on its way to the stream.
+/// Build progress waits while more bytes than this are queued.
 pub const PROGRESS_BYTES: usize = 1 << 20;
 
-/// A message that cannot wait is left out while more than this is on its way.
+/// Messages, which cannot wait, are dropped while more bytes than this are queued.
 pub const MESSAGE_BYTES: usize = 4 << 20;
 
 /// How to print.
 #[derive(Clone, Debug, Default)]
 pub struct OutputOptions {
-    /// Whether to set colours.
+    /// Whether to print colours.
     pub paint: Paint,
-    /// What must never be readable.
+    /// The secrets to mask.
     pub masker: Masker,
 }
 
-/// A handle to what people read. Clones print to the same stream.
+/// A handle to the log. Clones print to the same stream.
 #[derive(Clone, Debug)]
 pub struct Output {
     sink: Sink,
@@ -42,7 +43,7 @@ enum Sink {
     Captured(Captured),
 }
 
-/// Ends the writer thread along with the last handle.
+/// Ends the writer thread when the last handle is dropped.
 #[derive(Debug)]
 struct Stream {
     queue: Arc<Queue>,
@@ -54,7 +55,7 @@ impl Drop for Stream {
     }
 }
 
-/// What was printed to an [`Output`] made by [`Output::captured`].
+/// The text printed to an [`Output`] of [`Output::captured`].
 #[derive(Clone, Debug, Default)]
 pub struct Captured {
     text: Arc<Mutex<String>>,
@@ -75,7 +76,7 @@ impl Output {
     /// Prints to standard error.
     ///
     /// # Errors
-    /// When the thread that writes cannot be started.
+    /// The writer thread cannot be started.
     pub fn stderr(options: OutputOptions) -> io::Result<Self> {
         Self::to(io::stderr(), options)
     }
@@ -83,7 +84,7 @@ impl Output {
     /// Prints to `stream`, which may block.
     ///
     /// # Errors
-    /// When the thread that writes cannot be started.
+    /// The writer thread cannot be started.
     pub fn to(stream: impl Write + Send + 'static, options: OutputOptions) -> io::Result<Self> {
         let queue = Queue::start(stream)?;
         Ok(Self {
@@ -92,7 +93,7 @@ impl Output {
         })
     }
 
-    /// Keeps what is printed, for tests: at once and without a thread.
+    /// Keeps the text in memory, for tests. It is available at once, without a thread.
     #[must_use]
     pub fn captured(options: OutputOptions) -> (Self, Captured) {
         let captured = Captured::default();
@@ -105,20 +106,20 @@ impl Output {
         )
     }
 
-    /// Prints whole lines at once, without ever waiting; for the program's own few messages.
+    /// Prints whole lines without waiting. For the program's own few messages.
     pub fn say(&self, lines: impl Into<String>) {
         let Some(block) = self.block(lines.into()) else {
             return;
         };
         match &self.sink {
-            Sink::Stream(stream) => stream.queue.push_or_leave_out(block, MESSAGE_BYTES),
+            Sink::Stream(stream) => stream.queue.push_or_drop(block, MESSAGE_BYTES),
             Sink::Captured(captured) => captured.push(&block),
         }
     }
 
-    /// Prints whole lines, waiting while too much is outstanding; for all that a builder sends.
+    /// Prints whole lines, and waits while too many bytes are queued. For everything that a builder sends.
     ///
-    /// Dropped before it is ready, nothing of `lines` is printed.
+    /// Cancel safe: if the future is dropped before it is ready, `lines` is not printed.
     pub async fn progress(&self, lines: String) {
         let Some(block) = self.block(lines) else {
             return;
@@ -129,9 +130,9 @@ impl Output {
         }
     }
 
-    /// Waits until everything printed so far has left the program, for at most `deadline`.
+    /// Waits until everything printed so far is written to the stream, for at most `deadline`.
     ///
-    /// False when it has not: nobody reads the log, or its reader has gone.
+    /// Returns false if it is not: the log is not read, or its reader has closed it.
     pub async fn flush(&self, deadline: Duration) -> bool {
         match &self.sink {
             Sink::Stream(stream) => tokio::time::timeout(deadline, stream.queue.written())
@@ -141,13 +142,13 @@ impl Output {
         }
     }
 
-    /// The same for as long as somebody reads: until nothing of it has been taken for `quiet`, and for at most `limit`.
+    /// Like [`Self::flush`], but also stops waiting if the reader has read nothing for `quiet`. Waits for at most `limit`.
     pub async fn drain(&self, quiet: Duration, limit: Duration) -> bool {
         let drained = while_moving(quiet, || self.written(), self.flush(limit));
         drained.await.unwrap_or(false)
     }
 
-    /// Bytes that the reader has taken so far.
+    /// Bytes written to the stream so far.
     #[must_use]
     pub fn written(&self) -> u64 {
         match &self.sink {
@@ -156,19 +157,19 @@ impl Output {
         }
     }
 
-    /// How to print here.
+    /// The options of this output.
     #[must_use]
     pub const fn options(&self) -> &OutputOptions {
         &self.options
     }
 
-    /// How to colour what is printed here.
+    /// The colours of this output.
     #[must_use]
     pub const fn paint(&self) -> Paint {
         self.options.paint
     }
 
-    /// What is masked here; a secret added to it is masked from then on.
+    /// The secrets of this output. A secret that is added is masked from then on.
     #[must_use]
     pub const fn masker(&self) -> &Masker {
         &self.options.masker
@@ -208,7 +209,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_mins(1);
 
-    /// A stream that takes each write only once the test lets it, as a pipe does that is read slowly.
+    /// A stream that accepts each write only when the test allows it, like a pipe that is read slowly.
     struct Gate {
         open: Receiver<io::Result<usize>>,
         written: Sender<String>,
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn blocks_of_parallel_tasks_are_not_torn() {
+    async fn blocks_of_concurrent_tasks_are_not_mixed() {
         let (reader, writer) = io::pipe().unwrap();
         let output = Output::to(writer, OutputOptions::default()).unwrap();
         let reading = std::thread::spawn(move || io::read_to_string(reader).unwrap());
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn progress_waits_while_too_much_is_outstanding_and_messages_do_not() {
+    async fn progress_waits_while_too_much_is_queued_and_messages_do_not() {
         let (output, open, read) = gated();
         output.progress("x".repeat(PROGRESS_BYTES)).await;
         let mut waiting = std::pin::pin!(output.progress("progress".into()));
@@ -284,25 +285,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_that_nobody_reads_are_counted_not_kept() {
+    async fn messages_that_are_not_read_are_dropped_and_counted() {
         let (output, open, read) = gated();
         output.say("x".repeat(MESSAGE_BYTES));
-        output.say("left out");
-        output.say("left out too");
+        output.say("dropped");
+        output.say("dropped too");
         drop(open);
         assert!(output.flush(LONG).await);
         output.say("read again");
         assert!(output.flush(LONG).await);
         let written = read.try_iter().skip(1).collect::<String>();
         assert!(
-            written.contains("WARNING: 2 messages left out here"),
+            written.contains("WARNING: 2 messages were dropped here"),
             "{written}"
         );
         assert!(written.ends_with("read again\n"), "{written}");
     }
 
     #[tokio::test]
-    async fn a_flush_is_bounded_when_nobody_reads() {
+    async fn a_flush_of_an_unread_log_is_bounded() {
         let (output, open, _read) = gated();
         output.say("stuck");
         assert!(!output.flush(Duration::from_millis(1)).await);
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_reads_slowly_is_waited_for() {
+    async fn a_drain_waits_for_a_slow_reader() {
         let quiet = Duration::from_secs(2);
         let (output, open, _read) = gated();
         output.say("x".repeat(40 * PIECE_BYTES));
@@ -322,7 +323,7 @@ mod tests {
             open
         });
         assert!(!output.drain(quiet, Duration::from_millis(1)).await);
-        // All but the end of the line, which nobody reads.
+        // Everything except the end of the line, which is not read.
         assert!(!output.drain(quiet, LONG).await);
         assert_eq!(output.written(), 40 * PIECE_BYTES as u64);
         drop(reading.join().unwrap());
@@ -330,11 +331,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_that_went_away_neither_panics_nor_blocks() {
+    async fn a_closed_stream_causes_no_panic_and_does_not_block() {
         let (reader, writer) = io::pipe().unwrap();
         let output = Output::to(writer, OutputOptions::default()).unwrap();
         drop(reader);
-        output.say("nobody reads this");
+        output.say("not read");
         assert!(!output.flush(LONG).await);
         for _ in 0..8 {
             output.progress("x".repeat(PROGRESS_BYTES)).await;
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn partial_writes_and_full_pipes_lose_nothing() {
+    async fn partial_writes_and_full_pipes_lose_no_text() {
         let (output, open, read) = gated();
         for step in [
             Ok(3),
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_masked_in_everything_also_those_learnt_later() {
+    fn secrets_are_masked_even_if_they_are_added_later() {
         let (output, captured) = Output::captured(OutputOptions::default());
         output.say("token-12345");
         output.masker().clone().add("token-12345");

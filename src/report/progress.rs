@@ -1,4 +1,4 @@
-//! Turns what builders say about a build into the plain lines that people know from `docker buildx`.
+//! Converts the status messages of builders into plain lines, as printed by `docker buildx`.
 //!
 //! ```text
 //! #5 [2/4] RUN make
@@ -6,10 +6,11 @@
 //! #5 DONE 1.2s
 //! ```
 //!
-//! Everything here is pure: the caller brings the time since the program began, and takes away text. Times in lines are
-//! differences of the builder's own times. Messages may repeat, come late or be nonsense; nothing is told twice. Memory is
-//! bounded, whatever is sent: [`table::STEPS`] steps with [`table::BYTES`] of names and errors, [`HELD_BYTES`] each for tails and for unfinished lines of all steps
-//! that run together (shared out among them), [`STATUSES`] statuses, and the output in one message.
+//! These functions are pure: the caller passes the time since the start of the program, and gets text. Times in lines are
+//! differences of the builder's own times. Messages can be repeated, late or invalid; no line is printed twice. Memory is
+//! bounded for every input: [`table::STEPS`] steps with [`table::BYTES`] of names and errors, [`HELD_BYTES`] for tails and
+//! as many for unfinished lines (shared by the steps that run at the same time), [`STATUSES`] statuses, and the output in
+//! one message.
 
 mod focus;
 mod format;
@@ -18,8 +19,8 @@ mod moment;
 mod runner;
 mod runs;
 mod split;
-mod spoken;
 mod step;
+mod step_output;
 mod table;
 mod tail;
 mod transfer;
@@ -44,23 +45,23 @@ use self::{
 };
 use super::output::OutputOptions;
 
-/// Bytes kept for tails, and for unfinished lines, of all steps that run.
+/// Bytes kept for the tails of all running steps, and as many for their unfinished lines.
 const HELD_BYTES: usize = 8 << 20;
 
-/// Of these at most so much for one step: its tail, and each of its two unfinished lines.
+/// Maximum bytes of these for one step: for its tail, and for each of its two unfinished lines.
 const TAIL_BYTES: usize = 32 * 1024;
 const LINE_BYTES: usize = 64 * 1024;
 
-/// However many steps run, lines up to this length stay whole.
-const LINE_BYTES_LEAST: usize = 1024;
+/// Lines up to this length are never split, regardless of the number of running steps.
+const MIN_LINE_BYTES: usize = 1024;
 
-/// Statuses known at once, of all steps.
+/// Statuses kept at the same time, of all steps.
 const STATUSES: usize = 10_000;
 
-/// Failed steps remembered.
+/// Failed steps kept.
 const FAILED: usize = 8;
 
-/// Which build a message is about, where several are shown in one log.
+/// The build of a message, because one log can show several builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Source(usize);
 
@@ -71,9 +72,9 @@ pub struct FailedStep {
     pub number: u32,
     /// Its name, for example `[2/4] RUN make`.
     pub name: String,
-    /// What the builder says about it.
+    /// The builder's error.
     pub error: String,
-    /// The last lines of its output, each after its time, oldest first.
+    /// The last lines of its output, each with its time, oldest first.
     pub tail: Vec<String>,
 }
 
@@ -81,10 +82,10 @@ pub struct FailedStep {
 #[derive(Debug, Default)]
 pub struct Progress {
     options: OutputOptions,
-    /// Labels of the sources that were added; the first source, which is always there, has none.
+    /// Labels of the added sources. The first source always exists and has no label.
     labels: Vec<String>,
     table: Table,
-    /// Steps that run, or have something to show.
+    /// Steps that run, or have text to print.
     open: BTreeSet<StepId>,
     focus: Focus,
     statuses: usize,
@@ -94,8 +95,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Nothing has been shown yet. Uses the secrets of `options` to cut lines nowhere in the middle of one; they are
-    /// masked by the output.
+    /// Starts with an empty log. Uses the secrets of `options` to cut no line within a secret; the output masks them.
     #[must_use]
     pub fn new(options: OutputOptions) -> Self {
         Self {
@@ -110,12 +110,12 @@ impl Progress {
         Source(self.labels.len())
     }
 
-    /// Takes in a message about the only build, or about a step of our own, and appends to `out` what is to be shown.
+    /// Processes a message about the only build or about one of our own steps, and appends the new lines to `out`.
     pub fn apply(&mut self, now: Duration, status: &StatusResponse, out: &mut String) {
         self.apply_from(now, Source::default(), status, out);
     }
 
-    /// Takes in a message about the build `source`.
+    /// Processes a message about the build `source`.
     pub fn apply_from(
         &mut self,
         now: Duration,
@@ -143,12 +143,12 @@ impl Progress {
         self.show_waiting(now, out);
     }
 
-    /// Shows what has become due; to be called a few times a second.
+    /// Prints the lines that are due. The caller calls this a few times per second.
     pub fn tick(&mut self, now: Duration, out: &mut String) {
         let rules = rules(&self.options, self.open.len());
         for &id in &self.open {
             if let Some(step) = self.table.get_mut(id) {
-                step.spoken.pause(now, rules);
+                step.output.pause(now, rules);
             }
         }
         self.splits.tick();
@@ -156,7 +156,7 @@ impl Progress {
         self.show_waiting(now, out);
     }
 
-    /// Shows all that is left, since no message follows, and then the warnings.
+    /// Prints everything that remains, because no message follows, and then the warnings.
     pub fn finish(&mut self, now: Duration, out: &mut String) {
         self.splits.end();
         self.close_ended(now, out);
@@ -165,17 +165,17 @@ impl Progress {
         for id in open {
             self.show(now, id, true, out);
         }
-        if self.table.left_out > 0 {
+        if self.table.skipped > 0 {
             // Writing to a string never fails.
-            let left_out = mem::take(&mut self.table.left_out);
-            let _infallible = writeln!(out, "\n{left_out} further steps were not shown");
+            let skipped = mem::take(&mut self.table.skipped);
+            let _infallible = writeln!(out, "\n{skipped} further steps were not shown");
         }
         out.push_str(&self.warnings.render());
         self.warnings = Warnings::default();
         self.focus.release();
     }
 
-    /// The step to show again at the end of a failed build: the last that failed, and if possible said something.
+    /// The step to print again at the end of a failed build: the last failed step, if possible one with output.
     #[must_use]
     pub fn failed_step(&self) -> Option<&FailedStep> {
         self.failed
@@ -185,9 +185,9 @@ impl Progress {
             .or(self.failed.last())
     }
 
-    /// The failed step that `error`, with which the build ended, tells of; else the same as [`Self::failed_step`].
+    /// The failed step whose error is part of `error`, the error of the build. Otherwise the same as [`Self::failed_step`].
     ///
-    /// Not every step that fails makes the build fail: a cache that cannot be read does not.
+    /// A failed step does not always fail the build. For example, the build continues if a cache cannot be read.
     #[must_use]
     pub fn failed_step_behind(&self, error: &str) -> Option<&FailedStep> {
         self.failed
@@ -228,14 +228,14 @@ impl Progress {
         }
     }
 
-    /// Has a step looked at until it has ended and all of it is shown.
+    /// Adds a step to the open ones, until it has ended and is printed completely.
     fn open(&mut self, id: Option<StepId>) {
         if let Some(id) = id.filter(|&id| self.table.get(id).is_some_and(Step::is_visible)) {
             self.open.insert(id);
         }
     }
 
-    /// Shows the steps that have ended to their end: the current one first, the others in the order of their ends.
+    /// Prints the rest of the steps that have ended: the current one first, the others in the order of their ends.
     fn close_ended(&mut self, now: Duration, out: &mut String) {
         let mut ended: Vec<_> = self
             .open
@@ -259,10 +259,10 @@ impl Progress {
         let Some(step) = self.table.get_mut(id) else {
             return;
         };
-        step.spoken.end(rules);
+        step.output.end(rules);
         let mut lines = step.take_waiting(now, true);
         let outcome = step.outcome();
-        let tail = step.spoken.take_tail();
+        let tail = step.output.take_tail();
         lines.push_str(&step.close(&outcome, !lines.is_empty()));
         let current = self.focus.current() == Some(id);
         if !lines.is_empty() {
@@ -278,7 +278,7 @@ impl Progress {
             .iter()
             .position(|failed| failed.number == number);
         match (outcome, known.and_then(|index| self.failed.get_mut(index))) {
-            // Told again, perhaps with output that came late.
+            // Reported again, possibly with late output.
             (Outcome::Failed(error), Some(failed)) => {
                 failed.error = error;
                 failed.tail.extend(tail);
@@ -297,12 +297,12 @@ impl Progress {
                     tail,
                 });
             }
-            // It failed before, and then did not.
+            // The step failed first, and then succeeded.
             _ => self.failed.retain(|failed| failed.number != number),
         }
     }
 
-    /// Shows what the current step has to say, and others whose turn it is.
+    /// Prints the waiting lines of the current step, and those of others if it is their turn.
     fn show_waiting(&mut self, now: Duration, out: &mut String) {
         if let Some(current) = self.focus.current() {
             self.show(now, current, false, out);
@@ -313,9 +313,9 @@ impl Progress {
                 continue;
             };
             let since = *step.waiting_since.get_or_insert(now);
-            waiting.push((step.spoken.waiting_bytes(), since, id));
+            waiting.push((step.output.waiting_bytes(), since, id));
         }
-        // Those with the most output first, as long as too much is held.
+        // The steps with the most output first, while too many bytes are held.
         waiting.sort_unstable_by_key(|&(bytes, ..)| Reverse(bytes));
         let mut held: usize = waiting.iter().map(|&(bytes, ..)| bytes).sum();
         let mut longest: Option<(Duration, StepId)> = None;
@@ -334,14 +334,14 @@ impl Progress {
         }
     }
 
-    /// Shows what of a step waits; with `all` also what is not due, as nothing follows.
+    /// Prints the waiting lines of a step. With `all`, also those that are not due, because no message follows.
     fn show(&mut self, now: Duration, id: StepId, all: bool, out: &mut String) {
         let rules = rules(&self.options, self.open.len());
         let Some(step) = self.table.get_mut(id) else {
             return;
         };
         if all {
-            step.spoken.end(rules);
+            step.output.end(rules);
         }
         let news = step.has_news(now);
         let lines = step.take_waiting(now, all);
@@ -350,7 +350,7 @@ impl Progress {
         }
     }
 
-    /// Makes room by forgetting the statuses of steps that have ended; those that come again would be shown again.
+    /// Forgets the statuses of steps that have ended. A status that is sent again is then printed again.
     fn forget_statuses(&mut self) {
         let mut held = 0;
         for step in self.table.iter_mut() {
@@ -376,11 +376,11 @@ impl Progress {
     }
 }
 
-/// How lines are made while so many steps run: what may be held is shared out among them.
+/// The rules for lines while `running` steps run. The bytes that may be held are divided among them.
 fn rules(options: &OutputOptions, running: usize) -> Rules<'_> {
     let share = HELD_BYTES / running.max(1);
     Rules {
-        limit: share.clamp(LINE_BYTES_LEAST, LINE_BYTES),
+        limit: share.clamp(MIN_LINE_BYTES, LINE_BYTES),
         tail: share.min(TAIL_BYTES),
         colour: options.paint.colour,
         masker: &options.masker,

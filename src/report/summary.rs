@@ -1,20 +1,20 @@
-//! The first and the last lines of a run: where to look at the build, and what came of it.
+//! The first and the last lines of a run: the page of the build, and its result.
 
 use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
 
 use super::{message::Kind, output::OutputOptions, text};
 
-/// Characters shown of a reference or an address.
+/// Characters printed of a reference or a URL.
 const CHARACTERS: usize = 1000;
 
-/// What was done with the image; nothing leaves it in the builder's cache.
+/// Where the image was delivered. Without any of these, it is only in the builder's cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// It is in its registries.
+    /// To its registries.
     pub pushed: bool,
-    /// It is in Depot's registry.
+    /// To Depot's registry.
     pub saved: bool,
-    /// It is in the step's Docker daemon.
+    /// To the step's Docker daemon.
     pub loaded: bool,
 }
 
@@ -38,24 +38,24 @@ impl Delivery {
     }
 }
 
-/// What came of a build that succeeded.
+/// The result of a successful build.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {
-    /// What was done.
+    /// Where the image was delivered.
     pub delivery: Delivery,
     /// The names of the image, each with registry and tag, and the digest of its manifest or index there.
     pub references: &'a [(String, Option<&'a str>)],
-    /// Those of them where Depot keeps it.
+    /// The references in Depot's registry.
     pub saved: &'a [String],
-    /// The digest of an image without names, if the builder told one.
+    /// The digest of an image without names, if the builder returned one.
     pub digest: Option<&'a str>,
-    /// Time since the program began.
+    /// Time since the start of the program.
     pub elapsed: Duration,
-    /// The build's page at Depot; empty if it is not known.
+    /// The URL of the build's page at Depot; empty if it is unknown.
     pub url: &'a str,
 }
 
-/// The line that says where the build can be seen: the first and the last of every run that got as far as a build.
+/// The line with the URL of the build's page: the first and the last line of every run that created a build.
 #[must_use]
 pub fn page(url: &str, options: &OutputOptions) -> String {
     options.paint.message(
@@ -68,7 +68,7 @@ pub fn page(url: &str, options: &OutputOptions) -> String {
 }
 
 impl Summary<'_> {
-    /// The closing lines; the page of the build comes last.
+    /// Renders the last lines. The page of the build comes last.
     #[must_use]
     pub fn render(&self, options: &OutputOptions) -> String {
         let done = self.delivery.words();
@@ -103,14 +103,14 @@ impl Summary<'_> {
         options.paint.message(Kind::Success, &text) + &pull + &page
     }
 
-    /// How to get the image from where Depot keeps it, as commands to paste.
+    /// The commands that pull the image from Depot's registry.
     fn pull(&self, options: &OutputOptions) -> String {
         let Some(first) = self.saved.first() else {
             return String::new();
         };
         let host = first.split('/').next().unwrap_or_default();
         let mut text = format!(
-            "to pull the image, with a Depot token of yours:\n  \
+            "to pull the image, log in with a Depot token:\n  \
              echo \"$DEPOT_TOKEN\" | docker login {} --username x-token --password-stdin",
             text::one_line(host, CHARACTERS, &options.masker)
         );
@@ -122,7 +122,7 @@ impl Summary<'_> {
     }
 }
 
-/// Says that names have different digests. Registries that get another form of the image have another digest.
+/// The number of different digests, if there is more than one. A registry that gets another form of the image has another digest.
 fn digests(references: &[(String, Option<&str>)]) -> String {
     let digests: BTreeSet<&str> = references
         .iter()
@@ -147,7 +147,7 @@ mod tests {
     };
 
     #[test]
-    fn all_that_was_done_is_told() {
+    fn every_delivery_is_printed() {
         for (pushed, saved, loaded, words) in [
             (false, false, false, "built"),
             (false, false, true, "built and loaded"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn names_with_different_digests_are_told_apart() {
+    fn different_digests_are_counted() {
         let references = [
             ("docker.io/org/app:1.0".to_owned(), Some(DIGEST)),
             (
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_that_goes_nowhere_is_told_too() {
+    fn a_build_without_a_delivery_is_reported() {
         insta::assert_snapshot!(summary(Delivery::default(), &[], None), @"
         ✔ built in 12.3s
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_of_the_build_cannot_control_the_terminal() {
+    fn the_url_of_the_build_cannot_control_the_terminal() {
         assert_eq!(
             page("https://depot.dev/\x1b[2Jx\ny", &OutputOptions::default()),
             "INFO: build: https://depot.dev/x y\n"

@@ -1,7 +1,7 @@
-//! Makes text from outside fit to stand in a line of ours: no terminal control, no line ends, bounded length.
+//! Prepares text from outside for a line of the log: no terminal control, no line ends, a bounded length.
 //!
-//! Secrets are masked here already, though [`Output`](super::output::Output) does it too: cut in two, one would no longer be
-//! known as a secret.
+//! Secrets are masked here, although [`Output`](super::output::Output) also masks them: a secret that is cut in two can no
+//! longer be recognized.
 
 use super::{
     escape::{Escapes, Event},
@@ -9,7 +9,7 @@ use super::{
     mask::Masker,
 };
 
-/// One line of at most `limit` characters; line ends and tabs become spaces, and what was cut off is told by `…`.
+/// One line of at most `limit` characters. Line ends and tabs become spaces; `…` marks a cut.
 pub(crate) fn one_line(text: &str, limit: usize, masker: &Masker) -> String {
     let spaced: String = clean(text, limit, masker)
         .chars()
@@ -18,13 +18,13 @@ pub(crate) fn one_line(text: &str, limit: usize, masker: &Masker) -> String {
     shorten(spaced.trim_end(), limit)
 }
 
-/// `text` with its line ends, in at most `limit` characters.
+/// At most `limit` characters of `text`, with its line ends.
 pub(crate) fn lines(text: &str, limit: usize, masker: &Masker) -> String {
     shorten(clean(text, limit, masker).trim_end(), limit)
 }
 
-/// Makes printable text of bytes: what is not UTF-8 is replaced, and the control characters past ASCII, of which a terminal
-/// may take U+009B for the start of a sequence, are left out.
+/// Converts bytes to printable text. Bytes that are not UTF-8 are replaced. Control characters beyond ASCII are removed,
+/// because a terminal may interpret U+009B as the start of a sequence.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     if text.contains(is_control) {
@@ -37,7 +37,7 @@ fn is_control(char: char) -> bool {
     matches!(char, '\u{80}'..='\u{9f}')
 }
 
-/// Drops terminal control, colours too, and masks secrets. Leaves out what is far beyond `limit` characters, unread.
+/// Removes terminal control and colours, and masks secrets. Text far beyond `limit` characters is not read.
 fn clean(text: &str, limit: usize, masker: &Masker) -> String {
     let limit_bytes = limit.saturating_add(1).saturating_mul(4);
     let mut escapes = Escapes::default();
@@ -55,7 +55,7 @@ fn clean(text: &str, limit: usize, masker: &Masker) -> String {
     if kept.len() >= limit_bytes {
         text.truncate(text.len() - masker.open_end(&text));
     }
-    // A secret that holds such characters is known only as it was.
+    // A secret with such characters can be recognized only before they are escaped.
     escaped(text, Origin::Name)
 }
 
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_is_one_line() {
+    fn line_ends_tabs_and_colours_are_removed_from_a_line() {
         assert_eq!(
             one_line(
                 "RUN <<EOF\n\techo\x1b[31m red\u{9b}2K\r\nEOF\n",
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_are_shown_and_secrets_with_them_are_masked() {
+    fn hidden_characters_are_escaped_and_secrets_with_them_are_masked() {
         let masker = Masker::default();
         masker.add("\u{feff}correct-horse");
         let text = "app\u{202e}gpj.exe \u{feff}correct-horse";

@@ -1,8 +1,8 @@
-//! The thread behind [`Output`](super::output::Output): takes blocks from a queue and writes each whole.
+//! The thread behind [`Output`](super::output::Output): takes blocks from a queue and writes each as a whole.
 //!
-//! A thread, because writing to a full pipe blocks, and blocking must not reach the async runtime. It ends when the last
-//! handle is gone and all is written; it is never joined, since a pipe that nobody reads would hold the program for ever.
-//! Whoever wants to see the last lines out awaits [`Queue::written`] under a deadline.
+//! It is a thread because a write to a full pipe blocks, which must not block the async runtime. It ends when the last
+//! handle is dropped and everything is written. It is never joined, because a pipe that is not read would block the
+//! program forever. To wait for the last lines, await [`Queue::written`] with a deadline.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +15,13 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// Pause before another try when the stream says that it would block, which a pipe does that its other end made so.
+/// Pause before the next attempt if the stream would block. A pipe does that if its other end made it non-blocking.
 const FULL_PAUSE: Duration = Duration::from_millis(10);
 
-/// Given to the stream at once.
+/// Maximum length of one write.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
 
-/// Blocks on their way to the stream.
+/// Blocks that are not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
@@ -36,14 +36,14 @@ struct State {
     outstanding: usize,
     /// Bytes ever written.
     written: u64,
-    /// Blocks ever queued, and of those the ones done with; the difference is what a flush awaits.
+    /// Blocks queued and blocks finished so far. A flush waits for the difference.
     queued: u64,
-    done: u64,
-    /// Messages not taken because too much was outstanding.
-    left_out: u64,
-    /// No handle is left.
+    finished: u64,
+    /// Messages dropped because too many bytes were queued.
+    dropped: u64,
+    /// The last handle was dropped.
     closed: bool,
-    /// The stream failed; everything is discarded from then on.
+    /// The stream failed. Everything is discarded from then on.
     broken: bool,
 }
 
@@ -58,19 +58,19 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Queues `block` unless more than `limit` bytes are outstanding; counts it as left out then.
-    pub(super) fn push_or_leave_out(&self, block: String, limit: usize) {
+    /// Queues `block`. Drops and counts it if more than `limit` bytes are queued.
+    pub(super) fn push_or_drop(&self, block: String, limit: usize) {
         let mut state = self.lock();
         if state.outstanding > limit {
-            state.left_out += 1;
+            state.dropped += 1;
         } else {
             self.push(&mut state, block);
         }
     }
 
-    /// Queues `block` once no more than `limit` bytes are outstanding.
+    /// Waits until at most `limit` bytes are queued, then queues `block`.
     ///
-    /// Cancel safe in so far as a block is queued whole or not at all.
+    /// Cancel safe: a block is queued as a whole or not at all.
     pub(super) async fn push_when_drained(&self, block: String, limit: usize) {
         let mut block = Some(block);
         self.until(|state| {
@@ -83,20 +83,20 @@ impl Queue {
         .await;
     }
 
-    /// Waits until all that is queued now has been written; false if the stream failed.
+    /// Waits until everything that is queued now is written. Returns false if the stream failed.
     pub(super) async fn written(&self) -> bool {
         let target = self.lock().queued;
-        self.until(|state| state.done >= target || state.broken)
+        self.until(|state| state.finished >= target || state.broken)
             .await;
         !self.lock().broken
     }
 
-    /// Bytes that the stream has taken so far.
+    /// Bytes written to the stream so far.
     pub(super) fn written_bytes(&self) -> u64 {
         self.lock().written
     }
 
-    /// Lets the thread end once all is written.
+    /// Ends the thread when everything is written.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();
@@ -104,7 +104,7 @@ impl Queue {
 
     fn push(&self, state: &mut State, block: String) {
         if !state.broken {
-            state.tell_left_out();
+            state.report_dropped();
             state.push(block);
             self.filled.notify_one();
         }
@@ -112,7 +112,7 @@ impl Queue {
 
     async fn until(&self, mut ready: impl FnMut(&mut State) -> bool) {
         loop {
-            // Enrolled before looking, else a wake-up between the two would be missed.
+            // Registered before the check, because a wake-up between the two would be missed.
             let drained = self.drained.notified();
             tokio::pin!(drained);
             drained.as_mut().enable();
@@ -127,10 +127,10 @@ impl Queue {
         while let Some(block) = self.next() {
             let outcome = self.write_block(&mut stream, block.as_bytes());
             let mut state = self.lock();
-            state.done += 1;
+            state.finished += 1;
             state.outstanding = state.outstanding.saturating_sub(block.len());
             if outcome.is_err() {
-                // Whoever read the log is gone. There is no other place to tell it, and the build matters more.
+                // The reader has closed the log. This cannot be reported anywhere, and the build continues.
                 state.broken = true;
                 state.blocks.clear();
                 state.outstanding = 0;
@@ -140,14 +140,14 @@ impl Queue {
         }
     }
 
-    /// The next block; `None` when no more will come.
+    /// The next block; `None` at the end.
     fn next(&self) -> Option<String> {
         let mut state = self.lock();
         loop {
             if let Some(block) = state.blocks.pop_front() {
                 return Some(block);
             }
-            if state.tell_left_out() {
+            if state.report_dropped() {
                 continue;
             }
             if state.closed {
@@ -160,10 +160,10 @@ impl Queue {
         }
     }
 
-    /// Like `Write::write_all`, but goes on where it was when the stream would block, and counts what it has taken.
+    /// Like `Write::write_all`, but continues after the stream would block, and counts the written bytes.
     fn write_block(&self, stream: &mut impl Write, mut rest: &[u8]) -> io::Result<()> {
         while !rest.is_empty() {
-            // A write to a pipe returns when all of it was taken, and it is to be seen that something moves.
+            // A write to a pipe returns when all of it is written. Short writes show that the reader still reads.
             let piece = rest.get(..PIECE_BYTES).unwrap_or(rest);
             match stream.write(piece) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -191,14 +191,14 @@ impl State {
         self.blocks.push_back(block);
     }
 
-    /// Queues a line about messages that were left out; false if none were.
-    fn tell_left_out(&mut self) -> bool {
-        let left_out = mem::take(&mut self.left_out);
-        if left_out > 0 {
+    /// Queues a line about dropped messages. Returns false if none were dropped.
+    fn report_dropped(&mut self) -> bool {
+        let dropped = mem::take(&mut self.dropped);
+        if dropped > 0 {
             self.push(format!(
-                "WARNING: {left_out} messages left out here, since the log was not read\n"
+                "WARNING: {dropped} messages were dropped here, because the log was not read\n"
             ));
         }
-        left_out > 0
+        dropped > 0
     }
 }

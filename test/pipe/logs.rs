@@ -193,7 +193,7 @@ fn a_failed_step() {
             return;
         };
         let depot = place.depot(Scenario::default()).await;
-        let step = "echo compiling; echo 'error: no such module' >&2; exit 7";
+        let step = "echo compiling && echo 'error: no such module' && exit 7";
         let context = context_with_step(place, step);
         let run = program(&depot, &context).run().await;
         assert_log("failed_step", &depot, &context, &run);

@@ -1,20 +1,20 @@
-//! Sets of short keys that are asked about at every byte of a log: nearly always the answer is no, and that must be fast.
+//! Sets of short keys that are looked up at every byte of a log. Nearly every lookup fails, so a failed lookup must be fast.
 
 use std::collections::HashSet;
 
-/// Bits of the filter for each key: of 32 keys that are not in the set, about one is looked up for nothing.
+/// Bits of the filter for each key. About one of 32 keys that are not in the set passes the filter.
 const BITS_PER_KEY: usize = 32;
 
-/// The smallest filter, in words of 64 bits.
+/// Minimum size of the filter, in words of 64 bits.
 const SMALLEST_WORDS: usize = 512;
 
-/// A set of keys with a filter before it.
+/// A set of keys behind a filter.
 #[derive(Default)]
 pub(super) struct Keys {
     known: HashSet<u64>,
-    /// Empty, or a power of two of words.
+    /// Empty, or a power of two in length.
     filter: Vec<u64>,
-    /// The bits of a hash that are not of the filter.
+    /// The number of bits of a hash that the filter does not use.
     shift: u32,
 }
 
@@ -53,7 +53,7 @@ fn mark(filter: &mut [u64], shift: u32, key: u64) {
     }
 }
 
-/// The place of a key: by the upper bits of a product, which depend on all of the key's.
+/// The word and the bit of a key. The upper bits of the product depend on all bits of the key.
 #[inline]
 fn place(shift: u32, key: u64) -> (usize, u64) {
     let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> shift;
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_holds_its_keys_and_no_others() {
+    fn a_set_contains_its_keys_and_no_others() {
         let mut keys = Keys::default();
         assert!(!keys.contains(0));
         for key in 0..10_000_u64 {

@@ -1,31 +1,31 @@
-//! Finds parts of secrets in hexadecimal, as `xxd`, `od -x`, `od -t x1`, `hexdump` and programs print it.
+//! Finds parts of secrets in hexadecimal, as printed by `xxd`, `od -x`, `od -t x1`, `hexdump` and other programs.
 //!
-//! All of them break the digits into lines, so each part of a secret that is [`GRAM_BYTES`] long is found by itself: of a
-//! line's end and of its beginning at most one byte less can stay readable. Digits may stand in groups, with what stands
-//! between bytes left out, and words may have their bytes in the reverse order.
+//! All of them split the digits into lines, so each part of [`GRAM_BYTES`] bytes is found separately: at the end and at the
+//! beginning of a line, at most one byte less stays readable. Digits can be in groups, with separators between bytes, and
+//! the bytes of a word can be reversed.
 
 use std::ops::Range;
 
 use super::filter::Keys;
 
-/// The shortest part that is found: five bytes in a row do not occur by chance in the digests of a log.
+/// Length of a part. Five successive bytes do not occur by chance in the digests of a log.
 pub(super) const GRAM_BYTES: usize = 5;
 const GRAM_DIGITS: usize = GRAM_BYTES * 2;
 pub(super) const GRAM_MASK: u64 = (1 << (GRAM_BYTES * 8)) - 1;
 
-/// Sizes of words whose bytes are reversed, as `od` and `hexdump` print them on most machines.
+/// Sizes of reversed words, as `od` and `hexdump` print them on most machines.
 const WORDS: [usize; 2] = [2, 4];
 
-/// Of longer secrets only bytes in their own order are found.
+/// Maximum length of a secret whose reversed words are found.
 const WORDS_LIMIT_BYTES: usize = 512;
 
-/// The most characters between two digits, such as the four of `, 0x` without its `0`.
+/// Maximum number of characters between two digits: those of `, 0x` without its `0`.
 const GAP_LIMIT: usize = 3;
 
-/// Digits whose places are remembered; a power of two above [`GRAM_DIGITS`].
+/// Number of digits whose places are kept; a power of two above [`GRAM_DIGITS`].
 const PLACES: usize = 16;
 
-/// The shortest text beside the digits that is masked with them.
+/// Minimum length of the text column that is masked together with the digits.
 const GUTTER_BYTES: usize = 4;
 
 /// Parts of secrets, as numbers.
@@ -51,7 +51,7 @@ impl HexIndex {
         self.0.len()
     }
 
-    /// Whether these five bytes are a part of a secret.
+    /// Whether these five bytes are part of a secret.
     pub(super) fn contains(&self, gram: u64) -> bool {
         self.0.contains(gram)
     }
@@ -64,7 +64,7 @@ impl HexIndex {
         }
     }
 
-    /// Adds the places of `text` that hold a part of a secret, in order.
+    /// Adds the ranges of `text` that contain a part of a secret, in order.
     pub(super) fn find(&self, text: &[u8], spans: &mut Vec<Range<usize>>) {
         let mut digits = 0_u64;
         let mut count = 0;
@@ -87,7 +87,7 @@ impl HexIndex {
                     }
                 }
             } else if is_separator(byte) && gap < GAP_LIMIT && count > 0 {
-                // The zero of `0x` is no digit of the bytes.
+                // The zero of `0x` is not part of a byte.
                 let is_prefix =
                     matches!(byte, b'x' | b'X') && gap == 0 && digits.trailing_zeros() >= 4;
                 if is_prefix {
@@ -102,7 +102,7 @@ impl HexIndex {
         }
     }
 
-    /// The text beside digits in the same line, as `xxd` and `hexdump -C` print it, for what was found at `span`.
+    /// The text column of the digits at `span`, on the same line, as printed by `xxd` and `hexdump -C`.
     pub(super) fn gutter(text: &[u8], span: &Range<usize>) -> Option<Range<usize>> {
         let digits = text.get(span.clone())?.iter().copied().filter_map(digit);
         let digits: Vec<u64> = digits.collect();
@@ -134,7 +134,7 @@ fn digit(byte: u8) -> Option<u64> {
     Some(digit.into())
 }
 
-/// What stands between bytes, or between groups of them.
+/// Whether a byte can separate bytes or groups of bytes.
 fn is_separator(byte: u8) -> bool {
     matches!(
         byte,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_found_however_they_are_grouped() {
+    fn digits_are_found_with_every_separator() {
         let joined = |separator: &str, upper: bool| {
             let bytes = SECRET.iter().map(|byte| format!("{byte:02x}"));
             let bytes = bytes.map(|byte| if upper { byte.to_uppercase() } else { byte });
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_dumps_are_found_with_their_addresses_and_texts() {
+    fn lines_of_dumps_are_masked_with_their_text_column() {
         let text = "\
 00000000: 6563 686f 2070 412b 7335 2f77 303d 7264  echo pA+s5/w0=rd
 00000010: 253a 4022 713e 3f4b 7a0a                 %:@\"q>?Kz.
@@ -208,13 +208,13 @@ mod tests {
             let dump = words.collect::<Vec<_>>().join(" ");
             let shown = hidden(&format!("0000000 {dump}"));
             let readable = shown.split(' ').skip(1).filter(|word| !word.contains('*'));
-            // Those at either end that hold something else too, and the filling.
+            // The words at either end, which also contain other bytes, and the padding.
             assert!(readable.count() <= 3, "{dump}: {shown}");
         }
     }
 
     #[test]
-    fn other_digits_stay_readable() {
+    fn other_digits_are_not_masked() {
         for text in [
             "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "70412b73 a bad facade, 0x70412b73",

@@ -1,10 +1,10 @@
 //! Finds all forms of all secrets in one pass over a text.
 //!
-//! A form begins at a window of [`WINDOW`] bytes that is looked up; that keeps the time for a byte the same for one secret
-//! and for a hundred. Base64 is broken into lines by most programs, so each window of it is masked by itself: of a line's
-//! end and of its beginning at most one character less can stay readable. So a line that is shorter than a window stays
-//! readable, as `base64 -w 4` prints them. A long secret is also found in lines as it is, if they are not shorter than
-//! [`LONG_WINDOW`].
+//! The first [`WINDOW`] bytes of each form are a key of a table, so the time per byte is the same for one secret and for a
+//! hundred. Most programs split base64 into lines, so each window of it is masked separately: at the end and at the
+//! beginning of a line, at most one character less than a window stays readable. A line that is shorter than a window, as
+//! printed by `base64 -w 4`, is not masked. A long secret is also found if it is split into lines of at least
+//! [`LONG_WINDOW`] bytes.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,38 +16,38 @@ use super::hex::HexIndex;
 use super::numbers;
 use crate::text::forms;
 
-/// Bytes of a window. No form is shorter.
+/// Length of a window in bytes. No form is shorter.
 pub(super) const WINDOW: usize = 8;
 
-/// Bytes of a window in a long secret as it is. Shorter ones are words too often, such as those of an address in it.
+/// Length in bytes of a window of a long secret that is not encoded. Shorter parts are often words, such as those of a URL.
 const LONG_WINDOW: usize = 16;
 
-/// The shortest secret that is found in lines, in bytes.
+/// Minimum length in bytes of a secret that is found in lines.
 const LONG_BYTES: usize = 32;
 
-/// Of longer secrets only whole forms are found: what has so many bytes is no password.
+/// Maximum length of a secret whose parts are found. Longer secrets, which are not passwords, are found as a whole.
 const PARTS_LIMIT_BYTES: usize = 16 << 10;
 
-/// Of longer secrets base64 is not found in hexadecimal.
+/// Maximum length of a secret whose base64 is found in hexadecimal.
 const ENCODED_LIMIT_BYTES: usize = 512;
 
-/// The most parts of the run's own secrets, which then use some 20 MiB. Secrets beyond are found as a whole.
+/// Maximum number of parts of the run's own secrets, which then use some 20 MiB. Further secrets are found as a whole.
 pub(super) const MAX_PARTS: usize = 1 << 19;
 
-/// The memory for a part, in bytes, with its share of the table and the filter.
+/// Memory of a part in bytes, with its share of the table and the filter.
 const PART_BYTES: usize = 32;
 
-/// The secrets and what finds them.
+/// The secrets, and the tables that find them.
 #[derive(Default)]
 pub(super) struct Index {
     /// Forms that are masked as a whole.
     forms: Vec<SecretString>,
-    /// The places in `forms` by their first window.
+    /// The positions in `forms`, by first window.
     by_start: HashMap<u64, Vec<usize>>,
     starts: Keys,
-    /// Windows of base64, each of which is masked.
+    /// Windows of base64. Each is masked.
     parts: Keys,
-    /// Windows of [`LONG_WINDOW`] bytes of long secrets as they are, each of which is masked.
+    /// Windows of [`LONG_WINDOW`] bytes of long secrets that are not encoded. Each is masked.
     long_parts: Keys,
     hex: HexIndex,
 }
@@ -57,12 +57,12 @@ impl Index {
         self.forms.is_empty()
     }
 
-    /// How many parts of secrets are known.
+    /// The number of parts of secrets.
     pub(super) fn parts(&self) -> usize {
         self.parts.len() + self.long_parts.len() + self.hex.len()
     }
 
-    /// Whether this secret is known as a whole.
+    /// Whether this secret is in the index as a whole.
     pub(super) fn contains(&self, secret: &str) -> bool {
         window(secret.as_bytes())
             .is_some_and(|start| self.starting(start).any(|form| form == secret))
@@ -110,7 +110,7 @@ impl Index {
         bytes
     }
 
-    /// An estimate of the memory for all of it, in bytes.
+    /// Estimated memory of the index, in bytes.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let forms = self
@@ -126,14 +126,14 @@ impl Index {
         forms.map(ExposeSecret::expose_secret)
     }
 
-    /// Where secrets stand in `text`, in order; overlapping ones are one span, so that no rest of one stays readable.
+    /// The ranges of `text` that contain secrets, in order. Overlapping ranges are joined, so that every secret is masked completely.
     pub(super) fn spans(&self, text: &str) -> Vec<Range<usize>> {
         if self.is_empty() {
             return Vec::new();
         }
         let bytes = text.as_bytes();
         let mut spans: Vec<Range<usize>> = Vec::new();
-        // One that is found later may begin earlier.
+        // A later match can begin earlier.
         let mut add = |start: usize, end: usize| {
             let mut span = start..end;
             while let Some(last) = spans.pop_if(|last| span.start <= last.end) {
@@ -183,8 +183,8 @@ impl Index {
         joined(spans)
     }
 
-    /// The length of the end of `text` that has to stay with what follows: it may be the beginning of a form, or the
-    /// middle of a base64 that is masked in parts.
+    /// The length of the end of `text` that must not be separated from the text that follows: it can be the beginning of a
+    /// form, or the middle of a base64 that is masked in parts.
     pub(super) fn open_end(&self, text: &str) -> usize {
         let bytes = text.as_bytes();
         let longest = self.forms.iter().map(|form| form.expose_secret().len());
@@ -210,7 +210,7 @@ impl Index {
         let part = part
             .into_iter()
             .chain(first_of_last(bytes, LONG_WINDOW, is_part));
-        // The end of a whole secret is masked with it, and mostly begins no other one.
+        // The end of a whole secret is masked with it, and rarely begins another secret.
         let is_masked = |start: usize| {
             let mut spans = self.spans(text).into_iter();
             spans.any(|span| span.start < start && start < span.end)
@@ -237,15 +237,15 @@ fn long_pushed(key: u128, byte: u8) -> u128 {
     key << 8 | u128::from(byte)
 }
 
-/// A long key in 64 bits. Two that are the same by chance hide some text that is no secret.
+/// Reduces a long key to 64 bits. A collision masks some text that is not secret.
 fn folded(key: u128) -> u64 {
     let upper = u64::try_from(key >> 64).unwrap_or_default();
     let lower = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
     upper.wrapping_mul(0xd6e8_feb8_6659_fd93).rotate_left(29) ^ lower
 }
 
-/// Whether a window looks like a part of a key or a token: letters, digits and the marks of base64 alone, in mixed case or
-/// with digits between them.
+/// Whether a window looks like part of a key or a token: only letters, digits and the marks of base64, in mixed case or
+/// with digits.
 fn is_of_secret(part: &[u8]) -> bool {
     let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=-_.~".contains(byte);
     let count = |is_of_class: fn(&u8) -> bool| part.iter().filter(|byte| is_of_class(byte)).count();
@@ -255,7 +255,7 @@ fn is_of_secret(part: &[u8]) -> bool {
     part.iter().all(is_of_token) && ((digits >= 1 && upper + lower >= 1) || upper.min(lower) >= 2)
 }
 
-/// The start of the first of those windows that follow each other up to the end of `bytes` and hold a part.
+/// The start of the longest sequence of windows at the end of `bytes` that are all parts of a secret.
 fn first_of_last(bytes: &[u8], size: usize, is_part: impl Fn(&[u8]) -> bool) -> Option<usize> {
     let windows = bytes.windows(size).enumerate().rev();
     let parts = windows.take_while(|(_, part)| is_part(part));

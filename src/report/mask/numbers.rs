@@ -1,43 +1,43 @@
-//! Finds bytes that are written as numbers or characters of their own: lists of decimal bytes, as `[110, 112]` in many
-//! languages, and what `od`, `od -b`, `od -c` and `hexdump -c` print.
+//! Finds bytes that are written as single numbers or characters: lists of decimal bytes, as `[110, 112]` in many languages,
+//! and the output of `od`, `od -b`, `od -c` and `hexdump -c`.
 //!
-//! One pass reads words between separators in each of these ways at once.
+//! One pass reads the words between separators in all these ways at once.
 
 use std::ops::Range;
 
 use super::hex::{GRAM_BYTES, GRAM_MASK};
 
-/// The longest word that is read: six digits, or a character in quotes.
+/// Maximum length of a word: six digits, or a character in quotes.
 const WORD_BYTES: usize = 6;
 
-/// The most separators between two words.
+/// Maximum number of separators between two words.
 const GAP_LIMIT: usize = 4;
 
-/// What a word stands for.
+/// The bytes of a word.
 #[derive(Clone, Copy)]
 enum Bytes {
     One(u8),
-    /// A word of two bytes, in the order of memory on most machines.
+    /// Two bytes, in the memory order of most machines.
     Two(u8, u8),
 }
 
-/// A way to read a word.
+/// Reads a word in one way.
 type Read = fn(&[u8]) -> Option<Bytes>;
 
 /// The ways to read a word.
 const READINGS: [Read; 4] = [decimal, octal, octal_word, character];
 
-/// The last bytes that were read in one way.
+/// The last bytes read in one way.
 #[derive(Clone, Copy, Default)]
 struct Reading {
     bytes: u64,
     count: usize,
-    /// Where each of the last bytes began.
+    /// The start of each of the last bytes.
     starts: [usize; GRAM_BYTES],
 }
 
 impl Reading {
-    /// Adds a byte whose word begins at `start`. Returns the start of a part of a secret that ends with it.
+    /// Adds a byte whose word begins at `start`. If it ends a part of a secret, returns the start of that part.
     fn push(&mut self, byte: u8, start: usize, is_part: &impl Fn(u64) -> bool) -> Option<usize> {
         self.bytes = (self.bytes << 8 | u64::from(byte)) & GRAM_MASK;
         self.starts.rotate_left(1);
@@ -50,7 +50,7 @@ impl Reading {
     }
 }
 
-/// Adds the places of `text` that hold a part of a secret. `is_part` knows the parts, of five bytes each.
+/// Adds the ranges of `text` that contain a part of a secret. `is_part` recognizes parts of five bytes.
 pub(super) fn find(text: &[u8], is_part: &impl Fn(u64) -> bool, spans: &mut Vec<Range<usize>>) {
     let mut readings = [Reading::default(); READINGS.len()];
     let mut end_of_last = 0;
@@ -93,7 +93,7 @@ pub(super) fn find(text: &[u8], is_part: &impl Fn(u64) -> bool, spans: &mut Vec<
     }
 }
 
-/// Whether a text begins with what stands between two bytes.
+/// Whether `text` begins with a separator.
 fn is_separator(text: &[u8]) -> bool {
     matches!(
         text,
@@ -125,7 +125,7 @@ fn octal_number(word: &[u8]) -> Option<u16> {
     u16::from_str_radix(std::str::from_utf8(word).ok()?, 8).ok()
 }
 
-/// One character, maybe in quotes; others are octal in the same dumps.
+/// One character, with or without quotes. The same dumps print other characters in octal.
 fn character(word: &[u8]) -> Option<Bytes> {
     match *word {
         [byte] | [b'\'', byte, b'\''] | [b'"', byte, b'"'] => Some(Bytes::One(byte)),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn words_of_od_are_found_wherever_the_secret_begins() {
+    fn words_of_od_are_found_at_every_offset() {
         for before in [&b""[..], b"x"] {
             let mut bytes = [before, SECRET].concat();
             bytes.resize(20, b'y');
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn other_numbers_stay_readable() {
+    fn other_numbers_are_not_masked() {
         for text in [
             "1, 2, 3, 4, 5, 6",
             "112, 65, 43, 115",

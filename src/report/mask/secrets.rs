@@ -1,4 +1,4 @@
-//! The secrets that are masked: all of the run's own, and the latest of those that other hosts have made up.
+//! The secrets to mask: all of the run's own, and the latest that other hosts created.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::index::{Index, MAX_PARTS};
 
-/// How much memory foreign secrets may use in the index, in bytes, as it is estimated there.
+/// Maximum memory of foreign secrets in bytes, as estimated by the index.
 const FOREIGN_LIMIT_BYTES: usize = 16 << 20;
 
 /// The secrets, and the index of them.
@@ -14,10 +14,10 @@ const FOREIGN_LIMIT_BYTES: usize = 16 << 20;
 pub(super) struct Secrets {
     index: Index,
     own: Vec<SecretString>,
-    /// The oldest first, each with the memory that it uses.
+    /// Oldest first, each with its memory in bytes.
     foreign: VecDeque<(SecretString, usize)>,
     foreign_bytes: usize,
-    /// Parts in the index of own secrets.
+    /// Number of parts of own secrets in the index.
     own_parts: usize,
 }
 
@@ -41,7 +41,7 @@ impl Secrets {
         self.own_parts += self.index.parts() - before;
     }
 
-    /// Adds a secret of another host. If there is no room, half of the older ones make some.
+    /// Adds a secret of another host. If the memory is used up, drops the older half.
     pub(super) fn add_foreign(&mut self, secret: &str) {
         if self.index.contains(secret) {
             return;
@@ -54,7 +54,7 @@ impl Secrets {
         }
     }
 
-    /// Drops the older half, by memory. The latest stays.
+    /// Drops the older half of the foreign secrets, by memory. The latest is kept.
     fn drop_oldest(&mut self) {
         while self.foreign_bytes > FOREIGN_LIMIT_BYTES / 2 && self.foreign.len() > 1 {
             let dropped = self.foreign.pop_front();
@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
 
-    /// A token that has nothing in common with those of other numbers.
+    /// A token without common parts with the tokens of other numbers.
     fn token(number: usize, bytes: usize) -> String {
         let block = |part: usize| {
             let hash =
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_secrets_do_not_use_up_the_place_of_others() {
+    fn foreign_secrets_do_not_displace_own_secrets() {
         let mut secrets = Secrets::default();
         for number in 0..12 {
             secrets.add_foreign(&token(number, 16 << 10));
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn an_own_secret_stays_although_another_host_repeats_it() {
+    fn an_own_secret_is_kept_although_another_host_repeats_it() {
         let mut secrets = Secrets::default();
         let own = "correct-horse-battery-staple";
         secrets.add_foreign(own);

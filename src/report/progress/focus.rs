@@ -1,19 +1,19 @@
-//! Which step's lines the log shows at the moment.
+//! The step whose lines the log currently shows.
 //!
-//! Steps run side by side but a log has one column. A step keeps it while it has something to say; when it pauses, or
-//! others have waited too long, the one that has waited longest gets it: `#4 ...`, an empty line, and its name again.
+//! Steps run concurrently, but a log has one column. A step keeps the column while it has output. If it pauses, or if
+//! others have waited too long, the step that has waited longest gets the column: `#4 ...`, an empty line, and its name.
 
 use std::{fmt::Write as _, mem, time::Duration};
 
 use super::{step::Step, table::StepId};
 
-/// A step that shows nothing for this long gives way.
+/// A step without output for this long loses the column.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A step that has waited this long comes next, once the present one has had as much.
+/// A step that has waited this long is next, if the current step has had the column for as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Bytes of waiting output past which a step comes at once, and all steps together.
+/// Bytes of waiting output beyond which a step is shown at once: of one step, and of all steps together.
 pub(super) const WAITING_BYTES: usize = 64 * 1024;
 pub(super) const ALL_WAITING_BYTES: usize = 1 << 20;
 
@@ -22,7 +22,7 @@ struct Current {
     id: StepId,
     number: u32,
     since: Duration,
-    /// When it last showed something.
+    /// Time of its last output.
     active: Duration,
 }
 
@@ -30,9 +30,9 @@ struct Current {
 #[derive(Debug, Default)]
 pub(super) struct Focus {
     current: Option<Current>,
-    /// Numbers given to steps.
+    /// The last assigned step number.
     numbers: u32,
-    /// Whether anything was shown, so that an empty line comes before the next name.
+    /// Whether a step was shown, so that an empty line precedes the next name.
     shown: bool,
 }
 
@@ -41,7 +41,7 @@ impl Focus {
         self.current.as_ref().map(|current| current.id)
     }
 
-    /// Whether the step that has waited longest, since `since`, is to be shown now.
+    /// Whether to show the step that has waited longest, since `since`, now.
     pub(super) fn gives_way(&self, now: Duration, since: Duration) -> bool {
         self.current.as_ref().is_none_or(|current| {
             let paused = now.saturating_sub(current.active) >= PAUSE;
@@ -51,7 +51,7 @@ impl Focus {
         })
     }
 
-    /// Shows `lines` of a step, after its name if another was shown before.
+    /// Prints `lines` of a step, after its name if another step was shown before.
     pub(super) fn show(
         &mut self,
         now: Duration,
@@ -65,16 +65,16 @@ impl Focus {
             self.numbers += 1;
             self.numbers
         });
-        let goes_on = self.current() == Some(id);
-        if !goes_on {
-            let begun = self.current.replace(Current {
+        let is_current = self.current() == Some(id);
+        if !is_current {
+            let previous = self.current.replace(Current {
                 id,
                 number,
                 since: now,
                 active: now,
             });
-            if let Some(before) = begun {
-                let _infallible = writeln!(out, "#{} ...", before.number);
+            if let Some(previous) = previous {
+                let _infallible = writeln!(out, "#{} ...", previous.number);
             }
             if mem::replace(&mut self.shown, true) {
                 out.push('\n');
@@ -90,7 +90,7 @@ impl Focus {
         }
     }
 
-    /// The step shown has come to its end, and nothing takes its place yet.
+    /// Frees the column after the end of the current step.
     pub(super) fn release(&mut self) {
         self.current = None;
     }

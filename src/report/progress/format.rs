@@ -1,4 +1,4 @@
-//! Sizes and times as the progress lines show them.
+//! Sizes and times in progress lines.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// Time since a step began, in seconds; less exact the longer it is, as nobody needs milliseconds after a minute.
+/// Time since the start of a step, in seconds. Longer times have fewer digits.
 pub(super) fn offset(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let digits = match time.as_secs() {
@@ -33,7 +33,7 @@ pub(super) fn offset(time: Duration) -> String {
     format!("{seconds:.digits$}")
 }
 
-/// How long something took: `1.2s`.
+/// A duration: `1.2s`.
 pub(super) fn duration(time: Duration) -> String {
     format!("{:.1}s", time.as_secs_f64())
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn offsets_lose_digits_as_they_grow() {
+    fn longer_offsets_have_fewer_digits() {
         let shown = [0, 312, 12_345, 123_456]
             .map(|milliseconds| offset(Duration::from_millis(milliseconds)));
         assert_eq!(shown, ["0.000", "0.312", "12.35", "123.5"]);

@@ -1,9 +1,9 @@
-//! Makes lines of the chunks that a step's output arrives in.
+//! Converts the chunks of a step's output to lines.
 //!
-//! A line is given out when it ends. One that grows past the limit is given out in pieces, and one that stays unfinished (a
-//! question, a progress bar) when [`Lines::pause`] says so; neither cuts a character, a colour or a secret in two. Of text
-//! that a carriage return overwrites only the last version is kept. Colours never leak into lines of others: each line
-//! ends its own and begins with those still in force.
+//! A line is emitted when it ends. A line beyond the limit is emitted in pieces, and an unfinished line (a question, a
+//! progress bar) on [`Lines::pause`]; neither cuts a character, a colour or a secret in two. Of text that is overwritten
+//! after a carriage return, only the last version is kept. Colours never affect lines of other steps: each line resets its
+//! colours at its end, and begins with those that are still active.
 
 use std::{mem, time::Duration};
 
@@ -16,15 +16,15 @@ use super::super::{
 
 const RESET: &[u8] = b"\x1b[0m";
 
-/// Colours in force are remembered up to this length, beyond it only the latest.
+/// Maximum length of the active colours. Beyond it, only the latest is kept.
 const ACTIVE_BYTES: usize = 64;
 
-/// How lines are made.
+/// The rules for lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'a> {
-    /// Length in bytes past which a line is given out in pieces.
+    /// Length in bytes beyond which a line is emitted in pieces.
     pub(super) limit: usize,
-    /// Bytes kept of a step's last lines.
+    /// Bytes kept of the last lines of a step.
     pub(super) tail: usize,
     /// Whether to keep colours.
     pub(super) colour: bool,
@@ -34,7 +34,7 @@ pub(super) struct Rules<'a> {
 /// A line of output, or a piece of one, without line end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// When its first byte came.
+    /// Arrival time of its first byte.
     pub(super) at: Duration,
     pub(super) text: String,
 }
@@ -45,26 +45,26 @@ pub(super) struct Lines {
     escapes: Escapes,
     line: Vec<u8>,
     at: Duration,
-    /// A carriage return came: the next visible byte starts the line anew.
-    returned: bool,
-    /// The line has had other text before.
-    rewritten: bool,
-    /// Part of the line was given out already, so that its end alone is no line of its own.
-    continued: bool,
-    /// Colours in force.
+    /// A carriage return was received: the next visible byte starts the line again.
+    has_returned: bool,
+    /// The line had other text before.
+    is_rewritten: bool,
+    /// Part of the line was emitted, so the end of the line alone is not another line.
+    is_continued: bool,
+    /// The active colours.
     active: Vec<u8>,
-    /// Colours that were in force when the line began.
+    /// The active colours at the start of the line.
     inherited: Vec<u8>,
 }
 
 impl Lines {
-    /// Takes `bytes` that came at `at` and hands each line that ended to `give`.
+    /// Processes `bytes` that arrived at `at`, and passes each complete line to `emit`.
     pub(super) fn feed(
         &mut self,
         at: Duration,
         bytes: &[u8],
         rules: Rules<'_>,
-        mut give: impl FnMut(Line),
+        mut emit: impl FnMut(Line),
     ) {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
@@ -76,31 +76,31 @@ impl Lines {
             } else {
                 rest = after;
                 match self.escapes.push(byte) {
-                    Event::Text(b'\n') => self.end_line(at, rules, &mut give),
-                    Event::Text(b'\r') => self.returned = true,
+                    Event::Text(b'\n') => self.end_line(at, rules, &mut emit),
+                    Event::Text(b'\r') => self.has_returned = true,
                     Event::Text(byte) => self.append(at, &[byte]),
                     Event::Colour if rules.colour => self.colour(at),
                     Event::Colour | Event::Nothing => {}
                 }
             }
             if self.line.len() >= rules.limit {
-                self.cut(rules, &mut give);
+                self.cut(rules, &mut emit);
             }
         }
     }
 
-    /// Gives out what there is of an unfinished line, but for an end that may be the start of a secret.
-    pub(super) fn pause(&mut self, rules: Rules<'_>, mut give: impl FnMut(Line)) {
+    /// Emits an unfinished line, except an end that can be the start of a secret.
+    pub(super) fn pause(&mut self, rules: Rules<'_>, mut emit: impl FnMut(Line)) {
         if !self.line.is_empty() {
-            self.cut(rules, &mut give);
+            self.cut(rules, &mut emit);
         }
     }
 
-    /// Gives out all there is: nothing will follow.
-    pub(super) fn end(&mut self, rules: Rules<'_>, mut give: impl FnMut(Line)) {
+    /// Emits everything, because no output follows.
+    pub(super) fn end(&mut self, rules: Rules<'_>, mut emit: impl FnMut(Line)) {
         if !self.line.is_empty() {
             let line = mem::take(&mut self.line);
-            give(self.finished(&line, rules));
+            emit(self.finished(&line, rules));
         }
         *self = Self::default();
     }
@@ -109,9 +109,9 @@ impl Lines {
         !self.line.is_empty()
     }
 
-    /// Whether the unfinished line replaces one before, as a progress bar does.
+    /// Whether the unfinished line has replaced other text, like a progress bar.
     pub(super) fn is_rewritten(&self) -> bool {
-        self.is_unfinished() && self.rewritten
+        self.is_unfinished() && self.is_rewritten
     }
 
     /// Bytes held.
@@ -121,8 +121,8 @@ impl Lines {
     }
 
     fn append(&mut self, at: Duration, text: &[u8]) {
-        if mem::take(&mut self.returned) {
-            self.rewritten |= !self.line.is_empty();
+        if mem::take(&mut self.has_returned) {
+            self.is_rewritten |= !self.line.is_empty();
             self.line.clear();
         }
         self.begin(at);
@@ -137,8 +137,8 @@ impl Lines {
     }
 
     fn colour(&mut self, at: Duration) {
-        // After a carriage return the text before it may yet stay, so a colour alone does not clear it.
-        if !self.returned {
+        // The text before a carriage return can stay, so a colour alone does not clear it.
+        if !self.has_returned {
             self.begin(at);
             self.line.extend_from_slice(self.escapes.colour());
         }
@@ -157,29 +157,29 @@ impl Lines {
         }
     }
 
-    fn end_line(&mut self, at: Duration, rules: Rules<'_>, give: &mut impl FnMut(Line)) {
-        let rest_of_pieces = mem::take(&mut self.continued) && self.line.is_empty();
-        self.returned = false;
-        self.rewritten = false;
-        if rest_of_pieces {
+    fn end_line(&mut self, at: Duration, rules: Rules<'_>, emit: &mut impl FnMut(Line)) {
+        let is_end_of_pieces = mem::take(&mut self.is_continued) && self.line.is_empty();
+        self.has_returned = false;
+        self.is_rewritten = false;
+        if is_end_of_pieces {
             return;
         }
         self.begin(at);
         let line = mem::take(&mut self.line);
-        give(self.finished(&line, rules));
-        // The buffer is used again, unless one giant line would make it stay large.
+        emit(self.finished(&line, rules));
+        // The buffer is reused, unless a very long line has made it large.
         if line.capacity() <= rules.limit {
             self.line = line;
             self.line.clear();
         }
     }
 
-    /// Gives out the line so far, as far as that cuts nothing in two.
-    fn cut(&mut self, rules: Rules<'_>, give: &mut impl FnMut(Line)) {
+    /// Emits the line so far, except an end that must not be cut.
+    fn cut(&mut self, rules: Rules<'_>, emit: &mut impl FnMut(Line)) {
         let incomplete = incomplete_character(&self.line);
         let (whole, incomplete) = self.line.split_at(self.line.len() - incomplete);
         let text = String::from_utf8_lossy(whole).into_owned();
-        // A line that could be the start of a secret all through is given out in the end, else it would grow for ever.
+        // A line that can be the start of a secret as a whole is emitted at some length. Otherwise it would grow forever.
         let keep = if whole.len() >= rules.limit.saturating_mul(2) {
             0
         } else {
@@ -193,10 +193,10 @@ impl Lines {
             return;
         }
         let kept = [kept.as_bytes(), incomplete].concat();
-        give(self.finished(ready.as_bytes(), rules));
+        emit(self.finished(ready.as_bytes(), rules));
         self.line = kept;
         self.inherited.clone_from(&self.active);
-        self.continued = true;
+        self.is_continued = true;
     }
 
     fn finished(&self, line: &[u8], rules: Rules<'_>) -> Line {
@@ -214,14 +214,14 @@ impl Lines {
         };
         let mut text = printable(&[&self.inherited, line, reset].concat());
         if has_hidden(&text) {
-            // A secret that holds such characters is known only as it was.
+            // A secret with such characters can be recognized only before they are escaped.
             text = escaped(rules.masker.mask(text), Origin::Output);
         }
         Line { at: self.at, text }
     }
 }
 
-/// How many bytes at the end are the beginning of a character whose rest may follow.
+/// The number of bytes at the end that are an incomplete character.
 fn incomplete_character(bytes: &[u8]) -> usize {
     let back = bytes
         .iter()

@@ -1,4 +1,4 @@
-//! Times as the builder tells them. Only differences between its own times are used, so its clock need not agree with ours.
+//! Times of the builder. Only differences between them are used, so the builder's clock can differ from ours.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const NANOSECONDS: i128 = 1_000_000_000;
 pub(super) struct Moment(i128);
 
 impl Moment {
-    /// From `earlier` to here; zero if that is later.
+    /// The time since `earlier`; zero if that is later.
     pub(super) fn since(self, earlier: Self) -> Duration {
         let nanoseconds = self.0.saturating_sub(earlier.0).max(0);
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_times_do_no_harm() {
+    fn extreme_times_are_accepted() {
         let longest = moment(i64::MAX, i32::MAX).since(moment(i64::MIN, i32::MIN));
         assert_eq!(longest, Duration::from_nanos(u64::MAX));
     }

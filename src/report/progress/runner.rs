@@ -1,4 +1,4 @@
-//! Shows the progress of builds while it comes in.
+//! Prints the progress of builds as it arrives.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::{Progress, Source};
 use crate::report::output::Output;
 
-/// How often to look for what is due although nothing came in.
+/// How often to check for due lines if no message arrives.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A message, and which build it is about.
+/// A message about a build.
 #[derive(Clone, Debug)]
 pub struct Update {
     /// The build.
     pub source: Source,
-    /// What the builder, or a step of our own, says.
+    /// The message of the builder, or of one of our own steps.
     pub status: StatusResponse,
 }
 
-/// Shows what comes through `updates` until its last sender is gone, and then what was held back.
+/// Prints the messages of `updates` until its end, and then the remaining lines.
 ///
-/// Awaits `output` when that is slow, so a bounded channel slows down whoever sends. Dropped early, it may lose the block of
-/// lines in hand.
+/// Waits for a slow `output`, so a bounded channel also slows down its sender. Not cancel safe: a dropped call can lose one
+/// block of lines.
 pub async fn show(
     progress: &mut Progress,
     mut updates: impl Stream<Item = Update> + Unpin,
@@ -64,7 +64,7 @@ mod tests {
     use crate::{depot::own_step::OwnStep, report::output::OutputOptions};
 
     #[tokio::test]
-    async fn what_comes_in_is_shown_and_the_rest_at_the_end() {
+    async fn messages_are_printed_and_the_rest_at_the_end() {
         let (output, captured) = Output::captured(OutputOptions::default());
         let mut progress = Progress::new(OutputOptions::default());
         let (sender, receiver) = channel(1);

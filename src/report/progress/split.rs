@@ -1,8 +1,8 @@
 //! Messages that a builder has split.
 //!
-//! BuildKit makes several of one whose logs have more than 1 MiB (`client.SolveStatus.Marshal`): the first holds all that is no log
-//! and the first MiB, each further one a single log. For people the ends of steps that the first tells come after them all. Nothing
-//! marks the last.
+//! BuildKit splits a message whose logs have more than 1 MiB (`client.SolveStatus.Marshal`): the first part has everything
+//! except logs, and the first MiB of logs; each further part has a single log. The ends of steps in the first part must be
+//! printed after all parts. The last part is not marked.
 
 use std::collections::HashMap;
 
@@ -10,19 +10,19 @@ use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
 
 use super::Source;
 
-/// A message with as many log bytes is the first of several. BuildKit counts some for each log as well.
+/// A message with this many log bytes is the first part of several. BuildKit adds some bytes for each log.
 const FIRST_BYTES: usize = 1_000_000;
 const LOG_BYTES: usize = 16;
 
-/// None follows when so many looks find nothing new. They are a quarter of a second apart.
+/// No part follows after this many ticks without one. A tick is a quarter of a second.
 const QUIET_TICKS: u8 = 2;
 
-/// The builds of which more messages may follow that belong to the last one.
+/// The builds whose last message can have further parts, with the remaining ticks.
 #[derive(Debug, Default)]
 pub(super) struct Splits(HashMap<Source, u8>);
 
 impl Splits {
-    /// Takes notice of a message.
+    /// Records a message.
     pub(super) fn message(&mut self, source: Source, status: &StatusResponse) {
         let bytes: usize = status
             .logs
@@ -41,7 +41,7 @@ impl Splits {
         }
     }
 
-    /// Takes notice of some time without a message.
+    /// Records some time without a message.
     pub(super) fn tick(&mut self) {
         self.0.retain(|_, ticks| {
             *ticks -= 1;
@@ -49,12 +49,12 @@ impl Splits {
         });
     }
 
-    /// Whether the ends of this build's steps have to wait.
+    /// Whether the ends of this build's steps must wait.
     pub(super) fn is_open(&self, source: Source) -> bool {
         self.0.contains_key(&source)
     }
 
-    /// Nothing follows.
+    /// Records that no message follows.
     pub(super) fn end(&mut self) {
         self.0.clear();
     }

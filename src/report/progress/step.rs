@@ -1,4 +1,4 @@
-//! One step of the log: a vertex of a build, or a group of vertices that is shown as one.
+//! One step of the log: a vertex of a build, or a group of vertices that is printed as one step.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use super::{
     lines::Rules,
     moment::Moment,
     runs::Runs,
-    spoken::Spoken,
+    step_output::StepOutput,
     transfer::Transfers,
 };
 
-/// Characters shown of a step's name, and of its error.
+/// Characters printed of a step's name, and of its error.
 const NAME_CHARACTERS: usize = 1000;
 const ERROR_CHARACTERS: usize = 4000;
 
-/// What a step that failed has for an error when there is no room for more.
+/// The error of a failed step if there is no room for its own.
 const SHORT_ERROR: &str = "failed";
 
-/// What a map's entry and the like need beside a text, in bytes.
+/// Bytes of a table's entry in addition to its text.
 const OVERHEAD_BYTES: usize = 64;
 
-/// Vertices that one group takes in.
+/// Maximum number of vertices of a group.
 const MEMBERS: usize = 1000;
 
-/// A step that runs again is shown again only when it has been at it this long, or has something to say.
+/// A step that runs again is printed again only after this long, or if it has output.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// More time than was told is told again from this much on.
+/// A finished step is printed again if its total time has grown by at least this much.
 const MORE_TIME: Duration = Duration::from_secs(1);
 
 /// How a step ended.
@@ -45,18 +45,19 @@ pub(super) enum Outcome {
     Failed(String),
 }
 
-/// What was told about a step's end.
+/// The printed end of a step.
 #[derive(Debug)]
 struct Closed {
     outcome: Outcome,
     total: Duration,
-    begun: u64,
+    /// Number of runs at that time.
+    runs: u64,
 }
 
 #[derive(Debug)]
 struct Member {
     digest: String,
-    begun: bool,
+    has_started: bool,
     /// Does not make its group visible.
     weak: bool,
     cached: bool,
@@ -64,31 +65,31 @@ struct Member {
 }
 
 impl Member {
-    /// What it takes in memory, about: its digest is also a key of the table, and its error may be that of the step.
+    /// Approximate memory in bytes. Its digest is also a key of the table, and its error can also be that of the step.
     fn bytes(&self) -> usize {
         size_of::<Self>() + OVERHEAD_BYTES + 2 * self.digest.len() + 2 * self.error.len()
     }
 }
 
-/// A step, and what of it waits to be shown.
+/// A step, and its text that is not printed yet.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) name: String,
-    /// Given when it is first shown.
+    /// Assigned when it is first printed.
     pub(super) number: Option<u32>,
     pub(super) transfers: Transfers,
-    pub(super) spoken: Spoken,
-    /// Since when, by our clock, something waits to be shown.
+    pub(super) output: StepOutput,
+    /// Our time since which text waits to be printed.
     pub(super) waiting_since: Option<Duration>,
-    /// Whether its name was shown since it began, or began again.
+    /// Whether its name was printed since its last start.
     pub(super) announced: bool,
     pub(super) source: Source,
-    /// Its vertex's digest, or its group's identity.
+    /// The digest of its vertex, or the id of its group.
     key: String,
     members: Vec<Member>,
     runs: Runs,
-    /// Our time when the latest run was told.
-    began: Duration,
+    /// Our time of the last start.
+    last_start: Duration,
     closed: Option<Closed>,
     /// See [`Self::bytes`].
     bytes: usize,
@@ -102,14 +103,14 @@ impl Step {
             name,
             number: None,
             transfers: Transfers::default(),
-            spoken: Spoken::default(),
+            output: StepOutput::default(),
             waiting_since: None,
             announced: false,
             source,
             key: key.to_owned(),
             members: Vec::new(),
             runs: Runs::default(),
-            began: Duration::ZERO,
+            last_start: Duration::ZERO,
             closed: None,
         }
     }
@@ -151,7 +152,7 @@ impl Step {
                 .is_some_and(|group| group.weak);
             let member = Member {
                 digest,
-                begun: false,
+                has_started: false,
                 weak,
                 cached: false,
                 error: String::new(),
@@ -159,7 +160,7 @@ impl Step {
             self.bytes += member.bytes();
             self.members.push(member);
         }
-        // The first message about a vertex has no times, and may come again.
+        // The first message about a vertex has no times, and can be repeated.
         let started = vertex
             .started
             .as_ref()
@@ -167,10 +168,10 @@ impl Step {
             .map(Moment::from);
         let completed = vertex.completed.as_ref().map(Moment::from);
         if let Some(started) =
-            started.filter(|&started| !self.runs.are_past(index, started, completed))
+            started.filter(|&started| !self.runs.are_newer(index, started, completed))
             && let Some(member) = self.members.get_mut(index)
         {
-            member.begun = true;
+            member.has_started = true;
             member.cached = vertex.cached;
             let error = match &*vertex.error {
                 error if has_room || error.is_empty() => error,
@@ -180,31 +181,33 @@ impl Step {
             self.bytes -= member.bytes();
             member.error = text::lines(error, ERROR_CHARACTERS, masker);
             self.bytes += member.bytes();
-            let begun = self.runs.begun();
+            let count = self.runs.count();
             self.runs.update(index, started, completed);
-            if self.runs.begun() > begun {
-                self.began = now;
+            if self.runs.count() > count {
+                self.last_start = now;
             }
         }
         true
     }
 
-    /// What its name, its members and their errors take in memory, about.
+    /// Approximate memory of its name, its members and their errors, in bytes.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes output.
+    /// Processes output.
     pub(super) fn log(&mut self, now: Duration, log: &VertexLog, rules: Rules<'_>) {
         let time = log.timestamp.as_ref().map(Moment::from);
         let at = time.map_or(Duration::ZERO, |time| self.runs.elapsed(time));
-        self.spoken.feed(now, at, log, rules);
+        self.output.feed(now, at, log, rules);
     }
 
-    /// Whether it may be shown: it has begun, or has output. Of a group a member must have begun that counts, or have failed.
+    /// Whether it can be printed: it has started, or has output. A group also needs a started member that is not weak, or that
+    /// has failed.
     pub(super) fn is_visible(&self) -> bool {
-        let counts = |member: &Member| member.begun && (!member.weak || !member.error.is_empty());
-        self.spoken.is_any() || self.members.iter().any(counts)
+        let is_visible =
+            |member: &Member| member.has_started && (!member.weak || !member.error.is_empty());
+        self.output.is_any() || self.members.iter().any(is_visible)
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -215,18 +218,18 @@ impl Step {
         self.runs.last_end()
     }
 
-    /// Whether there is something to show.
+    /// Whether there is text to print.
     pub(super) fn has_news(&self, now: Duration) -> bool {
-        let name_is_due = !self.announced
+        let is_name_due = !self.announced
             && !self.is_over()
-            && (self.closed.is_none() || now.saturating_sub(self.began) >= AGAIN_AFTER);
-        name_is_due || self.spoken.waiting_bytes() > 0 || self.transfers.is_due(now)
+            && (self.closed.is_none() || now.saturating_sub(self.last_start) >= AGAIN_AFTER);
+        is_name_due || self.output.waiting_bytes() > 0 || self.transfers.is_due(now)
     }
 
-    /// The lines to show now, without the step's number; with `all`, byte counters too that are not due yet.
+    /// The lines to print now, without the step's number. With `all`, also byte counters that are not due.
     pub(super) fn take_waiting(&mut self, now: Duration, all: bool) -> String {
         self.waiting_since = None;
-        let mut lines = self.spoken.take_waiting();
+        let mut lines = self.output.take_waiting();
         self.transfers.show(now, all, &mut lines);
         lines
     }
@@ -243,7 +246,7 @@ impl Step {
             None if self
                 .members
                 .iter()
-                .all(|member| member.cached || !member.begun) =>
+                .all(|member| member.cached || !member.has_started) =>
             {
                 Outcome::Cached
             }
@@ -251,35 +254,35 @@ impl Step {
         }
     }
 
-    /// Marks the step as told to its end. Gives the lines that tell it, none if they would say nothing new; `output` says
-    /// that output was shown just before.
+    /// Marks the end of the step as printed. Returns its lines, or none if they would repeat a printed end. `output` is
+    /// true if output was printed just before.
     pub(super) fn close(&mut self, outcome: &Outcome, output: bool) -> String {
         let total = self.runs.total();
-        let begun = self.runs.begun();
-        let news = match &self.closed {
+        let count = self.runs.count();
+        let is_new = match &self.closed {
             None => true,
             Some(closed) => {
-                let again = begun > closed.begun;
-                let longer = again && total.saturating_sub(closed.total) >= MORE_TIME;
-                let changed = match (&closed.outcome, outcome) {
+                let has_run_again = count > closed.runs;
+                let is_longer = has_run_again && total.saturating_sub(closed.total) >= MORE_TIME;
+                let has_changed = match (&closed.outcome, outcome) {
                     (Outcome::Done | Outcome::Cached, Outcome::Done | Outcome::Cached) => false,
                     (before, after) => before != after,
                 };
-                changed || longer || (again && output)
+                has_changed || is_longer || (has_run_again && output)
             }
         };
         self.announced = false;
         self.waiting_since = None;
-        if !news {
+        if !is_new {
             if let Some(closed) = &mut self.closed {
-                closed.begun = begun;
+                closed.runs = count;
             }
             return String::new();
         }
         self.closed = Some(Closed {
             outcome: outcome.clone(),
             total,
-            begun,
+            runs: count,
         });
         match outcome {
             Outcome::Done => format!("DONE {}\n", duration(total)),
@@ -298,7 +301,7 @@ impl Step {
         size_of::<Self>()
             + self.name.capacity()
             + self.transfers.held()
-            + self.spoken.held()
+            + self.output.held()
             + self.members.iter().map(members).sum::<usize>()
     }
 }

@@ -1,7 +1,8 @@
-//! The steps of all builds in one log, found by the digests that builders call them by.
+//! The steps of all builds in one log, by the digests that builders use for them.
 //!
-//! Bounded: past [`STEPS`], and past [`BYTES`] of names, digests and errors, the step that ended first is forgotten for each new one, and if none has ended the new one is
-//! left out. Then a late message about a forgotten step would show it as a new one; no real build comes near.
+//! Bounded: beyond [`STEPS`], and beyond [`BYTES`] of names, digests and errors, the step that ended first is forgotten for
+//! each new step. If no step has ended, the new step is skipped. A late message about a forgotten step prints it as a new
+//! step; real builds stay far below these limits.
 
 use std::{
     borrow::Cow,
@@ -13,19 +14,19 @@ use bollard_buildkit_proto::moby::buildkit::v1::Vertex;
 
 use super::{super::mask::Masker, Source, step::Step};
 
-/// Steps known at once.
+/// Steps kept at the same time.
 pub(super) const STEPS: usize = 10_000;
 
-/// Bytes of their names, digests and errors together, about. A build of a thousand steps has a few hundred KiB.
+/// Approximate bytes of their names, digests and errors. A build of a thousand steps has a few hundred KiB.
 pub(super) const BYTES: usize = 32 << 20;
 
-/// One message about one vertex takes no more of them: a name, an error twice, and digests.
+/// Maximum bytes of one message about one vertex: a name, an error twice, and digests.
 const VERTEX_BYTES: usize = 64 << 10;
 
-/// A longer name for a vertex is nothing that BuildKit gives.
+/// Maximum length of a digest. BuildKit sends no longer ones.
 const DIGEST_BYTES: usize = 256;
 
-/// Steps in order of their first mention.
+/// Identifies a step. Ordered by first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct StepId(u64);
 
@@ -35,12 +36,12 @@ pub(super) struct Table {
     steps: BTreeMap<StepId, Step>,
     by_digest: HashMap<Source, HashMap<String, StepId>>,
     added: u64,
-    /// What [`BYTES`] bounds.
+    /// The bytes that [`BYTES`] limits.
     bytes: usize,
-    /// Those that have ended, the first to do so first.
+    /// Steps that have ended, in the order of their ends.
     ended: VecDeque<StepId>,
-    /// Steps that were never taken in.
-    pub(super) left_out: usize,
+    /// Number of skipped steps.
+    pub(super) skipped: usize,
 }
 
 impl Table {
@@ -60,7 +61,7 @@ impl Table {
         self.steps.values_mut()
     }
 
-    /// Takes over what a message says about a vertex, as a step that may be new. None if there is no room for it.
+    /// Applies a message about a vertex to its step, which can be new. `None` if there is no room for the step.
     pub(super) fn update(
         &mut self,
         now: Duration,
@@ -82,15 +83,15 @@ impl Table {
             Some(id) => id,
             None if has_room => self.add(Step::new(source, key, &labelled(label, name), masker))?,
             None => {
-                self.left_out += 1;
+                self.skipped += 1;
                 return None;
             }
         };
         let step = self.steps.get_mut(&id)?;
         let before = step.bytes();
-        let taken = step.update(now, vertex, has_room, masker);
+        let is_applied = step.update(now, vertex, has_room, masker);
         self.bytes = (self.bytes + step.bytes()).saturating_sub(before);
-        if taken {
+        if is_applied {
             let names = self.by_digest.entry(source).or_default();
             for name in [key, &vertex.digest] {
                 if !names.contains_key(name) {
@@ -98,20 +99,20 @@ impl Table {
                 }
             }
         }
-        taken.then_some(id)
+        is_applied.then_some(id)
     }
 
-    /// Tells that a step has ended, and may be forgotten.
+    /// Records that a step has ended, and can be forgotten.
     pub(super) fn ended(&mut self, id: StepId) {
         self.ended.push_back(id);
-        // One that ended again is there twice, and each step can do that any number of times.
+        // A step that ended again is in the queue twice, and each step can end any number of times.
         if self.ended.len() > 2 * STEPS {
             let mut seen = HashSet::new();
             self.ended.retain(|&id| seen.insert(id));
         }
     }
 
-    /// Forgets steps that have ended, except for `kept`, until there is room for one more message; false if there is none.
+    /// Forgets steps that have ended, except `kept`, until there is room for one more message. Returns false if there is no room.
     fn make_room(&mut self, kept: Option<StepId>) -> bool {
         let mut again = None;
         while self.bytes + VERTEX_BYTES > BYTES {
@@ -130,7 +131,7 @@ impl Table {
 
     fn add(&mut self, step: Step) -> Option<StepId> {
         if self.steps.len() >= STEPS && !self.forget_one() {
-            self.left_out += 1;
+            self.skipped += 1;
             return None;
         }
         self.added += 1;
@@ -140,10 +141,10 @@ impl Table {
         Some(id)
     }
 
-    /// Forgets the step that ended first; false if none has.
+    /// Forgets the step that ended first. Returns false if no step has ended.
     fn forget_one(&mut self) -> bool {
         while let Some(id) = self.ended.pop_front() {
-            // One that runs again comes back into the queue when it ends again.
+            // A step that runs again is queued again when it ends.
             if !self.steps.get(&id).is_some_and(Step::is_over) {
                 continue;
             }
@@ -173,8 +174,8 @@ impl Table {
     }
 }
 
-/// As BuildKit itself names the steps of a build for several platforms: `[linux/amd64 2/4] RUN make`. What has such a
-/// name already keeps it.
+/// Adds the label as BuildKit does for several platforms: `[linux/amd64 2/4] RUN make`. A name with such a label is
+/// unchanged.
 fn labelled<'a>(label: Option<&str>, name: &'a str) -> Cow<'a, str> {
     match (label, name.strip_prefix('[')) {
         (Some(_), Some(rest)) if rest.starts_with("linux/") => name.into(),

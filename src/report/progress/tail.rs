@@ -1,4 +1,4 @@
-//! The last lines of a step's output, to be shown again if it fails.
+//! The last lines of a step's output, which are printed again if the step fails.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use super::super::mask::Masker;
 /// Lines kept.
 pub(super) const LINES: usize = 40;
 
-/// Bytes kept of one line; of a longer one the beginning tells most.
+/// Bytes kept of one line, from its beginning.
 const LINE_BYTES: usize = 2048;
 
 /// The last lines, oldest first.
@@ -18,13 +18,13 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Adds a line; older ones go once more than `limit` bytes are held.
+    /// Adds a line. Drops the oldest lines while more than `limit` bytes are held.
     pub(super) fn push(&mut self, line: &str, limit: usize, masker: &Masker) {
         let longest = LINE_BYTES.min(limit);
         let line = if line.len() <= longest {
             line.to_owned()
         } else {
-            // Masked before the cut: of a secret cut in two the first half would no longer be known as one.
+            // Masked before the cut: half a secret could not be recognized.
             let line = masker.mask(line.to_owned());
             let start = line
                 .get(..line.floor_char_boundary(longest))
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_lines_stay() {
+    fn the_last_lines_are_kept() {
         let mut tail = Tail::default();
         for line in 0..100 {
             tail.push(&line.to_string(), 32 * 1024, &Masker::default());
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_bounded_but_the_last_line_is_told() {
+    fn bytes_are_bounded_but_the_last_line_is_kept() {
         let mut tail = Tail::default();
         for _ in 0..100 {
             tail.push(&"ä".repeat(1 << 20), 5000, &Masker::default());
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cut_leaves_no_part_of_a_secret() {
+    fn a_cut_reveals_no_part_of_a_secret() {
         let masker = Masker::default();
         masker.add("correct-horse");
         for before in LINE_BYTES - 20..LINE_BYTES + 2 {

@@ -1,4 +1,4 @@
-//! Whole logs made from messages as BuildKit sends them.
+//! Whole logs of messages like BuildKit's.
 
 use bollard_buildkit_proto::{
     google::protobuf::Timestamp,
@@ -14,7 +14,7 @@ mod order;
 mod repeats;
 mod statuses;
 
-/// Milliseconds, on the builder's clock, when builds in these tests begin.
+/// Start of the builds in these tests, in milliseconds of the builder's clock.
 const EPOCH: i64 = 1_700_000_000_000;
 
 fn time(milliseconds: i64) -> Timestamp {
@@ -90,7 +90,7 @@ fn ended(status: VertexStatus) -> VertexStatus {
     }
 }
 
-/// A log under way; messages arrive at the time in milliseconds that each names first.
+/// An unfinished log. The first argument of each method is the arrival time in milliseconds.
 #[derive(Default)]
 struct Log {
     progress: Progress,

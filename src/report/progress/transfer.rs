@@ -1,6 +1,6 @@
 //! The statuses of a step: byte counters of transfers and layers, and parts of its work such as `exporting layers`.
 //!
-//! BuildKit sends each many times a second. A line is shown when one ends, and on the way only when it takes long.
+//! BuildKit sends each status many times per second. A line is printed when a status ends, and before only if it takes long.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -12,20 +12,20 @@ use super::{
     moment::Moment,
 };
 
-/// An unfinished status is shown for the first time after this long; most end before.
+/// An unfinished status is first printed after this long. Most end earlier.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// After that it is shown at most this often.
+/// After that, it is printed at most this often.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Longest name, in characters: room for a reference with its digest.
+/// Maximum length of a name in characters, enough for a reference with its digest.
 const NAME_CHARACTERS: usize = 300;
 
-/// Statuses of one step; an image has at most 127 layers.
+/// Maximum number of statuses of one step. An image has at most 127 layers.
 const TRANSFERS: usize = 500;
 
-/// Shorter times are not told.
-const WORTH_TELLING: Duration = Duration::from_millis(50);
+/// Minimum time that is printed.
+const MIN_TIME: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 struct Transfer {
@@ -33,10 +33,10 @@ struct Transfer {
     current: i64,
     total: i64,
     started: Moment,
-    /// The builder's time of the last news.
+    /// The builder's time of the last change.
     latest: Moment,
     completed: bool,
-    /// Our time when a line for it is due, if there is news that no line has told.
+    /// Our time when a line is due, if a change is not printed yet.
     due: Option<Duration>,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Transfers {
 }
 
 impl Transfers {
-    /// Takes over what a message says. One that is not known yet is taken only if there is `room`.
+    /// Applies a message. A new status is added only if there is `room`.
     pub(super) fn update(
         &mut self,
         now: Duration,
@@ -55,7 +55,7 @@ impl Transfers {
         room: bool,
         masker: &Masker,
     ) {
-        // One that only waits for its turn is not told.
+        // A status that waits for its turn is not printed.
         let Some(started) = status.started.as_ref().map(Moment::from) else {
             return;
         };
@@ -65,7 +65,7 @@ impl Transfers {
             .unwrap_or(started);
         let id = text::one_line(&status.id, NAME_CHARACTERS, masker);
         let room = room && self.transfers.len() < TRANSFERS;
-        let news = |due| Transfer {
+        let new = |due| Transfer {
             id: id.clone(),
             current: status.current,
             total: status.total,
@@ -75,16 +75,16 @@ impl Transfers {
             due: Some(if completed.is_some() { now } else { due }),
         };
         match self.transfers.iter_mut().find(|transfer| transfer.id == id) {
-            None if room => self.transfers.push(news(now + FIRST)),
+            None if room => self.transfers.push(new(now + FIRST)),
             None => {}
-            // It began anew, as all of a step's statuses do when the step runs again.
-            Some(known) if known.started < started => *known = news(now + FIRST),
+            // The status started again. All statuses of a step do so when the step runs again.
+            Some(known) if known.started < started => *known = new(now + FIRST),
             Some(known) if known.completed || known.started > started => {}
             Some(known) => {
                 let changed = (known.current, known.total) != (status.current, status.total)
                     || completed.is_some();
                 if changed {
-                    *known = news(known.due.unwrap_or(now + EVERY));
+                    *known = new(known.due.unwrap_or(now + EVERY));
                 }
             }
         }
@@ -98,7 +98,7 @@ impl Transfers {
         self.transfers.iter().any(|transfer| transfer.is_due(now))
     }
 
-    /// Appends a line to `lines` for each that is due; with `all` also for those that have news and are not.
+    /// Appends a line for each due status. With `all`, also for changes that are not due.
     pub(super) fn show(&mut self, now: Duration, all: bool, lines: &mut String) {
         for transfer in &mut self.transfers {
             if transfer.is_due(now) || (all && transfer.due.is_some()) {
@@ -108,7 +108,7 @@ impl Transfers {
         }
     }
 
-    /// Forgets all; done to steps that have ended when too many are held.
+    /// Forgets all statuses.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -137,14 +137,14 @@ impl Transfer {
             (current, ..=0) => format!(" {}", shown(current)),
             (current, total) => format!(" {} / {}", shown(current), shown(total)),
         };
-        let took = self.latest.since(self.started);
-        let took = if took >= WORTH_TELLING {
-            format!(" {}", duration(took))
+        let elapsed = self.latest.since(self.started);
+        let elapsed = if elapsed >= MIN_TIME {
+            format!(" {}", duration(elapsed))
         } else {
             String::new()
         };
         let done = if self.completed { " done" } else { "" };
         // Writing to a string never fails.
-        let _infallible = writeln!(lines, "{}{counted}{took}{done}", self.id);
+        let _infallible = writeln!(lines, "{}{counted}{elapsed}{done}", self.id);
     }
 }

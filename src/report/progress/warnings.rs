@@ -1,4 +1,4 @@
-//! Warnings of the frontend, such as those of Docker's build checks: collected, and shown after the progress.
+//! Warnings of the frontend, such as those of Docker's build checks. They are printed after the progress.
 
 use std::fmt::Write as _;
 
@@ -6,16 +6,16 @@ use bollard_buildkit_proto::moby::buildkit::v1::VertexWarning;
 
 use super::super::{excerpt::SourceExcerpt, mask::Masker, text};
 
-/// Warnings shown; the others are only counted.
+/// Warnings printed. The others are only counted.
 const SHOWN: usize = 50;
 
-/// Characters shown of a warning's text, and of each further line.
+/// Characters printed of a warning's text, and of each further line.
 const CHARACTERS: usize = 500;
 
-/// Lines of explanation shown of one warning.
+/// Lines of explanation printed of one warning.
 const DETAIL_LINES: usize = 5;
 
-/// The warnings of a build, each once: builds for two platforms warn of the same, and BuildKit repeats some.
+/// The warnings of a build, each once: builds for two platforms have the same warnings, and BuildKit repeats some.
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     shown: Vec<String>,
@@ -33,7 +33,7 @@ impl Warnings {
         }
     }
 
-    /// The block to show; empty without warnings.
+    /// Renders the warnings. Empty without warnings.
     pub(super) fn render(&self) -> String {
         let count = self.shown.len() + self.more;
         let mut block = match count {

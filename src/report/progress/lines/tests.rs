@@ -1,4 +1,4 @@
-//! How chunks become lines.
+//! The conversion of chunks to lines.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ struct Reader {
     lines: Lines,
     masker: Masker,
     colour: bool,
-    given: Vec<String>,
+    emitted: Vec<String>,
 }
 
 impl Reader {
@@ -23,7 +23,7 @@ impl Reader {
             lines: Lines::default(),
             masker,
             colour: true,
-            given: Vec::new(),
+            emitted: Vec::new(),
         }
     }
 
@@ -36,7 +36,7 @@ impl Reader {
         };
         self.lines
             .feed(Duration::ZERO, bytes.as_ref(), rules, |line| {
-                self.given.push(line.text);
+                self.emitted.push(line.text);
             });
         self
     }
@@ -48,7 +48,7 @@ impl Reader {
             colour: self.colour,
             masker: &self.masker,
         };
-        self.lines.pause(rules, |line| self.given.push(line.text));
+        self.lines.pause(rules, |line| self.emitted.push(line.text));
         self
     }
 
@@ -59,8 +59,8 @@ impl Reader {
             colour: self.colour,
             masker: &self.masker,
         };
-        self.lines.end(rules, |line| self.given.push(line.text));
-        self.given
+        self.lines.end(rules, |line| self.emitted.push(line.text));
+        self.emitted
             .iter()
             .map(|line| self.masker.mask(line.clone()))
             .collect()
@@ -68,7 +68,7 @@ impl Reader {
 }
 
 #[test]
-fn hidden_characters_are_shown_by_their_numbers() {
+fn hidden_characters_are_escaped() {
     let mut reader = Reader::new(&["\u{200b}secret-word"]);
     reader
         .feed("a\u{202e}b\n")
@@ -81,28 +81,28 @@ fn hidden_characters_are_shown_by_their_numbers() {
 }
 
 #[test]
-fn lines_torn_across_chunks_are_joined() {
-    let given = Reader::new(&[])
+fn lines_that_are_split_across_chunks_are_joined() {
+    let lines = Reader::new(&[])
         .feed("fir")
         .feed("st\n\nsec")
         .feed("ond\nlast")
         .end();
-    assert_eq!(given, ["first", "", "second", "last"]);
+    assert_eq!(lines, ["first", "", "second", "last"]);
 }
 
 #[test]
-fn of_overwritten_text_the_last_is_kept() {
-    let given = Reader::new(&[])
+fn the_last_version_of_overwritten_text_is_kept() {
+    let lines = Reader::new(&[])
         .feed(" 10%\r 20%")
         .feed("\r")
         .feed("100%\r\ndone\r\n50%\r\x1b[K")
         .end();
-    assert_eq!(given, ["100%", "done", "50%"]);
+    assert_eq!(lines, ["100%", "done", "50%"]);
 }
 
 #[test]
-fn a_paused_line_goes_on_without_an_empty_one() {
-    let given = Reader::new(&[])
+fn a_paused_line_continues_without_an_empty_line() {
+    let lines = Reader::new(&[])
         .feed("continue? ")
         .pause()
         .pause()
@@ -111,50 +111,50 @@ fn a_paused_line_goes_on_without_an_empty_one() {
         .pause()
         .feed("b\n")
         .end();
-    assert_eq!(given, ["continue? ", "a", "b"]);
+    assert_eq!(lines, ["continue? ", "a", "b"]);
 }
 
 #[test]
-fn a_long_line_comes_in_pieces() {
-    let given = Reader::new(&[])
+fn a_long_line_is_emitted_in_pieces() {
+    let lines = Reader::new(&[])
         .feed("x".repeat(2 * LIMIT + 5))
         .feed("\n")
         .feed("y".repeat(LIMIT))
         .feed("\nz\n")
         .end();
-    let pieces: Vec<_> = given.iter().map(String::len).collect();
+    let pieces: Vec<_> = lines.iter().map(String::len).collect();
     assert_eq!(pieces, [LIMIT, LIMIT, 5, LIMIT, 1]);
 }
 
 #[test]
-fn pieces_cut_no_character() {
-    let given = Reader::new(&[]).feed("x").feed("€".repeat(20)).end();
-    assert_eq!(given.concat(), format!("x{}", "€".repeat(20)));
-    assert!(given.len() > 1);
+fn a_character_is_never_cut() {
+    let lines = Reader::new(&[]).feed("x").feed("€".repeat(20)).end();
+    assert_eq!(lines.concat(), format!("x{}", "€".repeat(20)));
+    assert!(lines.len() > 1);
 }
 
 #[test]
-fn pieces_cut_no_secret() {
+fn a_secret_is_never_cut() {
     let secret = "correct-horse-battery";
     for before in 0..2 * LIMIT {
         let line = format!("{}{secret}{}", "x".repeat(before), "y".repeat(LIMIT));
-        let given = Reader::new(&[secret]).feed(line).end().concat();
+        let lines = Reader::new(&[secret]).feed(line).end().concat();
         assert_eq!(
-            given,
+            lines,
             format!("{}***{}", "x".repeat(before), "y".repeat(LIMIT))
         );
-        let given = Reader::new(&[secret])
+        let lines = Reader::new(&[secret])
             .feed("token: correct-h")
             .pause()
             .feed("orse-battery")
             .end()
             .concat();
-        assert_eq!(given, "token: ***");
+        assert_eq!(lines, "token: ***");
     }
 }
 
 #[test]
-fn a_secret_longer_than_the_limit_does_not_hold_the_line_for_ever() {
+fn a_secret_beyond_the_limit_does_not_delay_the_line_forever() {
     let secret = "s".repeat(100 * LIMIT);
     let mut reader = Reader::new(&[&secret]);
     reader.feed("s".repeat(50 * LIMIT));
@@ -162,8 +162,8 @@ fn a_secret_longer_than_the_limit_does_not_hold_the_line_for_ever() {
 }
 
 #[test]
-fn colours_end_with_their_line_and_go_on_in_the_next() {
-    let given = Reader::new(&[])
+fn colours_are_reset_at_a_line_end_and_continue_on_the_next_line() {
+    let lines = Reader::new(&[])
         .feed("\x1b[1m\x1b[31mred\nstill\n\x1b[0mplain\nplain\n")
         .end();
     let expected = [
@@ -172,11 +172,11 @@ fn colours_end_with_their_line_and_go_on_in_the_next() {
         "\x1b[1m\x1b[31m\x1b[0mplain\x1b[0m",
         "plain",
     ];
-    assert_eq!(given, expected);
+    assert_eq!(lines, expected);
 }
 
 #[test]
-fn colours_can_be_left_out() {
+fn colours_are_removed_if_they_are_off() {
     let mut reader = Reader::new(&[]);
     reader.colour = false;
     assert_eq!(
@@ -186,7 +186,7 @@ fn colours_can_be_left_out() {
 }
 
 #[test]
-fn what_is_not_utf8_is_replaced() {
+fn bytes_that_are_not_utf8_are_replaced() {
     assert_eq!(
         Reader::new(&[]).feed(b"a\xffb\xc3\n\xc2\x9b2J").end(),
         ["a\u{fffd}b\u{fffd}", "2J"]
@@ -210,7 +210,7 @@ fn chunked(bytes: &[u8], cuts: &[prop::sample::Index]) -> Vec<String> {
     reader.feed(bytes.get(from..).unwrap()).end()
 }
 
-/// Bytes in which what matters here is frequent.
+/// Bytes with many special characters.
 fn output() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         any::<u8>().prop_map(|byte| vec![byte]),
@@ -224,7 +224,7 @@ fn output() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn how_the_bytes_were_cut_makes_no_difference(
+    fn the_cuts_between_chunks_make_no_difference(
         bytes in output(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
@@ -232,16 +232,16 @@ proptest! {
     }
 
     #[test]
-    fn text_is_neither_lost_nor_doubled(
+    fn text_is_neither_lost_nor_repeated(
         text in "[a-zäß€ \\n]{0,300}",
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {
-        let given = chunked(text.as_bytes(), &cuts).concat();
-        prop_assert_eq!(given, text.replace('\n', ""));
+        let lines = chunked(text.as_bytes(), &cuts).concat();
+        prop_assert_eq!(lines, text.replace('\n', ""));
     }
 
     #[test]
-    fn nothing_but_colours_controls_the_terminal(bytes in output()) {
+    fn only_colours_control_the_terminal(bytes in output()) {
         for line in chunked(&bytes, &[]) {
             let mut escapes = Escapes::default();
             let mut kept = Vec::new();

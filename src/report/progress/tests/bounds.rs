@@ -1,4 +1,4 @@
-//! Whatever a builder sends: no panic, bounded memory, no output lost.
+//! For every input: no panic, bounded memory, no lost output.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::*;
 use table::STEPS;
 
 #[test]
-fn steps_are_bounded_and_those_that_ended_make_room() {
+fn steps_are_bounded_and_finished_steps_are_forgotten() {
     let mut build = Log::default();
     for number in 0..STEPS + 500 {
         let (digest, name) = (format!("sha256:{number}"), format!("step {number}"));
@@ -25,7 +25,7 @@ fn steps_are_bounded_and_those_that_ended_make_room() {
     );
 }
 
-/// A vertex of a group with long digests, that failed with a long error.
+/// A vertex of a group, with long digests and a long error.
 fn of_group(group: usize, member: usize, is_over: bool) -> Vertex {
     let digest = format!("{group}-{member}-").repeat(20);
     let error = "x".repeat(4000);
@@ -53,18 +53,18 @@ fn names_digests_and_errors_are_bounded_in_bytes() {
             let held = build.progress.held();
             assert!(held < 2 * table::BYTES, "held {held}");
         }
-        // Those that have ended make room.
+        // Steps that have ended are forgotten.
         build.vertexes(0, [failed("last", "last", 0, 1, "broken")]);
         assert_eq!(build.finish().contains(" last\n"), is_over);
     }
 }
 
 #[test]
-fn a_step_that_ends_without_room_for_its_error_is_seen_to_have_failed() {
+fn a_step_without_room_for_its_error_is_reported_as_failed() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "RUN make", 0)]);
     let mut group = 0;
-    while build.progress.table.left_out == 0 {
+    while build.progress.table.skipped == 0 {
         let members = (0..500).map(|member| of_group(group, member, false));
         build.vertexes(0, members.collect::<Vec<_>>());
         build.text.clear();
@@ -76,7 +76,7 @@ fn a_step_that_ends_without_room_for_its_error_is_seen_to_have_failed() {
 }
 
 #[test]
-fn a_step_that_runs_again_does_not_make_room() {
+fn a_step_that_runs_again_is_not_forgotten() {
     let mut build = Log::default();
     build
         .vertexes(0, [done("a", "again", 0, 1)])
@@ -93,7 +93,7 @@ fn a_step_that_runs_again_does_not_make_room() {
 }
 
 #[test]
-fn when_none_has_ended_new_steps_are_left_out() {
+fn new_steps_are_skipped_if_no_step_has_ended() {
     let mut build = Log::default();
     let vertexes: Vec<_> = (0..STEPS + 3)
         .map(|number| running(&number.to_string(), "RUN", 0))
@@ -107,7 +107,7 @@ fn when_none_has_ended_new_steps_are_left_out() {
 }
 
 #[test]
-fn many_steps_that_all_speak_share_the_memory() {
+fn many_steps_with_output_share_the_memory() {
     let mut build = Log::default();
     let digests: Vec<_> = (0..1000).map(|number| number.to_string()).collect();
     build.vertexes(
@@ -166,7 +166,7 @@ fn statuses_are_bounded() {
 }
 
 #[test]
-fn groups_and_names_without_end_are_bounded() {
+fn endless_groups_and_names_are_bounded() {
     let mut build = Log::default();
     let group = Some(pb::ProgressGroup {
         id: "group".into(),
@@ -202,7 +202,7 @@ fn groups_and_names_without_end_are_bounded() {
     assert!(build.finish().len() < 20_000);
 }
 
-/// Messages about a few steps, in no sensible order and with odd times.
+/// Messages about a few steps, in any order and with unusual times.
 fn messages() -> impl Strategy<Value = Vec<(u64, StatusResponse)>> {
     let digest = prop::sample::select(vec!["a", "b", "c", "unknown"]);
     let moment = prop_oneof![0..5000_i64, Just(i64::MIN / 1000), Just(i64::MAX / 2000)];
@@ -277,7 +277,7 @@ fn messages() -> impl Strategy<Value = Vec<(u64, StatusResponse)>> {
 
 proptest! {
     #[test]
-    fn no_message_does_harm(messages in messages()) {
+    fn every_message_is_accepted(messages in messages()) {
         let mut build = Log::default();
         let mut now = 0;
         for (later, message) in messages {
@@ -295,7 +295,7 @@ proptest! {
     }
 
     #[test]
-    fn output_of_parallel_steps_is_neither_lost_nor_doubled_nor_mixed(
+    fn output_of_concurrent_steps_is_neither_lost_nor_repeated_nor_mixed(
         chunks in prop::collection::vec((0..3_usize, "[a-zä\\n]{0,40}", 0..2000_u64), 0..60),
     ) {
         let digests = ["a", "b", "c"];

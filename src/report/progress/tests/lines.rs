@@ -11,7 +11,7 @@ fn started() -> Log {
 }
 
 #[test]
-fn torn_lines_are_joined_and_streams_not_mixed() {
+fn split_lines_are_joined_and_streams_are_not_mixed() {
     let mut build = started();
     build.logs(
         10,
@@ -43,7 +43,7 @@ fn torn_lines_are_joined_and_streams_not_mixed() {
 }
 
 #[test]
-fn an_unfinished_line_is_shown_once_nothing_is_added_to_it() {
+fn an_unfinished_line_is_printed_when_it_stops_growing() {
     let mut build = started();
     build.logs(10, [log("a", 10, "Continue? [y/N] ")]);
     build.tick(3000);
@@ -55,7 +55,7 @@ fn an_unfinished_line_is_shown_once_nothing_is_added_to_it() {
 }
 
 #[test]
-fn progress_bars_show_their_last_state() {
+fn the_last_state_of_a_progress_bar_is_printed() {
     let mut build = started();
     for percent in 0..=100 {
         build.logs(10, [log("a", 10, format!("\r\x1b[K{percent}% "))]);
@@ -65,7 +65,7 @@ fn progress_bars_show_their_last_state() {
 }
 
 #[test]
-fn a_progress_bar_that_never_rests_is_shown_every_few_seconds() {
+fn a_progress_bar_that_changes_constantly_is_printed_every_few_seconds() {
     let mut build = started();
     for second in 0..14_u32 {
         let chunk = format!("\r{second} of 14");
@@ -83,7 +83,7 @@ fn a_progress_bar_that_never_rests_is_shown_every_few_seconds() {
 }
 
 #[test]
-fn a_line_that_grows_after_a_progress_bar_stays_whole() {
+fn a_line_that_grows_after_a_progress_bar_is_not_split() {
     let mut build = started();
     build.logs(0, [log("a", 0, "\r50%\r100%\n")]).text.clear();
     for second in 1..10_u32 {
@@ -95,7 +95,7 @@ fn a_line_that_grows_after_a_progress_bar_stays_whole() {
 }
 
 #[test]
-fn a_giant_line_comes_in_pieces() {
+fn a_long_line_is_printed_in_pieces() {
     let mut build = started();
     for _ in 0..40 {
         build.logs(10, [log("a", 10, "x".repeat(10_000))]);
@@ -117,7 +117,7 @@ fn a_giant_line_comes_in_pieces() {
 }
 
 #[test]
-fn terminal_control_and_names_from_outside_do_no_harm() {
+fn terminal_control_is_removed_from_output_and_names() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "RUN \x1b[2J<<EOF\nsecond\r\n", 0)]);
     build.logs(
@@ -141,7 +141,7 @@ fn terminal_control_and_names_from_outside_do_no_harm() {
 }
 
 #[test]
-fn colours_stay_if_they_are_wanted() {
+fn colours_are_kept_if_they_are_on() {
     let mut options = OutputOptions::default();
     options.paint.colour = true;
     let mut build = Log {
@@ -161,7 +161,7 @@ fn colours_stay_if_they_are_wanted() {
 }
 
 #[test]
-fn a_secret_in_a_giant_line_is_found_wherever_it_stands() {
+fn a_secret_is_found_at_every_place_of_a_long_line() {
     let masker = Masker::default();
     masker.add("correct-horse");
     for before in LINE_BYTES - 15..LINE_BYTES + 2 {
@@ -192,7 +192,7 @@ fn a_secret_in_a_giant_line_is_found_wherever_it_stands() {
 }
 
 #[test]
-fn logs_split_from_their_message_come_before_the_end_of_the_step() {
+fn split_logs_are_printed_before_the_end_of_the_step() {
     let mut build = started();
     let line = "x".repeat(999) + "\n";
     let first = StatusResponse {
@@ -201,7 +201,7 @@ fn logs_split_from_their_message_come_before_the_end_of_the_step() {
         ..StatusResponse::default()
     };
     build.apply(&first);
-    // One log each, cut anywhere; looking in between changes nothing.
+    // One log per message, cut anywhere. A tick in between changes nothing.
     build.tick(55).logs(60, [log("a", 20, "se")]).tick(65);
     build.logs(70, [log("a", 20, "cond\nla")]).tick(75);
     build.logs(80, [log("a", 20, "st\n")]);
@@ -212,14 +212,14 @@ fn logs_split_from_their_message_come_before_the_end_of_the_step() {
 }
 
 #[test]
-fn the_end_of_a_step_waits_for_split_logs_no_longer_than_they_may_come() {
+fn the_end_of_a_step_does_not_wait_for_split_logs_forever() {
     let mut build = started();
     let first = StatusResponse {
         vertexes: vec![done("a", "RUN", 0, 50)],
         logs: vec![log("a", 10, "x".repeat(999).repeat(1100) + "\n")],
         ..StatusResponse::default()
     };
-    // Nothing follows.
+    // No message follows.
     let text = build.apply(&first).tick(300).tick(600).shown();
     assert!(text.ends_with("#1 DONE 0.1s\n"), "{text}");
     // Another message follows.
@@ -229,7 +229,7 @@ fn the_end_of_a_step_waits_for_split_logs_no_longer_than_they_may_come() {
 }
 
 #[test]
-fn warnings_are_told_once_after_the_progress() {
+fn warnings_are_printed_once_after_the_progress() {
     let warning = |short: &str| VertexWarning {
         vertex: "a".into(),
         level: 1,

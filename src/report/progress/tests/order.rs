@@ -1,10 +1,10 @@
-//! Which step is shown when.
+//! The order of steps.
 
 use super::*;
 use crate::depot::own_step::OwnStep;
 
 #[test]
-fn a_small_build_looks_like_that_of_buildx() {
+fn a_small_build_is_printed_as_by_buildx() {
     let mut build = Log::default();
     build.vertexes(
         0,
@@ -67,7 +67,7 @@ fn a_small_build_looks_like_that_of_buildx() {
 }
 
 #[test]
-fn the_current_step_is_kept_while_it_speaks_and_left_when_it_pauses() {
+fn the_current_step_keeps_the_column_until_it_pauses() {
     let mut build = Log::default();
     build.vertexes(
         0,
@@ -110,7 +110,7 @@ fn the_current_step_is_kept_while_it_speaks_and_left_when_it_pauses() {
 }
 
 #[test]
-fn a_step_that_never_pauses_gives_way_after_some_seconds() {
+fn a_step_that_never_pauses_loses_the_column_after_some_seconds() {
     let mut build = Log::default();
     build.vertexes(
         0,
@@ -136,12 +136,12 @@ fn a_step_that_never_pauses_gives_way_after_some_seconds() {
     }
     let text = build.finish();
     let switches: Vec<_> = text.lines().filter(|line| line.ends_with("...")).collect();
-    // The last of them at the end, when all that waits is shown.
+    // The last lines are printed at the end.
     assert_eq!(switches, ["#1 ...", "#2 ...", "#1 ..."], "{text}");
 }
 
 #[test]
-fn much_waiting_output_is_shown_at_once() {
+fn a_lot_of_waiting_output_is_printed_at_once() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "RUN one", 0), running("b", "RUN two", 0)]);
     build.logs(
@@ -153,7 +153,7 @@ fn much_waiting_output_is_shown_at_once() {
 }
 
 #[test]
-fn steps_that_end_together_are_told_in_the_order_of_their_ends() {
+fn steps_that_end_together_are_printed_in_the_order_of_their_ends() {
     let mut build = Log::default();
     build.vertexes(
         0,
@@ -184,7 +184,7 @@ fn steps_that_end_together_are_told_in_the_order_of_their_ends() {
 }
 
 #[test]
-fn errors_and_cancellations_are_told() {
+fn errors_and_cancellations_are_printed() {
     let mut build = Log::default();
     build.vertexes(
         0,
@@ -228,10 +228,10 @@ fn errors_and_cancellations_are_told() {
 }
 
 #[test]
-fn the_failed_step_is_the_one_that_the_error_tells_of() {
+fn the_failed_step_is_the_step_of_the_error() {
     let mut build = Log::default();
     build.vertexes(0, [failed("a", "importing cache", 0, 1, "cache not found")]);
-    build.logs(1, [log("b", 1, "nobody knows this step\n")]);
+    build.logs(1, [log("b", 1, "an error of another step\n")]);
     assert_eq!(
         build.progress.failed_step().unwrap().name,
         "importing cache"
@@ -254,7 +254,7 @@ fn the_failed_step_is_the_one_that_the_error_tells_of() {
 }
 
 #[test]
-fn builds_for_two_platforms_share_one_count() {
+fn builds_for_two_platforms_share_the_step_numbers() {
     let mut build = Log::default();
     let arm = build.progress.add_source("linux/arm64");
     let amd = build.progress.add_source("linux/amd64");
@@ -263,7 +263,7 @@ fn builds_for_two_platforms_share_one_count() {
         .apply(&own.running())
         .apply(&own.done(std::time::UNIX_EPOCH + Duration::from_millis(1500)));
     for (source, file) in [(arm, "a"), (amd, "b")] {
-        // The same digest in both: builders do not know of each other.
+        // The same digest in both, because builders are independent.
         let vertexes = vec![
             done("x", "[internal] load .dockerignore", 0, 10),
             done("y", "exporting to image", 0, 20),
@@ -329,7 +329,7 @@ fn a_group_of_vertices_is_one_step() {
 }
 
 #[test]
-fn what_was_under_way_when_messages_ended_is_shown() {
+fn unfinished_steps_are_printed_at_the_end() {
     let mut build = Log::default();
     build.vertexes(
         0,

@@ -1,4 +1,4 @@
-//! Messages that come again, and vertices that run again.
+//! Repeated messages, and vertices that run again.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn small_build() -> Vec<StatusResponse> {
 }
 
 #[test]
-fn a_message_that_comes_again_is_not_told_again() {
+fn a_repeated_message_is_not_printed_again() {
     let (mut once, mut often) = (Log::default(), Log::default());
     for status in small_build() {
         once.apply(&status);
@@ -34,7 +34,7 @@ fn a_message_that_comes_again_is_not_told_again() {
 }
 
 #[test]
-fn a_failed_step_told_again_keeps_its_tail() {
+fn a_failed_step_that_is_reported_again_keeps_its_tail() {
     let mut build = Log::default();
     build
         .vertexes(0, [running("a", "A", 0)])
@@ -51,7 +51,7 @@ fn a_failed_step_told_again_keeps_its_tail() {
 }
 
 #[test]
-fn a_step_that_fails_and_then_succeeds_did_not_fail() {
+fn a_step_that_fails_and_then_succeeds_is_not_a_failed_step() {
     let mut build = Log::default();
     build
         .vertexes(0, [failed("a", "A", 0, 2, "broken")])
@@ -67,14 +67,14 @@ fn a_step_that_fails_and_then_succeeds_did_not_fail() {
 }
 
 #[test]
-fn the_run_for_the_cache_key_is_not_told_twice() {
+fn the_run_for_the_cache_key_is_not_printed_twice() {
     let mut build = Log::default();
-    // Asked for its cache key, then found in the cache.
+    // The first run computes the cache key, the second run finds the step in the cache.
     build
         .vertexes(0, [running("a", "[1/2] FROM base", 0)])
         .vertexes(1, [done("a", "[1/2] FROM base", 0, 1)]);
     build.vertexes(2, [cached("a", "[1/2] FROM base", 2)]);
-    // Taken to be cached, as what depends on it ran; then really run, in no time.
+    // Reported as cached when a dependent step ran. Then it really ran, in no time.
     build
         .vertexes(3, [cached("b", "[2/2] RUN true", 3)])
         .vertexes(4, [done("b", "[2/2] RUN true", 4, 5)]);
@@ -88,7 +88,7 @@ fn the_run_for_the_cache_key_is_not_told_twice() {
 }
 
 #[test]
-fn a_second_run_with_something_to_say_is_told_with_the_time_of_both() {
+fn a_second_run_with_output_is_printed_with_the_total_time() {
     let mut build = Log::default();
     build.vertexes(0, [done("a", "[1/2] FROM base", 0, 200)]);
     build.vertexes(1000, [running("a", "[1/2] FROM base", 1000)]);
@@ -115,7 +115,7 @@ fn a_second_run_with_something_to_say_is_told_with_the_time_of_both() {
 }
 
 #[test]
-fn a_long_silent_second_run_is_told_too() {
+fn a_long_second_run_without_output_is_printed() {
     let mut build = Log::default();
     build
         .vertexes(0, [done("a", "A", 0, 100)])

@@ -1,9 +1,9 @@
-//! Byte counters and the like.
+//! Statuses, such as byte counters.
 
 use super::*;
 
 #[test]
-fn short_transfers_are_told_once() {
+fn short_transfers_are_printed_once() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "[internal] load build context", 0)]);
     for moment in 1..40 {
@@ -32,7 +32,7 @@ fn short_transfers_are_told_once() {
 }
 
 #[test]
-fn long_transfers_are_told_every_few_seconds_and_at_their_end() {
+fn long_transfers_are_printed_every_few_seconds_and_at_their_end() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "[1/2] FROM base", 0)]);
     for moment in 0..120_i64 {
@@ -74,7 +74,7 @@ fn long_transfers_are_told_every_few_seconds_and_at_their_end() {
 }
 
 #[test]
-fn work_without_bytes_is_told_when_it_takes_long() {
+fn long_work_without_bytes_is_printed() {
     let mut build = Log::default();
     let exporting = "exporting to image";
     build.vertexes(0, [running("a", exporting, 0)]);
@@ -101,7 +101,7 @@ fn work_without_bytes_is_told_when_it_takes_long() {
 }
 
 #[test]
-fn a_counter_that_stands_still_is_not_told_again() {
+fn an_unchanged_counter_is_not_printed_again() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "A", 0)]);
     for second in 0..60 {
@@ -114,7 +114,7 @@ fn a_counter_that_stands_still_is_not_told_again() {
 }
 
 #[test]
-fn what_only_waits_for_its_turn_is_not_told() {
+fn a_transfer_that_waits_for_its_turn_is_not_printed() {
     let mut build = Log::default();
     build.vertexes(0, [running("a", "A", 0)]);
     build.statuses(

@@ -1,5 +1,5 @@
-//! What a step itself has to say: its output, as lines that wait to be shown, and the last of them once more in case it
-//! fails. Standard output and standard error are put together line by line, never mixed within one.
+//! The output of a step: lines that wait to be printed, and the last lines, which are printed again if the step fails.
+//! Standard output and standard error are joined line by line, and never mixed within a line.
 
 use std::{fmt::Write as _, mem, time::Duration};
 
@@ -11,34 +11,34 @@ use super::{
     tail::Tail,
 };
 
-/// An unfinished line is shown when nothing has been added to it for this long.
+/// An unfinished line is printed if it has not grown for this long.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// A progress bar is shown this often.
+/// A progress bar is printed this often.
 const PROGRESS_BAR: Duration = Duration::from_secs(5);
 
-/// How BuildKit numbers standard error; whatever else there is counts as standard output.
+/// BuildKit's number of standard error. Every other number is treated as standard output.
 const STANDARD_ERROR: i64 = 2;
 
 /// The output of one step.
 #[derive(Debug, Default)]
-pub(super) struct Spoken {
+pub(super) struct StepOutput {
     streams: [Lines; 2],
-    /// Lines to be shown, without the step's number.
+    /// Lines to print, without the step's number.
     waiting: String,
     tail: Tail,
-    /// Our time when output came for the last time, and when a line was made of it.
-    heard: Option<Duration>,
-    made: Duration,
+    /// Our time of the last output, and of the last line.
+    last_output: Option<Duration>,
+    last_line: Duration,
 }
 
-impl Spoken {
-    /// Takes output that came `at` this time after the step began.
+impl StepOutput {
+    /// Processes output that arrived at the time `at` after the start of the step.
     pub(super) fn feed(&mut self, now: Duration, at: Duration, log: &VertexLog, rules: Rules<'_>) {
-        if self.heard.is_none() {
-            self.made = now;
+        if self.last_output.is_none() {
+            self.last_line = now;
         }
-        self.heard = Some(now);
+        self.last_output = Some(now);
         let [stdout, stderr] = &mut self.streams;
         let stream = if log.stream == STANDARD_ERROR {
             stderr
@@ -47,27 +47,27 @@ impl Spoken {
         };
         let (waiting, tail) = (&mut self.waiting, &mut self.tail);
         stream.feed(at, &log.msg, rules, |line| {
-            self.made = now;
+            self.last_line = now;
             take_line(waiting, tail, rules, &line);
         });
     }
 
-    /// Makes lines of what is unfinished, where that has been so for a while.
+    /// Emits unfinished lines that have not grown for a while.
     pub(super) fn pause(&mut self, now: Duration, rules: Rules<'_>) {
         let quiet = self
-            .heard
-            .is_some_and(|heard| now.saturating_sub(heard) >= QUIET);
-        let bar_is_due = now.saturating_sub(self.made) >= PROGRESS_BAR;
+            .last_output
+            .is_some_and(|last| now.saturating_sub(last) >= QUIET);
+        let bar_is_due = now.saturating_sub(self.last_line) >= PROGRESS_BAR;
         let (waiting, tail) = (&mut self.waiting, &mut self.tail);
         for stream in &mut self.streams {
             if (quiet && stream.is_unfinished()) || (bar_is_due && stream.is_rewritten()) {
-                self.made = now;
+                self.last_line = now;
                 stream.pause(rules, |line| take_line(waiting, tail, rules, &line));
             }
         }
     }
 
-    /// Makes lines of all there is, since no more output is expected.
+    /// Emits everything, because no output follows.
     pub(super) fn end(&mut self, rules: Rules<'_>) {
         let (waiting, tail) = (&mut self.waiting, &mut self.tail);
         for stream in &mut self.streams {
@@ -75,22 +75,22 @@ impl Spoken {
         }
     }
 
-    /// Whether there ever was any.
+    /// Whether the step has had output.
     pub(super) fn is_any(&self) -> bool {
-        self.heard.is_some()
+        self.last_output.is_some()
     }
 
-    /// Bytes that wait to be shown.
+    /// Bytes that wait to be printed.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The lines to show.
+    /// The lines to print.
     pub(super) fn take_waiting(&mut self) -> String {
         mem::take(&mut self.waiting)
     }
 
-    /// The last lines, shown or not.
+    /// The last lines, printed or not.
     pub(super) fn take_tail(&mut self) -> Vec<String> {
         self.tail.take()
     }
