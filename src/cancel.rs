@@ -59,8 +59,8 @@ impl fmt::Display for Reason {
 pub struct Cancel {
     stop: CancellationToken,
     reason: Arc<OnceLock<Reason>>,
-    /// The parent's reason, if this is a child.
-    above: Option<Arc<OnceLock<Reason>>>,
+    /// The reasons of the parents, the outermost first.
+    above: Vec<Arc<OnceLock<Reason>>>,
     hurry: CancellationToken,
     /// Fires on a signal, and when TIMEOUT is reached.
     out_of_time: CancellationToken,
@@ -76,14 +76,12 @@ impl Cancel {
     }
 
     /// A stop for a part of the work. Firing it does not fire `self`; firing `self` also fires it.
-    ///
-    /// A child cannot have children.
     #[must_use]
     pub fn child(&self) -> Self {
         Self {
             stop: self.stop.child_token(),
             reason: Arc::default(),
-            above: Some(Arc::clone(&self.reason)),
+            above: self.lineage().cloned().collect(),
             hurry: self.hurry.clone(),
             out_of_time: self.out_of_time.clone(),
             deadline: Arc::clone(&self.deadline),
@@ -117,11 +115,15 @@ impl Cancel {
         self.reason().unwrap_or(Reason::Depot)
     }
 
-    /// The reason, once the stop has fired. The parent's reason takes precedence.
+    /// The reason, once the stop has fired. A reason of a parent takes precedence, the outermost first.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
-        let above = self.above.as_ref().and_then(|reason| reason.get());
-        above.or(self.reason.get()).copied()
+        self.lineage().find_map(|reason| reason.get()).copied()
+    }
+
+    /// The reasons of all parents, the outermost first, and of this.
+    fn lineage(&self) -> impl Iterator<Item = &Arc<OnceLock<Reason>>> {
+        self.above.iter().chain(std::iter::once(&self.reason))
     }
 
     /// Runs `work` until it ends or this is fired, whichever comes first; then `work` is dropped.
@@ -240,6 +242,18 @@ mod tests {
         for each in [one, other] {
             assert_eq!(each.fired().await, Reason::Signal(15));
         }
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_has_the_reason_of_the_outermost_stop() {
+        let run = Cancel::new();
+        let image = run.child();
+        let machine = image.child();
+        machine.fire(Reason::Sibling);
+        assert_eq!((image.reason(), run.reason()), (None, None));
+        run.fire(Reason::Signal(15));
+        assert_eq!(machine.fired().await, Reason::Signal(15));
+        assert_eq!(image.child().fired().await, Reason::Signal(15));
     }
 
     #[tokio::test(start_paused = true)]
