@@ -54,7 +54,7 @@ pub(crate) async fn ground() -> Option<&'static Ground> {
 async fn prepare() -> Result<Ground, String> {
     let cli = match tokio::task::spawn_blocking(install).await.unwrap().unwrap() {
         Installed::Cli(cli) => cli,
-        Installed::LeftOut(why) => {
+        Installed::Unavailable(why) => {
             tell(&why);
             return Err(why);
         }

@@ -1,4 +1,4 @@
-//! Certificates: each machine has an authority of its own, which vouches for the machine and for its one client.
+//! Certificates: each machine has its own authority, which signs the certificates of the machine and of its client.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 use crate::Security;
 
-/// What the API hands out about a machine. PEM texts.
+/// The credentials that the API returns for a machine, in PEM.
 #[derive(Clone)]
 pub(crate) struct Credentials {
     pub(crate) authority: String,
@@ -29,24 +29,24 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// Why there is no certificate.
+/// Why certificates could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// It could not be made.
-    #[error("a certificate could not be made")]
+    /// A certificate could not be created.
+    #[error("a certificate could not be created")]
     Make(#[from] rcgen::Error),
-    /// It was made and then not taken.
-    #[error("a TLS server could not be set up")]
+    /// The TLS server rejected its certificate.
+    #[error("the TLS server could not be configured")]
     Tls(#[from] rustls::Error),
-    /// It was made and then not taken as the clients' authority.
-    #[error("clients could not be checked")]
+    /// The verifier of clients rejected the authority.
+    #[error("the verification of clients could not be configured")]
     Clients(#[from] rustls::server::VerifierBuilderError),
 }
 
-/// Makes the credentials of a machine called `server_name`, and the TLS side of its server.
+/// Creates the credentials of a machine called `server_name`, and the TLS configuration of its server.
 ///
-/// The server demands a certificate of the machine's own authority from every client, whatever else is wrong with it.
-/// `None` for a machine that speaks plain text.
+/// The server requires from every client a certificate of the machine's authority, whatever `security` is. `None` for a
+/// machine without TLS.
 pub(crate) fn make(
     security: Security,
     server_name: &str,
@@ -93,7 +93,7 @@ struct Authority {
 }
 
 impl Authority {
-    /// Its certificate holds the machine's name as well, for [`Security::AuthorityItself`].
+    /// The certificate also holds the machine's name, for [`Security::AuthorityItself`].
     fn new(server_name: &str) -> Result<Self, rcgen::Error> {
         let mut params = CertificateParams::new(vec![server_name.to_owned()])?;
         params

@@ -1,7 +1,7 @@
-//! The Connect protocol, server's side: codes, errors, and the two encodings of messages.
+//! The server side of the Connect protocol: codes, errors, and the two encodings of messages.
 //!
-//! Only what Depot's clients use: unary calls, and a client's stream (its envelopes are in [`envelope`](crate::envelope)).
-//! Nothing compressed is taken.
+//! Supports the parts that Depot's clients use: unary calls and client streams (see [`envelope`](crate::envelope)).
+//! Compressed messages are rejected.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// What this server sends.
-pub(crate) type Answer = Response<Full<Bytes>>;
+/// A response of this server.
+pub(crate) type ApiResponse = Response<Full<Bytes>>;
 
-/// Longest message that is taken, in bytes.
+/// The longest accepted message.
 pub(crate) const MESSAGE_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
 macro_rules! codes {
@@ -32,7 +32,7 @@ macro_rules! codes {
                 match self { $(Self::$code => $name,)* }
             }
 
-            /// The HTTP status that belongs to it.
+            /// The HTTP status of the code.
             #[must_use]
             pub fn http_status(self) -> u16 {
                 match self { $(Self::$code => $status,)* }
@@ -42,22 +42,22 @@ macro_rules! codes {
 }
 
 codes! {
-    Canceled "canceled" 499 "The caller gave up.";
-    Unknown "unknown" 500 "Nobody knows.";
-    InvalidArgument "invalid_argument" 400 "The request makes no sense, whatever the state of things.";
-    DeadlineExceeded "deadline_exceeded" 504 "It took too long.";
-    NotFound "not_found" 404 "There is no such thing.";
-    AlreadyExists "already_exists" 409 "There is one already.";
-    PermissionDenied "permission_denied" 403 "The caller may not.";
+    Canceled "canceled" 499 "The caller canceled the call.";
+    Unknown "unknown" 500 "The cause is unknown.";
+    InvalidArgument "invalid_argument" 400 "The request is invalid in every state.";
+    DeadlineExceeded "deadline_exceeded" 504 "The deadline has passed.";
+    NotFound "not_found" 404 "The object does not exist.";
+    AlreadyExists "already_exists" 409 "The object already exists.";
+    PermissionDenied "permission_denied" 403 "The caller lacks permission.";
     ResourceExhausted "resource_exhausted" 429 "A quota or limit is reached.";
-    FailedPrecondition "failed_precondition" 400 "Not in this state of things.";
-    Aborted "aborted" 409 "Something else came in between.";
-    OutOfRange "out_of_range" 400 "Past the end.";
-    Unimplemented "unimplemented" 501 "There is no such method.";
-    Internal "internal" 500 "Something broke.";
-    Unavailable "unavailable" 503 "Not now; try again.";
-    DataLoss "data_loss" 500 "Data is gone.";
-    Unauthenticated "unauthenticated" 401 "Who is this?";
+    FailedPrecondition "failed_precondition" 400 "The request is invalid in the current state.";
+    Aborted "aborted" 409 "A concurrent change aborted the call.";
+    OutOfRange "out_of_range" 400 "A value is out of range.";
+    Unimplemented "unimplemented" 501 "The method does not exist.";
+    Internal "internal" 500 "An internal error.";
+    Unavailable "unavailable" 503 "The service is unavailable; a retry may succeed.";
+    DataLoss "data_loss" 500 "Data was lost.";
+    Unauthenticated "unauthenticated" 401 "Credentials are missing or invalid.";
 }
 
 /// An error as Connect sends it.
@@ -79,11 +79,11 @@ impl ConnectError {
         serde_json::json!({ "code": self.code.name(), "message": self.message })
     }
 
-    /// The answer to a unary call: the code's own HTTP status, and JSON whatever the request was encoded in.
-    pub(crate) fn into_unary_answer(self) -> Answer {
+    /// The response to a unary call: the code's HTTP status, and JSON for either encoding of the request.
+    pub(crate) fn into_unary_response(self) -> ApiResponse {
         let status = StatusCode::from_u16(self.code.http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        answer(
+        response(
             status,
             HeaderValue::from_static("application/json"),
             self.json().to_string().into(),
@@ -104,17 +104,17 @@ impl fmt::Display for ConnectError {
     }
 }
 
-/// An answer with a body.
-pub(crate) fn answer(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
-    answer
+/// A response with a body.
+pub(crate) fn response(status: StatusCode, content_type: HeaderValue, body: Bytes) -> ApiResponse {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response
         .headers_mut()
         .insert(header::CONTENT_TYPE, content_type);
-    answer
+    response
 }
 
-/// How messages are encoded.
+/// An encoding of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {
     Protobuf,
@@ -122,7 +122,7 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
-    /// The codec that a content type asks for: `prefix` is `application/` for unary calls, `application/connect+` for streams.
+    /// The codec of a content type: `prefix` is `application/` for unary calls, `application/connect+` for streams.
     pub(crate) fn of(content_type: &str, prefix: &str) -> Option<Self> {
         let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
         let utf8 =
@@ -148,10 +148,10 @@ impl Codec {
         })
     }
 
-    /// Decodes a message and tells whether all of it was understood.
+    /// Decodes a message and returns whether all of its fields are known.
     ///
-    /// A protobuf message that is longer than its own encoding held a field that Depot's messages do not have (or one twice,
-    /// or one at its default): a client that is well made sends neither.
+    /// A protobuf message that is longer than its own encoding has a field that Depot's messages do not have (or one twice,
+    /// or one at its default). A correct client sends none of these.
     pub(crate) fn decode<M>(self, bytes: &[u8]) -> Result<(M, bool), ConnectError>
     where
         M: prost::Message + Default + DeserializeOwned,
@@ -165,8 +165,8 @@ impl Codec {
         match self {
             Self::Protobuf => {
                 let message = M::decode(bytes).map_err(|error| invalid(error.to_string()))?;
-                let understood = message.encoded_len() == bytes.len();
-                Ok((message, understood))
+                let is_known = message.encoded_len() == bytes.len();
+                Ok((message, is_known))
             }
             Self::Json => {
                 let mut value =
@@ -192,7 +192,7 @@ impl Codec {
     }
 }
 
-/// In protobuf's JSON form a null member is one that is not there. `serde_json` has already bounded the depth.
+/// Removes null members, which are absent members in protobuf's JSON form. `serde_json` has already bounded the depth.
 fn remove_nulls(value: &mut serde_json::Value) {
     match value {
         serde_json::Value::Object(members) => {
@@ -204,7 +204,7 @@ fn remove_nulls(value: &mut serde_json::Value) {
     }
 }
 
-/// Checks the headers that every call of this protocol has, or may have.
+/// Checks the required and optional headers of this protocol.
 pub(crate) fn check_headers(
     headers: &HeaderMap,
     encoding: &header::HeaderName,
@@ -251,7 +251,7 @@ mod tests {
     };
 
     #[test]
-    fn a_codec_is_chosen_by_the_content_type() {
+    fn the_content_type_selects_the_codec() {
         assert_eq!(
             Codec::of("application/proto", "application/"),
             Some(Codec::Protobuf)
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn json_takes_both_spellings_enum_names_and_nulls() {
+    fn json_accepts_both_spellings_enum_names_and_nulls() {
         let text = br#"{"project_id": "p", "requiredEngine": null, "options": [
             {"command": "COMMAND_BUILD", "saveTags": ["a"], "outputs": [{"kind": "image", "attributes": {"push_it": "true"}}]},
             {"command": 2, "target_name": "t"}]}"#;
@@ -319,28 +319,28 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_enum_name_is_refused() {
-        let wrong = Codec::Json
+    fn an_unknown_enum_name_is_rejected() {
+        let error = Codec::Json
             .decode::<GetBuildKitConnectionRequest>(br#"{"platform": "RISCV"}"#)
             .unwrap_err();
-        assert_eq!(wrong.code, Code::InvalidArgument);
+        assert_eq!(error.code, Code::InvalidArgument);
     }
 
     #[test]
-    fn a_field_that_the_message_does_not_have_is_noticed() {
+    fn an_unknown_field_is_detected() {
         // Field 15, one byte of text.
-        let (request, understood): (GetBuildKitConnectionRequest, _) = Codec::Protobuf
+        let (request, is_known): (GetBuildKitConnectionRequest, _) = Codec::Protobuf
             .decode(&[0x0a, 1, b'b', 0x7a, 1, b'x'])
             .unwrap();
         assert_eq!(request.build_id, "b");
-        assert!(!understood);
-        let (_, understood): (GetBuildKitConnectionRequest, _) =
+        assert!(!is_known);
+        let (_, is_known): (GetBuildKitConnectionRequest, _) =
             Codec::Protobuf.decode(&[0x0a, 1, b'b']).unwrap();
-        assert!(understood);
+        assert!(is_known);
     }
 
     #[test]
-    fn deep_nesting_is_an_error_and_no_overflow() {
+    fn deep_nesting_is_an_error_and_overflows_no_stack() {
         let text = "[".repeat(100_000);
         assert!(
             Codec::Json

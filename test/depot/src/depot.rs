@@ -1,4 +1,4 @@
-//! The local Depot as a whole: started, asked, stopped.
+//! The local Depot as a whole: start, queries, stop.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,38 +14,38 @@ use crate::record::{Record, Recorder};
 use crate::server::Server;
 use crate::{Architecture, Scenario};
 
-/// Why a stand-in did not start.
+/// Why a local Depot could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port on loopback could not be opened.
     #[error("no port could be opened on loopback")]
     Port(#[source] std::io::Error),
-    /// A machine could not be given its certificates.
-    #[error("a machine has no certificates")]
+    /// The certificates of a machine could not be created.
+    #[error("the certificates of a machine could not be created")]
     Certificate(#[from] CertificateError),
-    /// There is no randomness for tokens.
+    /// The system returned no random bytes for tokens.
     #[error("{0}")]
     Random(String),
 }
 
-/// What [`LocalDepot::wait_for`] waited for did not come about.
+/// [`LocalDepot::wait_for`] reached its limit.
 #[derive(Debug, thiserror::Error)]
-#[error("waited {limit:?} in vain for {what}; the stand-in saw: {record:#?}")]
+#[error("waited {limit:?} for {what}; the record: {record:#?}")]
 pub struct WaitError {
     what: String,
     limit: Duration,
     record: Box<Record>,
 }
 
-/// What [`LocalDepot::check`] found.
+/// Findings of [`LocalDepot::check`], as sentences.
 #[derive(Debug, thiserror::Error)]
-#[error("the stand-in was not used as planned: {}", .0.join("; "))]
+#[error("the local Depot was not used as planned: {}", .0.join("; "))]
 pub struct Unforeseen(pub Vec<String>);
 
 /// A local Depot: its API and a machine for each architecture.
 ///
-/// Dropping it ends everything that it started; [`LocalDepot::stop`] also waits for that. The builder behind the machines
-/// is the caller's, and can serve many stand-ins.
+/// Dropping this stops everything that it started; [`LocalDepot::stop`] also waits for the end. The builder behind the
+/// machines belongs to the caller, and can serve several local Depots.
 pub struct LocalDepot {
     api: Arc<Api>,
     server: Server,
@@ -68,22 +68,21 @@ impl fmt::Debug for LocalDepot {
 }
 
 impl LocalDepot {
-    /// Starts a local Depot whose machines lead to `builder` and which behaves as `scenario` says.
+    /// Starts a local Depot with the behaviour of `scenario`, whose machines lead to `builder`.
     ///
-    /// Must be called within a tokio runtime, and lives on it.
+    /// Must be called within a tokio runtime, which runs its tasks.
     ///
-    /// One builder serves both machines. An ARM64 image whose Dockerfile only copies is built on any processor. But the
-    /// machines share their image store then, which those at Depot do not: of two exports that would create the same name
-    /// at the same moment, one fails with `already exists`. Have a build create that name first, or use
-    /// [`LocalDepot::start_on`].
+    /// One builder serves both machines. An ARM64 image whose Dockerfile only copies can be built on any processor. But the
+    /// machines then share one image store, unlike those at Depot: if two exports create the same name at the same time, one
+    /// fails with `already exists`. Create that name in a build before, or use [`LocalDepot::start_on`].
     ///
     /// # Errors
-    /// When loopback has no port left, or a certificate cannot be made.
+    /// If no port can be opened on loopback, or a certificate cannot be created.
     pub async fn start(builder: Arc<dyn Builder>, scenario: Scenario) -> Result<Self, StartError> {
         Self::start_on(Arc::clone(&builder), builder, scenario).await
     }
 
-    /// The same with a builder for each architecture, as Depot has it: what one machine knows, the other does not.
+    /// As [`LocalDepot::start`], with a builder for each architecture, as at Depot: the machines share no state.
     ///
     /// # Errors
     /// As [`LocalDepot::start`].
@@ -135,25 +134,25 @@ impl LocalDepot {
         })
     }
 
-    /// What `DEPOT_API_URL` has to be.
+    /// The value for `DEPOT_API_URL`.
     #[must_use]
     pub fn api_url(&self) -> &str {
         &self.api_url
     }
 
-    /// The user's token, what `DEPOT_TOKEN` has to be. Another one each time.
+    /// The user's token, the value for `DEPOT_TOKEN`. Different for each local Depot.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.user_token
     }
 
-    /// The one project that exists, what `DEPOT_PROJECT_ID` has to be. Another one each time.
+    /// The id of the only project, the value for `DEPOT_PROJECT_ID`. Different for each local Depot.
     #[must_use]
     pub fn project_id(&self) -> &str {
         &self.project_id
     }
 
-    /// A machine, to cut its connections or let it die.
+    /// A machine, to cut its connections or end it.
     #[must_use]
     pub fn machine(&self, architecture: Architecture) -> &Machine {
         match architecture {
@@ -162,37 +161,37 @@ impl LocalDepot {
         }
     }
 
-    /// The API is gone: its connections end, new ones are refused. The machines stay.
+    /// Closes the API: its connections end, and new ones are refused. The machines stay open.
     ///
     /// # Errors
-    /// When its port cannot be kept.
+    /// If its port cannot be reserved.
     pub async fn close_api(&self) -> std::io::Result<()> {
         self.server.close().await
     }
 
-    /// The API is back, under the same address.
+    /// Opens the API again, at the same address.
     ///
     /// # Errors
-    /// When its port cannot be listened on.
+    /// If its port cannot be opened.
     pub fn open_api(&self) -> std::io::Result<()> {
         self.server.open()
     }
 
-    /// From now on, every health report is answered with the wish that the build be stopped.
+    /// From now on, every response to a health report requests the end of the build.
     pub fn cancel_builds(&self) {
         self.api.cancel_builds();
     }
 
-    /// What was seen until now.
+    /// The record until now.
     #[must_use]
     pub fn record(&self) -> Record {
         self.recorder.snapshot()
     }
 
-    /// Waits until the record satisfies `predicate`, which is asked after each change, and returns that record.
+    /// Waits until the record satisfies `predicate`, which is evaluated after each change, and returns that record.
     ///
     /// # Errors
-    /// When `limit` has passed; the error tells `what` was waited for, and what was seen instead.
+    /// When `limit` has passed; the error contains `what` and the record.
     pub async fn wait_for(
         &self,
         what: &str,
@@ -200,7 +199,7 @@ impl LocalDepot {
         predicate: impl FnMut(&Record) -> bool,
     ) -> Result<Record, WaitError> {
         let mut record = self.recorder.subscribe();
-        // The sender lives in `self`, so that the channel cannot close while we wait.
+        // The sender belongs to `self`, so the channel cannot close during the wait.
         if let Ok(Ok(satisfying)) = tokio::time::timeout(limit, record.wait_for(predicate)).await {
             return Ok(satisfying.clone());
         }
@@ -211,10 +210,10 @@ impl LocalDepot {
         })
     }
 
-    /// Whether all went as planned: no call that Depot's API does not know, and every planned fault met.
+    /// Verifies that only methods of Depot's API were called, and that every planned fault occurred.
     ///
     /// # Errors
-    /// Each thing that did not, as a sentence.
+    /// A sentence for each violation.
     pub fn check(&self) -> Result<(), Unforeseen> {
         let mut sentences = self.record().unforeseen;
         sentences.extend(self.api.unmet_faults());
@@ -225,7 +224,7 @@ impl LocalDepot {
         }
     }
 
-    /// Ends everything and waits until it has ended.
+    /// Stops everything and waits until it has ended.
     pub async fn stop(self) {
         self.tasks.end().await;
     }

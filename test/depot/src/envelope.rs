@@ -1,4 +1,4 @@
-//! The envelopes in which a Connect stream carries its messages: a byte of flags, four bytes of length, the message.
+//! The envelopes of a Connect stream: a byte of flags, four bytes of length, the message.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http_body_util::BodyExt as _;
@@ -10,7 +10,7 @@ const COMPRESSED: u8 = 0b01;
 const END_OF_STREAM: u8 = 0b10;
 const HEADER_BYTES: usize = 5;
 
-/// Takes the messages out of a client's stream, one at a time. Holds at most one message and one chunk of the body.
+/// Reads the messages of a client's stream, one at a time. Holds at most one message and one chunk of the body.
 #[derive(Debug)]
 pub(crate) struct Envelopes<B> {
     body: B,
@@ -29,7 +29,7 @@ where
         }
     }
 
-    /// The next message; `None` once the client has ended its stream in an orderly way.
+    /// The next message; `None` at the orderly end of the client's stream.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ConnectError> {
         loop {
             if let Some(message) = self.take()? {
@@ -85,8 +85,8 @@ where
     }
 }
 
-/// The body of a stream's answer: its one message, if it went well, and its end.
-pub(crate) fn answer_body(outcome: Result<Bytes, ConnectError>) -> Bytes {
+/// The body of a stream's response: its one message, unless it failed, and its end.
+pub(crate) fn response_body(outcome: Result<Bytes, ConnectError>) -> Bytes {
     let mut body = BytesMut::new();
     let mut put = |flags: u8, content: &Bytes| {
         body.put_u8(flags);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_come_out_whole_however_they_were_cut() {
+    async fn messages_are_whole_for_every_split_into_chunks() {
         let mut envelopes = in_chunks(vec![
             &[0, 0, 0],
             &[0, 2, b'a'],
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_breaks_off_is_an_error() {
+    async fn a_truncated_stream_is_an_error() {
         let mut envelopes = in_chunks(vec![&[0, 0, 0, 0, 2, b'a']]);
         assert_eq!(
             envelopes.next().await.unwrap_err().code,
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_is_announced_too_long_is_refused_before_it_comes() {
+    async fn a_message_with_too_large_a_length_is_rejected_before_it_arrives() {
         let mut envelopes = in_chunks(vec![&[0, 0x7f, 0xff, 0xff, 0xff]]);
         assert_eq!(
             envelopes.next().await.unwrap_err().code,
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_compressed_message_is_refused() {
+    async fn a_compressed_message_is_rejected() {
         let mut envelopes = in_chunks(vec![&[1, 0, 0, 0, 0]]);
         assert_eq!(envelopes.next().await.unwrap_err().code, Code::Internal);
     }

@@ -1,39 +1,39 @@
-//! What the API does wrong on purpose.
+//! Planned faults of the API.
 //!
-//! Faults are planned per method, before the stand-in starts, and used up in the order in which they were planned: a call
-//! meets the first fault of its method that is not used up, and one fault only. A planned fault that no call ever met is
-//! told by [`LocalDepot::check`](crate::LocalDepot::check), since a test that plans one means it to happen.
+//! Faults are planned for each method before the local Depot starts, and used up in the order in which they were planned: a
+//! call meets only the first fault of its method that is not used up. [`LocalDepot::check`](crate::LocalDepot::check)
+//! reports a planned fault that did not occur, since a test that plans a fault expects it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::{Code, Method};
 
-/// One way for a call to go wrong.
+/// A fault of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The call is read and answered with an error in Connect's JSON form and the status that belongs to its code.
+    /// The call is read. Its response is an error in Connect's JSON form, with the status of the code.
     Error {
         /// Connect's code.
         code: Code,
         /// The text for people.
         message: String,
     },
-    /// The call is read and answered with this status and an HTML page, as a proxy in between would.
+    /// The call is read. Its response is this status and an HTML page, as from a proxy.
     Html {
         /// The HTTP status.
         status: u16,
     },
-    /// The TCP connection is reset before anything of the body was read. On HTTP/2 every call of that connection dies with it.
+    /// The TCP connection is reset before any byte of the body is read. With HTTP/2 this ends every call of the connection.
     ResetBeforeReading,
-    /// The TCP connection is reset after the body was read (of a stream: its first message); the call takes no effect.
+    /// The TCP connection is reset after the body is read (of a stream: its first message). The call takes no effect.
     ResetAfterReading,
-    /// The call takes effect, then the TCP connection is reset: only the answer is lost. A client that repeats it may be
-    /// told that this was done before, as `FinishBuild` does with `failed_precondition`.
+    /// The call takes effect, then the TCP connection is reset: only the response is lost. A client that repeats the call
+    /// may get an error because it was done before, such as `failed_precondition` from `FinishBuild`.
     LoseAnswer,
-    /// The call is read and never answered.
+    /// The call is read and gets no response.
     Hang,
-    /// The call is answered as usual, but so much later.
+    /// The usual response is delayed.
     Delay(Duration),
 }
 
@@ -47,27 +47,27 @@ impl Fault {
     }
 }
 
-/// How many calls meet a fault.
+/// How many calls a fault affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Times {
-    /// So many calls, the next ones being answered as usual.
+    /// This many calls; later ones get their usual response.
     First(u32),
     /// Every call.
     Always,
 }
 
-/// A fault, where it happens, and how often.
+/// A fault, its method, and how often it occurs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedFault {
-    /// The method that goes wrong.
+    /// The method.
     pub method: Method,
-    /// What happens.
+    /// The fault.
     pub fault: Fault,
-    /// To how many calls.
+    /// The number of affected calls.
     pub times: Times,
 }
 
-/// The planned faults and how often each was met.
+/// The planned faults and how often each has occurred.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     by_method: HashMap<Method, Vec<Entry>>,
@@ -85,7 +85,7 @@ impl Entry {
         matches!(self.times, Times::First(times) if self.met >= times)
     }
 
-    /// A fault for the first three calls is met once three calls came; one for every call, once one came.
+    /// A fault of the first three calls is met after three calls; one of every call, after the first.
     fn is_met(&self) -> bool {
         match self.times {
             Times::First(times) => self.met >= times,
@@ -112,7 +112,7 @@ impl Faults {
         Self { by_method }
     }
 
-    /// The fault that this call meets, which is thereby used once.
+    /// Uses up one planned fault of this method and returns it.
     pub(crate) fn next(&mut self, method: Method) -> Option<Fault> {
         let entry = self
             .by_method
@@ -123,11 +123,11 @@ impl Faults {
         Some(entry.fault.clone())
     }
 
-    /// Planned faults that were met less often than planned, as sentences, in no particular order.
+    /// Faults that occurred less often than planned, as sentences, in no particular order.
     pub(crate) fn unmet(&self) -> Vec<String> {
-        let told = |method: &Method, entry: &Entry| {
+        let sentence = |method: &Method, entry: &Entry| {
             format!(
-                "{method}: {:?} was planned for {:?} and met {} times",
+                "{method}: {:?} was planned for {:?} and occurred {} times",
                 entry.fault, entry.times, entry.met
             )
         };
@@ -137,7 +137,7 @@ impl Faults {
                 entries
                     .iter()
                     .filter(|entry| !entry.is_met())
-                    .map(move |entry| told(method, entry))
+                    .map(move |entry| sentence(method, entry))
             })
             .collect()
     }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_for_always_never_ends() {
+    fn a_fault_of_every_call_is_never_used_up() {
         let mut faults = Faults::new(&[PlannedFault {
             method: Method::GetBuild,
             fault: Fault::Hang,

@@ -1,8 +1,8 @@
-//! A local Depot for tests: its API, its builder machines and a registry, on a real BuildKit.
+//! A local Depot for tests: Depot's API and builder machines, in front of a real BuildKit.
 //!
-//! [`LocalDepot`] answers Depot's API on loopback, over HTTP/1.1 and over HTTP/2 with prior knowledge, and opens for each
-//! architecture a port with mutual TLS of its own authority, which leads byte for byte to a [`Builder`]. The released depot
-//! CLI judges it, in the pipe's test target `released_cli`: what the pipe is tested with, the CLI passes first.
+//! [`LocalDepot`] serves Depot's API on loopback, over HTTP/1.1 and over HTTP/2 with prior knowledge. For each architecture it
+//! opens a port with mutual TLS of its own authority, which leads byte for byte to a [`Builder`]. The released depot CLI
+//! verifies it, in the pipe's test target `released_cli`: it must pass each scenario that the pipe is tested with.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -10,24 +10,24 @@
 //! use local_depot::{BuildState, Code, Fault, MachinePlan, Method, NoBuilder, Scenario, LocalDepot};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! // What goes wrong is planned before the start. `NoBuilder` does for tests that never reach a machine; for real builds
-//! // it is an `Arc<Engine>`, one for a whole test program: `Engine::start(&EngineOptions::of_this_machine())`.
+//! // Faults are planned before the start. `NoBuilder` is enough for tests that do not use a machine; for real builds
+//! // pass an `Arc<Engine>`, one for a whole test program: `Engine::start(&EngineOptions::of_this_machine())`.
 //! let scenario = Scenario::default()
 //!     .first(2, Method::CreateBuild, Fault::error(Code::Unavailable, "come back later"))
 //!     .machines(MachinePlan::default().pending(3, Duration::from_millis(10)));
 //! let depot = LocalDepot::start(Arc::new(NoBuilder), scenario).await?;
 //!
-//! // A program under test gets these three, as variables.
+//! // The program under test gets these three as variables.
 //! let (_url, _token, _project) = (depot.api_url(), depot.token(), depot.project_id());
 //!
-//! // Tests wait for what they want to see and never sleep.
+//! // Tests wait for a state of the record and never sleep.
 //! let record = depot
 //!     .wait_for("the build to be canceled", Duration::from_secs(10), |record| {
 //!         record.last_build().is_some_and(|build| build.state == BuildState::Canceled)
 //!     })
 //!     .await?;
 //! assert_eq!(record.calls_of(Method::CreateBuild).count(), 3);
-//! depot.check()?; // nothing was called that Depot does not have, and every planned fault was met
+//! depot.check()?; // only methods of Depot's API were called, and every planned fault occurred
 //! # Ok(())
 //! # }
 //! ```
@@ -63,7 +63,7 @@ pub use scenario::{
     Security,
 };
 
-/// What a machine builds for.
+/// The architecture of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Architecture {
     /// x86-64.

@@ -27,22 +27,24 @@ use crate::{Architecture, Line, MachinePlan, Port, StartError};
 
 /// Connections that one machine serves at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
-/// How long a client may take to agree on TLS.
+/// Connections that the kernel queues until they are accepted.
+const BACKLOG: u32 = 1024;
+/// How long the TLS handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// What is held of each direction of a connection.
+/// The buffer of each direction of a connection.
 const COPY_BYTES: usize = 256 * 1024;
 
 /// A stream to a builder.
 pub trait BuilderStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> BuilderStream for S {}
 
-/// A connection to a builder that is being made.
+/// A future connection to a builder.
 pub type Connecting<'a> =
     Pin<Box<dyn Future<Output = io::Result<Box<dyn BuilderStream>>> + Send + 'a>>;
 
-/// What stands behind a machine's port: something that serves BuildKit's gRPC over HTTP/2 without TLS.
+/// The server behind a machine's port. It serves BuildKit's gRPC over HTTP/2 without TLS.
 pub trait Builder: Send + Sync + 'static {
-    /// Opens a connection of its own for each client.
+    /// Opens a connection for one client.
     fn connect(&self) -> Connecting<'_>;
 }
 
@@ -55,7 +57,7 @@ impl Builder for Engine {
     }
 }
 
-/// No builder: for tests that never get as far as a machine. Connections are closed once TLS is agreed on.
+/// No builder, for tests that do not use a machine. Connections are closed after the TLS handshake.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoBuilder;
 
@@ -64,13 +66,13 @@ impl Builder for NoBuilder {
         Box::pin(async {
             Err(io::Error::new(
                 io::ErrorKind::NotConnected,
-                "this stand-in has no builder",
+                "this local Depot has no builder",
             ))
         })
     }
 }
 
-/// What the API says about a machine.
+/// The description of a machine for the API.
 #[derive(Clone, Debug)]
 pub(crate) struct MachineAddress {
     pub(crate) address: SocketAddr,
@@ -78,51 +80,51 @@ pub(crate) struct MachineAddress {
     pub(crate) credentials: Option<Credentials>,
 }
 
-/// A running machine, for tests to hurt.
+/// A running machine. Tests can cut and freeze its connections.
 #[derive(Debug)]
 pub struct Machine {
-    /// Holds the port of a machine that refuses connections: bound, never listening.
+    /// Reserves the port of a machine that refuses connections: bound, never listening.
     closed_port: Option<TcpSocket>,
     address: SocketAddr,
     accepting: Tasks,
-    /// Of all connections of now; those of later get others.
+    /// Tokens of the current connections; later connections get new ones.
     ends: Arc<Mutex<Ends>>,
 }
 
-/// How connections end before their time.
+/// Tokens that end connections early.
 #[derive(Clone, Debug, Default)]
 struct Ends {
-    /// They are reset.
+    /// Resets them.
     cut: CancellationToken,
-    /// They stay open, and nothing moves any more.
+    /// Keeps them open without passing any byte.
     frozen: CancellationToken,
 }
 
 impl Machine {
-    /// Where it listens.
+    /// Its address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Resets every connection that is open now. New ones are taken.
+    /// Resets every open connection. New ones are accepted.
     pub fn cut(&self) {
-        self.renewed().cut.cancel();
+        self.take_ends().cut.cancel();
     }
 
-    /// Stops every connection that is open now without closing it, as when the machine or the way to it is gone without a word. New
-    /// ones are served.
+    /// Stops every open connection without closing it, as if the machine or the network had failed silently. New ones are
+    /// served.
     pub fn freeze(&self) {
-        self.renewed().frozen.cancel();
+        self.take_ends().frozen.cancel();
     }
 
-    /// What ends the connections of now.
-    fn renewed(&self) -> Ends {
+    /// Takes the tokens of the current connections; later connections get new ones.
+    fn take_ends(&self) -> Ends {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut ends)
     }
 
-    /// Resets every connection and refuses new ones, for good.
+    /// Resets every connection and refuses new ones permanently.
     pub fn die(&self) {
         self.accepting.stop();
         self.cut();
@@ -137,14 +139,8 @@ impl Machine {
         tasks: &Tasks,
     ) -> Result<(Self, MachineAddress), StartError> {
         let server_name = format!("{architecture}.machine.depot.test");
-        let made = authority::make(plan.security, &server_name)?;
-        let (credentials, tls) = made.map_or((None, None), |(credentials, tls)| {
-            (Some(credentials), Some(tls))
-        });
-        let socket = TcpSocket::new_v4().map_err(StartError::Port)?;
-        socket
-            .bind((plan.address.unwrap_or(Ipv4Addr::LOCALHOST), 0).into())
-            .map_err(StartError::Port)?;
+        let (credentials, tls) = authority::make(plan.security, &server_name)?.unzip();
+        let socket = bound(&plan).map_err(StartError::Port)?;
         let address = socket.local_addr().map_err(StartError::Port)?;
         let mut machine = Self {
             closed_port: None,
@@ -152,60 +148,71 @@ impl Machine {
             accepting: tasks.child(),
             ends: Arc::default(),
         };
-        if plan.port == Port::Closed {
-            machine.closed_port = Some(socket);
-        } else {
-            if plan.line.is_some_and(|line| line.bits_per_second.is_some()) {
-                // What the kernel takes in unasked is in no queue of the line's.
-                let set = socket.set_recv_buffer_size(line::ROUTER_BYTES / 2);
-                set.map_err(StartError::Port)?;
-            }
-            let resets_left = AtomicU32::new(plan.resets_first);
-            let alerts_left = AtomicU32::new(plan.alerts_first.0);
-            let confused_left = Arc::new(AtomicU32::new(plan.confused_first));
-            let late = match plan.port {
-                Port::Late(late) => late,
-                Port::Open | Port::Closed | Port::Silent => Duration::ZERO,
-            };
-            let service = Arc::new(Service {
+        let delay = match plan.port {
+            Port::Late(delay) => Some(delay),
+            Port::Open | Port::Silent => Some(Duration::ZERO),
+            Port::Closed => None,
+        };
+        if let Some(delay) = delay {
+            let service = Service {
                 architecture,
-                plan,
                 tls: tls.map(TlsAcceptor::from),
                 builder,
                 recorder,
-                resets_left,
-                alerts_left,
-                confused_left,
+                resets_left: AtomicU32::new(plan.resets_first),
+                alerts_left: AtomicU32::new(plan.alerts_first.0),
+                confused_left: Arc::new(AtomicU32::new(plan.confused_first)),
                 tasks: tasks.clone(),
-            });
-            let (tasks, ends) = (tasks.clone(), Arc::clone(&machine.ends));
-            if late.is_zero() {
-                let listener = socket.listen(1024).map_err(StartError::Port)?;
-                machine
-                    .accepting
-                    .spawn(accept(listener, service, tasks, ends));
-            } else {
-                machine.accepting.spawn(async move {
-                    tokio::time::sleep(late).await;
-                    match socket.listen(1024) {
-                        Ok(listener) => accept(listener, service, tasks, ends).await,
-                        Err(error) => tracing::warn!(%error, "a machine could not listen"),
-                    }
-                });
-            }
+                ends: Arc::clone(&machine.ends),
+                plan,
+            };
+            machine.listen(socket, delay, Arc::new(service))?;
+        } else {
+            machine.closed_port = Some(socket);
         }
-        Ok((
-            machine,
-            MachineAddress {
-                address,
-                server_name,
-                credentials,
-            },
-        ))
+        let address = MachineAddress {
+            address,
+            server_name,
+            credentials,
+        };
+        Ok((machine, address))
+    }
+
+    /// Listens after `delay`, in this call if it is zero, and serves connections.
+    fn listen(
+        &self,
+        socket: TcpSocket,
+        delay: Duration,
+        service: Arc<Service>,
+    ) -> Result<(), StartError> {
+        if delay.is_zero() {
+            let listener = socket.listen(BACKLOG).map_err(StartError::Port)?;
+            self.accepting.spawn(accept(listener, service));
+            return Ok(());
+        }
+        self.accepting.spawn(async move {
+            tokio::time::sleep(delay).await;
+            match socket.listen(BACKLOG) {
+                Ok(listener) => accept(listener, service).await,
+                Err(error) => tracing::warn!(%error, "a machine could not listen"),
+            }
+        });
+        Ok(())
     }
 }
 
-/// What all connections of a machine share.
+/// A socket that is bound to the machine's address, at a port of the system's choice.
+fn bound(plan: &MachinePlan) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((plan.address.unwrap_or(Ipv4Addr::LOCALHOST), 0).into())?;
+    if plan.line.is_some_and(|line| line.bits_per_second.is_some()) {
+        // The kernel's receive buffer is a queue in addition to the line's.
+        socket.set_recv_buffer_size(line::ROUTER_BYTES / 2)?;
+    }
+    Ok(socket)
+}
+
+/// The state that all connections of a machine share.
 struct Service {
     architecture: Architecture,
     plan: MachinePlan,
@@ -216,14 +223,10 @@ struct Service {
     alerts_left: AtomicU32,
     confused_left: Arc<AtomicU32>,
     tasks: Tasks,
+    ends: Arc<Mutex<Ends>>,
 }
 
-async fn accept(
-    listener: TcpListener,
-    service: Arc<Service>,
-    tasks: Tasks,
-    ends: Arc<Mutex<Ends>>,
-) {
+async fn accept(listener: TcpListener, service: Arc<Service>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -237,18 +240,19 @@ async fn accept(
                 continue;
             }
         };
-        // As servers have it. Should it fail, short answers come late.
+        // As most servers do. If it fails, short responses arrive late.
         let _late = socket.set_nodelay(true);
-        let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let service = Arc::clone(&service);
-        tasks.spawn(async move {
-            service.serve(socket, ends).await;
+        let ends = service.ends.lock();
+        let ends = ends.unwrap_or_else(PoisonError::into_inner).clone();
+        let connection = Arc::clone(&service);
+        service.tasks.spawn(async move {
+            connection.serve(socket, ends).await;
             drop(place);
         });
     }
 }
 
-/// Answers a client's hello with a fatal alert, in a record of TLS 1.2, and waits for the client's end.
+/// Responds to a client's hello with a fatal alert, in a record of TLS 1.2, and waits until the client closes.
 async fn alert(mut socket: Resettable, number: u8) {
     let mut hello = vec![0; COPY_BYTES];
     let alerting = async {
@@ -256,11 +260,11 @@ async fn alert(mut socket: Resettable, number: u8) {
         socket.write_all(&[21, 3, 3, 0, 2, 2, number]).await?;
         socket.read(&mut hello).await
     };
-    // A client that goes away, or does not, has its alert.
+    // The client has received its alert, whether it closes or not.
     let _ended = tokio::time::timeout(HANDSHAKE_LIMIT, alerting).await;
 }
 
-/// Whether one was left.
+/// Takes one; `false` if none is left.
 fn takes_one(left: &AtomicU32) -> bool {
     let one_less = |left: u32| left.checked_sub(1);
     let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
@@ -268,7 +272,7 @@ fn takes_one(left: &AtomicU32) -> bool {
 }
 
 impl Service {
-    /// Serves one connection to its end. Every way out leaves the last state in the record.
+    /// Serves one connection to its end. Every return leaves the final state in the record.
     async fn serve(&self, socket: TcpStream, ends: Ends) {
         let (received, sent) = (ByteCount::default(), ByteCount::default());
         let number = self.recorder.connection(ConnectionRecord {
@@ -283,12 +287,14 @@ impl Service {
         if takes_one(&self.resets_left) {
             switch.arm();
             drop(socket);
-            return self.recorder.connection_is(number, ConnectionState::Cut);
+            return self
+                .recorder
+                .change_connection(number, ConnectionState::Cut);
         }
         if takes_one(&self.alerts_left) {
             alert(socket, self.plan.alerts_first.1).await;
             let alerted = ConnectionState::Refused("a TLS alert was planned".to_owned());
-            return self.recorder.connection_is(number, alerted);
+            return self.recorder.change_connection(number, alerted);
         }
         let carrying = async {
             match self.plan.line {
@@ -305,12 +311,12 @@ impl Service {
             state = &mut carrying => state,
             () = ends.cut.cancelled() => ConnectionState::Cut,
             () = ends.frozen.cancelled() => {
-                // Open, since `carrying` lives, and still, since nobody asks it to go on.
+                // The connection stays open because `carrying` lives, and passes no byte because it is not polled.
                 ends.cut.cancelled().await;
                 ConnectionState::Cut
             }
         };
-        self.recorder.connection_is(number, state);
+        self.recorder.change_connection(number, state);
     }
 
     async fn carry(
@@ -321,7 +327,7 @@ impl Service {
         received: ByteCount,
         sent: ByteCount,
     ) -> ConnectionState {
-        // Armed until the end is an orderly one: dropped on the way, by `cut` or at the stand-in's end, it is a reset.
+        // Armed until the orderly end: if this future is dropped before, by `cut` or a stop, the connection is reset.
         switch.arm();
         if self.plan.port == Port::Silent {
             std::future::pending::<()>().await;
@@ -338,7 +344,8 @@ impl Service {
             Ok(builder) => builder,
             Err(error) => return ConnectionState::Refused(format!("no builder: {error}")),
         };
-        self.recorder.connection_is(number, ConnectionState::Open);
+        self.recorder
+            .change_connection(number, ConnectionState::Open);
         let mut client = Counted::new(client, received, sent, self.plan.cut_after_bytes);
         if self.plan.is_fork || self.plan.traffic.is_some() {
             let (recorder, tasks) = (Arc::clone(&self.recorder), self.tasks.clone());
@@ -369,9 +376,9 @@ impl Service {
     }
 }
 
-/// Has a line carry between the socket and `near` while the machine is at its far end.
+/// Connects the socket through a line to `near`, while the machine serves the other end.
 ///
-/// What the machine said before an orderly end arrives; a reset comes at once.
+/// Bytes that the machine sent before an orderly end arrive; a reset takes effect at once.
 async fn at_the_end_of(
     line: Line,
     socket: Resettable,
@@ -382,7 +389,7 @@ async fn at_the_end_of(
     let mut machine = pin!(machine);
     let state = tokio::select! {
         state = &mut machine => state,
-        // The machine sees the end for itself.
+        // The machine detects the end itself.
         _ended = &mut carrying => return machine.await,
     };
     if state == ConnectionState::Closed {

@@ -1,4 +1,4 @@
-//! The local Depot by hand: `serve` keeps one running, `demo` has the pipe build an image on one.
+//! The local Depot on the command line: `serve` runs one, `demo` builds an image on one with the pipe.
 
 mod command;
 
@@ -11,10 +11,10 @@ use command::{Arguments, CommandError, Verb, demo, serve};
 const USAGE: &str = "\
 Usage: local-depot serve|demo [--engine auto|own|docker=ADDRESS|buildkitd=ADDRESS]
 
-  serve   Runs a local Depot and a registry until Ctrl-C, or until its input ends;
-          prints the variables that lead to them as shell lines.
-  demo    Has the pipe build a small image on a local Depot, push it, and reads it back.
-          Ends with the pipe's exit code.
+  serve   Runs a local Depot and a registry until Ctrl-C or the end of its input;
+          prints the pipe's variables for them as shell lines.
+  demo    Builds and pushes a small image with the pipe on a local Depot and reads it back.
+          Exits with the pipe's exit code.
 ";
 
 fn main() -> ExitCode {
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
             let _no_reader = stdout().write_all(USAGE.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(wrong) => {
-            let _no_reader = write!(stderr(), "{wrong}\n\n{USAGE}");
+        Err(error) => {
+            let _no_reader = write!(stderr(), "error: {error}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         .with_max_level(tracing::Level::WARN)
         .with_writer(stderr)
         .init();
-    let ended = tokio::runtime::Runtime::new()
+    let outcome = tokio::runtime::Runtime::new()
         .map_err(CommandError::Runtime)
         .and_then(|runtime| {
             runtime.block_on(async {
@@ -43,14 +43,14 @@ fn main() -> ExitCode {
                 }
             })
         });
-    ended.unwrap_or_else(|error| {
-        tell(&error);
+    outcome.unwrap_or_else(|error| {
+        report(&error);
         ExitCode::FAILURE
     })
 }
 
-/// One cause a line, then what to do.
-fn tell(error: &CommandError) {
+/// Prints the error, its causes, one on each line, and the hint.
+fn report(error: &CommandError) {
     let mut lines = vec![format!("error: {error}")];
     let mut cause = error.source();
     while let Some(error) = cause {

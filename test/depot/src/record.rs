@@ -1,7 +1,7 @@
-//! What the stand-in saw: every call, every build, every connection to a machine.
+//! The record of a local Depot: every call, every build, every connection to a machine.
 //!
-//! A test takes a copy at any time, or waits until a copy satisfies it, and so never needs to sleep. No token and no other
-//! secret is kept here.
+//! A test copies it at any time, or waits until it satisfies a predicate, so tests need no sleep. It contains no token and
+//! no other secret.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::messages::{
 };
 use crate::{Architecture, Code, Method};
 
-/// Everything that was seen so far, in the order in which it happened.
+/// Everything until now, in the order in which it happened.
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     /// Calls of known methods.
@@ -25,11 +25,11 @@ pub struct Record {
     pub builds: Vec<BuildRecord>,
     /// Connections to machines.
     pub connections: Vec<ConnectionRecord>,
-    /// Leases that builders gave out and that were not deleted yet.
+    /// Leases that builders created and that were not deleted.
     pub leases: Vec<String>,
     /// Leases that were deleted.
     pub deleted_leases: Vec<String>,
-    /// What no client that speaks Depot's protocol would have done, each as a sentence.
+    /// Violations of Depot's protocol by clients, as sentences.
     pub unforeseen: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Record {
         self.calls.iter().filter(move |call| call.method == method)
     }
 
-    /// The build that was created last.
+    /// The most recent build.
     #[must_use]
     pub fn last_build(&self) -> Option<&BuildRecord> {
         self.builds.last()
@@ -59,23 +59,23 @@ impl Record {
 /// One call of a known method.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// When it came, since the stand-in's start.
+    /// The time of arrival, since the local Depot's start.
     pub at: Duration,
-    /// Which TCP connection it came on, counted from 1.
+    /// The number of its TCP connection, from 1.
     pub connection: u64,
-    /// What was called.
+    /// The method.
     pub method: Method,
-    /// HTTP's version.
+    /// The HTTP version.
     pub http_version: http::Version,
-    /// `Content-Type`, empty if missing.
+    /// `Content-Type`, empty if absent.
     pub content_type: String,
-    /// `User-Agent`, empty if missing.
+    /// `User-Agent`, empty if absent.
     pub user_agent: String,
-    /// Which token it carried.
+    /// The kind of token.
     pub token: TokenKind,
-    /// Its message; `None` until it was read, and for good if it could not be.
+    /// The message; `None` until it is read, and if it cannot be read.
     pub request: Option<Request>,
-    /// How it was answered; `None` as long as it is not, and for good if the client went away before.
+    /// The response; `None` until there is one, and if the client disconnected before.
     pub outcome: Option<Outcome>,
 }
 
@@ -84,26 +84,26 @@ pub struct Call {
 pub enum TokenKind {
     /// None.
     Absent,
-    /// An `Authorization` header that is no bearer token.
+    /// An `Authorization` header without a bearer token.
     Malformed,
-    /// The user's.
+    /// The user's token.
     User,
-    /// That of this build.
+    /// The token of this build.
     Build(String),
-    /// Another.
+    /// Another token.
     Unknown,
 }
 
-/// How a call was answered.
+/// The response to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As asked for.
+    /// A success.
     Answered,
-    /// With an error of the protocol.
+    /// An error of the protocol.
     Refused(Code),
-    /// With a bare HTTP status, as planned.
+    /// A planned bare HTTP status.
     Html(u16),
-    /// By resetting the connection, as planned.
+    /// A planned reset of the connection.
     Reset,
 }
 
@@ -120,7 +120,7 @@ pub enum Request {
     GetBuildKitConnection(GetBuildKitConnectionRequest),
     ReportBuildHealth(ReportBuildHealthRequest),
     ReportTimings(ReportTimingsRequest),
-    /// All messages of the stream so far.
+    /// All messages of the stream until now.
     ReportStatusStream(Vec<ReportStatusStreamRequest>),
     ReportBuildContext(ReportBuildContextRequest),
     GetPullInfo(GetPullInfoRequest),
@@ -131,19 +131,19 @@ pub enum Request {
 /// One build.
 #[derive(Clone, Debug)]
 pub struct BuildRecord {
-    /// Its id.
+    /// The id.
     pub id: String,
-    /// Its project.
+    /// The project's id.
     pub project_id: String,
-    /// What a person would look at.
+    /// The address of its web page.
     pub url: String,
-    /// What was asked for, target by target.
+    /// The options of each target.
     pub options: Vec<BuildOptions>,
-    /// Where it stands.
+    /// The state.
     pub state: BuildState,
     /// Health reports, in order.
     pub health: Vec<Architecture>,
-    /// Steps that the client reported, in order; one that began and ended stands here twice.
+    /// Steps that the client reported, in order; a step can be reported at its start and again at its end.
     pub vertices: Vec<Vertex>,
     /// Timings that the client reported.
     pub timings: Vec<BuildStep>,
@@ -151,16 +151,16 @@ pub struct BuildRecord {
     pub dockerfiles: Vec<Dockerfile>,
 }
 
-/// Where a build stands.
+/// The state of a build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BuildState {
     /// Created and not finished.
     Created,
-    /// Finished well.
+    /// Finished with success.
     Succeeded,
     /// Finished with this error.
     Failed(String),
-    /// Finished before its end.
+    /// Finished as canceled.
     Canceled,
 }
 
@@ -169,32 +169,32 @@ pub enum BuildState {
 pub struct ConnectionRecord {
     /// The machine.
     pub architecture: Architecture,
-    /// When it was accepted, since the stand-in's start.
+    /// The time of acceptance, since the local Depot's start.
     pub at: Duration,
-    /// Bytes from the client to the builder, TLS excluded. Counts on in copies of the record.
+    /// Bytes from the client to the builder, TLS excluded. Copies of the record share the counter.
     pub received: ByteCount,
-    /// Bytes from the builder to the client, TLS excluded. Counts on in copies of the record.
+    /// Bytes from the builder to the client, TLS excluded. Copies of the record share the counter.
     pub sent: ByteCount,
-    /// Where it stands.
+    /// The state.
     pub state: ConnectionState,
 }
 
-/// Where a connection to a machine stands.
+/// The state of a connection to a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     /// Accepted.
     Accepted,
-    /// TLS was agreed on, and bytes go to the builder and back.
+    /// The TLS handshake is done, and bytes pass in both directions.
     Open,
-    /// It never got there; why.
+    /// It was not opened; the reason.
     Refused(String),
-    /// It was open and has ended; both ways.
+    /// It was open and has ended in both directions.
     Closed,
-    /// The stand-in reset it, as planned or on command.
+    /// The local Depot reset it, as planned or on request.
     Cut,
 }
 
-/// The record as the stand-in writes it.
+/// The writing side of the record.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     start: Instant,
@@ -202,7 +202,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Calls kept; more than any test or benchmark makes.
+    /// The most recorded calls; more than any test or benchmark makes.
     const MAX_CALLS: usize = 100_000;
 
     pub(crate) fn new() -> Self {
@@ -224,26 +224,26 @@ impl Recorder {
         self.record.subscribe()
     }
 
-    pub(crate) fn lease_made(&self, lease: &str) {
+    pub(crate) fn add_lease(&self, lease: &str) {
         self.record
             .send_modify(|record| record.leases.push(lease.to_owned()));
     }
 
-    /// Whether there was such a lease.
-    pub(crate) fn lease_deleted(&self, lease: &str) -> bool {
-        let mut is_known = false;
+    /// Deletes a lease; `false` if it does not exist.
+    pub(crate) fn delete_lease(&self, lease: &str) -> bool {
+        let mut exists = false;
         self.record.send_modify(|record| {
             let before = record.leases.len();
-            record.leases.retain(|known| known != lease);
-            is_known = record.leases.len() < before;
-            if is_known {
+            record.leases.retain(|other| other != lease);
+            exists = record.leases.len() < before;
+            if exists {
                 record.deleted_leases.push(lease.to_owned());
             }
         });
-        is_known
+        exists
     }
 
-    /// Adds a call and returns its number; `None` when too many were made.
+    /// Adds a call and returns its index; `None` after [`Self::MAX_CALLS`] calls.
     pub(crate) fn call(&self, call: Call) -> Option<CallNumber> {
         let mut number = None;
         self.record.send_modify(|record| {
@@ -287,7 +287,7 @@ impl Recorder {
         });
     }
 
-    /// Adds a connection and returns its number.
+    /// Adds a connection and returns its index.
     pub(crate) fn connection(&self, connection: ConnectionRecord) -> ConnectionNumber {
         let mut number = 0;
         self.record.send_modify(|record| {
@@ -297,7 +297,7 @@ impl Recorder {
         ConnectionNumber(number)
     }
 
-    pub(crate) fn connection_is(
+    pub(crate) fn change_connection(
         &self,
         ConnectionNumber(number): ConnectionNumber,
         state: ConnectionState,
@@ -310,10 +310,10 @@ impl Recorder {
     }
 }
 
-/// Place of a call in the record.
+/// The index of a call in the record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallNumber(usize);
 
-/// Place of a connection in the record.
+/// The index of a connection in the record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionNumber(usize);

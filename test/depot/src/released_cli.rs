@@ -1,4 +1,4 @@
-//! The released depot CLI: gets it from npm, once, into an ignored folder of this clone.
+//! The released depot CLI: installed once from npm, into a folder of this clone that git ignores.
 
 use std::env::consts::{ARCH, OS};
 use std::fs::{self, File};
@@ -9,32 +9,33 @@ use std::process::{Command, Stdio};
 
 use depot_ground::fixtures::{Busybox, Context};
 
-/// The CLI's own version, and the one under which npm has it.
+/// The CLI's version, and below the version of its npm package.
 pub const VERSION: &str = "2.102.12";
 const NPM_VERSION: &str = "0.0.1-cli.2.102.12";
 
-/// The CLI, or why it is not there.
+/// The CLI, or why it cannot be installed.
 #[derive(Clone, Debug)]
 pub enum Installed {
-    /// Where it is.
+    /// Its path.
     Cli(PathBuf),
-    /// There is no npm, or no CLI for this kind of machine.
-    LeftOut(String),
+    /// npm is missing, or no CLI exists for this system.
+    Unavailable(String),
 }
 
-/// Finds the CLI, or has npm install it.
+/// Finds the CLI, or installs it with npm.
 ///
-/// Programs that run at the same time wait for each other. A folder appears under its name only when it is complete.
+/// Processes that call this at the same time wait for each other. A folder has its final name only when it is complete.
 pub fn install() -> io::Result<Installed> {
     let package = match (OS, ARCH) {
         ("linux", "x86_64") => "@depot/cli-linux-x64",
         ("linux", "aarch64") => "@depot/cli-linux-arm64",
         _ => {
-            return Ok(Installed::LeftOut(format!(
-                "there is no CLI for {OS} on {ARCH} here"
+            return Ok(Installed::Unavailable(format!(
+                "the CLI does not exist for {OS} on {ARCH}"
             )));
         }
     };
+    let package_version = format!("{package}@{NPM_VERSION}");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../released-cli");
     fs::create_dir_all(&root)?;
     let lock = File::create(root.join("lock"))?;
@@ -52,7 +53,21 @@ pub fn install() -> io::Result<Installed> {
         }
     }
     fs::create_dir_all(&incomplete)?;
-    let ran = Command::new("npm")
+    if !npm_install(&package_version, &incomplete)? {
+        return Ok(Installed::Unavailable("npm is not on the PATH".to_owned()));
+    }
+    fs::rename(&incomplete, &folder)?;
+    if !program.is_file() {
+        return Err(io::Error::other(format!(
+            "{package_version} has no bin/depot"
+        )));
+    }
+    Ok(Installed::Cli(program))
+}
+
+/// Installs a package of npm into `folder`; `false` if npm is missing.
+fn npm_install(package: &str, folder: &Path) -> io::Result<bool> {
+    let output = Command::new("npm")
         .args([
             "install",
             "--no-save",
@@ -62,37 +77,27 @@ pub fn install() -> io::Result<Installed> {
             "--no-fund",
             "--prefix",
         ])
-        .arg(&incomplete)
-        .arg(format!("{package}@{NPM_VERSION}"))
+        .arg(folder)
+        .arg(package)
         .stdin(Stdio::null())
         .output();
-    let ran = match ran {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Ok(Installed::LeftOut(
-                "there is no npm on the PATH to install it with".to_owned(),
-            ));
-        }
-        ran => ran?,
+    let output = match output {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        output => output?,
     };
-    if !ran.status.success() {
-        let told = String::from_utf8_lossy(&ran.stderr).into_owned();
-        return Err(io::Error::other(format!(
-            "npm could not install {package}@{NPM_VERSION}: {told}"
-        )));
+    if output.status.success() {
+        return Ok(true);
     }
-    fs::rename(&incomplete, &folder)?;
-    if !program.is_file() {
-        return Err(io::Error::other(format!(
-            "{package}@{NPM_VERSION} holds no bin/depot"
-        )));
-    }
-    Ok(Installed::Cli(program))
+    let message = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!(
+        "npm could not install {package}: {message}"
+    )))
 }
 
-/// The image that the CLI's fast load runs in the step's daemon: a registry in front of the builder.
+/// The image that the CLI's fast load runs in the step's daemon, as a registry in front of the builder.
 pub const HELPER: &str = "public.ecr.aws/depot/cli:2.102.12";
 
-/// What [`HELPER`] is made of: the CLI itself, and something that answers as `curl` in its health check.
+/// The build context of [`HELPER`]: the CLI, and a `curl` for its health check.
 pub fn helper_context(cli: &Path, busybox: &Busybox) -> io::Result<Context> {
     let context = Context::on_busybox(
         busybox,

@@ -1,7 +1,7 @@
-//! What a test wants of the local Depot, said before it starts.
+//! The behaviour of a local Depot, set before it starts.
 //!
-//! [`Scenario::default`] is a Depot where everything goes well: both machines are ready at once, and the answers hold
-//! nothing special. Each method changes one thing.
+//! [`Scenario::default`] has no faults: both machines are ready at once, and responses have no special values. Each method
+//! changes one thing.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -12,18 +12,18 @@ use depot_ground::traffic::Traffic;
 use crate::faults::{Fault, PlannedFault, Times};
 use crate::{Architecture, Method};
 
-/// Everything that a test can change about a local Depot.
+/// The settings of a local Depot.
 #[derive(Clone, Debug, Default)]
 pub struct Scenario {
-    /// What goes wrong in the API.
+    /// The planned faults of the API.
     pub faults: Vec<PlannedFault>,
-    /// What `CreateBuild` answers.
+    /// The response to `CreateBuild`.
     pub answer: CreateBuildAnswer,
-    /// What `GetPullInfo` answers; without it, `failed_precondition`.
+    /// The response to `GetPullInfo`; if `None`, `failed_precondition`.
     pub pull: Option<PullInfo>,
-    /// From which health report on the answer asks the client to stop, counted over all machines of a build, from 1.
+    /// The health report from which responses request the end of the build, counted over all its machines, from 1.
     pub cancel_at_health_report: Option<u32>,
-    /// The tokens of the user and of every build, instead of random ones.
+    /// The tokens of the user and of every build; random if `None`.
     pub tokens: Option<(String, String)>,
     /// The machine for AMD64.
     pub amd64: MachinePlan,
@@ -32,7 +32,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Every call of `method` meets `fault`.
+    /// Plans `fault` for every call of `method`.
     #[must_use]
     pub fn always(mut self, method: Method, fault: Fault) -> Self {
         self.faults.push(PlannedFault {
@@ -43,7 +43,7 @@ impl Scenario {
         self
     }
 
-    /// The first `times` calls of `method` (or the next ones, after the faults already planned for it) meet `fault`.
+    /// Plans `fault` for the first `times` calls of `method`, or the next ones after the faults that are already planned.
     #[must_use]
     pub fn first(mut self, times: u32, method: Method, fault: Fault) -> Self {
         self.faults.push(PlannedFault {
@@ -54,7 +54,7 @@ impl Scenario {
         self
     }
 
-    /// Both machines follow `plan`.
+    /// Sets the plan of both machines.
     #[must_use]
     pub fn machines(mut self, plan: MachinePlan) -> Self {
         self.amd64 = plan.clone();
@@ -62,7 +62,7 @@ impl Scenario {
         self
     }
 
-    /// One machine follows `plan`.
+    /// Sets the plan of one machine.
     #[must_use]
     pub fn machine(mut self, architecture: Architecture, plan: MachinePlan) -> Self {
         match architecture {
@@ -72,28 +72,28 @@ impl Scenario {
         self
     }
 
-    /// From the `report`-th health report of a build on (1 is the first), `cancels_at` lies in the past.
+    /// Sets `cancels_at` in the past from the `report`-th health report of a build (1 is the first).
     #[must_use]
     pub fn cancel_at_health_report(mut self, report: u32) -> Self {
         self.cancel_at_health_report = Some(report);
         self
     }
 
-    /// `CreateBuild` answers this.
+    /// Sets the response to `CreateBuild`.
     #[must_use]
     pub fn answer(mut self, answer: CreateBuildAnswer) -> Self {
         self.answer = answer;
         self
     }
 
-    /// `GetPullInfo` answers this.
+    /// Sets the response to `GetPullInfo`.
     #[must_use]
     pub fn pull(mut self, pull: PullInfo) -> Self {
         self.pull = Some(pull);
         self
     }
 
-    /// The user's token, and the one that every build gets.
+    /// Sets the user's token and the token of every build.
     #[must_use]
     pub fn tokens(mut self, user: &str, build: &str) -> Self {
         self.tokens = Some((user.to_owned(), build.to_owned()));
@@ -108,21 +108,21 @@ impl Scenario {
     }
 }
 
-/// What differs in the answer to `CreateBuild`; the build's id and token are always made by the stand-in.
+/// Values in the response to `CreateBuild`. The local Depot always creates the build's id and token itself.
 ///
 /// `{build_id}` and `{project_id}` in [`tags`](Self::additional_tags), [`build_url`](Self::build_url) and
 /// [`PullInfo::reference`] are replaced.
 #[derive(Clone, Debug)]
 pub struct CreateBuildAnswer {
-    /// `None`: the project that was asked for.
+    /// The project; the requested one if `None`.
     pub project_id: Option<String>,
-    /// Where a person would look at the build.
+    /// The address of the build's web page.
     pub build_url: String,
-    /// References under which a saved image is to be pushed as well. Sent only when the request asks to save or to load.
+    /// Additional references for the push of a saved image. Sent only if the request saves or loads the image.
     pub additional_tags: Vec<String>,
     /// Credentials for the hosts of those references.
     pub additional_credentials: Vec<HostCredential>,
-    /// The server prefers that a loaded image be saved and then pulled.
+    /// Whether the server prefers to save an image and pull it, instead of loading it directly.
     pub load_using_registry: bool,
 }
 
@@ -141,7 +141,7 @@ impl Default for CreateBuildAnswer {
 /// A user name and password for one registry host.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HostCredential {
-    /// Host, with its port where it has one.
+    /// Host, with its port if it has one.
     pub host: String,
     /// User name.
     pub username: String,
@@ -158,7 +158,7 @@ impl fmt::Debug for HostCredential {
     }
 }
 
-/// Where a saved image can be pulled from.
+/// The reference and the credentials to pull a saved image.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PullInfo {
     /// Reference of the image.
@@ -181,37 +181,37 @@ impl fmt::Debug for PullInfo {
 /// How a builder machine behaves.
 #[derive(Clone, Debug, Default)]
 pub struct MachinePlan {
-    /// So many polls of `GetBuildKitConnection` (of one build) are answered with "pending" first.
+    /// How many polls of `GetBuildKitConnection` (by one build) get "pending" first.
     pub pending_polls: u32,
-    /// What those answers tell the client to wait.
+    /// The wait in those responses.
     pub pending_wait: Duration,
-    /// What its port does.
+    /// The behaviour of its port.
     pub port: Port,
-    /// What it shows of itself.
+    /// Its certificate, or none.
     pub security: Security,
-    /// The compression that the answer asks gRPC messages to have.
+    /// The requested compression of gRPC messages.
     pub compressor: Compressor,
-    /// So many connections are reset right after they were accepted, as by a machine that is still starting.
+    /// How many connections are reset right after they are accepted, as by a machine that is still starting.
     pub resets_first: u32,
-    /// So many connections (after those that are reset) are answered with this fatal TLS alert instead of a handshake, as by a
-    /// gateway that does not know the machine yet.
+    /// How many connections (after those that are reset) get this fatal TLS alert instead of a handshake, as from a gateway
+    /// without a route to the machine yet.
     pub alerts_first: (u32, u8),
-    /// It does what Depot's fork of BuildKit does beyond upstream's.
+    /// Whether it supports the extensions of Depot's fork of BuildKit.
     pub is_fork: bool,
-    /// So many solves fail first as they do on builders whose graph got confused. Of a fork alone: others are passed on as they are.
+    /// How many solves fail first with `inconsistent graph state`. Only for a fork; otherwise solves pass unchanged.
     pub confused_first: u32,
-    /// Where it listens, if not at 127.0.0.1.
+    /// Its address; 127.0.0.1 if `None`.
     pub address: Option<Ipv4Addr>,
-    /// A connection is reset once so many bytes have passed, both directions and TLS excluded.
+    /// Resets a connection after this many bytes in both directions together, TLS excluded.
     pub cut_after_bytes: Option<u64>,
-    /// What lies between clients and it, if it is not next door.
+    /// The network between clients and the machine; loopback if `None`.
     pub line: Option<Line>,
-    /// Where all calls are kept, those within sessions too.
+    /// Records all calls, those within sessions included.
     pub traffic: Option<Traffic>,
 }
 
 impl MachinePlan {
-    /// Not ready for `polls` polls, each told to wait.
+    /// Returns "pending" for `polls` polls, each with `wait`.
     #[must_use]
     pub fn pending(mut self, polls: u32, wait: Duration) -> Self {
         self.pending_polls = polls;
@@ -219,21 +219,21 @@ impl MachinePlan {
         self
     }
 
-    /// What its port does.
+    /// The behaviour of its port.
     #[must_use]
     pub fn port(mut self, port: Port) -> Self {
         self.port = port;
         self
     }
 
-    /// What it shows of itself.
+    /// Its certificate, or none.
     #[must_use]
     pub fn security(mut self, security: Security) -> Self {
         self.security = security;
         self
     }
 
-    /// The compression it asks for.
+    /// Sets the requested compression of gRPC messages.
     #[must_use]
     pub fn compressor(mut self, compressor: Compressor) -> Self {
         self.compressor = compressor;
@@ -247,21 +247,21 @@ impl MachinePlan {
         self
     }
 
-    /// Answers its first `connections` connections with a TLS alert of this number.
+    /// Sends a TLS alert with this number on its first `connections` connections.
     #[must_use]
     pub fn alerts_first(mut self, connections: u32, alert: u8) -> Self {
         self.alerts_first = (connections, alert);
         self
     }
 
-    /// Does what Depot's fork of BuildKit does beyond upstream's.
+    /// Supports the extensions of Depot's fork of BuildKit.
     #[must_use]
     pub fn fork(mut self) -> Self {
         self.is_fork = true;
         self
     }
 
-    /// A fork that fails its first `solves` with `inconsistent graph state`.
+    /// Fails its first `solves` solves with `inconsistent graph state`, as a fork.
     #[must_use]
     pub fn confused_first(mut self, solves: u32) -> Self {
         self.is_fork = true;
@@ -276,21 +276,21 @@ impl MachinePlan {
         self
     }
 
-    /// Keeps all calls.
+    /// Records all calls.
     #[must_use]
     pub fn recorded(mut self, traffic: &Traffic) -> Self {
         self.traffic = Some(traffic.clone());
         self
     }
 
-    /// Resets each connection after so many bytes.
+    /// Resets each connection after this many bytes.
     #[must_use]
     pub fn cut_after_bytes(mut self, bytes: u64) -> Self {
         self.cut_after_bytes = Some(bytes);
         self
     }
 
-    /// Stands at the end of a line.
+    /// Puts the machine at the end of a line.
     #[must_use]
     pub fn line(mut self, line: Line) -> Self {
         self.line = Some(line);
@@ -298,16 +298,16 @@ impl MachinePlan {
     }
 }
 
-/// A line to a machine, the same both ways.
+/// A line to a machine, symmetric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Line {
-    /// How much later each byte arrives, one way: half of a round trip.
+    /// The delay of each byte in one direction: half of a round trip.
     pub delay: Duration,
-    /// How many bits enter it in a second, one way; `None` for as many as come.
+    /// The rate in one direction; unlimited if `None`.
     pub bits_per_second: Option<u64>,
 }
 
-/// What a machine's port does.
+/// The behaviour of a machine's port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Port {
     /// Leads to BuildKit.
@@ -317,11 +317,11 @@ pub enum Port {
     Closed,
     /// Accepts connections and never sends or reads a byte.
     Silent,
-    /// Refuses every connection so long after the stand-in's start, and leads to BuildKit then.
+    /// Refuses every connection for this long after the local Depot's start, then leads to BuildKit.
     Late(Duration),
 }
 
-/// What a machine shows of itself when a client connects. Always mutual TLS, but for [`Security::PlainText`].
+/// The certificate of a machine. All variants use mutual TLS, except [`Security::PlainText`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Security {
     /// A certificate for its name, issued by its authority.
@@ -333,20 +333,20 @@ pub enum Security {
     WrongAuthority,
     /// A certificate from its authority, for another name.
     WrongName,
-    /// A certificate that ended years ago.
+    /// A certificate that expired years ago.
     Expired,
-    /// No TLS at all; the API then hands out no certificates.
+    /// No TLS; the API then returns no certificates.
     PlainText,
 }
 
-/// The compression that the API asks the client to use towards a machine.
+/// The compression that the API requests from clients of a machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compressor {
-    /// Says nothing about it.
+    /// The field is absent.
     #[default]
     Unset,
-    /// Asks for none.
+    /// No compression.
     Identity,
-    /// Asks for gzip.
+    /// gzip.
     Gzip,
 }

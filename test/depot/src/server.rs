@@ -1,4 +1,4 @@
-//! The API's port: HTTP/1.1 and HTTP/2 with prior knowledge, side by side.
+//! The API's port: HTTP/1.1 and HTTP/2 with prior knowledge.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, Connection, exchange};
 
-/// Connections that are served at the same time; more wait to be accepted.
+/// The most connections at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 256;
 
-/// The port, which can close and open again.
+/// The port, which can be closed and opened again.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -31,9 +31,9 @@ pub(crate) struct Server {
 #[derive(Debug)]
 enum State {
     Open(Tasks),
-    /// Bound, so that nobody else gets it, and not listening.
+    /// Bound, so that no other program gets the port, and not listening.
     Closed(TcpSocket),
-    /// Neither: a port that could not be had again.
+    /// Neither: the port could not be bound again.
     Lost,
 }
 
@@ -64,7 +64,7 @@ impl Server {
                 return Ok(());
             }
         }
-        // The listener goes with its task.
+        // The listener is closed when its task ends.
         for _ in 0..100 {
             if let Ok(socket) = bound(self.address) {
                 self.replace(State::Closed(socket));
@@ -75,7 +75,7 @@ impl Server {
         Err(std::io::Error::other("the port is still in use"))
     }
 
-    /// Takes connections again.
+    /// Accepts connections again.
     pub(crate) fn open(&self) -> std::io::Result<()> {
         match self.replace(State::Lost) {
             State::Closed(socket) => self.serve(socket.listen(1024)?),
@@ -100,7 +100,7 @@ impl Server {
 
 fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Connections of before may still wait for their end.
+    // Earlier connections may still be closing.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -115,7 +115,7 @@ async fn accept(listener: TcpListener, api: Arc<Api>, tasks: Tasks) {
         };
         let socket = match listener.accept().await {
             Ok((socket, _)) => {
-                // As a Go server has it; one that cannot be set so answers later.
+                // As Go servers do. If it fails, responses arrive late.
                 let _late = socket.set_nodelay(true);
                 socket
             }
@@ -129,7 +129,7 @@ async fn accept(listener: TcpListener, api: Arc<Api>, tasks: Tasks) {
         let (api, calls) = (Arc::clone(&api), tasks.child());
         tasks.spawn(async move {
             serve(socket, number, api, &calls).await;
-            calls.stop(); // HTTP/2 calls are tasks of their own and end with their connection
+            calls.stop(); // HTTP/2 calls are separate tasks and end with their connection
             drop(place);
         });
     }

@@ -6,11 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Api, Build, MAX_BUILDS, random_text, require_build, require_user, unknown_build};
+use crate::HostCredential;
 use crate::connect::{Code, ConnectError};
 use crate::messages::{
-    AdditionalCredential, AdditionalTag, Command, CreateBuildRequest, CreateBuildResponse, Empty,
-    FinishBuildRequest, FinishResult, GetBuildRequest, GetBuildResponse, ListProjectsRequest,
-    ListProjectsResponse, Project, Registry,
+    AdditionalCredential, AdditionalTag, BuildOptions, Command, CreateBuildRequest,
+    CreateBuildResponse, Empty, FinishBuildRequest, FinishResult, GetBuildRequest,
+    GetBuildResponse, ListProjectsRequest, ListProjectsResponse, Project, Registry,
 };
 use crate::record::{BuildRecord, BuildState, TokenKind};
 
@@ -21,67 +22,8 @@ impl Api {
         request: &CreateBuildRequest,
     ) -> Result<CreateBuildResponse, ConnectError> {
         require_user(token)?;
-        if request.project_id.as_deref() != Some(&*self.project_id) {
-            return Err(ConnectError::new(Code::NotFound, "project not found"));
-        }
-        let known = |command: i32| {
-            Command::try_from(command).is_ok_and(|command| command != Command::Unspecified)
-        };
-        if request.options.is_empty()
-            || !request.options.iter().all(|options| known(options.command))
-        {
-            return Err(ConnectError::new(
-                Code::InvalidArgument,
-                "options must name the command of each target",
-            ));
-        }
-        let answer = &self.scenario.answer;
-        let id = random_text()?.chars().take(10).collect::<String>();
-        let token = match &self.scenario.tokens {
-            Some((_, build)) => build.clone(),
-            None => format!("local-build-{}", random_text()?),
-        };
-        let project_id = answer
-            .project_id
-            .clone()
-            .unwrap_or_else(|| self.project_id.clone());
-        let fill_in = |text: &str| {
-            text.replace("{build_id}", &id)
-                .replace("{project_id}", &project_id)
-        };
-        let url = fill_in(&answer.build_url);
-        let saved = request
-            .options
-            .iter()
-            .any(|options| options.save || (options.load && answer.load_using_registry));
-        let mut response = CreateBuildResponse {
-            build_id: id.clone(),
-            build_token: token.clone(),
-            registry: Some(Registry {
-                can_use_local_registry: true,
-                load_using_registry: answer.load_using_registry,
-                ..Registry::default()
-            }),
-            build_url: url.clone(),
-            project_id: project_id.clone(),
-            ..CreateBuildResponse::default()
-        };
-        if saved {
-            let tag = |tag: &String| AdditionalTag {
-                tag: fill_in(tag),
-                push: true,
-            };
-            response.additional_tags = answer.additional_tags.iter().map(tag).collect();
-            let credential = |credential: &crate::HostCredential| AdditionalCredential {
-                host: credential.host.clone(),
-                token: STANDARD.encode(format!("{}:{}", credential.username, credential.password)),
-            };
-            response.additional_credentials = answer
-                .additional_credentials
-                .iter()
-                .map(credential)
-                .collect();
-        }
+        self.check_create(request)?;
+        let response = self.created(request)?;
         let mut state = self.state();
         if state.builds.len() >= MAX_BUILDS {
             return Err(ConnectError::new(
@@ -90,9 +32,9 @@ impl Api {
             ));
         }
         self.recorder.build(BuildRecord {
-            id: id.clone(),
-            project_id: project_id.clone(),
-            url: url.clone(),
+            id: response.build_id.clone(),
+            project_id: response.project_id.clone(),
+            url: response.build_url.clone(),
             options: request.options.clone(),
             state: BuildState::Created,
             health: Vec::new(),
@@ -101,15 +43,77 @@ impl Api {
             dockerfiles: Vec::new(),
         });
         let build = Build {
-            token,
-            project_id,
-            url,
+            token: response.build_token.clone(),
+            project_id: response.project_id.clone(),
+            url: response.build_url.clone(),
             options: request.options.clone(),
             finished: false,
             health_reports: 0,
             polls: HashMap::new(),
         };
-        state.builds.insert(id, build);
+        state.builds.insert(response.build_id.clone(), build);
+        Ok(response)
+    }
+
+    fn check_create(&self, request: &CreateBuildRequest) -> Result<(), ConnectError> {
+        if request.project_id.as_deref() != Some(&*self.project_id) {
+            return Err(ConnectError::new(Code::NotFound, "project not found"));
+        }
+        let has_command = |options: &BuildOptions| {
+            Command::try_from(options.command).is_ok_and(|command| command != Command::Unspecified)
+        };
+        if request.options.is_empty() || !request.options.iter().all(has_command) {
+            return Err(ConnectError::new(
+                Code::InvalidArgument,
+                "options must name the command of each target",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The response to a valid request, with a new id and token.
+    fn created(&self, request: &CreateBuildRequest) -> Result<CreateBuildResponse, ConnectError> {
+        let planned = &self.scenario.answer;
+        let id = random_text()?.chars().take(10).collect::<String>();
+        let token = match &self.scenario.tokens {
+            Some((_, build)) => build.clone(),
+            None => format!("local-build-{}", random_text()?),
+        };
+        let project_id = planned
+            .project_id
+            .clone()
+            .unwrap_or_else(|| self.project_id.clone());
+        let fill_in = |text: &str| {
+            text.replace("{build_id}", &id)
+                .replace("{project_id}", &project_id)
+        };
+        let mut response = CreateBuildResponse {
+            build_id: id.clone(),
+            build_token: token,
+            registry: Some(Registry {
+                can_use_local_registry: true,
+                load_using_registry: planned.load_using_registry,
+                ..Registry::default()
+            }),
+            build_url: fill_in(&planned.build_url),
+            project_id: project_id.clone(),
+            ..CreateBuildResponse::default()
+        };
+        let is_saved =
+            |options: &BuildOptions| options.save || (options.load && planned.load_using_registry);
+        if request.options.iter().any(is_saved) {
+            let tag = |tag: &String| AdditionalTag {
+                tag: fill_in(tag),
+                push: true,
+            };
+            response.additional_tags = planned.additional_tags.iter().map(tag).collect();
+            let credential = |credential: &HostCredential| AdditionalCredential {
+                host: credential.host.clone(),
+                token: STANDARD.encode(format!("{}:{}", credential.username, credential.password)),
+            };
+            let credentials = planned.additional_credentials.iter();
+            response.additional_credentials = credentials.map(credential).collect();
+        }
         Ok(response)
     }
 
@@ -118,7 +122,7 @@ impl Api {
         token: &TokenKind,
         request: &GetBuildRequest,
     ) -> Result<GetBuildResponse, ConnectError> {
-        // A program that joins a build carries whichever token it was given.
+        // A program that joins a build may use either token.
         require_user(token).or_else(|_| require_build(token, &request.build_id))?;
         let state = self.state();
         let build = state
@@ -168,9 +172,9 @@ impl Api {
         require_user(token)?;
         let project = Project {
             id: self.project_id.clone(),
-            name: "stand-in".to_owned(),
+            name: "local".to_owned(),
             org_id: "local-org".to_owned(),
-            org_name: "Stand-in".to_owned(),
+            org_name: "Local".to_owned(),
         };
         Ok(ListProjectsResponse {
             projects: vec![project],

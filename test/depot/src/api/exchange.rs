@@ -1,4 +1,4 @@
-//! One call from its first header to its answer: routing, planned faults, reading, recording.
+//! One call from its first header to its response: routing, planned faults, reading, recording.
 
 use std::future;
 use std::sync::Arc;
@@ -13,16 +13,18 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::{Api, Method, require_build};
-use crate::connect::{self, Answer, Code, Codec, ConnectError, MESSAGE_LIMIT_BYTES, check_headers};
+use crate::connect::{
+    self, ApiResponse, Code, Codec, ConnectError, MESSAGE_LIMIT_BYTES, check_headers,
+};
 use crate::envelope::{self, Envelopes};
 use crate::faults::Fault;
 use crate::messages::{Empty, ReportStatusStreamRequest};
 use crate::record::{Call, CallNumber, Outcome, Request, TokenKind};
 
-/// Messages that one stream may hold; more than any test or benchmark sends.
+/// The most messages of one stream; more than any test or benchmark sends.
 const MAX_STREAM_MESSAGES: u32 = 100_000;
 
-/// What a call can do to the TCP connection that it came on.
+/// The TCP connection of a call, to reset it.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(crate) number: u64,
@@ -31,7 +33,7 @@ pub(crate) struct Connection {
     pub(crate) cut: CancellationToken,
 }
 
-/// A call of a known method that stands in the record.
+/// A recorded call of a known method.
 struct Exchange {
     api: Arc<Api>,
     number: CallNumber,
@@ -43,18 +45,18 @@ struct Exchange {
     connection: Connection,
 }
 
-/// Answers one call. May be dropped at any time: a call that was not answered stays so in the record.
+/// Responds to one call. May be dropped at any time: the record then shows a call without a response.
 pub(crate) async fn exchange(
     api: Arc<Api>,
     connection: Connection,
     request: HttpRequest<Incoming>,
-) -> Answer {
+) -> ApiResponse {
     let path = request.uri().path();
     let Some(method) = Method::of_path(path) else {
         api.recorder
             .unforeseen(format!("{} {path}", request.method()));
         return ConnectError::new(Code::Unimplemented, format!("{path} is not implemented"))
-            .into_unary_answer();
+            .into_unary_response();
     };
     if request.method() != http::Method::POST {
         api.recorder
@@ -87,7 +89,7 @@ pub(crate) async fn exchange(
         outcome: None,
     };
     let Some(number) = api.recorder.call(call) else {
-        return ConnectError::new(Code::ResourceExhausted, "too many calls").into_unary_answer();
+        return ConnectError::new(Code::ResourceExhausted, "too many calls").into_unary_response();
     };
     let fault = api.state().faults.next(method);
     let exchange = Exchange {
@@ -104,7 +106,7 @@ pub(crate) async fn exchange(
 }
 
 impl Exchange {
-    async fn run(self) -> Answer {
+    async fn run(self) -> ApiResponse {
         if self.fault == Some(Fault::ResetBeforeReading) {
             return self.reset().await;
         }
@@ -139,7 +141,7 @@ impl Exchange {
         mut self,
         handle: fn(&Api, &TokenKind, &Q) -> Result<A, ConnectError>,
         recorded: fn(Q) -> Request,
-    ) -> Answer
+    ) -> ApiResponse
     where
         Q: prost::Message + Default + DeserializeOwned + Clone,
         A: prost::Message + Serialize,
@@ -174,7 +176,7 @@ impl Exchange {
         {
             Ok(body) => {
                 self.outcome(Outcome::Answered);
-                connect::answer(StatusCode::OK, codec.unary_content_type(), body)
+                connect::response(StatusCode::OK, codec.unary_content_type(), body)
             }
             Err(error) => self.refuse(error),
         }
@@ -200,7 +202,7 @@ impl Exchange {
         decode(&self.api, self.method, codec, &body.to_bytes())
     }
 
-    async fn stream(mut self) -> Answer {
+    async fn stream(mut self) -> ApiResponse {
         let Some(codec) = Codec::of(&self.content_type, "application/connect+") else {
             return self.unsupported();
         };
@@ -214,7 +216,7 @@ impl Exchange {
             Some(Fault::Html { status }) => return self.html(status),
             Some(Fault::Hang) => return future::pending().await,
             Some(Fault::Delay(delay)) => tokio::time::sleep(delay).await,
-            // These need the stream read first.
+            // For these, the stream must be read first.
             fault @ (Some(
                 Fault::ResetBeforeReading | Fault::ResetAfterReading | Fault::LoseAnswer,
             )
@@ -229,7 +231,7 @@ impl Exchange {
         self.end_stream(codec, outcome)
     }
 
-    /// Reads messages as they come, each taking effect at once, until the client ends its stream.
+    /// Reads messages until the client ends its stream. Each message takes effect when it arrives.
     async fn read_stream(&mut self, codec: Codec) -> Result<(), ConnectError> {
         let Self {
             api,
@@ -272,14 +274,14 @@ impl Exchange {
         ))
     }
 
-    fn end_stream(&self, codec: Codec, outcome: Result<(), ConnectError>) -> Answer {
+    fn end_stream(&self, codec: Codec, outcome: Result<(), ConnectError>) -> ApiResponse {
         self.outcome(
             outcome
                 .as_ref()
                 .map_or_else(|error| Outcome::Refused(error.code), |()| Outcome::Answered),
         );
-        let body = envelope::answer_body(outcome.and_then(|()| codec.encode(&Empty {})));
-        connect::answer(StatusCode::OK, codec.stream_content_type(), body)
+        let body = envelope::response_body(outcome.and_then(|()| codec.encode(&Empty {})));
+        connect::response(StatusCode::OK, codec.stream_content_type(), body)
     }
 
     fn outcome(&self, outcome: Outcome) {
@@ -288,33 +290,33 @@ impl Exchange {
             .change_call(self.number, |call| call.outcome = Some(outcome));
     }
 
-    fn refuse(&self, error: ConnectError) -> Answer {
+    fn refuse(&self, error: ConnectError) -> ApiResponse {
         self.outcome(Outcome::Refused(error.code));
-        error.into_unary_answer()
+        error.into_unary_response()
     }
 
-    fn html(&self, status: u16) -> Answer {
+    fn html(&self, status: u16) -> ApiResponse {
         self.outcome(Outcome::Html(status));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         let page = format!(
             "<html><head><title>{status}</title></head><body><h1>{status}</h1></body></html>\n"
         );
-        connect::answer(status, HeaderValue::from_static("text/html"), page.into())
+        connect::response(status, HeaderValue::from_static("text/html"), page.into())
     }
 
-    /// The connection's own task drops the socket, and with it this call.
-    async fn reset(&self) -> Answer {
+    /// Resets the connection: its task drops the socket, and with it this call.
+    async fn reset(&self) -> ApiResponse {
         self.outcome(Outcome::Reset);
         self.connection.switch.arm();
         self.connection.cut.cancel();
         future::pending().await
     }
 
-    fn unsupported(&self) -> Answer {
+    fn unsupported(&self) -> ApiResponse {
         self.api
             .recorder
             .unforeseen(format!("{} as `{}`", self.method, self.content_type));
-        self.outcome(Outcome::Refused(Code::Unknown)); // what a client makes of the bare status
+        self.outcome(Outcome::Refused(Code::Unknown)); // the code that clients derive from the bare status
         let accepted = match self.method {
             Method::ReportStatusStream => "application/connect+proto, application/connect+json",
             _ => "application/proto, application/json",
@@ -335,14 +337,15 @@ where
     let (message, understood) = codec.decode(bytes)?;
     if !understood {
         api.recorder.unforeseen(format!(
-            "{method}: the message holds fields that Depot does not know"
+            "{method}: the message has fields that Depot's API does not have"
         ));
     }
     Ok(message)
 }
 
-fn plain(status: StatusCode, name: header::HeaderName, value: HeaderValue) -> Answer {
-    let mut answer = connect::answer(status, HeaderValue::from_static("text/plain"), Bytes::new());
-    answer.headers_mut().insert(name, value);
-    answer
+fn plain(status: StatusCode, name: header::HeaderName, value: HeaderValue) -> ApiResponse {
+    let mut response =
+        connect::response(status, HeaderValue::from_static("text/plain"), Bytes::new());
+    response.headers_mut().insert(name, value);
+    response
 }

@@ -36,10 +36,7 @@ impl Api {
             return Ok(GetBuildKitConnectionResponse { connection });
         }
         let machine = self.machines.get(&architecture).ok_or_else(|| {
-            ConnectError::new(
-                Code::Internal,
-                format!("there is no machine for {architecture}"),
-            )
+            ConnectError::new(Code::Internal, format!("no machine for {architecture}"))
         })?;
         let active = ActiveConnection {
             endpoint: format!("tcp://{}", machine.address),

@@ -1,4 +1,4 @@
-//! The methods of Depot's API that the stand-in knows.
+//! The methods of Depot's API that the local Depot supports.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ macro_rules! methods {
         }
 
         impl Method {
-            /// Every method that the stand-in knows.
+            /// Every supported method.
             pub const ALL: &'static [Self] = &[$(Self::$method,)*];
 
-            /// Where it is called.
+            /// The path of its URL.
             #[must_use]
             pub fn path(self) -> &'static str {
                 match self { $(Self::$method => concat!("/", $service, "/", stringify!($method)),)* }
@@ -24,16 +24,16 @@ macro_rules! methods {
 }
 
 methods! {
-    CreateBuild "depot.cli.v1.BuildService" "Begins a build.";
-    GetBuild "depot.cli.v1.BuildService" "Tells of a build that someone else began.";
-    FinishBuild "depot.cli.v1.BuildService" "Ends a build.";
-    GetBuildKitConnection "depot.cli.v1.BuildService" "Asks for a machine.";
-    ReportBuildHealth "depot.cli.v1.BuildService" "Says that a machine is still used.";
-    ReportTimings "depot.cli.v1.BuildService" "Reports how long steps took.";
+    CreateBuild "depot.cli.v1.BuildService" "Creates a build.";
+    GetBuild "depot.cli.v1.BuildService" "Describes an existing build.";
+    FinishBuild "depot.cli.v1.BuildService" "Finishes a build.";
+    GetBuildKitConnection "depot.cli.v1.BuildService" "Requests a machine.";
+    ReportBuildHealth "depot.cli.v1.BuildService" "Reports that a machine is still in use.";
+    ReportTimings "depot.cli.v1.BuildService" "Reports the durations of steps.";
     ReportStatusStream "depot.cli.v1.BuildService" "Reports steps as they happen; a stream.";
     ReportBuildContext "depot.cli.v1.BuildService" "Reports the Dockerfiles.";
-    GetPullInfo "depot.cli.v1.BuildService" "Asks where a saved image can be pulled.";
-    GetPullToken "depot.cli.v1.BuildService" "Asks for a token to pull saved images with.";
+    GetPullInfo "depot.cli.v1.BuildService" "Returns where a saved image can be pulled.";
+    GetPullToken "depot.cli.v1.BuildService" "Returns a token to pull saved images.";
     ListProjects "depot.cli.v1beta1.ProjectsService" "Lists the projects that a token may see.";
 }
 
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_lead_back_to_their_methods() {
+    fn every_method_is_found_by_its_path() {
         assert_eq!(
             Method::CreateBuild.path(),
             "/depot.cli.v1.BuildService/CreateBuild"

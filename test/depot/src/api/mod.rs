@@ -1,4 +1,4 @@
-//! Depot's API: what each method does. How calls come in and answers go out is in [`exchange`].
+//! Depot's API: the effect of each method. Routing, reading and responding are in [`exchange`].
 
 mod builds;
 mod exchange;
@@ -24,7 +24,7 @@ use crate::messages::BuildOptions;
 use crate::record::{Recorder, TokenKind};
 use crate::{Architecture, Scenario};
 
-/// Builds that one stand-in creates; more than any test or benchmark makes.
+/// The most builds of one local Depot; more than any test or benchmark creates.
 const MAX_BUILDS: usize = 10_000;
 
 /// The state behind the API.
@@ -44,7 +44,7 @@ struct State {
     builds: HashMap<String, Build>,
 }
 
-/// What the API must know of a build, beside what stands in the record.
+/// The API's state of a build, in addition to its record.
 struct Build {
     token: String,
     project_id: String,
@@ -87,7 +87,7 @@ impl Api {
         }
     }
 
-    /// From now on every health report is answered with a `cancels_at` in the past.
+    /// From now on every response to a health report has a `cancels_at` in the past.
     pub(crate) fn cancel_builds(&self) {
         self.cancel_all.store(true, Ordering::SeqCst);
     }
@@ -96,12 +96,12 @@ impl Api {
         self.state().faults.unmet()
     }
 
-    /// Nothing that holds this lock can panic, and if it could, the state would still be sound between two lines of it.
+    /// Ignores poisoning: no code that holds this lock can panic, and each of its statements leaves a valid state.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whose token an `Authorization` header holds.
+    /// The kind of token in an `Authorization` header.
     fn token_kind(&self, header: Option<&http::HeaderValue>) -> TokenKind {
         let Some(header) = header else {
             return TokenKind::Absent;
@@ -122,7 +122,7 @@ impl Api {
     }
 }
 
-/// The user's token is needed.
+/// Requires the user's token.
 fn require_user(token: &TokenKind) -> Result<(), ConnectError> {
     match token {
         TokenKind::User => Ok(()),
@@ -133,7 +133,7 @@ fn require_user(token: &TokenKind) -> Result<(), ConnectError> {
     }
 }
 
-/// The token of a build is needed, and of this one.
+/// Requires the token of this build.
 fn require_build(token: &TokenKind, build_id: &str) -> Result<(), ConnectError> {
     match token {
         TokenKind::Build(id) if id == build_id => Ok(()),
@@ -166,13 +166,13 @@ impl State {
     }
 }
 
-/// A text nobody can guess: 32 hexadecimal digits.
+/// A random text: 32 hexadecimal digits.
 pub(crate) fn random_text() -> Result<String, ConnectError> {
     use std::fmt::Write as _;
     let mut bytes = [0_u8; 16];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| ConnectError::new(Code::Internal, "the system gives no random numbers"))?;
+        .map_err(|_| ConnectError::new(Code::Internal, "the system has no random bytes"))?;
     let mut text = String::new();
     for byte in bytes {
         let _never_fails = write!(text, "{byte:02x}");

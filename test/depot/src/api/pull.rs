@@ -38,7 +38,7 @@ impl Api {
         })
     }
 
-    /// The token opens nothing yet: the stand-in's registry knows its own users only.
+    /// No registry accepts the token: the test registries have their own users.
     pub(super) fn get_pull_token(
         &self,
         token: &TokenKind,

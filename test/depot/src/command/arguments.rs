@@ -4,35 +4,37 @@ use std::ffi::OsString;
 
 use depot_ground::engine::EngineChoice;
 
-/// What to do.
+/// The command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Serve,
     Demo,
 }
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
     pub(crate) verb: Verb,
     pub(crate) engine: EngineChoice,
 }
 
-/// Why nothing is done.
+/// Why the command line is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentsError {
-    #[error("say `serve` or `demo`")]
+    #[error("the command is missing: `serve` or `demo`")]
     NoVerb,
-    #[error("`{0}` is not understood")]
+    #[error("unknown argument `{0}`")]
     Unknown(String),
-    #[error("`--engine` needs to be told which")]
+    #[error("`--engine` requires a value")]
     NoEngine,
-    #[error("`{0}` is no engine")]
+    #[error(
+        "invalid value `{0}` for `--engine`: expected auto, own, docker=ADDRESS or buildkitd=ADDRESS"
+    )]
     Engine(String),
 }
 
 impl Arguments {
-    /// `None` when help is asked for.
+    /// Parses the arguments; `None` if they request help.
     pub(crate) fn parse(
         arguments: impl Iterator<Item = OsString>,
     ) -> Result<Option<Self>, ArgumentsError> {
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs_and_engines_are_understood() {
+    fn commands_and_engines_are_parsed() {
         let demo = Arguments {
             verb: Verb::Demo,
             engine: EngineChoice::Own,
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_refused() {
+    fn invalid_arguments_are_rejected() {
         assert_eq!(parse(""), Err(ArgumentsError::NoVerb));
         assert_eq!(
             parse("serve now"),

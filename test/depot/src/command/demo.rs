@@ -1,4 +1,4 @@
-//! `demo`: one real build, from variables to an image that was read back.
+//! `demo`: one real build, from variables to an image that is read back from a registry.
 
 use std::ffi::OsString;
 use std::io::{Write as _, stderr};
@@ -17,13 +17,13 @@ const TAG: &str = "latest";
 const STEPS: &str =
     "COPY greeting /greeting\nRUN cat /greeting && date > /built-at\nCMD [\"cat\", \"/greeting\"]";
 
-/// Builds the pipe, runs it on a local Depot, and looks at what it pushed. Ends with the pipe's own exit code.
+/// Builds the pipe, runs it on a local Depot, and verifies the pushed image. Returns the pipe's exit code.
 pub(crate) async fn demo(arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    say("building the pipe")?;
+    print("building the pipe")?;
     let program = pipe::build().await?;
-    say("starting a builder, a registry and a local Depot")?;
+    print("starting a builder, a registry and a local Depot")?;
     let world = World::start(arguments).await?;
-    say(&format!("builder: {}", world.engine.info()))?;
+    print(&format!("builder: {}", world.engine.info()))?;
     let busybox = Busybox::fetch_beside(&world.engine, &state_folder()).await?;
     let context = Context::on_busybox(&busybox, STEPS).map_err(CommandError::Context)?;
     context
@@ -38,35 +38,35 @@ pub(crate) async fn demo(arguments: &Arguments) -> Result<ExitCode, CommandError
     ));
     variables.push(("CONTEXT", context.path().display().to_string(), false));
     variables.push(("PUSH", "true".to_owned(), false));
-    say("running the pipe with")?;
+    print("running the pipe with:")?;
     for (name, value, secret) in &variables {
-        say(&format!("  {name}={}", if *secret { "***" } else { value }))?;
+        print(&format!("  {name}={}", if *secret { "***" } else { value }))?;
     }
-    let given = variables
+    let environment = variables
         .iter()
         .map(|(name, value, _)| (*name, OsString::from(value)));
-    let ended = pipe::run(&program, context.path(), given).await?;
-    let code = exit_code(ended);
-    say(&format!("the pipe ended with exit code {code}"))?;
+    let status = pipe::run(&program, context.path(), environment).await?;
+    let code = exit_code(status);
+    print(&format!("the pipe exited with code {code}"))?;
     if code == 0 {
         let image = read_back(&world.registry, REPOSITORY, TAG).await?;
-        tell(&world, &image)?;
+        report(&world, &image)?;
     }
     world.stop().await?;
     Ok(ExitCode::from(code))
 }
 
-/// What came of it. A build that the pipe did not finish as a success is its failure, whatever its exit code.
-fn tell(world: &World, image: &Image) -> Result<(), CommandError> {
-    say("read back, every digest and size checked:")?;
-    say(&format!(
+/// Prints the result. A build that Depot does not record as succeeded is an error, whatever the pipe's exit code.
+fn report(world: &World, image: &Image) -> Result<(), CommandError> {
+    print("the image was read back, every digest and size is correct:")?;
+    print(&format!(
         "  {}/{REPOSITORY}:{TAG}@{}",
         world.registry.host(),
         image.digest
     ))?;
-    say(&format!("  {}", image.media_type))?;
+    print(&format!("  {}", image.media_type))?;
     for part in &image.parts {
-        say(&format!("  {part}"))?;
+        print(&format!("  {part}"))?;
     }
     let record = world.depot.record();
     let states: Vec<_> = record.builds.iter().map(|build| &build.state).collect();
@@ -87,23 +87,23 @@ fn tell(world: &World, image: &Image) -> Result<(), CommandError> {
         .iter()
         .map(|connection| connection.sent.get())
         .sum();
-    say(&format!(
-        "Depot saw {} calls and one build that succeeded",
+    print(&format!(
+        "the local Depot received {} calls and recorded one successful build",
         record.calls.len()
     ))?;
-    say(&format!(
-        "the builder was sent {sent} bytes and sent {received}"
+    print(&format!(
+        "the builder received {sent} bytes and sent {received}"
     ))
 }
 
-/// As a shell tells it: 128 and the signal's number, where a signal ended it.
-fn exit_code(ended: ExitStatus) -> u8 {
-    let code = ended
+/// The exit code as a shell reports it: 128 plus the signal's number if a signal ended the program.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status
         .code()
-        .or_else(|| ended.signal().map(|signal| 128 + signal));
+        .or_else(|| status.signal().map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-fn say(line: &str) -> Result<(), CommandError> {
+fn print(line: &str) -> Result<(), CommandError> {
     writeln!(stderr(), "demo: {line}").map_err(CommandError::Print)
 }

@@ -1,4 +1,4 @@
-//! What `local-depot` does when it is called.
+//! The commands of `local-depot`.
 
 mod arguments;
 mod demo;
@@ -18,7 +18,7 @@ pub(crate) use arguments::{Arguments, Verb};
 pub(crate) use demo::demo;
 pub(crate) use serve::serve;
 
-/// Everything that a pipe needs of the world.
+/// Everything that a pipe connects to.
 struct World {
     engine: Arc<Engine>,
     registry: Registry,
@@ -26,7 +26,7 @@ struct World {
 }
 
 impl World {
-    /// Starts a local Depot where everything goes well.
+    /// Starts a builder, a registry, and a local Depot without faults.
     async fn start(arguments: &Arguments) -> Result<Self, CommandError> {
         let options = EngineOptions {
             choice: arguments.engine.clone(),
@@ -42,7 +42,7 @@ impl World {
         })
     }
 
-    /// The variables that lead a pipe here, each with whether it is a secret.
+    /// The pipe's variables for this world, each with whether it is a secret.
     fn variables(&self) -> [(&'static str, String, bool); 6] {
         [
             ("DEPOT_API_URL", self.depot.api_url().to_owned(), false),
@@ -66,11 +66,11 @@ impl World {
         ]
     }
 
-    /// Ends everything and waits for it, as far as it is not done by then.
+    /// Stops everything and waits until it is removed.
     async fn stop(self) -> Result<(), CommandError> {
         self.depot.stop().await;
         self.registry.stop().await.map_err(CommandError::Stop)?;
-        // The last handle: the machines that held the others have just ended.
+        // The last handle: the machines, which held the others, have ended.
         match Arc::into_inner(self.engine) {
             Some(engine) => engine.stop().await.map_err(CommandError::Stop),
             None => Ok(()),
@@ -78,38 +78,38 @@ impl World {
     }
 }
 
-/// Why a command did not come to its end.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    #[error("no tasks can be run")]
+    #[error("the async runtime could not be started")]
     Runtime(#[source] io::Error),
-    #[error("there is no builder")]
+    #[error("no builder is available")]
     Engine(#[from] EngineError),
-    #[error("there is no registry")]
+    #[error("no registry is available")]
     Registry(#[from] RegistryError),
     #[error("the local Depot did not start")]
     Depot(#[from] StartError),
-    #[error("something is left of the builder or the registry")]
+    #[error("the builder or the registry could not be stopped")]
     Stop(#[source] io::Error),
-    #[error("Ctrl-C cannot be waited for")]
+    #[error("signals cannot be handled")]
     Signal(#[source] io::Error),
-    #[error("nothing can be printed")]
+    #[error("standard output or standard error cannot be written")]
     Print(#[source] io::Error),
-    #[error("there is no busybox to build an image from")]
+    #[error("no busybox is available for the demo image")]
     Busybox(#[from] BusyboxError),
     #[error("the build context could not be written")]
     Context(#[source] io::Error),
-    #[error("cargo could not be run")]
+    #[error("cargo could not be started")]
     Cargo(#[source] io::Error),
-    #[error("cargo did not build the pipe")]
+    #[error("cargo could not build the pipe")]
     NotBuilt,
-    #[error("the pipe could not be run")]
+    #[error("the pipe could not be started")]
     Pipe(#[source] io::Error),
     #[error("the image could not be read back")]
     ReadBack(#[from] ReadError),
-    #[error("the image was pushed wrong: {0}")]
+    #[error("the pushed image is wrong: {0}")]
     Wrong(String),
-    #[error("the pipe ended well and Depot does not know: {0}")]
+    #[error("the pipe succeeded, but the local Depot recorded: {0}")]
     Unfinished(String),
 }
 

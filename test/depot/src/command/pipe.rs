@@ -1,4 +1,4 @@
-//! Builds the pipe and runs it as a pipeline would: by its variables alone.
+//! Builds the pipe and runs it as a pipeline does, with variables only.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::CommandError;
 
-/// Has the cargo that runs us build the pipe, in our own profile, and returns the program.
+/// Builds the pipe with the cargo and the profile of this program, and returns its path.
 pub(super) async fn build() -> Result<PathBuf, CommandError> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -31,23 +31,23 @@ pub(super) async fn build() -> Result<PathBuf, CommandError> {
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    // What cargo has to say goes to our standard error.
-    let built = command
+    // cargo's messages go to this program's standard error.
+    let output = command
         .spawn()
         .map_err(CommandError::Cargo)?
         .wait_with_output()
         .await
         .map_err(CommandError::Cargo)?;
-    if !built.status.success() {
+    if !output.status.success() {
         return Err(CommandError::NotBuilt);
     }
-    String::from_utf8_lossy(&built.stdout)
+    String::from_utf8_lossy(&output.stdout)
         .lines()
         .find_map(executable)
         .ok_or(CommandError::NotBuilt)
 }
 
-/// The program that a line of cargo's messages tells of.
+/// The path of the pipe, if a line of cargo's messages contains it.
 fn executable(line: &str) -> Option<PathBuf> {
     #[derive(Deserialize)]
     struct Message {
@@ -64,7 +64,7 @@ fn executable(line: &str) -> Option<PathBuf> {
         .filter(|_| message.target.name == "depot-build")
 }
 
-/// Runs the pipe in `folder` with these variables and no others. Ctrl-C reaches it without us; we wait for its end.
+/// Runs the pipe in `folder` with these variables and no others. On Ctrl-C, which the pipe receives too, waits for its end.
 pub(super) async fn run(
     program: &Path,
     folder: &Path,
@@ -81,7 +81,7 @@ pub(super) async fn run(
     loop {
         tokio::select! {
             ended = child.wait() => return ended.map_err(CommandError::Pipe),
-            told = tokio::signal::ctrl_c() => told.map_err(CommandError::Signal)?,
+            interrupt = tokio::signal::ctrl_c() => interrupt.map_err(CommandError::Signal)?,
         }
     }
 }
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_found_among_cargo_s_messages() {
+    fn the_program_is_found_in_cargos_messages() {
         let lines = [
             r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}"#,
             r#"{"reason":"compiler-artifact","target":{"name":"depot-build"},"executable":null}"#,

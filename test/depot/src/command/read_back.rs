@@ -1,4 +1,4 @@
-//! Reads a pushed image back, every byte of it.
+//! Reads every byte of a pushed image back.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use super::CommandError;
 
-/// Manifests that an index may hold; ours have one for each platform, and perhaps one about each.
+/// The most manifests of an index; the demo's has one for each platform, and perhaps an attestation for each.
 const MAX_MANIFESTS: usize = 16;
 
-/// An image whose every digest and size was found right.
+/// An image with verified digests and sizes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Image {
     pub(super) digest: String,
@@ -18,12 +18,12 @@ pub(super) struct Image {
     pub(super) parts: Vec<Part>,
 }
 
-/// One manifest of it.
+/// One manifest of the image.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
     platform: String,
     layers: usize,
-    /// As pushed, so mostly compressed.
+    /// The size as pushed, so mostly compressed.
     layer_bytes: u64,
 }
 
@@ -62,7 +62,7 @@ struct Config {
     architecture: String,
 }
 
-/// Reads the image behind `repository:tag`: its manifest, or all manifests of its index, their configs and layers.
+/// Reads the image `repository:tag`: its manifest, or all manifests of its index, with their configs and layers.
 pub(super) async fn read_back(
     registry: &Registry,
     repository: &str,
@@ -74,7 +74,7 @@ pub(super) async fn read_back(
         Content::Index { manifests } => {
             if manifests.len() > MAX_MANIFESTS {
                 return Err(CommandError::Wrong(format!(
-                    "its index holds {} manifests",
+                    "its index has {} manifests",
                     manifests.len()
                 )));
             }
@@ -135,8 +135,11 @@ fn check_size(descriptor: &Descriptor, size: usize) -> Result<(), CommandError> 
     if descriptor.size == size as u64 {
         return Ok(());
     }
-    let Descriptor { digest, size: told } = descriptor;
+    let Descriptor {
+        digest,
+        size: expected,
+    } = descriptor;
     Err(CommandError::Wrong(format!(
-        "{digest} has {size} bytes and is said to have {told}"
+        "{digest} has {size} bytes instead of {expected}"
     )))
 }

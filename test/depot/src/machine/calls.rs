@@ -1,7 +1,7 @@
-//! Between a client and a builder, call by call: where a machine is to do more than to pass bytes on.
+//! A gRPC proxy between a client and a builder, for machines that do more than pass bytes.
 //!
-//! Each call passes as it is, but for the two that Depot's fork of BuildKit answers in its own way. Where a test records, everything of
-//! each call is kept, those included that the builder makes to the client within a session.
+//! Calls pass unchanged, except the two that Depot's fork of BuildKit extends. If a test records, every call is recorded,
+//! including the builder's calls to the client within a session.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,23 +25,23 @@ use super::{BuilderStream, session};
 use crate::MachinePlan;
 use crate::record::Recorder;
 
-/// Room for both sides on every stream, and no more for all together: a stream that nobody reads holds up the others, as behind
-/// many a proxy.
+/// The flow-control window of each stream, and of the whole connection: a stream that is not read blocks the others, as
+/// behind many proxies.
 const WINDOW_BYTES: u32 = 8 << 20;
 
-/// BuildKit puts whole Dockerfiles into the details of an error.
+/// BuildKit includes whole Dockerfiles in the details of an error.
 const HEADER_LIMIT_BYTES: u32 = 16 << 20;
 
-/// What the builder is called in a recording.
+/// The builder's name in a recording.
 const PART: &str = "builder";
 
 pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Whoever answers calls of a connection, and what answers them in the end.
+/// Sends calls to the peer of a connection.
 pub(super) type Sender = client::SendRequest<Body>;
 
-/// Serves one client on one connection to the builder, until either ends.
+/// Serves one client over one connection to the builder, until either ends.
 pub(super) async fn serve(
     client: impl BuilderStream + 'static,
     builder: impl BuilderStream + 'static,
@@ -62,7 +62,7 @@ pub(super) async fn serve(
         traffic: plan.traffic.clone(),
         tasks: tasks.clone(),
     };
-    let serving = answer(client, &tasks, move |request| {
+    let serving = serve_calls(client, &tasks, move |request| {
         let calls = calls.clone();
         async move { calls.call(request).await }
     });
@@ -72,7 +72,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The client's side of HTTP/2: what sends calls, and what has to run meanwhile.
+/// The client side of HTTP/2: the sender of calls, and a future to poll meanwhile.
 pub(super) async fn connect<S: BuilderStream + 'static>(
     stream: S,
     tasks: &Tasks,
@@ -87,8 +87,8 @@ pub(super) async fn connect<S: BuilderStream + 'static>(
     Ok((sender, async { connection.await.map_err(io::Error::other) }))
 }
 
-/// The server's side.
-pub(super) async fn answer<F>(
+/// The server side of HTTP/2.
+pub(super) async fn serve_calls<F>(
     stream: impl BuilderStream + 'static,
     tasks: &Tasks,
     call: impl Fn(Request<Incoming>) -> F + Send + 'static,
@@ -97,8 +97,8 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let service = service_fn(move |request| {
-        let answering = call(request);
-        async move { Ok::<_, Infallible>(answering.await) }
+        let response = call(request);
+        async move { Ok::<_, Infallible>(response.await) }
     });
     server::Builder::new(tasks.clone())
         .initial_stream_window_size(WINDOW_BYTES)
@@ -122,29 +122,29 @@ impl Calls {
         let path = request.uri().path().to_owned();
         let request = request.map(boxed);
         let request = match &self.traffic {
-            Some(traffic) => kept_request(traffic, &path, request),
+            Some(traffic) => record_request(traffic, &path, request),
             None => request,
         };
-        let answered = match (path.as_str(), &self.fork, &self.traffic) {
+        let response = match (path.as_str(), &self.fork, &self.traffic) {
             (fork::SOLVE, Some(fork), _) => fork.solve(request).await,
             (fork::DELETE_LEASE, Some(fork), _) => fork.delete_lease(request).await,
             (session::SESSION, _, Some(traffic)) => {
-                session::overhear(&self.sender, request, traffic, &self.tasks).await
+                session::record(&self.sender, request, traffic, &self.tasks).await
             }
             _ => pass(&self.sender, request).await,
         };
-        let response = answered.unwrap_or_else(|error| {
+        let response = response.unwrap_or_else(|error| {
             // 14: unavailable.
             Response::new(fork::trailers(&[], "14", &error.to_string()))
         });
         match &self.traffic {
-            Some(traffic) => kept_response(traffic, &path, response),
+            Some(traffic) => record_response(traffic, &path, response),
             None => response,
         }
     }
 }
 
-/// A call as it came.
+/// Passes a call unchanged.
 pub(super) async fn pass(
     sender: &Sender,
     request: Request<Body>,
@@ -153,22 +153,26 @@ pub(super) async fn pass(
     Ok(response.map(boxed))
 }
 
-pub(super) fn kept_request(traffic: &Traffic, call: &str, request: Request<Body>) -> Request<Body> {
+pub(super) fn record_request(
+    traffic: &Traffic,
+    call: &str,
+    request: Request<Body>,
+) -> Request<Body> {
     traffic.headers(PART, call, Side::Request, "header", request.headers());
-    request.map(|body| kept(traffic, call, Side::Request, body))
+    request.map(|body| record_body(traffic, call, Side::Request, body))
 }
 
-pub(super) fn kept_response(
+pub(super) fn record_response(
     traffic: &Traffic,
     call: &str,
     response: Response<Body>,
 ) -> Response<Body> {
     traffic.headers(PART, call, Side::Response, "header", response.headers());
-    response.map(|body| kept(traffic, call, Side::Response, body))
+    response.map(|body| record_body(traffic, call, Side::Response, body))
 }
 
-/// The bytes of a session are calls of their own, and kept as such.
-fn kept(traffic: &Traffic, call: &str, side: Side, body: Body) -> Body {
+/// Records a body. The bytes of a session are recorded as separate calls instead.
+fn record_body(traffic: &Traffic, call: &str, side: Side, body: Body) -> Body {
     if call == session::SESSION {
         return body;
     }

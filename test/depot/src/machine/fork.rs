@@ -1,9 +1,9 @@
-//! What Depot's builders do beyond upstream's: their fork of BuildKit, as far as loading an image goes.
+//! The extensions of Depot's fork of BuildKit that the load of an image uses.
 //!
-//! Two calls differ. The answer to a `Solve` whose exporter was told
-//! `depot.export.image.version=2` also holds the exported images (`depot/images.exported`: base64 of a JSON list of manifest and
-//! config, each in base64), and with `depot.export.lease=true` the lease that keeps them (`depot/session.id`). `Leases/Delete`
-//! ends such a lease. The released CLI's fast load runs on this.
+//! Two calls differ. With the exporter attribute `depot.export.image.version=2`, the response to a `Solve` also contains the
+//! exported images (`depot/images.exported`: base64 of a JSON list of manifest and config, each in base64). With
+//! `depot.export.lease=true` it also contains the lease that keeps them (`depot/session.id`). `Leases/Delete` ends such a
+//! lease. The released CLI's fast load uses these extensions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
 const READ: &str = "/containerd.services.content.v1.Content/Read";
 pub(super) const DELETE_LEASE: &str = "/containerd.services.leases.v1.Leases/Delete";
 
-/// `SolveRequest`, as far as it is read here.
+/// The fields of `SolveRequest` that are read here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct SolveRequest {
     #[prost(map = "string, string", tag = "4")]
@@ -36,7 +36,7 @@ struct SolveRequest {
     session: String,
 }
 
-/// `SolveResponse`, as far as it is known here.
+/// The fields of `SolveResponse` that are used here.
 #[derive(Clone, PartialEq, prost::Message)]
 struct SolveResponse {
     #[prost(map = "string, string", tag = "1")]
@@ -74,7 +74,7 @@ struct Named {
     digest: String,
 }
 
-/// Answers the calls that the fork has its own way with.
+/// Handles the calls that the fork extends.
 #[derive(Clone)]
 pub(super) struct Fork {
     pub(super) sender: Sender,
@@ -85,46 +85,49 @@ pub(super) struct Fork {
 impl Fork {
     pub(super) async fn solve(&self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let (head, body) = request.into_parts();
-        let sent = body.collect().await?.to_bytes();
+        let message = body.collect().await?.to_bytes();
         if takes_one(&self.confused_left) {
             // 2: unknown.
-            let words = "failed to solve: inconsistent graph state in edge merge";
-            return Ok(answer(trailers(&[], "2", words)));
+            let error = "failed to solve: inconsistent graph state in edge merge";
+            return Ok(response(trailers(&[], "2", error)));
         }
-        let asked = SolveRequest::decode(sent.get(5..).unwrap_or_default()).unwrap_or_default();
-        let request = Request::from_parts(head, full(sent));
+        let solve = SolveRequest::decode(message.get(5..).unwrap_or_default()).unwrap_or_default();
+        let request = Request::from_parts(head, full(message));
         let template = head_of(&request);
         let response = self.sender.clone().send_request(request).await?;
         let (head, body) = response.into_parts();
         let collected = body.collect().await?;
-        let told = collected.trailers().cloned();
-        let answer = collected.to_bytes();
-        let Some(message) = answer.get(5..).filter(|_| answer.first() == Some(&0)) else {
-            return Ok(Response::from_parts(head, with_trailers(answer, told)));
+        let trailers = collected.trailers().cloned();
+        let bytes = collected.to_bytes();
+        let Some(message) = bytes.get(5..).filter(|_| bytes.first() == Some(&0)) else {
+            return Ok(Response::from_parts(head, with_trailers(bytes, trailers)));
         };
         let solved = SolveResponse::decode(message).unwrap_or_default();
-        let is = |name: &str, value: &str| asked.exporter.get(name).is_some_and(|is| is == value);
-        let mut more = HashMap::new();
+        let is_set =
+            |name: &str, value: &str| solve.exporter.get(name).is_some_and(|set| set == value);
+        let mut extensions = HashMap::new();
         let digest = solved.exporter.get("containerimage.digest");
         if let Some(digest) = digest
-            && is("depot.export.image.version", "2")
+            && is_set("depot.export.image.version", "2")
         {
             let images = self.images(&template, digest).await?;
             let images = serde_json::Value::from(images).to_string();
-            more.insert("depot/images.exported".into(), STANDARD.encode(images));
+            extensions.insert("depot/images.exported".into(), STANDARD.encode(images));
         }
-        if is("depot.export.lease", "true") {
-            let lease = asked.session;
-            self.recorder.lease_made(&lease);
-            more.insert("depot/session.id".into(), lease);
+        if is_set("depot.export.lease", "true") {
+            let lease = solve.session;
+            self.recorder.add_lease(&lease);
+            extensions.insert("depot/session.id".into(), lease);
         }
-        // One message behind another is one with the fields of both.
-        let more = SolveResponse { exporter: more }.encode_to_vec();
-        let answer = framed(&[message, &more].concat());
-        Ok(Response::from_parts(head, with_trailers(answer, told)))
+        // Two concatenated messages are one message with the fields of both.
+        let extensions = SolveResponse {
+            exporter: extensions,
+        };
+        let message = framed(&[message, &extensions.encode_to_vec()].concat());
+        Ok(Response::from_parts(head, with_trailers(message, trailers)))
     }
 
-    /// Manifest and config of every image that `digest` is or leads to; attestations too.
+    /// Manifest and config of every image of `digest`, a manifest or an index; attestations too.
     async fn images(
         &self,
         template: &Request<()>,
@@ -155,7 +158,7 @@ impl Fork {
         Ok(images)
     }
 
-    /// Reads a small blob of the builder's.
+    /// Reads a small blob from the builder.
     async fn read(&self, template: &Request<()>, digest: &str) -> Result<Bytes, BoxError> {
         let message = ReadRequest {
             digest: digest.to_owned(),
@@ -186,25 +189,26 @@ impl Fork {
         &self,
         request: Request<Body>,
     ) -> Result<Response<Body>, BoxError> {
-        let sent = request.into_body().collect().await?.to_bytes();
-        let asked = DeleteRequest::decode(sent.get(5..).unwrap_or_default()).unwrap_or_default();
-        let (code, words) = if self.recorder.lease_deleted(&asked.id) {
+        let message = request.into_body().collect().await?.to_bytes();
+        let delete =
+            DeleteRequest::decode(message.get(5..).unwrap_or_default()).unwrap_or_default();
+        let (code, error) = if self.recorder.delete_lease(&delete.id) {
             ("0", "")
         } else {
             ("5", "no such lease")
         };
-        Ok(answer(trailers(&framed(&[]), code, words)))
+        Ok(response(trailers(&framed(&[]), code, error)))
     }
 }
 
-fn answer(body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
+fn response(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     let grpc = HeaderValue::from_static("application/grpc");
-    answer.headers_mut().insert(header::CONTENT_TYPE, grpc);
-    answer
+    response.headers_mut().insert(header::CONTENT_TYPE, grpc);
+    response
 }
 
-/// A request's head, for others like it.
+/// A copy of a request's head, as a template for other requests.
 fn head_of(request: &Request<Body>) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
@@ -229,17 +233,18 @@ pub(super) fn framed(message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-pub(super) fn trailers(answer: &[u8], code: &'static str, words: &str) -> Body {
+/// A response body with a message and gRPC's status in the trailers.
+pub(super) fn trailers(message: &[u8], code: &'static str, error: &str) -> Body {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static(code));
-    if let Ok(words) = HeaderValue::from_str(words) {
-        trailers.insert("grpc-message", words);
+    if let Ok(error) = HeaderValue::from_str(error) {
+        trailers.insert("grpc-message", error);
     }
-    with_trailers(Bytes::copy_from_slice(answer), Some(trailers))
+    with_trailers(Bytes::copy_from_slice(message), Some(trailers))
 }
 
-fn with_trailers(answer: Bytes, trailers: Option<HeaderMap>) -> Body {
-    let frames = [Some(Frame::data(answer)), trailers.map(Frame::trailers)];
+fn with_trailers(message: Bytes, trailers: Option<HeaderMap>) -> Body {
+    let frames = [Some(Frame::data(message)), trailers.map(Frame::trailers)];
     let frames = frames.into_iter().flatten().map(Ok);
     StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync()
 }

@@ -1,11 +1,11 @@
-//! The line to a machine: later and slower than loopback is.
+//! The line to a machine: a network with a delay and a rate.
 //!
-//! It lies below TLS, so that it carries the bytes that a network would. What it takes in is held until it is due at the other end:
-//! the delay adds to each byte's way and takes nothing from how many are under way. A line with a rate has a router at
-//! its head, with a queue of [`ROUTER_BYTES`]; whoever sends faster waits.
+//! It is below TLS, so it carries the bytes that a network would. It holds each byte until the byte is due at the other end:
+//! the delay adds to latency and does not reduce throughput. A line with a rate has a router at its head, with a queue of
+//! [`ROUTER_BYTES`]; a faster sender waits.
 //!
-//! The kernel greets a client on loopback before the line knows of it. So nothing passes during the first round trip, which is
-//! what the greeting would have taken. Packets are never lost, and no sender has to feel its way to the line's rate.
+//! On loopback the kernel completes the TCP handshake before the line exists. So nothing passes during the first round trip,
+//! the time that the handshake would take. Packets are never lost, and senders need no congestion control to find the rate.
 
 use std::io;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::Line;
 
-/// What may wait at the head of a line with a rate, one way.
+/// The router's queue of a line with a rate, in one direction.
 pub(super) const ROUTER_BYTES: u32 = 512 << 10;
 
-/// What may be under way, one way: more than the rate of any line of tests brings along within its delay.
-const UNDER_WAY_BYTES: usize = 64 << 20;
+/// The most bytes in transit, in one direction: more than any line of a test carries within its delay.
+const IN_TRANSIT_BYTES: usize = 64 << 20;
 
-/// What is taken in at once. At 100 Mbit/s it is 1.3 ms long, as fine as the clock of timers.
+/// The size of one piece. At 100 Mbit/s it takes 1.3 ms, about the resolution of timers.
 const PIECE_BYTES: usize = 16 << 10;
 
-/// Carries bytes between `near` and `far` until each has told its end, or one of them breaks.
+/// Carries bytes between `near` and `far` until both have ended, or one fails.
 ///
-/// Dropping the future loses what is under way.
+/// Dropping the future loses the bytes in transit.
 pub(super) async fn carry(
     line: Line,
     near: impl AsyncRead + AsyncWrite,
@@ -44,7 +44,7 @@ pub(super) async fn carry(
     Ok(())
 }
 
-/// A piece and when it arrives.
+/// A piece and the time of its arrival.
 type Due = (Instant, Bytes);
 
 async fn one_way(
@@ -52,53 +52,53 @@ async fn one_way(
     from: impl AsyncRead + Unpin,
     to: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
-    // What bounds it is the room.
+    // `room` bounds this channel.
     let (sender, pieces) = mpsc::unbounded_channel();
-    let room = Semaphore::new(UNDER_WAY_BYTES);
+    let room = Semaphore::new(IN_TRANSIT_BYTES);
     tokio::try_join!(
-        take_in(line, from, sender, &room),
-        hand_out(to, pieces, &room)
+        accept(line, from, sender, &room),
+        deliver(to, pieces, &room)
     )?;
     Ok(())
 }
 
-async fn take_in(
+async fn accept(
     line: Line,
     mut from: impl AsyncRead + Unpin,
-    under_way: mpsc::UnboundedSender<Due>,
+    in_transit: mpsc::UnboundedSender<Due>,
     room: &Semaphore,
 ) -> io::Result<()> {
-    // When the last bit of all that was taken in has left the router.
+    // The time at which the last accepted bit has left the router.
     let mut free = Instant::now();
     loop {
         if line.bits_per_second.is_some() {
-            sleep_until(free - line.takes(ROUTER_BYTES)).await;
+            sleep_until(free - line.transmission(ROUTER_BYTES)).await;
         }
         let mut piece = BytesMut::with_capacity(PIECE_BYTES);
         let length = from.read_buf(&mut piece).await?;
         let length = u32::try_from(length).map_err(io::Error::other)?;
-        free = free.max(Instant::now()) + line.takes(length);
-        // Closed only when the other half has failed, and then this one is dropped.
-        if let Ok(taken) = room.acquire_many(length).await {
-            taken.forget();
+        free = free.max(Instant::now()) + line.transmission(length);
+        // The semaphore is never closed.
+        if let Ok(permits) = room.acquire_many(length).await {
+            permits.forget();
         }
-        // The end is a piece without bytes: it has the same way to go.
-        let _fails_with_the_other_half = under_way.send((free + line.delay, piece.freeze()));
+        // The end is an empty piece, with the same delay.
+        let _fails_with_the_other_half = in_transit.send((free + line.delay, piece.freeze()));
         if length == 0 {
             return Ok(());
         }
     }
 }
 
-async fn hand_out(
+async fn deliver(
     mut to: impl AsyncWrite + Unpin,
-    mut under_way: mpsc::UnboundedReceiver<Due>,
+    mut in_transit: mpsc::UnboundedReceiver<Due>,
     room: &Semaphore,
 ) -> io::Result<()> {
-    while let Some((due, piece)) = under_way.recv().await {
+    while let Some((due, piece)) = in_transit.recv().await {
         sleep_until(due).await;
         to.write_all(&piece).await?;
-        if under_way.is_empty() {
+        if in_transit.is_empty() {
             to.flush().await?;
         }
         room.add_permits(piece.len());
@@ -107,8 +107,8 @@ async fn hand_out(
 }
 
 impl Line {
-    /// How long so many bytes take to enter it.
-    fn takes(self, bytes: u32) -> Duration {
+    /// How long `bytes` take to enter the line.
+    fn transmission(self, bytes: u32) -> Duration {
         let Some(rate) = self.bits_per_second else {
             return Duration::ZERO;
         };
@@ -126,11 +126,11 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(20);
 
-    /// What the ends of the line hold in these tests.
+    /// The buffer of each end of the line in these tests.
     const END_BYTES: usize = 64 << 10;
 
-    /// A line, its two ends, and what carries.
-    fn laid(
+    /// A line: its two ends and the task that carries bytes.
+    fn line(
         delay: Duration,
         bits_per_second: Option<u64>,
     ) -> (DuplexStream, DuplexStream, Carrying) {
@@ -147,15 +147,15 @@ mod tests {
 
     type Carrying = JoinSet<io::Result<()>>;
 
-    /// Bytes that tell where they were.
+    /// Bytes with a counter, so that any reordering changes them.
     fn numbered(length: usize) -> Vec<u8> {
         let numbers = (0_u32..).flat_map(u32::to_le_bytes);
         numbers.take(length).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn both_ways_bytes_arrive_in_order_and_then_the_end() {
-        let (mut near, mut far, mut carrying) = laid(DELAY, Some(80_000_000));
+    async fn bytes_arrive_in_order_in_both_directions_followed_by_the_end() {
+        let (mut near, mut far, mut carrying) = line(DELAY, Some(80_000_000));
         let (up, down) = (numbered(300_001), numbered(100_003));
         let send = async |end: &mut DuplexStream, bytes: &[u8], at_once: usize| {
             for piece in bytes.chunks(at_once) {
@@ -185,8 +185,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_byte_is_a_round_trip_later_than_those_that_follow() {
-        let (mut near, mut far, _carrying) = laid(DELAY, None);
+    async fn the_first_byte_is_delayed_by_an_additional_round_trip() {
+        let (mut near, mut far, _carrying) = line(DELAY, None);
         let arrives = async |near: &mut DuplexStream, far: &mut DuplexStream| {
             let sent = Instant::now();
             near.write_all(b"x").await.unwrap();
@@ -196,7 +196,7 @@ mod tests {
         let first = arrives(&mut near, &mut far).await;
         let next = arrives(&mut near, &mut far).await;
         let back = arrives(&mut far, &mut near).await;
-        // To the millisecond, since timers are.
+        // Timers have a resolution of one millisecond.
         assert_eq!(
             [first, next, back].map(|time| time.as_millis() / 2),
             [30, 10, 10]
@@ -204,19 +204,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_delay_holds_back_no_throughput() {
-        let (mut near, mut far, _carrying) = laid(DELAY, None);
+    async fn a_delay_does_not_reduce_throughput() {
+        let (mut near, mut far, _carrying) = line(DELAY, None);
         let begun = Instant::now();
         let (sent, mut came) = (numbered(20 << 20), vec![0; 20 << 20]);
         tokio::try_join!(near.write_all(&sent), far.read_exact(&mut came)).unwrap();
         assert!(came == sent);
-        // Time is paused: it counts waiting alone.
+        // Paused time advances only while the test waits.
         assert!(begun.elapsed() < DELAY * 4, "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_rate_is_kept_over_a_long_time() {
-        let (mut near, mut far, _carrying) = laid(Duration::ZERO, Some(8_000_000));
+    async fn the_average_rate_is_exact() {
+        let (mut near, mut far, _carrying) = line(Duration::ZERO, Some(8_000_000));
         let begun = Instant::now();
         let (sent, mut came) = (vec![7; 3_000_000], vec![0; 3_000_000]);
         tokio::try_join!(near.write_all(&sent), far.read_exact(&mut came)).unwrap();
@@ -225,9 +225,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_sends_faster_than_the_line_waits_for_the_router() {
-        // A byte takes longer than anybody waits here.
-        let (mut near, _far, _carrying) = laid(Duration::ZERO, Some(8));
+    async fn a_sender_that_is_faster_than_the_line_waits_for_the_router() {
+        // One byte takes longer than this test waits.
+        let (mut near, _far, _carrying) = line(Duration::ZERO, Some(8));
         let mut sent = 0;
         while let Ok(length) = tokio::time::timeout(DELAY, near.write(&[7; 1000])).await {
             sent += length.unwrap();
@@ -237,10 +237,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_end_that_breaks_ends_the_line() {
-        let (near, mut far, mut carrying) = laid(DELAY, None);
+    async fn a_broken_end_ends_the_line() {
+        let (near, mut far, mut carrying) = line(DELAY, None);
         drop(near);
-        // The end arrives, and what is sent against it meets nobody.
+        // The end arrives; bytes in the other direction find no receiver.
         assert_eq!(far.read(&mut [0]).await.unwrap(), 0);
         far.write_all(b"x").await.unwrap();
         let ended = carrying.join_next().await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Creating and finishing a build.
+//! Creation and end of a build.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,10 +11,10 @@ use super::json::{Names, from_name, is_default, to_name};
 #[derive(Clone, Copy, PartialEq, Eq, prost::Message, Serialize, Deserialize)]
 pub struct Empty {}
 
-/// What kind of program asks for the build.
+/// The kind of program that requests the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-#[expect(missing_docs, reason = "the names are Depot's and say it all")]
+#[expect(missing_docs, reason = "the names are Depot's")]
 pub enum Command {
     Unspecified = 0,
     Build = 1,
@@ -49,7 +49,7 @@ pub struct CreateBuildRequest {
     #[prost(message, repeated, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub options: Vec<BuildOptions>,
-    /// What must run on the machine.
+    /// The engine that must run on the machine.
     #[prost(message, optional, tag = "3")]
     #[serde(alias = "required_engine", skip_serializing_if = "Option::is_none")]
     pub required_engine: Option<RequiredEngine>,
@@ -59,7 +59,7 @@ pub struct CreateBuildRequest {
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RequiredEngine {
-    /// Which.
+    /// The engine.
     #[prost(oneof = "Engine", tags = "1, 2")]
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
@@ -72,7 +72,7 @@ pub enum Engine {
     /// Plain BuildKit.
     #[prost(message, tag = "1")]
     Buildkit(BuildkitEngine),
-    /// Dagger's.
+    /// Dagger's engine.
     #[prost(message, tag = "2")]
     Dagger(DaggerEngine),
 }
@@ -108,15 +108,15 @@ pub struct BuildOptions {
     #[prost(string, repeated, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub tags: Vec<String>,
-    /// What comes out of the build.
+    /// The outputs of the build.
     #[prost(message, repeated, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub outputs: Vec<BuildOutput>,
-    /// The image is pushed.
+    /// Whether the image is pushed.
     #[prost(bool, tag = "4")]
     #[serde(skip_serializing_if = "is_default")]
     pub push: bool,
-    /// The image is loaded into the local daemon.
+    /// Whether the image is loaded into the local daemon.
     #[prost(bool, tag = "5")]
     #[serde(skip_serializing_if = "is_default")]
     pub load: bool,
@@ -124,11 +124,11 @@ pub struct BuildOptions {
     #[prost(string, optional, tag = "6")]
     #[serde(alias = "target_name", skip_serializing_if = "Option::is_none")]
     pub target_name: Option<String>,
-    /// The Dockerfile is linted.
+    /// Whether the Dockerfile is linted.
     #[prost(bool, tag = "7")]
     #[serde(skip_serializing_if = "is_default")]
     pub lint: bool,
-    /// The image is saved in Depot's registry.
+    /// Whether the image is saved in Depot's registry.
     #[prost(bool, tag = "8")]
     #[serde(skip_serializing_if = "is_default")]
     pub save: bool,
@@ -161,11 +161,11 @@ pub struct CreateBuildResponse {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub build_id: String,
-    /// What every later call of this build carries.
+    /// The token of every later call of this build.
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub build_token: String,
-    /// How images are to be loaded.
+    /// How images must be loaded.
     #[prost(message, optional, tag = "3")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<Registry>,
@@ -173,7 +173,7 @@ pub struct CreateBuildResponse {
     #[prost(message, optional, tag = "4")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profiler: Option<Profiler>,
-    /// Where a person looks at the build.
+    /// The address of the build's web page.
     #[prost(string, tag = "5")]
     #[serde(skip_serializing_if = "is_default")]
     pub build_url: String,
@@ -185,7 +185,7 @@ pub struct CreateBuildResponse {
     #[prost(message, repeated, tag = "7")]
     #[serde(skip_serializing_if = "is_default")]
     pub additional_credentials: Vec<AdditionalCredential>,
-    /// References to push a saved image under.
+    /// References for the push of a saved image.
     #[prost(message, repeated, tag = "8")]
     #[serde(skip_serializing_if = "is_default")]
     pub additional_tags: Vec<AdditionalTag>,
@@ -204,7 +204,7 @@ impl fmt::Debug for CreateBuildResponse {
 #[derive(Clone, PartialEq, Eq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Registry {
-    /// The machine can serve its images itself.
+    /// Whether the machine can serve its images itself.
     #[prost(bool, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub can_use_local_registry: bool,
@@ -212,7 +212,7 @@ pub struct Registry {
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub proxy_image: String,
-    /// Images to be loaded are rather saved and pulled.
+    /// Whether images must be saved and pulled instead of loaded.
     #[prost(bool, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub load_using_registry: bool,
@@ -267,7 +267,7 @@ pub struct AdditionalTag {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub tag: String,
-    /// It is pushed.
+    /// Whether it is pushed.
     #[prost(bool, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub push: bool,
@@ -295,7 +295,7 @@ pub struct GetBuildResponse {
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub project_id: String,
-    /// Where a person looks at it.
+    /// The address of its web page.
     #[prost(string, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub build_url: String,
@@ -309,23 +309,23 @@ pub struct FinishBuildRequest {
     #[prost(string, tag = "1")]
     #[serde(alias = "build_id", skip_serializing_if = "is_default")]
     pub build_id: String,
-    /// How it ended.
+    /// The result.
     #[prost(oneof = "FinishResult", tags = "2, 3, 4")]
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub result: Option<FinishResult>,
 }
 
-/// How a build ended.
+/// The result of a build.
 #[derive(Clone, PartialEq, prost::Oneof, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum FinishResult {
-    /// Well.
+    /// Success.
     #[prost(message, tag = "2")]
     Success(Empty),
-    /// With an error.
+    /// An error.
     #[prost(message, tag = "3")]
     Error(BuildError),
-    /// Before its end.
+    /// Canceled.
     #[prost(message, tag = "4")]
     Canceled(Empty),
 }

@@ -1,4 +1,4 @@
-//! BuildKit's status messages (`moby.buildkit.v1.StatusResponse`), which the status stream carries as they are.
+//! BuildKit's status messages (`moby.buildkit.v1.StatusResponse`), which the status stream carries unchanged.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,11 +8,11 @@ use super::json::{Timestamp, bytes, bytes_list, is_default, number};
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StatusResponse {
-    /// Steps that began, ended or became known.
+    /// New, started and ended steps.
     #[prost(message, repeated, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub vertexes: Vec<Vertex>,
-    /// Progress inside of steps.
+    /// Progress within steps.
     #[prost(message, repeated, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub statuses: Vec<VertexStatus>,
@@ -30,35 +30,35 @@ pub struct StatusResponse {
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Vertex {
-    /// Names the step.
+    /// The step's digest.
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub digest: String,
-    /// Digests of the steps before it.
+    /// Digests of its inputs.
     #[prost(string, repeated, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub inputs: Vec<String>,
-    /// For people.
+    /// The displayed name.
     #[prost(string, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub name: String,
-    /// Came from the cache.
+    /// Whether it came from the cache.
     #[prost(bool, tag = "4")]
     #[serde(skip_serializing_if = "is_default")]
     pub cached: bool,
-    /// When it began.
+    /// The start.
     #[prost(message, optional, tag = "5")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// The end.
     #[prost(message, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<Timestamp>,
-    /// Why it failed.
+    /// The error.
     #[prost(string, tag = "7")]
     #[serde(skip_serializing_if = "is_default")]
     pub error: String,
-    /// Steps shown together.
+    /// The group of steps that are displayed together.
     #[prost(message, optional, tag = "8")]
     #[serde(alias = "progress_group", skip_serializing_if = "Option::is_none")]
     pub progress_group: Option<ProgressGroup>,
@@ -68,25 +68,25 @@ pub struct Vertex {
 #[derive(Clone, PartialEq, Eq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProgressGroup {
-    /// Names the group.
+    /// The group's id.
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub id: String,
-    /// For people.
+    /// The displayed name.
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub name: String,
-    /// Shown even when other steps of it run elsewhere.
+    /// Whether it is displayed even if it is incomplete (BuildKit's `weak`).
     #[prost(bool, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub weak: bool,
 }
 
-/// `VertexStatus`: progress inside of a step.
+/// `VertexStatus`: progress within a step.
 #[derive(Clone, PartialEq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]
 pub struct VertexStatus {
-    /// Names the progress bar; written `ID` in the `.proto` file too.
+    /// The id of the progress bar; spelled `ID` in the `.proto` file.
     #[prost(string, tag = "1")]
     #[serde(rename = "ID", skip_serializing_if = "is_default")]
     pub id: String,
@@ -94,11 +94,11 @@ pub struct VertexStatus {
     #[prost(string, tag = "2")]
     #[serde(skip_serializing_if = "is_default")]
     pub vertex: String,
-    /// For people.
+    /// The displayed name.
     #[prost(string, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub name: String,
-    /// Done so far.
+    /// The amount done.
     #[prost(int64, tag = "4")]
     #[serde(
         serialize_with = "number::to_text",
@@ -106,7 +106,7 @@ pub struct VertexStatus {
         skip_serializing_if = "is_default"
     )]
     pub current: i64,
-    /// Of so much.
+    /// The total amount.
     #[prost(int64, tag = "5")]
     #[serde(
         serialize_with = "number::to_text",
@@ -114,15 +114,15 @@ pub struct VertexStatus {
         skip_serializing_if = "is_default"
     )]
     pub total: i64,
-    /// When this was so.
+    /// The time of this status.
     #[prost(message, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<Timestamp>,
-    /// When it began.
+    /// The start.
     #[prost(message, optional, tag = "7")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
-    /// When it ended.
+    /// The end.
     #[prost(message, optional, tag = "8")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed: Option<Timestamp>,
@@ -136,7 +136,7 @@ pub struct VertexLog {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub vertex: String,
-    /// When it was written.
+    /// The time of the output.
     #[prost(message, optional, tag = "2")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timestamp: Option<Timestamp>,
@@ -148,7 +148,7 @@ pub struct VertexLog {
         skip_serializing_if = "is_default"
     )]
     pub stream: i64,
-    /// What was written.
+    /// The output.
     #[prost(bytes = "vec", tag = "4")]
     #[serde(with = "bytes", skip_serializing_if = "is_default")]
     pub msg: Vec<u8>,
@@ -162,7 +162,7 @@ pub struct VertexWarning {
     #[prost(string, tag = "1")]
     #[serde(skip_serializing_if = "is_default")]
     pub vertex: String,
-    /// How bad.
+    /// The severity.
     #[prost(int64, tag = "2")]
     #[serde(
         serialize_with = "number::to_text",
@@ -170,29 +170,29 @@ pub struct VertexWarning {
         skip_serializing_if = "is_default"
     )]
     pub level: i64,
-    /// In a line.
+    /// A short text.
     #[prost(bytes = "vec", tag = "3")]
     #[serde(with = "bytes", skip_serializing_if = "is_default")]
     pub short: Vec<u8>,
-    /// At length.
+    /// A detailed text.
     #[prost(bytes = "vec", repeated, tag = "4")]
     #[serde(with = "bytes_list", skip_serializing_if = "is_default")]
     pub detail: Vec<Vec<u8>>,
-    /// Where to read more.
+    /// The address of the documentation.
     #[prost(string, tag = "5")]
     #[serde(skip_serializing_if = "is_default")]
     pub url: String,
-    /// The file that it is about.
+    /// The file.
     #[prost(message, optional, tag = "6")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub info: Option<SourceInfo>,
-    /// The lines that it is about.
+    /// The lines.
     #[prost(message, repeated, tag = "7")]
     #[serde(skip_serializing_if = "is_default")]
     pub ranges: Vec<Range>,
 }
 
-/// `pb.SourceInfo`, without the definition that a client has no use for.
+/// `pb.SourceInfo`, without the definition, which clients do not use.
 #[derive(Clone, PartialEq, Eq, prost::Message, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceInfo {

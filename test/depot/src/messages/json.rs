@@ -1,4 +1,4 @@
-//! The parts of protobuf's JSON form that serde does not bring along.
+//! The parts of protobuf's JSON form that serde does not provide.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// True for a value that protobuf's JSON form leaves out.
+/// Whether protobuf's JSON form omits a value.
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -26,7 +26,7 @@ pub(super) fn to_name<T: Names, S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     match T::NAMES.iter().find(|(number, _)| number == value) {
         Some((_, name)) => serializer.serialize_str(name),
-        None => serializer.serialize_i32(*value), // as protobuf says for values that have no name here
+        None => serializer.serialize_i32(*value), // protobuf's rule for values without a name
     }
 }
 
@@ -43,12 +43,12 @@ pub(super) fn from_name<'de, T: Names, D: Deserializer<'de>>(
         Either::Number(number) => Ok(number),
         Either::Name(name) => T::NAMES
             .iter()
-            .find_map(|(number, known)| (*known == name).then_some(*number))
-            .ok_or_else(|| D::Error::custom(format_args!("`{name}` is no value of this enum"))),
+            .find_map(|(number, candidate)| (*candidate == name).then_some(*number))
+            .ok_or_else(|| D::Error::custom(format_args!("unknown enum value `{name}`"))),
     }
 }
 
-/// Numbers: those of 32 bits are written as numbers, those of 64 as strings; both are taken either way.
+/// Numbers: 32-bit numbers are written as numbers, 64-bit numbers as strings; both are accepted in either form.
 pub(super) mod number {
     use super::{Cow, Deserialize, Deserializer, Serializer};
     use serde::de::Error as _;
@@ -80,7 +80,7 @@ pub(super) mod number {
     }
 }
 
-/// `bytes`: written as standard base64 with padding, taken in the URL's alphabet too.
+/// `bytes`: written as standard base64 with padding, accepted in the URL-safe alphabet too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Base64(Vec<u8>);
 
@@ -144,14 +144,14 @@ pub struct Timestamp {
     /// Seconds since 1970.
     #[prost(int64, tag = "1")]
     pub seconds: i64,
-    /// Nanoseconds on top, never negative.
+    /// Additional nanoseconds, never negative.
     #[prost(int32, tag = "2")]
     pub nanos: i32,
 }
 
 impl From<OffsetDateTime> for Timestamp {
     fn from(time: OffsetDateTime) -> Self {
-        // Below a thousand millions, so it fits.
+        // Below 1,000,000,000, so it fits.
         Self {
             seconds: time.unix_timestamp(),
             nanos: i32::try_from(time.nanosecond()).unwrap_or_default(),
@@ -163,7 +163,7 @@ impl TryFrom<Timestamp> for OffsetDateTime {
     type Error = time::error::ComponentRange;
 
     fn try_from(timestamp: Timestamp) -> Result<Self, Self::Error> {
-        let nanos = u32::try_from(timestamp.nanos).unwrap_or(u32::MAX); // refused just below
+        let nanos = u32::try_from(timestamp.nanos).unwrap_or(u32::MAX); // rejected below
         Self::from_unix_timestamp(timestamp.seconds)?.replace_nanosecond(nanos)
     }
 }

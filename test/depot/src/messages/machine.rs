@@ -1,4 +1,4 @@
-//! Getting a machine and saying that it is still used.
+//! Requests for a machine, and reports that it is still in use.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use super::json::{Names, Timestamp, from_name, is_default, number, to_name};
 /// `BuilderPlatform`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
-#[expect(missing_docs, reason = "the names are Depot's and say it all")]
+#[expect(missing_docs, reason = "the names are Depot's")]
 pub enum BuilderPlatform {
     Unspecified = 0,
     Amd64 = 1,
@@ -69,7 +69,7 @@ pub enum Connection {
 #[derive(Clone, PartialEq, Eq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PendingConnection {
-    /// Milliseconds to wait before asking again.
+    /// Milliseconds to wait before the next poll.
     #[prost(int32, tag = "1")]
     #[serde(
         deserialize_with = "number::from_either",
@@ -162,7 +162,7 @@ pub struct ReportBuildHealthRequest {
 #[derive(Clone, PartialEq, Eq, prost::Message, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportBuildHealthResponse {
-    /// When the server wants the build stopped.
+    /// The time at which the build must stop.
     #[prost(message, optional, tag = "1")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancels_at: Option<Timestamp>,

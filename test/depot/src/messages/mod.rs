@@ -1,11 +1,11 @@
-//! Depot's messages, both in protobuf and in the JSON form that protobuf defines for them.
+//! Depot's messages, in protobuf and in protobuf's JSON form.
 //!
-//! Written by hand and apart from the pipe's own, so that a wrong field number on one side shows. Only what `depot build`
-//! needs is here.
+//! They are written by hand and share no code with the pipe's messages, so that a wrong field number on one side is found.
+//! Only messages that `depot build` uses are here.
 //!
-//! JSON: names are lowerCamelCase and also taken in `snake_case`; enums are names and also taken as numbers; 64-bit numbers are
-//! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not set" (it is taken out before
-//! these see it); members at their default are left out.
+//! JSON: names are lowerCamelCase and accepted in `snake_case`; enums are names and accepted as numbers; 64-bit numbers are
+//! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not set" (it is removed before these
+//! types read it); members at their default are omitted.
 
 mod build;
 mod buildkit;

@@ -1,4 +1,4 @@
-//! Pulling a saved image, and listing projects.
+//! Pulls of saved images, and the list of projects.
 
 use std::fmt;
 
@@ -34,11 +34,11 @@ pub struct GetPullInfoResponse {
     #[prost(string, tag = "3")]
     #[serde(skip_serializing_if = "is_default")]
     pub password: String,
-    /// What was asked for when the build was created.
+    /// The options of the build.
     #[prost(message, repeated, tag = "4")]
     #[serde(skip_serializing_if = "is_default")]
     pub options: Vec<BuildOptions>,
-    /// The image was saved only to be loaded.
+    /// Whether the image was saved only to be loaded.
     #[prost(bool, tag = "5")]
     #[serde(skip_serializing_if = "is_default")]
     pub save_for_load: bool,

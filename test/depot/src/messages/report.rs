@@ -1,4 +1,4 @@
-//! What a client tells Depot about its build.
+//! Reports of a client about its build.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub struct BuildStep {
     #[prost(message, optional, tag = "1")]
     #[serde(alias = "start_time", skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
-    /// How long it took, in milliseconds.
+    /// Its duration in milliseconds.
     #[prost(int32, tag = "2")]
     #[serde(
         alias = "duration_ms",
@@ -45,11 +45,11 @@ pub struct BuildStep {
     #[prost(string, optional, tag = "4")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The same for the same step in another build.
+    /// A digest that is equal for the same step of another build.
     #[prost(string, optional, tag = "5")]
     #[serde(alias = "stable_digest", skip_serializing_if = "Option::is_none")]
     pub stable_digest: Option<String>,
-    /// It came from the cache.
+    /// Whether it came from the cache.
     #[prost(bool, tag = "6")]
     #[serde(skip_serializing_if = "is_default")]
     pub cached: bool,
@@ -57,7 +57,7 @@ pub struct BuildStep {
     #[prost(string, repeated, tag = "7")]
     #[serde(alias = "input_digests", skip_serializing_if = "is_default")]
     pub input_digests: Vec<String>,
-    /// Stable digests of all that it depends on.
+    /// Stable digests of all its dependencies.
     #[prost(string, repeated, tag = "8")]
     #[serde(alias = "ancestor_digests", skip_serializing_if = "is_default")]
     pub ancestor_digests: Vec<String>,

@@ -1,4 +1,4 @@
-//! The life of a build, told by a client that behaves.
+//! The life of a build, with a correct client.
 
 use http::{StatusCode, Version};
 use local_depot::messages::{
@@ -9,18 +9,18 @@ use local_depot::messages::{
     Vertex,
 };
 use local_depot::{
-    Architecture, BuildState, CreateBuildAnswer, HostCredential, Method, Outcome, PullInfo,
-    Request, Scenario, TokenKind,
+    Architecture, BuildState, CreateBuildAnswer, HostCredential, LocalDepot, Method, Outcome,
+    PullInfo, Request, Scenario, TokenKind,
 };
 use prost::Message as _;
 
 use crate::client::{
-    LIMIT, call, connection, create_build, create_build_request, machine, request, send, stand_in,
+    LIMIT, call, connection, create_build, create_build_request, http_request, machine, send, start,
 };
 
 #[tokio::test]
 async fn a_build_is_created_and_finished() {
-    let depot = stand_in(Scenario::default()).await;
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     assert_eq!(build.project_id, depot.project_id());
     assert!(build.build_url.contains(&build.build_id), "{build:?}");
@@ -52,7 +52,7 @@ async fn a_build_is_created_and_finished() {
     let finished = record
         .builds
         .iter()
-        .find(|known| known.id == build.build_id)
+        .find(|other| other.id == build.build_id)
         .unwrap();
     assert_eq!(finished.state, BuildState::Failed("it broke".to_owned()));
     let call = record.calls_of(Method::FinishBuild).next().unwrap();
@@ -67,27 +67,27 @@ async fn a_build_is_created_and_finished() {
 }
 
 #[tokio::test]
-async fn http_1_and_json_do_as_well() {
-    let depot = stand_in(Scenario::default()).await;
+async fn http_1_and_json_are_supported() {
+    let depot = start(Scenario::default()).await;
     let body = format!(
         r#"{{"projectId": "{}", "options": [{{"command": "COMMAND_BUILD"}}]}}"#,
         depot.project_id()
     );
-    let mut asked = request(
+    let mut request = http_request(
         &depot,
         Method::CreateBuild,
         depot.token(),
         body.into_bytes(),
     );
-    asked
+    request
         .headers_mut()
         .insert("content-type", "application/json".parse().unwrap());
-    let answer = send(&depot, Version::HTTP_11, asked).await.unwrap();
+    let response = send(&depot, Version::HTTP_11, request).await.unwrap();
     assert_eq!(
-        answer.headers.get("content-type").unwrap(),
+        response.headers.get("content-type").unwrap(),
         "application/json"
     );
-    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(
         json.get("projectId").and_then(serde_json::Value::as_str),
         Some(depot.project_id()),
@@ -102,7 +102,7 @@ async fn http_1_and_json_do_as_well() {
 
 #[tokio::test]
 async fn a_status_stream_takes_effect_message_by_message() {
-    let depot = stand_in(Scenario::default()).await;
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     let mut body = Vec::new();
     for name in ["launching", "connecting"] {
@@ -125,11 +125,11 @@ async fn a_status_stream_takes_effect_message_by_message() {
         body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
         body.extend(message);
     }
-    let asked = request(&depot, Method::ReportStatusStream, &build.build_token, body);
-    let answer = send(&depot, Version::HTTP_2, asked).await.unwrap();
-    assert_eq!(answer.status, StatusCode::OK);
+    let request = http_request(&depot, Method::ReportStatusStream, &build.build_token, body);
+    let response = send(&depot, Version::HTTP_2, request).await.unwrap();
+    assert_eq!(response.status, StatusCode::OK);
     assert_eq!(
-        &answer.body[..],
+        &response.body[..],
         b"\0\0\0\0\0\x02\0\0\0\x02{}",
         "an empty message and an orderly end"
     );
@@ -146,24 +146,27 @@ async fn a_status_stream_takes_effect_message_by_message() {
 }
 
 #[tokio::test]
-async fn a_status_stream_needs_the_token_of_its_build() {
-    let depot = stand_in(Scenario::default()).await;
-    let asked = request(
+async fn a_status_stream_requires_the_token_of_its_build() {
+    let depot = start(Scenario::default()).await;
+    let request = http_request(
         &depot,
         Method::ReportStatusStream,
         depot.token(),
         Vec::new(),
     );
-    let answer = send(&depot, Version::HTTP_2, asked).await.unwrap();
-    let (header, end) = answer.body.split_at(5);
-    assert_eq!((answer.status, header.first()), (StatusCode::OK, Some(&2)));
+    let response = send(&depot, Version::HTTP_2, request).await.unwrap();
+    let (header, end) = response.body.split_at(5);
+    assert_eq!(
+        (response.status, header.first()),
+        (StatusCode::OK, Some(&2))
+    );
     let end: serde_json::Value = serde_json::from_slice(end).unwrap();
     assert_eq!(end.pointer("/error/code").unwrap(), "unauthenticated");
 }
 
 #[tokio::test]
-async fn reports_are_kept_with_their_build() {
-    let depot = stand_in(Scenario::default()).await;
+async fn reports_are_recorded_with_their_build() {
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     let step = BuildStep {
         name: "step".to_owned(),
@@ -199,26 +202,26 @@ async fn reports_are_kept_with_their_build() {
 }
 
 #[tokio::test]
-async fn the_wish_to_cancel_comes_with_the_planned_report() {
-    let depot = stand_in(Scenario::default().cancel_at_health_report(2)).await;
+async fn the_planned_health_report_requests_the_end_of_the_build() {
+    let depot = start(Scenario::default().cancel_at_health_report(2)).await;
     let build = create_build(&depot).await;
     let report = ReportBuildHealthRequest {
         build_id: build.build_id.clone(),
         platform: 1,
     };
-    let mut wishes = Vec::new();
+    let mut ends = Vec::new();
     for _ in 0..3 {
-        let answer = call(
+        let response = call(
             &depot,
             Method::ReportBuildHealth,
             &build.build_token,
             &report,
         )
         .await;
-        wishes.push(answer.message::<ReportBuildHealthResponse>().cancels_at);
+        ends.push(response.message::<ReportBuildHealthResponse>().cancels_at);
     }
-    let [None, Some(second), Some(_)] = &wishes[..] else {
-        panic!("{wishes:?}")
+    let [None, Some(second), Some(_)] = &ends[..] else {
+        panic!("{ends:?}")
     };
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     assert!(
@@ -228,15 +231,15 @@ async fn the_wish_to_cancel_comes_with_the_planned_report() {
 }
 
 #[tokio::test]
-async fn cancel_builds_asks_every_build_to_stop() {
-    let depot = stand_in(Scenario::default()).await;
+async fn cancel_builds_requests_the_end_of_every_build() {
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     depot.cancel_builds();
     let report = ReportBuildHealthRequest {
         build_id: build.build_id.clone(),
         platform: 1,
     };
-    let answer = call(
+    let response = call(
         &depot,
         Method::ReportBuildHealth,
         &build.build_token,
@@ -244,40 +247,46 @@ async fn cancel_builds_asks_every_build_to_stop() {
     )
     .await;
     assert!(
-        answer
+        response
             .message::<ReportBuildHealthResponse>()
             .cancels_at
             .is_some()
     );
 }
 
-#[tokio::test]
-async fn a_saved_image_has_tags_credentials_and_a_place_to_pull_from() {
+/// A local Depot that saves images as `registry.test/another:<build id>`, for the user `u` with the password `p`.
+async fn start_saving() -> LocalDepot {
+    let reference = "registry.test/{project_id}:{build_id}".to_owned();
     let credential = HostCredential {
         host: "registry.test".to_owned(),
         username: "u".to_owned(),
         password: "p".to_owned(),
     };
-    let answer = CreateBuildAnswer {
+    let response = CreateBuildAnswer {
         project_id: Some("another".to_owned()),
-        additional_tags: vec!["registry.test/{project_id}:{build_id}".to_owned()],
+        additional_tags: vec![reference.clone()],
         additional_credentials: vec![credential],
         load_using_registry: true,
         ..CreateBuildAnswer::default()
     };
     let pull = PullInfo {
-        reference: "registry.test/{project_id}:{build_id}".to_owned(),
+        reference,
         username: "u".to_owned(),
         password: "p".to_owned(),
     };
-    let depot = stand_in(Scenario::default().answer(answer).pull(pull)).await;
-    let mut asked = create_build_request(depot.project_id());
-    asked
+    start(Scenario::default().answer(response).pull(pull)).await
+}
+
+#[tokio::test]
+async fn a_saved_image_has_tags_credentials_and_a_reference_to_pull() {
+    let depot = start_saving().await;
+    let mut request = create_build_request(depot.project_id());
+    request
         .options
         .iter_mut()
         .for_each(|options| options.save = true);
     let build: local_depot::messages::CreateBuildResponse =
-        call(&depot, Method::CreateBuild, depot.token(), &asked)
+        call(&depot, Method::CreateBuild, depot.token(), &request)
             .await
             .message();
     let reference = format!("registry.test/another:{}", build.build_id);
@@ -308,7 +317,7 @@ async fn a_saved_image_has_tags_credentials_and_a_place_to_pull_from() {
     .await
     .message();
     assert_eq!((info.reference, info.password), (reference, "p".to_owned()));
-    // A build that is not saved is told none of it.
+    // The response for a build that is not saved contains none of it.
     assert!(create_build(&depot).await.additional_credentials.is_empty());
     let joined: GetBuildResponse = call(
         &depot,
@@ -323,7 +332,7 @@ async fn a_saved_image_has_tags_credentials_and_a_place_to_pull_from() {
 
 #[tokio::test]
 async fn projects_are_listed_for_a_user() {
-    let depot = stand_in(Scenario::default()).await;
+    let depot = start(Scenario::default()).await;
     let list: ListProjectsResponse = call(
         &depot,
         Method::ListProjects,
@@ -336,8 +345,8 @@ async fn projects_are_listed_for_a_user() {
 }
 
 #[tokio::test]
-async fn a_finished_build_gets_nothing_more() {
-    let depot = stand_in(Scenario::default()).await;
+async fn calls_of_a_finished_build_fail() {
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     let success = Some(FinishResult::Success(local_depot::messages::Empty {}));
     let finish = FinishBuildRequest {
@@ -365,21 +374,21 @@ async fn a_finished_build_gets_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_the_change_that_it_waits_for() {
-    let depot = stand_in(Scenario::default()).await;
+async fn a_wait_ends_when_the_record_satisfies_it() {
+    let depot = start(Scenario::default()).await;
     let waiting = depot.wait_for("a build", LIMIT, |record| !record.builds.is_empty());
     let (record, build) = tokio::join!(waiting, create_build(&depot));
     assert_eq!(record.unwrap().last_build().unwrap().id, build.build_id);
-    let in_vain = depot
+    let timeout = depot
         .wait_for("two builds", std::time::Duration::ZERO, |record| {
             record.builds.len() == 2
         })
         .await;
     assert!(
-        in_vain
+        timeout
             .unwrap_err()
             .to_string()
-            .contains("in vain for two builds")
+            .contains("waited 0ns for two builds")
     );
     let _active = connection(&depot, &build, Architecture::Amd64).await;
 }

@@ -1,4 +1,4 @@
-//! A client that does just what it is told, over HTTP/1.1 or HTTP/2.
+//! A client for arbitrary requests, over HTTP/1.1 or HTTP/2.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,24 +16,24 @@ use local_depot::{Architecture, Builder, LocalDepot, Method, NoBuilder, Scenario
 use prost::Message;
 use tokio::net::TcpStream;
 
-/// Long enough for a machine under load; nothing waits for it to pass.
+/// A limit for hanging tests; long enough for a machine under load.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answered {
+impl Response {
     pub(crate) fn message<M: Message + Default>(&self) -> M {
         assert_eq!(self.status, StatusCode::OK, "{self:?}");
         M::decode(self.body.clone()).unwrap()
     }
 
-    /// Connect's code, from an error's JSON.
+    /// The code in the JSON of a Connect error.
     pub(crate) fn code(&self) -> String {
         let error: serde_json::Value =
             serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"));
@@ -45,60 +45,60 @@ impl Answered {
     }
 }
 
-pub(crate) async fn stand_in(scenario: Scenario) -> LocalDepot {
+pub(crate) async fn start(scenario: Scenario) -> LocalDepot {
     LocalDepot::start(Arc::new(NoBuilder), scenario)
         .await
         .unwrap()
 }
 
-pub(crate) async fn stand_in_on(builder: impl Builder, scenario: Scenario) -> LocalDepot {
+pub(crate) async fn start_on(builder: impl Builder, scenario: Scenario) -> LocalDepot {
     LocalDepot::start(Arc::new(builder), scenario)
         .await
         .unwrap()
 }
 
-/// Sends one request on a connection of its own. An error is one of the connection.
+/// Sends one request over a new connection. Only errors of the connection are returned as errors.
 pub(crate) async fn send(
     depot: &LocalDepot,
     version: Version,
     request: Request<Full<Bytes>>,
-) -> Result<Answered, hyper::Error> {
+) -> Result<Response, hyper::Error> {
     let address = depot.api_url().strip_prefix("http://").unwrap();
     let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
-    let answered = async |answer: http::Response<hyper::body::Incoming>| {
-        let (head, body) = answer.into_parts();
-        Ok(Answered {
+    let read = async |response: http::Response<hyper::body::Incoming>| {
+        let (head, body) = response.into_parts();
+        Ok(Response {
             status: head.status,
             headers: head.headers,
             body: body.collect().await?.to_bytes(),
         })
     };
-    // The connection is driven by this very future, so that nothing outlives it.
+    // This future polls the connection, so that no task outlives it.
     let exchange = async {
         if version == Version::HTTP_2 {
             let (mut sender, connection) =
                 conn::http2::handshake(TokioExecutor::new(), stream).await?;
             tokio::select! {
                 biased;
-                answer = async { answered(sender.send_request(request).await?).await } => answer,
+                response = async { read(sender.send_request(request).await?).await } => response,
                 Err(error) = connection => Err(error),
             }
         } else {
             let (mut sender, connection) = conn::http1::handshake(stream).await?;
             tokio::select! {
                 biased;
-                answer = async { answered(sender.send_request(request).await?).await } => answer,
+                response = async { read(sender.send_request(request).await?).await } => response,
                 Err(error) = connection => Err(error),
             }
         }
     };
     tokio::time::timeout(LIMIT, exchange)
         .await
-        .unwrap_or_else(|_| panic!("no answer; seen: {:#?}", depot.record()))
+        .unwrap_or_else(|_| panic!("no response; the record: {:#?}", depot.record()))
 }
 
-/// A request as the CLI would send it.
-pub(crate) fn request(
+/// A request as the CLI sends it.
+pub(crate) fn http_request(
     depot: &LocalDepot,
     method: Method,
     token: &str,
@@ -124,11 +124,11 @@ pub(crate) async fn call(
     method: Method,
     token: &str,
     message: &impl Message,
-) -> Answered {
+) -> Response {
     send(
         depot,
         Version::HTTP_2,
-        request(depot, method, token, message.encode_to_vec()),
+        http_request(depot, method, token, message.encode_to_vec()),
     )
     .await
     .unwrap()
@@ -158,7 +158,7 @@ pub(crate) async fn create_build(depot: &LocalDepot) -> CreateBuildResponse {
     .message()
 }
 
-/// Asks for a machine once.
+/// Requests a machine once.
 pub(crate) async fn connection(
     depot: &LocalDepot,
     build: &CreateBuildResponse,
@@ -172,20 +172,20 @@ pub(crate) async fn connection(
         build_id: build.build_id.clone(),
         platform,
     };
-    let answer = call(
+    let response = call(
         depot,
         Method::GetBuildKitConnection,
         &build.build_token,
         &request,
     )
     .await;
-    answer
+    response
         .message::<GetBuildKitConnectionResponse>()
         .connection
         .unwrap()
 }
 
-/// Creates a build and asks for a machine, which has to be ready.
+/// Creates a build and requests a machine, which must be ready.
 pub(crate) async fn machine(depot: &LocalDepot, architecture: Architecture) -> ActiveConnection {
     match connection(depot, &create_build(depot).await, architecture).await {
         Connection::Active(active) => active,

@@ -7,40 +7,40 @@ use local_depot::messages::{Empty, FinishBuildRequest, FinishResult, ListProject
 use local_depot::{BuildState, Code, Fault, Method, Outcome, Scenario};
 use prost::Message as _;
 
-use crate::client::{LIMIT, call, create_build, request, send, stand_in};
+use crate::client::{LIMIT, call, create_build, http_request, send, start};
 
 const LIST: Method = Method::ListProjects;
 
 #[tokio::test]
-async fn the_first_calls_fail_and_the_next_one_does_not() {
+async fn the_first_calls_fail_and_the_next_succeeds() {
     let unavailable = Fault::error(Code::Unavailable, "later");
-    let depot = stand_in(Scenario::default().first(2, LIST, unavailable).first(
+    let depot = start(Scenario::default().first(2, LIST, unavailable).first(
         1,
         LIST,
         Fault::Html { status: 502 },
     ))
     .await;
     for _ in 0..2 {
-        assert!(depot.check().is_err(), "not yet met");
-        let answer = call(&depot, LIST, depot.token(), &ListProjectsRequest {}).await;
+        assert!(depot.check().is_err(), "the fault has not occurred yet");
+        let response = call(&depot, LIST, depot.token(), &ListProjectsRequest {}).await;
         assert_eq!(
-            (answer.status, &*answer.code()),
+            (response.status, &*response.code()),
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         );
         assert_eq!(
-            answer.headers.get("content-type").unwrap(),
+            response.headers.get("content-type").unwrap(),
             "application/json"
         );
     }
-    let answer = call(&depot, LIST, depot.token(), &ListProjectsRequest {}).await;
+    let response = call(&depot, LIST, depot.token(), &ListProjectsRequest {}).await;
     assert_eq!(
         (
-            answer.status,
-            answer.headers.get("content-type").unwrap().as_bytes()
+            response.status,
+            response.headers.get("content-type").unwrap().as_bytes()
         ),
         (StatusCode::BAD_GATEWAY, &b"text/html"[..])
     );
-    assert!(answer.body.starts_with(b"<html>"));
+    assert!(response.body.starts_with(b"<html>"));
     assert_eq!(
         call(&depot, LIST, depot.token(), &ListProjectsRequest {})
             .await
@@ -57,11 +57,11 @@ async fn a_reset_breaks_the_connection() {
         (Fault::ResetAfterReading, true),
     ] {
         for version in [Version::HTTP_11, Version::HTTP_2] {
-            let depot = stand_in(Scenario::default().first(1, LIST, fault.clone())).await;
+            let depot = start(Scenario::default().first(1, LIST, fault.clone())).await;
             let broken = send(
                 &depot,
                 version,
-                request(&depot, LIST, depot.token(), Vec::new()),
+                http_request(&depot, LIST, depot.token(), Vec::new()),
             )
             .await;
             assert!(broken.is_err(), "{fault:?} over {version:?}: {broken:?}");
@@ -76,21 +76,20 @@ async fn a_reset_breaks_the_connection() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_had_its_effect() {
-    let depot =
-        stand_in(Scenario::default().first(1, Method::FinishBuild, Fault::LoseAnswer)).await;
+async fn a_call_with_a_lost_response_takes_effect() {
+    let depot = start(Scenario::default().first(1, Method::FinishBuild, Fault::LoseAnswer)).await;
     let build = create_build(&depot).await;
     let finish = FinishBuildRequest {
         build_id: build.build_id,
         result: Some(FinishResult::Canceled(Empty {})),
     };
-    let asked = request(
+    let request = http_request(
         &depot,
         Method::FinishBuild,
         &build.build_token,
         finish.encode_to_vec(),
     );
-    assert!(send(&depot, Version::HTTP_2, asked).await.is_err());
+    assert!(send(&depot, Version::HTTP_2, request).await.is_err());
     assert_eq!(
         depot.record().last_build().unwrap().state,
         BuildState::Canceled
@@ -98,15 +97,15 @@ async fn a_lost_answer_had_its_effect() {
 }
 
 #[tokio::test]
-async fn a_call_that_hangs_stays_unanswered() {
-    let depot = stand_in(Scenario::default().always(LIST, Fault::Hang)).await;
+async fn a_hanging_call_gets_no_response() {
+    let depot = start(Scenario::default().always(LIST, Fault::Hang)).await;
     let hanging = send(
         &depot,
         Version::HTTP_2,
-        request(&depot, LIST, depot.token(), Vec::new()),
+        http_request(&depot, LIST, depot.token(), Vec::new()),
     );
     tokio::select! {
-        answer = hanging => panic!("{answer:?}"),
+        response = hanging => panic!("{response:?}"),
         seen = depot.wait_for("the call", LIMIT, |record| record.calls.iter().any(|call| call.request.is_some())) => {
             assert_eq!(seen.unwrap().calls.first().unwrap().outcome, None);
         }
@@ -115,9 +114,9 @@ async fn a_call_that_hangs_stays_unanswered() {
 }
 
 #[tokio::test]
-async fn a_delayed_answer_comes_later() {
+async fn a_delayed_response_arrives_after_the_delay() {
     let delay = Duration::from_millis(300);
-    let depot = stand_in(Scenario::default().first(1, LIST, Fault::Delay(delay))).await;
+    let depot = start(Scenario::default().first(1, LIST, Fault::Delay(delay))).await;
     let begun = std::time::Instant::now();
     assert_eq!(
         call(&depot, LIST, depot.token(), &ListProjectsRequest {})
@@ -129,25 +128,25 @@ async fn a_delayed_answer_comes_later() {
 }
 
 #[tokio::test]
-async fn a_stream_fails_in_its_own_way() {
+async fn a_failed_stream_ends_with_an_error_and_status_200() {
     let fault = Fault::error(Code::Internal, "no");
-    let depot = stand_in(Scenario::default().always(Method::ReportStatusStream, fault)).await;
+    let depot = start(Scenario::default().always(Method::ReportStatusStream, fault)).await;
     let build = create_build(&depot).await;
-    let asked = request(
+    let request = http_request(
         &depot,
         Method::ReportStatusStream,
         &build.build_token,
         Vec::new(),
     );
-    let answer = send(&depot, Version::HTTP_2, asked).await.unwrap();
-    assert_eq!(answer.status, StatusCode::OK);
-    let (_, end) = answer.body.split_at(5);
+    let response = send(&depot, Version::HTTP_2, request).await.unwrap();
+    assert_eq!(response.status, StatusCode::OK);
+    let (_, end) = response.body.split_at(5);
     assert_eq!(end, br#"{"error":{"code":"internal","message":"no"}}"#);
 }
 
 #[tokio::test]
-async fn a_stand_in_that_is_stopped_takes_its_ports_with_it() {
-    let depot = stand_in(Scenario::default().always(LIST, Fault::Hang)).await;
+async fn a_stopped_local_depot_closes_its_ports() {
+    let depot = start(Scenario::default().always(LIST, Fault::Hang)).await;
     let address = depot.api_url().strip_prefix("http://").unwrap().to_owned();
     let open = tokio::net::TcpStream::connect(&address).await.unwrap();
     tokio::time::timeout(LIMIT, depot.stop()).await.unwrap();

@@ -1,4 +1,4 @@
-//! The machines' ports, by a TLS client that checks what a builder's client must check.
+//! The machines' ports, with a TLS client that verifies certificates as a builder's client must.
 
 use std::io;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::client::{LIMIT, connection, create_build, machine, stand_in_on};
+use crate::client::{LIMIT, connection, create_build, machine, start_on};
 
-/// Sends everything back.
+/// A builder that echoes all bytes.
 struct Echo;
 
 impl Builder for Echo {
@@ -30,7 +30,7 @@ impl Builder for Echo {
     }
 }
 
-/// Says who it is, and no more.
+/// A builder that sends its name and nothing else.
 struct Named(&'static [u8]);
 
 impl Builder for Named {
@@ -40,7 +40,7 @@ impl Builder for Named {
     }
 }
 
-/// Connects as a client that was handed `active` would; `with_certificate` is whether it shows its own.
+/// Connects with the credentials of `active`, with or without the client's certificate.
 async fn connect(
     active: &ActiveConnection,
     with_certificate: bool,
@@ -77,7 +77,7 @@ fn address(active: &ActiveConnection) -> &str {
     active.endpoint.strip_prefix("tcp://").unwrap()
 }
 
-async fn echoes(stream: &mut (impl BuilderStream + ?Sized), bytes: &[u8]) -> io::Result<()> {
+async fn echo(stream: &mut (impl BuilderStream + ?Sized), bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await?;
     stream.flush().await?;
     let mut back = vec![0; bytes.len()];
@@ -86,23 +86,26 @@ async fn echoes(stream: &mut (impl BuilderStream + ?Sized), bytes: &[u8]) -> io:
     Ok(())
 }
 
-async fn started(plan: MachinePlan) -> (LocalDepot, ActiveConnection) {
-    let depot = stand_in_on(Echo, Scenario::default().machines(plan)).await;
+async fn start_machine(plan: MachinePlan) -> (LocalDepot, ActiveConnection) {
+    let depot = start_on(Echo, Scenario::default().machines(plan)).await;
     let active = machine(&depot, Architecture::Amd64).await;
     (depot, active)
 }
 
 #[tokio::test]
-async fn bytes_go_through_and_are_counted() {
-    let (depot, active) = started(MachinePlan::default()).await;
+async fn bytes_pass_and_are_counted() {
+    let (depot, active) = start_machine(MachinePlan::default()).await;
     let mut stream = connect(&active, true).await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    echoes(&mut stream, &[7; 10_000]).await.unwrap();
+    echo(&mut stream, &[7; 10_000]).await.unwrap();
     let record = depot.record();
-    let seen = record.connections_to(Architecture::Amd64).next().unwrap();
-    assert_eq!((seen.received.get(), seen.sent.get()), (10_000, 10_000));
+    let connection = record.connections_to(Architecture::Amd64).next().unwrap();
     assert_eq!(
-        (&seen.state, record.connections.len()),
+        (connection.received.get(), connection.sent.get()),
+        (10_000, 10_000)
+    );
+    assert_eq!(
+        (&connection.state, record.connections.len()),
         (&ConnectionState::Open, 1)
     );
     stream.shutdown().await.unwrap();
@@ -111,7 +114,7 @@ async fn bytes_go_through_and_are_counted() {
         record
             .connections
             .iter()
-            .any(|seen| seen.state == ConnectionState::Closed)
+            .any(|connection| connection.state == ConnectionState::Closed)
     };
     depot
         .wait_for("the end of the connection", LIMIT, ended)
@@ -120,18 +123,18 @@ async fn bytes_go_through_and_are_counted() {
 }
 
 #[tokio::test]
-async fn a_machine_at_the_end_of_a_line_is_as_far_away_as_planned() {
+async fn a_line_has_the_planned_delay_and_rate() {
     let line = Line {
         delay: Duration::from_millis(10),
         bits_per_second: Some(8_000_000),
     };
-    let (_depot, active) = started(MachinePlan::default().line(line)).await;
+    let (_depot, active) = start_machine(MachinePlan::default().line(line)).await;
     let begun = Instant::now();
     let mut stream = connect(&active, true).await.unwrap();
     // A round trip for TCP and one for TLS.
     assert!(begun.elapsed() >= line.delay * 4, "{:?}", begun.elapsed());
     let begun = Instant::now();
-    echoes(&mut stream, &vec![7; 50_000]).await.unwrap();
+    echo(&mut stream, &vec![7; 50_000]).await.unwrap();
     let least = line.delay * 2 + Duration::from_millis(50);
     assert!(begun.elapsed() >= least, "{:?}", begun.elapsed());
     stream.shutdown().await.unwrap();
@@ -139,39 +142,42 @@ async fn a_machine_at_the_end_of_a_line_is_as_far_away_as_planned() {
 }
 
 #[tokio::test]
-async fn what_a_machine_says_last_comes_over_its_line() {
+async fn the_last_bytes_of_a_machine_arrive_over_its_line() {
     let line = Line {
         delay: Duration::from_millis(10),
         bits_per_second: None,
     };
     let scenario = Scenario::default().machines(MachinePlan::default().line(line));
-    let depot = stand_in_on(Named(b"goodbye"), scenario).await;
+    let depot = start_on(Named(b"goodbye"), scenario).await;
     let active = machine(&depot, Architecture::Amd64).await;
     let mut stream = connect(&active, true).await.unwrap();
     stream.shutdown().await.unwrap();
-    let mut told = Vec::new();
-    stream.read_to_end(&mut told).await.unwrap();
-    assert_eq!(told, b"goodbye");
+    let mut received = Vec::new();
+    stream.read_to_end(&mut received).await.unwrap();
+    assert_eq!(received, b"goodbye");
 }
 
 #[tokio::test]
-async fn a_client_without_a_certificate_gets_nowhere() {
-    let (depot, active) = started(MachinePlan::default()).await;
-    // With TLS 1.3 a client learns only when it reads.
+async fn a_client_without_a_certificate_is_rejected() {
+    let (depot, active) = start_machine(MachinePlan::default()).await;
+    // With TLS 1.3 a client detects the rejection only when it reads.
     let mut stream = connect(&active, false).await.unwrap();
     stream.read(&mut [0]).await.unwrap_err();
     let refused = |record: &local_depot::Record| {
         record
             .connections
             .iter()
-            .any(|seen| matches!(seen.state, ConnectionState::Refused(_)))
+            .any(|connection| matches!(connection.state, ConnectionState::Refused(_)))
     };
-    depot.wait_for("the refusal", LIMIT, refused).await.unwrap();
+    depot
+        .wait_for("the rejection", LIMIT, refused)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-async fn each_machine_has_an_authority_and_a_name_of_its_own() {
-    let depot = stand_in_on(Echo, Scenario::default()).await;
+async fn each_machine_has_its_own_authority_and_name() {
+    let depot = start_on(Echo, Scenario::default()).await;
     let amd64 = machine(&depot, Architecture::Amd64).await;
     let arm64 = machine(&depot, Architecture::Arm64).await;
     assert_ne!(amd64.server_name, arm64.server_name);
@@ -184,7 +190,7 @@ async fn each_machine_has_an_authority_and_a_name_of_its_own() {
 }
 
 #[tokio::test]
-async fn each_machine_leads_to_a_builder_of_its_own() {
+async fn each_machine_leads_to_its_own_builder() {
     let [amd64, arm64] = [&b"the first"[..], &b"the second"[..]];
     let depot = LocalDepot::start_on(
         Arc::new(Named(amd64)),
@@ -195,34 +201,34 @@ async fn each_machine_leads_to_a_builder_of_its_own() {
     for (architecture, name) in [(Architecture::Amd64, amd64), (Architecture::Arm64, arm64)] {
         let active = machine(&depot, architecture).await;
         let mut stream = connect(&active, true).await.unwrap();
-        let mut told = vec![0; name.len()];
-        stream.read_exact(&mut told).await.unwrap();
-        assert_eq!(told, name, "{architecture}");
+        let mut received = vec![0; name.len()];
+        stream.read_exact(&mut received).await.unwrap();
+        assert_eq!(received, name, "{architecture}");
         assert_eq!(depot.record().connections_to(architecture).count(), 1);
     }
 }
 
 #[tokio::test]
 async fn wrong_certificates_are_not_trusted() {
-    // rustls's names for it. The other authority has the same name, and so it is the signature that is wrong.
+    // The names are rustls's. The other authority has the same name, so its signature is wrong.
     let cases = [
         (Security::WrongAuthority, "BadSignature"),
         (Security::WrongName, "NotValidForName"),
         (Security::Expired, "Expired"),
     ];
-    for (security, told) in cases {
-        let (_depot, active) = started(MachinePlan::default().security(security)).await;
-        let refused = connect(&active, true).await.map(|_| ()).unwrap_err();
-        let refused = format!("{refused:?}");
-        assert!(refused.contains(told), "{security:?}: {refused}");
+    for (security, name) in cases {
+        let (_depot, active) = start_machine(MachinePlan::default().security(security)).await;
+        let error = connect(&active, true).await.map(|_| ()).unwrap_err();
+        let error = format!("{error:?}");
+        assert!(error.contains(name), "{security:?}: {error}");
     }
 }
 
 #[tokio::test]
-async fn an_authority_s_own_certificate_is_what_its_machine_shows() {
+async fn a_machine_can_use_the_certificate_of_its_authority() {
     let (_depot, active) =
-        started(MachinePlan::default().security(Security::AuthorityItself)).await;
-    // webpki refuses an authority as a server, Go does not: look at the certificate itself.
+        start_machine(MachinePlan::default().security(Security::AuthorityItself)).await;
+    // webpki rejects an authority as a server, Go does not, so check for that error.
     let refused = connect(&active, true).await.map(|_| ()).unwrap_err();
     assert!(
         format!("{refused:?}").contains("CaUsedAsEndEntity"),
@@ -231,45 +237,46 @@ async fn an_authority_s_own_certificate_is_what_its_machine_shows() {
 }
 
 #[tokio::test]
-async fn a_machine_without_tls_hands_out_no_certificates() {
-    let (_depot, active) = started(MachinePlan::default().security(Security::PlainText)).await;
+async fn a_machine_without_tls_has_no_certificates() {
+    let (_depot, active) =
+        start_machine(MachinePlan::default().security(Security::PlainText)).await;
     assert_eq!((&active.cert, &active.ca_cert), (&None, &None));
     let mut stream = TcpStream::connect(address(&active)).await.unwrap();
-    echoes(&mut stream, b"plain").await.unwrap();
+    echo(&mut stream, b"plain").await.unwrap();
 }
 
 #[tokio::test]
-async fn a_closed_port_refuses_and_a_silent_one_says_nothing() {
-    let (depot, active) = started(MachinePlan::default().port(Port::Closed)).await;
+async fn a_closed_port_refuses_connections_and_a_silent_one_sends_nothing() {
+    let (depot, active) = start_machine(MachinePlan::default().port(Port::Closed)).await;
     let refused = TcpStream::connect(address(&active)).await.unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     assert!(depot.record().connections.is_empty());
 
-    let (depot, active) = started(MachinePlan::default().port(Port::Silent)).await;
+    let (depot, active) = start_machine(MachinePlan::default().port(Port::Silent)).await;
     tokio::select! {
         ended = connect(&active, true) => panic!("{:?}", ended.map(|_| ())),
-        seen = depot.wait_for("the connection", LIMIT, |record| !record.connections.is_empty()) => { seen.unwrap(); }
+        record = depot.wait_for("the connection", LIMIT, |record| !record.connections.is_empty()) => { record.unwrap(); }
     }
 }
 
 #[tokio::test]
-async fn the_first_connections_of_a_machine_that_starts_are_reset() {
-    let (_depot, active) = started(MachinePlan::default().resets_first(2)).await;
+async fn the_first_connections_of_a_starting_machine_are_reset() {
+    let (_depot, active) = start_machine(MachinePlan::default().resets_first(2)).await;
     for _ in 0..2 {
         connect(&active, true).await.unwrap_err();
     }
-    echoes(&mut connect(&active, true).await.unwrap(), b"third")
+    echo(&mut connect(&active, true).await.unwrap(), b"third")
         .await
         .unwrap();
 }
 
 #[tokio::test]
 async fn a_connection_is_cut_after_the_planned_bytes_or_on_command() {
-    let (depot, active) = started(MachinePlan::default().cut_after_bytes(1000)).await;
+    let (depot, active) = start_machine(MachinePlan::default().cut_after_bytes(1000)).await;
     let mut stream = connect(&active, true).await.unwrap();
     let broken = async {
         loop {
-            echoes(&mut stream, &[1; 100]).await?;
+            echo(&mut stream, &[1; 100]).await?;
         }
     };
     let broken: io::Result<()> = tokio::time::timeout(LIMIT, broken).await.unwrap();
@@ -278,20 +285,20 @@ async fn a_connection_is_cut_after_the_planned_bytes_or_on_command() {
         record
             .connections
             .iter()
-            .any(|seen| seen.state == ConnectionState::Cut)
+            .any(|connection| connection.state == ConnectionState::Cut)
     };
     depot.wait_for("the cut", LIMIT, cut).await.unwrap();
 
-    let (depot, active) = started(MachinePlan::default()).await;
+    let (depot, active) = start_machine(MachinePlan::default()).await;
     let mut stream = connect(&active, true).await.unwrap();
-    echoes(&mut stream, b"before").await.unwrap();
+    echo(&mut stream, b"before").await.unwrap();
     depot.machine(Architecture::Amd64).cut();
     assert_eq!(
         stream.read(&mut [0]).await.unwrap_err().kind(),
         io::ErrorKind::ConnectionReset
     );
     let mut next = connect(&active, true).await.unwrap();
-    echoes(&mut next, b"after").await.unwrap();
+    echo(&mut next, b"after").await.unwrap();
     depot.machine(Architecture::Amd64).die();
     assert_eq!(
         next.read(&mut [0]).await.unwrap_err().kind(),
@@ -305,7 +312,7 @@ async fn a_machine_is_pending_for_the_planned_polls() {
     let plan = MachinePlan::default()
         .pending(2, Duration::from_millis(150))
         .compressor(Compressor::Gzip);
-    let depot = stand_in_on(Echo, Scenario::default().machine(Architecture::Arm64, plan)).await;
+    let depot = start_on(Echo, Scenario::default().machine(Architecture::Arm64, plan)).await;
     let build = create_build(&depot).await;
     assert!(matches!(
         connection(&depot, &build, Architecture::Amd64).await,

@@ -1,4 +1,4 @@
-//! The stand-in as plain HTTP, Connect and TLS clients see it, without an engine.
+//! The local Depot, tested by plain HTTP, Connect and TLS clients, without an engine.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

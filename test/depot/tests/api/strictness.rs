@@ -1,4 +1,4 @@
-//! What the stand-in does not take.
+//! Requests that the local Depot rejects.
 
 use http::{StatusCode, Version};
 use local_depot::messages::{
@@ -8,27 +8,27 @@ use local_depot::messages::{
 use local_depot::{Method, Outcome, Scenario, TokenKind};
 use prost::Message as _;
 
-use crate::client::{call, create_build, create_build_request, request, send, stand_in};
+use crate::client::{call, create_build, create_build_request, http_request, send, start};
 
 #[tokio::test]
 async fn a_wrong_token_is_unauthenticated() {
-    let depot = stand_in(Scenario::default()).await;
-    let asked = create_build_request(depot.project_id());
-    let answer = call(&depot, Method::CreateBuild, "wrong", &asked).await;
+    let depot = start(Scenario::default()).await;
+    let request = create_build_request(depot.project_id());
+    let response = call(&depot, Method::CreateBuild, "wrong", &request).await;
     assert_eq!(
-        (answer.status, &*answer.code()),
+        (response.status, &*response.code()),
         (StatusCode::UNAUTHORIZED, "unauthenticated")
     );
     let build = create_build(&depot).await;
     // The tokens are not interchangeable.
-    let answer = call(&depot, Method::CreateBuild, &build.build_token, &asked).await;
-    assert_eq!(answer.code(), "unauthenticated");
+    let response = call(&depot, Method::CreateBuild, &build.build_token, &request).await;
+    assert_eq!(response.code(), "unauthenticated");
     let health = ReportBuildHealthRequest {
         build_id: build.build_id.clone(),
         platform: 1,
     };
-    let answer = call(&depot, Method::ReportBuildHealth, depot.token(), &health).await;
-    assert_eq!(answer.code(), "unauthenticated");
+    let response = call(&depot, Method::ReportBuildHealth, depot.token(), &health).await;
+    assert_eq!(response.code(), "unauthenticated");
     let kinds: Vec<_> = depot
         .record()
         .calls
@@ -48,21 +48,21 @@ async fn a_wrong_token_is_unauthenticated() {
 }
 
 #[tokio::test]
-async fn no_token_and_half_a_token_are_unauthenticated() {
-    let depot = stand_in(Scenario::default()).await;
+async fn missing_and_malformed_tokens_are_unauthenticated() {
+    let depot = start(Scenario::default()).await;
     for (header, kind) in [
         (None, TokenKind::Absent),
         (Some("Basic x"), TokenKind::Malformed),
     ] {
-        let mut asked = request(&depot, Method::ListProjects, "", Vec::new());
-        asked.headers_mut().remove("authorization");
+        let mut request = http_request(&depot, Method::ListProjects, "", Vec::new());
+        request.headers_mut().remove("authorization");
         if let Some(header) = header {
-            asked
+            request
                 .headers_mut()
                 .insert("authorization", header.parse().unwrap());
         }
         assert_eq!(
-            send(&depot, Version::HTTP_2, asked).await.unwrap().code(),
+            send(&depot, Version::HTTP_2, request).await.unwrap().code(),
             "unauthenticated"
         );
         assert_eq!(depot.record().calls.last().unwrap().token, kind);
@@ -70,8 +70,8 @@ async fn no_token_and_half_a_token_are_unauthenticated() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
-    let depot = stand_in(Scenario::default()).await;
+async fn unknown_projects_and_builds_are_not_found() {
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     let unknown_project = call(
         &depot,
@@ -107,7 +107,7 @@ async fn what_is_not_there_is_not_found() {
         build_id: unknown,
         platform: 1,
     };
-    let answer = call(
+    let response = call(
         &depot,
         Method::GetBuildKitConnection,
         &build.build_token,
@@ -115,28 +115,28 @@ async fn what_is_not_there_is_not_found() {
     )
     .await;
     assert_eq!(
-        answer.code(),
+        response.code(),
         "not_found",
-        "a build's token opens no other build"
+        "a build's token is valid for no other build"
     );
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_invalid() {
-    let depot = stand_in(Scenario::default()).await;
+async fn invalid_requests_are_rejected() {
+    let depot = start(Scenario::default()).await;
     let build = create_build(&depot).await;
     let machine = GetBuildKitConnectionRequest {
         build_id: build.build_id.clone(),
         platform: 9,
     };
-    let answer = call(
+    let response = call(
         &depot,
         Method::GetBuildKitConnection,
         &build.build_token,
         &machine,
     )
     .await;
-    assert_eq!(answer.code(), "invalid_argument");
+    assert_eq!(response.code(), "invalid_argument");
     let finish = FinishBuildRequest {
         build_id: build.build_id.clone(),
         result: None,
@@ -147,7 +147,7 @@ async fn requests_that_make_no_sense_are_invalid() {
             .code(),
         "invalid_argument"
     );
-    let broken = request(&depot, Method::CreateBuild, depot.token(), vec![0xff; 3]);
+    let broken = http_request(&depot, Method::CreateBuild, depot.token(), vec![0xff; 3]);
     assert_eq!(
         send(&depot, Version::HTTP_2, broken).await.unwrap().code(),
         "invalid_argument"
@@ -155,15 +155,15 @@ async fn requests_that_make_no_sense_are_invalid() {
 }
 
 #[tokio::test]
-async fn a_method_that_depot_does_not_have_is_unforeseen() {
-    let depot = stand_in(Scenario::default()).await;
-    let mut asked = request(&depot, Method::GetBuild, depot.token(), Vec::new());
-    *asked.uri_mut() = format!("{}/depot.cli.v1.BuildService/Invented", depot.api_url())
+async fn an_unknown_method_is_unforeseen() {
+    let depot = start(Scenario::default()).await;
+    let mut request = http_request(&depot, Method::GetBuild, depot.token(), Vec::new());
+    *request.uri_mut() = format!("{}/depot.cli.v1.BuildService/Invented", depot.api_url())
         .parse()
         .unwrap();
-    let answer = send(&depot, Version::HTTP_2, asked).await.unwrap();
+    let response = send(&depot, Version::HTTP_2, request).await.unwrap();
     assert_eq!(
-        (answer.status, &*answer.code()),
+        (response.status, &*response.code()),
         (StatusCode::NOT_IMPLEMENTED, "unimplemented")
     );
     assert!(
@@ -176,32 +176,32 @@ async fn a_method_that_depot_does_not_have_is_unforeseen() {
 }
 
 #[tokio::test]
-async fn other_verbs_and_content_types_are_unforeseen() {
-    let depot = stand_in(Scenario::default()).await;
-    let mut asked = request(&depot, Method::GetBuild, depot.token(), Vec::new());
-    *asked.method_mut() = http::Method::PUT;
-    let answer = send(&depot, Version::HTTP_11, asked).await.unwrap();
+async fn other_http_methods_and_content_types_are_unforeseen() {
+    let depot = start(Scenario::default()).await;
+    let mut request = http_request(&depot, Method::GetBuild, depot.token(), Vec::new());
+    *request.method_mut() = http::Method::PUT;
+    let response = send(&depot, Version::HTTP_11, request).await.unwrap();
     assert_eq!(
         (
-            answer.status,
-            answer.headers.get("allow").unwrap().as_bytes()
+            response.status,
+            response.headers.get("allow").unwrap().as_bytes()
         ),
         (StatusCode::METHOD_NOT_ALLOWED, &b"POST"[..])
     );
-    let mut asked = request(&depot, Method::GetBuild, depot.token(), Vec::new());
-    asked
+    let mut request = http_request(&depot, Method::GetBuild, depot.token(), Vec::new());
+    request
         .headers_mut()
         .insert("content-type", "text/plain".parse().unwrap());
     assert_eq!(
-        send(&depot, Version::HTTP_2, asked).await.unwrap().status,
+        send(&depot, Version::HTTP_2, request).await.unwrap().status,
         StatusCode::UNSUPPORTED_MEDIA_TYPE
     );
     assert_eq!(depot.check().unwrap_err().0.len(), 2);
 }
 
 #[tokio::test]
-async fn connect_s_own_headers_are_checked() {
-    let depot = stand_in(Scenario::default()).await;
+async fn the_headers_of_connect_are_checked() {
+    let depot = start(Scenario::default()).await;
     let cases = [
         ("connect-protocol-version", None, "invalid_argument"),
         ("connect-protocol-version", Some("2"), "invalid_argument"),
@@ -209,13 +209,13 @@ async fn connect_s_own_headers_are_checked() {
         ("content-encoding", Some("gzip"), "unimplemented"),
     ];
     for (name, value, code) in cases {
-        let mut asked = request(&depot, Method::ListProjects, depot.token(), Vec::new());
+        let mut request = http_request(&depot, Method::ListProjects, depot.token(), Vec::new());
         match value {
-            Some(value) => asked.headers_mut().insert(name, value.parse().unwrap()),
-            None => asked.headers_mut().remove(name),
+            Some(value) => request.headers_mut().insert(name, value.parse().unwrap()),
+            None => request.headers_mut().remove(name),
         };
         assert_eq!(
-            send(&depot, Version::HTTP_2, asked).await.unwrap().code(),
+            send(&depot, Version::HTTP_2, request).await.unwrap().code(),
             code,
             "{name}: {value:?}"
         );
@@ -223,38 +223,38 @@ async fn connect_s_own_headers_are_checked() {
 }
 
 #[tokio::test]
-async fn a_field_that_depot_does_not_have_is_answered_and_unforeseen() {
-    let depot = stand_in(Scenario::default()).await;
+async fn an_unknown_field_is_accepted_and_unforeseen() {
+    let depot = start(Scenario::default()).await;
     let mut body = create_build_request(depot.project_id()).encode_to_vec();
     body.extend([0x7a, 1, b'x']); // field 15
-    let answer = send(
+    let response = send(
         &depot,
         Version::HTTP_2,
-        request(&depot, Method::CreateBuild, depot.token(), body),
+        http_request(&depot, Method::CreateBuild, depot.token(), body),
     )
     .await;
-    assert_eq!(answer.unwrap().status, StatusCode::OK);
+    assert_eq!(response.unwrap().status, StatusCode::OK);
     assert!(
         depot
             .check()
             .unwrap_err()
             .to_string()
-            .contains("fields that Depot does not know")
+            .contains("fields that Depot's API does not have")
     );
 }
 
 #[tokio::test]
 async fn a_message_of_17_mib_is_too_long() {
-    let depot = stand_in(Scenario::default()).await;
-    let asked = request(
+    let depot = start(Scenario::default()).await;
+    let request = http_request(
         &depot,
         Method::CreateBuild,
         depot.token(),
         vec![0; 17 << 20],
     );
-    let answer = send(&depot, Version::HTTP_2, asked).await.unwrap();
+    let response = send(&depot, Version::HTTP_2, request).await.unwrap();
     assert_eq!(
-        (answer.status, &*answer.code()),
+        (response.status, &*response.code()),
         (StatusCode::TOO_MANY_REQUESTS, "resource_exhausted")
     );
     let call = depot.record().calls.pop().unwrap();
