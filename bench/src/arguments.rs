@@ -4,28 +4,28 @@ use std::ffi::OsString;
 
 use crate::groups::Group;
 
-/// How often each program runs in each case, if nothing else is said.
+/// The default number of runs of each program in each case.
 const RUNS: usize = 5;
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
-    /// In the order in which they are run.
+    /// The groups, in the order in which they run.
     pub(crate) groups: Vec<Group>,
-    /// How often each program runs in each case.
+    /// The number of runs of each program in each case.
     pub(crate) runs: usize,
-    /// Whether the page and its chart are written.
+    /// Whether to write the page and its chart.
     pub(crate) write: bool,
 }
 
-/// Why nothing is run.
+/// Why the command line is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentsError {
-    #[error("`{0}` is no group: say {words}, or nothing for all of them", words = words())]
+    #[error("unknown group `{0}`: expected {words}, or none to run all", words = words())]
     Unknown(String),
-    #[error("`--runs` needs a number from 1")]
+    #[error("`--runs` requires a number of at least 1")]
     Runs,
-    #[error("`--write` makes a page of all groups, so none can be named beside it")]
+    #[error("`--write` writes a page of all groups and cannot be combined with a group")]
     WriteSome,
 }
 
@@ -74,24 +74,24 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_all_groups_run() {
+    fn without_a_group_all_groups_run() {
         let all = parsed("--write --runs 7").unwrap();
         assert_eq!(all.groups, Group::ALL);
         assert_eq!((all.runs, all.write), (7, true));
     }
 
     #[test]
-    fn groups_are_named() {
+    fn named_groups_are_selected() {
         let some = parsed("loads far").unwrap();
         assert_eq!(some.groups, [Group::Loads, Group::Far]);
         assert_eq!((some.runs, some.write), (RUNS, false));
     }
 
     #[test]
-    fn what_is_not_understood_is_told() {
+    fn invalid_arguments_are_reported() {
         assert_eq!(
             parsed("farther").unwrap_err().to_string(),
-            "`farther` is no group: say near, far, slow, loads, start, or nothing for all of them"
+            "unknown group `farther`: expected near, far, slow, loads, start, or none to run all"
         );
         assert_eq!(parsed("--runs"), Err(ArgumentsError::Runs));
         assert_eq!(parsed("--runs 0"), Err(ArgumentsError::Runs));

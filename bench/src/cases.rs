@@ -1,21 +1,21 @@
-//! One case: both programs in turn.
+//! One case: alternating runs of both programs.
 
 use std::path::Path;
 
 use crate::context;
 use crate::measure::Figures;
-use crate::subjects::{Failure, Place, Wish};
+use crate::subjects::{Failure, Place, Work};
 use crate::table::Case;
 
-/// What both programs are to do.
+/// The work of both programs.
 #[derive(Clone, Copy)]
 pub(crate) struct Job<'a> {
     pub(crate) context: &'a Path,
-    /// Pushed under this reference, if there is one.
+    /// The reference of the push, if any.
     pub(crate) push: Option<&'a str>,
-    /// Built for these platforms, with commas between.
+    /// The platforms, separated by commas.
     pub(crate) platforms: Option<&'a str>,
-    /// One of the context's files is another before each run.
+    /// Whether one file of the context changes before each run.
     pub(crate) changes: bool,
 }
 
@@ -37,30 +37,30 @@ impl<'a> Job<'a> {
     }
 }
 
-/// What a builder may know from earlier runs.
+/// The state of earlier runs that a builder can reuse.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// Nothing: each run is a repository, or a home, of its own.
+    /// None: each run has its own repository and home.
     New,
-    /// Whatever the same repository, or the same home, left.
+    /// The state of the same repository and the same home.
     Kept,
     /// As in CI: the same repository, and for the CLI a new home, since every container has one.
-    KeptByOurs,
+    KeptByPipe,
 }
 
-/// Which of the two programs.
+/// One of the two programs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Program {
-    Ours,
-    Theirs,
+    Pipe,
+    Cli,
 }
 
-/// Runs cases of a group and keeps their figures.
+/// Runs the cases of a group and collects their figures.
 pub(crate) struct Turns<'a> {
     group: &'static str,
     pub(crate) place: &'a Place<'a>,
     runs: usize,
-    /// Counts the states that a changing file has had.
+    /// The number of changes of the changing file.
     states: usize,
     pub(crate) cases: Vec<Case>,
 }
@@ -83,28 +83,27 @@ impl<'a> Turns<'a> {
         job: Job<'_>,
         identity: Identity,
     ) -> Result<(), Failure> {
-        say(&format!("{}: {name} …", self.group));
+        report(&format!("{}: {name} …", self.group));
         let mut case = Case {
             name: name.to_owned(),
-            ours: Vec::new(),
-            theirs: Vec::new(),
+            pipe: Vec::new(),
+            cli: Vec::new(),
         };
         self.place.engine.forget_builds().await?;
-        // The first run warms what is to be warm, and counts for nothing.
+        // The first run fills the caches and is discarded.
         for run in 0..=self.runs {
-            // Each goes first as often as the other: what one leaves to be cleaned up must not always
-            // weigh on the same.
+            // Each program is first in every second run: the cleanup after one must not always slow down the other.
             let order = if run % 2 == 0 {
-                [Program::Ours, Program::Theirs]
+                [Program::Pipe, Program::Cli]
             } else {
-                [Program::Theirs, Program::Ours]
+                [Program::Cli, Program::Pipe]
             };
             for program in order {
                 let figures = self.one(program, name, run, job, identity).await?;
                 if run > 0 {
                     match program {
-                        Program::Ours => case.ours.push(figures),
-                        Program::Theirs => case.theirs.push(figures),
+                        Program::Pipe => case.pipe.push(figures),
+                        Program::Cli => case.cli.push(figures),
                     }
                 }
             }
@@ -113,7 +112,7 @@ impl<'a> Turns<'a> {
         Ok(())
     }
 
-    /// Runs one program once, and leaves the builder as it is to be before the next.
+    /// Runs one program once, and prepares the builder for the next run.
     async fn one(
         &mut self,
         program: Program,
@@ -123,43 +122,43 @@ impl<'a> Turns<'a> {
         identity: Identity,
     ) -> Result<Figures, Failure> {
         if job.changes {
-            // Before each program, or the second would find the step of the first in the cache.
+            // Before each program, or the second program would find the first one's step in the cache.
             self.states += 1;
             context::change(job.context, self.states)?;
         }
         let label = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
-        let kept = format!("bench/{}-{label}", self.group);
-        let is_kept = match identity {
+        let repository = format!("bench/{}-{label}", self.group);
+        let reuses_state = match identity {
             Identity::New => false,
             Identity::Kept => true,
-            Identity::KeptByOurs => program == Program::Ours,
+            Identity::KeptByPipe => program == Program::Pipe,
         };
-        let wish = Wish {
+        let work = Work {
             context: job.context,
             push: job.push,
             load: None,
             platforms: job.platforms,
-            identity: &if is_kept {
-                kept
+            identity: &if reuses_state {
+                repository
             } else {
-                format!("{kept}-{run}")
+                format!("{repository}-{run}")
             },
         };
         let figures = match program {
-            Program::Ours => self.place.ours(&wish).await?,
-            Program::Theirs => self.place.theirs(&wish).await?,
+            Program::Pipe => self.place.run_pipe(&work).await?,
+            Program::Cli => self.place.run_cli(&work).await?,
         };
         if identity == Identity::New {
-            // It knows nothing, and is not filled up with half a gigabyte a run.
+            // The next run must find nothing, and half a gigabyte of each run would fill the disk.
             self.place.engine.forget_builds().await?;
         }
         Ok(figures)
     }
 }
 
-/// The large cases take minutes: people see which it is.
-pub(crate) fn say(text: &str) {
-    #[expect(clippy::print_stderr, reason = "where progress belongs")]
+/// Prints progress, since large cases take minutes.
+pub(crate) fn report(text: &str) {
+    #[expect(clippy::print_stderr, reason = "progress belongs on standard error")]
     {
         eprintln!("{text}");
     }

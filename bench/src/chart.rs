@@ -1,13 +1,13 @@
-//! The ratios of a report as bars, in one SVG.
+//! A chart of a report's ratios, as SVG.
 //!
-//! Colours follow the reader's scheme, and the background with them, so that text is legible wherever the picture is shown.
+//! Colours and background follow the reader's colour scheme, so that text is legible on every page.
 
 use std::fmt::Write;
 
 use crate::table::{Case, MEASURES, Section, short};
 
-/// The bars' classes, as the style below has them, for the first of the measures. Bytes are in the table: where they differ,
-/// they differ by orders.
+/// The CSS classes of the bars, for the first three measures. Bytes are only in the table, because their ratios differ by
+/// orders of magnitude.
 const CLASSES: [&str; 3] = ["wall", "cpu", "memory"];
 
 const STYLE: &str = "
@@ -26,24 +26,24 @@ svg { font-family: system-ui, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif; f
 /// Sizes, in pixels.
 const WIDTH: f64 = 860.0;
 const MARGIN: f64 = 20.0;
-/// Where bars begin, and where the scale ends.
+/// The start of the bars and the end of the scale.
 const LEFT: f64 = 330.0;
 const RIGHT: f64 = 790.0;
-/// Of one bar, of the gap after the bars of a case, and of a section's heading.
+/// The height of a bar, of the gap after a case, and of a section's heading.
 const BAR: f64 = 10.0;
 const GAP: f64 = 9.0;
 const HEADING: f64 = 28.0;
-/// Over the first section: title, legend, numbers of the scale.
+/// The height above the first section: title, legend, numbers of the scale.
 const HEAD: f64 = 92.0;
 
-/// The end of the scale. A longer bar is cut off there, and its number tells the rest.
+/// The largest ratio of the scale. A longer bar is cut off there; its number shows the ratio.
 const LAST: f64 = 1.5;
 const TICKS: [f64; 7] = [0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5];
 
-/// Characters of a case's name that have room in a line.
+/// The most characters of a case's name in one line.
 const NAME_CHARACTERS: usize = 46;
 
-/// Draws all cases; `source` is the line below them.
+/// Draws all cases; `source` is printed below them.
 pub(crate) fn svg(sections: &[Section], source: &str) -> String {
     let mut body = String::new();
     let mut y = HEAD;
@@ -58,10 +58,10 @@ pub(crate) fn svg(sections: &[Section], source: &str) -> String {
     let height = y + 40.0;
     let mut picture = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"depot-build beside the depot CLI\">\n\
+         viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"depot-build compared with the depot CLI\">\n\
          <style>{STYLE}</style>\n<rect class=\"back\" width=\"{WIDTH}\" height=\"{height}\"/>\n"
     );
-    let title = "depot-build, as a share of what the depot CLI takes";
+    let title = "depot-build relative to the depot CLI";
     picture.push_str(&text(MARGIN, 32.0, "title", title));
     draw_legend(&mut picture);
     for tick in TICKS {
@@ -96,9 +96,9 @@ fn draw_legend(picture: &mut String) {
     picture.push_str(&text(x, 59.0, "soft", "shorter is better"));
 }
 
-/// One case, its first bar at `y`: its name on one line or two, and a bar for each measure.
+/// Draws one case, its first bar at `y`: its name in one or two lines, and a bar for each measure.
 fn draw_case(picture: &mut String, y: f64, case: &Case) {
-    let lines = broken(&case.name);
+    let lines = wrapped(&case.name);
     let mut baseline = if lines.len() == 1 { y + 19.0 } else { y + 12.0 };
     for line in lines {
         picture.push_str(&text(MARGIN, baseline, "", line));
@@ -116,7 +116,7 @@ fn draw_case(picture: &mut String, y: f64, case: &Case) {
             );
         }
         if ratio > LAST {
-            // The gap tells that the bar goes on.
+            // The gap shows that the bar is cut off.
             let (x, y, height) = (end - 14.0, y - 0.5, BAR - 0.5);
             let _never_fails = writeln!(
                 picture,
@@ -127,7 +127,7 @@ fn draw_case(picture: &mut String, y: f64, case: &Case) {
     }
 }
 
-/// Where a ratio lies on the scale.
+/// The horizontal position of a ratio.
 fn across(ratio: f64) -> f64 {
     LEFT + (RIGHT - LEFT) * ratio / LAST
 }
@@ -136,14 +136,14 @@ fn is_one(tick: f64) -> bool {
     (tick - 1.0).abs() < f64::EPSILON
 }
 
-/// A name in one line, or in two that are broken at a space.
-fn broken(name: &str) -> Vec<&str> {
+/// A name in one line, or wrapped into two at a space.
+fn wrapped(name: &str) -> Vec<&str> {
     if name.chars().count() <= NAME_CHARACTERS {
         return vec![name];
     }
     let longest = name.char_indices().nth(NAME_CHARACTERS);
     let first = longest.and_then(|(end, _)| name.get(..end)).unwrap_or(name);
-    // Best after a mark that parts it anyway.
+    // Preferably after a punctuation mark.
     let at = ["; ", ": ", ", ", " "]
         .into_iter()
         .find_map(|mark| Some(first.rfind(mark)? + mark.len()));
@@ -191,7 +191,7 @@ mod tests {
         ]
     }
 
-    /// The words of each `<text>`, and fails where an element is not closed, an attribute not quoted or a sign not escaped.
+    /// The content of each `<text>`. Panics if an element is not closed, an attribute not quoted or a character not escaped.
     fn texts(svg: &str) -> Vec<String> {
         let (mut open, mut texts) = (Vec::new(), Vec::new());
         let mut rest = svg;
@@ -226,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn every_case_is_in_it_with_its_numbers_and_the_source() {
-        let texts = texts(&svg(&sections(), "today: ours & theirs"));
-        for told in [
+    fn the_chart_contains_every_case_its_numbers_and_the_source() {
+        let texts = texts(&svg(&sections(), "today: pipe & CLI"));
+        for expected in [
             "Near & far",
             "cached build",
             "a <b> & \"c\"",
@@ -238,12 +238,12 @@ mod tests {
             "wall time",
             "CPU time",
             "peak memory",
-            "today: ours & theirs",
+            "today: pipe & CLI",
         ] {
             assert_eq!(
-                texts.iter().filter(|text| *text == told).count(),
+                texts.iter().filter(|text| *text == expected).count(),
                 1,
-                "{told}"
+                "{expected}"
             );
         }
         for (ratio, times) in [("0.50", 3), ("1.20", 3), ("5.06", 3), ("0.00", 3)] {
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_as_long_as_its_ratio_and_ends_with_the_scale() {
+    fn the_length_of_a_bar_is_its_ratio_up_to_the_end_of_the_scale() {
         let svg = svg(&sections(), "");
         let bars = svg
             .lines()
@@ -262,13 +262,13 @@ mod tests {
             .filter_map(|bar| bar.split("width=\"").nth(1)?.split('"').next())
             .collect();
         assert_eq!(widths, ["153.3", "368.0", "460.0", "0.0"]);
-        // What is cut off shows it.
+        // Bars that are cut off have a gap.
         let cuts = svg.lines().filter(|line| line.contains("width=\"4\""));
         assert_eq!(cuts.count(), 3);
     }
 
     #[test]
-    fn all_of_it_lies_within_the_picture() {
+    fn every_element_is_within_the_picture() {
         let svg = svg(&sections(), "");
         let number = |line: &str, name: &str| -> Option<f64> {
             let (_, value) = line.split_once(&format!(" {name}=\""))?;
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn both_schemes_colour_the_same_things() {
+    fn both_schemes_colour_the_same_classes() {
         let (light, dark) = STYLE
             .split_once("@media (prefers-color-scheme: dark)")
             .unwrap();

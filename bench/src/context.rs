@@ -1,20 +1,20 @@
-//! The large context: many files that do not compress.
+//! Contexts with many files that do not compress.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// How large a context is.
+/// The size of a context.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Size {
-    /// Files in it.
+    /// The number of files.
     pub(crate) files: usize,
-    /// Bytes in all of them together.
+    /// The total size of the files in bytes.
     pub(crate) bytes: usize,
 }
 
-/// The one that changes.
+/// The file that changes.
 const CHANGING: &str = "files/005/01000.bin";
 
 /// Writes the files below `folder`, 200 to a directory.
@@ -30,7 +30,7 @@ pub(crate) fn write(folder: &Path, size: Size) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes one file another of the same size; its content is another one for each `state`, from 1.
+/// Replaces the content of one file, with the same size; the content differs for each `state`, from 1.
 pub(crate) fn change(folder: &Path, state: usize) -> io::Result<()> {
     let path = folder.join(CHANGING);
     let length = usize::try_from(fs::metadata(&path)?.len()).map_err(io::Error::other)?;
@@ -39,7 +39,7 @@ pub(crate) fn change(folder: &Path, state: usize) -> io::Result<()> {
     fs::write(path, content)
 }
 
-/// Sets the time of every file, as an archive or `SOURCE_DATE_EPOCH` does.
+/// Sets the modification time of every file, as unpacking an archive or `SOURCE_DATE_EPOCH` does.
 pub(crate) fn set_times(folder: &Path) -> io::Result<()> {
     let time = UNIX_EPOCH + Duration::from_hours(438_288);
     for directory in fs::read_dir(folder.join("files"))? {
@@ -50,7 +50,7 @@ pub(crate) fn set_times(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// xorshift: fast, and nothing that a compressor finds.
+/// xorshift: fast and incompressible.
 struct Noise(u64);
 
 impl Noise {
@@ -64,7 +64,7 @@ impl Noise {
     }
 }
 
-/// Bytes that a compressor makes half of, as it does of most programs; others for each `seed`.
+/// Bytes that compress to a half, as most programs do; different for each `seed`.
 pub(crate) fn half_noise(seed: usize, length: usize) -> Vec<u8> {
     let state = 0x9e37_79b9_7f4a_7c15_u64 ^ (seed as u64 + 1).wrapping_mul(0x0100_0000_01b3);
     let mut bytes = vec![0; length];
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_one_of_content_and_time_alone() {
+    fn a_change_replaces_the_content_and_keeps_the_size() {
         let folder = tempfile::tempdir().unwrap();
         let size = Size {
             files: 1_001,
@@ -89,13 +89,16 @@ mod tests {
         };
         write(folder.path(), size).unwrap();
         let path = folder.path().join(CHANGING);
-        let mut seen = vec![fs::read(&path).unwrap()];
+        let mut contents = vec![fs::read(&path).unwrap()];
         for state in 1..=3 {
             change(folder.path(), state).unwrap();
             let content = fs::read(&path).unwrap();
             assert_eq!(content.len(), 100);
-            assert!(!seen.contains(&content), "state {state} was there before");
-            seen.push(content);
+            assert!(
+                !contents.contains(&content),
+                "state {state} repeats a content"
+            );
+            contents.push(content);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What all cases run on: both programs, two builders, a registry.
+//! Everything that the cases use: both programs, two builders, a registry.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,7 +16,7 @@ use crate::subjects::{Failure, Place};
 /// Started once for all groups.
 pub(crate) struct Ground {
     engine: Arc<Engine>,
-    // Depot's machines are two, and so are these.
+    // At Depot the two machines are separate.
     second: Arc<Engine>,
     registry: Registry,
     pub(crate) busybox: Busybox,
@@ -29,7 +29,7 @@ impl Ground {
     /// Builds the pipe, fetches the CLI, and starts the rest.
     pub(crate) async fn start() -> Result<Self, Failure> {
         let Installed::Cli(cli) = tokio::task::spawn_blocking(released_cli::install).await?? else {
-            return Err("the released CLI comes from npm, which this machine lacks".into());
+            return Err("the released CLI is installed with npm, which is not on the PATH".into());
         };
         let pipe = build_pipe()?;
         let engine = Arc::new(Engine::start(&EngineOptions::of_this_machine()).await?);
@@ -44,14 +44,14 @@ impl Ground {
         })
     }
 
-    /// A Depot whose machines are as planned.
+    /// A local Depot with this plan for its machines.
     pub(crate) async fn depot(&self, plan: MachinePlan) -> Result<LocalDepot, Failure> {
         let scenario = Scenario::default().machines(plan);
         let (first, second) = (self.engine.clone(), self.second.clone());
         Ok(LocalDepot::start_on(first, second, scenario).await?)
     }
 
-    /// Where both programs build on it, without a daemon.
+    /// The place for both programs on this local Depot, without a daemon.
     pub(crate) fn place<'a>(&'a self, depot: &'a LocalDepot) -> Place<'a> {
         Place {
             engine: self.engine.clone(),
@@ -65,22 +65,22 @@ impl Ground {
     }
 }
 
-/// The pipe as it is released: one static program.
+/// Builds the pipe as it is released: one static program.
 fn build_pipe() -> Result<PathBuf, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let built = Command::new(cargo)
+    let output = Command::new(cargo)
         .args(["build", "--release", "--package", "depot-build"])
-        // A target has to be named, or the flag would be meant for procedural macros as well.
+        // With an explicit target, the flags do not apply to procedural macros.
         .args(["--target", &target, "--message-format=json"])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .stderr(Stdio::inherit())
         .output()?;
-    if !built.status.success() {
+    if !output.status.success() {
         return Err("the pipe could not be built".into());
     }
-    // Wherever cargo was told to put it.
-    String::from_utf8_lossy(&built.stdout)
+    // The path depends on cargo's target folder.
+    String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter(|message| {
@@ -89,5 +89,5 @@ fn build_pipe() -> Result<PathBuf, Failure> {
                 .is_some_and(|name| name == "depot-build")
         })
         .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .ok_or_else(|| "cargo named no executable".into())
+        .ok_or_else(|| "cargo reported no executable".into())
 }

@@ -1,4 +1,4 @@
-//! The cases, in groups that can be run alone.
+//! The groups of cases. Each can run alone.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,25 +13,25 @@ use crate::loads;
 use crate::subjects::Failure;
 use crate::table::Section;
 
-/// Cases that share a line to the builder.
+/// A group of cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
     /// The builder is on the same machine.
     Near,
-    /// Each way to it takes longer.
+    /// The line to the builder has a delay.
     Far,
-    /// The line to it is narrow.
+    /// The line to the builder has a low rate.
     Slow,
     /// An image is loaded into a daemon.
     Loads,
-    /// How large the programs are, and how soon they say something. No cases.
+    /// The sizes of the programs and the times until their first output. No cases.
     Start,
 }
 
-/// One way to a builder that is far, half of a round trip.
+/// The delay of one direction, half of a round trip.
 const FAR: Duration = Duration::from_millis(20);
 
-/// A narrow line, each way.
+/// The low rate of one direction.
 const SLOW_BITS_PER_SECOND: u64 = 100_000_000;
 
 /// The context of most cases.
@@ -40,7 +40,7 @@ const LARGE: Size = Size {
     bytes: 500_000_000,
 };
 
-/// That of a narrow line, which the large one would hold for 40 s a run.
+/// The context for the low rate, where the large one would take 40 s in each run.
 const SMALL: Size = Size {
     files: 2_000,
     bytes: 50_000_000,
@@ -53,10 +53,10 @@ const UNCHANGED: &str = "unchanged, the CLI with its home kept";
 const ONE_CHANGED: &str = "one file changed, the CLI with its home kept";
 
 impl Group {
-    /// All of them, in the order in which they are run.
+    /// All groups, in the order in which they run.
     pub(crate) const ALL: [Self; 5] = [Self::Near, Self::Far, Self::Slow, Self::Loads, Self::Start];
 
-    /// Its name on the command line.
+    /// The name on the command line.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Near => "near",
@@ -67,23 +67,23 @@ impl Group {
         }
     }
 
-    /// Over its table.
+    /// The heading of its table.
     fn title(self) -> &'static str {
         match self {
-            Self::Near => "Builder next door",
-            Self::Far => "Builder 20 ms away, each way",
+            Self::Near => "Builder on the same machine",
+            Self::Far => "Builder 20 ms away, in each direction",
             Self::Slow => "Line of 100 Mbit/s",
-            Self::Loads => "Into the step's daemon",
+            Self::Loads => "Load into the step's daemon",
             Self::Start => "",
         }
     }
 
-    /// Runs its cases, each program so often in each.
+    /// Runs its cases, with `runs` runs of each program in each case.
     pub(crate) async fn measure(self, ground: &Ground, runs: usize) -> Result<Section, Failure> {
         let plan = MachinePlan::default();
         let plan = match self {
-            // A Docker Engine lets a megabyte of a stream be under way: at this distance 25 MB/s for whoever sends. The window
-            // of BuildKit's own daemon grows with the way, and the fork's is large enough.
+            // A Docker Engine has a flow-control window of 1 MB for each stream, which limits a sender to 25 MB/s with this
+            // delay. The window of buildkitd grows with the delay, and the fork's window is large enough.
             Self::Far => plan.fork().line(Line {
                 delay: FAR,
                 bits_per_second: None,
@@ -97,42 +97,23 @@ impl Group {
         let depot = ground.depot(plan).await?;
         let place = ground.place(&depot);
         let mut turns = Turns::new(self.word(), &place, runs);
-        let cases = match self {
-            Self::Near => {
-                cached(&mut turns, ground).await?;
-                let context = many_files(&ground.busybox, LARGE)?;
-                let job = Job::build(context.path());
-                turns.case(&of(LARGE, COLD), job, Identity::New).await?;
-                let name = of(LARGE, "unchanged, each run in a new container");
-                turns.case(&name, job, Identity::KeptByOurs).await?;
-                kept(&mut turns, context.path(), LARGE).await?;
-                context::set_times(context.path())?;
-                let job = Job::build(context.path());
-                turns.case(&of(LARGE, SET_COLD), job, Identity::New).await?;
-                let name = of(LARGE, SET_UNCHANGED);
-                turns.case(&name, job, Identity::Kept).await?;
-                turns.cases
-            }
+        match self {
+            Self::Near => near(&mut turns, ground).await?,
             Self::Far => {
                 let small = small(&ground.busybox)?;
                 let job = Job::build(small.path());
                 turns.case("cached build", job, Identity::Kept).await?;
                 let context = many_files(&ground.busybox, LARGE)?;
-                let job = Job::build(context.path());
-                turns.case(&of(LARGE, COLD), job, Identity::New).await?;
-                kept(&mut turns, context.path(), LARGE).await?;
-                turns.cases
+                cold_and_kept(&mut turns, context.path(), LARGE).await?;
             }
             Self::Slow => {
                 let context = many_files(&ground.busybox, SMALL)?;
-                let job = Job::build(context.path());
-                turns.case(&of(SMALL, COLD), job, Identity::New).await?;
-                kept(&mut turns, context.path(), SMALL).await?;
-                turns.cases
+                cold_and_kept(&mut turns, context.path(), SMALL).await?;
             }
-            Self::Loads => loads::cases(&place, &ground.busybox, runs).await?,
-            Self::Start => Vec::new(),
-        };
+            Self::Loads => turns.cases = loads::cases(&place, &ground.busybox, runs).await?,
+            Self::Start => {}
+        }
+        let cases = turns.cases;
         depot.stop().await;
         Ok(Section {
             title: self.title(),
@@ -141,10 +122,33 @@ impl Group {
     }
 }
 
-/// The cases in which the builder has everything.
+/// The cases of [`Group::Near`].
+async fn near(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
+    cached(turns, ground).await?;
+    let context = many_files(&ground.busybox, LARGE)?;
+    let job = Job::build(context.path());
+    turns.case(&of(LARGE, COLD), job, Identity::New).await?;
+    let name = of(LARGE, "unchanged, each run in a new container");
+    turns.case(&name, job, Identity::KeptByPipe).await?;
+    kept(turns, context.path(), LARGE).await?;
+    context::set_times(context.path())?;
+    let job = Job::build(context.path());
+    turns.case(&of(LARGE, SET_COLD), job, Identity::New).await?;
+    let name = of(LARGE, SET_UNCHANGED);
+    turns.case(&name, job, Identity::Kept).await
+}
+
+/// A case without any cache, and the cases of [`kept`].
+async fn cold_and_kept(turns: &mut Turns<'_>, context: &Path, size: Size) -> Result<(), Failure> {
+    let job = Job::build(context);
+    turns.case(&of(size, COLD), job, Identity::New).await?;
+    kept(turns, context, size).await
+}
+
+/// The cases in which the builder has everything in its cache.
 async fn cached(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
     let small = small(&ground.busybox)?;
-    // Nothing runs in it: it is built for any platform on any processor.
+    // Without `RUN`, an image can be built for any platform on any processor.
     let copied = Context::new("FROM scratch\nCOPY file /file\n")?;
     copied.file("file", "content\n")?;
     let registry = turns.place.registry.host();
@@ -162,7 +166,7 @@ async fn cached(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
     turns.case(name, job, Identity::Kept).await
 }
 
-/// The cases in which it has what the last run of the same program has sent.
+/// The cases in which the builder has the files of the last run of the same program.
 async fn kept(turns: &mut Turns<'_>, context: &Path, size: Size) -> Result<(), Failure> {
     let job = Job::build(context);
     let name = of(size, UNCHANGED);
@@ -175,7 +179,7 @@ async fn kept(turns: &mut Turns<'_>, context: &Path, size: Size) -> Result<(), F
     turns.case(&name, job, Identity::Kept).await
 }
 
-/// A case's name.
+/// The name of a case.
 fn of(size: Size, what: &str) -> String {
     let Size { files, bytes } = size;
     let (thousands, megabytes) = (files / 1000, bytes / 1_000_000);
@@ -189,7 +193,7 @@ fn small(busybox: &Busybox) -> Result<Context, Failure> {
 fn many_files(busybox: &Busybox, size: Size) -> Result<Context, Failure> {
     let context = Context::on_busybox(
         busybox,
-        // All of the context is needed and none of it is copied: what is measured is its way here.
+        // The whole context is sent and nothing of it is copied, so that only its transfer is measured.
         "RUN --mount=type=bind,target=/context test -e /context/files",
     )?;
     context::write(context.path(), size)?;

@@ -1,14 +1,13 @@
 //! Compares the pipe with the released depot CLI, both as whole processes against one local Depot.
 //!
-//! `cargo bench-cli` runs every case in turn, ours and theirs alternately, and prints the medians
-//! and their ratio as Markdown tables, each as soon as its cases have run. Wall time is noisy on shared machines: the ratio of
-//! two medians of the same run is what counts. Nothing is asserted.
+//! `cargo bench-cli` runs every case with alternating runs of the two programs, and prints medians and ratios as Markdown
+//! tables, each as soon as its cases have run. Wall time varies on shared machines: compare the ratios, whose two medians are
+//! from the same run. Nothing is asserted.
 //!
-//! `cargo bench-cli far loads` runs only these groups of cases, `--runs 3` so many runs of each program in a case, and `--write`
-//! puts the figures into `docs/benchmark.md` and draws `docs/benchmark.svg`.
+//! `cargo bench-cli far loads` runs only these groups, `--runs 3` sets the number of runs of each program in a case, and
+//! `--write` writes the figures into `docs/benchmark.md` and draws `docs/benchmark.svg`.
 //!
-//! What is measured of a process is what the operating system has counted of it when it has ended;
-//! see [`measure`].
+//! The figures of a process are the operating system's accounts after its end; see [`measure`].
 
 mod arguments;
 mod cases;
@@ -44,16 +43,16 @@ async fn main() -> ExitCode {
     match compared {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[expect(clippy::print_stderr, reason = "where people look for it")]
+            #[expect(clippy::print_stderr, reason = "errors belong on standard error")]
             {
-                eprintln!("{error}");
+                eprintln!("error: {error}");
             }
             ExitCode::FAILURE
         }
     }
 }
 
-/// Runs the groups that were asked for and tells the figures of each.
+/// Runs the selected groups and prints the figures of each.
 async fn compare(arguments: &Arguments) -> Result<(), Failure> {
     let ground = Ground::start().await?;
     let mut report = Report::new(arguments.runs);
@@ -76,7 +75,7 @@ async fn compare(arguments: &Arguments) -> Result<(), Failure> {
 fn print(text: &str) {
     #[expect(
         clippy::print_stdout,
-        reason = "the figures are what this program is for"
+        reason = "the figures are the output of this program"
     )]
     {
         println!("{text}");

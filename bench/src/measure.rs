@@ -1,8 +1,7 @@
-//! One process, and what the operating system counted of it.
+//! One process and the operating system's accounts of it.
 //!
-//! The figures of ended children are kept for all children of a process together. So each run is
-//! started by a small process of its own, this program again with [`WORD`] in front, which has one
-//! child and reports on it.
+//! The system sums the accounts of all ended children of a process. So each run has a small parent process of its own: this
+//! program with [`WORD`] as the first argument, which has one child and prints its figures.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// The first argument of the process that measures.
 pub(crate) const WORD: &str = "measure-one";
 
-/// What one run took.
+/// The figures of one run.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) struct Figures {
     pub(crate) wall: Duration,
@@ -23,14 +22,14 @@ pub(crate) struct Figures {
     pub(crate) cpu: Duration,
     /// The largest resident size, in KiB.
     pub(crate) memory_kib: i64,
-    /// What went between it and the builders, in bytes, both ways. Counted elsewhere.
+    /// Bytes between the program and the builders in both directions. The local Depot counts them.
     #[serde(default)]
     pub(crate) line_bytes: u64,
     /// The exit code; -1 after a signal.
     pub(crate) code: i32,
 }
 
-/// Runs the command that the arguments name and prints its figures, as JSON, on standard output.
+/// Runs the command in the arguments and prints its figures as JSON to standard output.
 pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(program) = words.next() else {
         return ExitCode::FAILURE;

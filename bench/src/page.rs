@@ -1,4 +1,4 @@
-//! The page with all figures: `docs/benchmark.md` between its two marks, and the chart beside it.
+//! The page with all figures, `docs/benchmark.md` between its two markers, and the chart.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,14 @@ use crate::chart;
 use crate::subjects::Failure;
 use crate::table::Section;
 
-const BEGIN: &str = "<!-- figures: from here to their end written by `cargo bench-cli --write` -->";
-const END: &str = "<!-- end of the figures -->";
+const BEGIN: &str = "<!-- begin figures: written by `cargo bench-cli --write` -->";
+const END: &str = "<!-- end figures -->";
 
-/// All that was measured in one go.
+/// The results of one run of this program.
 pub(crate) struct Report {
     runs: usize,
     pub(crate) sections: Vec<Section>,
-    /// Sizes and starts, in words.
+    /// Sizes and start times, as text.
     pub(crate) start: String,
 }
 
@@ -34,8 +34,8 @@ impl Report {
     pub(crate) fn write(&self) -> Result<(), Failure> {
         let source = self.source();
         let page = docs("benchmark.md");
-        let written = with_figures(&fs::read_to_string(&page)?, &self.figures(&source))?;
-        fs::write(page, written)?;
+        let content = with_figures(&fs::read_to_string(&page)?, &self.figures(&source))?;
+        fs::write(page, content)?;
         fs::write(docs("benchmark.svg"), chart::svg(&self.sections, &source))?;
         Ok(())
     }
@@ -51,11 +51,11 @@ impl Report {
         text
     }
 
-    /// What was measured, when, and on what.
+    /// The date, the versions, the number of runs and the machine.
     fn source(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         format!(
-            "{}: depot-build {} beside depot CLI {}, medians of {} runs, {} with {cores} {}",
+            "{}: depot-build {} and depot CLI {}, medians of {} runs, {} with {cores} {}",
             OffsetDateTime::now_utc().date(),
             env!("CARGO_PKG_VERSION"),
             released_cli::VERSION,
@@ -72,15 +72,15 @@ fn docs(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A page whose marks have lost each other.
+/// The page lacks its markers.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the page has no `{BEGIN}` with `{END}` after it")]
-struct NoMarks;
+struct NoMarkers;
 
-/// The page with these figures in place of those between its marks.
-fn with_figures(page: &str, figures: &str) -> Result<String, NoMarks> {
-    let (before, rest) = page.split_once(BEGIN).ok_or(NoMarks)?;
-    let (_old, after) = rest.split_once(END).ok_or(NoMarks)?;
+/// The page with new figures between its markers.
+fn with_figures(page: &str, figures: &str) -> Result<String, NoMarkers> {
+    let (before, rest) = page.split_once(BEGIN).ok_or(NoMarkers)?;
+    let (_old, after) = rest.split_once(END).ok_or(NoMarkers)?;
     Ok(format!("{before}{BEGIN}\n\n{figures}\n\n{END}{after}"))
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use crate::table::tests::case;
 
     #[test]
-    fn figures_are_replaced_and_the_words_around_them_stay() {
+    fn figures_are_replaced_and_the_text_around_them_is_kept() {
         let page = format!("# Title\n\n{BEGIN}\nold\n{END}\n\n- words\n");
         let once = with_figures(&page, "new").unwrap();
         assert_eq!(
@@ -101,9 +101,9 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_marks_is_left_alone() {
+    fn a_page_without_markers_is_an_error() {
         for page in ["", BEGIN, END, &format!("{END}\n{BEGIN}")] {
-            assert_eq!(with_figures(page, "new"), Err(NoMarks), "{page}");
+            assert_eq!(with_figures(page, "new"), Err(NoMarkers), "{page}");
         }
     }
 
@@ -117,14 +117,17 @@ mod tests {
             cases: vec![case("cached build", 0.5)],
         });
         let source = report.source();
-        let written = with_figures(&page, &report.figures(&source)).unwrap();
-        for told in [
+        let content = with_figures(&page, &report.figures(&source)).unwrap();
+        for expected in [
             "medians of 3 runs",
             "## Near",
             "| cached build | 5.000 |",
             "Binary: small.",
         ] {
-            assert!(written.contains(told), "{told} is missing in {written}");
+            assert!(
+                content.contains(expected),
+                "{expected} is missing in {content}"
+            );
         }
     }
 }

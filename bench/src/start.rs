@@ -1,4 +1,4 @@
-//! How soon each program says its first word, and what has to be pulled for that.
+//! The time until each program's first output, and the sizes of the programs.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use crate::subjects::Failure;
 
-/// Starts are short, and the first ones of a machine are not like the others.
+/// The number of starts. A start is short, and the first ones on a machine differ from the others.
 const STARTS: usize = 21;
 
-/// Both programs, in words.
+/// Sizes and start times of both programs, as text.
 pub(crate) fn report(pipe: &Path, cli: &Path) -> Result<String, Failure> {
     let size = |path: &Path| -> Result<String, Failure> {
         let plain = std::fs::metadata(path)?.len();
@@ -29,8 +29,8 @@ pub(crate) fn report(pipe: &Path, cli: &Path) -> Result<String, Failure> {
         ))
     };
     Ok(format!(
-        "Binary: {}, the CLI's {}. From the start to the first byte: {:.1} ms, the CLI {:.1} ms (medians of {STARTS}; ours prints \
-         the missing variables, the CLI its version).",
+        "Binary: {}, the CLI's {}. From the start to the first byte: {:.1} ms, the CLI {:.1} ms (medians of {STARTS}; the pipe \
+         prints the missing variables, the CLI its version).",
         size(pipe)?,
         size(cli)?,
         first_byte(pipe, &[])?,
@@ -38,22 +38,22 @@ pub(crate) fn report(pipe: &Path, cli: &Path) -> Result<String, Failure> {
     ))
 }
 
-/// Milliseconds until a program has said something, on whichever stream.
+/// Milliseconds until the first output of a program, on standard output or standard error.
 fn first_byte(program: &Path, words: &[&str]) -> Result<f64, Failure> {
     let mut times = Vec::new();
     for _ in 0..STARTS {
-        let (mut said, saying) = std::io::pipe()?;
+        let (mut output, writer) = std::io::pipe()?;
         let begun = Instant::now();
         let mut child = Command::new(program)
             .args(words)
             .env_clear()
             .stdin(Stdio::null())
-            .stderr(saying.try_clone()?)
-            .stdout(saying)
+            .stderr(writer.try_clone()?)
+            .stdout(writer)
             .spawn()?;
-        said.read_exact(&mut [0])?;
+        output.read_exact(&mut [0])?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
-        std::io::copy(&mut said, &mut std::io::sink())?;
+        std::io::copy(&mut output, &mut std::io::sink())?;
         child.wait()?;
     }
     times.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The two programs, started with the same wish.
+//! The two programs, started for the same work.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -16,21 +16,20 @@ use crate::measure::{Figures, WORD};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What is to be built.
-pub(crate) struct Wish<'a> {
+/// One build.
+pub(crate) struct Work<'a> {
     pub(crate) context: &'a Path,
-    /// Pushed under this reference, if there is one.
+    /// The reference of the push, if any.
     pub(crate) push: Option<&'a str>,
-    /// Loaded under this name, if there is one.
+    /// The name of the load, if any.
     pub(crate) load: Option<&'a str>,
-    /// Built for these platforms, with commas between; for the machine's own without any.
+    /// The platforms, separated by commas; the machine's platform if `None`.
     pub(crate) platforms: Option<&'a str>,
-    /// What each program knows a builder's copy of the context by: a run with the same text may find
-    /// what an earlier one left.
+    /// The key of the builder's copy of the context: a run with the same key can reuse files of an earlier run.
     pub(crate) identity: &'a str,
 }
 
-/// Where and as whom they build.
+/// Everything that both programs use.
 pub(crate) struct Place<'a> {
     pub(crate) engine: Arc<Engine>,
     pub(crate) depot: &'a LocalDepot,
@@ -39,17 +38,17 @@ pub(crate) struct Place<'a> {
     pub(crate) docker_host: &'a str,
     pub(crate) pipe: PathBuf,
     pub(crate) cli: PathBuf,
-    /// A folder for homes of the CLI.
+    /// The parent of the CLI's home folders.
     pub(crate) homes: &'a Path,
 }
 
 impl Place<'_> {
-    /// A Depot of another kind on the same engine.
+    /// A local Depot with another scenario on the same engine.
     pub(crate) async fn depot(&self, scenario: Scenario) -> Result<LocalDepot, Failure> {
         Ok(LocalDepot::start(self.engine.clone(), scenario).await?)
     }
 
-    /// The same place with another Depot and a daemon.
+    /// The same place with another local Depot and a daemon.
     pub(crate) fn with<'b>(&'b self, depot: &'b LocalDepot, docker_host: &'b str) -> Place<'b> {
         Place {
             engine: self.engine.clone(),
@@ -63,10 +62,10 @@ impl Place<'_> {
     }
 
     /// Runs the pipe.
-    pub(crate) async fn ours(&self, wish: &Wish<'_>) -> Result<Figures, Failure> {
+    pub(crate) async fn run_pipe(&self, work: &Work<'_>) -> Result<Figures, Failure> {
         let mut variables = self.common();
-        variables.push(("BITBUCKET_REPO_FULL_NAME", wish.identity.into()));
-        if let Some(reference) = wish.push {
+        variables.push(("BITBUCKET_REPO_FULL_NAME", work.identity.into()));
+        if let Some(reference) = work.push {
             variables.extend([
                 ("IMAGE", reference.into()),
                 ("PUSH", "true".into()),
@@ -75,21 +74,21 @@ impl Place<'_> {
                 ("REGISTRY_PASSWORD", self.registry.password().into()),
             ]);
         }
-        if let Some(name) = wish.load {
+        if let Some(name) = work.load {
             variables.extend([("IMAGE", name.into()), ("LOAD", "true".into())]);
         }
-        if let Some(platforms) = wish.platforms {
+        if let Some(platforms) = work.platforms {
             variables.push(("PLATFORMS", platforms.into()));
         }
         let before = self.line_bytes();
-        let figures = run(self.pipe.as_os_str(), &[], &variables, wish.context).await?;
-        Ok(self.counted(before, figures))
+        let figures = run(self.pipe.as_os_str(), &[], &variables, work.context).await?;
+        Ok(self.with_line_bytes(before, figures))
     }
 
     /// Runs the released CLI.
-    pub(crate) async fn theirs(&self, wish: &Wish<'_>) -> Result<Figures, Failure> {
-        // The home holds the random id that the CLI knows a context by.
-        let home = self.homes.join(wish.identity.replace('/', "-"));
+    pub(crate) async fn run_cli(&self, work: &Work<'_>) -> Result<Figures, Failure> {
+        // The home contains the random id by which the CLI identifies a context.
+        let home = self.homes.join(work.identity.replace('/', "-"));
         std::fs::create_dir_all(&home)?;
         let login = STANDARD.encode(format!(
             "{}:{}",
@@ -107,22 +106,22 @@ impl Place<'_> {
             ("DEPOT_NO_UPDATE_NOTIFIER", "1".into()),
         ]);
         let mut words = vec!["build", "--progress", "plain"];
-        if let Some(reference) = wish.push {
+        if let Some(reference) = work.push {
             words.extend(["--push", "-t", reference]);
         }
-        if let Some(name) = wish.load {
+        if let Some(name) = work.load {
             words.extend(["--load", "-t", name]);
         }
-        if let Some(platforms) = wish.platforms {
+        if let Some(platforms) = work.platforms {
             words.extend(["--platform", platforms]);
         }
         words.push(".");
         let before = self.line_bytes();
-        let figures = run(self.cli.as_os_str(), &words, &variables, wish.context).await?;
-        Ok(self.counted(before, figures))
+        let figures = run(self.cli.as_os_str(), &words, &variables, work.context).await?;
+        Ok(self.with_line_bytes(before, figures))
     }
 
-    /// What has gone over the machines' lines so far.
+    /// Bytes over the machines' connections until now.
     fn line_bytes(&self) -> u64 {
         let connections = self.depot.record().connections;
         let bytes = connections
@@ -131,7 +130,7 @@ impl Place<'_> {
         bytes.sum()
     }
 
-    fn counted(&self, before: u64, figures: Figures) -> Figures {
+    fn with_line_bytes(&self, before: u64, figures: Figures) -> Figures {
         Figures {
             line_bytes: self.line_bytes() - before,
             ..figures
@@ -168,7 +167,7 @@ async fn run(
     let figures: Figures = serde_json::from_slice(&output.stdout).map_err(|_| log())?;
     if figures.code != 0 {
         let program = program.to_string_lossy();
-        return Err(format!("{program} ended with {}:\n{}", figures.code, log()).into());
+        return Err(format!("{program} exited with code {}:\n{}", figures.code, log()).into());
     }
     Ok(figures)
 }

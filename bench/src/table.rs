@@ -8,29 +8,29 @@ use crate::measure::Figures;
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    pub(crate) ours: Vec<Figures>,
-    pub(crate) theirs: Vec<Figures>,
+    pub(crate) pipe: Vec<Figures>,
+    pub(crate) cli: Vec<Figures>,
 }
 
-/// Cases that share a table.
+/// The cases of one table.
 #[derive(Debug)]
 pub(crate) struct Section {
     pub(crate) title: &'static str,
     pub(crate) cases: Vec<Case>,
 }
 
-/// One thing that is measured.
+/// A measured quantity.
 pub(crate) struct Measure {
-    /// Its name, for a legend.
+    /// The name in the legend.
     pub(crate) name: &'static str,
-    /// Its name and unit, for a table.
+    /// The name and unit in the table.
     column: &'static str,
-    /// Digits after the point.
+    /// Digits after the decimal point.
     places: usize,
     value: fn(&Figures) -> f64,
 }
 
-/// All that is measured, in the table's order.
+/// All measured quantities, in the table's order.
 pub(crate) const MEASURES: [Measure; 4] = [
     Measure {
         name: "wall time",
@@ -59,14 +59,14 @@ pub(crate) const MEASURES: [Measure; 4] = [
 ];
 
 impl Case {
-    /// Our median divided by theirs; no number, or an infinite one, where theirs is zero.
+    /// The pipe's median divided by the CLI's; NaN or infinite if the CLI's is zero.
     pub(crate) fn ratio(&self, measure: &Measure) -> f64 {
-        measure.median(&self.ours) / measure.median(&self.theirs)
+        measure.median(&self.pipe) / measure.median(&self.cli)
     }
 }
 
 impl Section {
-    /// One row a case: of each measure ours, theirs and the ratio.
+    /// One row for each case: for each measure the pipe's figure, the CLI's and the ratio.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!("## {}\n\n| case |", self.title);
         for measure in &MEASURES {
@@ -81,8 +81,8 @@ impl Section {
                 let _never_fails = write!(
                     text,
                     " {:.places$} | {:.places$} | {} |",
-                    measure.median(&case.ours),
-                    measure.median(&case.theirs),
+                    measure.median(&case.pipe),
+                    measure.median(&case.cli),
                     short(case.ratio(measure)),
                     places = measure.places,
                 );
@@ -101,7 +101,7 @@ impl Measure {
     }
 }
 
-/// A ratio with as many digits as say something.
+/// A ratio with its significant digits.
 pub(crate) fn short(ratio: f64) -> String {
     match ratio {
         _ if !ratio.is_finite() => "–".to_owned(),
@@ -111,7 +111,7 @@ pub(crate) fn short(ratio: f64) -> String {
     }
 }
 
-/// Exact up to what 53 bits hold.
+/// Exact up to 53 bits.
 #[expect(
     clippy::cast_precision_loss,
     reason = "figures are shown with a few digits"
@@ -126,7 +126,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A case with one run of each, whose ratios are `ratio`.
+    /// A case with one run of each program, whose ratios are `ratio`.
     pub(crate) fn case(name: &str, ratio: f64) -> Case {
         let figures = |factor: f64| Figures {
             wall: Duration::from_secs_f64(10.0 * factor),
@@ -139,16 +139,16 @@ pub(crate) mod tests {
         };
         Case {
             name: name.to_owned(),
-            ours: vec![figures(ratio)],
-            theirs: vec![figures(1.0)],
+            pipe: vec![figures(ratio)],
+            cli: vec![figures(1.0)],
         }
     }
 
     #[test]
     fn a_row_has_both_medians_and_their_ratio() {
         let mut row = case("half", 0.5);
-        row.ours.extend(case("", 0.7).ours);
-        row.ours.extend(case("", 0.1).ours);
+        row.pipe.extend(case("", 0.7).pipe);
+        row.pipe.extend(case("", 0.1).pipe);
         let section = Section {
             title: "Near",
             cases: vec![row],
