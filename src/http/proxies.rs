@@ -1,9 +1,9 @@
 //! The HTTP proxy for each destination.
 //!
-//! Requests to this machine and to link-local addresses never use a proxy, whatever the settings are: the proxy would see
-//! passwords that are sent without TLS because they never leave this machine, and it would connect to its own loopback.
+//! Requests to this machine and to link-local addresses never use a proxy, regardless of the settings. The proxy would see
+//! passwords that are sent without TLS because they do not leave this machine, and it would connect to its own loopback.
 //!
-//! No client reads proxies from the environment by itself: all of them get these.
+//! No client reads proxies from the environment. All clients use [`Proxies`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ impl fmt::Debug for Proxies {
 }
 
 impl Proxies {
-    /// Proxies for `https` and `http` destinations, `all` in place of either that is empty, and the destinations `no`
-    /// that use none. Each is written as curl and others expect it in the variables of these names; empty for none.
+    /// Proxies for `https` and `http` destinations; `all` replaces either if it is empty. The destinations in `no` use no
+    /// proxy. The syntax is that of curl's variables of the same names; empty values are ignored.
     #[must_use]
     pub fn new(https: &str, http: &str, all: &str, no: &str) -> Self {
         let matcher = Matcher::builder()
@@ -63,7 +63,7 @@ impl Proxies {
         settings.matcher.intercept(&url.as_str().parse().ok()?)
     }
 
-    /// Whether an `https` request to another host has a proxy whose address can be used.
+    /// Whether `https` requests to other hosts have a proxy with a usable address.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         let settings = self.0.iter();
@@ -72,7 +72,7 @@ impl Proxies {
         proxies.any(|proxy| {
             let address = address(&proxy);
             address.is_some_and(|address| {
-                // No other kind of proxy is compiled into the client.
+                // The client supports no other kind of proxy.
                 matches!(address.scheme(), "http" | "https") && address.has_host()
             })
         })
@@ -84,8 +84,8 @@ impl Proxies {
         self.find(url).is_some()
     }
 
-    /// The proxy through which a TLS connection to a host is tunnelled, if it can be one that opens tunnels and is itself
-    /// spoken to without TLS.
+    /// The proxy that tunnels a TLS connection to a host. `None` without a proxy, or if the connection to the proxy itself
+    /// would need TLS.
     #[must_use]
     pub(crate) fn tunnel(&self, host: &str, port: u16) -> Option<Proxy> {
         let authority = authority(host, port);
@@ -103,13 +103,13 @@ impl Proxies {
         })
     }
 
-    /// An HTTP client that uses these proxies, and none of the environment. It follows no redirects: each caller decides
-    /// which places may get its requests.
+    /// An HTTP client that uses these proxies and none from the environment. It does not follow redirects: each caller
+    /// decides which hosts may receive its requests.
     ///
-    /// Every client of this program begins here.
+    /// Every HTTP client of this program is created here.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that makes clients"
+        reason = "the only place that creates clients"
     )]
     pub fn client(&self, tls: rustls::ClientConfig) -> ClientBuilder {
         let client = reqwest::Client::builder()
@@ -145,7 +145,7 @@ fn address(proxy: &Intercept) -> Option<Url> {
     Some(url)
 }
 
-/// The password in a proxy's address, as it is written there and decoded.
+/// The password in a proxy's address, as written and decoded.
 fn passwords(address: &str) -> Vec<SecretString> {
     let with_scheme = if address.contains("://") {
         address.to_owned()
@@ -155,7 +155,7 @@ fn passwords(address: &str) -> Vec<SecretString> {
     let Ok(url) = Url::parse(&with_scheme) else {
         return Vec::new();
     };
-    // An address without a password has its secret for a user.
+    // In an address without a password, the user name is the secret.
     let written = url.password().unwrap_or(url.username());
     if written.is_empty() {
         return Vec::new();
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_is_reached_through_its_proxy() {
+    fn a_tunnel_uses_the_proxy_of_its_destination() {
         let no = "internal.example,10.0.0.0/8";
         let one = Proxies::new("http://me:pa%3Ass@proxy.example:3128", "", "", no);
         assert_eq!(
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_and_its_link_are_reached_without_a_proxy() {
+    fn requests_to_this_machine_and_its_link_use_no_proxy() {
         for no in ["", "other.example"] {
             let proxies = Proxies::new("proxy:1", "proxy:2", "proxy:3", no);
             for host in [
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_passwords_of_all_proxies_are_known() {
+    fn the_passwords_of_all_proxies_are_listed() {
         let all = Proxies::new(
             "https://me:pa%3Ass@proxy.example:3128",
             "me:plain@proxy.example:3128",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_logs_in_to_its_proxy_and_passes_it_by_for_this_machine() {
+    async fn a_client_authenticates_to_its_proxy_and_bypasses_it_for_this_machine() {
         async fn head(listener: &TcpListener) -> String {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = Vec::new();

@@ -1,7 +1,7 @@
-//! Whom this program trusts on the internet.
+//! The certificate authorities that this program trusts.
 //!
-//! Mozilla's roots are built in: the pipe's image holds nothing else, and no certificates of its own. A company's own
-//! authorities can be added to them.
+//! Mozilla's roots are built in, because the pipe's image contains no certificates. A company's own authorities can be
+//! added.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// Authorities that are trusted beside Mozilla's.
+/// Authorities that are trusted in addition to Mozilla's.
 #[derive(Clone, Default)]
 pub struct Authorities(Vec<CertificateDer<'static>>);
 
@@ -23,10 +23,10 @@ impl fmt::Debug for Authorities {
 }
 
 impl Authorities {
-    /// Reads every certificate of a PEM text; other things in it are passed over.
+    /// Parses every certificate of a PEM text and ignores everything else in it.
     ///
     /// # Errors
-    /// On a certificate that is none.
+    /// A certificate is malformed.
     pub fn parse(pem: &[u8]) -> Result<Self, rustls::pki_types::pem::Error> {
         let certificates: Result<_, _> = CertificateDer::pem_slice_iter(pem).collect();
         certificates.map(Self)
@@ -42,25 +42,25 @@ impl Authorities {
 /// The TLS configuration for Depot's API and for registries.
 ///
 /// # Errors
-/// None in practice: the protocol versions that it asks for are those that it was built with.
+/// None in practice: the provider supports the protocol versions that are requested.
 pub fn client_config(extra: &Authorities) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
-    // What is no authority is left out: a bundle of a whole system has some that nobody can use.
+    // Certificates that cannot be used as authorities are skipped: the bundles of some systems contain such.
     roots.add_parsable_certificates(extra.0.iter().cloned());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // The HTTP client takes a configuration as it is: without this it would never speak HTTP/2, and
-    // every call side by side would need a connection of its own.
+    // The HTTP client does not change the configuration. Without this it would not use HTTP/2, and each
+    // concurrent call would need its own connection.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// The TLS configuration for hosts that are to be trusted without check: any certificate will do.
+/// The TLS configuration for hosts that are trusted without verification: it accepts any certificate.
 ///
 /// # Errors
 /// None in practice, as with [`client_config`].
@@ -73,7 +73,7 @@ pub fn unchecked_client_config() -> Result<ClientConfig, rustls::Error> {
     Ok(config)
 }
 
-/// Takes anybody for the server. That whoever it is holds the key of its certificate is still seen to.
+/// Accepts any certificate. The server must still prove that it has the certificate's key.
 #[derive(Debug)]
 struct Unchecked(CryptoProvider);
 

@@ -1,26 +1,28 @@
-//! The story on the wire, for `DEBUG`: which request went where, what came back, and how long it took.
+//! The log of requests for `DEBUG`: method, address, status and duration.
 //!
-//! What could let somebody in is in headers, bodies, queries and the user part of addresses: none of these is told.
+//! Headers, bodies, queries and the user part of addresses can hold credentials, so none of them is logged.
 
 use std::time::Instant;
 
 use reqwest::{RequestBuilder, Response};
 use url::Url;
 
-/// Sends a request, and tells of it.
+use crate::text::cause::one_line;
+
+/// Sends a request and logs the exchange.
 pub(crate) async fn send(request: RequestBuilder) -> reqwest::Result<Response> {
-    told(request, |url| {
+    send_logged(request, |url| {
         format!("{}{}", url.origin().ascii_serialization(), url.path())
     })
     .await
 }
 
-/// The same where the path itself may let somebody in, as that of a container's credentials.
+/// The same without the path, which can be a credential, such as the path to a container's keys.
 pub(crate) async fn send_without_path(request: RequestBuilder) -> reqwest::Result<Response> {
-    told(request, |url| url.origin().ascii_serialization()).await
+    send_logged(request, |url| url.origin().ascii_serialization()).await
 }
 
-async fn told(
+async fn send_logged(
     request: RequestBuilder,
     shown: impl Fn(&Url) -> String,
 ) -> reqwest::Result<Response> {
@@ -28,29 +30,29 @@ async fn told(
     let request = request?;
     let line = format!("{} {}", request.method(), shown(request.url()));
     let begun = Instant::now();
-    let answer = client.execute(request).await;
-    let took = begun.elapsed().as_millis();
-    match &answer {
-        Ok(answer) => tracing::debug!("{line}: {} in {took} ms", answer.status().as_u16()),
-        Err(error) => tracing::debug!(
-            "{line}: nothing in {took} ms: {}",
-            crate::text::cause::one_line(&WithoutUrl(error))
-        ),
+    let outcome = client.execute(request).await;
+    let millis = begun.elapsed().as_millis();
+    match &outcome {
+        Ok(response) => tracing::debug!("{line}: {} in {millis} ms", response.status().as_u16()),
+        Err(error) => {
+            let reason = one_line(&WithoutUrl(error));
+            tracing::debug!("{line}: no response after {millis} ms: {reason}");
+        }
     }
-    answer
+    outcome
 }
 
-/// An error whose words do not repeat the address, query and all.
+/// An error whose message omits the address and its query.
 #[derive(Debug)]
 struct WithoutUrl<'a>(&'a reqwest::Error);
 
 impl std::fmt::Display for WithoutUrl<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match self.0 {
-            error if error.is_timeout() => "it took too long",
-            error if error.is_connect() => "no connection",
-            error if error.is_body() => "the body broke off",
-            _ => "the exchange failed",
+            error if error.is_timeout() => "timed out",
+            error if error.is_connect() => "cannot connect",
+            error if error.is_body() => "the body was interrupted",
+            _ => "the request failed",
         };
         formatter.write_str(kind)
     }

@@ -1,12 +1,12 @@
-//! Addresses that must not be confused with those of the internet: this machine's own, and those of its own link.
+//! Tells addresses of this machine and of its own link from all others.
 //!
-//! Clouds identify a machine, and hand out its credentials, at link-local addresses and at a few fixed others.
+//! Clouds identify a machine and provide its credentials at link-local addresses and at a few fixed others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-/// Addresses at which clouds identify a machine, besides the link-local ones: Alibaba, Oracle and Azure.
+/// Metadata services that are not at link-local addresses: Alibaba, Oracle and Azure.
 const METADATA_V4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(192, 0, 0, 192),
@@ -25,7 +25,7 @@ const METADATA_V6: [Ipv6Addr; 5] = [
 /// Amazon's network of metadata, DNS, time and container services: `fd00:ec2::/32`.
 const AMAZON_V6: [u16; 2] = [0xfd00, 0x0ec2];
 
-/// Names of loopback that systems have in `/etc/hosts`, besides `localhost` and all below it.
+/// Names of loopback in the `/etc/hosts` of common systems, in addition to `localhost` and its subdomains.
 const LOOPBACK_NAMES: [&str; 6] = [
     "localhost.localdomain",
     "localhost4",
@@ -38,15 +38,15 @@ const LOOPBACK_NAMES: [&str; 6] = [
 /// The part of the network that an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Zone {
-    /// Loopback, and the unspecified addresses, which lead there too.
+    /// Loopback, and the unspecified addresses, which are also loopback.
     ThisMachine,
-    /// Link-local addresses, and the others at which clouds identify a machine.
+    /// Link-local addresses, and the other addresses of metadata services.
     LinkLocal,
     /// Private networks and the internet.
     Elsewhere,
 }
 
-/// The zone of an address. IPv6 addresses that stand for an IPv4 address are also in that one's zone.
+/// The zone of an address. An IPv6 address that embeds an IPv4 address is also in the zone of that address.
 pub(crate) fn zone(address: IpAddr) -> Zone {
     match address {
         IpAddr::V4(address) => zone_v4(address),
@@ -65,7 +65,7 @@ pub(crate) fn host_zone(host: &str) -> Zone {
     Url::parse(&format!("https://{host}/")).map_or(Zone::Elsewhere, |url| named_zone(&url))
 }
 
-/// The zone of the host that a URL names, without a look at DNS: names other than loopback's are elsewhere.
+/// The zone of the host in a URL, without DNS: names other than those of loopback are elsewhere.
 pub(crate) fn named_zone(url: &Url) -> Zone {
     match url.host() {
         Some(Host::Ipv4(address)) => zone(address.into()),
@@ -81,7 +81,7 @@ fn is_loopback_name(name: &str) -> bool {
 }
 
 fn zone_v4(address: Ipv4Addr) -> Zone {
-    // All of 0.0.0.0/8 is "this network" (RFC 1122); Linux takes 0.0.0.0 for loopback.
+    // 0.0.0.0/8 is "this network" (RFC 1122); Linux connects 0.0.0.0 to loopback.
     if address.is_loopback() || address.octets()[0] == 0 {
         Zone::ThisMachine
     } else if address.is_link_local() || METADATA_V4.contains(&address) {
@@ -102,12 +102,12 @@ fn zone_v6(address: Ipv6Addr) -> Zone {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may be translated to on the way.
+/// The IPv4 addresses to which an IPv6 address can be translated on its route.
 fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     let v4 =
         |high: u16, low: u16| Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
     match address.segments() {
-        // `::` and `::1` are no IPv4 addresses.
+        // `::` and `::1` embed no IPv4 address.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => [None, None],
         // IPv4-compatible and IPv4-mapped (RFC 4291), IPv4-translated (RFC 2765).
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] | [0, 0, 0, 0, 0xffff, 0, high, low] => {

@@ -1,11 +1,11 @@
-//! Waiting for as long as something moves.
+//! Waiting for work as long as it makes progress.
 
 use std::time::Duration;
 
-/// Runs `work` to its end, or until `moved`, which counts something, has stood still for `quiet`. `None` when it was cut off, at the
-/// latest twice that time after the last move.
+/// Runs `work` until it ends, or until the counter `moved` has not changed for `quiet`. Returns `None` if the work was dropped,
+/// which happens at the latest twice that time after the last change.
 ///
-/// Cancel safe as far as `work` is.
+/// Cancel safe if `work` is.
 pub(crate) async fn while_moving<Work: Future>(
     quiet: Duration,
     moved: impl Fn() -> u64,
@@ -37,7 +37,7 @@ mod tests {
     const QUIET: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn what_moves_is_waited_for_and_what_stands_still_is_not() {
+    async fn work_without_progress_is_dropped() {
         let moves = Cell::new(0);
         let steps = async {
             for _ in 0..20 {

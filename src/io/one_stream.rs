@@ -1,7 +1,7 @@
-//! One stream that is already open, for a gRPC channel.
+//! A connector for a gRPC channel that returns one open stream.
 //!
-//! A channel connects by itself, and anew when a connection breaks. What ran over a broken one is gone with it, and a silent
-//! second connection would only hide that: here it gets the one stream, and an error from then on.
+//! A channel connects by itself, and reconnects when its connection breaks. Everything that ran over the broken connection is
+//! lost, and a silent second connection would only hide that. So this connector returns its stream once, and then errors.
 
 use std::future::Future;
 use std::io;
@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 
-/// Hands one stream to the channel, and an error to its tries to reconnect.
+/// Returns the stream to the first connection attempt of the channel, and an error to every later one.
 pub(crate) struct Once<Stream>(Mutex<Option<Stream>>);
 
 impl<Stream> Once<Stream> {
@@ -31,7 +31,7 @@ impl<Stream: Send + 'static> tower_service::Service<Uri> for Once<Stream> {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        // A poisoned lock cannot be: nothing panics while it is held.
+        // The lock is never poisoned: nothing panics while it is held.
         let stream = self.0.get_mut().ok().and_then(Option::take);
         Box::pin(async move {
             stream.map(TokioIo::new).ok_or_else(|| {

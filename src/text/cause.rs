@@ -1,8 +1,8 @@
-//! An error and its causes on one line, for messages about things that go on.
+//! An error and its causes on one line, for messages about failures that do not end the run.
 
 use std::error::Error;
 
-/// `what failed: why: why that`. A cause that the text before it already tells is left out.
+/// The error and its causes, separated by `: `. A cause is omitted if the text before it contains it.
 #[must_use]
 pub fn one_line(error: &dyn Error) -> String {
     let mut line = error.to_string();
@@ -18,11 +18,11 @@ pub fn one_line(error: &dyn Error) -> String {
     line
 }
 
-/// Whether the TLS handshake behind `error` failed because of who the server is.
+/// Whether the TLS handshake behind `error` failed because the server's certificate is not trusted.
 pub(crate) fn is_untrusted_server(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        // An I/O error hides what it wraps from `source`, which gives what comes after that; and one may wrap another.
+        // The `source` of an I/O error skips the error that it wraps. I/O errors can be nested.
         let mut inner = error;
         while let Some(wrapped) = inner.downcast_ref::<std::io::Error>() {
             match wrapped.get_ref() {
@@ -44,7 +44,7 @@ mod tests {
     use std::io;
 
     #[test]
-    fn causes_follow_and_echoes_do_not() {
+    fn causes_follow_unless_they_repeat_the_error() {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot read the file")]
         struct Outer(#[source] io::Error);

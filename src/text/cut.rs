@@ -1,9 +1,9 @@
-//! Cuts short what a stranger says, before anybody knows which secrets it may repeat.
+//! Shortens text from outside that may repeat a secret.
 //!
-//! What masks secrets knows them as a whole. So a cut never falls within what may be one: the last word that is not there to its end is
-//! left out, where words end at white space and at the brackets, quotes and commas of JSON and HTML.
+//! Secrets are masked later, and only as a whole. So a word is never cut: the last incomplete word is omitted. Words end at white
+//! space, and at the brackets, quotes and commas of JSON and HTML.
 
-/// The first `limit` characters of `text`, or a few less.
+/// The first `limit` characters of `text`, without the last word if that is incomplete.
 pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let Some((end, next)) = text.char_indices().nth(limit) else {
         return text;
@@ -24,13 +24,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_short_stays_as_it_is() {
+    fn a_short_text_is_unchanged() {
         assert_eq!(cut("token", 5), "token");
         assert_eq!(cut("", 0), "");
     }
 
     #[test]
-    fn no_word_is_cut_in_two() {
+    fn no_word_is_cut() {
         for (text, kept) in [
             ("said: toké", "said: "),
             ("said: tok n", "said: tok"),

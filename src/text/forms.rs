@@ -1,8 +1,8 @@
-//! The forms in which a secret may come back to us: as it is, as addresses, JSON, HTML and shells have it, and within base64
-//! and hexadecimal.
+//! The forms in which a secret can appear in text from outside: unchanged, escaped for addresses, JSON, HTML and shells, and within
+//! base64 and hexadecimal.
 //!
-//! Of base64 only the middle counts, which is the same whatever stands before and behind the secret, such as the user in `user:password`.
-//! One or two of the secret's bits at either end stay readable beside it.
+//! Of base64 only the middle is used, which does not depend on the text before and after the secret, such as the user in
+//! `user:password`. One or two of the secret's bits at each end remain readable.
 
 use std::fmt::Write as _;
 
@@ -11,14 +11,14 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::form_urlencoded::byte_serialize;
 
-/// What the standard for addresses leaves as it is.
+/// The characters that RFC 3986, section 2.3, never escapes.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// What the user part of an address may hold besides, by the WHATWG's standard.
+/// The characters that are escaped in the user part of an address, by the WHATWG's URL standard.
 const USERINFO: &AsciiSet = &percent_encoding::CONTROLS
     .add(b' ')
     .add(b'"')
@@ -41,14 +41,14 @@ const USERINFO: &AsciiSet = &percent_encoding::CONTROLS
     .add(b'|')
     .add(b'%');
 
-/// Of longer secrets only those forms are known that programs make of tokens: as it is, and base64. All others together
-/// would be a hundred times as long.
+/// Longer secrets are only found in the usual forms of tokens: unchanged, and base64. All other forms together would be a
+/// hundred times as long.
 const LONG_BYTES: usize = 8 << 10;
 
-/// Longer secrets are not found in base64 of base64, of which there are three times as many forms.
+/// Longer secrets are not found in base64 of base64, which has three times as many forms.
 const TWICE_LIMIT_BYTES: usize = 4 << 10;
 
-/// Every form of `secret`, each once, the secret itself first. It should have a few characters: each form is as easily found by chance.
+/// Every form of `secret` once, the secret itself first. The forms of a secret of a few characters match other text by chance.
 pub(crate) fn of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
     let mut add = |form: String| {
@@ -67,7 +67,7 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
         byte_serialize(secret.as_bytes()).collect(),
     ] {
         for escaped in [in_lower_case(&escaped), escaped] {
-            // An address is often a parameter of another one.
+            // An address is often a parameter of another address.
             add(escaped.replace('%', "%25"));
             add(escaped);
         }
@@ -85,7 +85,7 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
         }
     }
     for written in json(secret) {
-        // JSON is often a value in other JSON.
+        // JSON is often a string in other JSON.
         for again in json(&written) {
             add(again);
         }
@@ -107,7 +107,7 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
     forms
 }
 
-/// How double and single quotes are written in HTML and XML.
+/// Double and single quotes in HTML and XML.
 const QUOTES: [[&str; 2]; 5] = [
     ["&#34;", "&#39;"],
     ["&quot;", "&#39;"],
@@ -116,8 +116,8 @@ const QUOTES: [[&str; 2]; 5] = [
     ["&quot;", "'"],
 ];
 
-/// As it stands between quotes, or without them: with `set -x` of a shell, by Python's `shlex.quote`, in YAML, by
-/// `printf %q`, and between a shell's double quotes.
+/// As printed by `set -x` of a shell, by Python's `shlex.quote`, in YAML, by `printf %q`, and between a shell's double
+/// quotes.
 fn quoted(text: &str) -> [String; 5] {
     [
         text.replace('\'', "'\\''"),
@@ -128,7 +128,7 @@ fn quoted(text: &str) -> [String; 5] {
     ]
 }
 
-/// With a backslash before each of these characters.
+/// With a backslash before each of `characters`.
 fn with_backslashes(text: &str, characters: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -140,8 +140,8 @@ fn with_backslashes(text: &str, characters: &str) -> String {
     escaped
 }
 
-/// The parts of base64 of base64 that are the secret's alone, as a Docker configuration in base64 has them. Of a secret
-/// that is too long there are none.
+/// The parts of base64 of base64 that depend only on the secret, as in a base64 copy of a Docker configuration. None for a
+/// secret that is too long.
 pub(crate) fn base64_twice(secret: &str) -> Vec<String> {
     if secret.len() > TWICE_LIMIT_BYTES {
         return Vec::new();
@@ -157,7 +157,7 @@ pub(crate) fn base64_twice(secret: &str) -> Vec<String> {
     forms
 }
 
-/// The parts of base64 that are the secret's alone, for each place that it can begin at, in both alphabets.
+/// The parts of base64 that depend only on the secret, for each of its possible offsets, in both alphabets.
 pub(crate) fn base64(secret: &str) -> impl Iterator<Item = String> {
     [&[][..], &[0], &[0, 0]]
         .into_iter()
@@ -172,10 +172,10 @@ pub(crate) fn base64(secret: &str) -> impl Iterator<Item = String> {
         })
 }
 
-/// The text of a JSON string: escaped as little as possible, as Go does it, as PHP does it, and in ASCII alone.
+/// The secret in a JSON string: escaped as little as possible, as by Go, in ASCII only, and as by PHP.
 fn json(text: &str) -> [String; 6] {
     let plain = serde_json::Value::from(text).to_string();
-    // The quotes around it; those at its own ends are escaped.
+    // Removes the quotes around it; quotes that belong to the text are escaped.
     let plain = plain.get(1..plain.len() - 1).unwrap_or_default().to_owned();
     let go = escaped(&plain, |character| {
         matches!(character, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
@@ -189,7 +189,7 @@ fn json(text: &str) -> [String; 6] {
     [plain, go, ascii, strict, upper, slashes]
 }
 
-/// With these characters as `\uXXXX`, of which those beyond 16 bits take two.
+/// With these characters as `\uXXXX`; characters beyond 16 bits become two.
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -205,7 +205,7 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// With the digits behind each `\u` in upper case.
+/// With the digits after each `\u` in upper case.
 fn digits_in_upper_case(text: &str) -> String {
     let mut upper = String::new();
     for (index, part) in text.split("\\u").enumerate() {
@@ -229,7 +229,7 @@ fn html(text: &str, [double, single]: [&str; 2]) -> String {
         .replace('\'', single)
 }
 
-/// With the digits behind each percent sign in lower case.
+/// With the digits after each percent sign in lower case.
 fn in_lower_case(escaped: &str) -> String {
     let mut left = 0;
     let lower = escaped.chars().map(|character| {
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_in_each_form() {
+    fn a_secret_is_found_in_each_form() {
         for text in [
             "pa+ss/wo=rd%:@\"é>?K",
             "pa%2Bss%2Fwo%3Drd%25%3A%40%22%C3%A9%3E%3FK",
@@ -284,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_in_what_programs_make_of_quotes() {
+    fn a_secret_with_quotes_is_found_in_each_form() {
         let secret = r#"a'b"c&d<e>f/g$h `i\j"#;
         for text in [
             // Percent-encoded twice.
             "a%2527b%2522c%2526d%253Ce%253Ef%252Fg%2524h%2520%2560i%255Cj",
             "a%2527b%2522c%2526d%253ce%253ef%252fg%2524h%2520%2560i%255cj",
-            // JSON in HTML, XML, and what templates escape besides.
+            // JSON in HTML, XML, and the additional escapes of templates.
             r"a&#39;b\&#34;c&amp;d&lt;e&gt;f/g$h `i\\j",
             r"a'b\&quot;c&amp;d&lt;e&gt;f/g$h `i\\j",
             r"a&apos;b&quot;c&amp;d&lt;e&gt;f/g$h `i\j",
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_within_base64_of_base64() {
+    fn a_secret_is_found_within_base64_of_base64() {
         for before in ["", "a", "me:", "user:"] {
             let login = STANDARD.encode(format!("{before}{SECRET}"));
             for around in ["", "x", "{\"auth\":\"", "{\"auths\":{\""] {
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_known_within_base64_wherever_it_stands() {
+    fn a_secret_is_found_within_base64_at_each_offset() {
         for before in ["", "a", "ab", "me:", "user:", "{\"auth\":\""] {
             for behind in ["", "}", "\"}"] {
                 let text = format!("{before}{SECRET}{behind}");

@@ -1,4 +1,4 @@
-//! Text from outside and for people: checks, shortening, the forms of a secret, an error on one line.
+//! Text: checks and shortening of text from outside, digests, the forms of a secret, and errors on one line.
 //!
 //! Nothing here depends on a protocol or on the rest of the program.
 

@@ -1,4 +1,4 @@
-//! Whether a text from outside has the shape of what it should be, before it becomes part of a request, a path or a file.
+//! Checks the syntax of text from outside before it becomes part of a request, a path or a file.
 
 use std::net::Ipv6Addr;
 
@@ -7,7 +7,7 @@ use url::Url;
 /// The longest id of a build, a project or a lease. Depot's have ten to forty characters.
 const ID_BYTES: usize = 128;
 
-/// The longest token. A server takes headers of 8 KiB.
+/// The longest token. Many servers limit a header to 8 KiB.
 const TOKEN_BYTES: usize = 8 << 10;
 
 /// The longest address of a page.
@@ -19,7 +19,7 @@ const HOST_BYTES: usize = 253;
 /// The longest part of a platform; the longest known has ten characters.
 const PLATFORM_BYTES: usize = 64;
 
-/// A digest of an algorithm that registries know, in lower case and of the algorithm's length.
+/// Whether `text` is a digest of an algorithm that registries support, in lower case and of the algorithm's length.
 pub(crate) fn is_digest(text: &str) -> bool {
     let Some((algorithm, hexadecimal)) = text.split_once(':') else {
         return false;
@@ -33,7 +33,7 @@ pub(crate) fn is_digest(text: &str) -> bool {
     hexadecimal.len() == length && is_lower_case_hexadecimal(hexadecimal)
 }
 
-/// An image's id in a daemon: a digest. Podman leaves the algorithm out.
+/// Whether `text` is the id of an image in a daemon: a digest. Podman omits the algorithm.
 pub(crate) fn is_image_id(text: &str) -> bool {
     is_digest(text) || (text.len() == 64 && is_lower_case_hexadecimal(text))
 }
@@ -43,33 +43,33 @@ fn is_lower_case_hexadecimal(text: &str) -> bool {
         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// An id: letters, digits, `-`, `_` and `.`.
+/// Whether `text` is an id: letters, digits, `-`, `_` and `.`.
 pub(crate) fn is_id(text: &str) -> bool {
     is_word(text, ID_BYTES)
 }
 
-/// A part of a platform, such as `linux`, `arm64` or `v8`.
+/// Whether `text` is a part of a platform, such as `linux`, `arm64` or `v8`.
 pub(crate) fn is_platform_part(text: &str) -> bool {
     is_word(text, PLATFORM_BYTES)
 }
 
-/// Not of dots alone, as a path may hold it.
+/// Not only dots, which would be a directory in a path.
 fn is_word(text: &str, limit: usize) -> bool {
     let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     text.len() <= limit && text.bytes().all(is_safe) && text.bytes().any(|byte| byte != b'.')
 }
 
-/// A token as a header can hold it.
+/// Whether `text` is a token that a header can hold.
 pub(crate) fn is_token(text: &str) -> bool {
     (1..=TOKEN_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The host of an address: a name, or an IP address without brackets.
+/// Whether `text` is a host: a name, or an IP address without brackets.
 pub(crate) fn is_host(text: &str) -> bool {
     text.parse::<Ipv6Addr>().is_ok() || is_word(text, HOST_BYTES)
 }
 
-/// The address of a page, to be shown: `http` or `https`, without a login, in visible ASCII.
+/// Whether `text` is the address of a page that can be printed: `http` or `https`, without a login, in visible ASCII.
 pub(crate) fn is_page(text: &str) -> bool {
     let is_plain = text.len() <= PAGE_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
     let is_http = |url: Url| {
@@ -85,11 +85,11 @@ pub(crate) fn is_page(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Each shape accepts the first texts, and none of the others, nor what is no shape at all.
+    /// Checks that a function accepts the `good` texts, and rejects the `bad` ones and those that none may accept.
     #[track_caller]
     fn accepts(is_it: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
         for text in good {
-            assert!(is_it(text), "{text:?} is refused");
+            assert!(is_it(text), "{text:?} is rejected");
         }
         let never = [
             "",
