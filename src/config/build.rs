@@ -12,7 +12,8 @@ use super::{
     pairs::{self, Pair, PairFault},
     paths::Places,
     plan::{BuildArguments, BuildPlan},
-    read_boolean, secret_names,
+    read_boolean,
+    secret_names::{self, Search},
     values::words,
     variables::BuildVariables,
     warning::Warning,
@@ -25,7 +26,7 @@ pub(super) fn read(
     places: &Places<'_>,
     context: &Path,
     dockerfile: &Path,
-    environment: &Environment,
+    arguments: Arguments,
     findings: &mut Findings,
 ) -> Option<BuildPlan> {
     let value = variables.context.as_deref();
@@ -40,10 +41,7 @@ pub(super) fn read(
         .target
         .as_deref()
         .and_then(|value| target(value, findings));
-    let build_args = variables
-        .build_args
-        .as_deref()
-        .map(|value| arguments(value, environment, findings));
+    let build_args = arguments.finish(findings);
     let contexts = variables
         .build_contexts
         .as_deref()
@@ -61,7 +59,7 @@ pub(super) fn read(
         context: context?,
         dockerfile: dockerfile?,
         target,
-        build_args: build_args.unwrap_or_default(),
+        build_args,
         contexts: contexts.unwrap_or_default(),
         platforms: platforms.unwrap_or_default(),
         machine,
@@ -83,58 +81,81 @@ fn target(value: &str, findings: &mut Findings) -> Option<String> {
     Some(target.to_owned())
 }
 
-fn arguments(value: &str, environment: &Environment, findings: &mut Findings) -> BuildArguments {
-    let pairs = pairs::read(value, |name| environment.lookup(name)).unwrap_or_else(|faults| {
-        for fault in faults {
-            findings.fault(argument_fault(fault));
-        }
-        Vec::new()
-    });
-    let mut arguments: Vec<Pair> = Vec::with_capacity(pairs.len());
-    for (index, (name, value)) in pairs.into_iter().enumerate() {
-        match arguments.iter_mut().find(|(earlier, _)| *earlier == name) {
-            Some(earlier) => {
-                findings.warn(Warning::RepeatedBuildArgument {
-                    argument: pairs::label(index, &name),
-                });
-                earlier.1 = value;
-            }
-            None => arguments.push((name, value)),
-        }
-    }
-    let mut secrets = Vec::new();
-    let mut masked = Vec::new();
-    let mut readable = Vec::new();
-    for (index, (name, value)) in arguments.iter().enumerate() {
-        let found = secret_names::secrets(name, value);
-        if secret_names::is_readable(name, value) {
-            readable.push(pairs::label(index, name));
-        } else if !found.is_empty() {
-            masked.push(pairs::label(index, name));
-        }
-        secrets.extend(found.into_iter().map(SecretString::from));
-    }
-    if !masked.is_empty() {
-        findings.warn(Warning::SecretBuildArguments { names: masked });
-    }
-    if !readable.is_empty() {
-        findings.warn(Warning::ReadableBuildArguments { names: readable });
-    }
-    BuildArguments::new(arguments, secrets)
+/// The value of `BUILD_ARGS`, parsed and searched for secrets once.
+pub(super) struct Arguments {
+    /// In their order, each name once with its last value.
+    arguments: Vec<(Pair, Search)>,
+    faults: Vec<PairFault>,
+    warnings: Vec<Warning>,
 }
 
-/// Keeps the secrets in build arguments out of what is said of other variables.
-pub(super) fn keep_secrets(
-    variables: &BuildVariables,
-    environment: &Environment,
-    findings: &mut Findings,
-) {
-    let value = variables.build_args.as_deref().unwrap_or_default();
-    let pairs = pairs::read(value, |name| environment.lookup(name)).unwrap_or_default();
-    for (name, value) in pairs {
-        for secret in secret_names::secrets(&name, &value) {
-            findings.keep_secret(&secret);
+impl Arguments {
+    /// Parses the arguments, and masks their secrets in messages and in the log. Called before the first message.
+    pub(super) fn parse(
+        value: Option<&str>,
+        environment: &Environment,
+        findings: &mut Findings,
+    ) -> Self {
+        let pairs = pairs::read(value.unwrap_or_default(), |name| environment.lookup(name));
+        let (pairs, faults) = match pairs {
+            Ok(pairs) => (pairs, Vec::new()),
+            Err(faults) => (Vec::new(), faults),
+        };
+        let mut parsed = Self {
+            arguments: Vec::with_capacity(pairs.len()),
+            faults,
+            warnings: Vec::new(),
+        };
+        for (index, pair) in pairs.into_iter().enumerate() {
+            let (name, value) = &pair;
+            let search = secret_names::search(name, value);
+            for secret in &search.secrets {
+                findings.keep_secret(secret);
+            }
+            let mut arguments = parsed.arguments.iter_mut();
+            match arguments.find(|((earlier, _), _)| earlier == name) {
+                Some(earlier) => {
+                    let argument = pairs::label(index, name);
+                    parsed
+                        .warnings
+                        .push(Warning::RepeatedBuildArgument { argument });
+                    *earlier = (pair, search);
+                }
+                None => parsed.arguments.push((pair, search)),
+            }
         }
+        parsed
+    }
+
+    /// Reports faults and warnings, and returns the arguments.
+    fn finish(self, findings: &mut Findings) -> BuildArguments {
+        for fault in self.faults {
+            findings.fault(argument_fault(fault));
+        }
+        for warning in self.warnings {
+            findings.warn(warning);
+        }
+        let mut secrets = Vec::new();
+        let mut masked = Vec::new();
+        let mut readable = Vec::new();
+        let mut arguments = Vec::with_capacity(self.arguments.len());
+        for (index, (argument, search)) in self.arguments.into_iter().enumerate() {
+            let label = || pairs::label(index, &argument.0);
+            if search.is_readable {
+                readable.push(label());
+            } else if !search.secrets.is_empty() {
+                masked.push(label());
+            }
+            secrets.extend(search.secrets.into_iter().map(SecretString::from));
+            arguments.push(argument);
+        }
+        if !masked.is_empty() {
+            findings.warn(Warning::SecretBuildArguments { names: masked });
+        }
+        if !readable.is_empty() {
+            findings.warn(Warning::ReadableBuildArguments { names: readable });
+        }
+        BuildArguments::new(arguments, secrets)
     }
 }
 

@@ -49,6 +49,7 @@ use std::{
 };
 
 use self::{
+    build::Arguments,
     environment::Environment,
     findings::Findings,
     paths::Places,
@@ -91,7 +92,8 @@ pub fn read(
         pipeline,
     } = Given::read(&environment, &mut findings);
     logins::keep_secrets(&registry, working_directory, &mut findings);
-    keep_secrets(&build, &environment, &mut findings);
+    let arguments = Arguments::parse(build.build_args.as_deref(), &environment, &mut findings);
+    proxies::keep_secrets(&environment, &mut findings);
     warn_of_near_misses(&environment, &build, &mut findings);
 
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
@@ -115,7 +117,7 @@ pub fn read(
         &places,
         &context,
         &dockerfile,
-        &environment,
+        arguments,
         &mut findings,
     );
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
@@ -219,12 +221,6 @@ impl Given {
             pipeline: environment.variables(findings),
         }
     }
-}
-
-/// Keeps the secrets in build arguments and proxies out of what is said of other variables.
-fn keep_secrets(build: &BuildVariables, environment: &Environment, findings: &mut Findings) {
-    build::keep_secrets(build, environment, findings);
-    proxies::keep_secrets(environment, findings);
 }
 
 /// Whether an image is pushed to a registry of Amazon's that no variable has a login for.

@@ -64,7 +64,6 @@ impl Plan {
         std::iter::once(&self.depot.token)
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| &build.build_args.secrets))
-            .chain(self.proxies.passwords())
             .chain(passwords)
             .chain(registries.aws.secrets())
             .chain(&self.other_secrets)

@@ -2,14 +2,14 @@
 
 use std::ffi::OsStr;
 
-use percent_encoding::percent_decode_str;
+use secrecy::ExposeSecret;
 
 use super::environment::Environment;
 use super::fault::Fault;
 use super::findings::Findings;
 use super::values::is_given;
 use super::warning::Warning;
-use crate::http::proxies::Proxies;
+use crate::http::proxies::{Proxies, passwords};
 
 /// Each variable in upper case, which comes first, and in lower case.
 const VARIABLES: [[&str; 2]; 4] = [
@@ -24,16 +24,13 @@ const NO_PROXY: &str = "NO_PROXY";
 const ADVICE: &str = "write `http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`, with `%23` for `#`, `%2F` for `/`, `%3F` for `?`, `%40` for \
      `@` and so on in the password";
 
-/// Keeps passwords out of what is said of other variables, whatever their characters are.
+/// Masks the passwords in messages and in the log. Called before the first message.
 pub(super) fn keep_secrets(environment: &Environment, findings: &mut Findings) {
     for name in VARIABLES.iter().flatten() {
         let value = environment.lookup(name).and_then(OsStr::to_str);
-        let value = value.unwrap_or_default();
-        let address = value.split_once("://").map_or(value, |(_, rest)| rest);
-        let login = address.rsplit_once('@').map_or("", |(login, _)| login);
-        let (_, password) = login.split_once(':').unwrap_or_default();
-        findings.keep_secret(password);
-        findings.keep_secret(&percent_decode_str(password).decode_utf8_lossy());
+        for password in passwords(value.unwrap_or_default().trim()) {
+            findings.keep_secret(password.expose_secret());
+        }
     }
 }
 

@@ -8,8 +8,9 @@
 mod search;
 mod values;
 
-use self::search::Search;
+pub(super) use self::search::Search;
 use self::values::{is_common, is_random, is_setting, is_value};
+use crate::report::mask::MIN_SECRET_BYTES;
 
 /// Parts of names that stand for a secret wherever they are.
 ///
@@ -148,16 +149,6 @@ const ABOUT: [&str; 45] = [
 /// Names that shells set.
 const OF_SHELLS: [&str; 2] = ["PWD", "OLDPWD"];
 
-/// The secrets in an argument: all of its value, or parts of it; as they are written, and decoded.
-pub(super) fn secrets(name: &str, value: &str) -> Vec<String> {
-    search(name, value).secrets
-}
-
-/// Whether an argument looks like a secret that stays readable: it is too short or too common a word to be masked.
-pub(super) fn is_readable(name: &str, value: &str) -> bool {
-    search(name, value).is_readable
-}
-
 /// The secrets in an address: the password, the user if that is the secret, and tokens in the query and the fragment; as
 /// they are written, and decoded.
 pub(super) fn logins_of_address(address: &str) -> Vec<String> {
@@ -166,7 +157,8 @@ pub(super) fn logins_of_address(address: &str) -> Vec<String> {
     search.secrets
 }
 
-fn search(name: &str, value: &str) -> Search {
+/// Searches an argument for secrets: all of its value, or parts of it; as they are written, and decoded.
+pub(super) fn search(name: &str, value: &str) -> Search {
     let mut search = Search::default();
     if is_secret(name) || is_random_key(name, value) {
         if is_value(value) {
@@ -183,7 +175,7 @@ fn search(name: &str, value: &str) -> Search {
 
 fn is_short(value: &str) -> bool {
     let value = value.trim();
-    !value.is_empty() && value.len() < values::SHORTEST_BYTES
+    !value.is_empty() && value.len() < MIN_SECRET_BYTES
 }
 
 /// Whether the name is one of a secret.

@@ -22,12 +22,7 @@ use super::zones::{Zone, named_zone};
 
 /// The proxies, and the destinations that use them.
 #[derive(Clone, Default)]
-pub struct Proxies(Option<Arc<Settings>>);
-
-struct Settings {
-    matcher: Matcher,
-    passwords: Vec<SecretString>,
-}
+pub struct Proxies(Option<Arc<Matcher>>);
 
 /// The settings hold passwords.
 impl fmt::Debug for Proxies {
@@ -47,28 +42,24 @@ impl Proxies {
             .all(all.to_owned())
             .no(no.to_owned())
             .build();
-        let passwords = [https, http, all].into_iter().flat_map(passwords);
-        Self(Some(Arc::new(Settings {
-            matcher,
-            passwords: passwords.collect(),
-        })))
+        Self(Some(Arc::new(matcher)))
     }
 
     /// The proxy for a request to `url`.
     fn find(&self, url: &Url) -> Option<Intercept> {
-        let settings = self.0.as_ref()?;
+        let matcher = self.0.as_ref()?;
         if named_zone(url) != Zone::Elsewhere {
             return None;
         }
-        settings.matcher.intercept(&url.as_str().parse().ok()?)
+        matcher.intercept(&url.as_str().parse().ok()?)
     }
 
     /// Whether `https` requests to other hosts have a proxy with a usable address.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        let settings = self.0.iter();
+        let matcher = self.0.iter();
         let destination = http::Uri::from_static("https://proxied.example/");
-        let mut proxies = settings.filter_map(|settings| settings.matcher.intercept(&destination));
+        let mut proxies = matcher.filter_map(|matcher| matcher.intercept(&destination));
         proxies.any(|proxy| {
             let address = address(&proxy);
             address.is_some_and(|address| {
@@ -124,11 +115,6 @@ impl Proxies {
             proxies.find(url).as_ref().and_then(address)
         }))
     }
-
-    /// The proxies' passwords, to be masked in the log.
-    pub fn passwords(&self) -> impl Iterator<Item = &SecretString> {
-        self.0.iter().flat_map(|settings| &settings.passwords)
-    }
 }
 
 /// A proxy's address with its login.
@@ -145,18 +131,13 @@ fn address(proxy: &Intercept) -> Option<Url> {
     Some(url)
 }
 
-/// The password in a proxy's address, as written and decoded.
-fn passwords(address: &str) -> Vec<SecretString> {
-    let with_scheme = if address.contains("://") {
-        address.to_owned()
-    } else {
-        format!("http://{address}")
-    };
-    let Ok(url) = Url::parse(&with_scheme) else {
-        return Vec::new();
-    };
-    // In an address without a password, the user name is the secret.
-    let written = url.password().unwrap_or(url.username());
+/// The password in a proxy's address, as it is written there and decoded, even if the address is invalid. Without a
+/// password, the user is the secret.
+pub(crate) fn passwords(address: &str) -> Vec<SecretString> {
+    let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let login = address.rsplit_once('@').map_or("", |(login, _)| login);
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    let written = if password.is_empty() { user } else { password };
     if written.is_empty() {
         return Vec::new();
     }
@@ -230,20 +211,31 @@ mod tests {
     }
 
     #[test]
-    fn the_passwords_of_all_proxies_are_listed() {
-        let all = Proxies::new(
-            "https://me:pa%3Ass@proxy.example:3128",
-            "me:plain@proxy.example:3128",
-            "token@proxy.example:1",
-            "*",
-        );
-        let passwords: Vec<_> = all.passwords().map(ExposeSecret::expose_secret).collect();
-        assert_eq!(
-            passwords,
-            ["pa%3Ass", "pa:ss", "plain", "plain", "token", "token"]
-        );
-        let debug = format!("{all:?}");
-        assert!(!debug.contains("ss") && !debug.contains("plain"), "{debug}");
+    fn the_password_of_a_proxy_is_found_in_every_form_of_its_address() {
+        for (address, expected) in [
+            (
+                "https://me:pa%3Ass@proxy.example:3128",
+                &["pa%3Ass", "pa:ss"][..],
+            ),
+            ("me:plain@proxy.example:3128", &["plain", "plain"]),
+            ("token@proxy.example:1", &["token", "token"]),
+            ("me:@proxy.example:1", &["me", "me"]),
+            // Invalid addresses: these characters must be escaped.
+            ("http://me:a#b/c@proxy.example", &["a#b/c", "a#b/c"]),
+            ("http://me:a@b@proxy.example", &["a@b", "a@b"]),
+            ("http://proxy.example:3128", &[]),
+            ("", &[]),
+        ] {
+            let found = passwords(address);
+            let found: Vec<_> = found.iter().map(ExposeSecret::expose_secret).collect();
+            assert_eq!(found, expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_password() {
+        let proxies = Proxies::new("http://me:hunter2@proxy.example:3128", "", "", "");
+        assert_eq!(format!("{proxies:?}"), "Proxies");
     }
 
     #[tokio::test]

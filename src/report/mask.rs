@@ -22,7 +22,7 @@ use secrets::Secrets;
 
 /// Minimum length of a secret. Shorter values are often ordinary words: masking them would make the log unreadable, and
 /// reveal them.
-const MINIMUM_BYTES: usize = WINDOW;
+pub(crate) const MIN_SECRET_BYTES: usize = WINDOW;
 
 /// Printed instead of a secret.
 const MASK: &str = "***";
@@ -91,7 +91,7 @@ impl Masker {
 /// The lines of a secret that are masked.
 fn lines(secret: &str) -> impl Iterator<Item = &str> {
     let lines = secret.lines().map(str::trim);
-    lines.filter(|line| line.len() >= MINIMUM_BYTES)
+    lines.filter(|line| line.len() >= MIN_SECRET_BYTES)
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::values::{
-    SHORTEST_BYTES, is_common, is_known_token, is_random, is_setting, is_user, is_value,
-    known_tokens,
+    is_common, is_known_token, is_random, is_setting, is_user, is_value, known_tokens,
 };
 use super::{is_random_key, is_secret, is_secret_parameter, is_webhook};
 use crate::config::findings::{begins_with_host, is_digest};
+use crate::report::mask::MIN_SECRET_BYTES;
 
 /// How many encodings are looked into, one within the other.
 const MAX_DEPTH: usize = 3;
@@ -37,11 +37,11 @@ const ALPHABETS: [GeneralPurpose; 2] = [
 
 /// The secrets that were found.
 #[derive(Default)]
-pub(super) struct Search {
+pub(in super::super) struct Search {
     /// Each once, as it is written and decoded.
-    pub(super) secrets: Vec<String>,
-    /// Whether one of them is not masked.
-    pub(super) is_readable: bool,
+    pub(in super::super) secrets: Vec<String>,
+    /// Whether one of them is not masked: it is too short or too common a word.
+    pub(in super::super) is_readable: bool,
     depth: usize,
 }
 
@@ -51,7 +51,7 @@ impl Search {
         if secret.is_empty() {
             return;
         }
-        self.is_readable |= secret.len() < SHORTEST_BYTES;
+        self.is_readable |= secret.len() < MIN_SECRET_BYTES;
         if !self.secrets.iter().any(|known| known == secret) {
             self.secrets.push(secret.to_owned());
         }
@@ -279,5 +279,5 @@ fn unpacked(value: &str) -> Option<String> {
     let is_text = text
         .bytes()
         .all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-    (text.len() >= SHORTEST_BYTES && is_text).then(|| text.to_owned())
+    (text.len() >= MIN_SECRET_BYTES && is_text).then(|| text.to_owned())
 }

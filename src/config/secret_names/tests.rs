@@ -1,5 +1,9 @@
 use super::*;
 
+fn secrets(name: &str, value: &str) -> Vec<String> {
+    search(name, value).secrets
+}
+
 #[test]
 fn names_of_secrets_are_known_by_their_parts() {
     for name in [

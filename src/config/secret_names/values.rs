@@ -1,7 +1,6 @@
 //! Tells values that may be secrets from words, paths and addresses.
 
-/// Shorter values are not masked: they are part of too many words.
-pub(super) const SHORTEST_BYTES: usize = 8;
+use crate::report::mask::MIN_SECRET_BYTES;
 
 /// The shortest value that is random enough to be a key or a token.
 const RANDOM_BYTES: usize = 16;
@@ -130,7 +129,7 @@ const COMMON_PREFIXES: [&str; 6] = ["npm_", "hf_", "pypi-", "sk-", "AIza", "SG."
 /// Whether a value can be a secret and can be masked.
 pub(super) fn is_value(value: &str) -> bool {
     let value = value.trim();
-    value.len() >= SHORTEST_BYTES
+    value.len() >= MIN_SECRET_BYTES
         && !is_setting(value)
         && !is_common(value)
         && !is_host(value)
