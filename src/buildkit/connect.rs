@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Channel, Endpoint};
 
-use super::rejection::{Noting, Rejection, alert_about_us};
+use super::error::rejection::{Rejection, RejectionStream, client_certificate_alert};
 use super::tls::{MutualTls, TlsError};
 use crate::http::authority;
 use crate::http::tunnel::Proxy;
@@ -322,9 +322,9 @@ async fn open_route(
         return Ok(Box::new(stream));
     };
     match connector.connect(name.clone(), stream).await {
-        Ok(stream) => Ok(Box::new(Noting::new(stream, rejection))),
+        Ok(stream) => Ok(Box::new(RejectionStream::new(stream, rejection))),
         Err(error) if is_untrusted_server(&error) => Err(TryError::Untrusted(error)),
-        Err(error) if alert_about_us(&error).is_some() => Err(TryError::Rejected(error)),
+        Err(error) if client_certificate_alert(&error).is_some() => Err(TryError::Rejected(error)),
         Err(error) => Err(later(error)),
     }
 }

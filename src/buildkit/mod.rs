@@ -8,17 +8,16 @@ mod connect;
 mod content;
 mod error;
 mod io;
-mod known_cause;
 mod pushes;
-mod rejection;
 pub(crate) mod session;
 mod solve;
 mod tls;
 mod wire;
 
 pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
-pub(crate) use error::{CANCELED, ErrorKind, RegistryAction, SolveError, Source, is_lost, words};
-pub(crate) use known_cause::KnownCause;
+pub(crate) use error::{
+    CANCELED, ErrorKind, KnownCause, RegistryAction, SolveError, Source, is_lost, status_message,
+};
 pub(crate) use pushes::Pushes;
 pub(crate) use solve::{Export, Solve, Solved};
 pub(crate) use tls::MutualTls;

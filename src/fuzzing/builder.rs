@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use super::report::{assert_shown, options};
 use super::{fixed_parts, lossy, run};
-use crate::buildkit::{SolveError, is_lost, words};
+use crate::buildkit::{SolveError, is_lost, status_message};
 use crate::http::tunnel::opened;
 use crate::report::chain;
 use crate::report::excerpt::SourceExcerpt;
@@ -30,7 +30,7 @@ pub fn solve_errors(bytes: &[u8]) {
         let status = Status::with_details(code, &*message, Bytes::from(details));
         let error = SolveError::from_status(&status);
         assert!(error.message.len() <= message.len());
-        assert_eq!(error.message, words(&status));
+        assert_eq!(error.message, status_message(&status));
         let _facts = (is_lost(&status), error.is_after_build());
         show(&error);
     }

@@ -364,7 +364,10 @@ fn excerpt(source: &crate::buildkit::Source) -> SourceExcerpt {
 
 fn solve_exit(error: &SolveError) -> Exit {
     match error.kind {
-        ErrorKind::Build | ErrorKind::Session | ErrorKind::FilesChanged => Exit::BuildFailed,
+        ErrorKind::Build
+        | ErrorKind::Session
+        | ErrorKind::FilesChanged
+        | ErrorKind::InconsistentState => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,
         // Our own cancellation is reported with its reason; see `on_machine`.
         ErrorKind::Connection | ErrorKind::Answer | ErrorKind::Canceled => Exit::Infrastructure,

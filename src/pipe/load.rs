@@ -30,7 +30,7 @@ use super::job::Job;
 use super::request;
 use super::run::Run;
 use super::solving::Solver;
-use crate::buildkit::{session, words};
+use crate::buildkit::{session, status_message};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::{PullInfo, Step};
 use crate::docker::{BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent};
@@ -293,7 +293,7 @@ impl Loading<'_> {
         let (sink, pieces) = session::file();
         let broken = |status: tonic::Status| BlobError::Broken {
             digest: "the archive".into(),
-            reason: words(&status),
+            reason: status_message(&status),
         };
         let solve = request::archive(self.job, self.choice.platform.as_ref(), self.names, gzip);
         let (ids_sender, ids) = oneshot::channel();

@@ -21,9 +21,6 @@ use crate::report::progress::{Source, Update};
 /// How often a solve is repeated after the builder reported an inconsistent state.
 const MAX_SOLVE_RETRIES: usize = 2;
 
-/// Error texts of a builder whose internal state is inconsistent. Only repeating the same solve helps.
-const INCONSISTENT_STATE: [&str; 2] = ["inconsistent graph state", "failed to get state for index"];
-
 /// After a solve, its last messages are dropped if the log accepts none of them for this long.
 const UNREAD_QUIET: Duration = Duration::from_secs(5);
 
@@ -188,40 +185,5 @@ fn has_changed_files(failure: &Failure) -> bool {
 
 /// Whether repeating the same solve is likely to succeed.
 fn has_inconsistent_state(failure: &Failure) -> bool {
-    let Failure::Solve { error, .. } = failure else {
-        return false;
-    };
-    INCONSISTENT_STATE
-        .iter()
-        .any(|words| error.message.contains(words))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_inconsistent_builder_state_repeats_the_solve() {
-        for (message, expected) in [
-            (
-                "failed to solve: inconsistent graph state in edge merge",
-                true,
-            ),
-            ("failed to get state for index 0 on [2/2] RUN make", true),
-            ("process \"make\" did not complete successfully", false),
-        ] {
-            let error = SolveError {
-                message: message.into(),
-                kind: ErrorKind::Build,
-                vertex: None,
-                sources: Vec::new(),
-                hint: None,
-            };
-            let failure = Failure::Solve {
-                error: Box::new(error),
-                target: None,
-            };
-            assert_eq!(has_inconsistent_state(&failure), expected, "{message}");
-        }
-    }
+    matches!(failure, Failure::Solve { error, .. } if error.kind == ErrorKind::InconsistentState)
 }

@@ -9,12 +9,12 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use depot_standin::daemon::Release;
-use depot_standin::fixtures::Context;
-use depot_standin::internet::Internet;
-use depot_standin::registry::Registry;
-use depot_standin::{
-    Architecture, Code, CreateBuildAnswer, Fault, HostCredential, Method, Scenario, StandIn,
+use depot_ground::daemon::Release;
+use depot_ground::fixtures::Context;
+use depot_ground::internet::Internet;
+use depot_ground::registry::Registry;
+use local_depot::{
+    Architecture, Code, CreateBuildAnswer, Fault, HostCredential, LocalDepot, Method, Scenario,
 };
 
 use super::on_internet::{list, registry};
@@ -23,7 +23,7 @@ use super::program::{Program, Run};
 
 /// Compares the log with the snapshot of this name.
 #[track_caller]
-fn assert_log(name: &str, depot: &StandIn, context: &Context, run: &Run) {
+fn assert_log(name: &str, depot: &LocalDepot, context: &Context, run: &Run) {
     let mut names = vec![
         (context.path().display().to_string(), "[context]"),
         (depot.project_id().to_owned(), "[project]"),
@@ -48,7 +48,7 @@ fn unique_context() -> Context {
 }
 
 /// The program without the builder's cache, so that the log does not depend on other tests.
-fn program(depot: &StandIn, context: &Context) -> Program {
+fn program(depot: &LocalDepot, context: &Context) -> Program {
     Program::of(depot, context.path()).set("NO_CACHE", "true")
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::buildkit::error::ErrorKind;
+use crate::buildkit::error::{ErrorKind, is_invalid_utf8};
 use crate::context::shown;
 
 /// The first failure on this side while serving the builder. Clones share it.
@@ -57,8 +57,7 @@ impl Failure {
     /// The failure behind the builder's error, if it rejected a name that is not UTF-8.
     fn for_invalid_name(&self, builder_message: &str) -> Option<FailureReport> {
         let path = self.0.invalid_name.get()?;
-        let is_rejected = builder_message.to_ascii_lowercase().contains("utf-8");
-        is_rejected.then(|| FailureReport {
+        is_invalid_utf8(builder_message).then(|| FailureReport {
             kind: ErrorKind::Session,
             message: format!(
                 "the builder rejected the name `{path}`, or the target of that link: it is not valid UTF-8"

@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use tonic::Status;
 
-use crate::buildkit::{Connection, is_lost, words};
+use crate::buildkit::{Connection, is_lost, status_message};
 use crate::docker::{BlobError, Blobs, Chunks, Descriptor};
 
 /// The blobs of a builder.
@@ -20,7 +20,7 @@ impl Blobs for FromBuilder {
 /// The error for a failed read of a blob.
 pub(super) fn read_error(digest: &str, status: &Status) -> BlobError {
     let digest = digest.to_owned();
-    let reason = words(status);
+    let reason = status_message(status);
     if is_lost(status) {
         BlobError::Broken { digest, reason }
     } else {

@@ -17,11 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The alert with which the server rejected the client certificate, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Rejection(Arc<OnceLock<AlertDescription>>);
+pub(in crate::buildkit) struct Rejection(Arc<OnceLock<AlertDescription>>);
 
 impl Rejection {
     /// The alert as an error, if any.
-    pub(super) fn error(&self) -> Option<io::Error> {
+    pub(in crate::buildkit) fn error(&self) -> Option<io::Error> {
         let alert = *self.0.get()?;
         Some(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -29,8 +29,8 @@ impl Rejection {
         ))
     }
 
-    fn note(&self, error: &io::Error) {
-        if let Some(alert) = alert_about_us(error) {
+    fn record(&self, error: &io::Error) {
+        if let Some(alert) = client_certificate_alert(error) {
             // Only the first alert closes the connection.
             let _later = self.0.set(alert);
         }
@@ -38,13 +38,13 @@ impl Rejection {
 }
 
 /// The alert in `error`, if it is about the client certificate (RFC 8446, section 6.2).
-pub(super) fn alert_about_us(error: &io::Error) -> Option<AlertDescription> {
+pub(in crate::buildkit) fn client_certificate_alert(error: &io::Error) -> Option<AlertDescription> {
     use AlertDescription as Alert;
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     let Some(&rustls::Error::AlertReceived(alert)) = inner else {
         return None;
     };
-    let is_about_us = matches!(
+    let is_rejection = matches!(
         alert,
         Alert::BadCertificate
             | Alert::UnsupportedCertificate
@@ -56,61 +56,61 @@ pub(super) fn alert_about_us(error: &io::Error) -> Option<AlertDescription> {
             | Alert::DecryptError
             | Alert::CertificateRequired
     );
-    is_about_us.then_some(alert)
+    is_rejection.then_some(alert)
 }
 
 /// A TLS stream that stores a rejection.
 #[derive(Debug)]
-pub(super) struct Noting<Stream> {
+pub(in crate::buildkit) struct RejectionStream<Stream> {
     stream: Stream,
     rejection: Rejection,
 }
 
-impl<Stream> Noting<Stream> {
-    pub(super) fn new(stream: Stream, rejection: &Rejection) -> Self {
+impl<Stream> RejectionStream<Stream> {
+    pub(in crate::buildkit) fn new(stream: Stream, rejection: &Rejection) -> Self {
         Self {
             stream,
             rejection: rejection.clone(),
         }
     }
 
-    fn noted<Output>(&self, polled: Poll<io::Result<Output>>) -> Poll<io::Result<Output>> {
+    fn record<Output>(&self, polled: Poll<io::Result<Output>>) -> Poll<io::Result<Output>> {
         if let Poll::Ready(Err(error)) = &polled {
-            self.rejection.note(error);
+            self.rejection.record(error);
         }
         polled
     }
 }
 
-impl<Stream: AsyncRead + Unpin> AsyncRead for Noting<Stream> {
+impl<Stream: AsyncRead + Unpin> AsyncRead for RejectionStream<Stream> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.noted(polled)
+        self.record(polled)
     }
 }
 
-impl<Stream: AsyncWrite + Unpin> AsyncWrite for Noting<Stream> {
+impl<Stream: AsyncWrite + Unpin> AsyncWrite for RejectionStream<Stream> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.noted(polled)
+        self.record(polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
-        self.noted(polled)
+        self.record(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.noted(polled)
+        self.record(polled)
     }
 
     fn poll_write_vectored(
@@ -119,7 +119,7 @@ impl<Stream: AsyncWrite + Unpin> AsyncWrite for Noting<Stream> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.noted(polled)
+        self.record(polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,33 +1,33 @@
-//! Causes of a failed solve that users can do something about.
+//! Causes of a failed solve that the user can fix.
 //!
-//! BuildKit has no types for them, so they are recognised by its words. The words are those of BuildKit 0.11 and later.
+//! BuildKit has no types for them, so they are recognised by its texts. The texts are those of BuildKit 0.11 and later.
 
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
 
-use super::error::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
+use super::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
 
-/// A cause that users can do something about.
+/// A cause that the user can fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KnownCause {
     /// `COPY` or `ADD` names a file that the context does not contain.
     MissingFile,
     /// The frontend of the Dockerfile's `# syntax=` line does not support named contexts.
     NoNamedContexts,
-    /// A step needs a secret, and the client offers none.
+    /// A step requires a secret, and the client provides none.
     MissingSecret,
-    /// A step or a Git repository needs an SSH key, and the client forwards none.
+    /// A step or a Git repository requires an SSH key, and the client forwards none.
     MissingSshKey,
     /// The builder's disk is full.
     DiskFull,
-    /// A registry answered 429.
+    /// A registry returned status 429.
     RateLimit {
-        /// The registry, if the builder named it.
+        /// The registry, if the message contains it.
         host: Option<String>,
-        /// The registry said that the request came without a login.
+        /// The registry reported that the request had no login.
         is_anonymous: bool,
     },
-    /// A registry refuses to move a tag from one image to another.
+    /// A registry does not allow moving a tag from one image to another.
     ImmutableTag,
     /// A storage quota of a registry is reached.
     RegistryQuota,
@@ -36,7 +36,7 @@ pub(crate) enum KnownCause {
 }
 
 impl SolveError {
-    /// The cause, if it is one of those that are known here.
+    /// The cause, if it is a known one.
     ///
     /// `output` is the end of the failed step's output, if a step failed.
     #[must_use]
@@ -44,15 +44,16 @@ impl SolveError {
         let is_push = match &self.kind {
             ErrorKind::Build => false,
             ErrorKind::Registry { action, .. } => *action != RegistryAction::Pull,
-            // The message is our own, or does not contain a cause.
+            // The message is this program's own, or contains no cause.
             ErrorKind::Canceled
             | ErrorKind::Connection
+            | ErrorKind::InconsistentState
             | ErrorKind::Session
             | ErrorKind::FilesChanged
             | ErrorKind::Answer => return None,
         };
         if self.message.contains(STEP_FAILED) {
-            // The message holds the user's command line: only the output tells of a cause.
+            // The message contains the user's command line, so only the output shows a cause.
             return if output.iter().any(|line| is_disk_full(line)) {
                 Some(KnownCause::DiskFull)
             } else if output.iter().any(|line| lacks_ssh_key(line)) {
@@ -72,7 +73,7 @@ impl SolveError {
             Some(KnownCause::MissingSshKey)
         } else if has("unknown service moby.buildkit.secrets") || misses_secret(&self.message) {
             Some(KnownCause::MissingSecret)
-        } else if RATE_WORDS.iter().any(|words| lower.contains(words)) {
+        } else if RATE_TEXTS.iter().any(|words| lower.contains(words)) {
             Some(KnownCause::RateLimit {
                 host: self.host(),
                 is_anonymous: lower.contains("unauthenticated"),
@@ -96,8 +97,8 @@ impl SolveError {
         }
     }
 
-    /// Whether a registry may have refused a push since its tag cannot be moved. Not every builder passes on why, so the
-    /// statuses that registries use for this are enough.
+    /// Whether a registry may have rejected a push because its tag cannot be moved. Not every builder passes on the reason, so
+    /// a status that registries use for this is sufficient.
     #[must_use]
     pub(crate) fn may_be_immutable_tag(&self) -> bool {
         let ErrorKind::Registry {
@@ -113,7 +114,7 @@ impl SolveError {
         (has_status || is_immutable(&self.message)) && !is_quota_exceeded(&self.message)
     }
 
-    /// The registry that the message names: of an image, or in an address.
+    /// The registry in the message: of an image, or in an address.
     fn host(&self) -> Option<String> {
         if let ErrorKind::Registry { reference, .. } = &self.kind
             && let Some(host) = reference.split('/').next().filter(|host| !host.is_empty())
@@ -127,15 +128,15 @@ impl SolveError {
     }
 }
 
-/// How registries and our own replies to a builder say that there were too many requests, in lower case.
-const RATE_WORDS: [&str; 4] = [
+/// Texts of registries, and of our own responses to a builder, for too many requests, in lower case.
+const RATE_TEXTS: [&str; 4] = [
     "toomanyrequests",
     "429 too many requests",
     "pull rate limit",
     "(http 429)",
 ];
 
-/// With which registries refuse to move a tag: Amazon, Azure and Google, Docker Hub, Harbor.
+/// The statuses of registries that do not allow moving a tag: Amazon, Azure and Google, Docker Hub, Harbor.
 const IMMUTABLE_STATUSES: [&str; 5] = [
     ": 400 Bad Request",
     ": 403 Forbidden",
@@ -146,7 +147,7 @@ const IMMUTABLE_STATUSES: [&str; 5] = [
 
 /// Messages of a full disk, in lower case: of Linux, of apt, and of dnf and yum. Not `ENOSPC` alone, which Node.js also reports for
 /// too many watched files.
-const DISK_WORDS: [&str; 4] = [
+const DISK_TEXTS: [&str; 4] = [
     "no space left on device",
     "disk quota exceeded",
     "you don't have enough free space in ",
@@ -155,11 +156,11 @@ const DISK_WORDS: [&str; 4] = [
 
 fn is_disk_full(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    DISK_WORDS.iter().any(|words| text.contains(words))
+    DISK_TEXTS.iter().any(|words| text.contains(words))
 }
 
 /// Messages of OpenSSH without a usable key or without known hosts, and of Git without OpenSSH, in lower case.
-const SSH_WORDS: [&str; 3] = [
+const SSH_TEXTS: [&str; 3] = [
     "permission denied (publickey",
     "host key verification failed",
     "cannot run ssh: no such file",
@@ -167,10 +168,10 @@ const SSH_WORDS: [&str; 3] = [
 
 fn lacks_ssh_key(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    SSH_WORDS.iter().any(|words| line.contains(words))
+    SSH_TEXTS.iter().any(|words| line.contains(words))
 }
 
-/// `secret ID: not found`, in which the id may hold anything but a line end.
+/// `secret ID: not found`; the ID may contain anything except a line end.
 fn misses_secret(message: &str) -> bool {
     let before = message.rsplit_once(": not found").map(|(before, _)| before);
     let Some((head, id)) = before.and_then(|before| before.rsplit_once("secret ")) else {
@@ -180,7 +181,7 @@ fn misses_secret(message: &str) -> bool {
     is_start && !id.is_empty() && !id.contains('\n')
 }
 
-/// What the failing lines of a Dockerfile mount that no build gets.
+/// The secret or SSH mount in the failing lines of a Dockerfile, if any: the client provides neither.
 fn mounted(source: &Source) -> Option<KnownCause> {
     let words = failing_words(source);
     let mut mounts = words
@@ -230,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_is_recognised_by_the_builders_words() {
+    fn a_cause_is_recognised_by_the_builders_text() {
         for (message, cause) in [
             (
                 "failed to compute cache key: failed to calculate checksum of ref x::y: \"/a\": not found",
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn words_elsewhere_are_no_cause() {
+    fn the_same_text_elsewhere_is_not_a_cause() {
         for message in [
             "process \"sh -c echo secret x: not found; echo no space left on device; echo no SSH key \" did not complete \
              successfully: exit code: 1",
