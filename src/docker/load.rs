@@ -30,9 +30,6 @@ pub(super) const STALL_LIMIT: Duration = Duration::from_mins(15);
 /// The limit for the first byte of an archive that a builder exports: it may compress all layers first.
 const FIRST_BYTE_LIMIT: Duration = Duration::from_hours(1);
 
-/// The limit for listing the daemon's images with their layers.
-const LIST_LIMIT: Duration = Duration::from_mins(1);
-
 /// How often the progress is checked.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -74,6 +71,20 @@ impl Load {
         let wanted = self.stages.iter().flat_map(|stage| &stage.wanted);
         wanted.map(|blob| blob.size).sum()
     }
+}
+
+/// An image on its way into a daemon.
+pub(crate) struct Transfer<'a> {
+    /// The image.
+    pub(crate) image: &'a Image,
+    /// Its names in the daemon.
+    pub(crate) names: &'a [Reference],
+    /// The source of its layers.
+    pub(crate) blobs: Arc<dyn Blobs>,
+    /// The progress.
+    pub(crate) sent: &'a Sent,
+    /// Receives the temporary images of the load: see [`Daemon::sweep`].
+    pub(crate) passing: &'a Passing,
 }
 
 /// The result of a load.
@@ -124,8 +135,7 @@ impl Daemon {
     /// verifies this afterwards.
     async fn plan_by_chains(&self, image: &Image) -> Result<Load, LoadError> {
         let mut present = Present::default();
-        let looked = tokio::time::timeout(LIST_LIMIT, present.look(self)).await;
-        if !matches!(looked, Ok(Ok(()))) {
+        if present.look(self).await.is_err() {
             return self.plan_whole(image);
         }
         let present_layers = present.layers_of(image);
@@ -203,16 +213,12 @@ impl Daemon {
     /// Executes the plan `load`, and verifies that every name refers to the image.
     ///
     /// Dropping the future stops the transfer. A daemon that has already received everything may still load the image.
-    /// Temporary images are listed in `passing`: see [`Daemon::sweep`].
     pub(crate) async fn load(
         &self,
-        image: &Image,
-        names: &[Reference],
         load: &Load,
-        blobs: Arc<dyn Blobs>,
-        sent: &Sent,
-        passing: &Passing,
+        transfer: Transfer<'_>,
     ) -> Result<Loaded, LoadError> {
+        let Transfer { image, names, .. } = transfer;
         let omits_layers = load.present() > 0;
         if load.exists {
             for name in names {
@@ -224,14 +230,13 @@ impl Daemon {
                     Ok(()) => {}
                     Err(bollard::errors::Error::DockerResponseServerError {
                         status_code: 404,
-                        message: told,
-                    }) => return Err(LoadError::LayerGone { told }),
+                        message: reason,
+                    }) => return Err(LoadError::NeedsAllLayers { reason }),
                     Err(error) => return Err(LoadError::of(error, omits_layers)),
                 }
             }
         } else {
-            let sending = self.send_stages(image, names, load, blobs, sent, passing);
-            match sending.await {
+            match self.send_stages(load, transfer).await {
                 // The daemon may accept the image in one archive, unless its disk is full.
                 Err(error) if load.stages.len() > 1 && !error.is_disk_full() => {
                     return Err(error.of_stage());
@@ -240,8 +245,8 @@ impl Daemon {
             }
         }
         if load.is_guess && !self.is_whole(image).await {
-            let told = "it lacks blobs of the image".to_owned();
-            return Err(LoadError::LayerGone { told });
+            let reason = "it lacks blobs of the image".to_owned();
+            return Err(LoadError::NeedsAllLayers { reason });
         }
         self.verify(
             names,
@@ -317,8 +322,8 @@ impl Daemon {
                 Err(error) => return Err(LoadError::of(error, false)),
             };
             if omits_layers {
-                return Err(LoadError::LayerGone {
-                    told: format!("`{name}` refers to {found}"),
+                return Err(LoadError::NeedsAllLayers {
+                    reason: format!("`{name}` refers to {found}"),
                 });
             }
             return Err(LoadError::NotThere {
@@ -348,7 +353,7 @@ pub(crate) async fn taken(
         }
     }
     match unpack_error {
-        Some(told) => Err(LoadError::of_message(told, omits_layers)),
+        Some(message) => Err(LoadError::of_message(message, omits_layers)),
         None => Ok(()),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use daemon::{Daemon, Store};
 pub use endpoint::{Endpoint, EndpointTls};
 pub(crate) use error::{DaemonError, LoadError};
 pub(crate) use image::{Descriptor, Image, ImageError};
-pub(crate) use load::{Load, Loaded, Sent};
+pub(crate) use load::{Load, Loaded, Sent, Transfer};
 pub(crate) use present::Present;
 pub(crate) use pull::PullLogin;
 pub(crate) use stages::Passing;

@@ -1,6 +1,7 @@
 //! The content of a daemon's classic store: the chain ids of the layers of all its images.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bollard::query_parameters::ListImagesOptionsBuilder;
 use futures_util::{StreamExt, stream};
@@ -9,7 +10,10 @@ use super::daemon::Daemon;
 use super::error::DaemonError;
 use super::image::{ChainId, Image, LAYERS_LIMIT};
 
-/// Concurrent requests.
+/// The limit for listing the images with their layers.
+const LIST_LIMIT: Duration = Duration::from_mins(1);
+
+/// The maximum number of concurrent requests.
 const MAX_CONCURRENT_REQUESTS: usize = 8;
 
 /// The number of images that are inspected. Layers of further images are sent again.
@@ -26,7 +30,19 @@ impl Present {
     /// Updates the list with the images that were added or removed since the last call.
     ///
     /// An image that is removed during the call is skipped.
+    ///
+    /// # Errors
+    /// The daemon does not list its images, or not within [`LIST_LIMIT`]. The list is then incomplete.
     pub(crate) async fn look(&mut self, daemon: &Daemon) -> Result<(), DaemonError> {
+        let update = self.update(daemon);
+        let updated = tokio::time::timeout(LIST_LIMIT, update).await;
+        updated.unwrap_or(Err(DaemonError::TooSlow {
+            what: "its images",
+            limit: LIST_LIMIT,
+        }))
+    }
+
+    async fn update(&mut self, daemon: &Daemon) -> Result<(), DaemonError> {
         // Intermediate images included: their layers exist too.
         let options = ListImagesOptionsBuilder::default().all(true).build();
         let listed = daemon.docker().list_images(Some(options)).await;

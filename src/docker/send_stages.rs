@@ -1,35 +1,47 @@
 //! Sends the stages of a load as consecutive archives: the next one is sent while the daemon unpacks the previous ones.
 
-use std::sync::Arc;
-
-use futures_util::StreamExt;
+use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::oneshot;
 
 use super::archive::{Sent, Source, archive};
-use super::blobs::Blobs;
+use super::blobs::BlobError;
 use super::daemon::Daemon;
 use super::error::LoadError;
-use super::image::Image;
-use super::load::{Load, STALL_LIMIT};
+use super::load::{Load, STALL_LIMIT, Transfer};
 use super::read_ahead::ReadAhead;
 use super::stages::Passing;
-use crate::registry::reference::Reference;
 
 /// The number of archives that are being sent or unpacked concurrently.
 const MAX_CONCURRENT_ARCHIVES: usize = 3;
+
+/// The end of one archive's request.
+struct Completion {
+    /// The id of the image in the archive.
+    id: String,
+    /// The archive omits layers.
+    omits_layers: bool,
+    /// Sent to after the daemon has loaded the archive.
+    loaded: oneshot::Sender<()>,
+    /// The temporary image of the previous archive.
+    below: Option<String>,
+}
 
 impl Daemon {
     /// Sends the archives in order. Each one ends only after the daemon has unpacked the one below it.
     pub(super) async fn send_stages(
         &self,
-        image: &Image,
-        names: &[Reference],
         load: &Load,
-        blobs: Arc<dyn Blobs>,
-        sent: &Sent,
-        passing: &Passing,
+        transfer: Transfer<'_>,
     ) -> Result<(), LoadError> {
+        let Transfer {
+            image,
+            names,
+            blobs,
+            sent,
+            passing,
+        } = transfer;
         let wanted = load.stages.iter().flat_map(|stage| &stage.wanted).cloned();
         let mut reader = Some(ReadAhead::new(blobs, wanted.collect()));
         let mut below: Option<(oneshot::Receiver<()>, String)> = None;
@@ -53,40 +65,21 @@ impl Daemon {
                 (image.below(stage.layers), &[][..])
             };
             let id = part.id().to_owned();
-            let noted = (!is_last).then(|| (passing.clone(), id.clone()));
-            let may_end = async move {
-                if let Some(loaded) = below_loaded
-                    && loaded.await.is_err()
-                {
-                    return false;
-                }
-                if let Some((passing, id)) = noted {
-                    passing.add(&id);
-                }
-                true
-            };
+            let temporary = (!is_last).then(|| (passing.clone(), id.clone()));
             let source = Source {
                 blobs,
                 next: Some(next),
-                may_end: Box::pin(may_end),
+                may_end: Box::pin(may_end(below_loaded, temporary)),
             };
             let wanted = &stage.wanted;
             let stream = archive(load.form, &part, part_names, wanted, source, sent.clone());
-            let (omits, own_id) = (omits_layers, id.clone());
-            loading.push(async move {
-                let outcome = self.send(stream, sent, STALL_LIMIT, omits).await;
-                if let Err(LoadError::Refused { .. } | LoadError::LayerGone { .. }) = outcome {
-                    // The daemon did not create the image.
-                    passing.forget(&own_id);
-                }
-                outcome?;
-                // The last archive has no receiver.
-                let _last = loaded.send(());
-                if let Some(below) = id_below {
-                    self.remove_temporary(passing, &below).await;
-                }
-                Ok::<_, LoadError>(())
-            });
+            let completion = Completion {
+                id: id.clone(),
+                omits_layers,
+                loaded,
+                below: id_below,
+            };
+            loading.push(self.send_stage(stream, sent, passing, completion));
             if !is_last {
                 below = Some((is_loaded, id));
                 omits_layers = true;
@@ -97,8 +90,31 @@ impl Daemon {
             loaded?;
         }
         if !is_last_sent {
-            let told = "it responded before it had received all layers".to_owned();
-            return Err(LoadError::Refused { told });
+            let reason = "it responded before it had received all layers".to_owned();
+            return Err(LoadError::Refused { reason });
+        }
+        Ok(())
+    }
+
+    /// Sends one archive. Afterwards the temporary image of the previous one is not needed, and is removed.
+    async fn send_stage(
+        &self,
+        archive: impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static,
+        sent: &Sent,
+        passing: &Passing,
+        completion: Completion,
+    ) -> Result<(), LoadError> {
+        let sending = self.send(archive, sent, STALL_LIMIT, completion.omits_layers);
+        let outcome = sending.await;
+        if let Err(LoadError::Refused { .. } | LoadError::LayerGone { .. }) = outcome {
+            // The daemon did not create the image.
+            passing.forget(&completion.id);
+        }
+        outcome?;
+        // The last archive has no receiver.
+        let _last = completion.loaded.send(());
+        if let Some(below) = completion.below {
+            self.remove_temporary(passing, &below).await;
         }
         Ok(())
     }
@@ -123,4 +139,21 @@ impl Daemon {
         }
         Ok(reader)
     }
+}
+
+/// Waits until the daemon has loaded the archive below, if there is one. Then adds the temporary image that the daemon creates
+/// when this archive ends. Returns false if the archive below failed.
+async fn may_end(
+    below_loaded: Option<oneshot::Receiver<()>>,
+    temporary: Option<(Passing, String)>,
+) -> bool {
+    if let Some(loaded) = below_loaded
+        && loaded.await.is_err()
+    {
+        return false;
+    }
+    if let Some((passing, id)) = temporary {
+        passing.add(&id);
+    }
+    true
 }

@@ -85,8 +85,8 @@ pub fn docker_answers(bytes: &[u8]) {
     };
     let answer = Bytes::from([head.as_bytes(), body].concat());
     let error = run(load(answer, flags & 4 != 0)).err();
-    if let Some(LoadError::LayerGone { told } | LoadError::Refused { told }) = error {
-        assert!(told.len() <= 3 * body.len() + 1000);
+    if let Some(LoadError::LayerGone { reason } | LoadError::Refused { reason }) = error {
+        assert!(reason.len() <= 3 * body.len() + 1000);
     }
     let version = serde_json::from_slice::<SystemVersion>(body);
     let about = serde_json::from_slice::<SystemInfo>(body);

@@ -33,7 +33,9 @@ use super::solving::Solver;
 use crate::buildkit::{session, status_message};
 use crate::cancel::{Cancel, Reason};
 use crate::depot::{PullInfo, Step};
-use crate::docker::{BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent};
+use crate::docker::{
+    BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent, Transfer,
+};
 use crate::registry::reference::Reference;
 
 /// The limit for removing the temporary images of a load.
@@ -277,10 +279,17 @@ impl Loading<'_> {
             ));
             let blobs = Arc::new(FromBuilder(self.built.link.connection.clone()));
             let sent = Sent::default();
-            let loading = daemon.load(image, self.names, &load, blobs, &sent, self.passing);
+            let transfer = Transfer {
+                image,
+                names: self.names,
+                blobs,
+                sent: &sent,
+                passing: self.passing,
+            };
+            let loading = daemon.load(&load, transfer);
             match report_while(loading, step, &sent, Some(bytes)).await {
-                Err(LoadError::LayerGone { told }) => {
-                    step.say(format_args!("{told}; sending all layers"));
+                Err(LoadError::LayerGone { reason } | LoadError::NeedsAllLayers { reason }) => {
+                    step.say(format_args!("{reason}; sending all layers"));
                     load = daemon.plan_whole(image)?;
                 }
                 outcome => return outcome,

@@ -347,7 +347,7 @@ fn a_daemon_with_tls_requires_the_right_certificates() {
         run("wrong").await.expect(
             7,
             &[
-                "no Docker daemon answers at tcp://127.0.0.1:",
+                "cannot connect to the Docker daemon at tcp://127.0.0.1:",
                 "invalid peer certificate",
             ],
         );

@@ -47,7 +47,7 @@ fn without_a_daemon_nothing_is_started() {
             run.expect(
                 7,
                 &[
-                    &format!("no Docker daemon answers at {host}"),
+                    &format!("cannot connect to the Docker daemon at {host}"),
                     "hint: LOAD needs the step's Docker daemon; write in the step, beside `script:`\n  services:\n    - docker\n",
                 ],
             );

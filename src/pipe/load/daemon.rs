@@ -20,9 +20,6 @@ use crate::report::mask::Masker;
 /// The limit for the inspection after the end of the build.
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
 
-/// The limit for listing the daemon's images once.
-const LIST_LIMIT: Duration = Duration::from_mins(1);
-
 /// The daemon that the images of a run are loaded into.
 #[derive(Debug)]
 pub(in super::super) struct StepDaemon {
@@ -178,12 +175,10 @@ impl Look {
         if daemon.about().store != Store::Classic {
             return;
         }
-        let looking = tokio::time::timeout(LIST_LIMIT, self.present.look(daemon));
-        let why = match looking.await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => crate::text::cause::one_line(&error),
-            Err(_) => "listing its images timed out".to_owned(),
+        let Err(error) = self.present.look(daemon).await else {
+            return;
         };
+        let why = crate::text::cause::one_line(&error);
         self.present = Present::default();
         tracing::warn!("cannot list the layers in the Docker daemon, sending all of them: {why}");
     }
