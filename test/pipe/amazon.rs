@@ -1,4 +1,4 @@
-//! Amazon's registries, by their names: logins from a real moto, images in real registries.
+//! Amazon's registries by their real names. The logins come from a real moto, the images are in real registries.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::place::{Place, small_context, with_place};
 use super::program::Program;
 
 #[test]
-fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
+fn amazons_registries_accept_logins_from_keys_and_from_the_steps_identity() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -77,7 +77,7 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
         for region in ["eu-central-1", "us-west-2"] {
             assert_eq!(moto.repositories(region).await.unwrap(), ["team/app"]);
         }
-        // A base image from there, for whom nothing is pushed.
+        // A base image from a registry to which nothing is pushed.
         let depot = place.depot(Scenario::default()).await;
         let context =
             Context::new(&format!("FROM {}/team/app:1\nCOPY file /again\n", hosts[0])).unwrap();
@@ -92,7 +92,7 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
         run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
             .without("hunter2");
         only_named_hosts_get_a_login(place, internet, &moto, &hosts).await;
-        // Keys that Amazon does not know end the build at once, though there is no machine yet.
+        // Rejected keys end the build at once, before a machine is available.
         moto.check_signatures().await.unwrap();
         let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));
         let depot = place.depot(Scenario::default().machines(slow)).await;
@@ -117,7 +117,7 @@ fn amazons_registries_are_entered_by_keys_and_by_the_steps_identity() {
     });
 }
 
-/// Base images whose host is made of arguments, and whose host no text of the build names as it is.
+/// Base images whose host is composed of arguments, and whose host is in no text of the build.
 async fn only_named_hosts_get_a_login(
     place: &Place,
     internet: &Internet,
@@ -127,7 +127,7 @@ async fn only_named_hosts_get_a_login(
     let composed = "ARG ACCOUNT\nARG REGION=eu-central-1\n\
                     FROM ${ACCOUNT}.dkr.ecr.${REGION}.amazonaws.com/team/app:1\n";
     let hidden = "ARG HOST\nFROM ${HOST#hidden-}/team/nowhere:1\n";
-    for (lines, arguments, code, told) in [
+    for (lines, arguments, code, text) in [
         (composed, format!("ACCOUNT={ACCOUNT}"), 0, "COPY file /new"),
         (
             hidden,
@@ -149,12 +149,12 @@ async fn only_named_hosts_get_a_login(
             .run()
             .await;
         let host = &hosts[usize::from(code != 0)];
-        run.expect(code, &[told, host]).without("hunter2");
+        run.expect(code, &[text, host]).without("hunter2");
     }
 }
 
 #[test]
-fn a_role_without_the_steps_identity_is_told_before_anything_is_started() {
+fn a_role_without_the_steps_identity_is_reported_before_the_build_starts() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();

@@ -397,7 +397,7 @@ fn a_cancel_by_depot_before_a_machine_is_acquired_is_not_lost() {
 }
 
 #[test]
-fn a_run_whose_time_is_over_ends_as_one_that_is_stopped() {
+fn a_run_that_reaches_timeout_is_canceled() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = place.busybox_context("RUN echo too long; sleep 600");
@@ -411,7 +411,7 @@ fn a_run_whose_time_is_over_ends_as_one_that_is_stopped() {
         let record = depot.record();
         assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
 
-        // Before there is a machine as well.
+        // Also before a machine is available.
         let never = MachinePlan::default().pending(u32::MAX, Duration::from_secs(1));
         let depot = place.depot(Scenario::default().machines(never)).await;
         let run = Program::of(&depot, context.path())

@@ -227,7 +227,7 @@ fn an_ignore_file_behind_a_link_is_used() {
             .expect(0, &["./docker/Dockerfile.prod"])
             .without("secrets/key");
 
-        // The context's own, outside of the context but in the clone.
+        // The ignore file of the context, outside of the context but in the clone.
         let clone = Context::new("").unwrap();
         clone.file("shared/ignore", "secrets\n").unwrap();
         let service = place.busybox_context(list);
@@ -280,7 +280,7 @@ fn a_name_that_is_not_utf_8_reaches_the_image() {
 }
 
 #[test]
-fn a_file_dated_2300_is_no_file_that_changes() {
+fn a_file_dated_2300_is_not_reported_as_changing() {
     with_place(async |place| {
         let context = place.busybox_context("COPY f /f");
         context.file("f", "x").unwrap();

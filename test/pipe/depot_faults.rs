@@ -12,11 +12,11 @@ fn a_wrong_token_is_refused_with_a_hint() {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
         let run = Program::of(&depot, context.path())
-            .set("DEPOT_TOKEN", "a-token-of-nobody")
+            .set("DEPOT_TOKEN", "an-unknown-token")
             .run()
             .await;
         run.expect(3, &["unauthenticated", "hint: ", "DEPOT_TOKEN"])
-            .without("a-token-of-nobody");
+            .without("an-unknown-token");
         assert!(depot.record().builds.is_empty());
     });
 }

@@ -1,4 +1,4 @@
-//! Every example of the README, as it stands there, run as Bitbucket runs it: in a container of the pipe's own image.
+//! Every example of the README, unchanged, as run by Bitbucket: in a container of the pipe's own image.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,7 +22,7 @@ use super::place::{Place, with_place};
 
 const AMAZON: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
-/// What no log may hold.
+/// The secrets that no log may contain.
 const SECRETS: [&str; 5] = [
     "token-of-ghcr",
     "pass: word #1",
@@ -31,7 +31,7 @@ const SECRETS: [&str; 5] = [
     "signed-identity-of-the-step",
 ];
 
-/// What Bitbucket sets in a step. No build has both a tag and a branch; the examples need one or the other.
+/// Bitbucket's variables of a step. No build has both a tag and a branch; each example requires one of them.
 const CONTEXT: [(&str, &str); 3] = [
     ("BITBUCKET_COMMIT", "0123456789ab"),
     ("BITBUCKET_TAG", "v1.2.3"),
@@ -52,7 +52,7 @@ fn exported(shell: &str, clone: &Path) -> BTreeMap<String, String> {
     let ran = command_line.output().unwrap();
     assert!(ran.status.success(), "{script}: {ran:?}");
     let values = String::from_utf8(ran.stdout).unwrap();
-    // What the lines before have printed comes first.
+    // The output of the earlier lines comes first.
     let values: Vec<&str> = values.lines().collect();
     let values = &values[values.len() - names.len()..];
     let pairs = names.iter().zip(values);
@@ -61,7 +61,7 @@ fn exported(shell: &str, clone: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A clone that all examples can be run in. It belongs to another user than the pipe, as on Bitbucket.
+/// A clone for all examples. Its owner is another user than that of the pipe, as on Bitbucket.
 fn clone(internet: &Internet) -> Context {
     let context = Context::new("FROM scratch\nCOPY file /file\n").unwrap();
     for (name, content) in [
@@ -87,7 +87,7 @@ fn clone(internet: &Internet) -> Context {
     context
 }
 
-/// Gives a folder and all in it to another user.
+/// Changes the owner of a folder and of everything in it.
 fn own(path: &Path) {
     chown(path, Some(1000), Some(1000)).unwrap();
     if path.is_dir() {
@@ -97,7 +97,7 @@ fn own(path: &Path) {
     }
 }
 
-/// What the examples need: the registries that they name, an Amazon, and the step's daemon.
+/// Everything that the examples require: their registries, an Amazon, and the step's daemon.
 struct Scene<'a> {
     place: &'a Place,
     internet: &'a Internet,
@@ -109,7 +109,7 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// `None` where there is no local Amazon.
+    /// `None` without a local Amazon.
     async fn set(place: &'a Place, internet: &'a Internet) -> Option<Self> {
         let moto = Moto::for_tests(&state_folder()).await.unwrap()?;
         let logins = [
@@ -132,12 +132,12 @@ impl<'a> Scene<'a> {
             registries,
             moto,
             daemon,
-            // Bitbucket gives a step no socket.
+            // A step on Bitbucket has no socket.
             door: daemon.door(DoorPlan::default()).await.unwrap(),
         })
     }
 
-    /// The variables of a repository whose pipelines call the pipe so: the logins that they name, and what all have.
+    /// The variables of a repository with this call: its logins, and the variables of every repository.
     fn repository<'b>(&self, depot: &LocalDepot, call: &Call) -> BTreeMap<&'b str, String> {
         let named = format!("{:?}", call.variables);
         let is_there = |name: &&str| {
@@ -163,7 +163,7 @@ impl<'a> Scene<'a> {
         .collect()
     }
 
-    /// Runs a step's script in a clone of its own.
+    /// Runs a step's script in a separate clone.
     async fn step(&self, title: &str, step: &Step) {
         let clone = clone(self.internet);
         let mut shell = String::from("set -e\n");
@@ -186,15 +186,15 @@ impl<'a> Scene<'a> {
                     let ran = command_line.output().unwrap();
                     assert!(ran.status.success(), "{title}: {command}: {ran:?}");
                     let printed = String::from_utf8_lossy(&ran.stdout);
-                    let is_told = !command.contains("DEPOT_BUILD_IMAGE_DIGEST")
+                    let is_printed = !command.contains("DEPOT_BUILD_IMAGE_DIGEST")
                         || printed.contains("docker.io/acme/app@sha256:");
-                    assert!(is_told, "{title}: {printed}");
+                    assert!(is_printed, "{title}: {printed}");
                 }
             }
         }
     }
 
-    /// A command that runs an image finds it in the step's daemon. What is in the image does not run: it is made of files.
+    /// Checks that the image of a command exists in the step's daemon. The image has only files, so it cannot run.
     async fn docker_run(&self, title: &str, step: &Step, command: &str) {
         assert_eq!(step.services, ["docker"], "{title}");
         let image = command.strip_prefix("docker run --rm ").unwrap();
@@ -239,7 +239,7 @@ impl<'a> Scene<'a> {
         let exported = exported.iter();
         referable.extend(exported.map(|(name, value)| (name.as_str(), value.clone())));
         variables.extend(environment(call, &referable));
-        // The one default that leads out of this machine.
+        // The only default that refers to another machine.
         variables.insert("DEPOT_API_URL".into(), depot.api_url().into());
         if step.services.iter().any(|service| service == "docker") {
             let host = self.door.docker_host();
@@ -291,10 +291,10 @@ fn every_example_of_the_readme_does_what_it_says() {
             for step in steps {
                 scene.step(title, step).await;
             }
-            let told = format!("README, {title}: passed\n");
-            let _not_shown = std::io::stderr().write_all(told.as_bytes());
+            let line = format!("README, {title}: passed\n");
+            let _not_shown = std::io::stderr().write_all(line.as_bytes());
         }
-        // What they say is there is there.
+        // The promised results exist.
         for (host, repository, tag) in [
             (AMAZON, "acme/app", "0123456789ab"),
             ("ghcr.io", "acme/app", "v1.2.3"),
@@ -327,7 +327,7 @@ fn every_example_of_the_readme_does_what_it_says() {
 }
 
 #[test]
-fn every_example_is_what_bitbucket_reads() {
+fn every_example_is_valid_for_bitbucket() {
     let folder = tempfile::tempdir().unwrap();
     let mut files = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("bitbucket-pipelines.yml")];
     for (index, example) in examples().iter().enumerate() {
@@ -335,7 +335,7 @@ fn every_example_is_what_bitbucket_reads() {
         std::fs::write(&file, &example.file).unwrap();
         files.push(file);
     }
-    // A value that is no text is refused, so that the checker is seen to check.
+    // A value that is not a text is rejected, which proves that the checker works.
     let wrong = folder.path().join("wrong.yml");
     let file = examples()[0].file.replace("PUSH: 'true'", "PUSH: true");
     std::fs::write(&wrong, file).unwrap();

@@ -1,4 +1,4 @@
-//! Steps with very large output: it is passed on with little memory, and delays nothing else.
+//! Steps with very large output: it is printed with little memory, and delays nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::place::with_place;
 use super::program::Program;
 
 /// The line that a step prints repeatedly, without its line end.
-const LINE: &str = "this line is printed more often than anybody will ever read it";
+const LINE: &str = "this line is printed more often than it will ever be read";
 
 /// The memory limit of a run, in KiB. The debug build itself uses 30 MiB.
 const MEMORY_LIMIT_KIB: u64 = 80 << 10;

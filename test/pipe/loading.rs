@@ -67,7 +67,7 @@ fn an_image_is_loaded_into_every_kind_of_daemon() {
         for release in Release::ALL {
             let daemon = place.daemon(release).await;
             // With an empty layer.
-            let context = place.busybox_context("RUN echo loaded > /told\nRUN true\n");
+            let context = place.busybox_context("RUN echo loaded > /message\nRUN true\n");
             let run = Program::of(&depot, context.path())
                 .load("acme/loaded:1 acme/loaded:2", &daemon.docker_host())
                 .run()
@@ -78,7 +78,7 @@ fn an_image_is_loaded_into_every_kind_of_daemon() {
                 let image = daemon.image(name).await.unwrap().unwrap();
                 run.expect(0, &[&format!("loaded {}", image.id)]);
             }
-            let printed = daemon.run("acme/loaded:1", &["/bin/cat", "/told"]).await;
+            let printed = daemon.run("acme/loaded:1", &["/bin/cat", "/message"]).await;
             assert!(printed.unwrap().contains("loaded"));
             let record = depot.record();
             assert!(record.last_build().unwrap().options[0].load);
@@ -204,7 +204,7 @@ fn an_image_is_pushed_and_loaded_from_one_build() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
-        let context = place.busybox_context("RUN echo both > /told");
+        let context = place.busybox_context("RUN echo both > /message");
         let image = place.image("pushed-and-loaded");
         let run = Program::of(&depot, context.path())
             .push(&image, &place.registry)
@@ -363,11 +363,11 @@ fn layers_that_an_old_daemon_cannot_read_are_recompressed() {
         let (base, zstd) = (place.image("gzip-base"), place.image("zstd-base"));
         // One layer, which no other test's image has.
         let context = Context::new(
-            "FROM scratch AS base\nCOPY busybox /bin/cat\nCOPY told /told\nFROM scratch\nCOPY --from=base / /\n",
+            "FROM scratch AS base\nCOPY busybox /bin/cat\nCOPY message /message\nFROM scratch\nCOPY --from=base / /\n",
         );
         let context = context.unwrap();
         std::fs::copy(place.busybox.path(), context.path().join("busybox")).unwrap();
-        context.file("told", "zstd\n").unwrap();
+        context.file("message", "zstd\n").unwrap();
         let run = Program::of(&depot, context.path()).push(&base, registry);
         run.run().await.expect(0, &[]);
         let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
@@ -392,7 +392,7 @@ fn layers_that_an_old_daemon_cannot_read_are_recompressed() {
                 .run()
                 .await;
             run.expect(0, &["built and loaded", expected]);
-            let printed = daemon.run("acme/zstd:1", &["/bin/cat", "/told"]).await;
+            let printed = daemon.run("acme/zstd:1", &["/bin/cat", "/message"]).await;
             assert!(printed.unwrap().contains("zstd"), "{release:?}");
         }
     });

@@ -133,7 +133,7 @@ fn a_daemon_whose_blobs_cannot_be_queried_gets_all_layers() {
                 ..DoorPlan::default()
             };
             let door = daemon.door(plan).await.unwrap();
-            let label = format!("untold-{number}");
+            let label = format!("unlisted-{number}");
             let image = format!("acme/{label}:1");
             let context = layers(&[("file", noise(&label, 1000))]);
             let run = Program::of(&depot, context.path())
@@ -152,9 +152,9 @@ fn a_daemon_whose_blobs_cannot_be_queried_gets_all_layers() {
 fn a_daemon_whose_blobs_cannot_be_queried_does_not_get_the_layers_of_its_images() {
     with_place(async |place| {
         let registry = &place.registry;
-        let (base, zstd) = (place.image("untold-base"), place.image("untold-zstd"));
+        let (base, zstd) = (place.image("unlisted-base"), place.image("unlisted-zstd"));
         let depot = place.depot(Scenario::default()).await;
-        let context = layers(&[("base", noise("untold base", 4 << 20))]);
+        let context = layers(&[("base", noise("unlisted base", 4 << 20))]);
         let run = Program::of(&depot, context.path()).push(&base, registry);
         run.run().await.expect(0, &[]);
         let skopeo = Skopeo::fetch(&state_folder()).await.unwrap();
@@ -162,9 +162,9 @@ fn a_daemon_whose_blobs_cannot_be_queried_does_not_get_the_layers_of_its_images(
         compressed.await.unwrap();
 
         for (pulled, image, expected) in [
-            (&base, "acme/untold:1", "built and loaded"),
+            (&base, "acme/unlisted:1", "built and loaded"),
             // The same layers in other blobs: the daemon must get them.
-            (&zstd, "acme/untold:2", "; sending all layers"),
+            (&zstd, "acme/unlisted:2", "; sending all layers"),
         ] {
             // A daemon of its own, because other tests load the same layers.
             let daemon = Daemon::start(Release::Docker26Containerd, &state_folder())

@@ -1,7 +1,7 @@
 //! The program as a pipeline runs it: variables in, log and exit code out.
 //!
-//! Behind it stands the local Depot on a real BuildKit and a real registry; both are started once
-//! for all tests. What the tests of one file have in common is told by its first lines.
+//! It uses the local Depot, on a real BuildKit and a real registry, which are started once for all
+//! tests. The first lines of each file describe its tests.
 
 #![cfg(test)]
 
@@ -14,6 +14,7 @@ mod content;
 mod context;
 mod depot_faults;
 mod examples;
+mod hints;
 mod large_logs;
 mod loading;
 mod loading_by_pull;
@@ -36,4 +37,3 @@ mod secrets;
 mod several;
 mod tokens;
 mod variables;
-mod words;

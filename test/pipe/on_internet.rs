@@ -1,5 +1,5 @@
-//! What tests of registries with real names have in common. The names lead to real registries on this machine; see the
-//! stand-in's `internet`.
+//! Shared parts of tests with real names of registries. The names resolve to real registries on this machine; see
+//! `depot_ground::internet`.
 
 use std::path::Path;
 
@@ -10,20 +10,21 @@ use local_depot::LocalDepot;
 
 use super::program::{Program, Run};
 
-/// A registry with user and password, which `host` leads to from now on.
+/// Starts a registry with user and password, and routes `host` to it.
 pub async fn registry(internet: &Internet, host: &str) -> Registry {
     let registry = Registry::start(&state_folder()).await.unwrap();
     internet.route(host, &registry.host());
     registry
 }
 
-/// The program, on the internet, with the least there is to build.
+/// The program on the internet of the tests, with a push.
 pub fn program(depot: &LocalDepot, internet: &Internet, directory: &Path) -> Program {
     Program::of(depot, directory)
         .on(internet)
         .set("PUSH", "true")
 }
 
+/// The value of `REGISTRIES` with these logins.
 pub fn list(logins: &[(&str, &Registry)]) -> String {
     let entries = logins.iter().map(|(host, registry)| {
         let password = registry.password();
@@ -35,7 +36,7 @@ pub fn list(logins: &[(&str, &Registry)]) -> String {
     entries.collect()
 }
 
-/// No password of any of these is in the log.
+/// Fails the test if the log contains a password of these registries.
 pub fn silent(run: &Run, registries: &[&Registry]) {
     for registry in registries {
         run.without(registry.password());

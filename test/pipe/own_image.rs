@@ -1,4 +1,4 @@
-//! The pipe's own image: built by the pipe from its own Dockerfile, loaded into a daemon, and run there as Bitbucket runs it.
+//! The pipe's own image: built by the pipe from its own Dockerfile, loaded into a daemon, and run as by Bitbucket.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use local_depot::Scenario;
 use super::place::{Place, with_place};
 use super::program::{Program, Run};
 
-/// The name that a pipeline calls it by.
+/// The name of the pipe in a pipeline.
 pub const NAME: &str = concat!("org/depot-build:", env!("CARGO_PKG_VERSION"));
 
-/// As the Dockerfile builds it: one static program. CI takes the profile that is released; otherwise nobody has to wait for that.
+/// Builds the static program as the Dockerfile does. CI uses the release profile; elsewhere the build is faster.
 pub fn static_program() -> PathBuf {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -34,8 +34,8 @@ pub fn static_program() -> PathBuf {
         cargo.arg("--release");
     }
     let built = cargo.output().unwrap();
-    let told = String::from_utf8_lossy(&built.stderr);
-    assert!(built.status.success(), "{told}");
+    let errors = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "{errors}");
     String::from_utf8_lossy(&built.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
@@ -43,7 +43,7 @@ pub fn static_program() -> PathBuf {
         .unwrap()
 }
 
-/// Whether the image is as it is released, and its size counts.
+/// Whether the image has the release profile, so that its size is checked.
 pub fn is_released() -> bool {
     std::env::var_os("CI").is_some()
 }
@@ -52,7 +52,7 @@ pub fn is_released() -> bool {
 pub async fn build(place: &Place, daemon: &Daemon) -> Run {
     let program = tokio::task::spawn_blocking(static_program).await.unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    // In place of the stage that compiles: a folder with what it would have made.
+    // A folder with the compiled program replaces the stage that compiles.
     let out = root.join("target/own-image/out");
     std::fs::create_dir_all(&out).unwrap();
     std::fs::copy(program, out.join("depot-build")).unwrap();
@@ -70,7 +70,7 @@ pub struct InStep<'a> {
     pub daemon: &'a Daemon,
     pub clone: &'a Path,
     pub variables: BTreeMap<String, String>,
-    /// Folders beside the clone that it may read.
+    /// Further folders that it can read.
     pub mounts: Vec<PathBuf>,
 }
 
@@ -81,7 +81,7 @@ impl InStep<'_> {
         let others = self.mounts.iter().map(|path| path.display().to_string());
         mounts.extend(others.map(|path| (path, false)));
         let storage = format!("{clone}/.bitbucket/pipelines/generated/pipeline/pipes");
-        let told = [
+        let of_bitbucket = [
             ("CI", "true".to_owned()),
             ("BITBUCKET_CLONE_DIR", clone.clone()),
             (
@@ -98,8 +98,8 @@ impl InStep<'_> {
                 "/opt/atlassian/pipelines/agent/tmp/pipeline-variables.env".to_owned(),
             ),
         ];
-        // What a step gives goes before what Bitbucket does.
-        let mut variables: BTreeMap<&str, &str> = told
+        // The step's variables take precedence over Bitbucket's.
+        let mut variables: BTreeMap<&str, &str> = of_bitbucket
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
@@ -124,7 +124,7 @@ impl InStep<'_> {
 }
 
 #[test]
-fn the_pipe_builds_its_own_image_which_is_small_and_says_what_is_missing() {
+fn the_pipe_builds_its_own_image_which_is_small_and_reports_a_missing_token() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         place.own_image().await;

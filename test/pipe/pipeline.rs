@@ -1,5 +1,5 @@
-//! What a pipeline does with the pipes in its YAML: `$NAME` is put in from the repository's variables, lists become
-//! numbered variables, and what a step leaves out gets its default of `pipe.yml`.
+//! The processing of pipes in a pipeline's YAML: `$NAME` is replaced by the repository's variable, lists become numbered
+//! variables, and omitted variables get their defaults of `pipe.yml`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const PIPE_YML: &str = include_str!("../../pipe.yml");
 /// An example of the README.
 #[derive(Debug)]
 pub struct Example {
-    /// What it is of.
+    /// Its heading.
     pub title: String,
     /// A whole `bitbucket-pipelines.yml`.
     pub file: String,
@@ -19,7 +19,7 @@ pub struct Example {
     pub steps: Vec<Step>,
 }
 
-/// A step, as far as it matters to a pipe.
+/// The fields of a step that concern a pipe.
 #[derive(Debug, Deserialize)]
 pub struct Step {
     #[serde(default)]
@@ -29,7 +29,7 @@ pub struct Step {
     pub script: Vec<Line>,
 }
 
-/// What a file of the examples may have.
+/// The structure of an example file.
 #[derive(Deserialize)]
 struct Pipelines {
     pipelines: BTreeMap<String, Trigger>,
@@ -52,7 +52,7 @@ impl Trigger {
     }
 }
 
-/// One of the two.
+/// A step or a group of parallel steps.
 #[derive(Deserialize)]
 struct Item {
     step: Option<Step>,
@@ -82,13 +82,13 @@ pub enum Line {
 pub struct Call {
     pub pipe: String,
     #[serde(default)]
-    pub variables: BTreeMap<String, Given>,
+    pub variables: BTreeMap<String, Value>,
 }
 
-/// One text or a list of them; numbers and booleans are none to Bitbucket.
+/// A text or a list of texts. Bitbucket accepts no numbers and booleans.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Given {
+pub enum Value {
     Text(String),
     List(Vec<String>),
 }
@@ -134,7 +134,7 @@ pub fn examples() -> Vec<Example> {
     titled.filter_map(example).collect()
 }
 
-/// Puts in the variables that there are; the names of others stay, as Bitbucket leaves them.
+/// Replaces the names of existing variables by their values. Other names are unchanged, as in Bitbucket.
 pub fn expanded(text: &str, variables: &BTreeMap<&str, String>) -> String {
     let mut result = String::new();
     let mut rest = text;
@@ -154,16 +154,16 @@ pub fn expanded(text: &str, variables: &BTreeMap<&str, String>) -> String {
     result + rest
 }
 
-/// The environment of the pipe that a call gives.
+/// The environment of the pipe for a call.
 pub fn environment(call: &Call, repository: &BTreeMap<&str, String>) -> BTreeMap<String, String> {
     let pipe: PipeYml = serde_yaml::from_str(PIPE_YML).unwrap();
     let mut environment = BTreeMap::new();
     for variable in pipe.variables {
         match (call.variables.get(&variable.name), variable.default) {
-            (Some(Given::Text(text)), _) => {
+            (Some(Value::Text(text)), _) => {
                 environment.insert(variable.name, expanded(text, repository));
             }
-            (Some(Given::List(entries)), _) => {
+            (Some(Value::List(entries)), _) => {
                 environment.insert(
                     format!("{}_COUNT", variable.name),
                     entries.len().to_string(),

@@ -1,4 +1,4 @@
-//! What all tests share: an engine, a registry, a busybox, and the runtime that they live on.
+//! Shared parts of all tests: an engine, a registry, a busybox, and the async runtime.
 
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Once};
@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::own_image;
 
-/// The shared parts. They end with the process: each hangs on a lifeline of its own.
+/// The shared parts. Each ends with the process, through a lifeline.
 pub struct Place {
     pub builder: Arc<dyn Builder>,
     second: OnceCell<Arc<dyn Builder>>,
@@ -23,7 +23,7 @@ pub struct Place {
     hub: OnceCell<TokenRegistry>,
     daemons: [OnceCell<Daemon>; 3],
     own_image: OnceCell<()>,
-    /// An engine that somebody else started knows nothing of our internet.
+    /// Whether the engine uses the internet of the tests. An engine that the tests did not start does not.
     has_internet: bool,
     pub registry: Registry,
     pub busybox: Busybox,
@@ -31,8 +31,8 @@ pub struct Place {
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-/// What is left out is told once.
-static TOLD: Once = Once::new();
+/// Skipped tests are reported once.
+static SKIP_REPORT: Once = Once::new();
 
 static PLACE: LazyLock<Place> = LazyLock::new(|| {
     RUNTIME.block_on(async {
@@ -64,7 +64,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
     })
 });
 
-/// Engines of our own go to the internet through ours.
+/// The options of our own engines, which use the internet of the tests.
 fn options(internet: &Internet) -> EngineOptions {
     let environment = variables(&internet.proxy(), &internet.authority());
     EngineOptions {
@@ -80,8 +80,8 @@ pub fn with_place<Test: AsyncFnOnce(&'static Place)>(test: Test) {
 }
 
 impl Place {
-    /// The internet that engines and the pipe are led to; `None` where the engine is somebody else's, which goes to the
-    /// internet by itself. CI has one of ours.
+    /// The internet of the tests. `None` if the tests did not start the engine, which then uses the real internet. CI always
+    /// has our own engine.
     pub fn internet(&self) -> Option<&Internet> {
         let has_internet = self.has_internet;
         assert!(
@@ -89,24 +89,24 @@ impl Place {
             "no engine of our own"
         );
         if !has_internet {
-            // Not through `eprintln!`: what a passing test prints with that is not shown.
-            TOLD.call_once(|| {
-                let told = "left out: registries by their real names, since the machine's own engine builds\n";
-                let _not_shown = std::io::stderr().write_all(told.as_bytes());
+            // The output of `eprintln!` is hidden if a test passes.
+            SKIP_REPORT.call_once(|| {
+                let text = "skipped: tests with real names of registries, because the engine is not our own\n";
+                let _not_shown = std::io::stderr().write_all(text.as_bytes());
             });
         }
         has_internet.then_some(&self.internet)
     }
 
-    /// A Depot of the test's own, in front of the shared engine.
+    /// Starts a Depot for one test, in front of the shared engine.
     pub async fn depot(&self, scenario: Scenario) -> LocalDepot {
         LocalDepot::start(self.builder.clone(), scenario)
             .await
             .unwrap()
     }
 
-    /// The same, with another engine for ARM64: Depot has separate machines, and two exports at once on one engine can
-    /// get in each other's way.
+    /// Like [`Self::depot`], but with another engine for ARM64: Depot has separate machines, and concurrent exports on one
+    /// engine can conflict.
     pub async fn depot_of_two(&self, scenario: Scenario) -> LocalDepot {
         let start = async || {
             let engine = Engine::start(&options(&self.internet)).await;
@@ -119,14 +119,14 @@ impl Place {
             .unwrap()
     }
 
-    /// A daemon to load into, which other tests load into as well.
+    /// The shared daemon of a release.
     pub async fn daemon(&self, release: Release) -> &Daemon {
         let start = async || Daemon::start(release, &state_folder()).await.unwrap();
         let at = Release::ALL.iter().position(|&known| known == release);
         self.daemons[at.unwrap()].get_or_init(start).await
     }
 
-    /// Sees that the daemon with Docker 26 and the classic store has the pipe's own image.
+    /// Makes sure that the daemon with Docker 26 and the classic store has the pipe's own image.
     pub async fn own_image(&self) {
         let build = async || {
             let daemon = self.daemon(Release::Docker26).await;
@@ -136,7 +136,7 @@ impl Place {
         self.own_image.get_or_init(build).await;
     }
 
-    /// A registry with tokens, in the place of Docker Hub.
+    /// The registry with tokens that replaces Docker Hub.
     pub async fn docker_hub(&self, internet: &Internet) -> &TokenRegistry {
         let start = async || {
             let realm = Realm::At("https://auth.docker.io/token");
@@ -150,12 +150,12 @@ impl Place {
         self.hub.get_or_init(start).await
     }
 
-    /// A context whose Dockerfile has busybox's commands and these lines.
+    /// A context with busybox's commands, whose Dockerfile ends with these lines.
     pub fn busybox_context(&self, lines: &str) -> Context {
         Context::on_busybox(&self.busybox, lines).unwrap()
     }
 
-    /// A reference in the shared registry that no other test has.
+    /// A reference in the shared registry. Each test uses another name.
     pub fn image(&self, name: &str) -> String {
         format!("{}/{name}:test", self.registry.host())
     }
@@ -164,7 +164,7 @@ impl Place {
 /// A way to lose a machine.
 pub type Lose = fn(&Machine);
 
-/// A context with one file and a Dockerfile that copies it: the least there is to build.
+/// A minimal context: one file, and a Dockerfile that copies it.
 pub fn small_context() -> Context {
     let context = Context::new("FROM scratch\nCOPY file /file\n").unwrap();
     context.file("file", "content\n").unwrap();

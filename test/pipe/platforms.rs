@@ -30,7 +30,7 @@ fn platforms(index: &Value) -> Vec<String> {
         .collect()
 }
 
-/// A build that takes long on AMD64, with these lines for ARM64.
+/// A context whose build takes long on AMD64, with these lines for ARM64.
 fn slow_on_amd64(place: &Place, on_arm64: &str) -> Context {
     let context = place.busybox_context("");
     let dockerfile = format!(
@@ -52,18 +52,18 @@ async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
             let read = skopeo.read_back(&reference, place.registry.login()).await;
             assert_eq!(read.unwrap(), index);
         }
-        // On a machine without Debian's packages; CI has them.
+        // Without Debian's packages. CI has them.
         Err(error) => assert!(std::env::var_os("CI").is_none(), "no skopeo: {error:?}"),
     }
     index
 }
 
 #[test]
-fn two_machines_build_in_parallel_and_push_one_image_under_every_name() {
+fn two_machines_build_concurrently_and_push_one_image_under_every_name() {
     with_place(async |place| {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = small_context();
-        // Unique: a step that another build runs at the same time may be shown with the other build's name.
+        // Unique, because a builder can show a step with the name of a concurrent build.
         context.file("file", "of two machines\n").unwrap();
         let host = place.registry.host();
         let names =

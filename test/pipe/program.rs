@@ -1,4 +1,4 @@
-//! Starts the program as Bitbucket does: with the variables that are given here and no others.
+//! Starts the program as Bitbucket does, with only the variables that are set here.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use local_depot::LocalDepot;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, Command};
 
-/// No run of these tests takes longer, short of hanging.
+/// Maximum time of a run.
 const LIMIT: Duration = Duration::from_secs(150);
 
 /// The program and its variables.
@@ -22,25 +22,25 @@ pub struct Program {
     wrapper: Vec<String>,
 }
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Run {
     /// The exit code.
     pub code: i32,
-    /// All that was printed, without colours.
+    /// Everything that was printed, without colours.
     pub log: String,
 }
 
-/// How a run ended whose log was too large to keep.
+/// The result of a run whose log is too large to keep.
 #[derive(Debug)]
 pub struct Passed {
     /// The exit code.
     pub code: i32,
-    /// The most memory that it had, KiB.
+    /// The maximum memory, in KiB.
     pub peak_kib: u64,
 }
 
-/// A run that goes on.
+/// A running program.
 pub struct Running {
     child: Child,
     lines: BufReader<ChildStderr>,
@@ -48,7 +48,7 @@ pub struct Running {
 }
 
 impl Program {
-    /// In a directory, with no variable but those that keep the log plain.
+    /// In a directory, without variables except `NO_COLOR`.
     pub fn in_directory(directory: &Path) -> Self {
         Self {
             variables: BTreeMap::from([("NO_COLOR".into(), "1".into())]),
@@ -57,7 +57,7 @@ impl Program {
         }
     }
 
-    /// In a directory, as a user of this Depot.
+    /// In a directory, with the variables of this Depot.
     pub fn of(depot: &LocalDepot, directory: &Path) -> Self {
         Self::in_directory(directory)
             .set("DEPOT_API_URL", depot.api_url())
@@ -71,7 +71,7 @@ impl Program {
         self
     }
 
-    /// Takes a variable away.
+    /// Removes a variable.
     pub fn unset(mut self, name: &str) -> Self {
         self.variables.remove(OsStr::new(name));
         self
@@ -93,7 +93,7 @@ impl Program {
             .set("DOCKER_HOST", docker_host)
     }
 
-    /// On the internet of tests.
+    /// On the internet of the tests.
     pub fn on(self, internet: &Internet) -> Self {
         let variables = variables(&internet.proxy(), &internet.authority());
         variables
@@ -101,7 +101,7 @@ impl Program {
             .fold(self, |program, (name, value)| program.set(name, value))
     }
 
-    /// Runs it by way of another program, such as one that gives up rights.
+    /// Runs it through another program, such as one that drops privileges.
     pub fn through(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(|&word| word.to_owned()).collect();
         self
@@ -130,14 +130,14 @@ impl Program {
         }
     }
 
-    /// Runs it to its end.
+    /// Runs it until its end.
     pub async fn run(self) -> Run {
         self.start().end().await
     }
 }
 
 impl Running {
-    /// Reads the log until a line holds `text`.
+    /// Reads the log until a line contains `text`.
     pub async fn until(&mut self, text: &str) {
         let reading = async {
             loop {
@@ -153,7 +153,7 @@ impl Running {
         assert!(read.is_ok(), "no `{text}` in {LIMIT:?}");
     }
 
-    /// The arguments that everybody on the machine can see.
+    /// Its arguments, which every user of the machine can read.
     pub fn arguments(&self) -> Vec<u8> {
         let id = self.child.id().expect("still running");
         std::fs::read(format!("/proc/{id}/cmdline")).unwrap()
@@ -166,7 +166,7 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
-    /// Hands each further line of the log to `take`, without its end, and keeps none.
+    /// Passes each further line of the log to `take`, without its end, and keeps none.
     pub async fn pass(mut self, mut take: impl FnMut(&[u8])) -> Passed {
         let id = self.child.id().expect("still running");
         let status_file = format!("/proc/{id}/status");
@@ -241,7 +241,7 @@ fn high_water_kib(status: &str) -> u64 {
 }
 
 impl Run {
-    /// Fails the test, with the log, unless the run ended with this code and printed all of these.
+    /// Fails the test, with the log, unless the run ended with this code and printed these texts.
     #[track_caller]
     pub fn expect(&self, code: i32, texts: &[&str]) -> &Self {
         assert_eq!(self.code, code, "{}", self.log);
@@ -251,7 +251,7 @@ impl Run {
         self
     }
 
-    /// Fails the test if the log holds this.
+    /// Fails the test if the log contains this text.
     #[track_caller]
     pub fn without(&self, text: &str) -> &Self {
         assert!(!self.log.contains(text), "`{text}` in:\n{}", self.log);

@@ -16,16 +16,16 @@ use super::place::{small_context, with_place};
 use super::program::Program;
 
 #[test]
-fn a_proxy_that_does_not_lead_to_the_machine_is_passed_by() {
+fn a_proxy_that_does_not_reach_the_machine_is_bypassed() {
     with_place(async |place| {
         let daemon = place.daemon(Release::Docker26).await;
         let plan = MachinePlan::default().at(daemon.gateway().await.unwrap());
         let depot = place.depot(Scenario::default().machines(plan)).await;
         let context = small_context();
-        // One that never answers, and one that opens a tunnel into itself, as those do that look into what passes.
+        // A proxy that never responds, and one that ends the tunnel itself, as proxies do that inspect TLS.
         let elsewhere = place.depot(Scenario::default()).await;
         let other = elsewhere.machine(Architecture::Amd64).address();
-        for (leads_to, told) in [
+        for (leads_to, message) in [
             (None, "no response"),
             (Some(other), "invalid peer certificate"),
         ] {
@@ -43,12 +43,12 @@ fn a_proxy_that_does_not_lead_to_the_machine_is_passed_by() {
                 .set("DEBUG", "true")
                 .run()
                 .await;
-            run.expect(0, &["does not reach the builder: ", told, "built"]);
+            run.expect(0, &["does not reach the builder: ", message, "built"]);
         }
     });
 }
 
-/// Answers a client of a proxy, and connects it to something else than it wants, or nothing.
+/// Accepts a client of a proxy, and connects it to another address, or to none.
 async fn mislead(mut client: TcpStream, leads_to: Option<SocketAddr>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -60,7 +60,7 @@ async fn mislead(mut client: TcpStream, leads_to: Option<SocketAddr>) {
     let answer = b"HTTP/1.1 200 Connection established\r\n\r\n";
     client.write_all(answer).await.unwrap();
     let mut other = TcpStream::connect(address).await.unwrap();
-    // How it ends is the client's to say.
+    // The client ends the connection.
     let _ended = tokio::io::copy_bidirectional(&mut client, &mut other).await;
 }
 
@@ -79,7 +79,7 @@ fn depot_its_machine_and_a_registry_are_reached_through_a_proxy() {
         internet.route(api, depot.api_url().trim_start_matches("http://"));
         let registry = on_internet::registry(internet, host).await;
         let plan = ProxyPlan {
-            // The one with the names of the tests lies behind the real one.
+            // The proxy with the names of the tests is behind the real proxy.
             upstream: Some((internet.proxy().replace("http://", ""), address.into())),
             ..ProxyPlan::default()
         };
@@ -108,7 +108,7 @@ fn depot_its_machine_and_a_registry_are_reached_through_a_proxy() {
 #[test]
 fn a_machine_is_reached_through_a_proxy() {
     with_place(async |place| {
-        // Its containers' way to this machine is an address that is not loopback's, which no proxy would be asked for.
+        // The address of this machine in its containers. It is not a loopback address, for which no proxy is used.
         let daemon = place.daemon(Release::Docker26).await;
         let address = daemon.gateway().await.unwrap();
         let plan = MachinePlan::default().at(address);
@@ -128,9 +128,9 @@ fn a_machine_is_reached_through_a_proxy() {
                 .await;
             run.expect(0, &["built"]).without(Proxy::LOGIN.1);
             assert_eq!(proxy.tunnels(&machine).unwrap(), 1, "{}", run.log);
-            // A proxy that opens no tunnel to this port is passed by.
-            let told = "does not reach the builder: it responded with `HTTP/1.1 403";
-            assert_eq!(run.log.contains(told), !is_tunneled, "{}", run.log);
+            // A proxy that opens no tunnel to this port is bypassed.
+            let message = "does not reach the builder: it responded with `HTTP/1.1 403";
+            assert_eq!(run.log.contains(message), !is_tunneled, "{}", run.log);
             let run = Program::of(&depot, context.path())
                 .set("HTTPS_PROXY", proxy.address())
                 .set("NO_PROXY", address.to_string())
@@ -143,13 +143,13 @@ fn a_machine_is_reached_through_a_proxy() {
 }
 
 #[test]
-fn nothing_for_this_machine_goes_through_a_proxy() {
+fn requests_to_this_machine_use_no_proxy() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let registry = TokenRegistry::start(&state_folder(), TokenPlan::default())
             .await
             .unwrap();
-        // Whatever comes here would hold a password: the test fails at the first connection.
+        // Every request contains a password, so the test fails at the first connection.
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let context = small_context();

@@ -1,4 +1,4 @@
-//! Registries that want something else than they get.
+//! Registries that require another login, or none.
 
 use local_depot::{BuildState, Scenario};
 
@@ -30,7 +30,7 @@ fn a_password_goes_to_its_own_host_only() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
-        // The registry wants a password, and the one that is given belongs to another host.
+        // The registry requires a password, but the password belongs to another host.
         let run = Program::of(&depot, context.path())
             .push(&place.image("other-host"), &place.registry)
             .set("REGISTRY", "registry.example.com")

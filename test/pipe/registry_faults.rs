@@ -1,4 +1,4 @@
-//! Registries that do at times what they should not, with one platform and with two.
+//! Registries with temporary and permanent failures, with one platform and with two.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::on_internet::{list, program, registry, silent};
 use super::place::{Place, small_context, with_place};
 use super::program::Run;
 
-/// A build for one platform or two, which fails at first and then does not, or fails for good.
+/// A build whose registry fails temporarily or permanently.
 async fn with_fault(
     place: &Place,
     internet: &Internet,
@@ -53,7 +53,7 @@ fn fault(
 }
 
 #[test]
-fn the_last_manifest_is_put_again_where_a_registry_is_out_of_order() {
+fn the_last_manifest_is_put_again_after_a_temporary_failure() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -71,7 +71,7 @@ fn the_last_manifest_is_put_again_where_a_registry_is_out_of_order() {
             assert_eq!(internet.unmet(host), 0);
             assert_eq!(registry.tags("app").await.unwrap(), ["1"]);
         }
-        // For good.
+        // Permanently.
         let gone = RegistryFault::Answer(500, Vec::new());
         internet.plan(fault(host, Method::PUT, "/app/manifests/1", 4, gone));
         let run = with_fault(place, internet, host, &registry, "linux/amd64,linux/arm64").await;
@@ -96,7 +96,7 @@ fn a_blob_that_is_cut_is_pushed_again() {
     });
 }
 
-/// Waits until what was planned for a registry has been done to it.
+/// Waits until the planned failures of a registry have occurred.
 async fn until_met(internet: &Internet, host: &str) {
     let is_met = async {
         while internet.unmet(host) > 0 {
@@ -108,7 +108,7 @@ async fn until_met(internet: &Internet, host: &str) {
 }
 
 #[test]
-fn a_signal_in_the_middle_of_a_push_ends_it_and_tells_what_has_the_image() {
+fn a_signal_stops_a_push_and_finished_pushes_are_reported() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -117,7 +117,7 @@ fn a_signal_in_the_middle_of_a_push_ends_it_and_tells_what_has_the_image() {
         let first = registry(internet, near).await;
         let second = registry(internet, far).await;
         let delay = Duration::from_secs(8);
-        // The builder pushes an image for one platform, and the pipe puts the index of one for two.
+        // The builder pushes an image for one platform; the pipe puts the index for two.
         for platforms in ["linux/amd64", "linux/amd64,linux/arm64"] {
             let slow = RegistryFault::Delay(delay);
             internet.plan(fault(far, Method::PUT, "/app/manifests/1", 1, slow));
@@ -129,16 +129,16 @@ fn a_signal_in_the_middle_of_a_push_ends_it_and_tells_what_has_the_image() {
                 .set("REGISTRIES", list(&[(near, &first), (far, &second)]))
                 .start();
             until_met(internet, far).await;
-            // What the builder says of the first has come.
+            // The status of the first push has arrived.
             tokio::time::sleep(Duration::from_secs(1)).await;
             running.signal("TERM").await;
             let run = running.end().await;
-            let told = format!("already pushed: {near}/app:1\n");
-            run.expect(143, &["canceled by SIGTERM", &told]);
+            let pushed = format!("already pushed: {near}/app:1\n");
+            run.expect(143, &["canceled by SIGTERM", &pushed]);
             silent(&run, &[&first, &second]);
             let record = depot.record();
             assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
-            // Nobody goes on with it.
+            // The push does not continue.
             tokio::time::sleep(delay).await;
             assert_eq!(second.tags("app").await.unwrap(), Vec::<String>::new());
         }
@@ -157,7 +157,7 @@ fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
         let slow = RegistryFault::Delay(Duration::from_secs(20));
         internet.plan(fault(far, Method::PUT, "/manifests/1", 1, slow));
         let depot = place.depot(Scenario::default()).await;
-        // Another one each time that it is built.
+        // Each build creates a different image.
         let context = place.busybox_context("RUN head -c 1000 /dev/urandom > /random");
         let running = program(&depot, internet, context.path())
             .set("IMAGE", format!("{near}/app:1 {far}/app:1"))
@@ -166,12 +166,12 @@ fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
             .start();
         until_met(internet, far).await;
         let pushed = image_id(&first, "app", "1").await;
-        // What the builder says of it has come.
+        // The status of the push has arrived.
         tokio::time::sleep(Duration::from_secs(1)).await;
         depot.machine(Architecture::Amd64).cut();
         let run = running.end().await;
         run.expect(0, &["connecting again (1 of 2)", "as 2 references"]);
-        // The attestation beside the image tells of the second time.
+        // The attestation is that of the second build.
         assert_eq!(image_id(&first, "app", "1").await, pushed);
         assert_eq!(image_id(&second, "app", "1").await, pushed);
         let digest = first.manifest("app", "1").await.unwrap().digest;
@@ -180,14 +180,14 @@ fn a_machine_that_is_lost_between_two_names_leaves_one_image_under_both() {
 }
 
 #[test]
-fn a_push_of_the_builder_is_tried_once_more_and_then_told() {
+fn a_push_of_the_builder_is_retried_once_and_then_reported() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
         };
         let host = "down.example.com";
         let registry = registry(internet, host).await;
-        // BuildKit itself repeats 429 and 5xx, some without a word.
+        // BuildKit itself retries 429 and 5xx, partly without a message.
         let down = RegistryFault::Answer(409, Vec::new());
         internet.plan(fault(host, Method::PUT, "/app/manifests/1", 1, down));
         let run = with_fault(place, internet, host, &registry, "linux/amd64").await;
@@ -203,7 +203,7 @@ fn a_push_of_the_builder_is_tried_once_more_and_then_told() {
     });
 }
 
-/// As Amazon's registries refuse to move a tag.
+/// The response of Amazon's registries to a push under an immutable tag.
 const IMMUTABLE: &str = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists in the 'app' repository and cannot be overwritten because the tag is immutable."}]}"#;
 
 #[test]
@@ -212,7 +212,7 @@ fn a_tag_that_was_put_and_cannot_be_put_again_is_a_success() {
         let Some(internet) = place.internet() else {
             return;
         };
-        // The pipe puts the index of two platforms, and the builder pushes the image of one.
+        // The pipe puts the index of two platforms; the builder pushes the image of one.
         for (host, platforms) in [
             ("two.immutable.example.com", "linux/amd64,linux/arm64"),
             ("one.immutable.example.com", "linux/amd64"),
@@ -223,7 +223,7 @@ fn a_tag_that_was_put_and_cannot_be_put_again_is_a_success() {
             };
             plan(Method::PUT, 1, RegistryFault::LoseAnswer);
             plan(Method::PUT, 1000, RegistryFault::Refuse(400, IMMUTABLE));
-            // Else the builder sees by itself that it is there.
+            // Otherwise the builder detects that the tag exists.
             plan(Method::HEAD, 1000, RegistryFault::Answer(404, Vec::new()));
             let run = with_fault(place, internet, host, &registry, platforms).await;
             let digest = registry.manifest("app", "1").await.unwrap().digest;
@@ -270,7 +270,7 @@ fn no_login_follows_a_redirection_to_another_host() {
         };
         let (host, other) = ("sends-on.example.com", "sent-to.example.com");
         let registry = registry(internet, host).await;
-        // The same images by another name, for whoever has a login there: nobody has.
+        // The same images under another name that requires a login. No login is configured.
         internet.route(other, &registry.host());
         let place_of = format!("https://{other}/v2/app/manifests/1");
         let onwards = RegistryFault::Answer(307, vec![("location", place_of)]);
@@ -291,7 +291,7 @@ fn no_login_follows_a_redirection_to_another_host() {
 }
 
 #[test]
-fn a_registry_that_takes_no_oci_manifests_gets_dockers() {
+fn a_registry_that_rejects_oci_manifests_gets_docker_manifests() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -319,7 +319,7 @@ fn a_registry_that_takes_no_oci_manifests_gets_dockers() {
 }
 
 #[test]
-fn a_certificate_that_nobody_knows_is_taken_where_that_is_asked_for() {
+fn an_unknown_certificate_is_accepted_for_an_insecure_registry() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -354,7 +354,7 @@ fn a_certificate_that_nobody_knows_is_taken_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_host_that_is_none_is_told() {
+fn an_invalid_host_is_reported() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;

@@ -1,4 +1,4 @@
-//! Images that Depot keeps.
+//! Images saved in Depot's registry.
 
 use local_depot::{CreateBuildAnswer, HostCredential, Scenario};
 
@@ -7,20 +7,20 @@ use super::place::{small_context, with_place};
 use super::program::Program;
 
 #[test]
-fn depot_keeps_an_image_beside_the_users_own_registry() {
+fn an_image_is_saved_at_depot_and_pushed_to_the_users_registry() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
         };
-        let kept = registry(internet, "registry.depot.dev").await;
+        let depots = registry(internet, "registry.depot.dev").await;
         let own = registry(internet, "own-registry.example.com").await;
         let scenario = || {
             Scenario::default().answer(CreateBuildAnswer {
                 additional_tags: vec!["registry.depot.dev/{project_id}:{build_id}".into()],
                 additional_credentials: vec![HostCredential {
                     host: "registry.depot.dev".into(),
-                    username: kept.username().into(),
-                    password: kept.password().into(),
+                    username: depots.username().into(),
+                    password: depots.password().into(),
                 }],
                 ..CreateBuildAnswer::default()
             })
@@ -60,8 +60,8 @@ fn depot_keeps_an_image_beside_the_users_own_registry() {
                     "docker login registry.depot.dev --username x-token --password-stdin",
                 ],
             );
-            silent(&run, &[&kept, &own]);
-            let saved = kept.manifest(project, tag).await.unwrap();
+            silent(&run, &[&depots, &own]);
+            let saved = depots.manifest(project, tag).await.unwrap();
             assert!(
                 run.log.contains(&format!("{reference}@{}", saved.digest)),
                 "{}",
@@ -74,11 +74,11 @@ fn depot_keeps_an_image_beside_the_users_own_registry() {
             assert_eq!(options.save_tags, ["nightly"]);
         }
         assert_eq!(own.tags("app").await.unwrap(), ["1"]);
-        // Nobody came to either with the other's user.
+        // No registry got the user of the other.
         let users = internet
             .seen("registry.depot.dev")
             .into_iter()
             .filter_map(|seen| seen.user);
-        assert!(users.into_iter().all(|user| user == kept.username()));
+        assert!(users.into_iter().all(|user| user == depots.username()));
     });
 }

@@ -1,4 +1,4 @@
-//! Several registries at once, by the names that people use: each with its own login, and what fails is told by name.
+//! Several registries in one run, by their real names. Each has its own login, and failures name the registry.
 
 use depot_ground::engine::state_folder;
 use depot_ground::registry::{Login, Registry};
@@ -15,7 +15,7 @@ fn one_build_is_pushed_to_registries_of_three_kinds() {
             return;
         };
         let hub = place.docker_hub(internet).await;
-        // Whatever a password holds, it arrives.
+        // Every character of a password is sent.
         let odd = Login::of("robot", "p$A ${B} \"c\" 'd', e:\nsecond line\\");
         let one = Registry::start_for(&state_folder(), odd).await.unwrap();
         internet.route("one.example.com", &one.host());
@@ -57,7 +57,7 @@ fn one_build_is_pushed_to_registries_of_three_kinds() {
             }
             depot.check().unwrap();
         }
-        // Each got its own user alone, from the builder as from the pipe; Docker Hub got tokens.
+        // Each registry got only its own user, from the builder and from the pipe. Docker Hub got tokens.
         for (host, user) in [
             ("one.example.com", one.username()),
             ("other.example.com", other.username()),
@@ -110,7 +110,7 @@ fn a_registry_that_refuses_is_named_with_what_was_pushed() {
 }
 
 #[test]
-fn a_docker_configuration_lets_in_and_a_login_that_is_not_needed_is_told() {
+fn a_login_of_a_docker_configuration_is_used_and_an_unused_login_is_reported() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();

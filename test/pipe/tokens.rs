@@ -1,4 +1,4 @@
-//! A registry that takes tokens: they are fetched by the pipe, and no password goes anywhere else.
+//! A registry with tokens: the pipe requests them, and sends a password to no other host.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use http::Method;
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};
 
-/// A registry of the test's own: builders keep what they have found out about one.
+/// A registry for one test, because builders cache information about a registry.
 async fn registry(plan: TokenPlan) -> TokenRegistry {
     TokenRegistry::start(&state_folder(), plan).await.unwrap()
 }
@@ -39,9 +39,9 @@ async fn push(depot: &LocalDepot, registry: &TokenRegistry, user: &Login, reposi
     login(program, registry, user).run().await
 }
 
-/// What Depot was told of the only build's failure.
+/// The error of the only build, as reported to Depot.
 #[track_caller]
-fn told_depot(depot: &LocalDepot) -> String {
+fn reported_error(depot: &LocalDepot) -> String {
     let record = depot.record();
     let BuildState::Failed(error) = &record.last_build().unwrap().state else {
         panic!("{record:#?}");
@@ -49,8 +49,8 @@ fn told_depot(depot: &LocalDepot) -> String {
     error.clone()
 }
 
-/// Whatever the test was about: the builder came to the registry with tokens or with nothing, every
-/// password came from the pipe, and no one sent what he should not.
+/// In every test, the builder uses tokens or no authentication, only the pipe sends passwords, and no request is
+/// unexpected.
 #[track_caller]
 fn only_tokens(record: &TokenRecord) {
     assert_eq!(record.unforeseen, Vec::<String>::new(), "{record:#?}");
@@ -64,7 +64,7 @@ fn only_tokens(record: &TokenRecord) {
         );
     }
     for request in &record.token_requests {
-        // A builder has another name in a form, and leaves the account out of a query.
+        // A builder has another name in a form, and omits the account in a query.
         let of_pipe = request.field("client_id") == Some("depot-build")
             || request.user.is_some() && request.field("account") == request.user.as_deref();
         let password = request.password != PasswordSeen::Absent;
@@ -72,15 +72,16 @@ fn only_tokens(record: &TokenRecord) {
     }
 }
 
-/// The methods by which tokens were asked for, and what the passwords were.
-fn asked(record: &TokenRecord) -> Vec<(&str, PasswordSeen)> {
+/// The methods of the token requests, and their passwords.
+fn token_requests(record: &TokenRecord) -> Vec<(&str, PasswordSeen)> {
     let requests = record.token_requests.iter();
     requests
         .map(|request| (request.method.as_str(), request.password))
         .collect()
 }
 
-fn did(record: &TokenRecord, method: &str, path: &str, status: u16) -> bool {
+/// Whether such a request with a token was sent.
+fn has_request(record: &TokenRecord, method: &str, path: &str, status: u16) -> bool {
     record.registry_requests.iter().any(|request| {
         request.method.as_str() == method
             && request.path.starts_with(path)
@@ -90,7 +91,7 @@ fn did(record: &TokenRecord, method: &str, path: &str, status: u16) -> bool {
 }
 
 #[test]
-fn a_push_goes_with_tokens_that_the_pipe_has_fetched() {
+fn a_push_uses_tokens_that_the_pipe_requests() {
     with_place(async |place| {
         let registry = registry(TokenPlan::default()).await;
         let depot = place.depot(Scenario::default()).await;
@@ -114,14 +115,19 @@ fn a_push_goes_with_tokens_that_the_pipe_has_fetched() {
             .iter()
             .flat_map(|token| token.scopes());
         assert!(scopes.any(|scope| scope == "repository:some/app:pull,push"));
-        assert!(did(&record, "PUT", "/v2/some/app/manifests/", 201));
-        assert!(did(&record, "PUT", "/v2/some/app/blobs/uploads/", 201));
+        assert!(has_request(&record, "PUT", "/v2/some/app/manifests/", 201));
+        assert!(has_request(
+            &record,
+            "PUT",
+            "/v2/some/app/blobs/uploads/",
+            201
+        ));
         depot.check().unwrap();
     });
 }
 
 #[test]
-fn a_realm_on_another_port_is_trusted_once_the_registry_names_it() {
+fn a_realm_on_another_port_is_trusted_if_the_registry_names_it() {
     with_place(async |place| {
         let registry = registry(TokenPlan::default().realm(Realm::OtherPort)).await;
         let depot = place.depot(Scenario::default()).await;
@@ -129,22 +135,22 @@ fn a_realm_on_another_port_is_trusted_once_the_registry_names_it() {
         run.expect(0, &[]);
         let record = registry.record();
         only_tokens(&record);
-        // The pipe asked the registry itself, once, and without the password.
+        // The pipe queried the registry itself, once, and without the password.
         let own: Vec<_> = record
             .registry_requests
             .iter()
             .filter(|request| request.path == "/v2/")
             .collect();
-        let [asked] = &own[..] else {
+        let [request] = &own[..] else {
             panic!("{own:#?}")
         };
-        assert_eq!(asked.authorization, Authorization::Absent);
-        assert_eq!(asked.status, Some(401));
+        assert_eq!(request.authorization, Authorization::Absent);
+        assert_eq!(request.status, Some(401));
     });
 }
 
 #[test]
-fn a_realm_that_does_not_know_post_is_asked_by_get() {
+fn a_realm_without_post_is_queried_with_get() {
     with_place(async |place| {
         for status in [401, 405] {
             let plan = TokenPlan::default().post(TokenAnswer::Status(status));
@@ -155,9 +161,9 @@ fn a_realm_that_does_not_know_post_is_asked_by_get() {
             let record = registry.record();
             only_tokens(&record);
             let right = PasswordSeen::Right;
-            let asked = asked(&record);
-            assert!(!asked.is_empty());
-            for pair in asked.chunks(2) {
+            let requests = token_requests(&record);
+            assert!(!requests.is_empty());
+            for pair in requests.chunks(2) {
                 assert_eq!(pair, [("POST", right), ("GET", right)]);
             }
         }
@@ -165,9 +171,9 @@ fn a_realm_that_does_not_know_post_is_asked_by_get() {
 }
 
 #[test]
-fn a_wrong_password_is_told_with_the_registry_and_not_shown() {
+fn a_wrong_password_is_reported_with_the_registry_and_not_printed() {
     with_place(async |place| {
-        // What is left of it when the realm knows POST alone is the same.
+        // The result is the same for a realm that supports only POST.
         for get in [TokenAnswer::Token, TokenAnswer::Status(405)] {
             let registry = registry(TokenPlan::default().get(get)).await;
             let depot = place.depot(Scenario::default()).await;
@@ -190,16 +196,20 @@ fn a_wrong_password_is_told_with_the_registry_and_not_shown() {
                 &[registry.host(), words, user, "hint: ", "REGISTRY_PASSWORD"],
             )
             .without("hunter2-is-wrong");
-            let told = told_depot(&depot);
+            let error = reported_error(&depot);
             assert!(
-                told.contains(words) && told.contains(registry.host()),
-                "{told}"
+                error.contains(words) && error.contains(registry.host()),
+                "{error}"
             );
-            assert!(!told.contains("hunter2-is-wrong"), "{told}");
+            assert!(!error.contains("hunter2-is-wrong"), "{error}");
             let record = registry.record();
             only_tokens(&record);
             let wrong = PasswordSeen::Wrong;
-            assert!(asked(&record).iter().all(|(_, seen)| *seen == wrong));
+            assert!(
+                token_requests(&record)
+                    .iter()
+                    .all(|(_, seen)| *seen == wrong)
+            );
             assert_eq!(
                 registry.tags("some/app").await.unwrap(),
                 Vec::<String>::new()
@@ -209,7 +219,7 @@ fn a_wrong_password_is_told_with_the_registry_and_not_shown() {
 }
 
 #[test]
-fn a_user_who_may_only_pull_is_told_so() {
+fn a_user_without_push_permission_gets_a_hint() {
     with_place(async |place| {
         let registry = registry(TokenPlan::default()).await;
         let depot = place.depot(Scenario::default()).await;
@@ -227,12 +237,12 @@ fn a_user_who_may_only_pull_is_told_so() {
                 .iter()
                 .all(|request| request.status != Some(201))
         );
-        assert!(!told_depot(&depot).contains(registry.reader().password()));
+        assert!(!reported_error(&depot).contains(registry.reader().password()));
     });
 }
 
 #[test]
-fn a_user_whom_the_realm_refuses_is_told_in_its_words() {
+fn a_refusal_of_the_realm_is_reported_with_its_message() {
     with_place(async |place| {
         let registry = registry(TokenPlan::default()).await;
         registry.refuse(registry.owner());
@@ -245,9 +255,9 @@ fn a_user_whom_the_realm_refuses_is_told_in_its_words() {
 }
 
 #[test]
-fn a_realm_that_gives_no_tokens_is_told() {
+fn a_realm_without_tokens_is_reported() {
     with_place(async |place| {
-        for (plan, told) in [
+        for (plan, message) in [
             (
                 TokenPlan::default().post(TokenAnswer::Garbage),
                 "an answer that is not the JSON of a token",
@@ -274,11 +284,11 @@ fn a_realm_that_gives_no_tokens_is_told() {
             let registry = registry(plan).await;
             let depot = place.depot(Scenario::default()).await;
             let run = push(&depot, &registry, registry.owner(), "some/app").await;
-            run.expect(5, &[registry.host(), told])
+            run.expect(5, &[registry.host(), message])
                 .without(registry.owner().password());
             let record = registry.record();
             only_tokens(&record);
-            // A redirection leads to another port, where tokens are given out too.
+            // A redirection to another port, which also issues tokens.
             let mut hosts = record
                 .token_requests
                 .iter()
@@ -289,7 +299,7 @@ fn a_realm_that_gives_no_tokens_is_told() {
 }
 
 #[test]
-fn a_realm_that_hangs_does_not_keep_the_pipe_from_stopping() {
+fn a_signal_stops_the_pipe_although_a_realm_hangs() {
     with_place(async |place| {
         let registry = registry(TokenPlan::default().post(TokenAnswer::Hang)).await;
         let depot = place.depot(Scenario::default()).await;
@@ -298,12 +308,12 @@ fn a_realm_that_hangs_does_not_keep_the_pipe_from_stopping() {
             .set("IMAGE", format!("{}/some/app:test", registry.host()))
             .set("PUSH", "true");
         let running = login(program, &registry, registry.owner()).start();
-        let asked = registry
+        let request = registry
             .wait_for(Duration::from_mins(1), |record| {
                 !record.token_requests.is_empty()
             })
             .await;
-        assert!(asked.is_some(), "{:?}", registry.record());
+        assert!(request.is_some(), "{:?}", registry.record());
         running.signal("TERM").await;
         running.end().await.expect(143, &[]);
         let state = depot.record().last_build().unwrap().state.clone();
@@ -326,13 +336,13 @@ async fn base(place: &Place, registry: &TokenRegistry, repository: &str) -> Stri
     image
 }
 
-/// A context that needs what is in the base image.
+/// A context on the base image, with a step that reads a file of it.
 fn context_on(base: &str) -> Context {
     let lines = "SHELL [\"/bin/busybox\", \"sh\", \"-c\"]\nRUN grep base /base && echo found it\n";
     Context::new(&format!("FROM {base}\n{lines}")).unwrap()
 }
 
-/// The part of a record that came after another.
+/// The part of a record after an earlier record.
 fn since(record: TokenRecord, before: &TokenRecord) -> TokenRecord {
     TokenRecord {
         token_requests: record.token_requests[before.token_requests.len()..].to_vec(),
@@ -356,7 +366,12 @@ fn a_base_image_is_pulled_with_the_users_tokens() {
             .without(registry.reader().password());
         let record = since(registry.record(), &before);
         only_tokens(&record);
-        assert!(did(&record, "HEAD", "/v2/private/base/manifests/base", 200));
+        assert!(has_request(
+            &record,
+            "HEAD",
+            "/v2/private/base/manifests/base",
+            200
+        ));
         let user = Some(registry.reader().username());
         for request in &record.token_requests {
             assert_eq!(request.user.as_deref(), user);
@@ -364,7 +379,7 @@ fn a_base_image_is_pulled_with_the_users_tokens() {
         }
         assert!(!record.token_requests.is_empty());
 
-        // Anybody may not. Under its own name the engine still has the image that it made.
+        // Not without a login. Under its own name, the engine still has the image in its cache.
         let base = base.replace("127.0.0.1", "localhost");
         let context = context_on(&base);
         let run = Program::of(&depot, context.path()).run().await;
@@ -373,7 +388,7 @@ fn a_base_image_is_pulled_with_the_users_tokens() {
 }
 
 #[test]
-fn a_base_image_for_everybody_is_pulled_with_anybodys_token() {
+fn a_public_base_image_is_pulled_with_an_anonymous_token() {
     with_place(async |place| {
         let registry = registry(TokenPlan::default()).await;
         let base = base(place, &registry, "public/base").await;
@@ -385,11 +400,16 @@ fn a_base_image_for_everybody_is_pulled_with_anybodys_token() {
         run.expect(0, &["found it"]);
         let record = since(registry.record(), &before);
         only_tokens(&record);
-        assert!(did(&record, "HEAD", "/v2/public/base/manifests/base", 200));
-        let asked = asked(&record);
-        assert!(!asked.is_empty());
+        assert!(has_request(
+            &record,
+            "HEAD",
+            "/v2/public/base/manifests/base",
+            200
+        ));
+        let requests = token_requests(&record);
+        assert!(!requests.is_empty());
         assert!(
-            asked
+            requests
                 .iter()
                 .all(|one| *one == ("GET", PasswordSeen::Absent))
         );
@@ -414,23 +434,23 @@ fn each_registry_gets_its_own_credentials_and_no_others() {
             .await;
         run.expect(0, &["found it", &image])
             .without(place.registry.password());
-        let told = format!(
+        let warning = format!(
             "`{}` does not support tokens: its user name and password are sent to the builder",
             place.registry.host()
         );
-        run.expect(0, &[&told]);
+        run.expect(0, &[&warning]);
         let record = since(registry.record(), &before);
         only_tokens(&record);
-        let asked = asked(&record);
-        assert!(!asked.is_empty());
+        let requests = token_requests(&record);
+        assert!(!requests.is_empty());
         assert!(
-            asked
+            requests
                 .iter()
                 .all(|one| *one == ("GET", PasswordSeen::Absent))
         );
 
-        // The other way round: a base image from the registry with the password, and this one has
-        // nothing to do with that password.
+        // The reverse: a base image from the registry with the password, and a push to this registry,
+        // which must not get that password.
         let before = registry.record();
         let context = context_on(&image);
         let run = Program::of(&depot, context.path())
@@ -455,7 +475,7 @@ fn each_registry_gets_its_own_credentials_and_no_others() {
 }
 
 #[test]
-fn a_pull_goes_on_where_a_realm_is_out_of_order_for_a_moment() {
+fn a_pull_continues_after_a_temporary_failure_of_a_realm() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;

@@ -1,4 +1,4 @@
-//! Bad input: told before anything is started, all of it at once.
+//! Invalid variables: all are reported at once, before the build starts.
 
 use std::fs;
 use std::process::Command;
@@ -10,21 +10,21 @@ use super::loading::{layers, noise};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
-/// Nothing may have been asked of Depot.
+/// Fails the test if Depot got a request.
 #[track_caller]
 fn untouched(depot: &LocalDepot) {
     assert!(depot.record().calls.is_empty(), "{:#?}", depot.record());
 }
 
 #[test]
-fn a_missing_token_is_told_with_a_hint() {
+fn a_missing_token_is_reported_with_a_hint() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
-        for given in [None, Some(""), Some("$DEPOT_TOKEN"), Some("${DEPOT_TOKEN}")] {
+        for value in [None, Some(""), Some("$DEPOT_TOKEN"), Some("${DEPOT_TOKEN}")] {
             let program = Program::of(&depot, context.path());
-            let program = match given {
-                Some(given) => program.set("DEPOT_TOKEN", given),
+            let program = match value {
+                Some(value) => program.set("DEPOT_TOKEN", value),
                 None => program.unset("DEPOT_TOKEN"),
             };
             program.run().await.expect(2, &["DEPOT_TOKEN"]);
@@ -34,7 +34,7 @@ fn a_missing_token_is_told_with_a_hint() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_invalid_variables_are_reported_at_once() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -74,7 +74,7 @@ fn all_faults_are_told_at_once() {
 }
 
 #[test]
-fn spaces_around_a_reference_are_no_fault_and_a_push_needs_one() {
+fn spaces_around_a_reference_are_accepted_and_a_push_requires_a_reference() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -111,7 +111,7 @@ fn a_context_must_be_a_directory_inside_the_clone() {
 }
 
 #[test]
-fn a_dockerfile_must_be_a_file_with_something_in_it() {
+fn a_dockerfile_must_be_a_file_that_is_not_empty() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = Context::new("FROM scratch\n").unwrap();
@@ -152,7 +152,7 @@ fn the_project_is_found_in_a_file_above_the_context() {
 }
 
 #[test]
-fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
+fn errors_in_the_yaml_are_reported_with_a_snippet() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let clone = Context::new("FROM scratch\n").unwrap();
@@ -220,7 +220,7 @@ fn what_bitbucket_has_to_do_with_it_is_told_with_what_to_paste() {
 }
 
 #[test]
-fn debug_tells_the_story_on_the_wire_and_no_secret() {
+fn debug_logs_requests_without_secrets() {
     with_place(async |place| {
         let daemon = place.daemon(depot_ground::daemon::Release::Docker26).await;
         let depot = place.depot(Scenario::default()).await;
@@ -253,7 +253,7 @@ fn debug_tells_the_story_on_the_wire_and_no_secret() {
 }
 
 #[test]
-fn a_login_in_the_address_of_a_context_is_not_shown() {
+fn a_login_in_the_url_of_a_context_is_not_printed() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = Context::new("FROM scratch\nCOPY --from=lib / /\n").unwrap();
@@ -271,7 +271,7 @@ fn a_login_in_the_address_of_a_context_is_not_shown() {
 }
 
 #[test]
-fn files_that_are_not_regular_are_refused_and_not_waited_for() {
+fn files_that_are_not_regular_are_rejected_at_once() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -313,7 +313,7 @@ fn files_that_are_not_regular_are_refused_and_not_waited_for() {
 }
 
 #[test]
-fn a_fifo_in_place_of_bitbuckets_file_holds_nothing_up() {
+fn a_fifo_instead_of_bitbuckets_file_delays_nothing() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();

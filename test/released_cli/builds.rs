@@ -1,4 +1,4 @@
-//! Builds that go through, and one whose own step fails.
+//! Builds that succeed, and a build with a failed step.
 
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
@@ -14,7 +14,7 @@ use crate::ground::{Ground, ground};
 use local_depot::released_cli::VERSION;
 
 #[tokio::test]
-async fn a_build_without_output_goes_through_the_life_of_a_build() {
+async fn a_build_without_output_makes_every_call_of_a_build() {
     let Some(ground) = ground().await else { return };
     let trial = Trial::start(ground, Scenario::default()).await;
     let context = Context::on_busybox(&ground.busybox, "RUN echo said by a step").unwrap();
@@ -82,10 +82,10 @@ async fn a_build_without_output_goes_through_the_life_of_a_build() {
 }
 
 #[tokio::test]
-async fn its_own_steps_reach_the_status_stream() {
+async fn its_own_steps_are_reported_in_the_status_stream() {
     let Some(ground) = ground().await else { return };
     let trial = Trial::start(ground, Scenario::default()).await;
-    // The CLI sends in batches of a second: the build has to last longer.
+    // The CLI sends batches every second, so the build must take longer.
     let context = Context::on_busybox(&ground.busybox, "RUN sleep 2").unwrap();
 
     let ran = trial.build(&context, &["--no-cache"]).await;
@@ -141,10 +141,10 @@ async fn a_pushed_image_can_be_read_back() {
 }
 
 #[tokio::test]
-async fn a_saved_image_goes_where_depot_says() {
+async fn a_saved_image_is_pushed_to_the_registry_in_depots_response() {
     let Some(ground) = ground().await else { return };
     let registry = &ground.registry;
-    // A registry of its own, whose login stands in no configuration of the CLI's: it has to take Depot's.
+    // A registry whose login is in no configuration of the CLI, which must use Depot's.
     let kept = Registry::start(&state_folder()).await.unwrap();
     let scenario = Scenario::default().answer(CreateBuildAnswer {
         additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
@@ -184,14 +184,14 @@ async fn a_saved_image_goes_where_depot_says() {
 }
 
 #[tokio::test]
-async fn an_image_for_two_platforms_comes_from_two_machines() {
+async fn an_image_for_two_platforms_is_built_on_two_machines() {
     let Some(ground) = ground().await else { return };
     let trial = Trial::start(ground, Scenario::default()).await;
-    // Nothing runs in it, so that one engine builds it for either platform.
+    // It runs no command, so one engine can build it for both platforms.
     let context = Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap();
     let repository = format!("{}/cli/platforms", ground.registry.host());
-    // At Depot each machine keeps its own images. Here one engine keeps them for both, and of two exports that would
-    // create the same name at the same moment one fails with `already exists`: so it is there already.
+    // At Depot, each machine has its own images. Here both use one engine, where one of two concurrent exports that create
+    // the same name fails with `already exists`. So the name must exist before.
     let output = format!("type=image,name={repository},push-by-digest=true,push=true");
     let before = Trial::start(ground, Scenario::default()).await;
     before
@@ -256,7 +256,7 @@ async fn an_image_for_two_platforms_comes_from_two_machines() {
 }
 
 #[tokio::test]
-async fn a_step_that_fails_fails_the_build() {
+async fn a_failed_step_fails_the_build() {
     let Some(ground) = ground().await else { return };
     let trial = Trial::start(ground, Scenario::default()).await;
     let context = Context::on_busybox(&ground.busybox, "RUN echo going down && exit 7").unwrap();
@@ -281,7 +281,7 @@ fn tokens(record: &Record, method: Method) -> Vec<TokenKind> {
         .collect()
 }
 
-/// Reads the config and every layer of an image, digests checked; returns its architecture and how many layers it has.
+/// Reads the config and every layer of an image, and checks the digests. Returns its architecture and its number of layers.
 async fn read_image(ground: &Ground, repository: &str, manifest: &Value) -> (String, usize) {
     let digest = |descriptor: &Value| {
         descriptor

@@ -1,4 +1,4 @@
-//! Runs the CLI against a stand-in, in surroundings of its own.
+//! Runs the CLI against a local Depot, in a separate environment.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,47 +13,47 @@ use tokio::process::Command;
 
 use crate::ground::Ground;
 
-/// Where the CLI builds when nothing is said of platforms: on a machine like the one that it runs on.
+/// The CLI's default architecture: that of this machine.
 pub(crate) const HERE: Architecture = if cfg!(target_arch = "aarch64") {
     Architecture::Arm64
 } else {
     Architecture::Amd64
 };
 
-/// Far longer than any build here takes; a CLI that hangs is killed.
+/// Maximum time of a build. A CLI that hangs is killed.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// One stand-in, and a home folder for the CLI.
+/// One local Depot, and a home folder for the CLI.
 pub(crate) struct Trial {
     ground: &'static Ground,
     pub(crate) stand_in: LocalDepot,
     pub(crate) token: String,
     pub(crate) project: String,
     home: TempDir,
-    /// A Docker daemon, as in `DOCKER_HOST`; a socket that is not there without one.
+    /// The value of `DOCKER_HOST`. A missing socket if the test has no daemon.
     pub(crate) docker_host: Option<String>,
 }
 
-/// How a run of the CLI ended.
+/// The result of a run of the CLI.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// `None` when a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
-    /// What the stand-in saw.
+    /// The record of the local Depot.
     pub(crate) record: Record,
 }
 
 impl Trial {
-    /// Starts a stand-in that behaves as `scenario` says.
+    /// Starts a local Depot with this scenario.
     pub(crate) async fn start(ground: &'static Ground, scenario: Scenario) -> Self {
         let engine = Arc::clone(&ground.engine);
         let stand_in = LocalDepot::start(engine, scenario).await.unwrap();
         Self::with(ground, stand_in)
     }
 
-    /// The same with another engine for ARM64, as Depot has separate machines; `None` where there is no other.
+    /// Like [`Self::start`], with another engine for ARM64, because Depot has separate machines. `None` without another engine.
     pub(crate) async fn start_on_two(ground: &'static Ground, scenario: Scenario) -> Option<Self> {
         let (amd64, arm64) = (Arc::clone(&ground.engine), ground.second_engine().await?);
         let stand_in = LocalDepot::start_on(amd64, arm64, scenario).await.unwrap();
@@ -81,7 +81,7 @@ impl Trial {
 
     /// Runs `depot build` on `context`, with these further arguments.
     pub(crate) async fn build(&self, context: &Context, arguments: &[&str]) -> Ran {
-        // The registry's credentials, where `docker login` would have put them.
+        // The registry's credentials, where `docker login` stores them.
         let registry = &self.ground.registry;
         let login = STANDARD.encode(format!("{}:{}", registry.username(), registry.password()));
         let config = serde_json::json!({ "auths": { registry.host(): { "auth": login } } });
@@ -92,7 +92,7 @@ impl Trial {
             .args(["build", "--progress", "plain"])
             .args(arguments)
             .arg(context.path())
-            .env_clear() // it looks for a CI system in its environment, and would report errors to its makers
+            .env_clear() // it detects CI systems by their variables, and would report errors to its vendor
             .env("DEPOT_ERROR_TELEMETRY", "0")
             .env("DEPOT_NO_UPDATE_NOTIFIER", "1")
             .env("DEPOT_API_URL", self.stand_in.api_url())
@@ -113,7 +113,7 @@ impl Trial {
         let ended = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
         let record = self.stand_in.record();
         let output = ended
-            .unwrap_or_else(|_| panic!("the CLI hangs; the stand-in saw: {record:#?}"))
+            .unwrap_or_else(|_| panic!("the CLI hangs; the local Depot saw: {record:#?}"))
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ran {
@@ -133,7 +133,7 @@ impl Ran {
         self
     }
 
-    /// Asserts that it printed this, on whichever stream.
+    /// Asserts that it printed this, on any stream.
     #[track_caller]
     pub(crate) fn prints(&self, text: &str) -> &Self {
         assert!(
@@ -145,7 +145,7 @@ impl Ran {
         self
     }
 
-    /// The one build that it created.
+    /// The only build that it created.
     #[track_caller]
     pub(crate) fn build(&self) -> &BuildRecord {
         let [build] = &self.record.builds[..] else {
@@ -154,7 +154,7 @@ impl Ran {
         build
     }
 
-    /// Asserts how the one build that it created was finished.
+    /// Asserts the final state of its only build.
     #[track_caller]
     pub(crate) fn finishes(&self, state: &BuildState) -> &Self {
         assert_eq!(&self.build().state, state, "{self:#?}");

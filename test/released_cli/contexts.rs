@@ -1,4 +1,4 @@
-//! The same files reach the builder from the pipe as from the CLI, entry by entry.
+//! The pipe and the CLI send the same files to the builder, entry by entry.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -42,7 +42,7 @@ async fn pipe(trial: &Trial, context: &Path, dockerfile: Option<&str>) -> String
     log
 }
 
-/// The listed entries of a log, without the directory that the build itself makes.
+/// The listed entries of a log, without the directory that the build itself creates.
 fn entries(log: &str) -> BTreeSet<&str> {
     let lines = log.lines();
     lines
@@ -51,7 +51,7 @@ fn entries(log: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// Compares the lists, and returns the pipe's.
+/// Compares both lists, and returns the list of the pipe.
 async fn compare(context: &Context, dockerfile: Option<&str>) -> String {
     let ground = ground().await.unwrap();
     let trial = Trial::start(ground, Scenario::default()).await;
@@ -74,7 +74,7 @@ fn mode(path: &Path, mode: u32) {
 }
 
 #[tokio::test]
-async fn links_modes_times_and_odd_names_are_the_same() {
+async fn links_modes_times_and_unusual_names_are_the_same() {
     let Some(ground) = ground().await else { return };
     let context = Context::on_busybox(&ground.busybox, LIST).unwrap();
     let at = |name: &str| context.path().join(name);
@@ -122,7 +122,7 @@ async fn links_modes_times_and_odd_names_are_the_same() {
 }
 
 #[tokio::test]
-async fn ignore_files_select_the_same() {
+async fn ignore_files_select_the_same_files() {
     let Some(ground) = ground().await else { return };
     for (ignore, hidden) in [
         ("secrets\n!secrets/public\n*.tmp\n", "secrets/key"),
@@ -130,7 +130,7 @@ async fn ignore_files_select_the_same() {
         ("*\n!busybox\n!kept\n!secrets/p*\n", "secrets/key"),
         ("secrets/*\n!secrets/public\n \n./a.tmp\n", "a.tmp"),
     ] {
-        // The context's own, the Dockerfile's own that goes before it, and links to both.
+        // The ignore file of the context, that of the Dockerfile, which takes precedence, and links to both.
         for (name, is_link, dockerfile) in [
             (".dockerignore", false, None),
             (".dockerignore", true, None),
@@ -161,7 +161,7 @@ async fn ignore_files_select_the_same() {
 #[tokio::test]
 async fn dockerfiles_behind_links_and_in_lower_case_are_the_same() {
     let Some(ground) = ground().await else { return };
-    // The ignore file beside the link counts, not the one beside the file.
+    // The ignore file next to the link is used, not the one next to the file.
     let context = Context::on_busybox(&ground.busybox, LIST).unwrap();
     let at = |name: &str| context.path().join(name);
     fs::create_dir(at("docker")).unwrap();

@@ -1,4 +1,4 @@
-//! What all tests here stand on: the CLI, one engine, one registry, one busybox.
+//! Shared parts of all tests: the CLI, an engine, a registry, a busybox.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 
 use local_depot::released_cli::{Installed, install};
 
-/// Shared by all tests. Engine and registry end with this process, whichever way it ends.
+/// The shared parts. Engine and registry end with this process, however it ends.
 pub(crate) struct Ground {
     pub(crate) cli: PathBuf,
     pub(crate) engine: Arc<Engine>,
@@ -21,15 +21,14 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    /// Another engine, started for the first who asks. `None` where the machine's own Docker Engine is used, which there is
-    /// once.
+    /// Another engine, which is started on first use. `None` if the only Docker Engine of the machine is used.
     pub(crate) async fn second_engine(&self) -> Option<Arc<Engine>> {
         let start = async || {
             let engine = Engine::start(&EngineOptions::of_this_machine())
                 .await
                 .unwrap();
             if engine.docker_host() == self.engine.docker_host() {
-                tell("for two platforms, which takes two engines of our own");
+                report_skip("because two platforms require two engines of our own");
                 return None;
             }
             Some(Arc::new(engine))
@@ -38,7 +37,7 @@ impl Ground {
     }
 }
 
-/// The ground, or `None` where the CLI cannot be had: then the test is left out, and has said so.
+/// The shared parts. `None` if the CLI is not available: then the test is skipped with a message.
 pub(crate) async fn ground() -> Option<&'static Ground> {
     static GROUND: OnceCell<Result<Ground, String>> = OnceCell::const_new();
     match GROUND.get_or_init(prepare).await {
@@ -55,7 +54,7 @@ async fn prepare() -> Result<Ground, String> {
     let cli = match tokio::task::spawn_blocking(install).await.unwrap().unwrap() {
         Installed::Cli(cli) => cli,
         Installed::Unavailable(why) => {
-            tell(&why);
+            report_skip(&why);
             return Err(why);
         }
     };
@@ -77,8 +76,8 @@ async fn prepare() -> Result<Ground, String> {
     })
 }
 
-/// Says it once, and not through `eprintln!`: what a passing test prints with that is not shown.
-fn tell(why: &str) {
-    let told = format!("left out: the released depot CLI does not judge the stand-in, {why}\n");
-    std::io::stderr().write_all(told.as_bytes()).unwrap();
+/// Reports once that the tests are skipped. The output of `eprintln!` is hidden if a test passes.
+fn report_skip(why: &str) {
+    let text = format!("skipped: tests of the local Depot with the released depot CLI, {why}\n");
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
 }

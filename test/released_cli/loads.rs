@@ -1,4 +1,4 @@
-//! Loading into the step's Docker daemon, each of the CLI's ways.
+//! Loading into the step's Docker daemon, in both ways of the CLI.
 
 use depot_ground::daemon::{Daemon, Release};
 use depot_ground::engine::state_folder;
@@ -15,14 +15,14 @@ async fn an_image_is_loaded_as_a_whole_and_through_the_helper() {
     let daemon = Daemon::start(Release::Docker26, &state_folder())
         .await
         .unwrap();
-    // The helper runs in a container, and reaches the machine there.
+    // The helper runs in a container, and connects to the machine from there.
     let machine = MachinePlan::default()
         .fork()
         .at(daemon.gateway().await.unwrap());
     let mut trial = Trial::start(ground, Scenario::default().machines(machine)).await;
     trial.docker_host = Some(daemon.docker_host());
 
-    // There is no helper yet, and none can be pulled: the image comes as a whole.
+    // The helper is missing and cannot be pulled, so the whole image is sent.
     let helper = helper_context(&ground.cli, &ground.busybox).unwrap();
     let ran = trial.build(&helper, &["--load", "-t", HELPER]).await;
     ran.exits(0)
@@ -38,7 +38,7 @@ async fn an_image_is_loaded_as_a_whole_and_through_the_helper() {
     assert!(!ran.stderr.contains("retrying"), "{ran:#?}");
     let image = daemon.image("acme/fast:1").await.unwrap();
     assert_eq!(image.unwrap().root_fs.layers.len(), 1);
-    // What the machines kept for the loads was let go of.
+    // The leases of the loads were deleted.
     assert_eq!(ran.record.leases, Vec::<String>::new());
     assert_eq!(ran.record.deleted_leases.len(), 2);
     trial.stand_in.check().unwrap();

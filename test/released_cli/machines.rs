@@ -1,4 +1,4 @@
-//! Machines that keep the CLI waiting, show unusual certificates, or are taken away.
+//! Machines that start late, have unusual certificates, or are canceled.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::cli::{HERE, Trial};
 use crate::ground::ground;
 
 #[tokio::test]
-async fn a_pending_machine_is_asked_for_again() {
+async fn a_pending_machine_is_requested_again() {
     let Some(ground) = ground().await else { return };
     let wait = Duration::from_millis(200);
     let trial = Trial::start(
@@ -46,14 +46,14 @@ async fn a_pending_machine_is_asked_for_again() {
 #[tokio::test]
 async fn a_build_that_the_server_cancels_is_finished_as_canceled() {
     let Some(ground) = ground().await else { return };
-    // The first report comes before the CLI has a connection, where it would lose the wish.
+    // The CLI sends the first report before it has a connection, and would ignore a cancel then.
     let trial = Trial::start(ground, Scenario::default().cancel_at_health_report(2)).await;
     let context = Context::on_busybox(&ground.busybox, "RUN sleep 100").unwrap();
 
     let ran = trial.build(&context, &[]).await;
 
     ran.exits(1).finishes(&BuildState::Canceled);
-    // It drops its connection to the machine; which of its calls notices first decides what it says.
+    // It closes its connection to the machine. Its message depends on the call that fails first.
     let told = [
         "build canceled",
         "Canceled: grpc: the client connection is closing",
@@ -68,7 +68,7 @@ async fn a_build_that_the_server_cancels_is_finished_as_canceled() {
 }
 
 #[tokio::test]
-async fn a_machine_that_shows_its_authority_s_own_certificate_is_trusted() {
+async fn a_machine_with_the_certificate_of_its_authority_is_trusted() {
     let Some(ground) = ground().await else { return };
     let plan = MachinePlan::default().security(Security::AuthorityItself);
     let trial = Trial::start(ground, Scenario::default().machines(plan)).await;
@@ -106,7 +106,7 @@ async fn messages_may_be_compressed() {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_still_starting_is_tried_again() {
+async fn a_connection_to_a_starting_machine_is_retried() {
     let Some(ground) = ground().await else { return };
     let plan = MachinePlan::default().resets_first(2);
     let trial = Trial::start(ground, Scenario::default().machines(plan)).await;

@@ -1,9 +1,9 @@
-//! The released depot CLI judges the stand-in: what the pipe is tested with, Depot's own client must be content with first.
+//! Tests of the local Depot with the released depot CLI: Depot's own client must pass each scenario that tests the pipe.
 //!
-//! Each test starts an API and machines of its own, on one engine and one registry for the whole program, and runs the CLI as
-//! a pipeline step would: exit code, what it prints and what the stand-in recorded are asserted.
+//! Each test starts its own API and machines, on the shared engine and registry, and runs the CLI as a pipeline step does. It
+//! checks the exit code, the output, and the record of the local Depot.
 //!
-//! The CLI comes from npm, at a pinned version. Where there is no npm these tests say so and pass, except in CI.
+//! The CLI is installed with npm, at a pinned version. Without npm, these tests are skipped with a message; in CI they fail.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

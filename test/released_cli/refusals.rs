@@ -1,4 +1,4 @@
-//! Depot says no.
+//! Refusals of Depot.
 
 use depot_ground::fixtures::Context;
 use local_depot::{Code, Fault, Method, Outcome, Scenario, TokenKind};
@@ -21,11 +21,11 @@ async fn a_wrong_token_is_refused() {
         (Method::CreateBuild, &TokenKind::Unknown)
     );
     assert_eq!(call.outcome, Some(Outcome::Refused(Code::Unauthenticated)));
-    never_got_further(&ran, &trial);
+    assert_not_built(&ran, &trial);
 }
 
 #[tokio::test]
-async fn an_unknown_project_leads_to_a_list_of_the_known_ones() {
+async fn an_unknown_project_is_reported_with_the_existing_projects() {
     let Some(ground) = ground().await else { return };
     let mut trial = Trial::start(ground, Scenario::default()).await;
     trial.project = "unknown".to_owned();
@@ -38,10 +38,10 @@ async fn an_unknown_project_leads_to_a_list_of_the_known_ones() {
     ran.prints("missing project ID; please run `depot init` or `depot build --project <id>`");
     let methods: Vec<_> = ran.record.calls.iter().map(|call| call.method).collect();
     assert_eq!(methods, [Method::CreateBuild, Method::ListProjects]);
-    never_got_further(&ran, &trial);
+    assert_not_built(&ran, &trial);
 }
 
-/// The CLI does not try again; the pipe does better.
+/// The CLI does not retry, unlike the pipe.
 #[tokio::test]
 async fn an_unavailable_depot_ends_the_build_at_once() {
     let Some(ground) = ground().await else { return };
@@ -56,16 +56,16 @@ async fn an_unavailable_depot_ends_the_build_at_once() {
 
     ran.exits(1).prints("unavailable: come back later");
     assert_eq!(ran.record.calls.len(), 1, "{ran:#?}");
-    never_got_further(&ran, &trial);
+    assert_not_built(&ran, &trial);
 }
 
-/// Never built.
+/// A context that is never built.
 fn nothing_special() -> Context {
     Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap()
 }
 
 #[track_caller]
-fn never_got_further(ran: &Ran, trial: &Trial) {
+fn assert_not_built(ran: &Ran, trial: &Trial) {
     assert!(
         ran.record.builds.is_empty() && ran.record.connections.is_empty(),
         "{ran:#?}"

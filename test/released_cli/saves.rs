@@ -1,4 +1,4 @@
-//! Images that Depot keeps: where they go, and with whose login, is for `CreateBuild` to say.
+//! Images saved at Depot. The response to `CreateBuild` has their registry and its login.
 
 use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
@@ -8,7 +8,7 @@ use local_depot::{BuildState, CreateBuildAnswer, HostCredential, Scenario};
 use crate::cli::{Ran, Trial};
 use crate::ground::ground;
 
-/// Saves an image of one file to a registry whose login stands in no configuration of the CLI's: it has to take Depot's.
+/// Saves an image with one file to a registry whose login is in no configuration of the CLI, which must use Depot's.
 async fn save(trial: &Trial) -> Ran {
     let context = Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap();
     trial
@@ -16,7 +16,7 @@ async fn save(trial: &Trial) -> Ran {
         .await
 }
 
-/// `CreateBuild` names `kept` as the place for what is saved, with this password.
+/// A `CreateBuild` whose response has the registry `kept` for saved images, with this password.
 fn keeping_at(kept: &Registry, password: &str) -> Scenario {
     Scenario::default().answer(CreateBuildAnswer {
         additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
@@ -30,7 +30,7 @@ fn keeping_at(kept: &Registry, password: &str) -> Scenario {
 }
 
 #[tokio::test]
-async fn what_is_saved_alone_goes_where_depot_says() {
+async fn an_image_that_is_only_saved_is_pushed_to_the_registry_in_depots_response() {
     let Some(ground) = ground().await else { return };
     let kept = Registry::start(&state_folder()).await.unwrap();
     let trial = Trial::start(ground, keeping_at(&kept, kept.password())).await;
@@ -49,7 +49,7 @@ async fn what_is_saved_alone_goes_where_depot_says() {
 }
 
 #[tokio::test]
-async fn a_save_with_a_login_that_counts_for_nothing_fails_the_build() {
+async fn a_save_with_an_invalid_login_fails_the_build() {
     let Some(ground) = ground().await else { return };
     let kept = Registry::start(&state_folder()).await.unwrap();
     let trial = Trial::start(ground, keeping_at(&kept, "another")).await;

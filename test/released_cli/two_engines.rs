@@ -1,4 +1,4 @@
-//! Both machines at once, each with an engine that knows nothing of the other, as at Depot.
+//! Both machines at once, each with a separate engine, as at Depot.
 
 use depot_ground::fixtures::Context;
 use local_depot::{Architecture, BuildState, Scenario};
@@ -13,7 +13,7 @@ async fn two_engines_push_to_one_name_at_once() {
     let Some(trial) = Trial::start_on_two(ground, Scenario::default()).await else {
         return;
     };
-    // Nothing runs in it, so that either engine builds it for its platform.
+    // It runs no command, so each engine can build it for its platform.
     let context = Context::new("FROM scratch\nCOPY Dockerfile /\n").unwrap();
     let reference = format!("{}/cli/two-engines:v1", ground.registry.host());
     let platforms = "linux/amd64,linux/arm64";
@@ -41,7 +41,7 @@ async fn two_engines_push_to_one_name_at_once() {
         .collect();
     found.sort_unstable();
     assert_eq!(found, ["amd64", "arm64"]);
-    // Each came whole: the registry has every manifest that the index names.
+    // Both are complete: the registry has every manifest of the index.
     for entry in entries {
         let digest = entry.get("digest").and_then(Value::as_str).unwrap();
         let manifest = ground.registry.manifest("cli/two-engines", digest).await;

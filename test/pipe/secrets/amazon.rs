@@ -1,4 +1,4 @@
-//! Amazon's keys: they sign, and are sent nowhere.
+//! Amazon's keys: they sign requests, and are never sent.
 
 use bytes::Bytes;
 use depot_ground::aws::{ACCOUNT, Moto};
@@ -10,7 +10,7 @@ use super::refusals::{refusal, repeated};
 use super::scene::Scene;
 use crate::place::with_place;
 
-/// No other test has a registry in this region.
+/// A region without registries of other tests.
 const HOST: &str = "123456789012.dkr.ecr.ap-south-1.amazonaws.com";
 
 const REFUSES: Instead = Instead {
@@ -22,7 +22,7 @@ const REFUSES: Instead = Instead {
 };
 
 #[test]
-fn amazons_keys_go_nowhere_and_its_tokens_to_amazon_alone() {
+fn amazons_keys_are_never_sent_and_its_tokens_only_to_amazon() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;

@@ -1,4 +1,4 @@
-//! Builds that go well, fail, and are stopped.
+//! Builds that succeed, fail, and are stopped.
 
 use depot_ground::daemon::{DoorPlan, Release};
 use depot_ground::traffic::HttpDoor;
@@ -10,7 +10,7 @@ use crate::loading::noise;
 use crate::place::with_place;
 use crate::program::Program;
 
-/// Where every run that gets as far as a machine has to show that it was overheard.
+/// Secrets, and where each run with a machine must show them. This proves that the traffic was recorded.
 const TOKENS: [(&str, &str); 3] = [
     ("DEPOT_TOKEN", "api"),
     ("the build's token", "api"),
@@ -18,7 +18,7 @@ const TOKENS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn a_build_that_is_pushed_kept_and_loaded_shows_no_secret() {
+fn a_build_that_is_pushed_saved_and_loaded_reveals_no_secret() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -74,13 +74,13 @@ fn a_build_that_is_pushed_kept_and_loaded_shows_no_secret() {
 }
 
 #[test]
-fn a_step_that_fails_and_prints_its_secrets_shows_none() {
+fn a_failed_step_that_prints_secrets_reveals_none() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
         };
         let mut scene = Scene::start(place, internet).await;
-        // What should not be in a build argument, and is.
+        // A secret in a build argument, where it should not be.
         let word = scene.secret("REGISTRY_PASSWORD").to_owned();
         scene.steps(
             place,
@@ -99,7 +99,7 @@ fn a_step_that_fails_and_prints_its_secrets_shows_none() {
 }
 
 #[test]
-fn a_signal_and_a_time_that_is_over_show_no_secret() {
+fn a_signal_and_a_timeout_reveal_no_secret() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -127,13 +127,13 @@ fn a_signal_and_a_time_that_is_over_show_no_secret() {
 }
 
 #[test]
-fn a_builder_that_goes_away_shows_no_secret() {
+fn a_builder_that_disconnects_reveals_no_secret() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
         };
         let mut scene = Scene::start(place, internet).await;
-        // Larger than what a connection carries until it is cut, however often it is made anew.
+        // Larger than the number of bytes until a cut, for any number of connections.
         scene.file("file", noise("secrets", 2 << 20));
         let plan = MachinePlan::default().recorded(&scene.traffic);
         let plan = plan.cut_after_bytes(1 << 20);
@@ -145,7 +145,7 @@ fn a_builder_that_goes_away_shows_no_secret() {
 }
 
 #[test]
-fn a_secret_build_argument_is_masked_in_names_of_steps_and_warned_of() {
+fn a_secret_build_argument_is_masked_in_names_of_steps_and_causes_a_warning() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = place.busybox_context(
@@ -170,13 +170,13 @@ fn a_secret_build_argument_is_masked_in_names_of_steps_and_warned_of() {
         )
         .without("planted");
         let record = depot.record();
-        let told = format!("{:?}", record.last_build().unwrap());
-        assert!(!told.contains("planted"), "{told}");
+        let build = format!("{:?}", record.last_build().unwrap());
+        assert!(!build.contains("planted"), "{build}");
     });
 }
 
 #[test]
-fn a_step_that_prints_its_secrets_in_lines_shows_none() {
+fn a_step_that_prints_secrets_in_lines_reveals_none() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;

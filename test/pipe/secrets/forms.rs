@@ -1,8 +1,8 @@
-//! A secret in whatever form it may come along, and the search for many of them at once.
+//! The forms in which programs write a secret, and the search for many secrets at once.
 //!
-//! Percent signs and the `+` of forms are undone before the search, twice, so that it does not matter which characters somebody
-//! found worth it. Of base64 a part is enough: whatever stands before or behind the secret, `user:` say, its own middle is the same in
-//! one of three ways.
+//! Percent encoding and the `+` of forms are decoded before the search, twice, so that the choice of encoded characters does
+//! not matter. A part of base64 is sufficient: regardless of the text before and after the secret, such as `user:`, its
+//! middle has one of three forms.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,10 +10,10 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// Shorter forms would be found by chance.
+/// Minimum length of a form. Shorter forms are found by chance.
 const SHORTEST_BYTES: usize = 8;
 
-/// One way to write one secret.
+/// A secret in one form.
 #[derive(Debug)]
 struct Form {
     secret: usize,
@@ -21,14 +21,14 @@ struct Form {
     bytes: Vec<u8>,
 }
 
-/// Where something was found.
+/// A match.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Found {
     /// Number of the secret, in the order of adding.
     pub secret: usize,
-    /// How it was written.
+    /// The form.
     pub form: &'static str,
-    /// What stands around it.
+    /// The text around it.
     pub around: String,
 }
 
@@ -42,7 +42,7 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// From now on this is looked for. Values of one secret may be added one after the other.
+    /// Adds a value of a secret, which can have several.
     pub fn add(&mut self, secret: usize, value: &[u8]) {
         assert!(value.len() >= SHORTEST_BYTES, "found by chance");
         for (name, bytes) in forms(value) {
@@ -61,7 +61,7 @@ impl Finder {
         }
     }
 
-    /// Every secret in every form in which it stands in `text`, once.
+    /// Finds every secret in `text`, once for each form.
     pub fn find(&self, text: &[u8]) -> Vec<Found> {
         let mut found = self.find_as_it_is(text, None);
         for as_form in [false, true] {
@@ -79,7 +79,7 @@ impl Finder {
             .filter(|found| found.form == "plain")
             .map(|found| found.secret)
             .collect();
-        // What stands there as it is need not be told of again.
+        // A match in the text itself is not repeated.
         found.retain(|found| !found.form.starts_with("percent") || !plain.contains(&found.secret));
         found.sort();
         found.dedup_by_key(|found| (found.secret, found.form));
@@ -121,10 +121,10 @@ impl Finder {
     }
 }
 
-/// The lines that hold a part of `value`, as programs print it that break what they print into lines: base64, and dumps in
-/// hexadecimal with or without the text beside it.
+/// The lines that contain a part of `value`, as printed by programs that split their output into lines: base64, and dumps
+/// in hexadecimal with or without a text column.
 pub fn lines_with_parts(value: &[u8], text: &str) -> Vec<String> {
-    /// Parts of so many characters of base64, digits and characters.
+    /// Length of a part in base64, in digits and in characters.
     const PARTS: [usize; 3] = [12, 16, 8];
     let swapped = |offset: usize| {
         let words = value[offset..].chunks_exact(2);
@@ -158,7 +158,7 @@ fn start(first: u8, second: u8) -> usize {
     usize::from(first) << 8 | usize::from(second)
 }
 
-/// How a value may be written. What percent signs do to it is undone in the text instead.
+/// The forms of a value. Percent encoding is decoded in the text instead.
 fn forms(value: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let lower = hexadecimal(value);
     let mut forms = vec![
@@ -198,7 +198,7 @@ fn hexadecimal(value: &[u8]) -> String {
     digits
 }
 
-/// What is the same in every base64 in which so many bytes, modulo three, stand before the value.
+/// The part of its base64 that is the same for every text before the value of this length, modulo three.
 fn middle(engine: &impl Engine, value: &[u8], before: usize) -> Vec<u8> {
     let encoded = engine.encode([&[0; 2][..before], value].concat());
     let from = (before * 8).div_ceil(6);
@@ -206,7 +206,7 @@ fn middle(engine: &impl Engine, value: &[u8], before: usize) -> Vec<u8> {
     encoded.as_bytes()[from..to].to_owned()
 }
 
-/// Without percent signs; `as_form`: and with spaces for `+`.
+/// Decodes percent encoding, and with `as_form` also `+` for spaces.
 fn decoded(text: &[u8], as_form: bool) -> Vec<u8> {
     let digit = |at: usize| {
         let byte = char::from(*text.get(at)?);
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_found_in_base64_wherever_it_stands() {
+    fn a_secret_is_found_at_every_offset_in_base64() {
         for before in ["", "a", "ab", "abc", "me:", "some-user:"] {
             for behind in ["", "\n", "}}", "}}}"] {
                 let text = format!("{before}{SECRET}{behind}");
@@ -281,14 +281,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_found() {
+    fn a_secret_that_is_absent_is_not_found() {
         for text in ["", "p", "pa+ss/wo=rd", "pass word", &"%".repeat(100)] {
             assert_eq!(found(text), Vec::<&str>::new());
         }
     }
 
     #[test]
-    fn secrets_are_told_apart() {
+    fn secrets_are_distinguished() {
         let mut finder = Finder::default();
         finder.add(0, b"first-secret");
         finder.add(1, b"first-and-second");

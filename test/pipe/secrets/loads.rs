@@ -1,4 +1,4 @@
-//! Daemons that pull with Depot's login, fail, and repeat what they were sent.
+//! Daemons that pull with Depot's login, fail, and repeat their requests.
 
 use depot_ground::daemon::{DoorPlan, Release};
 use depot_ground::traffic::{HttpDoor, Instead};
@@ -8,7 +8,7 @@ use super::scene::Scene;
 use crate::loading::noise;
 use crate::place::with_place;
 
-/// A daemon that pulls nothing and says why.
+/// A daemon that cannot pull, and repeats the request in its error.
 const NO_PULL: Instead = Instead {
     wants: |head| head.uri.path().ends_with("/images/create"),
     answer: |head, body| refusal(500, &repeated(head, body)),
@@ -23,7 +23,7 @@ fn a_daemon_that_pulls_gets_depots_login_and_no_other() {
         let daemon = place.daemon(Release::Docker26).await;
         for instead in [None, Some(NO_PULL)] {
             let mut scene = Scene::start(place, internet).await;
-            // So much that it is pulled.
+            // Large enough for a pull.
             let label = if instead.is_none() {
                 "pulled"
             } else {
@@ -62,7 +62,7 @@ fn a_daemon_that_pulls_gets_depots_login_and_no_other() {
 }
 
 #[test]
-fn a_daemon_that_fails_is_told_no_secret() {
+fn a_daemon_that_fails_gets_no_secret() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;

@@ -1,8 +1,8 @@
-//! No secret is seen where it does not belong.
+//! Secrets reach only the places that require them.
 //!
-//! Every run has all secrets planted that a pipe can be given, says all that it can (`DEBUG`), and is overheard at every place: Depot's
-//! API, the builder, registries, the proxy, Amazon, the daemon, the log, the files. What each place got is searched for each secret, in
-//! each form that a program may give it on the way.
+//! Every run has a planted value for each secret of a pipe, and prints as much as possible (`DEBUG`). The traffic of every
+//! place is recorded: Depot's API, the builder, registries, the proxy, Amazon, the daemon, the log, the files. The records
+//! are searched for each secret in every form in which programs write it.
 
 mod amazon;
 mod builds;

@@ -1,7 +1,7 @@
-//! The secrets of a run, each with the places where it belongs.
+//! The secrets of a run, each with the places that it may reach.
 //!
-//! Each is made of two halves that nothing else holds, and between them what trips encodings. The halves are looked for on their own too,
-//! since a program may cut a secret at a `:`, an `@` or a space and show the rest.
+//! A secret consists of two unique halves, and between them characters that are hard to encode. The halves are also searched
+//! separately, because a program can cut a secret at a `:`, an `@` or a space and print the rest.
 
 use std::fmt;
 
@@ -13,29 +13,29 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Whom a secret may go to: the part, a piece of the call's path, and the beginning of which piece of that call.
+/// A place that a secret may reach: the part, a piece of the call's path, and the beginning of the name of a piece.
 pub type Place = (&'static str, &'static str, &'static str);
 
-/// A secret, and where it may be seen.
+/// A secret, and the places that it may reach.
 pub struct Secret {
     pub name: &'static str,
     pub value: String,
-    /// What is looked for.
+    /// The texts to search for.
     pub marks: Vec<String>,
     pub places: &'static [Place],
 }
 
-/// What does no harm to a password, and does to those who encode it carelessly.
+/// Valid characters of a password that careless encoders damage.
 const IN_PASSWORDS: &str = "+/=%:@ é";
 
-/// The same for what has to be visible ASCII.
+/// The same for values that must be visible ASCII.
 const IN_TOKENS: &str = "+/=%:@";
 
-/// To whom the builder's session hands user name and password.
+/// The call in which the session sends user name and password to the builder.
 const TO_BUILDER: Place = ("builder", "Auth/Credentials", "response body");
 const LOGIN: &str = "request header authorization";
 
-/// Where a name that is not in `VARIABLES` comes from, or a variable that holds a secret beside other things.
+/// The planted secrets. Names that are not in `VARIABLES` are values created during a run.
 pub const PLANTED: &[(&str, &str, &[Place])] = &[
     (
         "DEPOT_TOKEN",
@@ -117,7 +117,7 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
         IN_PASSWORDS,
         &[("builder", "Control/Solve", "request body")],
     ),
-    // No secrets by rights, and treated as if they were as far as we go.
+    // Build arguments should contain no secrets. The pipe still protects them.
     (
         "BUILD_ARGS",
         IN_PASSWORDS,
@@ -133,7 +133,7 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
 ];
 
 impl Secret {
-    /// All that is planted.
+    /// All planted secrets.
     pub fn all() -> Vec<Self> {
         let planted = PLANTED.iter().map(|&(name, between, places)| {
             let half = || format!("x{}", &Uuid::new_v4().simple().to_string()[..17]);
@@ -149,7 +149,7 @@ impl Secret {
         planted.collect()
     }
 
-    /// One that came about on the way.
+    /// A secret that was created during the run.
     pub fn found(name: &'static str, value: &str, places: &'static [Place]) -> Self {
         Self {
             name,
@@ -159,12 +159,12 @@ impl Secret {
         }
     }
 
-    /// As it stands in an address.
+    /// The value as encoded in a URL.
     pub fn in_address(&self) -> String {
         utf8_percent_encode(&self.value, NON_ALPHANUMERIC).to_string()
     }
 
-    /// Whether it may be seen there.
+    /// Whether it may reach this place.
     pub fn may_be(&self, part: &str, call: &str, what: &str) -> bool {
         let mut places = self.places.iter();
         places.any(|(of, within, piece)| {
@@ -180,7 +180,7 @@ impl fmt::Debug for Secret {
 }
 
 #[test]
-fn every_variable_that_bears_a_secret_is_planted() {
+fn every_secret_variable_is_planted() {
     let secret = VARIABLES.iter().filter(|variable| variable.secret);
     let names = secret
         .map(|variable| variable.name)
@@ -194,7 +194,7 @@ fn every_variable_that_bears_a_secret_is_planted() {
     }
 }
 
-/// The secrets that the parts handed out during a run.
+/// The secrets that the parts issued during a run.
 pub fn on_the_way(pieces: &[Piece]) -> Vec<Secret> {
     let mut secrets = Vec::new();
     let answers = pieces.iter().filter(|piece| piece.what == "response body");
@@ -257,7 +257,7 @@ const AMAZONS: &[Place] = &[
     TO_BUILDER,
 ];
 
-/// A role's key and session, and a login of its registry.
+/// The key and the session of a role, and a login of its registry.
 fn of_amazon(text: &str) -> Vec<Secret> {
     let element = |name: &str| {
         let (_, rest) = text.split_once(&format!("<{name}>"))?;

@@ -1,4 +1,4 @@
-//! Servers that refuse, and repeat what they were sent in every form that comes to mind.
+//! Servers that refuse requests, and repeat them in many forms.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::scene::Scene;
 use crate::place::with_place;
 
-/// What came, header by header, and what basic authentication makes of it: as it is, in base64, with percent signs.
+/// The request, header by header, with decoded Basic authentication: unchanged, in base64, and percent-encoded.
 pub fn repeated(head: &Parts, body: &[u8]) -> String {
     let values = head
         .headers
@@ -43,7 +43,7 @@ fn answer(status: u16, media_type: &str, body: String) -> Response<Bytes> {
     answer.body(body.into()).unwrap()
 }
 
-/// An error of Connect's, of a realm's and of a registry's in one.
+/// An error for Connect, a realm and a registry in one.
 pub fn refusal(status: u16, said: &str) -> Response<Bytes> {
     let error = serde_json::json!({
         "code": "permission_denied",
@@ -53,7 +53,7 @@ pub fn refusal(status: u16, said: &str) -> Response<Bytes> {
     answer(status, "application/json", error.to_string())
 }
 
-/// As [`repeated`], at a place where those who cut it short might cut a secret in two.
+/// Like [`repeated`], at an offset where a limit on its length can cut a secret in two.
 fn shifted(by: usize, head: &Parts, body: &[u8]) -> Response<Bytes> {
     let page = format!(
         "<html><body>{} {}</body></html>",
@@ -63,37 +63,37 @@ fn shifted(by: usize, head: &Parts, body: &[u8]) -> Response<Bytes> {
     answer(404, "text/html", page)
 }
 
-/// Depot's API, as it refuses the token.
+/// Responses of an API that refuses the token.
 const API_REFUSES: Instead = Instead {
     wants: |_| true,
     answer: |head, body| refusal(403, &repeated(head, body)),
 };
 
-/// Something else in its place.
+/// Responses of another server.
 const NO_API: Instead = Instead {
     wants: |_| true,
     answer: |head, body| shifted(0, head, body),
 };
 
-/// The beginning of the page ends within the token.
+/// A page whose cut is within the token.
 const NO_API_EITHER: Instead = Instead {
     wants: |_| true,
     answer: |head, body| shifted(66, head, body),
 };
 
-/// A Depot that has created the build and then gives no machine.
+/// A Depot that creates the build and then provides no machine.
 const NO_MACHINE: Instead = Instead {
     wants: |head| head.uri.path().ends_with("GetBuildKitConnection"),
     answer: |head, body| refusal(403, &repeated(head, body)),
 };
 
-/// A realm that refuses every login, and a registry that refuses it once it is there.
+/// A realm that refuses every login, and a registry that refuses every token.
 const NO_LOGIN: Instead = Instead {
     wants: |head| head.uri.path() == "/token" || head.headers.contains_key("authorization"),
     answer: |head, body| refusal(401, &repeated(head, body)),
 };
 
-/// A registry that takes the login, and no image.
+/// A registry that accepts the login, and no image.
 const NO_PUSH: Instead = Instead {
     wants: |head| {
         head.method != http::Method::GET
@@ -104,7 +104,7 @@ const NO_PUSH: Instead = Instead {
 };
 
 #[test]
-fn a_depot_that_repeats_the_token_has_it_masked() {
+fn a_token_that_depot_repeats_is_masked() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -122,22 +122,22 @@ fn a_depot_that_repeats_the_token_has_it_masked() {
             scene.allow_answers("api");
             scene.check(&run, &[("DEPOT_TOKEN", "api")]);
         }
-        // In the stand-in's own words as well.
+        // Also in the local Depot's own messages.
         let token = scene.secret("DEPOT_TOKEN").to_owned();
         let fault = Fault::error(
             Code::Unauthenticated,
-            format!("nobody has the token {token}"),
+            format!("no account has the token {token}"),
         );
         let scenario = scene.scenario().always(Method::CreateBuild, fault);
         let depot = place.depot(scenario).await;
         let run = scene.program(&depot).await.run().await;
-        run.expect(3, &["nobody has the token ***"]);
+        run.expect(3, &["no account has the token ***"]);
         scene.check(&run, &[("DEPOT_TOKEN", "api")]);
     });
 }
 
 #[test]
-fn a_registry_that_repeats_the_password_has_it_masked() {
+fn a_password_that_a_registry_repeats_is_masked() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;

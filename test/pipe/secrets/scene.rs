@@ -1,4 +1,4 @@
-//! Everything around one run: the parts that overhear, the folders, the variables, and the look at it all afterwards.
+//! The environment of one run: recording parts, folders, variables, and the check of all records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -23,44 +23,44 @@ use crate::program::{Program, Run};
 /// The user at every registry.
 const USER: &str = "passer-by";
 
-/// A run's surroundings. Dropping them ends them.
+/// The environment of a run. Ends when it is dropped.
 pub struct Scene {
     folder: TempDir,
     before: BTreeMap<PathBuf, Vec<u8>>,
     pub traffic: Traffic,
     secrets: Vec<Secret>,
-    /// Parts that repeat what they are sent.
+    /// Parts that repeat their requests.
     repeats: Vec<&'static str>,
-    /// Says what happens at the registry that takes tokens.
+    /// Records the registry with tokens.
     pub tokens: HttpDoor,
-    /// That of `REGISTRIES`, of `DOCKER_CONFIG`, and Depot's.
+    /// Record the registry of `REGISTRIES`, that of `DOCKER_CONFIG`, and Depot's.
     pub listed: HttpDoor,
     pub configured: HttpDoor,
     pub kept: HttpDoor,
     pub container: HttpDoor,
-    /// The internet of the pipe alone: the builder has another, and gets no passwords of hosts that take tokens.
+    /// The internet of the pipe. The builder has another one, and gets no passwords of hosts with tokens.
     pub internet: Internet,
     proxy: Tap,
     api: Vec<HttpDoor>,
-    /// Ended last.
+    /// Dropped last.
     _hub: HttpDoor,
     _registries: [Registry; 3],
     _token_registry: TokenRegistry,
 }
 
 impl Scene {
-    /// One where everything goes well.
+    /// Without failures.
     pub async fn start(place: &Place, internet: &Internet) -> Self {
         Self::start_with(place, internet, None).await
     }
 
-    /// The same; `instead` is answered by the registries of `REGISTRY` and of `REGISTRIES`.
+    /// With the responses `instead` of the registries in `REGISTRY` and `REGISTRIES`.
     pub async fn start_with(place: &Place, internet: &Internet, instead: Option<Instead>) -> Self {
-        // On the heap: it is large.
-        Box::pin(Self::made(place, internet, instead)).await
+        // The future is large, so it is on the heap.
+        Box::pin(Self::create(place, internet, instead)).await
     }
 
-    async fn made(place: &Place, internet: &Internet, instead: Option<Instead>) -> Self {
+    async fn create(place: &Place, internet: &Internet, instead: Option<Instead>) -> Self {
         let secrets = Secret::all();
         let traffic = Traffic::default();
         let login = |name: &str| {
@@ -120,12 +120,12 @@ impl Scene {
         scene
     }
 
-    /// A file of the clone.
+    /// Writes a file of the clone.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.clone_folder().join(name), content).unwrap();
     }
 
-    /// A Dockerfile whose steps can run.
+    /// Writes a Dockerfile with a shell and these lines.
     pub fn steps(&self, place: &Place, lines: &str) {
         fs::copy(place.busybox.path(), self.clone_folder().join("busybox")).unwrap();
         self.file("Dockerfile", format!("{BUSYBOX_BASE}{lines}\n"));
@@ -135,19 +135,19 @@ impl Scene {
         &self.planted(name).value
     }
 
-    /// The value of a secret, if there is one of that name.
+    /// The value of the secret with this name.
     pub fn value(&self, name: &str) -> Option<String> {
         let mut secrets = self.secrets.iter();
         let secret = secrets.find(|secret| secret.name == name)?;
         Some(secret.value.clone())
     }
 
-    /// This part repeats to us what it was sent.
+    /// Allows secrets in the responses of a part that repeats its requests.
     pub fn allow_answers(&mut self, part: &'static str) {
         self.repeats.push(part);
     }
 
-    /// Another value, which counts as the same secret.
+    /// Changes the value of a secret.
     pub fn change(&mut self, name: &str, value: &str) {
         let mut secrets = self.secrets.iter_mut();
         let secret = secrets.find(|secret| secret.name == name).unwrap();
@@ -155,7 +155,7 @@ impl Scene {
         secret.marks = vec![value.to_owned()];
     }
 
-    /// The builder is told this one, against all advice.
+    /// Allows a secret at the builder, because the test sends it there.
     pub fn allow_in_builder(&mut self, name: &str) {
         let mut secrets = self.secrets.iter_mut();
         let secret = secrets.find(|secret| secret.name == name).unwrap();
@@ -171,7 +171,7 @@ impl Scene {
         self.folder.path().join("clone")
     }
 
-    /// A Depot that knows the planted tokens, keeps images, and whose machines are overheard.
+    /// A Depot with the planted tokens, which saves images and records its machines.
     pub fn scenario(&self) -> Scenario {
         let password = self.secret("the login of Depot's registry");
         let reference = format!("{}/kept:{{build_id}}", self.kept.host());
@@ -196,12 +196,12 @@ impl Scene {
             .pull(pull)
     }
 
-    /// The program with everything planted, in front of this Depot.
+    /// The program with all planted secrets, for this Depot.
     pub async fn program(&mut self, depot: &LocalDepot) -> Program {
         self.program_with(depot, None).await
     }
 
-    /// The same; `instead` is answered in the API's place.
+    /// With the responses `instead` of the API.
     pub async fn program_with(&mut self, depot: &LocalDepot, instead: Option<Instead>) -> Program {
         let api = HttpDoor::open(&self.traffic, "api", instead).await.unwrap();
         let api = api.to(depot.api_url().trim_start_matches("http://"));
@@ -295,12 +295,12 @@ impl Scene {
             .fold(program, |program, name| program.set(name, secret(name)))
     }
 
-    /// Fails the test where a secret is where it does not belong, and where one of `seen` is nowhere: a secret and a part.
+    /// Fails the test if a secret is at another place than its own, or if one of `seen`, a secret and a part, was not seen.
     pub fn check(&self, run: &Run, seen: &[(&str, &str)]) {
         self.check_with(run, Vec::new(), seen);
     }
 
-    /// The same with other things to look at.
+    /// Like [`Self::check`], with further records.
     #[track_caller]
     pub fn check_with(&self, run: &Run, others: Vec<Piece>, seen: &[(&str, &str)]) {
         assert!(!self.traffic.is_cut(), "more has passed than was kept");
@@ -356,7 +356,7 @@ impl Scene {
     }
 }
 
-/// Something that was seen of the program itself.
+/// A record of the program itself.
 pub fn piece(part: &str, call: &str, bytes: Vec<u8>) -> Piece {
     Piece {
         part: part.to_owned(),
@@ -366,7 +366,8 @@ pub fn piece(part: &str, call: &str, bytes: Vec<u8>) -> Piece {
     }
 }
 
-/// Nothing is compressed or encoded in a way that the search would not see through. Layers are, and hold only what the test wrote.
+/// Fails the test if a record is compressed or encoded, so that the search is incomplete. Layers are excepted: they contain
+/// only files of the test.
 #[track_caller]
 fn readable(piece: &Piece) {
     let is_encoding = piece.what.ends_with("-encoding") && !piece.what.ends_with("accept-encoding");
@@ -401,7 +402,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// What gives out the credentials of a container's role.
+/// The server with the credentials of a container's role.
 const CONTAINER: Instead = Instead {
     wants: |_| true,
     answer: |_, _| {

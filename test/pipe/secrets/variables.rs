@@ -1,9 +1,9 @@
-//! Variables that are wrong: what is said of them repeats none of their values.
+//! Invalid variables: their error messages do not contain their values.
 
 use super::scene::Scene;
 use crate::place::with_place;
 
-/// Each secret spoiled in ways that people spoil them, and put where another belongs.
+/// Each secret with common mistakes, and in the place of another value.
 const SPOILED: &[(&str, &[&str])] = &[
     ("DEPOT_TOKEN", &["{} and more", "{}\nline", "ä{}"]),
     ("DOCKERHUB_TOKEN", &["{}\n{}", "\u{1}{}"]),
@@ -58,7 +58,7 @@ const SPOILED: &[(&str, &[&str])] = &[
 ];
 
 #[test]
-fn nothing_that_is_wrong_with_a_variable_shows_its_value() {
+fn errors_of_variables_do_not_contain_their_values() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
@@ -68,7 +68,7 @@ fn nothing_that_is_wrong_with_a_variable_shows_its_value() {
         for &(name, spoiled) in SPOILED {
             let values = [name, "REGISTRY_PASSWORD"].map(|name| scene.value(name));
             for pattern in spoiled {
-                // Its own value, and that of another variable, which is as secret there.
+                // Its own value, and that of another variable, which is also secret.
                 for value in values.iter().flatten() {
                     let program = scene.program(&depot).await;
                     let run = program

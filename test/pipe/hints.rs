@@ -1,4 +1,4 @@
-//! Failures of builds that come with a hint.
+//! Failed builds with a hint.
 
 use depot_ground::fixtures::Context;
 use depot_ground::internet::{Planned, RegistryFault};
@@ -8,7 +8,7 @@ use local_depot::Scenario;
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};
 
-/// A build of these lines that fails.
+/// Runs a build of these lines, which fails.
 async fn failing(place: &Place, lines: &str) -> Run {
     let depot = place.depot(Scenario::default()).await;
     let context = place.busybox_context(lines);
@@ -66,7 +66,7 @@ fn a_full_disk_of_a_builder_gets_a_hint() {
 }
 
 #[test]
-fn a_repository_over_ssh_is_no_context() {
+fn a_repository_over_ssh_is_rejected_as_a_context() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -87,7 +87,7 @@ fn a_repository_over_ssh_is_no_context() {
 }
 
 #[test]
-fn characters_that_mislead_are_shown_by_their_numbers() {
+fn hidden_characters_are_escaped() {
     with_place(async |place| {
         let lines = "# a\u{202e}comment\nRUN printf 'out\u{202e}put \u{1f469}\u{200d}\u{1f4bb} in\u{200b}visible\\n' && cat /no\u{2066}where";
         let run = failing(place, lines).await;
@@ -113,8 +113,8 @@ fn characters_that_mislead_are_shown_by_their_numbers() {
     });
 }
 
-/// A build from Docker Hub, which has had enough.
-async fn limited(place: &Place, words: &'static str, login: bool) -> Option<Run> {
+/// Runs a build with a base image from Docker Hub, whose rate limit is reached.
+async fn limited(place: &Place, message: &'static str, login: bool) -> Option<Run> {
     let internet = place.internet()?;
     let hub = place.docker_hub(internet).await;
     internet.plan(Planned {
@@ -129,7 +129,7 @@ async fn limited(place: &Place, words: &'static str, login: bool) -> Option<Run>
         method: Method::GET,
         path_part: "/library/limited/",
         times: 100,
-        fault: RegistryFault::Refuse(429, words),
+        fault: RegistryFault::Refuse(429, message),
     });
     let depot = place.depot(Scenario::default()).await;
     let context = Context::new("FROM limited:1\n").unwrap();
@@ -145,7 +145,7 @@ async fn limited(place: &Place, words: &'static str, login: bool) -> Option<Run>
 #[test]
 fn the_pull_limit_of_docker_hub_gets_a_hint() {
     with_place(async |place| {
-        let words = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#;
+        let message = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#;
         for (login, hint) in [
             (
                 false,
@@ -156,7 +156,7 @@ fn the_pull_limit_of_docker_hub_gets_a_hint() {
                 "hint: Docker Hub's pull rate limit for the account in DOCKERHUB_TOKEN is reached",
             ),
         ] {
-            let Some(run) = limited(place, words, login).await else {
+            let Some(run) = limited(place, message, login).await else {
                 return;
             };
             run.expect(5, &["429", hint]);
@@ -165,7 +165,7 @@ fn the_pull_limit_of_docker_hub_gets_a_hint() {
 }
 
 #[test]
-fn a_frontend_without_named_contexts_is_refused() {
+fn a_frontend_without_named_contexts_gets_a_hint() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         // To a builder, any image without the label for named contexts is an old frontend.
