@@ -36,32 +36,24 @@ fn amazons_registries_accept_logins_from_keys_and_from_the_steps_identity() {
         for by_role in [false, true] {
             let depot = place.depot_of_two(Scenario::default()).await;
             let context = small_context();
+            let names = format!("{}/team/app:1 {}/team/app:1", hosts[0], hosts[1]);
+            let platforms = if by_role {
+                "linux/amd64,linux/arm64"
+            } else {
+                "linux/amd64"
+            };
             let program = program(&depot, internet, context.path())
-                .set(
-                    "IMAGE",
-                    format!("{}/team/app:1 {}/team/app:1", hosts[0], hosts[1]),
-                )
-                .set(
-                    "PLATFORMS",
-                    if by_role {
-                        "linux/amd64,linux/arm64"
-                    } else {
-                        "linux/amd64"
-                    },
-                )
+                .set("IMAGE", names)
+                .set("PLATFORMS", platforms)
                 .set("AWS_ENDPOINT_URL", moto.endpoint())
                 .set("ECR_CREATE_REPOSITORY", "true");
             let program = if by_role {
+                let role = format!("arn:aws:iam::{account}:role/pipelines");
                 program
-                    .set(
-                        "AWS_OIDC_ROLE_ARN",
-                        format!("arn:aws:iam::{account}:role/pipelines"),
-                    )
+                    .set("AWS_OIDC_ROLE_ARN", role)
                     .set("BITBUCKET_STEP_OIDC_TOKEN", identity)
             } else {
-                program
-                    .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-                    .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+                with_keys(program)
             };
             let run = program.run().await;
             run.expect(0, &["built and pushed one image as 2 references"])
@@ -77,44 +69,64 @@ fn amazons_registries_accept_logins_from_keys_and_from_the_steps_identity() {
         for region in ["eu-central-1", "us-west-2"] {
             assert_eq!(moto.repositories(region).await.unwrap(), ["team/app"]);
         }
-        // A base image from a registry to which nothing is pushed.
-        let depot = place.depot(Scenario::default()).await;
-        let context =
-            Context::new(&format!("FROM {}/team/app:1\nCOPY file /again\n", hosts[0])).unwrap();
-        context.file("file", "content\n").unwrap();
-        let run = program(&depot, internet, context.path())
-            .set("PUSH", "false")
-            .set("AWS_ENDPOINT_URL", moto.endpoint())
-            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
-            .run()
-            .await;
-        run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
-            .without("hunter2");
+        base_images_are_pulled_with_a_login(place, internet, &moto, &hosts).await;
         only_named_hosts_get_a_login(place, internet, &moto, &hosts).await;
-        // Rejected keys end the build at once, before a machine is available.
-        moto.check_signatures().await.unwrap();
-        let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));
-        let depot = place.depot(Scenario::default().machines(slow)).await;
-        let context = small_context();
-        let run = program(&depot, internet, context.path())
-            .set("IMAGE", format!("{}/team/app:2", hosts[0]))
-            .set("AWS_ENDPOINT_URL", moto.endpoint())
-            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
-            .run()
-            .await;
-        run.expect(
-            5,
-            &[
-                "Amazon refused GetAuthorizationToken",
-                "hint: AWS rejected the credentials: check that AWS_ACCESS_KEY_ID",
-            ],
-        )
-        .without("COPY file")
-        .without("hunter2");
+        rejected_keys_end_the_build_at_once(place, internet, &moto, &hosts).await;
         moto.stop().await.unwrap();
     });
+}
+
+fn with_keys(program: Program) -> Program {
+    program
+        .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
+}
+
+/// A base image from a registry to which nothing is pushed.
+async fn base_images_are_pulled_with_a_login(
+    place: &Place,
+    internet: &Internet,
+    moto: &Moto,
+    hosts: &[String; 2],
+) {
+    let depot = place.depot(Scenario::default()).await;
+    let dockerfile = format!("FROM {}/team/app:1\nCOPY file /again\n", hosts[0]);
+    let context = Context::new(&dockerfile).unwrap();
+    context.file("file", "content\n").unwrap();
+    let run = with_keys(program(&depot, internet, context.path()))
+        .set("PUSH", "false")
+        .set("AWS_ENDPOINT_URL", moto.endpoint())
+        .run()
+        .await;
+    run.expect(0, &["FROM 123456789012.dkr.ecr", "COPY file /again"])
+        .without("hunter2");
+}
+
+/// The build ends before a machine is available.
+async fn rejected_keys_end_the_build_at_once(
+    place: &Place,
+    internet: &Internet,
+    moto: &Moto,
+    hosts: &[String; 2],
+) {
+    moto.check_signatures().await.unwrap();
+    let slow = MachinePlan::default().pending(10_000, Duration::from_millis(100));
+    let depot = place.depot(Scenario::default().machines(slow)).await;
+    let context = small_context();
+    let run = with_keys(program(&depot, internet, context.path()))
+        .set("IMAGE", format!("{}/team/app:2", hosts[0]))
+        .set("AWS_ENDPOINT_URL", moto.endpoint())
+        .run()
+        .await;
+    run.expect(
+        5,
+        &[
+            "Amazon refused GetAuthorizationToken",
+            "hint: AWS rejected the credentials: check that AWS_ACCESS_KEY_ID",
+        ],
+    )
+    .without("COPY file")
+    .without("hunter2");
 }
 
 /// Base images whose host is composed of arguments, and whose host is in no text of the build.
@@ -139,13 +151,11 @@ async fn only_named_hosts_get_a_login(
         let depot = place.depot(Scenario::default()).await;
         let context = Context::new(&format!("{lines}COPY file /new\n")).unwrap();
         context.file("file", "content\n").unwrap();
-        let run = program(&depot, internet, context.path())
+        let run = with_keys(program(&depot, internet, context.path()))
             .set("PUSH", "false")
             .set("NO_CACHE", "true")
             .set("BUILD_ARGS", arguments)
             .set("AWS_ENDPOINT_URL", moto.endpoint())
-            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .set("AWS_SECRET_ACCESS_KEY", "hunter2/secret+access+key")
             .run()
             .await;
         let host = &hosts[usize::from(code != 0)];

@@ -173,36 +173,41 @@ fn any_number_of_links_is_followed_with_bounded_memory() {
     });
 }
 
+/// A context with a login, keys, and the output files of an earlier run.
+fn context_with_secrets_and_outputs(place: &Place) -> Context {
+    let list = format!("{LIST}\nCOPY --from=extra . /extra\nRUN find /extra -type f");
+    let context = place.busybox_context(&list);
+    let login = r#"{"auths":{"registry.example.com":{"auth":"bWU6aHVudGVyMjI="}}}"#;
+    context.file(".docker/config.json", login).unwrap();
+    context.file(".docker/other", "").unwrap();
+    context.file("extra/kept", "").unwrap();
+    // The same file under another name.
+    let config = context.path().join(".docker/config.json");
+    fs::hard_link(&config, context.path().join("extra/login")).unwrap();
+    for name in [
+        ".docker/contexts/tls/x/key",
+        "certs/key.pem",
+        "certs/ca-key.pem",
+    ] {
+        context.file(name, "-----BEGIN PRIVATE KEY-----").unwrap();
+    }
+    context.file("certs/ours.pem", "").unwrap();
+    for name in [
+        "out/image.env",
+        "metadata.json",
+        "iid",
+        "shared/depot-build.env",
+        "vars",
+    ] {
+        context.file(name, "old").unwrap();
+    }
+    context
+}
+
 #[test]
 fn files_with_secrets_and_outputs_are_never_sent() {
     with_place(async |place| {
-        let list = format!("{LIST}\nCOPY --from=extra . /extra\nRUN find /extra -type f");
-        let context = place.busybox_context(&list);
-        let login = r#"{"auths":{"registry.example.com":{"auth":"bWU6aHVudGVyMjI="}}}"#;
-        context.file(".docker/config.json", login).unwrap();
-        context.file(".docker/other", "").unwrap();
-        context.file("extra/kept", "").unwrap();
-        // The same file under another name.
-        let config = context.path().join(".docker/config.json");
-        fs::hard_link(&config, context.path().join("extra/login")).unwrap();
-        for name in [
-            ".docker/contexts/tls/x/key",
-            "certs/key.pem",
-            "certs/ca-key.pem",
-        ] {
-            context.file(name, "-----BEGIN PRIVATE KEY-----").unwrap();
-        }
-        context.file("certs/ours.pem", "").unwrap();
-        // Files of an earlier run.
-        for name in [
-            "out/image.env",
-            "metadata.json",
-            "iid",
-            "shared/depot-build.env",
-            "vars",
-        ] {
-            context.file(name, "old").unwrap();
-        }
+        let context = context_with_secrets_and_outputs(place);
         let depot = place.depot(Scenario::default()).await;
         let run = Program::of(&depot, context.path())
             .set("BITBUCKET_CLONE_DIR", context.path())

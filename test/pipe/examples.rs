@@ -14,8 +14,9 @@ use depot_ground::internet::{Internet, variables};
 use depot_ground::registry::tokens::TokenRegistry;
 use depot_ground::registry::{Login, Registry};
 use depot_ground::schema;
-use local_depot::{BuildState, CreateBuildAnswer, HostCredential, LocalDepot, Scenario};
+use local_depot::{BuildState, LocalDepot};
 
+use super::on_internet::saving_at;
 use super::own_image::InStep;
 use super::pipeline::{Call, Example, Line, Step, environment, examples, expanded};
 use super::place::{Place, with_place};
@@ -216,45 +217,13 @@ impl<'a> Scene<'a> {
     ) {
         assert_eq!(call.pipe, super::own_image::NAME, "{title}");
         let kept = &self.place.registry;
-        let scenario = Scenario::default().answer(CreateBuildAnswer {
-            additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
-            additional_credentials: vec![HostCredential {
-                host: kept.host(),
-                username: kept.username().into(),
-                password: kept.password().into(),
-            }],
-            ..CreateBuildAnswer::default()
-        });
+        let scenario = saving_at(&kept.host(), kept);
         let depot = self.place.depot_of_two(scenario).await;
-        let authority = self.internet.authority();
-        let internet = variables(&self.internet.proxy(), &authority);
-        let mut variables: BTreeMap<String, String> = internet
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        variables.insert("BITBUCKET_COMMIT".into(), "0123456789ab".into());
-        variables.insert("AWS_ENDPOINT_URL".into(), self.moto.endpoint());
-        variables.insert("NO_COLOR".into(), "1".into());
-        let mut referable = self.repository(&depot, call);
-        let exported = exported.iter();
-        referable.extend(exported.map(|(name, value)| (name.as_str(), value.clone())));
-        variables.extend(environment(call, &referable));
-        // The only default that refers to another machine.
-        variables.insert("DEPOT_API_URL".into(), depot.api_url().into());
-        if step.services.iter().any(|service| service == "docker") {
-            let host = self.door.docker_host();
-            let host = host.replace("127.0.0.1", "host.docker.internal");
-            variables.insert("DOCKER_HOST".into(), host);
-        }
-        if step.oidc {
-            let identity = "signed-identity-of-the-step";
-            variables.insert("BITBUCKET_STEP_OIDC_TOKEN".into(), identity.into());
-        }
         let in_step = InStep {
             daemon: self.daemon,
             clone,
-            variables,
-            mounts: vec![authority.parent().unwrap().to_owned()],
+            variables: self.environment(&depot, step, call, exported),
+            mounts: vec![self.internet.authority().parent().unwrap().to_owned()],
         };
         let run = in_step.run().await;
         assert_eq!(run.code, 0, "{title}\n{}", run.log);
@@ -273,6 +242,41 @@ impl<'a> Scene<'a> {
             "{stored}"
         );
         depot.check().unwrap();
+    }
+
+    /// The environment of the pipe in a step.
+    fn environment(
+        &self,
+        depot: &LocalDepot,
+        step: &Step,
+        call: &Call,
+        exported: &BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        let authority = self.internet.authority();
+        let internet = variables(&self.internet.proxy(), &authority);
+        let mut variables: BTreeMap<String, String> = internet
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        variables.insert("BITBUCKET_COMMIT".into(), "0123456789ab".into());
+        variables.insert("AWS_ENDPOINT_URL".into(), self.moto.endpoint());
+        variables.insert("NO_COLOR".into(), "1".into());
+        let mut referable = self.repository(depot, call);
+        let exported = exported.iter();
+        referable.extend(exported.map(|(name, value)| (name.as_str(), value.clone())));
+        variables.extend(environment(call, &referable));
+        // The only default that refers to another machine.
+        variables.insert("DEPOT_API_URL".into(), depot.api_url().into());
+        if step.services.iter().any(|service| service == "docker") {
+            let host = self.door.docker_host();
+            let host = host.replace("127.0.0.1", "host.docker.internal");
+            variables.insert("DOCKER_HOST".into(), host);
+        }
+        if step.oidc {
+            let identity = "signed-identity-of-the-step";
+            variables.insert("BITBUCKET_STEP_OIDC_TOKEN".into(), identity.into());
+        }
+        variables
     }
 }
 

@@ -13,11 +13,9 @@ use depot_ground::daemon::Release;
 use depot_ground::fixtures::Context;
 use depot_ground::internet::Internet;
 use depot_ground::registry::Registry;
-use local_depot::{
-    Architecture, Code, CreateBuildAnswer, Fault, HostCredential, LocalDepot, Method, Scenario,
-};
+use local_depot::{Architecture, Code, Fault, LocalDepot, Method, Scenario};
 
-use super::on_internet::{list, registry};
+use super::on_internet::{list, registry, saving_at};
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};
 
@@ -168,18 +166,8 @@ fn an_image_saved_at_depot() {
             return;
         };
         let host = "save.logs.example.com";
-        let kept = registry(internet, host).await;
-        let depot = place
-            .depot(Scenario::default().answer(CreateBuildAnswer {
-                additional_tags: vec![format!("{host}/{{project_id}}:{{build_id}}")],
-                additional_credentials: vec![HostCredential {
-                    host: host.to_owned(),
-                    username: kept.username().to_owned(),
-                    password: kept.password().to_owned(),
-                }],
-                ..CreateBuildAnswer::default()
-            }))
-            .await;
+        let depots = registry(internet, host).await;
+        let depot = place.depot(saving_at(host, &depots)).await;
         let context = unique_context();
         let program = program(&depot, &context).on(internet).set("SAVE", "true");
         assert_log("save", &depot, &context, &program.run().await);

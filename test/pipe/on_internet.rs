@@ -1,12 +1,13 @@
 //! Shared parts of tests with real names of registries. The names resolve to real registries on this machine; see
 //! `depot_ground::internet`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use depot_ground::engine::state_folder;
 use depot_ground::internet::Internet;
 use depot_ground::registry::Registry;
-use local_depot::LocalDepot;
+use local_depot::{CreateBuildAnswer, HostCredential, LocalDepot, Scenario};
 
 use super::program::{Program, Run};
 
@@ -22,6 +23,26 @@ pub fn program(depot: &LocalDepot, internet: &Internet, directory: &Path) -> Pro
     Program::of(depot, directory)
         .on(internet)
         .set("PUSH", "true")
+}
+
+/// A Depot that saves images in this registry, which `host` leads to.
+pub fn saving_at(host: &str, registry: &Registry) -> Scenario {
+    Scenario::default().answer(CreateBuildAnswer {
+        additional_tags: vec![format!("{host}/{{project_id}}:{{build_id}}")],
+        additional_credentials: vec![HostCredential {
+            host: host.to_owned(),
+            username: registry.username().to_owned(),
+            password: registry.password().to_owned(),
+        }],
+        ..CreateBuildAnswer::default()
+    })
+}
+
+/// Fails the test if a registry got requests with another user, or no request with a user.
+pub fn assert_only_user(internet: &Internet, host: &str, user: &str) {
+    let seen = internet.seen(host).into_iter();
+    let users: BTreeSet<String> = seen.filter_map(|seen| seen.user).collect();
+    assert_eq!(users, BTreeSet::from([user.to_owned()]), "{host}");
 }
 
 /// The value of `REGISTRIES` with these logins.

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use depot_ground::daemon::Release;
 use depot_ground::engine::state_folder;
+use depot_ground::fixtures::Context;
 use depot_ground::internet::{Planned, RegistryFault};
 use depot_ground::registry::Registry;
-use local_depot::{BuildState, CreateBuildAnswer, MachinePlan, Method, Scenario};
+use local_depot::{BuildState, CreateBuildAnswer, LocalDepot, MachinePlan, Method, Scenario};
 use serde_json::Value;
 
 use super::on_internet::{self, list, registry};
@@ -50,6 +51,50 @@ async fn platforms(place: &Place, repository: &str) -> BTreeMap<String, String> 
     images.map(entry).collect()
 }
 
+/// The program with every output.
+fn with_outputs(depot: &LocalDepot, context: &Context) -> Program {
+    let file = |name: &str| context.path().join(name);
+    Program::of(depot, context.path())
+        .set("BITBUCKET_CLONE_DIR", context.path())
+        .set("BITBUCKET_PIPE_STORAGE_DIR", file("a/own"))
+        .set("BITBUCKET_PIPE_SHARED_STORAGE_DIR", file("a"))
+        .set("BITBUCKET_PIPELINES_VARIABLES_PATH", file("variables"))
+        .set("OUTPUT_FILE", "out/image.env")
+        .set(
+            "OUTPUT_VARIABLES",
+            "DEPOT_BUILD_DIGEST, DEPOT_BUILD_DIGEST_LINUX_AMD64",
+        )
+        .set("METADATA_FILE", "out/metadata.json")
+        .set("IID_FILE", "out/iid")
+}
+
+/// The expected variables of an image with two names, except those of its platforms.
+fn expected(
+    depot: &LocalDepot,
+    image: &str,
+    second: &str,
+    digest: &str,
+) -> BTreeMap<String, String> {
+    let record = depot.record();
+    let build = record.last_build().unwrap();
+    let repository = image.replace(":test", "");
+    [
+        ("DEPOT_BUILD_IMAGE", image.to_owned()),
+        ("DEPOT_BUILD_IMAGES", format!("{image} {second}")),
+        ("DEPOT_BUILD_DIGEST", digest.to_owned()),
+        ("DEPOT_BUILD_IMAGE_DIGEST", format!("{repository}@{digest}")),
+        (
+            "DEPOT_BUILD_IMAGE_DIGESTS",
+            format!("{image}@{digest} {second}@{digest}"),
+        ),
+        ("DEPOT_BUILD_ID", build.id.clone()),
+        ("DEPOT_BUILD_URL", build.url.clone()),
+        ("DEPOT_BUILD_PROJECT_ID", depot.project_id().to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
 #[test]
 fn names_digests_and_the_build_are_written_to_the_outputs() {
     with_place(async |place| {
@@ -75,58 +120,18 @@ fn names_digests_and_the_build_are_written_to_the_outputs() {
             context.file("variables", "OTHER=kept\n").unwrap();
             let image = place.image(&repository);
             let second = image.replace(":test", ":second");
-            let run = Program::of(&depot, context.path())
+            let run = with_outputs(&depot, &context)
                 .push(&format!("{image} {second}"), &place.registry)
-                .set("BITBUCKET_CLONE_DIR", context.path())
-                .set("BITBUCKET_PIPE_STORAGE_DIR", context.path().join("a/own"))
-                .set(
-                    "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
-                    context.path().join("a"),
-                )
-                .set(
-                    "BITBUCKET_PIPELINES_VARIABLES_PATH",
-                    context.path().join("variables"),
-                )
                 .set("PLATFORMS", list)
-                .set("OUTPUT_FILE", "out/image.env")
-                .set(
-                    "OUTPUT_VARIABLES",
-                    "DEPOT_BUILD_DIGEST, DEPOT_BUILD_DIGEST_LINUX_AMD64",
-                )
-                .set("METADATA_FILE", "out/metadata.json")
-                .set("IID_FILE", "out/iid")
                 .run()
                 .await;
             run.expect(0, &[]).without("WARNING");
             let file = |name: &str| context.path().join(name);
             let read = |name: &str| std::fs::read_to_string(file(name)).unwrap();
 
-            let digest = place
-                .registry
-                .manifest(&repository, "test")
-                .await
-                .unwrap()
-                .digest;
-            let record = depot.record();
-            let build = record.last_build().unwrap();
-            let mut vars: BTreeMap<String, String> = [
-                ("DEPOT_BUILD_IMAGE", image.clone()),
-                ("DEPOT_BUILD_IMAGES", format!("{image} {second}")),
-                ("DEPOT_BUILD_DIGEST", digest.clone()),
-                (
-                    "DEPOT_BUILD_IMAGE_DIGEST",
-                    image.replace(":test", "") + "@" + &digest,
-                ),
-                (
-                    "DEPOT_BUILD_IMAGE_DIGESTS",
-                    format!("{image}@{digest} {second}@{digest}"),
-                ),
-                ("DEPOT_BUILD_ID", build.id.clone()),
-                ("DEPOT_BUILD_URL", build.url.clone()),
-                ("DEPOT_BUILD_PROJECT_ID", depot.project_id().to_owned()),
-            ]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+            let manifest = place.registry.manifest(&repository, "test").await;
+            let digest = manifest.unwrap().digest;
+            let mut vars = expected(&depot, &image, &second, &digest);
             vars.extend(platforms(place, &repository).await);
             assert_eq!(sourced(&file("out/image.env")), vars, "{list} {}", run.log);
             for stored in ["a/own/depot-build.env", "a/depot-build.env"] {
@@ -144,8 +149,9 @@ fn names_digests_and_the_build_are_written_to_the_outputs() {
             assert_eq!(metadata["containerimage.digest"], digest);
             assert_eq!(metadata["depot.digests"][&image], digest);
             assert_eq!(metadata["depot.digests"][&second], digest);
-            assert_eq!(metadata["depot.build"]["buildID"], build.id);
-            assert_eq!(metadata["depot.build"]["projectID"], depot.project_id());
+            let build = &metadata["depot.build"];
+            assert_eq!(build["buildID"], vars["DEPOT_BUILD_ID"]);
+            assert_eq!(build["projectID"], depot.project_id());
             if !list.contains("arm") {
                 assert_eq!(metadata["containerimage.descriptor"]["digest"], digest);
             }

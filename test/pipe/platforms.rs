@@ -58,6 +58,22 @@ async fn read_back(place: &Place, repository: &str, tag: &str) -> Value {
     index
 }
 
+/// Fails the test unless each of two images in the index has its own provenance.
+fn assert_provenance(index: &Value) {
+    let entries = index["manifests"].as_array().unwrap();
+    let subject = |entry: &Value| entry["annotations"]["vnd.docker.reference.digest"].clone();
+    assert_eq!(entries.len(), 4, "{index:#}");
+    let images = entries
+        .iter()
+        .filter(|entry| entry["platform"]["os"] == "linux");
+    for image in images {
+        let attestations = entries
+            .iter()
+            .filter(|entry| subject(entry) == image["digest"]);
+        assert_eq!(attestations.count(), 1, "{index:#}");
+    }
+}
+
 #[test]
 fn two_machines_build_concurrently_and_push_one_image_under_every_name() {
     with_place(async |place| {
@@ -102,17 +118,7 @@ fn two_machines_build_concurrently_and_push_one_image_under_every_name() {
             );
             let index = read_back(place, repository, tag).await;
             assert_eq!(platforms(&index), ["amd64", "arm64"]);
-            // Each has its provenance, which refers to it.
-            let entries = index["manifests"].as_array().unwrap();
-            let of = |entry: &Value| entry["annotations"]["vnd.docker.reference.digest"].clone();
-            assert_eq!(entries.len(), 4, "{index:#}");
-            for image in entries
-                .iter()
-                .filter(|entry| entry["platform"]["os"] == "linux")
-            {
-                let attestations = entries.iter().filter(|entry| of(entry) == image["digest"]);
-                assert_eq!(attestations.count(), 1, "{index:#}");
-            }
+            assert_provenance(&index);
             let shown = format!("{host}/{repository}:{tag}@{digest}");
             assert!(run.log.contains(&shown), "{}", run.log);
         }

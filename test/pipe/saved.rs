@@ -1,8 +1,6 @@
 //! Images saved in Depot's registry.
 
-use local_depot::{CreateBuildAnswer, HostCredential, Scenario};
-
-use super::on_internet::{registry, silent};
+use super::on_internet::{assert_only_user, registry, saving_at, silent};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
@@ -14,22 +12,12 @@ fn an_image_is_saved_at_depot_and_pushed_to_the_users_registry() {
         };
         let depots = registry(internet, "registry.depot.dev").await;
         let own = registry(internet, "own-registry.example.com").await;
-        let scenario = || {
-            Scenario::default().answer(CreateBuildAnswer {
-                additional_tags: vec!["registry.depot.dev/{project_id}:{build_id}".into()],
-                additional_credentials: vec![HostCredential {
-                    host: "registry.depot.dev".into(),
-                    username: depots.username().into(),
-                    password: depots.password().into(),
-                }],
-                ..CreateBuildAnswer::default()
-            })
-        };
         for (push, platforms) in [
             ("true", "linux/amd64,linux/arm64"),
             ("false", "linux/amd64"),
         ] {
-            let depot = place.depot_of_two(scenario()).await;
+            let scenario = saving_at("registry.depot.dev", &depots);
+            let depot = place.depot_of_two(scenario).await;
             let context = small_context();
             let run = Program::of(&depot, context.path())
                 .on(internet)
@@ -74,11 +62,6 @@ fn an_image_is_saved_at_depot_and_pushed_to_the_users_registry() {
             assert_eq!(options.save_tags, ["nightly"]);
         }
         assert_eq!(own.tags("app").await.unwrap(), ["1"]);
-        // No registry got the user of the other.
-        let users = internet
-            .seen("registry.depot.dev")
-            .into_iter()
-            .filter_map(|seen| seen.user);
-        assert!(users.into_iter().all(|user| user == depots.username()));
+        assert_only_user(internet, "registry.depot.dev", depots.username());
     });
 }

@@ -4,7 +4,7 @@ use depot_ground::engine::state_folder;
 use depot_ground::registry::{Login, Registry};
 use local_depot::{BuildState, Scenario};
 
-use super::on_internet::{list, program, registry, silent};
+use super::on_internet::{assert_only_user, list, program, registry, silent};
 use super::place::{small_context, with_place};
 use super::program::Program;
 
@@ -58,14 +58,8 @@ fn one_build_is_pushed_to_registries_of_three_kinds() {
             depot.check().unwrap();
         }
         // Each registry got only its own user, from the builder and from the pipe. Docker Hub got tokens.
-        for (host, user) in [
-            ("one.example.com", one.username()),
-            ("other.example.com", other.username()),
-        ] {
-            let users = internet.seen(host).into_iter().filter_map(|seen| seen.user);
-            assert!(users.clone().count() > 0);
-            assert!(users.into_iter().all(|seen| seen == user), "{host}");
-        }
+        assert_only_user(internet, "one.example.com", one.username());
+        assert_only_user(internet, "other.example.com", other.username());
         let hubs = internet.seen("registry-1.docker.io");
         assert!(
             hubs.iter()

@@ -151,68 +151,75 @@ fn the_project_is_found_in_a_file_above_the_context() {
     });
 }
 
+/// Programs with an error in their YAML, each with its exit code and expected texts.
+fn errors_in_the_yaml(
+    program: impl Fn() -> Program,
+) -> [(Program, i32, &'static [&'static str]); 6] {
+    let role = "arn:aws:iam::123456789012:role/pipelines";
+    let ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1";
+    [
+        (
+            program().unset("DEPOT_TOKEN"),
+            2,
+            &[
+                "hint: store DEPOT_TOKEN as a secured variable",
+                "\n  variables:\n    DEPOT_TOKEN: $",
+            ],
+        ),
+        (
+            program().set("DEPOT_TOKEN", "$MY_TOKEN"),
+            2,
+            &[
+                "DEPOT_TOKEN is treated as unset: it refers to a variable that is not set in this pipeline",
+            ],
+        ),
+        (
+            program().set("CONTEXT", "services/web"),
+            2,
+            &[
+                "hint: the clone directory holds no clone of the repository",
+                "\n  clone:\n    enabled: false\n",
+            ],
+        ),
+        (
+            program().set("CONTEXT", "/etc"),
+            2,
+            &[
+                "lies outside of the clone directory",
+                "hint: a pipe sees the clone directory of its step",
+            ],
+        ),
+        (
+            program()
+                .set("IMAGE", ecr)
+                .set("PUSH", "true")
+                .set("AWS_OIDC_ROLE_ARN", role),
+            2,
+            &[
+                "it lacks `oidc: true`",
+                "hint: add to the step, next to `script:`\n  oidc: true\n",
+            ],
+        ),
+        (
+            program()
+                .set("LOAD", "true")
+                .set("DOCKER_HOST", "unix:///nowhere.sock"),
+            7,
+            &[
+                "hint: LOAD needs the step's Docker daemon",
+                "\n  services:\n    - docker\n",
+            ],
+        ),
+    ]
+}
+
 #[test]
 fn errors_in_the_yaml_are_reported_with_a_snippet() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let clone = Context::new("FROM scratch\n").unwrap();
         let program = || Program::of(&depot, clone.path()).set("BITBUCKET_CLONE_DIR", clone.path());
-        let role = "arn:aws:iam::123456789012:role/pipelines";
-        let ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app:1";
-        for (program, code, texts) in [
-            (
-                program().unset("DEPOT_TOKEN"),
-                2,
-                &[
-                    "hint: store DEPOT_TOKEN as a secured variable",
-                    "\n  variables:\n    DEPOT_TOKEN: $",
-                ][..],
-            ),
-            (
-                program().set("DEPOT_TOKEN", "$MY_TOKEN"),
-                2,
-                &[
-                    "DEPOT_TOKEN is treated as unset: it refers to a variable that is not set in this pipeline",
-                ],
-            ),
-            (
-                program().set("CONTEXT", "services/web"),
-                2,
-                &[
-                    "hint: the clone directory holds no clone of the repository",
-                    "\n  clone:\n    enabled: false\n",
-                ],
-            ),
-            (
-                program().set("CONTEXT", "/etc"),
-                2,
-                &[
-                    "lies outside of the clone directory",
-                    "hint: a pipe sees the clone directory of its step",
-                ],
-            ),
-            (
-                program()
-                    .set("IMAGE", ecr)
-                    .set("PUSH", "true")
-                    .set("AWS_OIDC_ROLE_ARN", role),
-                2,
-                &[
-                    "it lacks `oidc: true`",
-                    "hint: add to the step, next to `script:`\n  oidc: true\n",
-                ],
-            ),
-            (
-                program()
-                    .set("LOAD", "true")
-                    .set("DOCKER_HOST", "unix:///nowhere.sock"),
-                7,
-                &[
-                    "hint: LOAD needs the step's Docker daemon",
-                    "\n  services:\n    - docker\n",
-                ],
-            ),
-        ] {
+        for (program, code, texts) in errors_in_the_yaml(program) {
             program.run().await.expect(code, texts);
         }
         untouched(&depot);

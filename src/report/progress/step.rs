@@ -123,9 +123,9 @@ impl Step {
             .map(|digest| (self.source, digest))
     }
 
-    /// Takes over what a message says about the step, or about one member of its group. False if the group is full.
+    /// Applies a message about the step, or about one member of its group. Returns false if the group is full.
     ///
-    /// Without `has_room` no member is added, and only that a member failed is kept of its error.
+    /// Without `has_room`, no member is added, and an error is replaced by a short one.
     pub(super) fn update(
         &mut self,
         now: Duration,
@@ -133,33 +133,9 @@ impl Step {
         has_room: bool,
         masker: &Masker,
     ) -> bool {
-        let index = self
-            .members
-            .iter()
-            .position(|member| member.digest == vertex.digest)
-            .unwrap_or(self.members.len());
-        if index >= MEMBERS {
+        let Some(index) = self.member(vertex, has_room) else {
             return false;
-        }
-        if index == self.members.len() {
-            if !has_room {
-                return false;
-            }
-            let digest = vertex.digest.clone();
-            let weak = vertex
-                .progress_group
-                .as_ref()
-                .is_some_and(|group| group.weak);
-            let member = Member {
-                digest,
-                has_started: false,
-                weak,
-                cached: false,
-                error: String::new(),
-            };
-            self.bytes += member.bytes();
-            self.members.push(member);
-        }
+        };
         // The first message about a vertex has no times, and can be repeated.
         let started = vertex
             .started
@@ -188,6 +164,28 @@ impl Step {
             }
         }
         true
+    }
+
+    /// The index of the vertex among the members. `None` if it is new and there is no room for it.
+    fn member(&mut self, vertex: &Vertex, has_room: bool) -> Option<usize> {
+        let mut members = self.members.iter();
+        if let Some(index) = members.position(|member| member.digest == vertex.digest) {
+            return Some(index);
+        }
+        if !has_room || self.members.len() >= MEMBERS {
+            return None;
+        }
+        let group = vertex.progress_group.as_ref();
+        let member = Member {
+            digest: vertex.digest.clone(),
+            has_started: false,
+            weak: group.is_some_and(|group| group.weak),
+            cached: false,
+            error: String::new(),
+        };
+        self.bytes += member.bytes();
+        self.members.push(member);
+        Some(self.members.len() - 1)
     }
 
     /// Approximate memory of its name, its members and their errors, in bytes.

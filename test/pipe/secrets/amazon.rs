@@ -9,6 +9,7 @@ use depot_ground::traffic::{HttpDoor, Instead};
 use super::refusals::{refusal, repeated};
 use super::scene::Scene;
 use crate::place::with_place;
+use crate::program::Program;
 
 /// A region without registries of other tests.
 const HOST: &str = "123456789012.dkr.ecr.ap-south-1.amazonaws.com";
@@ -20,6 +21,32 @@ const REFUSES: Instead = Instead {
         refusal(403, &format!("{} {said}", "no ".repeat(80)))
     },
 };
+
+/// The program with only the variables of this way to authenticate.
+fn with_identity(program: Program, way: &str) -> Program {
+    let unset = |program: Program, names: &[&str]| {
+        names
+            .iter()
+            .fold(program, |program, name| program.unset(name))
+    };
+    match way {
+        "role" => program.set(
+            "AWS_OIDC_ROLE_ARN",
+            format!("arn:aws:iam::{ACCOUNT}:role/pipelines"),
+        ),
+        "container" => unset(
+            program,
+            &[
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            ],
+        ),
+        _ => program,
+    }
+}
 
 #[test]
 fn amazons_keys_are_never_sent_and_its_tokens_only_to_amazon() {
@@ -55,21 +82,7 @@ fn amazons_keys_are_never_sent_and_its_tokens_only_to_amazon() {
                 .set("PUSH", "true")
                 .set("ECR_CREATE_REPOSITORY", "true")
                 .set("AWS_ENDPOINT_URL", format!("http://{}/", aws.host()));
-            let role = format!("arn:aws:iam::{ACCOUNT}:role/pipelines");
-            let program = match way {
-                "role" => program.set("AWS_OIDC_ROLE_ARN", role),
-                "container" => [
-                    "AWS_ACCESS_KEY_ID",
-                    "AWS_SECRET_ACCESS_KEY",
-                    "AWS_SESSION_TOKEN",
-                ]
-                .into_iter()
-                .chain(["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"])
-                .chain(["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"])
-                .fold(program, crate::program::Program::unset),
-                _ => program,
-            };
-            let run = program.run().await;
+            let run = with_identity(program, way).run().await;
             let proof = match way {
                 "role" => ("BITBUCKET_STEP_OIDC_TOKEN", "aws"),
                 "container" => ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "container"),

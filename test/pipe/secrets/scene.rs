@@ -214,24 +214,7 @@ impl Scene {
     fn variables(&self, api: &HttpDoor, project: &str) -> Program {
         let secret = |name: &str| self.secret(name);
         let folder = |name: &str| self.folder.path().join(name);
-        let listed = [
-            (self.listed.host(), secret("REGISTRIES")),
-            (
-                "unused.example.com".into(),
-                secret("REGISTRIES, for a host that is not used"),
-            ),
-        ];
-        let listed = listed.map(|(host, password)| {
-            format!("- {{registry: '{host}', username: {USER}, password: '{password}'}}\n")
-        });
-        let login = format!("{USER}:{}", secret("DOCKER_CONFIG"));
-        let configuration = serde_json::json!({ "auths": {
-            self.configured.host(): { "auth": STANDARD.encode(login) },
-            "unused-too.example.com": {
-                "identitytoken": secret("DOCKER_CONFIG, for a host that is not used"),
-            },
-        } });
-        self.file("docker/config.json", configuration.to_string());
+        self.file("docker/config.json", self.docker_configuration());
         fs::write(
             folder("token"),
             secret("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
@@ -246,8 +229,6 @@ impl Scene {
             "elsewhere=https://{USER}:{}@git.example.com/some/repository.git",
             self.planted("BUILD_CONTEXTS").in_address()
         );
-        let full = secret("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-        let relative = secret("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
         let program = Program::in_directory(&self.clone_folder())
             .set("DEBUG", "true")
             .set("DEPOT_API_URL", format!("http://{}", api.host()))
@@ -255,18 +236,8 @@ impl Scene {
             .set("DOCKERHUB_USERNAME", USER)
             .set("REGISTRY", self.tokens.host())
             .set("REGISTRY_USERNAME", USER)
-            .set("REGISTRIES", listed.concat())
+            .set("REGISTRIES", self.registries())
             .set("DOCKER_CONFIG", "docker")
-            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
-            .set(
-                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-                format!("/{relative}"),
-            )
-            .set(
-                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-                format!("http://{}/{full}", self.container.host()),
-            )
-            .set("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", folder("token"))
             .set("HTTPS_PROXY", proxy)
             .set("NO_PROXY", "127.0.0.1,localhost")
             .set("SSL_CERT_FILE", self.internet.authority())
@@ -281,7 +252,7 @@ impl Scene {
             .set("BITBUCKET_PIPELINES_VARIABLES_PATH", folder("variables"))
             .set("TMPDIR", folder("temporary"))
             .set("HOME", folder("home"));
-        let as_they_are = [
+        let unchanged = [
             "DEPOT_TOKEN",
             "DOCKERHUB_TOKEN",
             "REGISTRY_PASSWORD",
@@ -290,9 +261,59 @@ impl Scene {
             "BITBUCKET_STEP_OIDC_TOKEN",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN",
         ];
-        as_they_are
+        unchanged
             .into_iter()
-            .fold(program, |program, name| program.set(name, secret(name)))
+            .fold(self.of_container(program), |program, name| {
+                program.set(name, secret(name))
+            })
+    }
+
+    /// Adds the variables of a container's role.
+    fn of_container(&self, program: Program) -> Program {
+        let full = self.secret("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        let relative = self.secret("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+        program
+            .set("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+            .set(
+                "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+                format!("/{relative}"),
+            )
+            .set(
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+                format!("http://{}/{full}", self.container.host()),
+            )
+            .set(
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+                self.folder.path().join("token"),
+            )
+    }
+
+    /// The value of `REGISTRIES`.
+    fn registries(&self) -> String {
+        let secret = |name: &str| self.secret(name);
+        let listed = [
+            (self.listed.host(), secret("REGISTRIES")),
+            (
+                "unused.example.com".into(),
+                secret("REGISTRIES, for a host that is not used"),
+            ),
+        ];
+        let listed = listed.map(|(host, password)| {
+            format!("- {{registry: '{host}', username: {USER}, password: '{password}'}}\n")
+        });
+        listed.concat()
+    }
+
+    /// The file of `DOCKER_CONFIG`.
+    fn docker_configuration(&self) -> String {
+        let login = format!("{USER}:{}", self.secret("DOCKER_CONFIG"));
+        let configuration = serde_json::json!({ "auths": {
+            self.configured.host(): { "auth": STANDARD.encode(login) },
+            "unused-too.example.com": {
+                "identitytoken": self.secret("DOCKER_CONFIG, for a host that is not used"),
+            },
+        } });
+        configuration.to_string()
     }
 
     /// Fails the test if a secret is at another place than its own, or if one of `seen`, a secret and a part, was not seen.

@@ -202,69 +202,84 @@ fn endless_groups_and_names_are_bounded() {
     assert!(build.finish().len() < 20_000);
 }
 
-/// Messages about a few steps, in any order and with unusual times.
-fn messages() -> impl Strategy<Value = Vec<(u64, StatusResponse)>> {
-    let digest = prop::sample::select(vec!["a", "b", "c", "unknown"]);
-    let moment = prop_oneof![0..5000_i64, Just(i64::MIN / 1000), Just(i64::MAX / 2000)];
-    let moment = prop::option::of(moment.prop_map(|milliseconds| Timestamp {
+fn any_digest() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b", "c", "unknown"])
+}
+
+fn any_time() -> impl Strategy<Value = Option<Timestamp>> {
+    let milliseconds = prop_oneof![0..5000_i64, Just(i64::MIN / 1000), Just(i64::MAX / 2000)];
+    prop::option::of(milliseconds.prop_map(|milliseconds| Timestamp {
         seconds: milliseconds / 1000,
         nanos: i32::try_from(milliseconds % 1000).unwrap() * 1_000_000,
-    }));
-    let vertex = (
-        digest.clone(),
-        moment.clone(),
-        moment.clone(),
+    }))
+}
+
+fn any_vertex() -> impl Strategy<Value = Vertex> {
+    let fields = (
+        any_digest(),
+        any_time(),
+        any_time(),
         any::<bool>(),
         "[a-z \\n]{0,5}|x: context canceled",
-    )
-        .prop_map(|(digest, started, completed, cached, error)| {
-            let group = (digest == "c").then(|| pb::ProgressGroup {
-                id: "g".into(),
-                name: "group".into(),
-                weak: cached,
-            });
-            Vertex {
-                started,
-                completed,
-                cached,
-                error,
-                progress_group: group,
-                ..vertex(digest, digest)
-            }
+    );
+    fields.prop_map(|(digest, started, completed, cached, error)| {
+        let group = (digest == "c").then(|| pb::ProgressGroup {
+            id: "g".into(),
+            name: "group".into(),
+            weak: cached,
         });
-    let status = (
-        digest.clone(),
+        Vertex {
+            started,
+            completed,
+            cached,
+            error,
+            progress_group: group,
+            ..vertex(digest, digest)
+        }
+    })
+}
+
+fn any_status() -> impl Strategy<Value = VertexStatus> {
+    let fields = (
+        any_digest(),
         "[xy]",
         any::<i64>(),
         any::<i64>(),
-        moment.clone(),
-        moment.clone(),
-        moment.clone(),
+        any_time(),
+        any_time(),
+        any_time(),
+    );
+    fields.prop_map(
+        |(digest, id, current, total, timestamp, started, completed)| VertexStatus {
+            timestamp,
+            started,
+            completed,
+            ..status(digest, &id, current, total, 0, 0)
+        },
     )
-        .prop_map(
-            |(digest, id, current, total, timestamp, started, completed)| VertexStatus {
-                timestamp,
-                started,
-                completed,
-                ..status(digest, &id, current, total, 0, 0)
-            },
-        );
-    let log = (
-        digest,
-        moment,
+}
+
+fn any_log() -> impl Strategy<Value = VertexLog> {
+    let fields = (
+        any_digest(),
+        any_time(),
         any::<i64>(),
         prop::collection::vec(any::<u8>(), 0..50),
-    )
-        .prop_map(|(vertex, timestamp, stream, msg)| VertexLog {
-            vertex: vertex.into(),
-            timestamp,
-            stream,
-            msg,
-        });
+    );
+    fields.prop_map(|(vertex, timestamp, stream, msg)| VertexLog {
+        vertex: vertex.into(),
+        timestamp,
+        stream,
+        msg,
+    })
+}
+
+/// Messages about a few steps, in any order and with unusual times.
+fn messages() -> impl Strategy<Value = Vec<(u64, StatusResponse)>> {
     let message = (
-        prop::collection::vec(vertex, 0..3),
-        prop::collection::vec(status, 0..3),
-        prop::collection::vec(log, 0..3),
+        prop::collection::vec(any_vertex(), 0..3),
+        prop::collection::vec(any_status(), 0..3),
+        prop::collection::vec(any_log(), 0..3),
     )
         .prop_map(|(vertexes, statuses, logs)| StatusResponse {
             vertexes,

@@ -274,7 +274,11 @@ fn warnings_are_printed_once_after_the_progress() {
     --------------------
      - Bad base name
     ");
+}
 
+#[test]
+fn further_warnings_are_only_counted() {
+    let mut build = Log::default();
     let warnings = (0..1000).map(|number| VertexWarning {
         short: format!("{number}").into(),
         ..VertexWarning::default()

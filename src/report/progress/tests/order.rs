@@ -5,43 +5,20 @@ use crate::depot::own_step::OwnStep;
 
 #[test]
 fn a_small_build_is_printed_as_by_buildx() {
+    let load = "[internal] load build definition from Dockerfile";
     let mut build = Log::default();
     build.vertexes(
         0,
         [
-            vertex("a", "[internal] load build definition from Dockerfile"),
+            vertex("a", load),
             vertex("b", "[1/2] FROM scratch"),
             vertex("c", "[2/2] RUN make"),
         ],
     );
-    build.vertexes(
-        5,
-        [running(
-            "a",
-            "[internal] load build definition from Dockerfile",
-            0,
-        )],
-    );
-    build.statuses(
-        20,
-        [ended(status(
-            "a",
-            "transferring dockerfile:",
-            312,
-            0,
-            2,
-            18,
-        ))],
-    );
-    build.vertexes(
-        21,
-        [done(
-            "a",
-            "[internal] load build definition from Dockerfile",
-            0,
-            19,
-        )],
-    );
+    build.vertexes(5, [running("a", load, 0)]);
+    let sent = status("a", "transferring dockerfile:", 312, 0, 2, 18);
+    build.statuses(20, [ended(sent)]);
+    build.vertexes(21, [done("a", load, 0, 19)]);
     build.vertexes(
         30,
         [
