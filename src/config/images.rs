@@ -209,7 +209,7 @@ mod tests {
             ),
             (
                 "acme/app:",
-                "IMAGE: `acme/app:` ends its name with `:` and gives no tag; write a tag behind the `:`",
+                "IMAGE: `acme/app:` has an empty tag after `:`; write a tag after the `:`",
             ),
             (
                 "app:$TAG",
@@ -229,7 +229,7 @@ mod tests {
             ),
             (
                 &digest,
-                "IMAGE: `acme/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` has a digest, which an image that is yet to be pushed cannot be named by; write `acme/app`",
+                "IMAGE: `acme/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` has a digest, which the name of a new image cannot have; write `acme/app`",
             ),
         ] {
             let (_, error, _) = plan(Some(image), Some("true"));

@@ -14,7 +14,7 @@ use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{EcrHost, call, xml};
 use crate::registry::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Part, merge};
 use crate::registry::reference::{Reference, ReferenceError};
-use crate::registry::token::{answer, realm};
+use crate::registry::token::{realm, reply};
 use crate::text::cause::one_line;
 
 /// A reference, as a host too.
@@ -120,33 +120,33 @@ pub fn token_answers(bytes: &[u8]) {
     let code = StatusCode::from_u16(code).unwrap_or_default();
     let credential = Credential::new("r.example", "me".into(), SECRET.into());
     for status in [code, StatusCode::OK] {
-        let answer = answer::Answer {
+        let reply = reply::Reply {
             status,
             body: Bytes::copy_from_slice(body),
         };
         // A moment of its own, so that a finding is found again.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        if let Ok(token) = answer.token(now) {
+        if let Ok(token) = reply.token(now) {
             let mut sent = token.token.expose_secret().bytes();
             assert!(sent.all(|byte| byte.is_ascii_graphic()));
             assert!((1..=24 * 60 * 60).contains(&token.expires_in));
             assert!(token.issued_at.is_none_or(|issued| issued <= 1_700_000_000));
         }
-        let words = answer.words(Some(&credential));
+        let words = reply.message(Some(&credential));
         assert_harmless(&words);
         assert!(
             !words.contains('\n') && !words.contains(SECRET),
             "{words:?}"
         );
         assert!(words.chars().count() <= 300, "{words:?}");
-        let _invalid = answer.is_invalid_grant();
+        let _invalid = reply.is_invalid_grant();
     }
-    let amazon = call::Answer {
+    let amazon = call::Reply {
         status: code,
         kind: lossy(body.get(..20).unwrap_or_default()),
         body: lossy(body),
     };
-    let told = one_line(&amazon.refusal("GetAuthorizationToken"));
+    let told = one_line(&amazon.rejection("GetAuthorizationToken"));
     assert_harmless(&told);
     assert!(told.chars().count() < 1000, "{told:?}");
     let key = xml::text(&amazon.body, "SecretAccessKey");

@@ -1,4 +1,4 @@
-//! Where registries are, and which addresses are of this machine.
+//! The addresses of registries, and checks for addresses of this machine.
 
 use url::{Host, Url};
 
@@ -6,11 +6,11 @@ use super::credentials::canonical_host;
 use super::reference::DOCKER_HUB;
 use crate::http::zones::{Zone, named_zone};
 
-/// The server that answers for Docker Hub; `docker.io` itself is a web site.
+/// The server of Docker Hub's registry; `docker.io` itself is a web site.
 const DOCKER_HUB_SERVER: &str = "registry-1.docker.io";
 
-/// Where the registry itself is asked: `https://host/v2/`, or with `http` on this machine, as
-/// registries for development have it.
+/// The address of the registry's API: `https://host/v2/`, or `http` for a registry on loopback, where registries for
+/// development have no TLS.
 pub(super) fn registry_address(host: &str) -> Option<Url> {
     let host = canonical_host(host);
     let server = if host == DOCKER_HUB {
@@ -26,12 +26,12 @@ pub(super) fn registry_address(host: &str) -> Option<Url> {
     }
 }
 
-/// Whether an address is on the registry's own host, whatever the port.
+/// Whether an address is on the registry's own host, on any port.
 pub(super) fn is_own_host(host: &str, url: &Url) -> bool {
     registry_address(host).is_some_and(|registry| registry.host() == url.host())
 }
 
-/// Whether nothing sent there leaves this machine.
+/// Whether requests to this address do not leave this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -41,8 +41,8 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Whether an address is of this machine or of its own link, as far as it says so itself.
-pub(super) fn is_here(url: &Url) -> bool {
+/// Whether an address is of this machine or of its own link, without resolving names.
+pub(super) fn is_local_address(url: &Url) -> bool {
     named_zone(url) != Zone::Elsewhere
 }
 
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docker_hub_is_asked_at_the_host_that_answers() {
+    fn the_address_of_docker_hub_is_its_server() {
         let address = |host| registry_address(host).unwrap().to_string();
         for name in ["docker.io", "registry-1.docker.io", "index.docker.io"] {
             assert_eq!(address(name), "https://registry-1.docker.io/v2/");

@@ -1,24 +1,24 @@
 //! The `WWW-Authenticate` header of a registry.
 
-/// Stand between challenges, and between their parameters.
+/// Separate challenges, and their parameters.
 const SEPARATORS: [char; 3] = [' ', '\t', ','];
 
-/// A `Bearer` challenge: where tokens are given out, and for what.
+/// A `Bearer` challenge: the address of the token server and the parameters of the token.
 ///
-/// The form is that of RFC 9110: a scheme, then `name=value` or `name="value"` with commas between.
+/// The syntax is that of RFC 9110: a scheme, then `name=value` or `name="value"`, separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bearer {
-    /// Where tokens are given out.
+    /// The address of the token server.
     pub realm: String,
-    /// The registry's name at that place; empty where it told none.
+    /// The registry's name at the token server; empty if absent.
     pub service: String,
-    /// What the token has to allow; empty where it told nothing.
+    /// The required permissions; empty if absent.
     pub scope: String,
 }
 
 /// The first `Bearer` challenge of a header that has a realm.
 ///
-/// Text after the realm may be malformed: it is used as far as it can be read.
+/// Text after the realm may be malformed: it is used up to the first error.
 #[must_use]
 pub fn bearer(header: &str) -> Option<Bearer> {
     let mut bearer: Option<Bearer> = None;
@@ -42,13 +42,13 @@ pub fn bearer(header: &str) -> Option<Bearer> {
     bearer
 }
 
-/// Whether a header holds a `Basic` challenge.
+/// Whether a header contains a `Basic` challenge.
 #[must_use]
 pub fn is_basic(header: &str) -> bool {
     has_scheme(header, "basic")
 }
 
-/// Whether a header holds a `Bearer` challenge, with a realm or without.
+/// Whether a header contains a `Bearer` challenge, with or without a realm.
 #[must_use]
 pub fn is_bearer(header: &str) -> bool {
     has_scheme(header, "bearer")
@@ -64,7 +64,7 @@ struct Challenge<'a> {
     parameters: Vec<(&'a str, String)>,
 }
 
-/// The challenges of a header, up to the first part that cannot be read.
+/// The challenges of a header, up to the first syntax error.
 fn challenges(header: &str) -> impl Iterator<Item = Challenge<'_>> {
     let mut rest = header;
     std::iter::from_fn(move || {
@@ -110,13 +110,13 @@ fn parameter(text: &str) -> Option<(&str, String, &str)> {
     Some((name.trim(), value, remaining))
 }
 
-/// The realm alone.
+/// The realm of a `Bearer` challenge.
 #[must_use]
 pub fn bearer_realm(header: &str) -> Option<String> {
     bearer(header).map(|bearer| bearer.realm)
 }
 
-/// A quoted text up to its closing quote, and what follows it.
+/// The value of a quoted string, and the text after its closing quote.
 fn unquote(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = quoted.char_indices();
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_realm_is_found_wherever_it_stands() {
+    fn the_realm_is_found_at_each_position() {
         let cases = [
             (
                 r#"Bearer realm="https://a/t",service="s""#,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn service_and_scope_come_along() {
+    fn service_and_scope_are_parsed() {
         let header = r#"Bearer realm="https://a/t",service="s",scope="repository:a/b:pull,push""#;
         let expected = Bearer {
             realm: "https://a/t".into(),

@@ -1,7 +1,7 @@
-//! Gives a repository the index of another one.
+//! Copies an index to another repository that already has the image.
 //!
-//! Two solves of the same build make the same image, but each has its own provenance, so their indexes differ in the
-//! attestations alone. Those are small; everything else is in both repositories already.
+//! Two solves of the same build create the same image, but each has its own provenance, so their indexes differ only in
+//! the attestations. Those are small, and everything else is in both repositories.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -10,20 +10,21 @@ use super::client::{Client, ClientError, Manifest};
 use super::index::ATTESTATION;
 use super::reference::Reference;
 
-/// The attestations of an index, and the blobs of one, at most. BuildKit makes one attestation for each platform, of two blobs.
-const ENTRIES_LIMIT: usize = 64;
+/// The highest number of attestations of an index, and of blobs of an attestation. BuildKit creates one attestation for each
+/// platform, with two blobs.
+const MAX_ENTRIES: usize = 64;
 
-/// Why a repository did not get the index.
+/// Why an index was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// A registry did not do its part.
+    /// A request to a registry failed.
     #[error(transparent)]
     Client(ClientError),
-    /// The repositories differ in more than attestations.
+    /// The indexes differ in more than attestations.
     #[error("the images differ")]
     Different,
-    /// A manifest that no builder makes.
-    #[error("a manifest cannot be read")]
+    /// A manifest does not have the form of a builder's manifests.
+    #[error("a manifest is malformed")]
     Malformed,
 }
 
@@ -45,9 +46,9 @@ struct Descriptor {
     annotations: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Puts the index `digest` of `from` into the repository of `to`, by its digest, and returns it.
+/// Pushes the index `digest` of `from` to the repository of `to`, by its digest, and returns it.
 ///
-/// `present` is the digest of the index that `to` has, of the same image. Tags are left as they are.
+/// `present` is the digest of the index of the same image in `to`. Tags are not changed.
 pub async fn copy_index(
     client: &Client,
     (from, digest): (&Reference, &str),
@@ -57,8 +58,8 @@ pub async fn copy_index(
         let manifest = client.manifest(of.host(), of.repository(), digest).await;
         manifest.map_err(CopyError::Client)
     };
-    let wanted = read(from, digest).await?;
-    let entries: Index = parsed(&wanted.bytes)?;
+    let index = read(from, digest).await?;
+    let entries: Index = parsed(&index.bytes)?;
     let known: Index = parsed(&read(to, present).await?.bytes)?;
     let is_known = |entry: &&Descriptor| {
         known
@@ -85,8 +86,8 @@ pub async fn copy_index(
         }
         put(client, to, &manifest).await?;
     }
-    put(client, to, &wanted).await?;
-    Ok(wanted)
+    put(client, to, &index).await?;
+    Ok(index)
 }
 
 async fn put(client: &Client, to: &Reference, manifest: &Manifest) -> Result<(), CopyError> {
@@ -102,13 +103,13 @@ fn parsed<'a, Json: Deserialize<'a>>(bytes: &'a [u8]) -> Result<Json, CopyError>
 }
 
 fn bounded<Entry>(entries: Vec<Entry>) -> Result<Vec<Entry>, CopyError> {
-    if entries.len() > ENTRIES_LIMIT {
+    if entries.len() > MAX_ENTRIES {
         return Err(CopyError::Malformed);
     }
     Ok(entries)
 }
 
-/// Digests become parts of addresses.
+/// A digest becomes a part of an address.
 fn checked(digest: &str) -> Result<&str, CopyError> {
     let is_digest = digest.starts_with("sha256:") && crate::text::shape::is_digest(digest);
     is_digest.then_some(digest).ok_or(CopyError::Malformed)

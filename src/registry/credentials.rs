@@ -1,8 +1,8 @@
-//! Registry credentials, looked up by host and by nothing else.
+//! Registry credentials, found only by host.
 //!
-//! A builder asks for credentials while it pulls base images too, so an answer for the wrong host hands a password
-//! to a stranger. Hosts are equal when they are the same in lower case; a port is part of the host. Docker Hub is
-//! one host under all of its names.
+//! A builder also requests credentials when it pulls base images, so a match with the wrong host would send a password to
+//! another registry. Hosts are equal if they are the same in lower case; a port is part of the host. All names of
+//! Docker Hub are one host.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::reference::DOCKER_HUB;
 
-/// What Docker Hub is called: in references, in Docker's configuration file, and as the server that answers.
+/// The names of Docker Hub: in references, in Docker's configuration file, and as a server.
 const DOCKER_HUB_NAMES: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
 
 /// Receives every secret that is obtained during a run, before it is used, so that it can be masked in logs.
@@ -28,7 +28,7 @@ pub struct Credential {
 }
 
 impl Credential {
-    /// For `host`, in whatever form; see [`canonical_host`].
+    /// For `host` in any form; see [`canonical_host`].
     #[must_use]
     pub fn new(host: &str, username: String, password: SecretString) -> Self {
         Self {
@@ -40,8 +40,8 @@ impl Credential {
         }
     }
 
-    /// With an identity token, which is what `docker login` keeps for registries that give one out: a refresh token of
-    /// OAuth2, good for fetching tokens and for nothing else.
+    /// With an identity token, which `docker login` stores for registries that issue one: a refresh token of `OAuth2`, which is
+    /// only valid for requesting tokens.
     #[must_use]
     pub fn with_identity_token(host: &str, token: SecretString) -> Self {
         Self {
@@ -50,38 +50,38 @@ impl Credential {
         }
     }
 
-    /// Notes where it was found, in words for people.
+    /// Sets where it was found, for messages.
     #[must_use]
     pub fn from_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Where it was found, in words for people.
+    /// Where it was found, for messages.
     #[must_use]
     pub fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }
 
-    /// Whether [`Self::password`] is an identity token; there is no user name then.
+    /// Whether [`Self::password`] is an identity token. Then the user name is empty.
     #[must_use]
     pub fn is_identity_token(&self) -> bool {
         self.is_identity_token
     }
 
-    /// The registry's host in its one form; `docker.io` for Docker Hub.
+    /// The registry's canonical host; `docker.io` for Docker Hub.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The user name, which counts as no secret.
+    /// The user name, which is not secret.
     #[must_use]
     pub fn username(&self) -> &str {
         &self.username
     }
 
-    /// The password, which never leaves this process except to the registry's token server.
+    /// The password, which is sent only to the registry and its token server, or to a builder if nothing else is possible.
     #[must_use]
     pub fn password(&self) -> &SecretString {
         &self.password
@@ -104,20 +104,20 @@ impl fmt::Debug for Credential {
 pub struct Credentials(Vec<Credential>);
 
 impl Credentials {
-    /// For `host`, in whatever form a reference, a Docker configuration or a builder gives it.
+    /// For `host`, in the form of a reference, a Docker configuration or a builder.
     #[must_use]
     pub fn for_host(&self, host: &str) -> Option<&Credential> {
         let host = canonical_host(host);
         self.0.iter().find(|credential| credential.host == host)
     }
 
-    /// Those of every host.
+    /// The credentials of every host.
     pub fn iter(&self) -> impl Iterator<Item = &Credential> {
         self.0.iter()
     }
 }
 
-/// The later of two for one host is never found: hosts are expected to differ.
+/// Of two credentials for one host only the first is found.
 impl FromIterator<Credential> for Credentials {
     fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
         Self(credentials.into_iter().collect())
@@ -126,7 +126,7 @@ impl FromIterator<Credential> for Credentials {
 
 /// The form in which hosts are compared: lower case, no scheme, no path, `docker.io` for every name of Docker Hub.
 ///
-/// So `https://index.docker.io/v1/`, which is what Docker's configuration calls Docker Hub, becomes `docker.io`.
+/// `https://index.docker.io/v1/`, the name of Docker Hub in Docker's configuration, becomes `docker.io`.
 #[must_use]
 pub fn canonical_host(text: &str) -> String {
     let text = text.trim().to_ascii_lowercase();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn docker_hub_is_one_host_under_all_its_names() {
+    fn all_names_of_docker_hub_are_one_host() {
         let names = [
             "docker.io",
             "index.docker.io",
@@ -165,18 +165,18 @@ mod tests {
             "Docker.IO",
             "docker.io /v1/",
         ];
-        for given in names {
-            for asked in names {
+        for configured in names {
+            for requested in names {
                 assert!(
-                    credentials(&[given]).for_host(asked).is_some(),
-                    "{given} for {asked}"
+                    credentials(&[configured]).for_host(requested).is_some(),
+                    "{configured} for {requested}"
                 );
             }
         }
     }
 
     #[test]
-    fn no_other_host_gets_an_answer() {
+    fn no_other_host_matches() {
         let credentials = credentials(&[
             "registry.example.com",
             "docker.io",

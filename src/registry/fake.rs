@@ -1,5 +1,4 @@
-//! A server that answers each request as planned, and fails the test when one was not planned or a
-//! planned one did not come.
+//! A server with planned replies. It fails the test on an unplanned request and on an unused reply.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-/// Takes connections one after another until it is dropped.
+/// Serves connections until it is dropped.
 pub(in crate::registry) struct Fake {
     pub(in crate::registry) address: SocketAddr,
     log: Arc<Mutex<Log>>,
@@ -25,19 +24,19 @@ pub(in crate::registry) struct Fake {
 struct Log {
     planned: VecDeque<Reply>,
     seen: Vec<Seen>,
-    unforeseen: Vec<String>,
+    unplanned: Vec<String>,
 }
 
-/// An answer, or none.
+/// A reply, or none.
 pub(in crate::registry) enum Reply {
-    /// Status, headers (each with its end of line), body.
-    Answer(u16, String, String),
-    /// These bytes and then the end of the connection.
+    /// Status, headers (each with its line end), body.
+    Response(u16, String, String),
+    /// These bytes, and then the end of the connection.
     Raw(String),
     Hang,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub(in crate::registry) struct Seen {
     pub(in crate::registry) method: String,
@@ -57,7 +56,7 @@ impl Reply {
     }
 
     pub(in crate::registry) fn with_body(status: u16, body: impl Into<String>) -> Self {
-        Self::Answer(status, String::new(), body.into())
+        Self::Response(status, String::new(), body.into())
     }
 
     pub(in crate::registry) fn ok(body: &str) -> Self {
@@ -68,10 +67,10 @@ impl Reply {
         Self::with_body(200, r#"{"token":"the-token","expires_in":300}"#)
     }
 
-    /// As a registry answers those who come without a token.
+    /// The reply of a registry to a request without a token.
     pub(in crate::registry) fn challenge(realm: &str) -> Self {
         let header = format!("WWW-Authenticate: Bearer realm=\"{realm}\",service=\"s\"\r\n");
-        Self::Answer(401, header, String::new())
+        Self::Response(401, header, String::new())
     }
 }
 
@@ -86,7 +85,7 @@ impl Seen {
         fields.find_map(|(known, value)| (known == name).then_some(value.as_str()))
     }
 
-    /// User and password as the header has them, parted at the first colon.
+    /// User and password in the header, split at the first colon.
     pub(in crate::registry) fn basic(&self) -> Option<(String, String)> {
         let encoded = self.authorization.as_ref()?.strip_prefix("Basic ")?;
         let decoded = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
@@ -119,7 +118,7 @@ impl Fake {
                 let (noted, tls) = (Arc::clone(&noted), tls.clone());
                 open.spawn(async move {
                     match tls {
-                        // A client that does not trust us goes away, and is not seen.
+                        // A client that does not trust the certificate is not recorded.
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(socket).await {
                                 exchange(stream, &noted).await;
@@ -145,27 +144,27 @@ impl Fake {
         format!("http://{}{path}", self.address)
     }
 
-    /// Plans more, for what could not be known before the start.
+    /// Plans more replies, for those that depend on the address of the server.
     pub(in crate::registry) fn plan(&self, replies: impl IntoIterator<Item = Reply>) {
         self.log.lock().unwrap().planned.extend(replies);
     }
 
-    /// What came until now.
+    /// The requests so far.
     pub(in crate::registry) fn seen(&self) -> Vec<Seen> {
         self.log.lock().unwrap().seen.clone()
     }
 
-    /// Each request's method.
+    /// The methods of the requests so far.
     pub(in crate::registry) fn methods(&self) -> Vec<String> {
         let seen = self.seen().into_iter();
         seen.map(|seen| seen.method).collect()
     }
 }
 
-/// A resolver that knows these names and counts the questions.
+/// A resolver for these names that counts its queries.
 pub(in crate::registry) struct Names {
     names: HashMap<String, Vec<IpAddr>>,
-    pub(in crate::registry) questions: AtomicUsize,
+    pub(in crate::registry) queries: AtomicUsize,
 }
 
 impl Names {
@@ -178,14 +177,14 @@ impl Names {
         });
         Self {
             names: names.collect(),
-            questions: AtomicUsize::new(0),
+            queries: AtomicUsize::new(0),
         }
     }
 }
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
-        self.questions.fetch_add(1, Ordering::Relaxed);
+        self.queries.fetch_add(1, Ordering::Relaxed);
         let addresses = self.names.get(name.as_str()).cloned();
         Box::pin(async move {
             let addresses = addresses.ok_or("no such name")?;
@@ -203,12 +202,8 @@ impl Drop for Fake {
             return;
         }
         let log = self.log.lock().unwrap();
-        assert!(
-            log.unforeseen.is_empty(),
-            "not planned: {:?}",
-            log.unforeseen
-        );
-        assert_eq!(log.planned.len(), 0, "planned and not asked for");
+        assert!(log.unplanned.is_empty(), "not planned: {:?}", log.unplanned);
+        assert_eq!(log.planned.len(), 0, "planned but not requested");
     }
 }
 
@@ -221,22 +216,21 @@ async fn exchange(stream: impl AsyncRead + AsyncWrite + Unpin, log: &Mutex<Log>)
         let mut log = log.lock().unwrap();
         let reply = log.planned.pop_front();
         if reply.is_none() {
-            log.unforeseen
-                .push(format!("{} {}", seen.method, seen.path));
+            log.unplanned.push(format!("{} {}", seen.method, seen.path));
         }
         log.seen.push(seen);
         reply.unwrap_or(Reply::status(501))
     };
-    let answer = match reply {
-        Reply::Answer(status, headers, body) => format!(
+    let response = match reply {
+        Reply::Response(status, headers, body) => format!(
             "HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ),
         Reply::Raw(bytes) => bytes,
         Reply::Hang => return std::future::pending().await,
     };
-    // A client may have read enough before the end.
-    let _gone = stream.write_all(answer.as_bytes()).await;
+    // The client may close the connection before the end.
+    let _gone = stream.write_all(response.as_bytes()).await;
     let _gone = stream.shutdown().await;
 }
 

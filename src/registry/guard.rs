@@ -1,10 +1,10 @@
-//! Name resolution for places that a stranger may have named: the realm of a registry, or the target of a redirect.
+//! Name resolution for hosts that an untrusted registry may have named: a realm, or the target of a redirect.
 //!
-//! A name of the internet can lead to this machine, or to the address at which a cloud hands out the machine's
-//! credentials. So the addresses are checked after resolution, and only checked addresses are connected to. There is no
-//! second resolution that could give others.
+//! A public name can resolve to this machine, or to the address at which a cloud provides the machine's credentials. So
+//! addresses are checked after resolution, and only checked addresses are used. There is no second resolution, which
+//! could return others.
 //!
-//! Private networks are not refused: registries and realms of a company are often there.
+//! Private networks are allowed: a company's registries and token servers are often there.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -14,12 +14,12 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::http::zones::{Zone, zone};
 
-/// A name that leads to an address that is not connected to.
+/// A name resolves only to addresses that are not allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("its name leads to {}, an address of this machine or of its own link", .0.ip())]
-pub(super) struct Refused(SocketAddr);
+#[error("its name resolves to {}, an address of this machine or of its own link", .0.ip())]
+pub(super) struct ForbiddenAddress(SocketAddr);
 
-impl Refused {
+impl ForbiddenAddress {
     /// Whether this is why a request failed.
     pub(super) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
         let mut cause = Some(error);
@@ -46,24 +46,24 @@ impl Resolve for System {
     }
 }
 
-/// Leaves out the addresses of this machine and of its own link; an error if no other is left.
+/// Removes the addresses of this machine and of its own link. An error if no other address remains.
 pub(super) struct Guard(pub(super) Arc<dyn Resolve>);
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let resolving = self.0.resolve(name);
         Box::pin(async move {
-            let mut refused = None;
+            let mut forbidden = None;
             let mut checked = Vec::new();
             for address in resolving.await? {
                 if zone(address.ip()) == Zone::Elsewhere {
                     checked.push(address);
                 } else {
-                    refused = refused.or(Some(address));
+                    forbidden = forbidden.or(Some(address));
                 }
             }
-            match refused {
-                Some(refused) if checked.is_empty() => Err(Refused(refused).into()),
+            match forbidden {
+                Some(address) if checked.is_empty() => Err(ForbiddenAddress(address).into()),
                 _ => Ok(Box::new(checked.into_iter()) as Addrs),
             }
         })
@@ -81,14 +81,14 @@ mod tests {
         match resolving.await {
             Ok(addresses) => Ok(addresses.map(|address| address.ip().to_string()).collect()),
             Err(error) => {
-                assert!(Refused::is_cause_of(&*error), "{error}");
+                assert!(ForbiddenAddress::is_cause_of(&*error), "{error}");
                 Err(error.to_string())
             }
         }
     }
 
     #[tokio::test]
-    async fn only_checked_addresses_are_left() {
+    async fn only_allowed_addresses_remain() {
         let mixed = [
             "127.0.0.1",
             "10.1.2.3",

@@ -1,6 +1,6 @@
-//! Tags that a registry does not move from one image to another.
+//! Immutable tags, which a registry does not move to another image.
 
-/// How registries say so, in lower case. Their statuses differ: 400, 403, 409, 412.
+/// Parts of the registries' messages, in lower case. The statuses differ: 400, 403, 409, 412.
 ///
 /// - Amazon ECR: `ImageTagAlreadyExistsException`, and `cannot be overwritten because the tag is immutable`.
 /// - Google Artifact Registry: `manifest invalid: cannot update tag X. The repository has enabled tag immutability`.
@@ -15,16 +15,16 @@ const WORDS: [&str; 7] = [
     "does not allow updating",
 ];
 
-/// Whether a registry's words say that a tag cannot be moved.
+/// Whether an error message of a registry means that a tag is immutable.
 #[must_use]
-pub fn is_immutable(words: &str) -> bool {
-    let words = without_names(words);
+pub fn is_immutable(message: &str) -> bool {
+    let words = without_names(message);
     WORDS.iter().any(|known| words.contains(known))
 }
 
-/// The words in lower case, without those that have a `/`: names of images and addresses, which may contain any other word.
-pub(super) fn without_names(words: &str) -> String {
-    let words = words
+/// The message in lower case, without the words that contain a `/`: names of images and addresses may contain any text.
+pub(super) fn without_names(message: &str) -> String {
+    let words = message
         .split_whitespace()
         .filter(|word| !word.contains('/'))
         .collect::<Vec<_>>();
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_each_registry_are_recognised() {
+    fn the_message_of_each_registry_is_recognised() {
         for words in [
             "manifest invalid: cannot update tag 1.0. The repository has enabled tag immutability",
             "The repository has enabled tag immutability",

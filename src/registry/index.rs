@@ -1,8 +1,8 @@
 //! Merges the images of several machines into one index.
 //!
-//! Each machine pushes an index, or one manifest, of its own. Their entries go into a new index as they stand: sizes,
-//! digests, platforms and annotations are the builders' words, and are repeated, not retold. Attestations stay beside the
-//! image that they are about. What a registry holds by digest is never written anew, so nothing but the new index differs.
+//! Each machine pushes its own index or manifest. Their entries are copied unchanged into a new index: sizes, digests,
+//! platforms and annotations are those of the builders. Attestations stay next to their image. Manifests that a registry
+//! has by digest are not pushed again, so only the index is new.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::client::Manifest;
-use super::token::printable;
 use crate::platform::Platform;
+use crate::text::cut::printable;
 
 /// The annotation with which BuildKit marks the manifest of an attestation.
 pub(crate) const ATTESTATION: &str = "vnd.docker.reference.type";
@@ -26,7 +26,7 @@ pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// More entries than any image has.
-const ENTRIES_LIMIT: usize = 1000;
+const MAX_ENTRIES: usize = 1000;
 
 /// One machine's part of an image.
 #[derive(Clone, Debug)]
@@ -44,53 +44,54 @@ impl Part {
     }
 }
 
-/// Why images do not make one.
+/// Why parts cannot be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
-    /// A part is no index and no manifest.
-    #[error("{digest} is neither an index nor a manifest: {what}")]
+    /// A part is neither an index nor a manifest.
+    #[error("{digest} is neither an index nor a manifest: {problem}")]
     Unknown {
         /// The part.
         digest: String,
-        /// What is wrong with it.
-        what: String,
+        /// The problem.
+        problem: String,
     },
-    /// Two parts are for one platform, so that nobody could tell which of them a pull gets.
-    #[error("there are two images for `{platform}`")]
+    /// Two parts have the same platform, so a pull could get either.
+    #[error("two images have the platform `{platform}`")]
     PlatformTwice {
         /// The platform, such as `linux/amd64`.
         platform: String,
     },
-    /// A part without index, for a platform that nobody knows.
-    #[error("nobody told which platform {digest} is for")]
+    /// A single manifest without a platform.
+    #[error("the platform of {digest} is unknown")]
     NoPlatform {
         /// The part.
         digest: String,
     },
-    /// Nothing has so many entries.
-    #[error("more than {ENTRIES_LIMIT} entries")]
+    /// There are too many entries.
+    #[error("the index would have more than {MAX_ENTRIES} entries")]
     TooMany,
 }
 
-/// One index of all parts, in their order. The same parts make the same bytes.
+/// Merges the parts into one index, in their order. The same parts result in the same bytes.
 ///
-/// Its form is Docker's where all parts have Docker's, and OCI's otherwise.
+/// The index is a Docker manifest list if all parts are Docker's, and an OCI index otherwise.
 pub fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
     let mut entries: Vec<Value> = Vec::new();
     let mut annotations = Map::new();
     for part in parts {
         let json: Value = serde_json::from_slice(&part.manifest.bytes)
-            .map_err(|_| unknown(&part.manifest, "it is no JSON"))?;
+            .map_err(|_| unknown(&part.manifest, "it is not JSON"))?;
         match part.manifest.media_type.as_str() {
             OCI_INDEX | DOCKER_LIST => {
                 let listed = json.get("manifests").and_then(Value::as_array);
-                let listed = listed.ok_or_else(|| unknown(&part.manifest, "it lists nothing"))?;
+                let listed =
+                    listed.ok_or_else(|| unknown(&part.manifest, "it has no list of manifests"))?;
                 for entry in listed {
                     check(&part.manifest, entry)?;
                     entries.push(entry.clone());
                 }
-                let told = json.get("annotations").and_then(Value::as_object);
-                for (name, value) in told.into_iter().flatten() {
+                let annotated = json.get("annotations").and_then(Value::as_object);
+                for (name, value) in annotated.into_iter().flatten() {
                     annotations
                         .entry(name.clone())
                         .or_insert_with(|| value.clone());
@@ -99,7 +100,7 @@ pub fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
             OCI_MANIFEST | DOCKER_MANIFEST => entries.push(entry(part)?),
             other => return Err(unknown(&part.manifest, other)),
         }
-        if entries.len() > ENTRIES_LIMIT {
+        if entries.len() > MAX_ENTRIES {
             return Err(MergeError::TooMany);
         }
     }
@@ -123,7 +124,7 @@ pub fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
     Ok(Manifest::new(media_type, Bytes::from(format!("{index:#}"))))
 }
 
-/// A manifest without index, as an entry of one.
+/// The index entry of a single manifest.
 fn entry(part: &Part) -> Result<Value, MergeError> {
     let manifest = &part.manifest;
     let platform = part.platform.as_ref();
@@ -138,7 +139,7 @@ fn entry(part: &Part) -> Result<Value, MergeError> {
     }))
 }
 
-/// What every entry needs for a registry to take it.
+/// Checks the fields without which a registry rejects an entry.
 fn check(of: &Manifest, entry: &Value) -> Result<(), MergeError> {
     let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("mediaType").is_empty() || !text("digest").contains(':') {
@@ -150,7 +151,7 @@ fn check(of: &Manifest, entry: &Value) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// Sees that each platform has one image. Attestations have none.
+/// Checks that each platform has one image. Attestations have no platform.
 fn check_platforms(entries: &[Value]) -> Result<(), MergeError> {
     let mut seen = BTreeSet::new();
     for entry in entries {
@@ -165,7 +166,7 @@ fn check_platforms(entries: &[Value]) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// `linux/arm/v7`, with the version and features of a system behind it where it has some; `None` for an attestation.
+/// Such as `linux/arm/v7`, followed by the version and features of the system if present; `None` for an attestation.
 fn platform(entry: &Value) -> Option<String> {
     let platform = entry.get("platform")?;
     let text = |name: &str| {
@@ -186,10 +187,10 @@ fn platform(entry: &Value) -> Option<String> {
     Some(parts.join("/") + &features.unwrap_or_default())
 }
 
-fn unknown(manifest: &Manifest, what: impl Into<String>) -> MergeError {
+fn unknown(manifest: &Manifest, problem: impl Into<String>) -> MergeError {
     MergeError::Unknown {
         digest: manifest.digest.clone(),
-        what: what.into(),
+        problem: problem.into(),
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_and_annotations_are_kept_as_they_stand() {
+    fn entries_and_annotations_are_copied_unchanged() {
         let parts = [
             index(
                 OCI_INDEX,
@@ -264,14 +265,17 @@ mod tests {
     }
 
     #[test]
-    fn a_platform_twice_is_told() {
+    fn two_images_of_one_platform_are_an_error() {
         let part = index(OCI_INDEX, &json!([image("amd64")]), &json!({}));
         let error = merge(&[part.clone(), part]).unwrap_err();
-        assert_eq!(error.to_string(), "there are two images for `linux/amd64`");
+        assert_eq!(
+            error.to_string(),
+            "two images have the platform `linux/amd64`"
+        );
     }
 
     #[test]
-    fn docker_images_make_a_docker_list_and_bare_manifests_get_their_platform() {
+    fn docker_images_become_a_docker_list_and_single_manifests_get_their_platform() {
         let manifest = |media_type| Manifest::new(media_type, Bytes::from_static(b"{}"));
         let platform = Platform::parse("linux/amd64").unwrap();
         let bare = Part::new(manifest(DOCKER_MANIFEST), Some(platform.clone()));

@@ -1,7 +1,7 @@
-//! Every login of a run: those that were given, and those that are made when they are asked for.
+//! Every login of a run: configured logins, and logins that a source creates on request.
 //!
-//! Some registries have logins that last for hours and are made from something else, as Amazon's are. They are asked for
-//! each time, and whoever makes them keeps them as long as they are good.
+//! Some registries, such as Amazon's, have logins that last for hours and are created from other credentials. They are
+//! requested from their source each time, and the source caches them while they are valid.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -10,38 +10,38 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::credentials::{Credential, Credentials, canonical_host};
 
-/// Hosts that are remembered; a build uses a few.
-const HOSTS_LIMIT: usize = 1000;
+/// The number of requested hosts that are remembered; a build uses a few.
+const MAX_HOSTS: usize = 1000;
 
-/// Makes logins for some registries.
+/// Creates logins for some registries.
 #[tonic::async_trait]
 pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
-    /// Whether this is a registry of its.
+    /// Whether this source is responsible for the registry.
     fn covers(&self, host: &str) -> bool;
 
-    /// Whether the build names this registry. A login that the user has given for another one of this source is not used: it may
-    /// open more registries than the build needs, and a builder could request it.
+    /// Whether the build names this registry. A configured login for another registry of this source is not used: it may be
+    /// valid for more registries than the build needs, and a builder could request it.
     fn is_named(&self, host: &str) -> bool;
 
-    /// Whether the registry takes tokens, where that is known without asking it.
+    /// Whether the registry issues tokens, if that is known without a request.
     fn takes_tokens(&self, host: &str) -> Option<bool>;
 
-    /// A login that is good now; `None` where nobody said who we are there, so that only anonymous access is left.
+    /// A valid login; `None` without an identity, so that only anonymous access remains.
     async fn credential(&self, host: &str) -> Result<Option<Credential>, SourceError>;
 }
 
 /// Why a source has no login.
 #[derive(Debug)]
 pub struct SourceError {
-    /// The answer was no, as opposed to none.
+    /// The request was rejected, as opposed to not answered.
     pub denied: bool,
-    /// What happened.
+    /// The error.
     pub cause: Box<dyn Error + Send + Sync>,
 }
 
-/// Why there is no login for a registry that has a source of them.
+/// Why a source returned no login for its registry.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("there is no login for the registry `{host}`")]
+#[error("cannot obtain a login for the registry `{host}`")]
 pub struct KeyringError {
     host: String,
     denied: bool,
@@ -56,13 +56,13 @@ impl KeyringError {
         &self.host
     }
 
-    /// Whether the answer was no, as opposed to none.
+    /// Whether the request was rejected, as opposed to not answered.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         self.denied
     }
 
-    /// The source's own error, where it is of this type.
+    /// The source's own error, if it is of this type.
     #[must_use]
     pub fn cause<Cause: Error + 'static>(&self) -> Option<&Cause> {
         self.cause.downcast_ref()
@@ -72,18 +72,18 @@ impl KeyringError {
 /// Every login of a run.
 #[derive(Debug, Default)]
 pub struct Keyring {
-    given: Credentials,
+    configured: Credentials,
     sources: Vec<Arc<dyn CredentialSource>>,
-    /// The hosts that somebody wanted a login for.
-    asked: Mutex<BTreeSet<String>>,
+    /// The hosts for which a login was requested.
+    requested: Mutex<BTreeSet<String>>,
 }
 
 impl Keyring {
-    /// With these logins, which go before those of any source.
+    /// With these logins, which have precedence over those of any source.
     #[must_use]
-    pub fn new(given: Credentials) -> Self {
+    pub fn new(configured: Credentials) -> Self {
         Self {
-            given,
+            configured,
             ..Self::default()
         }
     }
@@ -95,14 +95,14 @@ impl Keyring {
         self
     }
 
-    /// The login for `host`, in whatever form a reference, a Docker configuration or a builder gives it.
+    /// The login for `host`, in the form of a reference, a Docker configuration or a builder.
     pub async fn for_host(&self, host: &str) -> Result<Option<Credential>, KeyringError> {
         self.note(host);
         let (source, host) = (self.source(host), canonical_host(host));
-        if let Some(given) = self.given.for_host(&host)
+        if let Some(configured) = self.configured.for_host(&host)
             && source.is_none_or(|source| source.is_named(&host))
         {
-            return Ok(Some(given.clone()));
+            return Ok(Some(configured.clone()));
         }
         let Some(source) = source else {
             return Ok(None);
@@ -117,25 +117,29 @@ impl Keyring {
             })
     }
 
-    /// Whether the registry takes tokens, where that is known without asking it.
+    /// Whether the registry issues tokens, if that is known without a request.
     #[must_use]
     pub fn takes_tokens(&self, host: &str) -> Option<bool> {
         self.source(host)?.takes_tokens(&canonical_host(host))
     }
 
-    /// The given logins that nobody wanted.
+    /// The configured logins that were never requested.
     #[must_use]
     pub fn unused(&self) -> Vec<&Credential> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let given = self.given.iter();
-        given.filter(|one| !asked.contains(one.host())).collect()
+        let requested = self.requested.lock();
+        let requested = requested.unwrap_or_else(PoisonError::into_inner);
+        let configured = self.configured.iter();
+        configured
+            .filter(|login| !requested.contains(login.host()))
+            .collect()
     }
 
     fn note(&self, host: &str) {
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        // Hosts come from builders too.
-        if asked.len() < HOSTS_LIMIT {
-            asked.insert(canonical_host(host));
+        let requested = self.requested.lock();
+        let mut requested = requested.unwrap_or_else(PoisonError::into_inner);
+        // Hosts also come from builders.
+        if requested.len() < MAX_HOSTS {
+            requested.insert(canonical_host(host));
         }
     }
 
@@ -150,16 +154,16 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Made(Result<Option<&'static str>, &'static str>);
+    struct Source(Result<Option<&'static str>, &'static str>);
 
     #[tonic::async_trait]
-    impl CredentialSource for Made {
+    impl CredentialSource for Source {
         fn covers(&self, host: &str) -> bool {
-            host.starts_with("made.")
+            host.starts_with("source.")
         }
 
         fn is_named(&self, host: &str) -> bool {
-            host != "made.unnamed.example"
+            host != "source.unnamed.example"
         }
 
         fn takes_tokens(&self, _host: &str) -> Option<bool> {
@@ -177,14 +181,14 @@ mod tests {
         }
     }
 
-    fn keyring(made: Made) -> Keyring {
-        let given = [
-            "made.given.example",
-            "made.unnamed.example",
-            "given.example",
+    fn keyring(source: Source) -> Keyring {
+        let hosts = [
+            "source.configured.example",
+            "source.unnamed.example",
+            "configured.example",
         ];
-        let given = given.map(|host| Credential::new(host, "given".into(), "p".into()));
-        Keyring::new(given.into_iter().collect()).with_source(Arc::new(made))
+        let logins = hosts.map(|host| Credential::new(host, "configured".into(), "p".into()));
+        Keyring::new(logins.into_iter().collect()).with_source(Arc::new(source))
     }
 
     async fn user(keyring: &Keyring, host: &str) -> Option<String> {
@@ -193,34 +197,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_given_goes_before_what_is_made() {
-        let keyring = keyring(Made(Ok(Some("made"))));
+    async fn configured_logins_have_precedence_over_created_ones() {
+        let keyring = keyring(Source(Ok(Some("created"))));
         assert_eq!(
-            user(&keyring, "made.given.example").await.as_deref(),
-            Some("given")
+            user(&keyring, "source.configured.example").await.as_deref(),
+            Some("configured")
         );
         assert_eq!(
-            user(&keyring, "Made.Unnamed.Example").await.as_deref(),
-            Some("made")
+            user(&keyring, "Source.Unnamed.Example").await.as_deref(),
+            Some("created")
         );
         assert_eq!(
-            user(&keyring, "made.example").await.as_deref(),
-            Some("made")
+            user(&keyring, "source.example").await.as_deref(),
+            Some("created")
         );
         assert_eq!(user(&keyring, "other.example").await, None);
-        assert_eq!(keyring.takes_tokens("made.example"), Some(false));
+        assert_eq!(keyring.takes_tokens("source.example"), Some(false));
         assert_eq!(keyring.takes_tokens("other.example"), None);
         let unused = keyring.unused().into_iter().map(Credential::host);
-        assert_eq!(unused.collect::<Vec<_>>(), ["given.example"]);
+        assert_eq!(unused.collect::<Vec<_>>(), ["configured.example"]);
     }
 
     #[tokio::test]
-    async fn a_source_that_fails_is_told_with_the_host() {
-        let keyring = keyring(Made(Err("no such role")));
-        let error = keyring.for_host("made.example").await.unwrap_err();
+    async fn a_failure_of_a_source_is_reported_with_the_host() {
+        let keyring = keyring(Source(Err("no such role")));
+        let error = keyring.for_host("source.example").await.unwrap_err();
         assert_eq!(
             crate::text::cause::one_line(&error),
-            "there is no login for the registry `made.example`: no such role"
+            "cannot obtain a login for the registry `source.example`: no such role"
         );
         assert!(error.is_denied());
     }

@@ -1,6 +1,6 @@
-//! Image references and registry credentials: what any program that talks to registries needs.
+//! Image references, registry credentials, tokens, and a client for manifests.
 //!
-//! Nothing in this room knows of Bitbucket, of Depot, or of the pipe's variables.
+//! This module contains nothing about Bitbucket, Depot, or names of variables.
 
 pub mod credentials;
 pub mod reference;
@@ -8,8 +8,8 @@ pub mod reference;
 mod address;
 pub mod challenge;
 mod guard;
-mod retry;
 pub mod token;
+mod transient;
 
 pub mod client;
 pub mod copy;

@@ -1,4 +1,4 @@
-//! Puts one manifest under many names.
+//! Pushes one manifest under many names.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,15 @@ use super::client::{Client, ClientError, Manifest};
 use super::credentials::canonical_host;
 use super::reference::Reference;
 
-/// Names at once.
-const AT_ONCE: usize = 8;
+/// The number of concurrent pushes.
+const MAX_PUSHES: usize = 8;
 
-/// Names at once in one registry: some count what comes from one place.
-const AT_ONCE_AT_HOST: usize = 4;
+/// The number of concurrent pushes to one registry: some limit the requests of a client.
+const MAX_PUSHES_PER_HOST: usize = 4;
 
-/// Puts `manifest` under every name, whatever becomes of the others; the answers are in the order of the names.
+/// Pushes `manifest` under every name, also if some of them fail. The results are in the order of the names.
 ///
-/// `on_put` hears of each name as soon as it has it: the future may be dropped at any time, and then some have.
+/// `on_put` is called after each successful push. The future may be dropped at any time; then some names are pushed.
 pub async fn publish(
     client: &Client,
     manifest: &Manifest,
@@ -29,12 +29,12 @@ pub async fn publish(
     for name in names {
         hosts
             .entry(canonical_host(name.host()))
-            .or_insert_with(|| Semaphore::new(AT_ONCE_AT_HOST));
+            .or_insert_with(|| Semaphore::new(MAX_PUSHES_PER_HOST));
     }
     let (hosts, on_put) = (&hosts, &on_put);
     stream::iter(names)
         .map(|name| async move {
-            // It is never closed: an error cannot be, and would only mean one call more at once.
+            // The semaphore is never closed. An error would only mean one more concurrent push.
             let _permit = match hosts.get(&canonical_host(name.host())) {
                 Some(permits) => permits.acquire().await.ok(),
                 None => None,
@@ -46,7 +46,7 @@ pub async fn publish(
             }
             (name.clone(), put)
         })
-        .buffered(AT_ONCE)
+        .buffered(MAX_PUSHES)
         .collect()
         .await
 }

@@ -2,14 +2,14 @@
 
 use super::immutable::without_names;
 
-/// Whether a registry's words say that a storage quota is reached.
+/// Whether an error message of a registry means that a storage quota is exceeded.
 ///
 /// Harbor: `Quota exceeded when processing the request of adding 26 MiB of storage resource, which when updated to current
 /// usage of 98 MiB will exceed the configured upper limit of 100 MiB`, with status 412 or 403. Quay: `Quota has been exceeded
-/// on namespace`. Azure: `Storage limit exceeded`. A file system's `disk quota exceeded` is another matter.
+/// on namespace`. Azure: `Storage limit exceeded`. A file system's `disk quota exceeded` is not included.
 #[must_use]
-pub fn is_quota_exceeded(words: &str) -> bool {
-    let words = without_names(words);
+pub fn is_quota_exceeded(message: &str) -> bool {
+    let words = without_names(message);
     let is_quota = words.contains("quota") && words.contains("exceed");
     let is_disk = words.contains("disk quota");
     (is_quota && !is_disk)
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_each_registry_are_recognised() {
+    fn the_message_of_each_registry_is_recognised() {
         for words in [
             "DENIED: Quota exceeded when processing the request of adding 26.2 MiB of storage resource",
             "adding 1 KiB of storage resource, which when updated to current usage of 100 MiB will exceed the configured \

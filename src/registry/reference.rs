@@ -1,12 +1,12 @@
-//! Image references: the names that images have in registries.
+//! Image references: the names of images in registries.
 //!
 //! The grammar and the short forms (`app` for `docker.io/library/app:latest`) are those of Docker's own reference
-//! library, so that a name means here what it means to every other tool. Three rules are stricter: the whole name
-//! may have 255 characters, host included, because the builders' older BuildKit counts so; a port must be one that
-//! exists; and `a_b.c/app`, whose first part has a dot but is not a host name, is refused instead of getting no host.
+//! library, so that a name has the same meaning as in other tools. Three rules are stricter. The limit of 255
+//! characters includes the host, as in older versions of BuildKit. A port must be valid. `a_b.c/app`, whose first part has
+//! a dot but is not a host name, is rejected; Docker treats it as a name without host.
 //!
-//! What surprises: an upper-case letter in the first component makes it a *host* (`Acme/app` is `app` on a registry
-//! called `Acme`), and a bare `name:5000` is the tag `5000`, never a port.
+//! Note that an upper-case letter in the first component makes it a *host* (`Acme/app` is `app` on the registry `Acme`),
+//! and that a bare `name:5000` has the tag `5000`, not a port.
 
 mod error;
 mod grammar;
@@ -17,16 +17,16 @@ use std::{fmt, str::FromStr};
 
 pub use error::ReferenceError;
 
-/// The host that short names stand for.
+/// The host of short names.
 pub const DOCKER_HUB: &str = "docker.io";
 
-/// Docker Hub's former name, which still stands in configurations and means the same.
+/// Docker Hub's former name, which is still used in configurations.
 const DOCKER_HUB_LEGACY: &str = "index.docker.io";
-/// Where Docker Hub keeps the images that are written without a namespace.
+/// The namespace of Docker Hub's images that are written without one.
 const OFFICIAL_NAMESPACE: &str = "library/";
-/// What a reference without tag and digest means.
+/// The tag of a reference without tag and digest.
 const DEFAULT_TAG: &str = "latest";
-/// The longest name, host and slash included, tag and digest not.
+/// The longest name, with host and slash, without tag and digest.
 pub(crate) const NAME_MAX_CHARACTERS: usize = 255;
 /// The longest tag.
 pub(crate) const TAG_MAX_CHARACTERS: usize = 128;
@@ -36,13 +36,13 @@ pub(crate) const TAG_MAX_CHARACTERS: usize = 128;
 pub struct Reference {
     host: String,
     repository: String,
-    /// `None` only beside a digest.
+    /// `None` only if there is a digest.
     tag: Option<String>,
     digest: Option<String>,
 }
 
 impl Reference {
-    /// Reads a reference, short forms included.
+    /// Parses a reference, also in its short forms.
     pub fn parse(text: &str) -> Result<Self, ReferenceError> {
         if text.is_empty() {
             return Err(ReferenceError::Empty);
@@ -84,7 +84,7 @@ impl Reference {
         Ok(reference)
     }
 
-    /// Reads a name that an image is to be pushed under, which can hold no digest: the digest comes out of the push.
+    /// Parses the name of an image to push. It cannot have a digest, which is known only after the push.
     pub fn parse_push_target(text: &str) -> Result<Self, ReferenceError> {
         let reference = Self::parse(text)?;
         match reference.digest {
@@ -95,7 +95,7 @@ impl Reference {
         }
     }
 
-    /// Fills in what short forms leave out. The parts were checked before.
+    /// Adds the parts that short forms omit. The parts must be valid.
     fn assemble(host: &str, path: &str, tag: Option<&str>, digest: Option<&str>) -> Self {
         let host = if host == DOCKER_HUB_LEGACY {
             DOCKER_HUB
@@ -131,27 +131,27 @@ impl Reference {
         &self.repository
     }
 
-    /// The tag; `latest` where none was written.
+    /// The tag; `latest` if there is none.
     #[must_use]
     pub fn tag(&self) -> &str {
         self.tag.as_deref().unwrap_or(DEFAULT_TAG)
     }
 
-    /// The digest, such as `sha256:…`, of a reference that names one image for good.
+    /// The digest, such as `sha256:…`, if the reference has one.
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
-    /// True where the first component counts as a host only because of its upper-case letters, as in `Acme/app`.
+    /// Whether the first component is a host only because of its upper-case letters, as in `Acme/app`.
     ///
-    /// Valid, and almost never meant.
+    /// That is valid, but rarely intended.
     #[must_use]
     pub fn host_is_bare_word(&self) -> bool {
         self.host != "localhost" && !self.host.contains(['.', ':'])
     }
 
-    /// The short form that people write: Docker Hub's host and `library/` left out where that reads back the same.
+    /// The short form: without Docker Hub's host and `library/`, if that has the same meaning.
     #[must_use]
     pub fn familiar(&self) -> String {
         let full = self.to_string();
@@ -201,7 +201,7 @@ impl FromStr for Reference {
     }
 }
 
-/// Tells the host from the rest; a text whose first component cannot be a host belongs to Docker Hub whole.
+/// Splits the host from the rest. If the first component is not a host, the whole text is a name on Docker Hub.
 fn split_host(text: &str) -> (&str, &str) {
     match text.split_once('/') {
         Some((first, rest))
@@ -253,9 +253,9 @@ fn check_tag(tag: &str) -> Result<(), ReferenceError> {
     }
 }
 
-/// The text with everything but tag and digest in lower case.
+/// The text with everything except tag and digest in lower case.
 ///
-/// The host too: it knows no case, and where it is one by its upper-case letters alone it was meant as a namespace.
+/// This includes the host: hosts are case-insensitive, and one with upper-case letters is often meant as a namespace.
 fn lower_case_name(text: &str) -> String {
     let path_start = text.find('/').map_or(0, |slash| slash + 1);
     let name_end = text

@@ -1,21 +1,21 @@
-//! Registry tokens, fetched here so that no password leaves this process but to its registry.
+//! Registry tokens, obtained here so that a password leaves this process only for its own registry.
 //!
-//! A registry answers 401 with a challenge that names a realm: the place that gives out tokens for
-//! it. OAuth2's POST comes first; registries that do not know it are asked again with GET and basic
-//! authentication. Without a credential for the host, an anonymous token is asked for.
+//! A registry responds with 401 and a challenge that names a realm: the token server. It is requested with `OAuth2`'s
+//! POST first. Token servers that do not support it are requested again with GET and Basic authentication. Without a
+//! credential for the host, an anonymous token is requested.
 //!
-//! The realm reaches us through a builder. Before a password is sent to a realm on another host than
-//! the registry's own, the registry itself is asked whether that is its realm.
+//! The realm is received through a builder. Before a password is sent to a realm on another host than the registry's
+//! own, the registry itself must confirm that this is its realm.
 //!
-//! A registry or a realm that is out of order for a moment is asked again, within the time that a builder waits.
+//! If a registry or a token server is temporarily unavailable, the request is repeated within the time that a builder waits.
 
-pub(crate) mod answer;
 mod attempts;
-mod demand;
+mod auth_scheme;
+mod cache;
 mod error;
-mod inquiry;
+mod probe;
 pub(crate) mod realm;
-mod shared;
+pub(crate) mod reply;
 #[cfg(test)]
 mod tests;
 
@@ -29,39 +29,40 @@ use url::Url;
 
 use super::address::is_own_host;
 use super::credentials::{Credential, SecretListener, canonical_host};
-use super::guard::Refused;
+use super::guard::ForbiddenAddress;
 use super::keyring::Keyring;
 use super::reach::Reach;
 use super::reference::Reference;
-use super::retry::is_out_of_order;
+use super::transient::is_unavailable;
 use crate::http::body::BodyError;
-pub(super) use answer::printable;
-use answer::{ANSWER_LIMIT_BYTES, Answer};
+use crate::text::cause::one_line;
+use crate::text::cut::printable;
 use attempts::{Attempts, LIMITS, Limits, transient_error, transient_status};
-use demand::{Demand, Demands};
+use auth_scheme::{AuthScheme, AuthSchemes};
+use cache::TokenCache;
 pub use error::TokenError;
 use realm::{authority, is_own, is_same};
-use shared::Shared;
+use reply::{MAX_REPLY_BYTES, Reply};
 
-/// Hosts of which it was told that there is no login for them; a build uses a few.
-const TOLD_LIMIT: usize = 1000;
+/// The number of hosts for which a warning is remembered; a build uses a few.
+const MAX_WARNED_HOSTS: usize = 1000;
 
-/// Fetches tokens for registries.
+/// Obtains tokens for registries.
 #[derive(Debug)]
 pub struct Tokens {
     pub(super) reach: Reach,
     keyring: Arc<Keyring>,
     /// The images of the build.
     images: Vec<NamedImage>,
-    demands: Demands,
-    shared: Shared,
-    /// Hosts without login of which that was told.
-    told: Mutex<BTreeSet<String>>,
+    auth_schemes: AuthSchemes,
+    cache: TokenCache,
+    /// Hosts without a usable login, for which a warning was logged.
+    warned: Mutex<BTreeSet<String>>,
     limits: Limits,
     listener: Listener,
 }
 
-/// Gets every token. Tokens come from strangers, so it must bound what it keeps.
+/// Receives every token. The tokens come from untrusted servers, so it must limit what it stores.
 #[derive(Clone, Default)]
 struct Listener(Option<SecretListener>);
 
@@ -94,57 +95,57 @@ impl NamedImage {
     }
 }
 
-/// A token and how long it counts.
+/// A token and its lifetime.
 #[derive(Clone, Debug)]
 pub struct Token {
-    /// To be sent as `Authorization: Bearer`.
+    /// The value for `Authorization: Bearer`.
     pub token: SecretString,
-    /// Its life, in seconds.
+    /// The lifetime, in seconds.
     pub expires_in: u64,
-    /// When it began, in seconds since 1970, if the realm said so.
+    /// When it was issued, in seconds since 1970, if the token server reported that.
     pub issued_at: Option<i64>,
 }
 
 impl Tokens {
-    /// With these credentials, for registries that are reached so.
+    /// With these credentials; registries are reached through `reach`.
     #[must_use]
     pub fn new(reach: Reach, keyring: Arc<Keyring>) -> Self {
         Self {
             reach,
             keyring,
             images: Vec::new(),
-            demands: Demands::default(),
-            shared: Shared::default(),
-            told: Mutex::default(),
+            auth_schemes: AuthSchemes::default(),
+            cache: TokenCache::default(),
+            warned: Mutex::default(),
             limits: LIMITS,
             listener: Listener::default(),
         }
     }
 
-    /// Passes every token to `listener` before anything is done with it, so that it can be kept out of logs.
+    /// Passes every token to `listener` before it is used, so that it can be masked in logs.
     #[must_use]
     pub fn with_listener(mut self, listener: SecretListener) -> Self {
         self.listener = Listener(Some(listener));
         self
     }
 
-    /// Adds the images of the build. A registry that demands no login at `/v2/` may demand one for these.
+    /// Adds the images of the build. A registry that requires no login at `/v2/` may require one for these.
     #[must_use]
     pub fn with_images(mut self, images: impl IntoIterator<Item = NamedImage>) -> Self {
         self.images.extend(images);
         self
     }
 
-    /// The credential for `host`, to be passed on, if the registry demands user name and password: a 401 with
-    /// `WWW-Authenticate: Basic` and no way to use tokens.
+    /// The credential for `host`, to be passed to a builder, if the registry requires user name and password: a 401 with
+    /// `WWW-Authenticate: Basic`, and no tokens.
     ///
-    /// The registry itself is asked, so that no caller gets a password by claiming that it needs one. An answer that
-    /// demands nothing, an error and a registry that cannot be reached are no reason to pass a password on.
+    /// The registry itself is requested, so that a builder cannot obtain a password by claiming that it needs one. If the
+    /// registry requires nothing, returns an error or cannot be reached, the result is `None`.
     pub async fn credential_without_tokens(&self, host: &str) -> Option<Credential> {
         let credential = match self.keyring.for_host(host).await {
             Ok(credential) => credential?,
             Err(error) => {
-                self.tell_once(host, &crate::text::cause::one_line(&error));
+                self.warn_once(host, &one_line(&error));
                 return None;
             }
         };
@@ -152,22 +153,22 @@ impl Tokens {
         let why = match self.keyring.takes_tokens(host) {
             Some(true) => return None,
             Some(false) => None,
-            None => match self.demand_to_write(host, &attempts).await {
-                Ok(Demand::Tokens(_)) => return None,
-                Ok(Demand::Basic) => None,
-                Ok(Demand::Nothing) => Some("it demands no login".to_owned()),
-                Ok(Demand::Unknown(status)) => Some(format!(
-                    "it did not demand a user name and a password (HTTP {status})"
+            None => match self.auth_scheme_of_push(host, &attempts).await {
+                Ok(AuthScheme::Bearer(_)) => return None,
+                Ok(AuthScheme::Basic) => None,
+                Ok(AuthScheme::None) => Some("it requires no login".to_owned()),
+                Ok(AuthScheme::Unknown(status)) => Some(format!(
+                    "it does not require a user name and a password (HTTP {status})"
                 )),
-                Err(error) => Some(crate::text::cause::one_line(&error)),
+                Err(error) => Some(one_line(&error)),
             },
         };
         let why = why.or_else(|| {
-            let why = "it takes no tokens, and all there is for it is an identity token";
+            let why = "it issues no tokens, and the only login is an identity token";
             credential.is_identity_token().then(|| why.to_owned())
         });
         if let Some(why) = why {
-            self.tell_once(
+            self.warn_once(
                 host,
                 &format!("the builder gets no login for the registry `{host}`: {why}"),
             );
@@ -176,24 +177,24 @@ impl Tokens {
         Some(credential)
     }
 
-    /// Asks ahead what a push to `host` will have to know, with a connection that is open then: where there is a login, whether the registry
-    /// takes tokens, and whose. That it fails is told when it matters.
+    /// Determines in advance how `host` authenticates a push, if there is a login for it, and opens the connection. A failure is
+    /// only logged for debugging: the push repeats the request and reports it.
     pub async fn ask_ahead(&self, host: &str) {
         let login = self.keyring.for_host(host).await;
         if matches!(login, Ok(Some(_)))
             && self.keyring.takes_tokens(host).is_none()
-            && let Err(error) = self.demand(host, &Attempts::new(self.limits)).await
+            && let Err(error) = self.auth_scheme(host, &Attempts::new(self.limits)).await
         {
-            tracing::debug!("asking ahead: {}", crate::text::cause::one_line(&error));
+            tracing::debug!("request in advance of the push: {}", one_line(&error));
         }
     }
 
-    /// The login for `host`, whatever it is.
+    /// The login for `host`, of any kind.
     pub async fn login(&self, host: &str) -> Result<Option<Credential>, TokenError> {
         self.keyring.for_host(host).await.map_err(TokenError::Login)
     }
 
-    /// A token of `host` for `scopes`, from `realm`. Who asks for the same at the same time shares it.
+    /// A token of `host` for `scopes`, from `realm`. Concurrent callers with the same arguments share it.
     pub async fn fetch(
         &self,
         host: &str,
@@ -201,18 +202,18 @@ impl Tokens {
         service: &str,
         scopes: &[String],
     ) -> Result<Token, TokenError> {
-        let question = (host, realm, service, scopes);
-        // One limit for the time in which another caller fetches the same and for an own request.
+        let key = (host, realm, service, scopes);
+        // One limit for the wait for another caller and for an own request.
         let attempts = Attempts::new(self.limits);
-        let fetching = async || self.fetch_anew(question, &attempts).await;
-        let fetched = self.shared.ask(question, attempts.left(), fetching).await;
+        let fetching = async || self.fetch_new(key, &attempts).await;
+        let fetched = self.cache.get(key, attempts.left(), fetching).await;
         if let (Ok(token), Some(listener)) = (&fetched, &self.listener.0) {
             listener(token.token.expose_secret());
         }
         fetched
     }
 
-    async fn fetch_anew(
+    async fn fetch_new(
         &self,
         (host, realm, service, scopes): (&str, &str, &str, &[String]),
         attempts: &Attempts,
@@ -230,7 +231,7 @@ impl Tokens {
         let is_local = self.reach.is_local(host);
         let url = match realm::parse(realm, is_local, credential.is_some()) {
             Ok(url) => url,
-            // A registry that is trusted without TLS may have its realm on its own host, and nowhere else.
+            // A registry that is trusted without TLS can use a realm without TLS on its own host, and nowhere else.
             Err(reason) => realm::parse(realm, is_local, false)
                 .ok()
                 .filter(|url| is_own_host(host, url) && self.reach.trusts(host))
@@ -248,50 +249,59 @@ impl Tokens {
             return self.get(&query).await;
         };
         if !is_own(host, &query.realm) {
-            match self.demand_of_images(host, attempts).await?.into_realm() {
+            match self
+                .auth_scheme_of_images(host, attempts)
+                .await?
+                .into_realm()
+            {
                 Some(own) if is_same(&own, &query.realm) => {}
                 Some(_) => {
                     return Err(unusable(
-                        "the registry itself names another place, so no password is sent there",
+                        "the registry itself names another token server, so the password is not sent",
                     ));
                 }
                 None => {
                     return Err(unusable(
-                        "the registry itself names no place for tokens, so no password is sent there",
+                        "the registry itself names no token server, so the password is not sent",
                     ));
                 }
             }
         }
-        let refusal = match self.post(&query, credential).await? {
-            Posted::Token(token) => return Ok(token),
-            Posted::Unknown { refusal } => refusal,
+        let rejection = match self.post(&query, credential).await? {
+            PostOutcome::Token(token) => return Ok(token),
+            PostOutcome::Failed { rejection } => rejection,
         };
         if credential.is_identity_token() {
-            let what = "it takes no identity tokens".into();
-            return Err(refusal.unwrap_or_else(|| query.unusable(what)));
+            let problem = "its token server accepts no identity tokens".into();
+            return Err(rejection.unwrap_or_else(|| query.unusable(problem)));
         }
         if credential.username().contains(':') {
             // Basic authentication ends the name at the first colon.
-            let what = "its user name has a colon, and it takes no POST".into();
-            return Err(refusal.unwrap_or_else(|| query.unusable(what)));
+            let problem =
+                "the user name has a colon, and the token server does not support POST".into();
+            return Err(rejection.unwrap_or_else(|| query.unusable(problem)));
         }
-        match (self.get(&query).await, refusal) {
-            // A realm that knows POST alone has said all that it has to say.
-            (Err(error), Some(refusal)) if !error.is_denied() => Err(refusal),
+        match (self.get(&query).await, rejection) {
+            // The token server supports only POST, so the result of the POST is final.
+            (Err(error), Some(rejection)) if !error.is_denied() => Err(rejection),
             (outcome, _) => outcome,
         }
     }
 
-    /// Warns of a login that cannot be used: once, however often a builder asks.
-    fn tell_once(&self, host: &str, what: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_LIMIT && told.insert(canonical_host(host)) {
-            tracing::warn!("{}", printable(what, 1000));
+    /// Warns about a login that cannot be used, once for each host.
+    fn warn_once(&self, host: &str, message: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MAX_WARNED_HOSTS && warned.insert(canonical_host(host)) {
+            tracing::warn!("{}", printable(message, 1000));
         }
     }
 
-    /// OAuth2 with the password, or with an identity token.
-    async fn post(&self, query: &Query<'_>, credential: &Credential) -> Result<Posted, TokenError> {
+    /// `OAuth2` with the password, or with an identity token.
+    async fn post(
+        &self,
+        query: &Query<'_>,
+        credential: &Credential,
+    ) -> Result<PostOutcome, TokenError> {
         let scope = query.scopes.join(" ");
         let secret = credential.password().expose_secret();
         let mut form = vec![("client_id", "depot-build")];
@@ -304,37 +314,39 @@ impl Tokens {
                 ("password", secret),
             ]);
         }
-        form.extend(given("service", query.service));
-        form.extend(given("scope", &scope));
+        form.extend(parameter("service", query.service));
+        form.extend(parameter("scope", &scope));
         let request = self
             .reach
-            .named_by(query.host, &query.realm, true)
+            .client_for_target(query.host, &query.realm, true)
             .post(query.realm.clone())
             .form(&form);
-        let answer = query.send(request).await?;
-        match answer.status {
-            // Google, JFrog and others answer these to a POST that they do not know. Some of them are
-            // also what a realm that knows it answers to a wrong password.
+        let reply = query.send(request).await?;
+        match reply.status {
+            // Google, JFrog and others return these if they do not support POST. Token servers that support it
+            // return some of them for a wrong password.
             StatusCode::BAD_REQUEST
             | StatusCode::UNAUTHORIZED
             | StatusCode::NOT_FOUND
             | StatusCode::METHOD_NOT_ALLOWED => {
-                let refused =
-                    answer.status == StatusCode::UNAUTHORIZED || answer.is_invalid_grant();
-                Ok(Posted::Unknown {
-                    refusal: refused.then(|| query.denied(&answer)),
+                let is_rejected =
+                    reply.status == StatusCode::UNAUTHORIZED || reply.is_invalid_grant();
+                Ok(PostOutcome::Failed {
+                    rejection: is_rejected.then(|| query.denied(&reply)),
                 })
             }
-            _ => query.token(&answer).map(Posted::Token),
+            _ => query.token(&reply).map(PostOutcome::Token),
         }
     }
 
-    /// GET, with basic authentication where there is a credential.
+    /// GET, with Basic authentication if there is a credential.
     async fn get(&self, query: &Query<'_>) -> Result<Token, TokenError> {
-        let mut parameters: Vec<_> = given("service", query.service).collect();
+        let mut parameters: Vec<_> = parameter("service", query.service).collect();
         parameters.extend(query.scopes.iter().map(|scope| ("scope", scope.as_str())));
         let is_named = query.credential.is_some();
-        let http = self.reach.named_by(query.host, &query.realm, is_named);
+        let http = self
+            .reach
+            .client_for_target(query.host, &query.realm, is_named);
         let mut request = http.get(query.realm.clone());
         if let Some(credential) = query.credential {
             parameters.push(("account", credential.username()));
@@ -343,26 +355,26 @@ impl Tokens {
                 Some(credential.password().expose_secret()),
             );
         }
-        let answer = query.send(request.query(&parameters)).await?;
-        query.token(&answer)
+        let reply = query.send(request.query(&parameters)).await?;
+        query.token(&reply)
     }
 }
 
-/// What came of a POST.
-enum Posted {
+/// The outcome of a POST.
+enum PostOutcome {
     Token(Token),
-    /// The realm may not know it. `refusal`: what it said, should it know it after all.
-    Unknown {
-        refusal: Option<TokenError>,
+    /// The token server may not support POST. `rejection` is the error if it does.
+    Failed {
+        rejection: Option<TokenError>,
     },
 }
 
-/// A parameter, unless it is empty: some realms refuse those.
-fn given<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+/// A parameter, unless it is empty: some token servers reject those.
+fn parameter<'a>(name: &'a str, value: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
     (!value.is_empty()).then_some((name, value)).into_iter()
 }
 
-/// What is asked of a realm.
+/// A request for a token.
 struct Query<'a> {
     host: &'a str,
     realm: Url,
@@ -373,57 +385,62 @@ struct Query<'a> {
 }
 
 impl Query<'_> {
-    async fn send(&self, request: RequestBuilder) -> Result<Answer, TokenError> {
-        let place = authority(&self.realm);
+    async fn send(&self, request: RequestBuilder) -> Result<Reply, TokenError> {
+        let at = authority(&self.realm);
         let attempt = || async {
-            // Its body is a short text, so that a copy of it can be made.
+            // The body is a short text, so the request can be cloned.
             let Some(copy) = request.try_clone() else {
-                return (Err(self.unusable("a request of ours".into())), None);
+                return (
+                    Err(self.unusable("the request cannot be cloned".into())),
+                    None,
+                );
             };
-            // The limit holds for the answer's body too.
+            // The limit includes the body of the response.
             let sent = crate::http::trace::send(copy.timeout(self.attempts.limit())).await;
-            let (status, answer) = match sent {
+            let (unavailable, reply) = match sent {
                 Ok(response) => (
-                    transient_status(&place, response.status(), response.headers()),
+                    transient_status(&at, response.status(), response.headers()),
                     self.read(response).await,
                 ),
                 Err(error) => (None, Err(self.transport(error))),
             };
-            let error = answer.as_ref().err();
+            let error = reply.as_ref().err();
             let transient =
-                status.or_else(|| error.and_then(|error| transient_error(&place, error)));
-            (answer, transient)
+                unavailable.or_else(|| error.and_then(|error| transient_error(&at, error)));
+            (reply, transient)
         };
         self.attempts.run(attempt).await
     }
 
-    async fn read(&self, response: Response) -> Result<Answer, TokenError> {
-        Answer::read(response).await.map_err(|error| match error {
-            BodyError::TooLarge => self.unusable(format!("more than {ANSWER_LIMIT_BYTES} bytes")),
+    async fn read(&self, response: Response) -> Result<Reply, TokenError> {
+        Reply::read(response).await.map_err(|error| match error {
+            BodyError::TooLarge => {
+                self.unusable(format!("the reply is longer than {MAX_REPLY_BYTES} bytes"))
+            }
             BodyError::Broken(source) => self.transport(source),
         })
     }
 
-    fn token(&self, answer: &Answer) -> Result<Token, TokenError> {
+    fn token(&self, reply: &Reply) -> Result<Token, TokenError> {
         if matches!(
-            answer.status,
+            reply.status,
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
         ) {
-            return Err(self.denied(answer));
+            return Err(self.denied(reply));
         }
-        if is_out_of_order(answer.status) {
+        if is_unavailable(reply.status) {
             return Err(TokenError::Unavailable {
                 host: self.host.to_owned(),
-                status: answer.status.as_u16(),
-                said: self.said(answer),
+                status: reply.status.as_u16(),
+                message: self.message(reply),
             });
         }
-        let token = answer.token(SystemTime::now());
-        token.map_err(|what| self.unusable(what))
+        let token = reply.token(SystemTime::now());
+        token.map_err(|problem| self.unusable(problem))
     }
 
-    fn denied(&self, answer: &Answer) -> TokenError {
-        let who = match self.credential {
+    fn denied(&self, reply: &Reply) -> TokenError {
+        let identity = match self.credential {
             Some(credential) => {
                 let user = match credential.username() {
                     "" => "an identity token".to_owned(),
@@ -436,32 +453,32 @@ impl Query<'_> {
         };
         TokenError::Denied {
             host: self.host.to_owned(),
-            who,
-            status: answer.status.as_u16(),
-            said: self.said(answer),
+            identity,
+            status: reply.status.as_u16(),
+            message: self.message(reply),
         }
     }
 
-    fn said(&self, answer: &Answer) -> String {
-        match answer.words(self.credential) {
-            said if said.is_empty() => said,
-            said => format!(": {said}"),
+    fn message(&self, reply: &Reply) -> String {
+        match reply.message(self.credential) {
+            message if message.is_empty() => message,
+            message => format!(": {message}"),
         }
     }
 
-    fn unusable(&self, what: String) -> TokenError {
+    fn unusable(&self, problem: String) -> TokenError {
         TokenError::Unusable {
             host: self.host.to_owned(),
-            what,
+            problem,
         }
     }
 
     fn transport(&self, source: reqwest::Error) -> TokenError {
-        if Refused::is_cause_of(&source) {
+        if ForbiddenAddress::is_cause_of(&source) {
             return TokenError::Realm {
                 host: self.host.to_owned(),
                 realm: printable(self.realm.as_str(), 200),
-                reason: "its name leads to an address of this machine or of its own link, which only a registry on this machine may name",
+                reason: "its name resolves to an address of this machine or of its own link, which only a registry on this machine may use",
             };
         }
         TokenError::Transport {

@@ -15,6 +15,24 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     kept.trim_end_matches(|character| !ends_word(character))
 }
 
+/// On one line, without control characters, and short. Words are not cut: a single long word becomes `…`.
+pub(crate) fn printable(text: &str, limit: usize) -> String {
+    let text: String = text
+        .chars()
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect();
+    match cut(&text, limit) {
+        "" if !text.is_empty() => "…".to_owned(),
+        kept => kept.to_owned(),
+    }
+}
+
 fn ends_word(character: char) -> bool {
     character.is_whitespace() || "<>()[]{}\"'`,;|".contains(character)
 }
@@ -27,6 +45,14 @@ mod tests {
     fn a_short_text_is_unchanged() {
         assert_eq!(cut("token", 5), "token");
         assert_eq!(cut("", 0), "");
+    }
+
+    #[test]
+    fn a_printable_text_is_one_short_line() {
+        assert_eq!(printable(" no\nway\u{1b}[31m ", 20), " no way [31m ");
+        assert_eq!(printable("two words", 5), "two ");
+        assert_eq!(printable("one-single-word", 9), "…");
+        assert_eq!(printable("", 0), "");
     }
 
     #[test]

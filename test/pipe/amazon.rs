@@ -121,7 +121,7 @@ async fn rejected_keys_end_the_build_at_once(
     run.expect(
         5,
         &[
-            "Amazon refused GetAuthorizationToken",
+            "AWS rejected GetAuthorizationToken",
             "hint: AWS rejected the credentials: check that AWS_ACCESS_KEY_ID",
         ],
     )

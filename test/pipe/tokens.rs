@@ -255,30 +255,27 @@ fn a_refusal_of_the_realm_is_reported_with_its_message() {
 }
 
 #[test]
-fn a_realm_without_tokens_is_reported() {
+fn a_token_server_that_returns_no_token_is_reported() {
     with_place(async |place| {
         for (plan, message) in [
             (
                 TokenPlan::default().post(TokenAnswer::Garbage),
-                "an answer that is not the JSON of a token",
+                "the reply is not a token in JSON",
             ),
             (
                 TokenPlan::default().post(TokenAnswer::Status(500)),
-                "gives no token now (HTTP 500)",
+                "returns no token at the moment (HTTP 500)",
             ),
-            (
-                TokenPlan::default().realm(Realm::Nowhere),
-                "HTTP status 404",
-            ),
+            (TokenPlan::default().realm(Realm::Nowhere), "HTTP 404"),
             (
                 TokenPlan::default().post(TokenAnswer::Redirect),
-                "redirections are not followed",
+                "redirects are not followed",
             ),
             (
                 TokenPlan::default()
                     .post(TokenAnswer::Status(404))
                     .get(TokenAnswer::Redirect),
-                "redirections are not followed",
+                "redirects are not followed",
             ),
         ] {
             let registry = registry(plan).await;
@@ -288,7 +285,7 @@ fn a_realm_without_tokens_is_reported() {
                 .without(registry.owner().password());
             let record = registry.record();
             only_tokens(&record);
-            // A redirection to another port, which also issues tokens.
+            // The redirect leads to another port, which also issues tokens.
             let mut hosts = record
                 .token_requests
                 .iter()

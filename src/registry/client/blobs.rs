@@ -1,20 +1,20 @@
-//! Small blobs, read and put: those of attestations, which are copied between registries.
+//! Reading and pushing small blobs: those of attestations, which are copied between registries.
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::call::{Answer, CALL_LIMIT, Call, read};
-use super::error::{ClientError, Trouble};
+use super::call::{CALL_LIMIT, Call, Reply, read};
+use super::error::{Cause, ClientError};
 use super::{Client, header_value};
 use crate::text::digest::sha256;
 
-/// Begins an upload.
+/// The path at which an upload begins.
 const UPLOADS: &str = "uploads/";
 
 impl Client {
-    /// Reads a blob that is no larger than a manifest may be.
+    /// Reads a blob. It must not be larger than the limit for manifests.
     pub async fn blob(
         &self,
         host: &str,
@@ -25,19 +25,19 @@ impl Client {
             kind: "blobs",
             ..Call::new(Method::GET, host, repository, digest)
         };
-        let answer = self.exchange(&call).await?;
-        if answer.status != StatusCode::OK {
-            return Err(call.error(Trouble::of_answer(&answer)));
+        let reply = self.exchange(&call).await?;
+        if reply.status != StatusCode::OK {
+            return Err(call.error(Cause::of_reply(&reply)));
         }
-        let actual = sha256(&answer.body);
+        let actual = sha256(&reply.body);
         if actual != digest {
-            let what = format!("what came has the digest {actual}");
-            return Err(call.error(Trouble::Malformed(what)));
+            let problem = format!("the content has the digest {actual}");
+            return Err(call.error(Cause::Malformed(problem)));
         }
-        Ok(answer.body)
+        Ok(reply.body)
     }
 
-    /// Puts a blob, in one piece: `POST` begins an upload, and `PUT` to the address that it returns ends it.
+    /// Pushes a blob in one piece: `POST` begins an upload, and `PUT` to the returned address completes it.
     pub async fn put_blob(
         &self,
         host: &str,
@@ -48,53 +48,52 @@ impl Client {
             kind: "blobs",
             ..Call::new(Method::POST, host, repository, UPLOADS)
         };
-        let answer = self.exchange(&call).await?;
-        if answer.status != StatusCode::ACCEPTED {
-            return Err(call.error(Trouble::of_answer(&answer)));
+        let reply = self.exchange(&call).await?;
+        if reply.status != StatusCode::ACCEPTED {
+            return Err(call.error(Cause::of_reply(&reply)));
         }
-        let place = upload_place(&answer, &sha256(&blob)).map_err(|trouble| call.error(trouble))?;
+        let url = upload_url(&reply, &sha256(&blob)).map_err(|cause| call.error(cause))?;
         let mut request = self
             .tokens
             .reach
-            .own(host, &place)
-            .put(place)
+            .client_for_registry(host, &url)
+            .put(url)
             .timeout(CALL_LIMIT)
             .body(blob);
         if let Some(value) = header_value("application/octet-stream") {
             request = request.header(CONTENT_TYPE, value);
         }
-        if let Some(access) = self.known_access(&call) {
-            request = request.header(AUTHORIZATION, access);
+        if let Some(value) = self.cached_authorization(&call) {
+            request = request.header(AUTHORIZATION, value);
         }
         let sending = async {
             let response = crate::http::trace::send(request)
                 .await
-                .map_err(Trouble::transport)?;
+                .map_err(Cause::transport)?;
             read(response, false).await
         };
-        let answer = sending.await.map_err(|trouble| call.error(trouble))?;
-        if answer.status.is_success() {
+        let reply = sending.await.map_err(|cause| call.error(cause))?;
+        if reply.status.is_success() {
             Ok(())
         } else {
-            Err(call.error(Trouble::of_answer(&answer)))
+            Err(call.error(Cause::of_reply(&reply)))
         }
     }
 }
 
-/// Where an upload ends. Only the registry's own address gets it, since it comes with our authorization.
-fn upload_place(answer: &Answer, digest: &str) -> Result<Url, Trouble> {
-    let malformed =
-        || Trouble::Malformed("its response to the upload has no usable Location".into());
-    let begun_at = answer.url.as_ref().ok_or_else(malformed)?;
-    let location = answer.header(LOCATION.as_str());
+/// The address at which an upload is completed. It must be the registry's own: the request contains our authorization.
+fn upload_url(reply: &Reply, digest: &str) -> Result<Url, Cause> {
+    let malformed = || Cause::Malformed("its response to the upload has no usable Location".into());
+    let begun_at = reply.url.as_ref().ok_or_else(malformed)?;
+    let location = reply.header(LOCATION.as_str());
     if location.is_empty() {
         return Err(malformed());
     }
-    let mut place = begun_at.join(location).map_err(|_| malformed())?;
-    if place.origin() != begun_at.origin() {
-        let to = place.host_str().unwrap_or_default().to_owned();
-        return Err(Trouble::Redirected { to });
+    let mut url = begun_at.join(location).map_err(|_| malformed())?;
+    if url.origin() != begun_at.origin() {
+        let to = url.host_str().unwrap_or_default().to_owned();
+        return Err(Cause::Redirected { to });
     }
-    place.query_pairs_mut().append_pair("digest", digest);
-    Ok(place)
+    url.query_pairs_mut().append_pair("digest", digest);
+    Ok(url)
 }

@@ -1,4 +1,4 @@
-//! One call of a registry: sent, let in, redirected, read.
+//! One call to a registry: retries, authentication, redirects, and reading the response.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATIO
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
-use super::error::{ClientError, Trouble};
-use super::{Client, MANIFEST_LIMIT_BYTES};
+use super::error::{Cause, ClientError};
+use super::{Client, MAX_MANIFEST_BYTES};
 use crate::http::body::{self, BodyError};
 use crate::http::retry::{Attempts, Policy, Transient};
-use crate::registry::address::is_here;
-use crate::registry::guard::Refused;
-use crate::registry::retry::is_out_of_order;
+use crate::registry::address::is_local_address;
+use crate::registry::guard::ForbiddenAddress;
+use crate::registry::transient::is_unavailable;
 
-/// One exchange with a registry, body included.
+/// The limit for one exchange, body included.
 pub(super) const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The limits for all attempts. Generous: when manifests are pushed, the rest of the build is done.
@@ -25,13 +25,13 @@ const POLICY: Policy = Policy {
     pauses: (Duration::from_millis(500), Duration::from_secs(10)),
 };
 
-/// How much of a refusal is read.
-const WORDS_LIMIT_BYTES: usize = 64 << 10;
+/// How much of an error response is read.
+const MAX_ERROR_BYTES: usize = 64 << 10;
 
-/// Places that one call may be sent on to.
-const REDIRECTS_LIMIT: usize = 3;
+/// The number of redirects of one call that are followed.
+const MAX_REDIRECTS: usize = 3;
 
-/// What is asked of a registry.
+/// A request to a registry.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     pub(super) method: Method,
@@ -44,22 +44,22 @@ pub(super) struct Call<'a> {
     pub(super) body: Bytes,
 }
 
-/// What a registry answered, read to its end.
+/// A complete response of a registry.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// It is another place's, to which the registry sent us on.
+    /// It is from another host, to which the registry redirected.
     pub(super) is_foreign: bool,
-    /// Where it came from.
+    /// The address that returned it.
     pub(super) url: Option<Url>,
-    /// What was sent to be let in, which words of a refusal may repeat.
-    pub(super) sent: Option<HeaderValue>,
+    /// The `Authorization` of the request, which an error message may repeat.
+    pub(super) authorization: Option<HeaderValue>,
 }
 
-impl Answer {
-    /// A header's text; empty where there is none.
+impl Reply {
+    /// A header's text; empty if it is missing.
     pub(super) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value
@@ -90,25 +90,25 @@ impl<'a> Call<'a> {
         self.method != Method::GET
     }
 
-    pub(super) fn error(&self, trouble: Trouble) -> ClientError {
-        ClientError::new(self, trouble)
+    pub(super) fn error(&self, cause: Cause) -> ClientError {
+        ClientError::new(self, cause)
     }
 }
 
 impl Client {
-    /// One call, repeated while that may help, until the registry has said yes or no.
-    pub(super) async fn exchange(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
+    /// Makes a call, retried after transient failures.
+    pub(super) async fn exchange(&self, call: &Call<'_>) -> Result<Reply, ClientError> {
         self.attempts(call).await.0
     }
 
     /// The same; also returns whether the call was repeated.
-    pub(super) async fn attempts(&self, call: &Call<'_>) -> (Result<Answer, ClientError>, bool) {
+    pub(super) async fn attempts(&self, call: &Call<'_>) -> (Result<Reply, ClientError>, bool) {
         let attempt = || async {
-            let answer = self.let_in(call).await;
-            let failure = match &answer {
-                Ok(answer) if is_out_of_order(answer.status) => Some((
-                    format!("HTTP {}", answer.status.as_u16()),
-                    answer.header("retry-after").to_owned(),
+            let outcome = self.authenticated(call).await;
+            let failure = match &outcome {
+                Ok(reply) if is_unavailable(reply.status) => Some((
+                    format!("HTTP {}", reply.status.as_u16()),
+                    reply.header("retry-after").to_owned(),
                 )),
                 Err(error) if error.is_transient() => Some((error.cause_line(), String::new())),
                 _ => None,
@@ -117,108 +117,107 @@ impl Client {
                 message: format!("the request to `{}` failed ({reason})", call.host),
                 retry_after,
             });
-            (answer, transient)
+            (outcome, transient)
         };
         let attempts = Attempts::new(POLICY);
-        let answer = attempts.run(attempt).await;
-        (answer, attempts.has_retried())
+        let outcome = attempts.run(attempt).await;
+        (outcome, attempts.has_retried())
     }
 
-    /// One call, with the access that let us in before, or that the registry now asks for.
-    pub(super) async fn let_in(&self, call: &Call<'_>) -> Result<Answer, ClientError> {
-        let known = self.known_access(call);
-        let answer = self.send(call, known.as_ref()).await?;
-        // What another place wants to be let in with is not what this registry wants.
-        if answer.status != StatusCode::UNAUTHORIZED || answer.is_foreign {
-            return Ok(answer);
+    /// Makes one attempt with the cached authorization, and if that is missing or expired, with a new one.
+    pub(super) async fn authenticated(&self, call: &Call<'_>) -> Result<Reply, ClientError> {
+        let cached = self.cached_authorization(call);
+        let reply = self.send(call, cached.as_ref()).await?;
+        // The challenge of another host is not for this registry's login.
+        if reply.status != StatusCode::UNAUTHORIZED || reply.is_foreign {
+            return Ok(reply);
         }
-        // None yet, or it has ended.
-        let Some(access) = self.new_access(call, &answer, known.as_ref()).await? else {
-            return Ok(answer);
+        let value = self
+            .new_authorization(call, &reply, cached.as_ref())
+            .await?;
+        let Some(value) = value else {
+            return Ok(reply);
         };
-        let answer = self.send(call, Some(&access)).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            self.remember(call, access);
+        let reply = self.send(call, Some(&value)).await?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            self.cache_authorization(call, value);
         }
-        Ok(answer)
+        Ok(reply)
     }
 
-    /// Sends a call to where its registry is, and on to where that sends it.
+    /// Sends a call to the registry, and follows its redirects.
     async fn send(
         &self,
         call: &Call<'_>,
-        access: Option<&HeaderValue>,
-    ) -> Result<Answer, ClientError> {
-        let attempt = |place: Url| async move { self.send_to(call, &place, access).await };
-        let asked = self
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Reply, ClientError> {
+        let attempt = |base: Url| async move { self.send_to(call, &base, authorization).await };
+        let sent = self
             .tokens
             .reach
-            .ask(call.host, attempt, Trouble::is_connect);
-        let nowhere = || Err(Trouble::Malformed("its name is not a host".into()));
-        let answer = asked.await.unwrap_or_else(nowhere);
-        answer.map_err(|trouble| call.error(trouble))
+            .try_addresses(call.host, attempt, Cause::is_connect);
+        let outcome = sent.await.unwrap_or_else(|| Err(Cause::invalid_host()));
+        outcome.map_err(|cause| call.error(cause))
     }
 
     async fn send_to(
         &self,
         call: &Call<'_>,
-        place: &Url,
-        access: Option<&HeaderValue>,
-    ) -> Result<Answer, Trouble> {
+        base: &Url,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Reply, Cause> {
         let path = format!("{}/{}/{}", call.repository, call.kind, call.reference);
-        let origin = place
-            .join(&path)
-            .map_err(|_| Trouble::Malformed("its name is not a host".into()))?;
+        let origin = base.join(&path).map_err(|_| Cause::invalid_host())?;
         let mut url = origin.clone();
-        for _ in 0..=REDIRECTS_LIMIT {
+        for _ in 0..=MAX_REDIRECTS {
             let mut request = self
                 .tokens
                 .reach
-                .named_by(call.host, &url, true)
+                .client_for_target(call.host, &url, true)
                 .request(call.method.clone(), url.clone())
                 .timeout(CALL_LIMIT)
                 .body(call.body.clone());
             for (name, value) in &call.headers {
                 request = request.header(name, value);
             }
-            // Nobody else gets what lets us in here.
-            let sent = access.filter(|_| url.origin() == origin.origin());
-            if let Some(access) = sent {
-                request = request.header(AUTHORIZATION, access);
+            // Other hosts do not get the authorization.
+            let authorization = authorization.filter(|_| url.origin() == origin.origin());
+            if let Some(value) = authorization {
+                request = request.header(AUTHORIZATION, value);
             }
             let response = match crate::http::trace::send(request).await {
                 Ok(response) => response,
-                Err(error) if Refused::is_cause_of(&error) => {
+                Err(error) if ForbiddenAddress::is_cause_of(&error) => {
                     let to = url.host_str().unwrap_or_default().to_owned();
-                    return Err(Trouble::Redirected { to });
+                    return Err(Cause::Redirected { to });
                 }
-                Err(error) => return Err(Trouble::transport(error)),
+                Err(error) => return Err(Cause::transport(error)),
             };
             let Some(next) = redirection(&response, &url) else {
                 let is_foreign = url.origin() != origin.origin();
-                let mut answer = read(response, is_foreign).await?;
-                answer.sent = sent.cloned();
-                answer.url = Some(url);
-                return Ok(answer);
+                let mut reply = read(response, is_foreign).await?;
+                reply.authorization = authorization.cloned();
+                reply.url = Some(url);
+                return Ok(reply);
             };
             let to = next.host_str().unwrap_or_default().to_owned();
             if call.is_push() {
-                return Err(Trouble::Redirected { to });
+                return Err(Cause::Redirected { to });
             }
-            // Nor is anything of this machine asked on behalf of a registry elsewhere.
+            // A registry elsewhere cannot cause requests to this machine.
             let is_unsafe = url.scheme() == "https" && next.scheme() != "https";
-            if is_unsafe || (is_here(&next) && !is_here(&origin)) {
-                return Err(Trouble::Redirected { to });
+            if is_unsafe || (is_local_address(&next) && !is_local_address(&origin)) {
+                return Err(Cause::Redirected { to });
             }
             url = next;
         }
-        Err(Trouble::Malformed(format!(
-            "it redirects more than {REDIRECTS_LIMIT} times"
+        Err(Cause::Malformed(format!(
+            "it redirects more than {MAX_REDIRECTS} times"
         )))
     }
 }
 
-/// Where an answer sends us on to.
+/// The target of a redirect.
 fn redirection(response: &Response, from: &Url) -> Option<Url> {
     if !response.status().is_redirection() {
         return None;
@@ -228,27 +227,26 @@ fn redirection(response: &Response, from: &Url) -> Option<Url> {
     matches!(next.scheme(), "http" | "https").then_some(next)
 }
 
-/// Reads an answer to its end, which may not lie beyond what a manifest can have.
-///
-/// Of a refusal the status counts: its words may be cut.
-pub(super) async fn read(mut response: Response, is_foreign: bool) -> Result<Answer, Trouble> {
+/// Reads a response. A success is limited to the size of a manifest. Of an error the status matters; its message may be
+/// incomplete.
+pub(super) async fn read(mut response: Response, is_foreign: bool) -> Result<Reply, Cause> {
     let body = if response.status().is_success() {
-        let body = body::read(&mut response, MANIFEST_LIMIT_BYTES).await;
+        let body = body::read(&mut response, MAX_MANIFEST_BYTES).await;
         body.map_err(|error| match error {
-            BodyError::TooLarge => {
-                Trouble::Malformed(format!("more than {MANIFEST_LIMIT_BYTES} bytes"))
-            }
-            BodyError::Broken(source) => Trouble::transport(source),
+            BodyError::TooLarge => Cause::Malformed(format!(
+                "the response is longer than {MAX_MANIFEST_BYTES} bytes"
+            )),
+            BodyError::Broken(source) => Cause::transport(source),
         })?
     } else {
-        body::read_start(&mut response, WORDS_LIMIT_BYTES).await
+        body::read_start(&mut response, MAX_ERROR_BYTES).await
     };
-    Ok(Answer {
+    Ok(Reply {
         status: response.status(),
         headers: response.headers().clone(),
         body,
         is_foreign,
         url: None,
-        sent: None,
+        authorization: None,
     })
 }

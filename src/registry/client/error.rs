@@ -1,102 +1,108 @@
-//! Why a registry did not do what it was asked for.
+//! Why a call to a registry failed.
 
 use std::fmt::Write as _;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::access::forms;
-use super::call::{Answer, Call};
+use super::authorization::forms;
+use super::call::{Call, Reply};
 use crate::http::retry;
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
-use crate::registry::retry::is_out_of_order;
-use crate::registry::token::{TokenError, printable};
+use crate::registry::token::TokenError;
+use crate::registry::transient::is_unavailable;
+use crate::text::cut::printable;
 
-/// How much of a registry's own words is shown, in characters.
-const WORDS_LIMIT: usize = 500;
+/// How much of a registry's message is shown, in characters.
+const MAX_MESSAGE_CHARS: usize = 500;
 
-/// Why a registry did not do what it was asked for.
+/// Why a call to a registry failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the registry `{host}` {done} `{repository}` at `{reference}`")]
+#[error("the registry `{host}` {action} `{repository}` at `{reference}`")]
 pub struct ClientError {
     host: String,
     repository: String,
     reference: String,
-    done: &'static str,
+    /// Such as "did not return the manifest of".
+    action: &'static str,
     #[source]
-    trouble: Box<Trouble>,
+    cause: Box<Cause>,
 }
 
-/// What happened. Tells in [`ClientError`]'s own text what has no cause behind it.
+/// The cause of a [`ClientError`].
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
-    /// No answer, or one that broke off.
+pub(super) enum Cause {
+    /// No response, or an incomplete one.
     #[error("{0}")]
     Transport(String, #[source] reqwest::Error),
-    /// There is nothing to be let in with.
+    /// No token or login could be obtained.
     #[error(transparent)]
     Token(Box<TokenError>),
-    /// Its answer.
-    #[error("HTTP {}{said}", .status.as_u16())]
+    /// The response is an error.
+    #[error("HTTP {}{message}", .status.as_u16())]
     Status {
         status: StatusCode,
-        /// `: ` and its words, or nothing.
-        said: String,
-        /// It is about a tag that cannot be moved.
+        /// `: ` and the message of the registry, or nothing.
+        message: String,
+        /// The tag is immutable.
         is_immutable: bool,
-        /// It is about a storage quota.
+        /// A storage quota is exceeded.
         is_quota: bool,
     },
-    /// An answer that cannot be used.
+    /// The response cannot be used.
     #[error("{0}")]
     Malformed(String),
-    /// It sent us to a place that is not gone to.
+    /// A redirect that is not followed.
     #[error("it redirects to `{to}`, which is not followed")]
     Redirected { to: String },
 }
 
-impl Trouble {
+impl Cause {
     pub(super) fn transport(error: reqwest::Error) -> Self {
-        let what = if error.is_timeout() {
-            "no answer came in time"
+        let problem = if error.is_timeout() {
+            "it did not respond in time"
         } else if error.is_connect() {
             "it could not be reached"
         } else {
-            "the connection broke off"
+            "the connection was interrupted"
         };
-        Self::Transport(what.into(), error.without_url())
+        Self::Transport(problem.into(), error.without_url())
     }
 
-    /// Whether there was no connection at all, TLS included.
+    pub(super) fn invalid_host() -> Self {
+        Self::Malformed("its name is not a valid host".into())
+    }
+
+    /// Whether no connection was possible, TLS included.
     pub(super) fn is_connect(&self) -> bool {
         matches!(self, Self::Transport(_, source) if source.is_connect())
     }
 
-    /// What an answer says that is no success.
-    pub(super) fn of_answer(answer: &Answer) -> Self {
-        let body: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    /// The error in a response without success.
+    pub(super) fn of_reply(reply: &Reply) -> Self {
+        let body: Option<Value> = serde_json::from_slice(&reply.body).ok();
         let text = |pointer: &str| {
             let value = body.as_ref()?.pointer(pointer)?.as_str()?;
-            // Before it is cut: half a secret would not be found any more.
-            let sent = answer.sent.iter().flat_map(forms);
-            let value = sent.fold(value.to_owned(), |text, form| text.replace(&form, "***"));
-            Some(printable(&value, WORDS_LIMIT)).filter(|text| !text.is_empty())
+            // Before it is shortened: a part of a secret would not be found.
+            let secrets = reply.authorization.iter().flat_map(forms);
+            let value = secrets.fold(value.to_owned(), |text, form| text.replace(&form, "***"));
+            Some(printable(&value, MAX_MESSAGE_CHARS)).filter(|text| !text.is_empty())
         };
         let code = text("/errors/0/code").unwrap_or_default();
-        let message = text("/errors/0/message").or_else(|| text("/message"));
-        let mut said = String::new();
-        for part in [Some(code), message].into_iter().flatten() {
+        let text = text("/errors/0/message").or_else(|| text("/message"));
+        let mut message = String::new();
+        for part in [Some(code), text].into_iter().flatten() {
             if !part.is_empty() {
                 // Writing to a string never fails.
-                let _infallible = write!(said, ": {part}");
+                let _infallible = write!(message, ": {part}");
             }
         }
-        let is_quota = is_quota_exceeded(&said);
-        let is_immutable = !is_quota && is_immutable(&said);
+        let is_quota = is_quota_exceeded(&message);
+        let is_immutable = !is_quota && is_immutable(&message);
         Self::Status {
-            status: answer.status,
-            said,
+            status: reply.status,
+            message,
             is_immutable,
             is_quota,
         }
@@ -104,18 +110,18 @@ impl Trouble {
 }
 
 impl ClientError {
-    pub(super) fn new(call: &Call<'_>, trouble: Trouble) -> Self {
+    pub(super) fn new(call: &Call<'_>, cause: Cause) -> Self {
         Self {
             host: call.host.to_owned(),
             repository: call.repository.to_owned(),
             reference: call.reference.to_owned(),
-            done: match (call.method == Method::GET, call.kind) {
+            action: match (call.method == Method::GET, call.kind) {
                 (true, "manifests") => "did not return the manifest of",
                 (true, _) => "did not return the blob of",
                 (false, "manifests") => "did not accept the manifest for",
                 (false, _) => "did not accept the blob for",
             },
-            trouble: Box::new(trouble),
+            cause: Box::new(cause),
         }
     }
 
@@ -125,96 +131,96 @@ impl ClientError {
         &self.host
     }
 
-    /// Its answer's status, if it answered.
+    /// The status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        match &*self.trouble {
-            Trouble::Status { status, .. } => Some(status.as_u16()),
+        match &*self.cause {
+            Cause::Status { status, .. } => Some(status.as_u16()),
             _ => None,
         }
     }
 
-    /// Whether it does not let us in, or not do this.
+    /// Whether the registry rejected the credentials or their permissions.
     #[must_use]
     pub fn is_denied(&self) -> bool {
-        match &*self.trouble {
-            Trouble::Token(error) => error.is_denied(),
+        match &*self.cause {
+            Cause::Token(error) => error.is_denied(),
             _ => matches!(self.status(), Some(401 | 403)),
         }
     }
 
-    /// Whether the registry refuses to move a tag from one image to another.
+    /// Whether the tag is immutable.
     #[must_use]
     pub fn is_immutable_tag(&self) -> bool {
         matches!(
-            &*self.trouble,
-            Trouble::Status {
+            &*self.cause,
+            Cause::Status {
                 is_immutable: true,
                 ..
             }
         )
     }
 
-    /// Whether a storage quota of the registry is reached.
+    /// Whether a storage quota of the registry is exceeded.
     #[must_use]
     pub fn is_quota_exceeded(&self) -> bool {
-        matches!(&*self.trouble, Trouble::Status { is_quota: true, .. })
+        matches!(&*self.cause, Cause::Status { is_quota: true, .. })
     }
 
-    /// Whether there were too many requests.
+    /// Whether the registry limits the rate of requests.
     #[must_use]
     pub fn is_rate_limited(&self) -> bool {
-        match &*self.trouble {
-            Trouble::Token(error) => error.status() == Some(429),
+        match &*self.cause {
+            Cause::Token(error) => error.status() == Some(429),
             _ => self.status() == Some(429),
         }
     }
 
-    /// Whether the same call may go well a little later.
+    /// Whether the same call may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        match &*self.trouble {
+        match &*self.cause {
             // This includes a name that cannot be resolved now.
-            Trouble::Transport(_, source) => retry::is_transient(source),
-            Trouble::Token(error) => error.is_transient(),
-            Trouble::Status { status, .. } => is_out_of_order(*status),
+            Cause::Transport(_, source) => retry::is_transient(source),
+            Cause::Token(error) => error.is_transient(),
+            Cause::Status { status, .. } => is_unavailable(*status),
             _ => false,
         }
     }
 
-    /// Whether its certificate is not to be trusted.
+    /// Whether the registry's certificate is not trusted.
     #[must_use]
     pub fn is_certificate(&self) -> bool {
-        match &*self.trouble {
-            Trouble::Transport(_, source) => crate::text::cause::is_untrusted_server(source),
-            Trouble::Token(error) => crate::text::cause::is_untrusted_server(error.as_ref()),
+        match &*self.cause {
+            Cause::Transport(_, source) => crate::text::cause::is_untrusted_server(source),
+            Cause::Token(error) => crate::text::cause::is_untrusted_server(error.as_ref()),
             _ => false,
         }
     }
 
-    /// What happened, without what was asked.
+    /// The cause without the call.
     pub(super) fn cause_line(&self) -> String {
-        crate::text::cause::one_line(&self.trouble)
+        crate::text::cause::one_line(&self.cause)
     }
 }
 
-/// What comes of an answer that is no success, with what was sent to be let in.
+/// The error for a response, to a request with this `Authorization`.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn refused(
     status: StatusCode,
     body: bytes::Bytes,
-    sent: Option<reqwest::header::HeaderValue>,
+    authorization: Option<reqwest::header::HeaderValue>,
 ) -> ClientError {
     let call = Call::new(Method::PUT, "r.example", "acme/app", "1.0");
-    let answer = Answer {
+    let reply = Reply {
         status,
         headers: reqwest::header::HeaderMap::new(),
         body,
         is_foreign: false,
         url: None,
-        sent,
+        authorization,
     };
-    ClientError::new(&call, Trouble::of_answer(&answer))
+    ClientError::new(&call, Cause::of_reply(&reply))
 }
 
 #[cfg(test)]
@@ -230,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_registrys_words_are_told_and_its_codes_decide() {
+    fn the_registrys_message_is_reported_and_its_codes_decide() {
         let body = br#"{"errors":[{"code":"MANIFEST_INVALID","message":"no\nOCI"}]}"#;
         let refused = error(400, body);
         assert_eq!(
@@ -244,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_cannot_be_moved_is_recognised_whatever_the_status() {
+    fn an_immutable_tag_is_recognised_with_each_status() {
         for (status, body) in [
             (
                 400,
@@ -281,7 +287,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_panics(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_response_panics(status in 100_u16..600, body in proptest::collection::vec(any::<u8>(), 0..200)) {
             let line = crate::text::cause::one_line(&error(status, &body));
             prop_assert!(!line.contains('\n'));
         }

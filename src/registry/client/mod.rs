@@ -1,10 +1,10 @@
-//! A client for the small part of the distribution API that is left to us: manifests, read and put.
+//! A client for the part of the distribution API that the program itself needs: reading and pushing manifests.
 //!
-//! Blobs are pushed by builders, except small ones that are copied between registries. What a registry sends is bounded and checked against its digest; where it sends us is
-//! followed without our authorization; what it refuses is not asked for again. The protocol is the distribution
-//! specification of OCI, 1.1.
+//! Builders push blobs, except small ones that are copied between registries. Responses are limited in size and verified
+//! against their digest. Redirects are followed without our authorization. Rejected requests are not repeated. The protocol
+//! is OCI's distribution specification 1.1.
 
-mod access;
+mod authorization;
 mod blobs;
 mod call;
 pub(crate) mod error;
@@ -19,20 +19,21 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 
 use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
-use super::token::{Tokens, printable};
+use super::token::Tokens;
+use crate::text::cut::printable;
 use crate::text::digest::sha256;
-use access::Access;
-use call::{Answer, Call};
+use authorization::Authorization;
+use call::{Call, Reply};
+use error::Cause;
 pub use error::ClientError;
-use error::Trouble;
 
-/// Registries refuse manifests beyond this size.
-const MANIFEST_LIMIT_BYTES: usize = 4 << 20;
+/// Registries reject larger manifests.
+const MAX_MANIFEST_BYTES: usize = 4 << 20;
 
 /// A manifest or an index, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// What it is.
+    /// The media type.
     pub media_type: String,
     /// `sha256:…` of `bytes`, computed here.
     pub digest: String,
@@ -52,25 +53,25 @@ impl Manifest {
     }
 }
 
-/// Talks to registries, with the logins and tokens that it is given.
+/// A client for all registries.
 #[derive(Debug)]
 pub struct Client {
     tokens: Arc<Tokens>,
-    /// What let us in, by host, repository and whether it was to push.
-    access: Mutex<HashMap<(String, String, bool), Access>>,
+    /// Accepted values, by host, repository, and whether the call was a push.
+    authorizations: Mutex<HashMap<(String, String, bool), Authorization>>,
 }
 
 impl Client {
-    /// Reaches registries as `tokens` does.
+    /// Reaches and authenticates to registries through `tokens`.
     #[must_use]
     pub fn new(tokens: Arc<Tokens>) -> Self {
         Self {
             tokens,
-            access: Mutex::default(),
+            authorizations: Mutex::default(),
         }
     }
 
-    /// Reads the manifest or index that `reference`, a tag or a digest, stands for.
+    /// Reads the manifest or index with the tag or digest `reference`.
     pub async fn manifest(
         &self,
         host: &str,
@@ -78,22 +79,21 @@ impl Client {
         reference: &str,
     ) -> Result<Manifest, ClientError> {
         let call = manifest_call(host, repository, reference);
-        let answer = self.exchange(&call).await?;
-        manifest_of(&call, &answer)
+        let reply = self.exchange(&call).await?;
+        manifest_of(&call, &reply)
     }
 
-    /// The digest of the manifest at a tag; `None` if there is none, or if it cannot be read, also not with the repeats of any
-    /// other call.
+    /// The digest of the manifest at a tag. `None` if it does not exist or cannot be read, after the usual retries.
     pub async fn digest_at(&self, host: &str, repository: &str, tag: &str) -> Option<String> {
         let call = manifest_call(host, repository, tag);
         digest_of(&call, self.exchange(&call).await)
     }
 
-    /// Puts a manifest or index where `reference`, a tag or its digest, stands for it from then on.
+    /// Pushes a manifest or index under `reference`, a tag or its digest.
     ///
-    /// All that it names must be there already. May be repeated: the same bytes make the same manifest. If the answer to
-    /// an attempt was lost, a registry with immutable tags refuses the next one; so after a refusal of that kind the tag is
-    /// read, and the same digest there is a success.
+    /// Everything that it refers to must exist in the repository. Retries are safe: the same bytes are the same manifest. If
+    /// the response to an attempt was lost, a registry with immutable tags rejects the next one. So after such a rejection the
+    /// tag is read, and if it has the same digest, the push has succeeded.
     pub async fn put_manifest(
         &self,
         host: &str,
@@ -106,30 +106,32 @@ impl Client {
         call.headers
             .extend(media_type.map(|value| (CONTENT_TYPE, value)));
         call.body = manifest.bytes.clone();
-        let (answer, is_repeated) = self.attempts(&call).await;
-        let error = match answer {
-            Ok(answer) if answer.status.is_success() => {
-                let digest = answer.header("docker-content-digest");
+        let (outcome, is_repeated) = self.attempts(&call).await;
+        let error = match outcome {
+            Ok(reply) if reply.status.is_success() => {
+                let digest = reply.header("docker-content-digest");
                 if digest.starts_with("sha256:") && digest != manifest.digest {
-                    let what =
-                        format!("it keeps another digest, {digest}, for {}", manifest.digest);
-                    return Err(call.error(Trouble::Malformed(what)));
+                    let problem = format!(
+                        "it stored the digest {digest} instead of {}",
+                        manifest.digest
+                    );
+                    return Err(call.error(Cause::Malformed(problem)));
                 }
                 return Ok(());
             }
-            Ok(answer) => call.error(Trouble::of_answer(&answer)),
+            Ok(reply) => call.error(Cause::of_reply(&reply)),
             Err(error) => error,
         };
         if is_repeated || error.is_immutable_tag() {
             let digest = if error.is_transient() {
-                // The registry has been out of order through all repeats.
+                // The registry was unavailable for all attempts, so it gets only one more.
                 let call = manifest_call(host, repository, reference);
-                digest_of(&call, self.let_in(&call).await)
+                digest_of(&call, self.authenticated(&call).await)
             } else {
                 self.digest_at(host, repository, reference).await
             };
             if digest.as_ref() == Some(&manifest.digest) {
-                tracing::debug!("`{host}` has {digest:?} at `{reference}` already");
+                tracing::debug!("`{host}` already has {digest:?} at `{reference}`");
                 return Ok(());
             }
         }
@@ -145,38 +147,38 @@ fn manifest_call<'a>(host: &'a str, repository: &'a str, reference: &'a str) -> 
     call
 }
 
-fn digest_of(call: &Call<'_>, answer: Result<Answer, ClientError>) -> Option<String> {
-    Some(manifest_of(call, &answer.ok()?).ok()?.digest)
+fn digest_of(call: &Call<'_>, outcome: Result<Reply, ClientError>) -> Option<String> {
+    Some(manifest_of(call, &outcome.ok()?).ok()?.digest)
 }
 
-/// Reads the manifest in an answer, and checks its digest.
-fn manifest_of(call: &Call<'_>, answer: &Answer) -> Result<Manifest, ClientError> {
-    if answer.status != StatusCode::OK {
-        return Err(call.error(Trouble::of_answer(answer)));
+/// The manifest in a reply, with a verified digest.
+fn manifest_of(call: &Call<'_>, reply: &Reply) -> Result<Manifest, ClientError> {
+    if reply.status != StatusCode::OK {
+        return Err(call.error(Cause::of_reply(reply)));
     }
-    let content_type = answer.header("content-type");
+    let content_type = reply.header("content-type");
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    // A storage that the registry has sent us on to knows nothing of manifests.
+    // A storage to which the registry redirects does not know media types of manifests.
     let media_type = match media_type {
         OCI_INDEX | DOCKER_LIST | OCI_MANIFEST | DOCKER_MANIFEST => media_type.to_owned(),
-        other => told_inside(&answer.body).unwrap_or_else(|| printable(other, 100)),
+        other => declared_media_type(&reply.body).unwrap_or_else(|| printable(other, 100)),
     };
-    let manifest = Manifest::new(media_type, answer.body.clone());
-    let digests = [answer.header("docker-content-digest"), call.reference];
+    let manifest = Manifest::new(media_type, reply.body.clone());
+    let digests = [reply.header("docker-content-digest"), call.reference];
     for digest in digests
         .into_iter()
         .filter(|text| text.starts_with("sha256:"))
     {
         if digest != manifest.digest {
-            let what = format!("what came has the digest {}", manifest.digest);
-            return Err(call.error(Trouble::Malformed(what)));
+            let problem = format!("the content has the digest {}", manifest.digest);
+            return Err(call.error(Cause::Malformed(problem)));
         }
     }
     Ok(manifest)
 }
 
-/// What a manifest says itself that it is.
-fn told_inside(body: &[u8]) -> Option<String> {
+/// The media type that a manifest declares itself.
+fn declared_media_type(body: &[u8]) -> Option<String> {
     let json: serde_json::Value = serde_json::from_slice(body).ok()?;
     Some(printable(json.get("mediaType")?.as_str()?, 100))
 }

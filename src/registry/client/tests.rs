@@ -1,4 +1,6 @@
-//! The client against registries that answer as planned, and against real ones.
+//! The client with planned replies, and with real registries.
+
+use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +9,6 @@ use depot_ground::registry::Registry;
 use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use secrecy::SecretString;
-use std::fmt::Write as _;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls;
 
@@ -50,7 +51,7 @@ fn index() -> Manifest {
 
 fn served(manifest: &Manifest) -> Reply {
     let headers = format!("Content-Type: {}\r\n", manifest.media_type);
-    Reply::Answer(
+    Reply::Response(
         200,
         headers,
         String::from_utf8(manifest.bytes.to_vec()).unwrap(),
@@ -58,7 +59,7 @@ fn served(manifest: &Manifest) -> Reply {
 }
 
 fn challenge(scheme: &str) -> Reply {
-    Reply::Answer(
+    Reply::Response(
         401,
         format!("WWW-Authenticate: {scheme}\r\n"),
         String::new(),
@@ -72,11 +73,11 @@ fn seen(fake: &Fake) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_blob_goes_to_no_other_place_and_is_checked() {
+async fn a_blob_is_sent_to_no_other_host_and_is_verified() {
     let blob = Bytes::from_static(b"blob");
     let elsewhere = "Location: http://127.0.0.1:1/upload\r\n";
     for location in [elsewhere, "Location: https://other.example/x\r\n", ""] {
-        let reply = Reply::Answer(202, location.into(), String::new());
+        let reply = Reply::Response(202, location.into(), String::new());
         let fake = Fake::start([reply]).await;
         let put = client(&[])
             .put_blob(&fake.host(), "app", blob.clone())
@@ -84,7 +85,7 @@ async fn a_blob_goes_to_no_other_place_and_is_checked() {
         assert!(put.is_err(), "{location}");
     }
     let location = "Location: /v2/app/blobs/uploads/1?state=a\r\n";
-    let reply = Reply::Answer(202, location.into(), String::new());
+    let reply = Reply::Response(202, location.into(), String::new());
     let fake = Fake::start([reply, Reply::status(201)]).await;
     let put = client(&[])
         .put_blob(&fake.host(), "app", blob.clone())
@@ -109,7 +110,7 @@ async fn a_blob_goes_to_no_other_place_and_is_checked() {
 }
 
 #[tokio::test]
-async fn an_index_is_copied_only_if_attestations_alone_differ() {
+async fn an_index_is_copied_only_if_only_attestations_differ() {
     let entry = |digit: &str, annotation: &str| {
         let digest = digit.repeat(64);
         format!("{{\"digest\":\"sha256:{digest}\",\"annotations\":{annotation}}}")
@@ -127,7 +128,7 @@ async fn an_index_is_copied_only_if_attestations_alone_differ() {
         (
             &index(&[image.clone(), strange.to_owned()]),
             index(&[image]),
-            "a manifest cannot be read",
+            "a manifest is malformed",
         ),
     ] {
         let fake = Fake::start([served(wanted), served(&present)]).await;
@@ -141,7 +142,7 @@ async fn an_index_is_copied_only_if_attestations_alone_differ() {
 
 const IMMUTABLE: &str = r#"{"errors":[{"code":"TAG_INVALID","message":"The image tag '1' already exists and cannot be overwritten because the tag is immutable."}]}"#;
 
-/// Puts the index of [`index`] at a registry that answers so.
+/// Pushes the index of [`index`] to a registry with these replies.
 async fn put(replies: Vec<Reply>) -> (Result<(), ClientError>, Vec<String>) {
     let fake = Fake::start(replies).await;
     let put = client(&[])
@@ -151,7 +152,7 @@ async fn put(replies: Vec<Reply>) -> (Result<(), ClientError>, Vec<String>) {
 }
 
 #[tokio::test]
-async fn a_refused_repeat_is_a_success_if_the_tag_holds_the_same_digest() {
+async fn a_rejected_retry_is_a_success_if_the_tag_has_the_same_digest() {
     let path = "/v2/acme/app/manifests/1";
     let (put_it, get_it) = (format!("PUT {path}"), format!("GET {path}"));
     let lost = || Reply::Raw(String::new());
@@ -165,21 +166,21 @@ async fn a_refused_repeat_is_a_success_if_the_tag_holds_the_same_digest() {
         outcome.unwrap();
         assert_eq!(seen, [&*put_it, &*put_it, &*get_it]);
     }
-    // The registry is out of order when the tag is read.
+    // The registry is unavailable when the tag is read.
     for trouble in [Reply::status(503), lost()] {
         let refusal = Reply::with_body(400, IMMUTABLE);
         let (outcome, seen) = put(vec![lost(), refusal, trouble, served(&index())]).await;
         outcome.unwrap();
         assert_eq!(seen, [&*put_it, &*put_it, &*get_it, &*get_it]);
     }
-    // Of an earlier run with the same outcome.
+    // From an earlier run with the same image.
     let (outcome, seen) = put(vec![Reply::with_body(400, IMMUTABLE), served(&index())]).await;
     outcome.unwrap();
     assert_eq!(seen, [&*put_it, &*get_it]);
 }
 
 #[tokio::test]
-async fn a_tag_that_holds_another_image_stays_refused() {
+async fn an_immutable_tag_of_another_image_is_an_error() {
     let other = Manifest::new(OCI_INDEX, Bytes::from_static(b"{\"manifests\":[]}"));
     let refusal = || Reply::with_body(400, IMMUTABLE);
     for answer in [served(&other), Reply::status(404)] {
@@ -187,7 +188,7 @@ async fn a_tag_that_holds_another_image_stays_refused() {
         let error = outcome.unwrap_err();
         assert!(error.is_immutable_tag(), "{error:?}");
     }
-    // A first refusal of another kind is not looked into.
+    // After another error the tag is not read.
     let (outcome, seen) = put(vec![Reply::status(400)]).await;
     assert!(!outcome.unwrap_err().is_immutable_tag());
     assert_eq!(seen.len(), 1);
@@ -247,7 +248,7 @@ async fn a_token_is_passed_to_the_listener() {
 }
 
 #[tokio::test]
-async fn user_and_password_go_to_a_registry_that_wants_them() {
+async fn user_and_password_are_sent_to_a_registry_that_requires_them() {
     let fake = Fake::start([challenge("Basic realm=\"x\""), served(&index())]).await;
     let client = client(&[
         (&fake.host(), "me", PASSWORD),
@@ -261,7 +262,7 @@ async fn user_and_password_go_to_a_registry_that_wants_them() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_with_the_registrys_words_and_not_repeated() {
+async fn a_rejection_is_reported_with_its_message_and_not_retried() {
     let said = r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#;
     let fake = Fake::start([Reply::with_body(403, said)]).await;
     let error = client(&[])
@@ -272,7 +273,7 @@ async fn a_refusal_is_told_with_the_registrys_words_and_not_repeated() {
     let line = crate::text::cause::one_line(&error);
     assert!(line.ends_with("HTTP 403: DENIED: not yours"), "{line}");
 
-    // Without a login there is nothing to come back with.
+    // Without a login the call is not repeated.
     let fake = Fake::start([challenge("Basic realm=\"x\"")]).await;
     let error = client(&[])
         .manifest(&fake.host(), "app", "1")
@@ -283,7 +284,7 @@ async fn a_refusal_is_told_with_the_registrys_words_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_repeats_what_it_was_sent_shows_none_of_it() {
+async fn a_message_that_repeats_the_authorization_is_shown_without_it() {
     let sent = STANDARD.encode(format!("me:{PASSWORD}"));
     let mut digits = String::new();
     for byte in PASSWORD.bytes() {
@@ -301,7 +302,7 @@ async fn a_refusal_that_repeats_what_it_was_sent_shows_none_of_it() {
         line.ends_with("HTTP 403: DENIED: *** is ***, or ***"),
         "{line}"
     );
-    // Its status counts, though its words are cut.
+    // The status is reported although the message is incomplete.
     let cut = "HTTP/1.1 403 X\r\nContent-Length: 100\r\n\r\n{".to_owned();
     let fake = Fake::start([Reply::Raw(cut)]).await;
     let error = self::client(&[])
@@ -312,8 +313,8 @@ async fn a_refusal_that_repeats_what_it_was_sent_shows_none_of_it() {
 }
 
 #[tokio::test]
-async fn what_is_over_soon_is_tried_again() {
-    let later = Reply::Answer(429, "Retry-After: 1\r\n".into(), String::new());
+async fn a_transient_failure_is_retried() {
+    let later = Reply::Response(429, "Retry-After: 1\r\n".into(), String::new());
     let fake = Fake::start([later, Reply::status(500), Reply::status(201)]).await;
     let begun = std::time::Instant::now();
     client(&[])
@@ -323,7 +324,7 @@ async fn what_is_over_soon_is_tried_again() {
     assert!(begun.elapsed() >= std::time::Duration::from_secs(1));
     assert_eq!(fake.seen().len(), 3);
 
-    // After the last attempt the tag is read: that one may have come through.
+    // After the last attempt the tag is read: it may have been successful.
     let fake = Fake::start([(); 5].map(|()| Reply::status(500))).await;
     let error = client(&[])
         .put_manifest(&fake.host(), "app", "1", &index())
@@ -333,7 +334,7 @@ async fn what_is_over_soon_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_realm_that_is_out_of_order_is_asked_again() {
+async fn an_unavailable_token_server_is_requested_again() {
     let fake = Fake::start([]).await;
     let bearer = format!("Bearer realm=\"{}\",service=\"s\"", fake.url("/token"));
     fake.plan([
@@ -351,12 +352,12 @@ async fn a_realm_that_is_out_of_order_is_asked_again() {
 }
 
 #[tokio::test]
-async fn no_authorization_follows_a_redirection_to_another_place() {
+async fn no_authorization_follows_a_redirect_to_another_host() {
     let other = Fake::start([served(&index())]).await;
     let there = format!("Location: {}\r\n", other.url("/elsewhere"));
     let fake = Fake::start([
         challenge("Basic realm=\"x\""),
-        Reply::Answer(307, there.clone(), String::new()),
+        Reply::Response(307, there.clone(), String::new()),
     ])
     .await;
     let reader = client(&[
@@ -370,10 +371,10 @@ async fn no_authorization_follows_a_redirection_to_another_place() {
     assert_eq!(other.seen()[0].authorization, None);
     assert_eq!(other.seen()[0].path, "/elsewhere");
 
-    // What the other place wants to be let in with is nobody's business there.
+    // The challenge of the other host is not answered.
     let guarded = Fake::start([challenge("Basic realm=\"x\"")]).await;
     let onwards = format!("Location: {}\r\n", guarded.url("/elsewhere"));
-    let sender = Fake::start([Reply::Answer(307, onwards, String::new())]).await;
+    let sender = Fake::start([Reply::Response(307, onwards, String::new())]).await;
     let reader = client(&[(&sender.host(), "me", PASSWORD)]);
     let error = reader
         .manifest(&sender.host(), "app", "1")
@@ -381,7 +382,7 @@ async fn no_authorization_follows_a_redirection_to_another_place() {
         .unwrap_err();
     assert!(error.is_denied(), "{error:?}");
 
-    let fake = Fake::start([Reply::Answer(307, there, String::new())]).await;
+    let fake = Fake::start([Reply::Response(307, there, String::new())]).await;
     let error = client(&[])
         .put_manifest(&fake.host(), "app", "1", &index())
         .await
@@ -393,7 +394,7 @@ async fn no_authorization_follows_a_redirection_to_another_place() {
 }
 
 #[tokio::test]
-async fn what_is_not_what_was_asked_for_is_told() {
+async fn unexpected_content_is_an_error() {
     let wrong = format!("sha256:{}", "0".repeat(64));
     let fake = Fake::start([served(&index())]).await;
     let error = client(&[])
@@ -401,22 +402,22 @@ async fn what_is_not_what_was_asked_for_is_told() {
         .await
         .unwrap_err();
     assert!(
-        crate::text::cause::one_line(&error).contains("what came has the digest"),
+        crate::text::cause::one_line(&error).contains("the content has the digest"),
         "{error}"
     );
 
-    let told = format!("Docker-Content-Digest: {wrong}\r\n");
-    let fake = Fake::start([Reply::Answer(201, told, String::new())]).await;
+    let header = format!("Docker-Content-Digest: {wrong}\r\n");
+    let fake = Fake::start([Reply::Response(201, header, String::new())]).await;
     let error = client(&[])
         .put_manifest(&fake.host(), "app", "1", &index())
         .await
         .unwrap_err();
     assert!(
-        crate::text::cause::one_line(&error).contains("keeps another digest"),
+        crate::text::cause::one_line(&error).contains("it stored the digest"),
         "{error}"
     );
 
-    // Cut in the middle, each time.
+    // Each response is interrupted.
     let cut = "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n{".to_owned();
     let fake = Fake::start([(); 4].map(|()| Reply::Raw(cut.clone()))).await;
     let error = client(&[])
@@ -425,19 +426,19 @@ async fn what_is_not_what_was_asked_for_is_told() {
         .unwrap_err();
     assert!(error.is_transient(), "{error}");
 
-    let large = "x".repeat(MANIFEST_LIMIT_BYTES + 1);
+    let large = "x".repeat(MAX_MANIFEST_BYTES + 1);
     let fake = Fake::start([Reply::ok(&large)]).await;
     let error = client(&[])
         .manifest(&fake.host(), "app", "1")
         .await
         .unwrap_err();
     assert!(
-        crate::text::cause::one_line(&error).contains("more than"),
+        crate::text::cause::one_line(&error).contains("longer than"),
         "{error}"
     );
 }
 
-/// A registry whose certificate nobody knows.
+/// A registry with a certificate that is not trusted.
 async fn unknown_authority(planned: Vec<Reply>) -> Fake {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["registry.test".to_owned()]).unwrap();
@@ -452,14 +453,14 @@ async fn unknown_authority(planned: Vec<Reply>) -> Fake {
     Fake::start_with(Some(TlsAcceptor::from(Arc::new(server))), planned).await
 }
 
-/// Finds every name of the tests on this machine.
+/// Resolves the names of the tests to this machine.
 fn reach() -> Reach {
     let names = ["registry.test", "storage.test"].map(|name| (name, &["127.0.0.1"][..]));
     let resolver = Arc::new(Names::new(names));
     Reach::resolving(&Proxies::default(), &tls(), |client| client, resolver).unwrap()
 }
 
-/// The same, with no check of these hosts' certificates.
+/// The same without verification of these hosts' certificates.
 fn trusting(hosts: &[String]) -> Reach {
     let resolver = Names::new([("registry.test", &["127.0.0.1"][..])]);
     let tls = crate::http::roots::unchecked_client_config().unwrap();
@@ -468,11 +469,11 @@ fn trusting(hosts: &[String]) -> Reach {
 }
 
 #[tokio::test]
-async fn a_redirection_to_a_name_that_leads_to_this_machine_is_not_followed() {
+async fn a_redirect_to_a_name_that_resolves_to_this_machine_is_not_followed() {
     let storage = Fake::start([]).await;
     for name in ["storage.test", "127.0.0.1", "localhost"] {
         let location = format!("Location: https://{name}:{}/x\r\n", storage.address.port());
-        let redirection = Reply::Answer(307, location, String::new());
+        let redirection = Reply::Response(307, location, String::new());
         let fake = unknown_authority(vec![redirection]).await;
         let host = format!("registry.test:{}", fake.address.port());
         let client = client_with(trusting(std::slice::from_ref(&host)), &[]);
@@ -485,7 +486,7 @@ async fn a_redirection_to_a_name_that_leads_to_this_machine_is_not_followed() {
 }
 
 #[tokio::test]
-async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
+async fn an_unknown_certificate_is_rejected_unless_the_host_is_trusted() {
     let fake = unknown_authority(vec![challenge("Basic realm=\"x\""), served(&index())]).await;
     let host = format!("registry.test:{}", fake.address.port());
     let login = (host.as_str(), "me", PASSWORD);
@@ -496,7 +497,7 @@ async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
         .unwrap_err();
     assert!(error.is_certificate() && !error.is_transient(), "{error:?}");
     assert_eq!(fake.seen().len(), 0);
-    // Another host's being trusted changes nothing.
+    // Trust in another host changes nothing.
     let client = client_with(trusting(&["other.test".to_owned()]), &[login]);
     assert!(
         client
@@ -512,7 +513,7 @@ async fn an_unknown_certificate_is_refused_unless_the_host_is_to_be_trusted() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_none_is_told() {
+async fn an_unknown_host_is_reported() {
     let error = client(&[])
         .manifest("no-such-host.invalid", "app", "1")
         .await
@@ -524,9 +525,9 @@ async fn a_host_that_is_none_is_told() {
     );
 }
 
-/// An index of nothing, for which a real registry wants no blobs.
+/// An empty index, for which a real registry requires no blobs.
 #[tokio::test(flavor = "multi_thread")]
-async fn real_registries_take_and_give_back_what_was_put() {
+async fn real_registries_return_what_was_pushed() {
     let registry = Registry::start(&state_folder()).await.unwrap();
     let host = registry.host();
     let owner = client(&[(&host, registry.username(), registry.password())]);

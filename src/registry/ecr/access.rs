@@ -1,4 +1,4 @@
-//! Who we are at Amazon, as far as we were told.
+//! The configured AWS credentials.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use url::Url;
 
 use super::host::is_account;
 
-/// All that may prove who we are. The first that is there counts: the role, the keys, the container, the machine.
+/// The possible sources of credentials. The first one that is set is used: role, keys, container, machine.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// A role to be taken by an identity that somebody else has signed.
+    /// A role that is assumed with a signed identity token.
     pub role: Option<Role>,
     /// Keys of a user or a session.
     pub keys: Option<Keys>,
-    /// Where the container that we run in gets its keys.
+    /// The source of keys of the container.
     pub container: Option<Container>,
-    /// One address instead of all of Amazon's.
+    /// An address that replaces all of Amazon's.
     pub endpoint: Option<Url>,
-    /// Where a machine of Amazon's is told who it is; absent for the place where all of them are.
+    /// The address of the machine's metadata service; `None` for the default.
     pub metadata: Option<Url>,
 }
 
@@ -51,18 +51,18 @@ impl Access {
 /// Keys of a user or a session.
 #[derive(Clone)]
 pub struct Keys {
-    /// The key's id, which counts as no secret.
+    /// The id of the key, which is not secret.
     pub id: String,
     /// The key.
     pub secret: SecretString,
-    /// Present with the keys of a session.
+    /// The session token, for temporary keys.
     pub session: Option<SecretString>,
-    /// When they end, if they do.
+    /// When they expire; `None` if they do not.
     pub until: Option<SystemTime>,
 }
 
 impl Keys {
-    /// What has to be kept out of logs.
+    /// The values to mask in logs.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         let session = self.session.as_ref().map(ExposeSecret::expose_secret);
         std::iter::once(self.secret.expose_secret()).chain(session)
@@ -76,14 +76,14 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// A role, and what it is taken by.
+/// A role and the identity that assumes it.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// Its ARN.
     pub arn: String,
     /// A signed identity that the role trusts.
     pub token: SecretString,
-    /// How the session is called in Amazon's records.
+    /// The name of the session in CloudTrail.
     pub session_name: String,
 }
 
@@ -144,16 +144,16 @@ impl Container {
 pub struct Container {
     /// The address.
     pub url: Url,
-    /// What to send as `Authorization`.
+    /// The value of the header `Authorization`.
     pub authorization: Option<Authorization>,
 }
 
-/// What a container proves itself with.
+/// The source of a container's authorization token.
 #[derive(Clone, Debug)]
 pub enum Authorization {
     /// This text.
     Token(SecretString),
-    /// What this file holds at that moment: it is written anew from time to time.
+    /// The content of this file at the time of the request: it is renewed from time to time.
     File(PathBuf),
 }
 

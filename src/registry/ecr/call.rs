@@ -1,4 +1,4 @@
-//! Calls of Amazon's APIs: signed or not, repeated while that may help, read with a limit.
+//! Calls to Amazon's APIs: signing, retries, and errors.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,10 +17,10 @@ use super::host::EcrHost;
 use super::xml;
 use crate::http::body::{self, BodyError};
 use crate::http::retry::{Attempts, Policy, Transient};
-use crate::registry::token::printable;
 use crate::text::cause::one_line;
+use crate::text::cut::printable;
 
-/// One exchange.
+/// The limit for one exchange.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
 /// The limits for all attempts: a build waits for the login.
@@ -30,23 +30,23 @@ const POLICY: Policy = Policy {
     pauses: (Duration::from_millis(300), Duration::from_secs(5)),
 };
 
-/// The largest answer that is read: tokens have a few KiB.
-const ANSWER_LIMIT_BYTES: usize = 1 << 20;
+/// The longest reply that is read: tokens have a few KiB.
+const MAX_REPLY_BYTES: usize = 1 << 20;
 
-/// How much of Amazon's words is shown, in characters. One of its messages repeats the whole request.
-const WORDS_LIMIT: usize = 300;
+/// How much of a message is shown, in characters. One of Amazon's messages repeats the whole request.
+const MAX_MESSAGE_CHARS: usize = 300;
 
 const JSON: &str = "application/x-amz-json-1.1";
 
-/// An answer, read to its end.
-pub(crate) struct Answer {
+/// A complete reply.
+pub(crate) struct Reply {
     pub(crate) status: StatusCode,
-    /// The name of a refusal where a header tells it.
+    /// The error code in a header; empty if absent.
     pub(crate) kind: String,
     pub(crate) body: String,
 }
 
-/// One signed call of a registry's API; `http` follows no redirects.
+/// Makes one signed call to a registry's API. `http` must not follow redirects.
 pub(super) async fn signed(
     http: &reqwest::Client,
     host: &EcrHost,
@@ -68,17 +68,14 @@ pub(super) async fn signed(
         }
         Ok(request.body(body.clone()))
     };
-    let answer = repeated(action, &url, build).await?;
-    if !answer.status.is_success() {
-        return Err(answer.refusal(action));
-    }
-    serde_json::from_str(&answer.body).map_err(|_| EcrError::Malformed {
+    let reply = exchange_with_retries(action, &url, build).await?;
+    serde_json::from_str(&reply.body).map_err(|_| EcrError::Malformed {
         action,
-        what: "it is no JSON".into(),
+        problem: "it is not JSON".into(),
     })
 }
 
-/// Where to call: Amazon's own address, or the one instead of all of them.
+/// The address of a call: Amazon's own, unless another one is configured.
 pub(super) fn address(
     endpoint: Option<&Url>,
     own: &str,
@@ -89,7 +86,7 @@ pub(super) fn address(
         .or_else(|| Url::parse(own).ok())
         .ok_or_else(|| EcrError::Malformed {
             action,
-            what: "there is no address for the region".into(),
+            problem: "the region has no valid address".into(),
         })
 }
 
@@ -135,19 +132,20 @@ fn signature(
     instructions.headers().map(header).collect()
 }
 
-/// Sends what `build` makes, anew for each try since a signature holds the time.
-pub(super) async fn repeated(
+/// Makes a call, retried after transient failures. `build` creates the request for each attempt, because a signature
+/// contains the time.
+pub(super) async fn exchange_with_retries(
     action: &'static str,
     url: &Url,
     build: impl Fn() -> Result<RequestBuilder, EcrError>,
-) -> Result<Answer, EcrError> {
+) -> Result<Reply, EcrError> {
     let attempt = || async {
         let outcome = match build() {
-            Ok(request) => once(action, url, request).await,
+            Ok(request) => exchange(action, url, request).await,
             Err(error) => Err(error),
         };
         let outcome = match outcome {
-            Ok(answer) if !answer.status.is_success() => Err(answer.refusal(action)),
+            Ok(reply) if !reply.status.is_success() => Err(reply.rejection(action)),
             outcome => outcome,
         };
         let failure = outcome.as_ref().err().filter(|error| error.is_transient());
@@ -157,12 +155,12 @@ pub(super) async fn repeated(
     Attempts::new(POLICY).run(attempt).await
 }
 
-/// One exchange, read to its end.
-pub(super) async fn once(
+/// Makes one attempt.
+pub(super) async fn exchange(
     action: &'static str,
     url: &Url,
     request: RequestBuilder,
-) -> Result<Answer, EcrError> {
+) -> Result<Reply, EcrError> {
     let transport = |source: reqwest::Error| EcrError::Transport {
         action,
         at: url.host_str().unwrap_or_default().to_owned(),
@@ -175,24 +173,24 @@ pub(super) async fn once(
         .and_then(|kind| kind.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let body = body::read(&mut response, ANSWER_LIMIT_BYTES).await;
+    let body = body::read(&mut response, MAX_REPLY_BYTES).await;
     let body = body.map_err(|error| match error {
         BodyError::TooLarge => EcrError::Malformed {
             action,
-            what: format!("it has more than {ANSWER_LIMIT_BYTES} bytes"),
+            problem: format!("it is longer than {MAX_REPLY_BYTES} bytes"),
         },
         BodyError::Broken(source) => transport(source),
     })?;
-    Ok(Answer {
+    Ok(Reply {
         status: response.status(),
         kind,
         body: String::from_utf8_lossy(&body).into_owned(),
     })
 }
 
-impl Answer {
-    /// What Amazon says in a refusal: JSON from its newer services, XML from its older ones.
-    pub(crate) fn refusal(&self, action: &'static str) -> EcrError {
+impl Reply {
+    /// The error in a reply: JSON from newer services, XML from older ones.
+    pub(crate) fn rejection(&self, action: &'static str) -> EcrError {
         let json: Value = serde_json::from_str(&self.body).unwrap_or_default();
         let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
         let code = text("__type")
@@ -203,23 +201,26 @@ impl Answer {
         // `com.amazonaws.ecr#AccessDeniedException`, and in headers `AccessDeniedException:http://…`.
         let code = code.rsplit('#').next().unwrap_or_default();
         let code = code.split(':').next().unwrap_or_default();
-        let said = text("message")
+        let message = text("message")
             .or_else(|| text("Message"))
             .or_else(|| xml::text(&self.body, "Message"))
-            // What follows is the request as Amazon has read it.
-            .map(|said| {
-                said.split("The Canonical String")
+            // The rest repeats the request.
+            .map(|message| {
+                message
+                    .split("The Canonical String")
                     .next()
                     .unwrap_or_default()
                     .to_owned()
             })
-            .map(|said| printable(said.trim(), WORDS_LIMIT))
-            .filter(|said| !said.is_empty());
+            .map(|message| printable(message.trim(), MAX_MESSAGE_CHARS))
+            .filter(|message| !message.is_empty());
         EcrError::Refused {
             action,
             status: self.status.as_u16(),
             code: printable(code, 100),
-            said: said.map(|said| format!(": {said}")).unwrap_or_default(),
+            message: message
+                .map(|message| format!(": {message}"))
+                .unwrap_or_default(),
         }
     }
 }

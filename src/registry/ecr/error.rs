@@ -1,67 +1,65 @@
-//! Why Amazon did not do what it was asked for.
+//! Why a request to AWS failed.
 
 use crate::http::retry;
 
-/// Why Amazon did not do what it was asked for.
+/// Why a request to AWS failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EcrError {
-    /// Nobody said who we are, and the machine has no role either.
-    #[error(
-        "there is nothing to prove who we are at Amazon: no role, no access key, and the machine has no role of its own"
-    )]
+    /// No credentials are configured, and the machine has no role.
+    #[error("no AWS credentials: no role, no access key, and the machine has no role")]
     NoIdentity,
-    /// It said no.
-    #[error("Amazon refused {action} (HTTP {status}): {code}{said}")]
+    /// AWS rejected the request.
+    #[error("AWS rejected {action} (HTTP {status}): {code}{message}")]
     Refused {
         /// The action, such as `GetAuthorizationToken`.
         action: &'static str,
-        /// The status of its answer.
+        /// The status of the response.
         status: u16,
-        /// The name that Amazon gives the refusal; there are always new ones.
+        /// Amazon's error code. The set of codes is open.
         code: String,
-        /// `: ` and its words, or nothing.
-        said: String,
+        /// `: ` and Amazon's message, or nothing.
+        message: String,
     },
-    /// No answer.
+    /// No response.
     #[error("cannot reach `{at}` for {action}")]
     Transport {
         /// The action.
         action: &'static str,
-        /// The host that was called.
+        /// The host of the request.
         at: String,
-        /// What the network said.
+        /// The error of the HTTP client.
         #[source]
         source: reqwest::Error,
     },
-    /// An answer that cannot be used.
-    #[error("Amazon's answer to {action} cannot be used: {what}")]
+    /// The response cannot be used.
+    #[error("AWS returned an unusable response to {action}: {problem}")]
     Malformed {
         /// The action.
         action: &'static str,
-        /// What is wrong with it.
-        what: String,
+        /// The problem.
+        problem: String,
     },
-    /// The keys cannot sign.
+    /// The request cannot be signed with the keys.
     #[error("the request for {action} cannot be signed")]
     Unsigned {
         /// The action.
         action: &'static str,
     },
-    /// Where the container would get its keys is no place that keys come from.
+    /// The configured address of the container's keys is not allowed.
     #[error(
-        "`{at}` is no place to get the keys of a container from: only addresses of Amazon's, loopback and https are"
+        "the container's keys are not requested from `{at}`: only https, loopback and Amazon's own addresses are allowed"
     )]
     ForeignContainer {
         /// The host.
         at: String,
     },
-    /// The container's proof cannot be read.
-    #[error("the file with the container's proof cannot be read")]
-    ContainerProof(#[source] std::io::Error),
+    /// The container's authorization token cannot be read.
+    #[error("cannot read the file with the container's authorization token")]
+    ContainerToken(#[source] std::io::Error),
 }
 
 impl EcrError {
-    /// Amazon's name for a refusal; empty for anything else.
+    /// Amazon's error code; empty for other errors.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -70,7 +68,7 @@ impl EcrError {
         }
     }
 
-    /// What was asked for; empty where nothing was.
+    /// The requested action; empty if there was no request.
     #[must_use]
     pub fn action(&self) -> &'static str {
         match self {
@@ -78,11 +76,11 @@ impl EcrError {
             | Self::Transport { action, .. }
             | Self::Malformed { action, .. }
             | Self::Unsigned { action } => action,
-            Self::NoIdentity | Self::ForeignContainer { .. } | Self::ContainerProof(_) => "",
+            Self::NoIdentity | Self::ForeignContainer { .. } | Self::ContainerToken(_) => "",
         }
     }
 
-    /// Whether the answer was no, as opposed to none.
+    /// Whether the request was rejected, as opposed to not answered.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         match self {
@@ -92,7 +90,7 @@ impl EcrError {
         }
     }
 
-    /// Whether the same may go well a little later.
+    /// Whether the same request may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

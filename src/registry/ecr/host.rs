@@ -1,7 +1,7 @@
-//! Amazon's registries, told by their hosts.
+//! Recognizes Amazon's registries by their hosts.
 //!
-//! The account and the region stand in a private registry's name, and nothing else has to be known to reach its API. A host
-//! that only looks like one gets no signature and no token: it has to match from its first character to its last.
+//! The host of a private registry contains the account and the region, which is enough to reach its API. The whole host must
+//! match: a host that is only similar gets no signature and no token.
 
 /// A registry of Amazon's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub enum EcrHost {
 const PUBLIC_REGION: &str = "us-east-1";
 
 impl EcrHost {
-    /// Reads a host, as it stands in a reference; `None` for any other registry.
+    /// Parses the host of a reference; `None` for any other registry.
     #[must_use]
     pub fn parse(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
@@ -43,7 +43,7 @@ impl EcrHost {
         let (service, region, fips) = services
             .iter()
             .find_map(|&(service, fips)| Some((service, rest.strip_prefix(service)?, fips)))?;
-        // The names with one dash are those that have IPv6 addresses too, and have endings of their own.
+        // The names with a dash are dual-stack endpoints, which have their own suffixes.
         let endings: &[&str] = if service.starts_with("dkr-ecr") {
             &[".on.aws", ".on.amazonwebservices.com.cn"]
         } else {
@@ -76,7 +76,7 @@ impl EcrHost {
         }
     }
 
-    /// What stands before the name of an action in the header that names it.
+    /// The prefix of actions in the header `X-Amz-Target`.
     pub(super) fn target(&self) -> &'static str {
         match self {
             Self::Private { .. } => "AmazonEC2ContainerRegistry_V20150921",
@@ -99,13 +99,13 @@ impl EcrHost {
         }
     }
 
-    /// The address of the service that gives out sessions of roles, in the same region.
+    /// The address of the Security Token Service in the same region.
     pub(super) fn sts(&self) -> String {
         let region = self.region();
         format!("https://sts.{region}.{}/", domain(region))
     }
 
-    /// Whether it takes tokens, as opposed to user and password.
+    /// Whether it issues tokens, as opposed to Basic authentication.
     #[must_use]
     pub fn takes_tokens(&self) -> bool {
         matches!(self, Self::Public)
@@ -128,7 +128,7 @@ fn is_region(text: &str) -> bool {
     is_number && parts.len() >= 2 && parts.iter().all(is_word)
 }
 
-/// China's regions are a world of their own.
+/// China's regions have a separate domain.
 fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") {
         "amazonaws.com.cn"
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn account_and_region_stand_in_the_host() {
+    fn account_and_region_are_parsed_from_the_host() {
         for (host, region, api, sts) in [
             (
                 "123456789012.dkr.ecr.eu-central-1.amazonaws.com",

@@ -1,8 +1,8 @@
-//! Amazon ECR: logins of its registries, and their repositories.
+//! Amazon ECR: logins and repositories of its registries.
 //!
-//! A registry of Amazon's takes a login that its API gives out for twelve hours, for a signed request. So the host of a
-//! reference, and something that proves who we are at Amazon, are all that it takes: no other program, and no `docker
-//! login`. Each account and region has a registry, and a login, of its own.
+//! The API of ECR returns a login, valid for twelve hours, in response to a signed request. So only the host of a reference
+//! and AWS credentials are needed: no other program, and no `docker login`. Each account and region has its own registry
+//! and its own login.
 
 mod access;
 pub(crate) mod call;
@@ -30,19 +30,19 @@ pub use host::EcrHost;
 use super::credentials::{Credential, SecretListener};
 use renewal::Renewals;
 
-/// The life of a login whose end was not told, by Amazon's documentation.
-const LOGIN_LIFE: Duration = Duration::from_hours(12);
+/// The lifetime of a login without `expiresAt`, by Amazon's documentation.
+const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
 
-/// Logins and repositories at Amazon.
+/// A client for logins and repositories of Amazon ECR.
 pub struct Ecr {
     http: reqwest::Client,
     direct: reqwest::Client,
     access: Access,
     listener: SecretListener,
-    /// By whether they are for China's regions, which are a world of their own.
+    /// By whether they are for China's regions, which have separate accounts.
     keys: Renewals<bool, Keys>,
-    /// Set once it is known that there is nothing to prove who we are: to look for it takes a second.
-    is_nobody: AtomicBool,
+    /// Set if no credentials exist: each search for them takes a second.
+    has_no_identity: AtomicBool,
     logins: Renewals<EcrHost, Credential>,
 }
 
@@ -53,12 +53,12 @@ impl fmt::Debug for Ecr {
     }
 }
 
-/// Whether a repository had to be made.
+/// Whether a repository was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ensured {
-    /// It was there.
+    /// It existed.
     Existed,
-    /// It was made.
+    /// It was created.
     Created,
 }
 
@@ -77,12 +77,12 @@ impl Ecr {
             access,
             listener,
             keys: Renewals::default(),
-            is_nobody: AtomicBool::new(false),
+            has_no_identity: AtomicBool::new(false),
             logins: Renewals::default(),
         }
     }
 
-    /// A login that is good now. Who asks at the same time shares one request; registries go side by side.
+    /// A valid login. Concurrent callers share one request for each registry.
     pub async fn credential(&self, name: &str, host: &EcrHost) -> Result<Credential, EcrError> {
         self.logins
             .get(host.clone(), async || self.login(name, host).await)
@@ -95,37 +95,37 @@ impl Ecr {
         host: &EcrHost,
     ) -> Result<(Credential, SystemTime), EcrError> {
         const ACTION: &str = "GetAuthorizationToken";
-        let answer = self.call(host, ACTION, &json!({})).await?;
+        let reply = self.call(host, ACTION, &json!({})).await?;
         // A list from private registries, one entry from the public one.
-        let data = answer.get("authorizationData");
+        let data = reply.get("authorizationData");
         let data = data.and_then(|data| data.get(0)).or(data);
         let token = data
             .and_then(|data| data.get("authorizationToken"))
             .and_then(Value::as_str)
             .unwrap_or_default();
-        // As it is sent to the registry, and may come back in its words.
+        // The registry receives it in this form, and may repeat it in a message.
         (self.listener)(token);
         let login = decoded(token).ok_or_else(|| EcrError::Malformed {
             action: ACTION,
-            what: "it holds no login".into(),
+            problem: "it contains no login".into(),
         })?;
         let until = data
             .and_then(|data| data.get("expiresAt"))
             .and_then(Value::as_f64)
-            .and_then(moment)
-            .unwrap_or_else(|| SystemTime::now() + LOGIN_LIFE);
+            .and_then(unix_time)
+            .unwrap_or_else(|| SystemTime::now() + LOGIN_LIFETIME);
         (self.listener)(&login.1);
         let password = SecretString::from(login.1);
         Ok((Credential::new(name, login.0, password), until))
     }
 
-    /// Sees that a repository exists, and makes it if it does not.
+    /// Creates a repository unless it exists.
     pub async fn ensure_repository(
         &self,
         host: &EcrHost,
         repository: &str,
     ) -> Result<Ensured, EcrError> {
-        // In the public registry the account's alias stands before the name, and is no part of it.
+        // In the public registry the account's alias precedes the name, but is not part of it.
         let repository = match (host, repository.split_once('/')) {
             (EcrHost::Public, Some((_alias, name))) => name,
             _ => repository,
@@ -133,14 +133,14 @@ impl Ecr {
         let mut names = json!({ "repositoryNames": [repository] });
         let mut name = json!({ "repositoryName": repository });
         if let EcrHost::Private { account, .. } = host {
-            // Without it Amazon takes the caller's own registry, which may be another account's.
+            // The default is the caller's own registry, which may belong to another account.
             for body in [&mut names, &mut name] {
                 body["registryId"] = account.as_str().into();
             }
         }
         match self.call(host, "DescribeRepositories", &names).await {
             Ok(_) => return Ok(Ensured::Existed),
-            // Whoever may not look may still be allowed to make one.
+            // Permission to create a repository does not include permission to describe it.
             Err(error)
                 if matches!(
                     error.code(),
@@ -167,17 +167,20 @@ impl Ecr {
         let keys = self
             .keys
             .get(is_china, async || {
-                if self.is_nobody.load(Ordering::Relaxed) {
+                if self.has_no_identity.load(Ordering::Relaxed) {
                     return Err(EcrError::NoIdentity);
                 }
                 let keys =
                     identity::keys(&self.access, host, &self.http, &self.direct, &self.listener)
                         .await;
-                let is_nobody = matches!(keys, Err(EcrError::NoIdentity));
-                self.is_nobody.store(is_nobody, Ordering::Relaxed);
+                let has_no_identity = matches!(keys, Err(EcrError::NoIdentity));
+                self.has_no_identity
+                    .store(has_no_identity, Ordering::Relaxed);
                 let keys = keys?;
                 keys.secrets().for_each(|secret| (self.listener)(secret));
-                let until = keys.until.unwrap_or_else(|| SystemTime::now() + LOGIN_LIFE);
+                let until = keys
+                    .until
+                    .unwrap_or_else(|| SystemTime::now() + LOGIN_LIFETIME);
                 Ok((keys, until))
             })
             .await?;
@@ -194,8 +197,8 @@ fn decoded(token: &str) -> Option<(String, String)> {
         .then(|| (username.to_owned(), password.to_owned()))
 }
 
-/// Seconds since 1970; `None` for what is no moment.
-fn moment(seconds: f64) -> Option<SystemTime> {
+/// The time from seconds since 1970; `None` if it is out of range.
+fn unix_time(seconds: f64) -> Option<SystemTime> {
     let since = Duration::try_from_secs_f64(seconds).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(since)
 }

@@ -51,8 +51,8 @@ impl<Key: Eq + Hash, Value: Clone> Renewals<Key, Value> {
                     })
                 }
                 (Err(error), Some(old)) if SystemTime::now() < old.end => {
-                    let why = one_line(&error);
-                    tracing::warn!("what ends soon could not be renewed, and is still used: {why}");
+                    let reason = one_line(&error);
+                    tracing::warn!("cannot renew the AWS credentials, which expire soon: {reason}");
                     Ok(old)
                 }
                 (Err(error), _) => Err(error),

@@ -1,4 +1,4 @@
-//! The client against places that answer as planned, and against a real moto.
+//! The client with planned replies, and with a real moto.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,12 +23,12 @@ fn http() -> reqwest::Client {
         .unwrap()
 }
 
-/// The client, and the secrets that it told.
+/// The client, and the secrets that its listener received.
 fn ecr(access: Access) -> (Ecr, Arc<Mutex<Vec<String>>>) {
-    let told: Arc<Mutex<Vec<String>>> = Arc::default();
-    let listener = Arc::clone(&told);
+    let secrets: Arc<Mutex<Vec<String>>> = Arc::default();
+    let listener = Arc::clone(&secrets);
     let listener = Arc::new(move |secret: &str| listener.lock().unwrap().push(secret.into()));
-    (Ecr::new(http(), http(), access, listener), told)
+    (Ecr::new(http(), http(), access, listener), secrets)
 }
 
 fn keys() -> Keys {
@@ -54,7 +54,7 @@ fn registry(region: &str) -> (String, EcrHost) {
     (host, parsed)
 }
 
-/// A login that ends so many seconds from now, less two.
+/// A login that expires two seconds before `life` seconds have passed.
 fn login(password: &str, life: u64) -> Reply {
     let token = STANDARD.encode(format!("AWS:{password}"));
     let end = SystemTime::now() - Duration::from_secs(2) + Duration::from_secs(life);
@@ -69,7 +69,7 @@ fn login(password: &str, life: u64) -> Reply {
 
 fn refusal(status: u16, code: &str) -> Reply {
     let body = format!(r#"{{"__type":"com.amazonaws.ecr#{code}","message":"because {code}"}}"#);
-    Reply::Answer(status, String::new(), body)
+    Reply::Response(status, String::new(), body)
 }
 
 async fn password(ecr: &Ecr, region: &str) -> Result<String, EcrError> {
@@ -83,7 +83,7 @@ async fn password(ecr: &Ecr, region: &str) -> Result<String, EcrError> {
 }
 
 #[tokio::test]
-async fn a_login_is_asked_for_once_and_again_before_it_ends() {
+async fn a_login_is_requested_once_and_again_before_it_expires() {
     let hours = 12 * 60 * 60;
     let fake = Fake::start([
         login("first", hours),
@@ -91,16 +91,16 @@ async fn a_login_is_asked_for_once_and_again_before_it_ends() {
         login("third", hours),
     ])
     .await;
-    let (ecr, told) = ecr(with_keys(&fake.url("/")));
+    let (ecr, secrets) = ecr(with_keys(&fake.url("/")));
     let one = async || password(&ecr, "eu-central-1").await.unwrap();
-    // Side by side, and then from what is kept.
+    // Concurrently, and then from the cache.
     let (a, b) = tokio::join!(one(), one());
     assert_eq!(
         (a.as_str(), b.as_str(), one().await.as_str()),
         ("first", "first", "first")
     );
     assert_eq!(fake.seen().len(), 1);
-    // Another region is another registry; a login that has ended is none.
+    // Another region is another registry. An expired login is requested again.
     let other = async || password(&ecr, "us-east-1").await.unwrap();
     assert_eq!(other().await, "second");
     assert_eq!(other().await, "third");
@@ -113,17 +113,17 @@ async fn a_login_is_asked_for_once_and_again_before_it_ends() {
         );
         assert!(!signed.contains(KEY));
     }
-    let told = told.lock().unwrap().join(" ");
+    let secrets = secrets.lock().unwrap().join(" ");
     assert!(
         ["first", "second", "third", KEY]
             .iter()
-            .all(|secret| told.contains(secret)),
-        "{told}"
+            .all(|secret| secrets.contains(secret)),
+        "{secrets}"
     );
 }
 
 #[tokio::test]
-async fn what_amazon_refuses_is_told_and_not_repeated() {
+async fn a_rejection_is_reported_and_not_retried() {
     for code in [
         "ExpiredTokenException",
         "UnrecognizedClientException",
@@ -136,17 +136,17 @@ async fn what_amazon_refuses_is_told_and_not_repeated() {
         assert_eq!(error.code(), code);
         assert_eq!(
             error.to_string(),
-            format!("Amazon refused GetAuthorizationToken (HTTP 400): {code}: because {code}")
+            format!("AWS rejected GetAuthorizationToken (HTTP 400): {code}: because {code}")
         );
         assert_eq!(fake.seen().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn what_is_over_soon_is_tried_again() {
+async fn a_transient_failure_is_retried() {
     let fake = Fake::start([
         refusal(400, "ThrottlingException"),
-        Reply::Answer(503, String::new(), "<html>".into()),
+        Reply::Response(503, String::new(), "<html>".into()),
         login("password", 3600),
     ])
     .await;
@@ -156,7 +156,7 @@ async fn what_is_over_soon_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_none_is_told() {
+async fn an_unusable_response_is_an_error() {
     for body in [
         "",
         "{}",
@@ -171,12 +171,12 @@ async fn an_answer_that_is_none_is_told() {
 }
 
 #[tokio::test]
-async fn a_container_and_a_machine_have_keys_of_their_own() {
-    let given = r#"{"AccessKeyId":"ASIAEXAMPLEEXAMPLE00","SecretAccessKey":"k","Token":"s","Expiration":"2999-01-01T00:00:00Z"}"#;
-    let fake = Fake::start([Reply::ok(given), login("password", 3600)]).await;
+async fn a_container_and_a_machine_have_their_own_keys() {
+    let keys = r#"{"AccessKeyId":"ASIAEXAMPLEEXAMPLE00","SecretAccessKey":"k","Token":"s","Expiration":"2999-01-01T00:00:00Z"}"#;
+    let fake = Fake::start([Reply::ok(keys), login("password", 3600)]).await;
     let container = Container {
         url: Url::parse(&fake.url("/keys")).unwrap(),
-        authorization: Some(Authorization::Token("proof".into())),
+        authorization: Some(Authorization::Token("token".into())),
     };
     let (one, _) = ecr(Access {
         container: Some(container.clone()),
@@ -184,12 +184,12 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
         ..Access::default()
     });
     assert_eq!(password(&one, "eu-central-1").await.unwrap(), "password");
-    assert_eq!(fake.seen()[0].authorization.as_deref(), Some("proof"));
+    assert_eq!(fake.seen()[0].authorization.as_deref(), Some("token"));
 
     let machine = Fake::start([
         Reply::ok("token-of-the-machine"),
         Reply::ok("role-of-the-machine\n"),
-        Reply::ok(given),
+        Reply::ok(keys),
         login("password", 3600),
     ])
     .await;
@@ -199,13 +199,13 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
         ..Access::default()
     });
     assert_eq!(password(&other, "eu-central-1").await.unwrap(), "password");
-    let asked: Vec<String> = machine
+    let requests: Vec<String> = machine
         .seen()
         .iter()
         .map(|seen| format!("{} {}", seen.method, seen.path))
         .collect();
     assert_eq!(
-        asked,
+        requests,
         [
             "PUT /latest/api/token",
             "GET /latest/meta-data/iam/security-credentials/",
@@ -213,7 +213,7 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
             "POST /",
         ]
     );
-    // A proof goes to no stranger.
+    // The authorization token is not sent to other hosts.
     let (foreign, _) = ecr(Access {
         container: Some(Container {
             url: Url::parse("http://192.0.2.1/keys").unwrap(),
@@ -229,11 +229,11 @@ async fn a_container_and_a_machine_have_keys_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_containers_proof_is_masked_before_it_is_sent() {
+async fn a_containers_token_is_masked_before_it_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    std::fs::write(&path, "proof-of-the-container\n").unwrap();
-    let refusal = r#"{"message":"bad token proof-of-the-container"}"#;
+    std::fs::write(&path, "token-of-the-container\n").unwrap();
+    let refusal = r#"{"message":"bad token token-of-the-container"}"#;
     let fake = Fake::start([Reply::with_body(400, refusal)]).await;
     let (ecr, secrets) = ecr(Access {
         container: Some(Container {
@@ -243,11 +243,11 @@ async fn a_containers_proof_is_masked_before_it_is_sent() {
         ..Access::default()
     });
     password(&ecr, "eu-central-1").await.unwrap_err();
-    assert_eq!(*secrets.lock().unwrap(), ["proof-of-the-container"]);
+    assert_eq!(*secrets.lock().unwrap(), ["token-of-the-container"]);
 }
 
 #[tokio::test]
-async fn a_containers_proof_is_read_from_a_regular_file_only() {
+async fn a_containers_token_is_read_only_from_a_regular_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     crate::io::bounded_file::make_fifo(&path);
@@ -259,11 +259,11 @@ async fn a_containers_proof_is_read_from_a_regular_file_only() {
         ..Access::default()
     });
     let error = password(&ecr, "eu-central-1").await.unwrap_err();
-    assert!(matches!(error, EcrError::ContainerProof(_)), "{error}");
+    assert!(matches!(error, EcrError::ContainerToken(_)), "{error}");
 }
 
 #[tokio::test]
-async fn the_public_registry_has_an_api_of_its_own() {
+async fn the_public_registry_has_its_own_api() {
     let token = STANDARD.encode("AWS:password");
     let answer =
         format!(r#"{{"authorizationData":{{"authorizationToken":"{token}","expiresAt":9e9}}}}"#);
@@ -293,7 +293,7 @@ async fn the_public_registry_has_an_api_of_its_own() {
         ]
         .map(|action| format!("SpencerFrontendService.{action}"))
     );
-    // The alias of the account is no part of the repository's name.
+    // The alias of the account is not part of the repository's name.
     assert_eq!(seen[2].body, br#"{"repositoryName":"team/app"}"#);
     let signed = seen[0].authorization.as_deref().unwrap();
     assert!(
@@ -303,8 +303,8 @@ async fn the_public_registry_has_an_api_of_its_own() {
 }
 
 #[tokio::test]
-async fn nobody_is_nobody() {
-    let fake = Fake::start([Reply::Answer(404, String::new(), String::new())]).await;
+async fn missing_credentials_are_an_error() {
+    let fake = Fake::start([Reply::Response(404, String::new(), String::new())]).await;
     let (ecr, _) = ecr(Access {
         metadata: Some(Url::parse(&fake.url("/")).unwrap()),
         ..Access::default()
@@ -314,7 +314,7 @@ async fn nobody_is_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn moto_gives_logins_and_makes_repositories_and_refuses_strangers() {
+async fn moto_returns_logins_and_creates_repositories_and_rejects_strangers() {
     let Some(moto) = Moto::for_tests(&state_folder()).await.unwrap() else {
         return;
     };
@@ -333,7 +333,7 @@ async fn moto_gives_logins_and_makes_repositories_and_refuses_strangers() {
         ["team/app"]
     );
 
-    let (by_role, told) = ecr(Access {
+    let (by_role, secrets) = ecr(Access {
         role: Some(Role {
             arn: format!("arn:aws:iam::{ACCOUNT}:role/pipelines"),
             token: "signed-identity".into(),
@@ -346,14 +346,14 @@ async fn moto_gives_logins_and_makes_repositories_and_refuses_strangers() {
         password(&by_role, "eu-central-1").await.unwrap(),
         format!("{ACCOUNT}-auth-token")
     );
-    assert!(told.lock().unwrap().len() >= 3);
+    assert!(secrets.lock().unwrap().len() >= 3);
 
     let user = moto.user("reader").await.unwrap();
     moto.check_signatures().await.unwrap();
     let error = password(&ecr(with_keys(&moto.endpoint())).0, "eu-central-1")
         .await
         .unwrap_err();
-    // Amazon itself says `UnrecognizedClientException`.
+    // Amazon returns `UnrecognizedClientException`.
     assert_eq!(error.code(), "InvalidClientTokenId", "{error}");
     let as_user = |secret: &str| Access {
         keys: Some(Keys {
@@ -363,7 +363,7 @@ async fn moto_gives_logins_and_makes_repositories_and_refuses_strangers() {
         }),
         ..with_keys(&moto.endpoint())
     };
-    // The right key makes the signature that moto expects; what is missing then is the right.
+    // The right key results in a valid signature, but the user has no permission.
     for (secret, code) in [
         (user.secret.as_str(), "AccessDenied"),
         ("another", "SignatureDoesNotMatch"),

@@ -1,9 +1,9 @@
-//! The few texts that are needed of the XML that Amazon's older services answer with.
+//! Finds single texts in the XML of Amazon's older services.
 //!
-//! What is looked for are elements that hold nothing but text and whose names stand in an answer once; for those a reader
-//! of XML is not needed. Anything that is not of that form is not found.
+//! The elements contain only text, and their names are unique in a response, so no XML parser is needed. Other elements are
+//! not found.
 
-/// The text of the first element of this name; `None` where there is none or where it holds elements.
+/// The text of the first element with this name; `None` if it does not exist or contains elements.
 pub(crate) fn text(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
@@ -18,7 +18,7 @@ pub(crate) fn text(xml: &str, name: &str) -> Option<String> {
         .replace("&apos;", "'")
         .replace("&#39;", "'")
         .replace("&#34;", "\"")
-        // Last, or `&amp;lt;` would become more than it is.
+        // Last, so that `&amp;lt;` becomes `&lt;`.
         .replace("&amp;", "&");
     Some(plain)
 }

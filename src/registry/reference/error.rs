@@ -1,76 +1,76 @@
-//! Why a text is no image reference, and what was probably meant.
+//! Why a text is not an image reference, and how to correct it.
 
 use super::{NAME_MAX_CHARACTERS, TAG_MAX_CHARACTERS};
 
-/// Why a text is no image reference.
+/// Why a text is not an image reference.
 ///
-/// The messages go on from the reference itself: "`acme/App` has upper-case letters in its repository name".
+/// The messages follow the reference: "`acme/App` has upper-case letters in its repository name".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// Nothing was written.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// An address instead of a name.
+    /// A URL instead of a name.
     #[error("begins with a scheme")]
     Scheme,
-    /// 64 hexadecimal digits, which Docker takes for the id of a local image.
-    #[error("reads as an image id, not as a name")]
+    /// 64 hexadecimal digits, which Docker treats as the id of a local image.
+    #[error("is an image id, not a name")]
     Identifier,
     /// The part before the first slash is not a host.
-    #[error("names a registry `{host}` that is not a host name")]
+    #[error("has a registry `{host}`, which is not a valid host")]
     Host {
         /// The part before the first slash.
         host: String,
     },
-    /// A host or a tag and nothing between.
-    #[error("names no repository")]
+    /// A host or a tag without a repository.
+    #[error("has no repository")]
     NoRepository,
-    /// Repository names have lower-case letters only.
+    /// Repository names have no upper-case letters.
     #[error("has upper-case letters in its repository name")]
     UpperCase {
-        /// The same reference as it would be valid in this respect.
+        /// The same reference in lower case.
         lower_case: String,
     },
-    /// A character or an order of separators that repository names do not have.
-    #[error("has a repository name `{path}` that is not valid")]
+    /// A character or a sequence of separators that repository names cannot have.
+    #[error("has an invalid repository name `{path}`")]
     Repository {
         /// The part between host and tag.
         path: String,
     },
     /// Host and repository together are too long.
-    #[error("has a name of {length} characters; {NAME_MAX_CHARACTERS} are the most")]
+    #[error("has a name of {length} characters; the limit is {NAME_MAX_CHARACTERS}")]
     NameTooLong {
         /// In characters, host and slash included.
         length: usize,
     },
-    /// A colon with nothing behind it.
-    #[error("ends its name with `:` and gives no tag")]
+    /// A colon without a tag.
+    #[error("has an empty tag after `:`")]
     EmptyTag,
     /// More than one tag on one name.
     #[error("has two tags, `{first}` and `{second}`")]
     TwoTags {
-        /// What stands between the first and the second colon.
+        /// The text between the first and the second colon.
         first: String,
-        /// Everything behind the second colon.
+        /// The text after the second colon.
         second: String,
     },
     /// A tag of valid characters that is too long.
-    #[error("has a tag of {length} characters; {TAG_MAX_CHARACTERS} are the most")]
+    #[error("has a tag of {length} characters; the limit is {TAG_MAX_CHARACTERS}")]
     TagTooLong {
         /// In characters.
         length: usize,
     },
-    /// A character that tags do not have.
+    /// A character that tags cannot have.
     #[error("has a tag `{tag}` that is not valid")]
     Tag {
-        /// What stands behind the colon.
+        /// The text after the colon.
         tag: String,
     },
-    /// What stands behind `@` is no digest of a known algorithm.
-    #[error("has something behind `@` that is not a digest")]
+    /// The text after `@` is not a digest of a known algorithm.
+    #[error("has an invalid digest after `@`")]
     Digest,
-    /// A digest where the name of something yet to be pushed is wanted.
-    #[error("has a digest, which an image that is yet to be pushed cannot be named by")]
+    /// A digest in the name of an image to push.
+    #[error("has a digest, which the name of a new image cannot have")]
     DigestInPushTarget {
         /// The same reference without its digest.
         without: String,
@@ -78,7 +78,7 @@ pub enum ReferenceError {
 }
 
 impl ReferenceError {
-    /// What to write instead, as the end of a sentence that begins with "write".
+    /// The correction, as the end of a sentence that begins with "write".
     #[must_use]
     pub fn advice(&self) -> String {
         match self {
@@ -91,13 +91,13 @@ impl ReferenceError {
                     .into()
             }
             Self::NameTooLong { .. } => format!("at most {NAME_MAX_CHARACTERS} characters before the tag"),
-            Self::EmptyTag => "a tag behind the `:`, or leave the `:` out (a variable in its place was empty?)".into(),
+            Self::EmptyTag => "a tag after the `:`, or omit the `:` (is the variable in its place empty?)".into(),
             Self::TwoTags { .. } => "one reference for each tag, such as `acme/app:1.0 acme/app:latest`".into(),
             Self::TagTooLong { .. } => format!("a tag of at most {TAG_MAX_CHARACTERS} characters"),
             Self::Tag { .. } => {
                 "a tag of letters, digits, `_`, `.` and `-` that does not begin with `.` or `-`".into()
             }
-            Self::Digest => "`sha256:` and 64 hexadecimal digits behind the `@`".into(),
+            Self::Digest => "`sha256:` and 64 hexadecimal digits after the `@`".into(),
             Self::DigestInPushTarget { without } => format!("`{without}`"),
         }
     }

@@ -1,8 +1,8 @@
-//! The parts of a reference, each as a predicate on its bytes.
+//! The syntax of the parts of a reference.
 //!
-//! Everything valid is ASCII, so that a length in bytes is one in characters.
+//! All valid text is ASCII, so its length in bytes is its length in characters.
 
-/// A host name, an IPv4 address or an IPv6 address in brackets, and perhaps a port.
+/// A host name, an IPv4 address or an IPv6 address in brackets, with an optional port.
 pub(super) fn is_host(text: &str) -> bool {
     let (is_name, port) = if let Some(bracketed) = text.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']').unwrap_or_default();
@@ -17,7 +17,7 @@ pub(super) fn is_host(text: &str) -> bool {
     is_name && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// Hexadecimal digits and colons; zones and embedded IPv4 addresses do not occur in references.
+/// Hexadecimal digits and colons. References cannot have zones and embedded IPv4 addresses.
 fn is_ipv6(text: &str) -> bool {
     !text.is_empty()
         && text
@@ -39,12 +39,12 @@ fn is_port(text: &str) -> bool {
         && text.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
-/// A repository on its host: components of lower-case letters and digits, with slashes between.
+/// A repository: components of lower-case letters and digits, separated by slashes.
 pub(super) fn is_path(text: &str) -> bool {
     text.split('/').all(is_path_component)
 }
 
-/// Runs of letters and digits with exactly one separator between two: `.`, `_`, `__`, or any number of `-`.
+/// Words of letters and digits, separated by exactly one of `.`, `_`, `__`, or any number of `-`.
 fn is_path_component(component: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let mut bytes = component.bytes().peekable();
@@ -65,7 +65,7 @@ fn is_path_component(component: &str) -> bool {
     }
 }
 
-/// A tag of any length; the caller knows the limit.
+/// A tag of any length; the caller checks the limit.
 pub(super) fn is_tag(text: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     text.bytes().next().is_some_and(is_word)
@@ -74,7 +74,7 @@ pub(super) fn is_tag(text: &str) -> bool {
             .all(|byte| is_word(byte) || matches!(byte, b'.' | b'-'))
 }
 
-/// What Docker takes for the id of a local image, and therefore for no name.
+/// The id of a local image, which Docker does not accept as a name.
 pub(super) fn is_identifier(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(is_lower_case_hexadecimal)
 }

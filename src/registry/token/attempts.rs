@@ -1,7 +1,7 @@
-//! How long a token is tried for, and how often.
+//! The limits for obtaining a token.
 //!
-//! A builder waits 60 seconds for a token and for a password (`sessionAuthTimeout` in BuildKit's `session/auth`). All
-//! requests for one of them, with the pauses between them, have to fit in there.
+//! A builder waits 60 seconds for a token or a password (`sessionAuthTimeout` in BuildKit's `session/auth`). All requests
+//! for one of them, with the pauses between them, must fit into this time.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::TokenError;
 use crate::http::retry::{self, Policy, Transient};
-use crate::registry::retry::is_out_of_order;
+use crate::registry::transient::is_unavailable;
 use crate::text::cause::one_line;
 
 /// The limits of one token.
@@ -65,29 +65,29 @@ impl Attempts {
     }
 }
 
-/// The failure of an exchange with `place`, by the status and headers of the response, if it is transient.
+/// The failure of an exchange with `host`, by the status and headers of the response, if it is transient.
 pub(super) fn transient_status(
-    place: &str,
+    host: &str,
     status: StatusCode,
     headers: &HeaderMap,
 ) -> Option<Transient> {
     let retry_after = headers.get(RETRY_AFTER);
     let retry_after = retry_after.and_then(|value| value.to_str().ok());
-    is_out_of_order(status).then(|| Transient {
-        message: message(place, &format!("HTTP {}", status.as_u16())),
+    is_unavailable(status).then(|| Transient {
+        message: message(host, &format!("HTTP {}", status.as_u16())),
         retry_after: retry_after.unwrap_or_default().to_owned(),
     })
 }
 
-/// The failure of an exchange with `place`, if it is transient.
-pub(super) fn transient_error(place: &str, error: &TokenError) -> Option<Transient> {
+/// The failure of an exchange with `host`, if it is transient.
+pub(super) fn transient_error(host: &str, error: &TokenError) -> Option<Transient> {
     error
         .is_transient()
-        .then(|| Transient::without_response(message(place, &one_line(error))))
+        .then(|| Transient::without_response(message(host, &one_line(error))))
 }
 
-fn message(place: &str, reason: &str) -> String {
-    format!("`{place}` did not return a token ({reason})")
+fn message(host: &str, reason: &str) -> String {
+    format!("`{host}` did not return a token ({reason})")
 }
 
 #[cfg(test)]

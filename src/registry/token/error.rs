@@ -1,69 +1,69 @@
-//! Why there is no token.
+//! Why a token could not be obtained.
 
 use crate::http::retry;
 use crate::registry::keyring::KeyringError;
 
-/// Why there is no token.
+/// Why a token could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The challenge cannot be answered.
-    #[error("the registry `{host}` asks for tokens from `{realm}`: {reason}")]
+    /// The token server in the challenge is not used.
+    #[error("the registry `{host}` refers to the token server `{realm}`: {reason}")]
     Realm {
         /// The registry.
         host: String,
-        /// The place that it named.
+        /// The address of the token server.
         realm: String,
-        /// What is wrong with it.
+        /// Why it is not used.
         reason: &'static str,
     },
-    /// The login that it takes cannot be made.
+    /// The login for the registry could not be obtained.
     #[error(transparent)]
     Login(KeyringError),
     /// The credentials are wrong, or anonymous access is not allowed.
-    #[error("the registry `{host}` refused {who} (HTTP {status}){said}")]
+    #[error("the registry `{host}` rejected {identity} (HTTP {status}){message}")]
     Denied {
         /// The registry.
         host: String,
-        /// Whose access.
-        who: String,
-        /// The realm's answer.
+        /// The rejected identity: the credentials of a user, an identity token, or anonymous access.
+        identity: String,
+        /// The status of the response.
         status: u16,
-        /// `: ` and the realm's words, or nothing.
-        said: String,
+        /// `: ` and the message of the token server, or nothing.
+        message: String,
     },
-    /// The realm answered with something else than a token.
-    #[error("the registry `{host}` gave no token: {what}")]
+    /// The response is not a token.
+    #[error("the registry `{host}` returned no token: {problem}")]
     Unusable {
         /// The registry.
         host: String,
-        /// What came instead.
-        what: String,
+        /// The difference from a token.
+        problem: String,
     },
-    /// The registry, or its realm, is out of order for a while.
-    #[error("the registry `{host}` gives no token now (HTTP {status}){said}")]
+    /// The registry or its token server is temporarily unavailable.
+    #[error("the registry `{host}` returns no token at the moment (HTTP {status}){message}")]
     Unavailable {
         /// The registry.
         host: String,
-        /// The status of the answer.
+        /// The status of the response.
         status: u16,
-        /// `: ` and its words, or nothing.
-        said: String,
+        /// `: ` and the message in the response, or nothing.
+        message: String,
     },
-    /// No answer.
+    /// No response.
     #[error("cannot reach `{at}` for a token of the registry `{host}`")]
     Transport {
         /// The registry.
         host: String,
-        /// The host that was called.
+        /// The host of the request.
         at: String,
-        /// What the network said.
+        /// The error of the HTTP client.
         #[source]
         source: reqwest::Error,
     },
 }
 
 impl TokenError {
-    /// Whether the same may go well a little later.
+    /// Whether the same request may succeed a little later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -73,7 +73,7 @@ impl TokenError {
         }
     }
 
-    /// The status of the answer, if there was one.
+    /// The status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -82,7 +82,7 @@ impl TokenError {
         }
     }
 
-    /// Whether the registry itself said no.
+    /// Whether the credentials were rejected.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         match self {

@@ -1,25 +1,25 @@
-//! Where tokens are asked for: which places get a request at all, and which get a password.
+//! Checks of realms: the addresses of token servers.
 //!
-//! The realm comes from a registry, through a builder. Both may be anybody's: a `FROM` is enough to
-//! have a stranger's registry name a realm. So nothing of the step's own machine is asked on behalf of
-//! a registry elsewhere, and a password needs TLS and the word of the registry that it belongs to.
+//! A realm comes from a registry, through a builder, and neither is trusted: a `FROM` with any registry is enough. So a
+//! registry elsewhere cannot cause requests to the step's own machine, and a password is sent only over TLS, and only to
+//! a realm that is confirmed by the registry of the password.
 
 use url::Url;
 
-use crate::registry::address::{is_here, is_loopback};
+use crate::registry::address::{is_local_address, is_loopback};
 use crate::registry::credentials::canonical_host;
 
-/// Reads the realm of a registry, and checks it as far as that is possible without a request. `is_local`: the registry is on this
-/// machine, by a name that the user has written.
+/// Parses the realm of a registry, with all checks that need no request. `is_local`: the registry is on this machine, and the user
+/// has named it.
 pub(crate) fn parse(realm: &str, is_local: bool, with_password: bool) -> Result<Url, &'static str> {
-    let url = Url::parse(realm).map_err(|_| "that is not an address")?;
+    let url = Url::parse(realm).map_err(|_| "it is not a URL")?;
     let has_user = !url.username().is_empty() || url.password().is_some();
     if !matches!(url.scheme(), "https" | "http") || has_user {
-        return Err("only http and https addresses without a user are used");
+        return Err("only http and https URLs without a user are allowed");
     }
-    if is_here(&url) && !is_local {
+    if is_local_address(&url) && !is_local {
         return Err(
-            "only a registry on this machine that the build names may name a place on this machine",
+            "only a registry on this machine that the build names may use a token server on this machine",
         );
     }
     if with_password && url.scheme() == "http" && !is_loopback(&url) {
@@ -28,17 +28,17 @@ pub(crate) fn parse(realm: &str, is_local: bool, with_password: bool) -> Result<
     Ok(url)
 }
 
-/// Whether the realm is on the registry's own host and port, so that nobody has to be asked.
+/// Whether the realm is on the registry's own host and port, and needs no confirmation.
 pub(super) fn is_own(host: &str, realm: &Url) -> bool {
     authority(realm) == canonical_host(host)
 }
 
-/// Whether two addresses are one place; the query does not count.
+/// Whether two addresses are equal except for the query.
 pub(super) fn is_same(one: &Url, other: &Url) -> bool {
     one.origin() == other.origin() && one.path() == other.path()
 }
 
-/// Host and port, the port only where it is not the scheme's own.
+/// Host and port; without the port if it is the default of the scheme.
 pub(super) fn authority(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -58,7 +58,7 @@ mod tests {
         assert!(own("GHCR.io", "https://ghcr.IO:443/token"));
         assert!(own("a.example:5000", "https://a.example:5000/t?x=y"));
         assert!(own("[::1]:5000", "http://[::1]:5000/t"));
-        // These are asked about.
+        // These need a confirmation.
         assert!(!own("a.example:5000", "https://a.example/t"));
         assert!(!own("a.example", "https://a.example:5000/t"));
         assert!(!own("a.example:443", "https://a.example/t"));
@@ -69,16 +69,12 @@ mod tests {
     }
 
     #[test]
-    fn bad_realms_are_refused_with_the_reason() {
+    fn bad_realms_are_rejected_with_the_reason() {
         let reason = |realm, is_local, with_password| {
             parse(realm, is_local, with_password).map_or_else(|reason| reason, |_| "")
         };
         for realm in ["", "token", "https://", "https://a b/"] {
-            assert_eq!(
-                reason(realm, false, false),
-                "that is not an address",
-                "{realm}"
-            );
+            assert_eq!(reason(realm, false, false), "it is not a URL", "{realm}");
         }
         for realm in [
             "ftp://registry.example.com/token",

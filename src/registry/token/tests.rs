@@ -1,4 +1,4 @@
-//! Tokens asked of places that answer as planned, over real connections on loopback.
+//! Tokens from servers with planned replies, over real connections on loopback.
 
 mod exchange;
 mod trust;
@@ -42,7 +42,7 @@ fn scopes() -> Vec<String> {
         .to_vec()
 }
 
-/// Asks a realm that is the registry's own.
+/// Requests a token from the registry's own realm.
 async fn fetch_of(tokens: &Tokens, fake: &Fake) -> Result<Token, TokenError> {
     let realm = fake.url("/token");
     tokens

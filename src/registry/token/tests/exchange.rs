@@ -1,4 +1,4 @@
-//! What is asked of a realm, in which order, and what is made of its answers.
+//! The requests to token servers, and their replies.
 
 use super::*;
 use crate::registry::fake::Reply;
@@ -10,7 +10,7 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_password_goes_by_post() {
+async fn a_password_is_sent_with_post() {
     let fake = Fake::start([Reply::token()]).await;
     let tokens = tokens_for(&fake.host());
     let token = fetch_of(&tokens, &fake).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_password_goes_by_post() {
 }
 
 #[tokio::test]
-async fn a_realm_that_does_not_know_post_is_asked_by_get() {
+async fn a_token_server_without_post_is_requested_with_get() {
     for status in [400, 401, 404, 405] {
         let fake = Fake::start([Reply::status(status), Reply::token()]).await;
         let tokens = tokens_for(&fake.host());
@@ -68,19 +68,19 @@ async fn a_realm_that_does_not_know_post_is_asked_by_get() {
 }
 
 #[tokio::test]
-async fn other_answers_to_a_post_are_final() {
+async fn other_replies_to_a_post_are_final() {
     for (status, denied) in [(403, true), (402, false), (501, false)] {
         let fake = Fake::start([Reply::status(status)]).await;
         let error = fetch_of(&tokens_for(&fake.host()), &fake)
             .await
             .unwrap_err();
         assert_eq!(error.is_denied(), denied, "{error}");
-        let told = error.to_string();
-        assert!(told.contains(&status.to_string()) && told.contains(&fake.host()));
+        let text = error.to_string();
+        assert!(text.contains(&status.to_string()) && text.contains(&fake.host()));
     }
 }
 
-/// Tokens that lose no time between attempts.
+/// Tokens without pauses between attempts.
 fn quick(fake: &Fake) -> Tokens {
     let mut tokens = tokens_for(&fake.host());
     tokens.limits.policy.pauses = (Duration::ZERO, Duration::ZERO);
@@ -88,10 +88,10 @@ fn quick(fake: &Fake) -> Tokens {
 }
 
 #[tokio::test]
-async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
+async fn an_unavailable_token_server_is_requested_again() {
     let fake = Fake::start([
         Reply::status(503),
-        Reply::Answer(429, "Retry-After: 0\r\n".into(), String::new()),
+        Reply::Response(429, "Retry-After: 0\r\n".into(), String::new()),
         Reply::Raw(String::new()),
         Reply::token(),
     ])
@@ -102,7 +102,7 @@ async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
     let mut passwords = seen.iter().map(|seen| seen.field("password"));
     assert!(passwords.all(|password| password == Some(PASSWORD)));
 
-    // Without a login too, and in the middle of an answer.
+    // Also without a login, and in the middle of a reply.
     let half = "HTTP/1.1 200 X\r\nContent-Length: 40\r\n\r\n{\"token\":";
     let broken = [Reply::Raw(half.into()), Reply::status(502), Reply::token()];
     let fake = Fake::start(broken).await;
@@ -110,7 +110,7 @@ async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
     anonymous.limits.policy.pauses = (Duration::ZERO, Duration::ZERO);
     fetch_of(&anonymous, &fake).await.unwrap();
 
-    // The registry that has to name its realm, and one that has to demand a password.
+    // Also the registry that names its realm, and one that requires a password.
     let realm = Fake::start([Reply::token()]).await;
     let challenge = Reply::challenge(&realm.url("/token"));
     let troubled = [Reply::status(503), Reply::Raw(String::new()), challenge];
@@ -119,7 +119,7 @@ async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
     let address = realm.url("/token");
     tokens.fetch(&host, &address, "s", &[]).await.unwrap();
     let demand = "WWW-Authenticate: Basic\r\n".to_owned();
-    let demand = Reply::Answer(401, demand, String::new());
+    let demand = Reply::Response(401, demand, String::new());
     let registry = Fake::start([Reply::status(503), demand]).await;
     let (tokens, host) = (quick(&registry), registry.host());
     let credential = tokens.credential_without_tokens(&host).await;
@@ -127,23 +127,23 @@ async fn a_realm_that_is_out_of_order_for_a_moment_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_realm_that_stays_out_of_order_is_given_up_and_a_long_pause_is_not_waited_for() {
+async fn retries_are_limited_and_a_long_pause_ends_them() {
     for status in [429, 500, 503] {
         let replies = (0..=LIMITS.policy.retries).map(|_| Reply::status(status));
         let fake = Fake::start(replies).await;
         let error = fetch_of(&quick(&fake), &fake).await.unwrap_err();
-        let told = error.to_string();
-        let is_told = told.contains(&format!("HTTP {status}")) && told.contains(&fake.host());
-        assert!(is_told && error.is_transient(), "{told}");
+        let text = error.to_string();
+        let is_named = text.contains(&format!("HTTP {status}")) && text.contains(&fake.host());
+        assert!(is_named && error.is_transient(), "{text}");
     }
     let retry_after = "Retry-After: 55\r\n".to_owned();
-    let fake = Fake::start([Reply::Answer(429, retry_after, String::new())]).await;
+    let fake = Fake::start([Reply::Response(429, retry_after, String::new())]).await;
     let error = fetch_of(&quick(&fake), &fake).await.unwrap_err();
     assert!(error.to_string().contains("HTTP 429"), "{error}");
 }
 
 #[tokio::test]
-async fn without_a_credential_anybody_asks() {
+async fn a_token_without_a_credential_is_anonymous() {
     let fake = Fake::start([Reply::token()]).await;
     let tokens = tokens_for("another.example.com");
     fetch_of(&tokens, &fake).await.unwrap();
@@ -155,9 +155,9 @@ async fn without_a_credential_anybody_asks() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_the_realms_words_and_without_the_password() {
-    let said = format!(r#"{{"details":"`{PASSWORD}` is wrong"}}"#);
-    let fake = Fake::start([Reply::status(401), Reply::with_body(401, said)]).await;
+async fn a_rejection_is_reported_with_the_message_and_without_the_password() {
+    let body = format!(r#"{{"details":"`{PASSWORD}` is wrong"}}"#);
+    let fake = Fake::start([Reply::status(401), Reply::with_body(401, body)]).await;
     let error = fetch_of(&tokens_for(&fake.host()), &fake)
         .await
         .unwrap_err();
@@ -165,7 +165,7 @@ async fn a_refusal_is_told_in_the_realms_words_and_without_the_password() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the registry `{}` refused the credentials of user `me` (HTTP 401): `***` is wrong",
+            "the registry `{}` rejected the credentials of user `me` (HTTP 401): `***` is wrong",
             fake.host()
         )
     );
@@ -174,11 +174,11 @@ async fn a_refusal_is_told_in_the_realms_words_and_without_the_password() {
     let fake = Fake::start([Reply::status(401)]).await;
     let error = fetch_of(&tokens([]), &fake).await.unwrap_err();
     assert!(error.is_denied());
-    assert!(error.to_string().contains("refused anonymous access"));
+    assert!(error.to_string().contains("rejected anonymous access"));
 }
 
 #[tokio::test]
-async fn a_realm_that_knows_only_post_has_refused_there() {
+async fn a_rejected_post_is_final_if_get_is_not_supported() {
     let grant = r#"{"error":"invalid_grant"}"#;
     for (post, get) in [
         (Reply::status(401), Reply::status(405)),
@@ -191,48 +191,51 @@ async fn a_realm_that_knows_only_post_has_refused_there() {
             .unwrap_err();
         assert!(error.is_denied(), "{error}");
     }
-    // One that knows neither has refused nobody.
+    // A server without either has not rejected the credentials.
     let fake = Fake::start([Reply::status(404), Reply::status(404)]).await;
     let error = fetch_of(&tokens_for(&fake.host()), &fake)
         .await
         .unwrap_err();
     assert!(!error.is_denied(), "{error}");
-    assert!(error.to_string().contains("HTTP status 404"), "{error}");
+    assert!(error.to_string().contains("HTTP 404"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_no_token_is_told() {
-    let too_large = format!(r#"{{"token":"{}"}}"#, "x".repeat(ANSWER_LIMIT_BYTES));
-    for (body, told) in [
-        ("<html>hello</html>", "not the JSON of a token"),
-        ("", "not the JSON of a token"),
-        ("{}", "an answer without token"),
-        (r#"{"access_token":""}"#, "an answer without token"),
-        (too_large.as_str(), "more than 1048576 bytes"),
+async fn a_reply_without_a_token_is_an_error() {
+    let too_large = format!(r#"{{"token":"{}"}}"#, "x".repeat(MAX_REPLY_BYTES));
+    for (body, problem) in [
+        ("<html>hello</html>", "the reply is not a token in JSON"),
+        ("", "the reply is not a token in JSON"),
+        ("{}", "the reply has no token"),
+        (r#"{"access_token":""}"#, "the reply has no token"),
+        (too_large.as_str(), "longer than 1048576 bytes"),
     ] {
         let fake = Fake::start([Reply::with_body(200, body)]).await;
         let error = fetch_of(&tokens_for(&fake.host()), &fake)
             .await
             .unwrap_err();
-        let sentence = format!("the registry `{}` gave no token: ", fake.host());
+        let sentence = format!("the registry `{}` returned no token: ", fake.host());
         let text = error.to_string();
-        assert!(text.starts_with(&sentence) && text.contains(told), "{text}");
+        assert!(
+            text.starts_with(&sentence) && text.contains(problem),
+            "{text}"
+        );
         assert!(!error.is_denied());
     }
 }
 
 #[tokio::test]
-async fn an_answer_just_within_the_limit_is_read() {
-    let more = "x".repeat(ANSWER_LIMIT_BYTES - r#"{"token":"token","more":""}"#.len());
+async fn a_reply_of_the_maximum_length_is_read() {
+    let more = "x".repeat(MAX_REPLY_BYTES - r#"{"token":"token","more":""}"#.len());
     let body = format!(r#"{{"token":"token","more":"{more}"}}"#);
-    assert_eq!(body.len(), ANSWER_LIMIT_BYTES);
+    assert_eq!(body.len(), MAX_REPLY_BYTES);
     let fake = Fake::start([Reply::with_body(200, body)]).await;
     let fetched = fetch_of(&tokens_for(&fake.host()), &fake).await.unwrap();
     assert_eq!(fetched.token.expose_secret(), "token");
 }
 
 #[tokio::test]
-async fn a_query_in_the_realm_stays_there() {
+async fn the_query_of_a_realm_is_kept() {
     let fake = Fake::start([Reply::status(404), Reply::token()]).await;
     let realm = fake.url("/token?tenant=a%26b&x");
     let tokens = tokens_for(&fake.host());
@@ -245,12 +248,12 @@ async fn a_query_in_the_realm_stays_there() {
         get.query,
         pairs([("tenant", "a&b"), ("x", ""), ("account", "me")])
     );
-    // What the challenge left out is left out.
+    // Parameters that the challenge omits are omitted.
     assert_eq!((post.field("service"), post.field("scope")), (None, None));
 }
 
 #[tokio::test]
-async fn a_realm_that_hangs_is_given_up() {
+async fn a_token_server_that_hangs_is_an_error() {
     for planned in [vec![Reply::Hang], vec![Reply::status(404), Reply::Hang]] {
         let fake = Fake::start(planned).await;
         let mut tokens = tokens_for(&fake.host());
@@ -271,7 +274,7 @@ async fn a_realm_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
-async fn every_user_and_password_arrives_as_it_is() {
+async fn every_user_and_password_arrives_unchanged() {
     for (user, password) in [
         (
             "_json_key",
@@ -297,13 +300,13 @@ async fn every_user_and_password_arrives_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_user_with_a_colon_goes_by_post_alone() {
+async fn a_user_with_a_colon_is_sent_only_with_post() {
     let credential = |fake: &Fake| Credential::new(&fake.host(), "a:b".into(), PASSWORD.into());
     let fake = Fake::start([Reply::token()]).await;
     fetch_of(&tokens([credential(&fake)]), &fake).await.unwrap();
     assert_eq!(fake.seen()[0].field("username"), Some("a:b"));
 
-    // Basic authentication would make `b:correct horse` of the password.
+    // With Basic authentication the password would be `b:correct horse`.
     let fake = Fake::start([Reply::status(405)]).await;
     let error = fetch_of(&tokens([credential(&fake)]), &fake)
         .await

@@ -1,4 +1,4 @@
-//! Who gets a password: the registry's own realm, and nobody that the registry does not name.
+//! A password is sent only to the registry's own realm, and to a realm that the registry confirms.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use super::*;
 use crate::registry::fake::{Names, Reply};
 
 #[tokio::test]
-async fn a_realm_on_another_host_gets_the_password_once_the_registry_has_named_it() {
+async fn a_realm_on_another_host_gets_the_password_if_the_registry_confirms_it() {
     let realm = Fake::start([Reply::token(), Reply::token()]).await;
     let registry = Fake::start([Reply::challenge(&realm.url("/token"))]).await;
     let tokens = tokens_for(&registry.host());
-    // The registry is asked once, without the password.
+    // The registry is requested once, without the password.
     for query in ["", "?tenant=a"] {
         let address = realm.url(&format!("/token{query}"));
         tokens
@@ -32,10 +32,10 @@ async fn a_realm_on_another_host_gets_the_password_once_the_registry_has_named_i
 
 #[tokio::test]
 async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
-    // It would fail the test by being asked.
+    // A request to it would fail the test.
     let foreign = Fake::start([]).await;
     let named = Fake::start([]).await;
-    let basic = Reply::Answer(
+    let basic = Reply::Response(
         401,
         format!(
             "WWW-Authenticate: Basic realm=\"{}\"\r\n",
@@ -43,29 +43,29 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
         ),
         String::new(),
     );
-    for (answer, told) in [
+    for (reply, reason) in [
         (
             Reply::challenge(&named.url("/token")),
-            "names another place",
+            "names another token server",
         ),
         (
             Reply::challenge(&foreign.url("/other")),
-            "names another place",
+            "names another token server",
         ),
-        (Reply::challenge("no address"), "names no place"),
-        (basic, "names no place"),
-        (Reply::status(200), "names no place"),
+        (Reply::challenge("no address"), "names no token server"),
+        (basic, "names no token server"),
+        (Reply::status(200), "names no token server"),
         (
-            // The word of whoever stands at the end of a redirection is not the registry's.
-            Reply::Answer(
+            // The target of a redirect does not speak for the registry.
+            Reply::Response(
                 302,
                 format!("Location: {}\r\n", named.url("/v2/")),
                 String::new(),
             ),
-            "names no place",
+            "names no token server",
         ),
     ] {
-        let registry = Fake::start([answer]).await;
+        let registry = Fake::start([reply]).await;
         let tokens = tokens_for(&registry.host());
         let address = foreign.url("/token");
         let fetched = tokens
@@ -74,10 +74,10 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
         let error = fetched.unwrap_err();
         assert!(matches!(error, TokenError::Realm { .. }), "{error}");
         let text = error.to_string();
-        assert!(text.contains(told) && text.contains(&address), "{text}");
+        assert!(text.contains(reason) && text.contains(&address), "{text}");
         assert!(!format!("{error:?} {tokens:?}").contains(PASSWORD));
     }
-    // One that is out of order has named nothing yet, and its password stays here too.
+    // An unavailable registry has confirmed nothing, so the password is not sent.
     let registry = Fake::start([Reply::status(500), Reply::status(503)]).await;
     let mut tokens = tokens_for(&registry.host());
     tokens.limits.policy.retries = 0;
@@ -87,12 +87,12 @@ async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
         .await;
     let error = fetched.unwrap_err();
     assert!(error.is_transient() && !error.is_denied(), "{error}");
-    let given = tokens.credential_without_tokens(&registry.host()).await;
-    assert!(given.is_none());
+    let credential = tokens.credential_without_tokens(&registry.host()).await;
+    assert!(credential.is_none());
 }
 
 #[tokio::test]
-async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
+async fn a_registry_that_hangs_confirms_no_realm() {
     let foreign = Fake::start([]).await;
     let registry = Fake::start([Reply::Hang]).await;
     let mut tokens = tokens_for(&registry.host());
@@ -112,15 +112,15 @@ async fn a_registry_that_cannot_be_asked_vouches_for_nobody() {
     assert_eq!(at, registry.host());
 }
 
-/// A 401 with these challenges, each in a header of its own.
-fn demand(challenges: &[&str]) -> Reply {
+/// A 401 with each challenge in its own header.
+fn unauthorized(challenges: &[&str]) -> Reply {
     let headers = challenges
         .iter()
         .map(|challenge| format!("WWW-Authenticate: {challenge}\r\n"));
-    Reply::Answer(401, headers.collect(), String::new())
+    Reply::Response(401, headers.collect(), String::new())
 }
 
-/// Whether a builder gets the password of a registry that answers so, one reply for each request.
+/// Whether a builder gets the password of a registry with these replies, one for each request.
 async fn passes_password(replies: impl IntoIterator<Item = Reply>) -> bool {
     let registry = Fake::start(replies).await;
     let mut tokens = tokens_for(&registry.host());
@@ -141,7 +141,7 @@ async fn passes_password(replies: impl IntoIterator<Item = Reply>) -> bool {
 }
 
 #[tokio::test]
-async fn a_builder_gets_the_password_of_a_registry_that_demands_basic_authentication() {
+async fn a_builder_gets_the_password_of_a_registry_that_requires_basic_authentication() {
     for challenges in [
         &[r#"Basic realm="x""#][..],
         &["basic"],
@@ -150,16 +150,16 @@ async fn a_builder_gets_the_password_of_a_registry_that_demands_basic_authentica
         &["Negotiate", r#"Digest realm="x", nonce="y""#, "Basic"],
     ] {
         assert!(
-            passes_password([demand(challenges)]).await,
+            passes_password([unauthorized(challenges)]).await,
             "{challenges:?}"
         );
     }
-    // Anybody may read there, so the address of all registries demands nothing: writing does.
-    assert!(passes_password([Reply::status(200), demand(&["Basic"])]).await);
+    // With anonymous reads `/v2/` requires nothing, but a push does.
+    assert!(passes_password([Reply::status(200), unauthorized(&["Basic"])]).await);
 }
 
 #[tokio::test]
-async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
+async fn a_builder_gets_no_password_of_a_registry_that_does_not_require_it() {
     let bearer = r#"Bearer realm="https://a.example/t""#;
     for challenges in [
         &[][..],
@@ -171,12 +171,12 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
         &["Basically"],
         &["Negotiate"],
     ] {
-        let passed = passes_password([demand(challenges)]).await;
+        let passed = passes_password([unauthorized(challenges)]).await;
         assert!(!passed, "{challenges:?}");
     }
     let with_header = |status| {
         let header = "WWW-Authenticate: Basic realm=\"x\"\r\n";
-        Reply::Answer(status, header.into(), String::new())
+        Reply::Response(status, header.into(), String::new())
     };
     for status in [301, 307, 400, 403, 404, 407, 410, 451, 501] {
         assert!(!passes_password([with_header(status)]).await, "{status}");
@@ -195,7 +195,7 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
     }
     assert!(!passes_password((0..=LIMITS.policy.retries).map(|_| Reply::Hang)).await);
 
-    // A registry without login is not asked.
+    // A registry without login is not requested.
     let registry = Fake::start([]).await;
     let tokens = tokens_for("registry.example.com");
     let credential = tokens.credential_without_tokens(&registry.host()).await;
@@ -211,8 +211,8 @@ async fn a_builder_gets_no_password_of_a_registry_that_does_not_demand_it() {
 }
 
 #[tokio::test]
-async fn a_builder_gets_the_password_of_a_registry_that_demands_it_for_an_image_of_the_build() {
-    let basic = || demand(&["Basic realm=\"x\""]);
+async fn a_builder_gets_the_password_of_a_registry_that_requires_it_for_an_image_of_the_build() {
+    let basic = || unauthorized(&["Basic realm=\"x\""]);
     let passed = async |replies: Vec<Reply>, images: &[(&str, bool)]| {
         let fake = Fake::start(replies).await;
         let host = fake.host();
@@ -250,7 +250,7 @@ async fn a_builder_gets_the_password_of_a_registry_that_demands_it_for_an_image_
     let (is_passed, paths) = passed(vec![ok(), missing(), basic()], &pushed).await;
     assert!(is_passed);
     assert_eq!(paths, ["GET /v2/", "GET /v2/team/app", "PUT /v2/team/app"]);
-    // Nothing of the build is protected.
+    // No image of the build is protected.
     let (is_passed, paths) = passed(vec![ok(), missing(), Reply::status(400)], &base[..1]).await;
     assert!(!is_passed);
     assert_eq!(
@@ -260,7 +260,7 @@ async fn a_builder_gets_the_password_of_a_registry_that_demands_it_for_an_image_
 }
 
 #[tokio::test]
-async fn no_password_is_sent_without_tls_but_to_this_machine() {
+async fn no_password_is_sent_without_tls_except_to_this_machine() {
     let tokens = tokens_for("registry.example.com");
     for realm in [
         "http://registry.example.com/token",
@@ -273,8 +273,8 @@ async fn no_password_is_sent_without_tls_but_to_this_machine() {
     }
 }
 
-/// Tokens that find these names, with a login for each of these hosts.
-fn tokens_finding(names: &Arc<Names>, hosts: &[&str]) -> Tokens {
+/// Tokens with a resolver for these names, and with a login for each host.
+fn tokens_resolving(names: &Arc<Names>, hosts: &[&str]) -> Tokens {
     let resolver: Arc<dyn reqwest::dns::Resolve> = Arc::clone(names) as _;
     let reach = Reach::resolving(&Proxies::default(), &tls(), |client| client, resolver);
     let credentials = hosts
@@ -284,8 +284,8 @@ fn tokens_finding(names: &Arc<Names>, hosts: &[&str]) -> Tokens {
 }
 
 #[tokio::test]
-async fn a_realm_whose_name_leads_to_this_machine_is_not_asked() {
-    // Each would fail the test by being asked.
+async fn a_realm_that_resolves_to_this_machine_is_not_requested() {
+    // A request to it would fail the test.
     let here = Fake::start([]).await;
     let port = here.address.port();
     for address in [
@@ -299,7 +299,7 @@ async fn a_realm_whose_name_leads_to_this_machine_is_not_asked() {
             ("realm.example", &[address][..]),
             ("stranger.example", &[address]),
         ]));
-        let tokens = tokens_finding(&names, &["other.example"]);
+        let tokens = tokens_resolving(&names, &["other.example"]);
         for realm in ["realm.example", "stranger.example"] {
             let realm = format!("http://{realm}:{port}/token");
             let host = format!("stranger.example:{port}");
@@ -308,21 +308,18 @@ async fn a_realm_whose_name_leads_to_this_machine_is_not_asked() {
             assert!(matches!(error, TokenError::Realm { .. }), "{error:?}");
             let text = error.to_string();
             assert!(
-                text.contains("its name leads to") && text.contains(&realm),
+                text.contains("its name resolves to") && text.contains(&realm),
                 "{text}"
             );
             assert!(!error.is_transient() && !error.is_denied());
         }
-        // Each name was resolved once: what was checked is what would have been connected to.
-        assert_eq!(
-            names.questions.load(std::sync::atomic::Ordering::Relaxed),
-            2
-        );
+        // Each name was resolved once: the checked addresses are those of the connection.
+        assert_eq!(names.queries.load(std::sync::atomic::Ordering::Relaxed), 2);
     }
 }
 
 #[tokio::test]
-async fn a_registry_on_this_machine_names_no_place_there_unless_the_user_has_named_it() {
+async fn a_registry_on_this_machine_cannot_use_a_realm_there_unless_the_user_has_named_it() {
     let realm = Fake::start([Reply::token()]).await;
     let reach = Reach::new(&Proxies::default(), &tls(), |client| client).unwrap();
     let named = reach.naming(["LocalHost:5000", "registry.example"]);
@@ -344,7 +341,7 @@ async fn a_realm_may_be_on_this_machine_if_the_user_has_named_its_host() {
     let names = Arc::new(Names::new([("realm.example", &["127.0.0.1"][..])]));
     // A registry on this machine, as before.
     let address = format!("http://realm.example:{port}/token");
-    let tokens = tokens_finding(&names, &[]);
+    let tokens = tokens_resolving(&names, &[]);
     let fetched = tokens.fetch("localhost:5000", &address, "s", &[]);
     fetched.await.unwrap();
     // A host in the user's own `/etc/hosts`.
@@ -360,12 +357,12 @@ async fn a_realm_may_be_on_this_machine_if_the_user_has_named_its_host() {
 }
 
 #[tokio::test]
-async fn redirections_are_followed_with_and_without_credentials_by_nobody() {
+async fn redirects_are_never_followed() {
     let elsewhere = Fake::start([]).await;
     for status in [301, 302, 303, 307, 308] {
         let redirection = || {
             let location = format!("Location: {}\r\n", elsewhere.url("/token"));
-            Reply::Answer(status, location, String::new())
+            Reply::Response(status, location, String::new())
         };
         for (planned, with_credential) in [
             (vec![redirection()], true),
@@ -379,13 +376,13 @@ async fn redirections_are_followed_with_and_without_credentials_by_nobody() {
                 tokens([])
             };
             let error = fetch_of(&tokens, &fake).await.unwrap_err();
-            let told = format!("HTTP status {status}, and redirections are not followed");
-            assert!(error.to_string().ends_with(&told), "{error}");
+            let problem = format!("HTTP {status}, and redirects are not followed");
+            assert!(error.to_string().ends_with(&problem), "{error}");
         }
     }
 }
 
-/// A TLS server for these names, and a client that trusts it and finds them there.
+/// A TLS server for these names, and a client that trusts it and resolves them to it.
 async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, Reach) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let key = KeyPair::generate().unwrap();
@@ -410,7 +407,7 @@ async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, Reach) {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // Overrides come before any resolver, so these names lead there also for clients that are guarded.
+    // Overrides have precedence over any resolver, so they also apply to guarded clients.
     let configure = |client: reqwest::ClientBuilder| {
         let names = names.iter();
         names.fold(client, |client, name| client.resolve(name, fake.address))
@@ -420,7 +417,7 @@ async fn on_the_internet(names: &[&str], planned: Vec<Reply>) -> (Fake, Reach) {
 }
 
 #[tokio::test]
-async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
+async fn docker_hubs_realm_gets_the_password_under_each_name_of_docker_hub() {
     let realm = "https://auth.docker.io/token";
     for configured in ["docker.io", "https://index.docker.io/v1/"] {
         let planned = vec![Reply::challenge(realm), Reply::token(), Reply::token()];
@@ -428,7 +425,7 @@ async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
         let (hub, reach) = on_the_internet(&names, planned).await;
         let credential = Credential::new(configured, "me".into(), PASSWORD.into());
         let tokens = Tokens::new(reach, keyring([credential]));
-        // The first is what builders say. Different scopes, since who asks for the same shares the answer.
+        // Builders use the first name. The scopes differ, because equal requests share a token.
         for (host, scope) in ["registry-1.docker.io", "docker.io"].iter().zip(scopes()) {
             tokens
                 .fetch(host, realm, "registry.docker.io", &[scope])
@@ -445,7 +442,7 @@ async fn docker_hubs_realm_is_docker_hubs_under_each_of_its_names() {
 }
 
 #[tokio::test]
-async fn docker_hubs_password_is_not_for_a_place_that_docker_hub_does_not_name() {
+async fn docker_hubs_password_is_not_sent_to_another_realm() {
     let planned = vec![Reply::challenge("https://auth.docker.io/token")];
     let names = ["registry-1.docker.io", "auth.docker.io.evil.example"];
     let (_hub, reach) = on_the_internet(&names, planned).await;
@@ -466,7 +463,7 @@ async fn docker_hubs_password_is_not_for_a_place_that_docker_hub_does_not_name()
 }
 
 #[tokio::test]
-async fn a_host_with_its_port_written_out_is_asked_for_its_realm() {
+async fn a_registry_with_a_port_confirms_its_realm() {
     let realm = "https://registry.example.com/token";
     let planned = vec![Reply::challenge(realm), Reply::token()];
     let (registry, reach) = on_the_internet(&["registry.example.com"], planned).await;

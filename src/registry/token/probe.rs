@@ -7,41 +7,42 @@ use reqwest::{Method, Response};
 use url::Url;
 
 use super::attempts::{Attempts, transient_error, transient_status};
-use super::demand::{Demand, Probe};
+use super::auth_scheme::{AuthScheme, Probe};
 use super::realm::authority;
 use super::{TokenError, Tokens};
 use crate::registry::credentials::canonical_host;
 use crate::registry::index::OCI_MANIFEST;
-use crate::registry::retry::is_out_of_order;
+use crate::registry::transient::is_unavailable;
 
 /// A manifest that no registry stores: the request has no body, and an empty body has another digest.
 const IMPOSSIBLE_MANIFEST: &str = "sha256:\
     0000000000000000000000000000000000000000000000000000000000000000";
 
-/// A repository for registries of which no other is known.
+/// The repository for registries of which no repository is known.
 const ANY_REPOSITORY: &str = "probe/login";
 
 /// Images of one registry that are used to find out how it authenticates its clients.
 const IMAGES_LIMIT: usize = 8;
 
 impl Tokens {
-    /// The registry's demand at `/v2/`.
-    pub(super) async fn demand(
+    /// The registry's scheme at `/v2/`.
+    pub(super) async fn auth_scheme(
         &self,
         host: &str,
         attempts: &Attempts,
-    ) -> Result<Demand, TokenError> {
-        self.known_demand(host, &Probe::Base, attempts).await
+    ) -> Result<AuthScheme, TokenError> {
+        self.cached_scheme(host, &Probe::Base, attempts).await
     }
 
-    /// The same; if there is none, the demand at the images of the build: a proxy may protect single repositories.
-    pub(super) async fn demand_of_images(
+    /// The same; if `/v2/` requires no authentication, the scheme for the images of the build: a proxy may protect single
+    /// repositories.
+    pub(super) async fn auth_scheme_of_images(
         &self,
         host: &str,
         attempts: &Attempts,
-    ) -> Result<Demand, TokenError> {
-        let base = self.demand(host, attempts).await?;
-        if matches!(base, Demand::Tokens(_) | Demand::Basic) {
+    ) -> Result<AuthScheme, TokenError> {
+        let base = self.auth_scheme(host, attempts).await?;
+        if matches!(base, AuthScheme::Bearer(_) | AuthScheme::Basic) {
             return Ok(base);
         }
         let host = canonical_host(host);
@@ -52,67 +53,67 @@ impl Tokens {
                 .is_pushed
                 .then(|| Probe::Write(image.repository.clone()));
             for probe in std::iter::once(read).chain(write) {
-                let demand = self.known_demand(&host, &probe, attempts).await?;
-                if matches!(demand, Demand::Tokens(_) | Demand::Basic) {
-                    return Ok(demand);
+                let scheme = self.cached_scheme(&host, &probe, attempts).await?;
+                if matches!(scheme, AuthScheme::Bearer(_) | AuthScheme::Basic) {
+                    return Ok(scheme);
                 }
             }
         }
         Ok(base)
     }
 
-    /// The same, but of a request to write if all of it is open: some registries let anybody read.
-    pub(super) async fn demand_to_write(
+    /// The same; if none of that requires authentication, the scheme for a push: some registries allow anonymous reads.
+    pub(super) async fn auth_scheme_of_push(
         &self,
         host: &str,
         attempts: &Attempts,
-    ) -> Result<Demand, TokenError> {
-        match self.demand_of_images(host, attempts).await? {
-            Demand::Nothing => {
+    ) -> Result<AuthScheme, TokenError> {
+        match self.auth_scheme_of_images(host, attempts).await? {
+            AuthScheme::None => {
                 let probe = Probe::Write(ANY_REPOSITORY.to_owned());
-                self.known_demand(host, &probe, attempts).await
+                self.cached_scheme(host, &probe, attempts).await
             }
-            demand => Ok(demand),
+            scheme => Ok(scheme),
         }
     }
 
-    async fn known_demand(
+    async fn cached_scheme(
         &self,
         host: &str,
         probe: &Probe,
         attempts: &Attempts,
-    ) -> Result<Demand, TokenError> {
+    ) -> Result<AuthScheme, TokenError> {
         let host = canonical_host(host);
-        let request = async || self.request_demand(&host, probe, attempts).await;
-        self.demands
-            .of(&host, probe, attempts.limit(), request)
+        let request = async || self.request_scheme(&host, probe, attempts).await;
+        self.auth_schemes
+            .get(&host, probe, attempts.limit(), request)
             .await
     }
 
-    async fn request_demand(
+    async fn request_scheme(
         &self,
         host: &str,
         probe: &Probe,
         attempts: &Attempts,
-    ) -> Result<Demand, TokenError> {
+    ) -> Result<AuthScheme, TokenError> {
         let attempt = || async {
             let limit = attempts.limit();
-            let answer = self.send_without_login(host, probe, limit).await;
-            let transient = match &answer {
-                Ok(answer) => transient_status(host, answer.status(), answer.headers()),
+            let outcome = self.send_without_login(host, probe, limit).await;
+            let transient = match &outcome {
+                Ok(response) => transient_status(host, response.status(), response.headers()),
                 Err(error) => transient_error(host, error),
             };
-            (answer, transient)
+            (outcome, transient)
         };
-        let answer = attempts.run(attempt).await?;
-        if is_out_of_order(answer.status()) {
+        let response = attempts.run(attempt).await?;
+        if is_unavailable(response.status()) {
             return Err(TokenError::Unavailable {
                 host: host.to_owned(),
-                status: answer.status().as_u16(),
-                said: String::new(),
+                status: response.status().as_u16(),
+                message: String::new(),
             });
         }
-        Ok(Demand::of(&answer))
+        Ok(AuthScheme::of(&response))
     }
 
     async fn send_without_login(
@@ -121,15 +122,15 @@ impl Tokens {
         probe: &Probe,
         limit: Duration,
     ) -> Result<Response, TokenError> {
-        let attempt = |place: Url| async move {
-            let http = self.reach.own(host, &place);
+        let attempt = |base: Url| async move {
+            let http = self.reach.client_for_registry(host, &base);
             let manifest = |repository: &str| {
-                // The place ends in `/v2/`, so that this fails for none.
-                let manifest = place.join(&format!("{repository}/manifests/{IMPOSSIBLE_MANIFEST}"));
-                manifest.unwrap_or_else(|_| place.clone())
+                // The address ends in `/v2/`, so this never fails.
+                let manifest = base.join(&format!("{repository}/manifests/{IMPOSSIBLE_MANIFEST}"));
+                manifest.unwrap_or_else(|_| base.clone())
             };
             let request = match probe {
-                Probe::Base => http.get(place.clone()),
+                Probe::Base => http.get(base.clone()),
                 Probe::Read(repository) => {
                     http.get(manifest(repository)).header(ACCEPT, OCI_MANIFEST)
                 }
@@ -139,13 +140,13 @@ impl Tokens {
                 }
             };
             let sent = crate::http::trace::send(request.timeout(limit)).await;
-            sent.map_err(|source| (authority(&place), source))
+            sent.map_err(|source| (authority(&base), source))
         };
-        let asked = self
+        let sent = self
             .reach
-            .ask(host, attempt, |(_, source)| source.is_connect());
-        match asked.await {
-            Some(Ok(answer)) => Ok(answer),
+            .try_addresses(host, attempt, |(_, source)| source.is_connect());
+        match sent.await {
+            Some(Ok(response)) => Ok(response),
             Some(Err((at, source))) => Err(TokenError::Transport {
                 host: host.to_owned(),
                 at,
@@ -153,7 +154,7 @@ impl Tokens {
             }),
             None => Err(TokenError::Unusable {
                 host: host.to_owned(),
-                what: "its name is not a host".into(),
+                problem: "its name is not a valid host".into(),
             }),
         }
     }

@@ -1,0 +1,109 @@
+//! The `Authorization` for a registry: a token, or user name and password, as its challenge requires.
+//!
+//! A value that the registry accepted is cached for one repository and one purpose, so that ten tags need one token.
+
+use std::sync::PoisonError;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Client;
+use super::call::{Call, Reply};
+use super::error::{Cause, ClientError};
+use crate::registry::challenge::{bearer, is_basic};
+use crate::registry::credentials::{Credential, canonical_host};
+use crate::text::forms;
+
+/// Shorter forms of a secret would match most words.
+const MIN_FORM_BYTES: usize = 4;
+
+/// The value of an `Authorization` header, which `Debug` does not show.
+pub(super) type Authorization = HeaderValue;
+
+impl Client {
+    /// The value that the registry accepted before.
+    pub(super) fn cached_authorization(&self, call: &Call<'_>) -> Option<Authorization> {
+        let cached = self.authorizations.lock();
+        let cached = cached.unwrap_or_else(PoisonError::into_inner);
+        cached.get(&key(call)).cloned()
+    }
+
+    pub(super) fn cache_authorization(&self, call: &Call<'_>, value: Authorization) {
+        let cached = self.authorizations.lock();
+        let mut cached = cached.unwrap_or_else(PoisonError::into_inner);
+        cached.insert(key(call), value);
+    }
+
+    /// The authorization that the registry requires in its 401; `None` if there is none except the rejected one.
+    pub(super) async fn new_authorization(
+        &self,
+        call: &Call<'_>,
+        unauthorized: &Reply,
+        rejected: Option<&Authorization>,
+    ) -> Result<Option<Authorization>, ClientError> {
+        let challenges = unauthorized.headers.get_all(WWW_AUTHENTICATE);
+        let challenges: Vec<&str> = challenges
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        let value = if let Some(challenge) = challenges.iter().copied().find_map(bearer) {
+            let actions = if call.is_push() { "pull,push" } else { "pull" };
+            let scope = format!("repository:{}:{actions}", call.repository);
+            let fetched = self
+                .tokens
+                .fetch(call.host, &challenge.realm, &challenge.service, &[scope])
+                .await;
+            let token = fetched.map_err(|error| call.error(Cause::Token(Box::new(error))))?;
+            sensitive("Bearer ", &token.token)
+        } else if challenges.iter().copied().any(is_basic) {
+            let login = self.tokens.login(call.host).await;
+            let login = login.map_err(|error| call.error(Cause::Token(Box::new(error))))?;
+            if login.as_ref().is_some_and(Credential::is_identity_token) {
+                let problem = "it issues no tokens, and the only login is an identity token";
+                return Err(call.error(Cause::Malformed(problem.into())));
+            }
+            login.and_then(|login| {
+                let password = login.password().expose_secret();
+                let login = format!("{}:{password}", login.username());
+                sensitive("Basic ", &STANDARD.encode(login).into())
+            })
+        } else {
+            None
+        };
+        Ok(value.filter(|value| rejected != Some(value)))
+    }
+}
+
+/// The forms in which an error message may repeat the authorization.
+pub(super) fn forms(authorization: &Authorization) -> Vec<String> {
+    let text = authorization.to_str().unwrap_or_default();
+    let Some((scheme, credentials)) = text.split_once(' ') else {
+        return Vec::new();
+    };
+    let login = (scheme == "Basic").then(|| STANDARD.decode(credentials).unwrap_or_default());
+    let login = login.and_then(|login| String::from_utf8(login).ok());
+    let password = login
+        .as_deref()
+        .and_then(|login| login.split_once(':'))
+        .map(|(_, password)| password);
+    let secrets = [Some(credentials), password].into_iter().flatten();
+    let forms = secrets.flat_map(|secret| {
+        let mut forms = forms::of(secret);
+        forms.retain(|form| form == secret || form.len() >= MIN_FORM_BYTES);
+        forms
+    });
+    forms.filter(|form| !form.is_empty()).collect()
+}
+
+fn key(call: &Call<'_>) -> (String, String, bool) {
+    let host = canonical_host(call.host);
+    (host, call.repository.to_owned(), call.is_push())
+}
+
+fn sensitive(scheme: &str, secret: &SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("{scheme}{}", secret.expose_secret())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
