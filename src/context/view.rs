@@ -86,17 +86,14 @@ impl View<'_> {
             Self::Tree(tree) => return tree.walk(selection, visit),
             Self::Files(files) => files,
         };
-        let mut summary = WalkSummary::default();
         let mut files: Vec<_> = files.iter().collect();
         files.sort_unstable_by_key(|file| file.name());
         for file in files {
-            summary.entries += 1;
             if visit(file.entry()?).is_break() {
-                summary.was_stopped = true;
                 break;
             }
         }
-        Ok(summary)
+        Ok(WalkSummary::default())
     }
 
     /// Opens a visited file to read its content.

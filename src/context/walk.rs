@@ -18,21 +18,11 @@ pub const MAX_LISTED: usize = 20;
 /// The result of a walk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WalkSummary {
-    /// All visited entries.
-    pub entries: u64,
-    /// Entries with their own content, so without further names of the same file.
-    pub files: u64,
-    /// The total size of these when they were visited.
-    pub bytes: u64,
     /// The first entry that was removed after its directory was read.
     pub vanished: Option<String>,
-    /// Entries that were omitted because they are never sent, without the entries below them.
-    pub withheld: u64,
     /// The first [`MAX_LISTED`] directories that cannot be read. They are not selected themselves, but
     /// entries in them might be, so they deserve a warning.
     pub unreadable: Vec<String>,
-    /// The visitor ended the walk.
-    pub was_stopped: bool,
 }
 
 impl Tree {
@@ -63,7 +53,6 @@ impl Tree {
         };
         while let Some(kind) = walk.levels.next() {
             if walk.pass(kind)?.is_break() {
-                walk.summary.was_stopped = true;
                 break;
             }
         }
@@ -92,7 +81,6 @@ impl Walk<'_> {
     fn pass(&mut self, kind: FileType) -> Result<ControlFlow<()>, WalkError> {
         let path = self.levels.path();
         if self.tree.withholds(path) {
-            self.summary.withheld += 1;
             return Ok(ControlFlow::Continue(()));
         }
         // The type in the directory listing decides. If it is outdated, the entry is sent with its
@@ -121,10 +109,7 @@ impl Walk<'_> {
                     self.note_vanished();
                     return Ok(ControlFlow::Continue(()));
                 }
-                Err(NotSent::Withheld) => {
-                    self.summary.withheld += 1;
-                    return Ok(ControlFlow::Continue(()));
-                }
+                Err(NotSent::Withheld) => return Ok(ControlFlow::Continue(())),
             }
         }
         if let Some(marks) = marks {
@@ -137,9 +122,7 @@ impl Walk<'_> {
         match self.levels.enter(marks, is_selected) {
             Ok(()) => {}
             Err(error) if is_gone(error) => {
-                if self.is_withheld() {
-                    self.summary.withheld += 1;
-                } else {
+                if !self.is_withheld() {
                     self.note_vanished();
                 }
             }
@@ -214,12 +197,6 @@ impl Walk<'_> {
 
     fn emit(&mut self, found: Observed) -> ControlFlow<()> {
         self.observer.remember(&found);
-        let stat = &found.entry.stat;
-        self.summary.entries += 1;
-        if stat.has_content() && stat.link_name.is_empty() {
-            self.summary.files += 1;
-            self.summary.bytes += u64::try_from(stat.size).unwrap_or(0);
-        }
         (self.visit)(found.entry)
     }
 }
