@@ -1,8 +1,7 @@
-//! All that reads what others send, each as one function of bytes: for `fuzz/`, and for the property tests.
+//! Every parser of input from outside, as a function of bytes: for `fuzz/` and for the property tests.
 //!
-//! Whatever the bytes are, none of these may panic, and what they take is bounded by what they are given. Where more has
-//! to hold they assert it: that is the finding. The bytes of one call are often several texts; a zero byte stands
-//! between two of them.
+//! No input may cause a panic, and time and memory are bounded by the size of the input. Further properties are
+//! assertions: a failed one is a finding. An input often contains several texts, separated by zero bytes.
 
 mod builder;
 mod config;
@@ -14,15 +13,15 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-pub use builder::{proxy_answers, solve_errors};
+pub use builder::{proxy_responses, solve_errors};
 pub use config::{config, outputs};
 pub use context::{file_sync, patterns};
-pub use depot::{depot_answers, depot_errors};
-pub use docker::{docker_answers, images};
-pub use registry::{challenges, references, registry_answers, token_answers};
+pub use depot::{depot_errors, depot_responses};
+pub use docker::{docker_responses, images};
+pub use registry::{challenges, references, registry_responses, token_responses};
 pub use report::{progress, text};
 
-/// What must never be shown.
+/// A secret that must not be in any output.
 const SECRET: &str = "correct-horse-battery";
 
 /// The texts of an input.
@@ -30,7 +29,7 @@ fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&byte| byte == 0)
 }
 
-/// The same where a fixed number is wanted: those that are missing are empty, the last one holds all the rest.
+/// A fixed number of texts. Missing ones are empty; the last one contains the rest of the input.
 fn fixed_parts<const COUNT: usize>(bytes: &[u8]) -> [&[u8]; COUNT] {
     let mut rest = bytes.splitn(COUNT, |&byte| byte == 0);
     std::array::from_fn(|_| rest.next().unwrap_or_default())
@@ -40,7 +39,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// An HTTP status out of two bytes, and what follows them.
+/// An HTTP status from the first two bytes, and the rest.
 fn status(bytes: &[u8]) -> (u16, &[u8]) {
     match bytes {
         [high, low, rest @ ..] => (100 + u16::from_be_bytes([*high, *low]) % 500, rest),
@@ -48,7 +47,7 @@ fn status(bytes: &[u8]) -> (u16, &[u8]) {
     }
 }
 
-/// Runs what needs a runtime. Nothing waits here, so one a thread does.
+/// Runs `work` on a runtime. Each thread has one, because nothing waits.
 fn run<T>(work: impl Future<Output = T>) -> T {
     thread_local! {
         static RUNTIME: Option<tokio::runtime::Runtime> =
@@ -56,13 +55,13 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     }
     RUNTIME.with(|runtime| {
         let Some(runtime) = runtime else {
-            unreachable!("a runtime without I/O takes nothing that could be missing");
+            unreachable!("a runtime without I/O needs no resources that could be missing");
         };
         runtime.block_on(work)
     })
 }
 
-/// A text that is passed on as it is: with no control characters but line ends, and no secret.
+/// Asserts that a text, which is printed unchanged, contains no control characters except line ends.
 fn assert_harmless(text: &str) {
     let harm = |character: char| character.is_control() && character != '\n';
     assert!(!text.contains(harm), "{text:?}");

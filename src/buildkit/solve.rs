@@ -112,7 +112,7 @@ impl Solved {
                 let shown = shown(&digest);
                 let problem =
                     format!("the builder returned `{shown}` as `{key}`, which is not a digest");
-                return Err(SolveError::local(ErrorKind::Answer, problem));
+                return Err(SolveError::local(ErrorKind::InvalidResult, problem));
             }
         }
         Ok(Self { response })
@@ -312,7 +312,7 @@ mod tests {
                 ("containerimage.descriptor", &descriptor(bad)),
             ] {
                 let error = checked(key, value).unwrap_err();
-                assert_eq!(error.kind, ErrorKind::Answer);
+                assert_eq!(error.kind, ErrorKind::InvalidResult);
                 assert!(error.message.len() < 300, "{}", error.message);
                 assert!(!error.message.contains('\n'), "{}", error.message);
             }

@@ -1,4 +1,4 @@
-//! What a builder says of a failure, and a proxy on the way to it.
+//! Errors of a builder, and responses of a proxy on the way to it.
 
 use bollard_buildkit_proto::google::{protobuf::Any, rpc};
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use crate::report::chain;
 use crate::report::excerpt::SourceExcerpt;
 use crate::report::failure::Failure;
 
-/// A code, a message, and details: once as they are, once as the JSON of each kind of detail that is read.
+/// Reads an error. The input contains a code, a message and details, which are used unchanged and as the JSON of each known
+/// type.
 pub fn solve_errors(bytes: &[u8]) {
     let [message, details] = fixed_parts(bytes);
     let code = Code::from(i32::from(message.first().copied().unwrap_or_default()) % 17);
@@ -56,16 +57,16 @@ fn show(error: &SolveError) {
     }
 }
 
-/// What a proxy answers, and what the builder behind it has sent by then.
-pub fn proxy_answers(bytes: &[u8]) {
+/// Reads the response of a proxy. The input contains the response and the first bytes of the builder.
+pub fn proxy_responses(bytes: &[u8]) {
     let mut unread = bytes;
     if run(opened(&mut unread)).is_ok() {
         let end = bytes.windows(4).position(|end| end == b"\r\n\r\n");
-        let behind = end.and_then(|end| bytes.get(end + 4..));
+        let rest = end.and_then(|end| bytes.get(end + 4..));
         assert_eq!(
             Some(unread),
-            behind,
-            "what follows the head is the builder's"
+            rest,
+            "the bytes after the head belong to the builder"
         );
     }
 }

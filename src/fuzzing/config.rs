@@ -1,4 +1,4 @@
-//! The variables of a step, with the files that they name; and what later steps are told.
+//! The variables of a step with the files that they refer to, and the outputs for later steps.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use super::{SECRET, assert_harmless, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
 use crate::config::read;
 
-/// The files that an input may hold, and what they hold otherwise; an empty one is not there.
+/// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
     ("Dockerfile", "FROM scratch\n"),
     ("depot.json", r#"{"id":"abcdefghij"}"#),
@@ -18,9 +18,10 @@ const FILES: [(&str, &str); 5] = [
     ("ca.pem", ""),
 ];
 
-/// Variables, `NAME=value` each, and files, `/name=content`, in `folder`, which only this writes to.
+/// Reads a configuration. The input contains variables, `NAME=value`, and files, `/name=content`, which are written to
+/// `folder`. Nothing else writes to it.
 ///
-/// A token that is not given is [`SECRET`].
+/// Without a DEPOT_TOKEN in the input, the token is [`SECRET`].
 pub fn config(bytes: &[u8], folder: &Path) {
     let mut variables = Vec::new();
     let mut files = FILES.map(|(name, content)| (name, content.as_bytes()));
@@ -51,25 +52,25 @@ pub fn config(bytes: &[u8], folder: &Path) {
     match read(variables, folder) {
         Ok((plan, warnings)) => {
             for warning in warnings {
-                told(&warning.to_string(), !has_token);
+                assert_printable(&warning.to_string(), !has_token);
             }
-            // Where it stands in another variable too, that one is not masked before it is shown.
+            // If another variable contains it too, that variable is not masked in `Debug` output.
             if in_input == 0 {
-                told(&format!("{plan:?}"), !has_token);
+                assert_printable(&format!("{plan:?}"), !has_token);
             }
             assert!(plan.secrets().count() <= bytes.len() + 1);
         }
         Err(error) => {
             assert!(!error.faults().is_empty());
-            told(&error.to_string(), !has_token);
+            assert_printable(&error.to_string(), !has_token);
             for warning in error.warnings() {
-                told(&warning.to_string(), !has_token);
+                assert_printable(&warning.to_string(), !has_token);
             }
         }
     }
 }
 
-/// Sees that a file holds this; an empty one is not there.
+/// Writes a file if its content differs. An empty file is removed.
 fn put(path: &Path, content: &[u8]) {
     let found = fs::read(path).unwrap_or_default();
     let _outcome = match content {
@@ -79,7 +80,7 @@ fn put(path: &Path, content: &[u8]) {
     };
 }
 
-fn told(text: &str, has_secret: bool) {
+fn assert_printable(text: &str, has_secret: bool) {
     assert_harmless(text);
     assert!(!has_secret || !text.contains(SECRET), "{text}");
 }
@@ -93,7 +94,7 @@ fn os_string(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
 }
 
-/// Values, in the order of the names that they are told under.
+/// Writes outputs. The input contains their values, in the order of the names.
 pub fn outputs(bytes: &[u8]) {
     let mut outputs = Outputs::default();
     let values: Vec<_> = parts(bytes).map(lossy).collect();
@@ -103,7 +104,7 @@ pub fn outputs(bytes: &[u8]) {
     }
     let ends_line =
         |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
-    let told = |value: &str| value.replace(ends_line, " ");
+    let written = |value: &str| value.replace(ends_line, " ");
     let (shell, bitbucket) = (outputs.for_shell(), outputs.for_bitbucket(&names));
     let count = names.len().min(values.len());
     assert_eq!(shell.matches('\n').count(), count);
@@ -112,13 +113,13 @@ pub fn outputs(bytes: &[u8]) {
         .split_terminator('\n')
         .zip(bitbucket.split_terminator('\n'));
     for ((name, value), (shell, bitbucket)) in names.iter().zip(&values).zip(lines) {
-        assert_eq!(bitbucket, format!("{name}={}", told(value)));
+        assert_eq!(bitbucket, format!("{name}={}", written(value)));
         let quoted = shell.strip_prefix(&format!("{name}="));
-        assert_eq!(quoted.and_then(unquoted), Some(told(value)), "{shell}");
+        assert_eq!(quoted.and_then(unquoted), Some(written(value)), "{shell}");
     }
 }
 
-/// What a shell makes of a word in single quotes, with `\'` between them; `None` for any other.
+/// The value of a shell word in single quotes, with `\'` between them; `None` for any other word.
 fn unquoted(word: &str) -> Option<String> {
     let mut rest = word;
     let mut value = String::new();

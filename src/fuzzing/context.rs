@@ -1,4 +1,4 @@
-//! What a builder asks of our files.
+//! Requests of a builder for files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,15 +20,15 @@ use crate::buildkit::session::{FileSync, file_service};
 use crate::context::patterns::{MAX_PATTERN_BYTES, Matcher, Scratch};
 use crate::context::{Directory, Tree};
 
-/// What no builder may get.
+/// Content that no builder may get.
 const OUTSIDE: &str = "outside of the context";
 
-/// A path and patterns, a line each.
+/// Matches a path against patterns. The input contains the path and the patterns, one per line.
 pub fn patterns(bytes: &[u8]) {
     let mut lines = bytes.split(|&byte| byte == b'\n');
     let path = lines.next().unwrap_or_default();
     let patterns: Vec<_> = lines.map(lossy).collect();
-    let judged = judge(&patterns, path);
+    let is_matched = judge(&patterns, path);
     let rewrites: [fn(&str) -> Vec<String>; 4] = [
         |pattern| vec![pattern.into(), pattern.into()],
         |pattern| vec![format!("  {pattern}\t")],
@@ -38,7 +38,7 @@ pub fn patterns(bytes: &[u8]) {
             pattern => vec![format!("{pattern}/")],
         },
     ];
-    // What white space around it makes too long is another pattern.
+    // A pattern that white space makes too long is a different one.
     if patterns
         .iter()
         .all(|pattern| pattern.len() + 4 < MAX_PATTERN_BYTES)
@@ -48,27 +48,27 @@ pub fn patterns(bytes: &[u8]) {
                 .iter()
                 .flat_map(|pattern| rewrite(pattern))
                 .collect();
-            assert_eq!(judge(&rewritten, path), judged, "{rewritten:?}");
+            assert_eq!(judge(&rewritten, path), is_matched, "{rewritten:?}");
         }
     }
     let is_plain = !patterns
         .iter()
         .any(|pattern| pattern.trim().starts_with('!'));
-    if let (Some(judged), true) = (judged, is_plain)
-        && let Some(found) = found_on_the_way(&patterns, path)
+    if let (Some(is_matched), true) = (is_matched, is_plain)
+        && let Some(found) = match_by_directories(&patterns, path)
     {
-        assert_eq!(found, judged, "{patterns:?}");
+        assert_eq!(found, is_matched, "{patterns:?}");
     }
 }
 
-/// Whether the path is matched; `None` where that cannot be told.
+/// Whether the patterns match the path; `None` if they are invalid.
 fn judge(patterns: &[String], path: &[u8]) -> Option<bool> {
     let matcher = Matcher::new(patterns.iter().map(String::as_str)).ok()?;
     matcher.matches(path).ok()
 }
 
-/// The same for who comes down to the path, directory by directory.
-fn found_on_the_way(patterns: &[String], path: &[u8]) -> Option<bool> {
+/// The same result, computed directory by directory on the way to the path.
+fn match_by_directories(patterns: &[String], path: &[u8]) -> Option<bool> {
     let matcher = Matcher::new(patterns.iter().map(String::as_str)).ok()?;
     let mut scratch = Scratch::default();
     let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
@@ -80,7 +80,7 @@ fn found_on_the_way(patterns: &[String], path: &[u8]) -> Option<bool> {
             .matches_below(path, Some(&parent), Some(&mut marks), &mut scratch)
             .ok()?;
         if is_matched {
-            // What is below it is, too.
+            // So is everything below it.
             return Some(true);
         }
         parent = marks;
@@ -88,12 +88,13 @@ fn found_on_the_way(patterns: &[String], path: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-/// The metadata of a call, a header a line, and behind an empty line the messages of that call.
+/// Serves a call for files. The input contains the metadata of the call, one header per line, an empty line, and the
+/// messages of the call.
 ///
-/// `folder` is empty at first, or was made by an earlier call.
+/// `folder` is empty, or was filled by an earlier call.
 pub fn file_sync(bytes: &[u8], folder: &Path) {
     let tree = folder.join("context");
-    if !tree.exists() && make(folder).is_err() {
+    if !tree.exists() && create_folder(folder).is_err() {
         return;
     }
     let Ok(tree) = Tree::new(&tree, &[]) else {
@@ -120,7 +121,7 @@ pub fn file_sync(bytes: &[u8], folder: &Path) {
             map.append(name, value);
         }
     }
-    let answer = run(async {
+    let response = run(async {
         let files = FileSync::default().with("context", directory);
         let Ok(response) = file_service(files).call(request).await;
         response
@@ -130,12 +131,12 @@ pub fn file_sync(bytes: &[u8], folder: &Path) {
             .ok()
             .map(http_body_util::Collected::to_bytes)
     });
-    if let Some(answer) = answer {
-        check(answer);
+    if let Some(response) = response {
+        check(response);
     }
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+fn create_folder(folder: &Path) -> io::Result<()> {
     fs::write(folder.join("secret"), OUTSIDE)?;
     let tree = folder.join("context");
     fs::create_dir_all(tree.join("a/b/c"))?;
@@ -159,20 +160,20 @@ fn make(folder: &Path) -> io::Result<()> {
     symlink("loop", tree.join("loop"))
 }
 
-/// The list is in order and of the folder, content is of what is listed, and each file comes once.
-fn check(mut answer: Bytes) {
+/// Asserts that the list is in order, contains only entries of the folder, and that each listed file is sent at most once.
+fn check(mut response: Bytes) {
     assert!(
-        !answer
+        !response
             .windows(OUTSIDE.len())
             .any(|text| text == OUTSIDE.as_bytes())
     );
     let mut listed: Vec<(String, i64)> = Vec::new();
     let mut sent: BTreeMap<u32, i64> = BTreeMap::new();
-    while answer.len() >= 5 {
-        assert_eq!(answer.get_u8(), 0, "nothing is compressed");
-        let length = usize::try_from(answer.get_u32()).unwrap_or(usize::MAX);
-        assert!(length <= answer.len());
-        let packet = Packet::decode(answer.split_to(length));
+    while response.len() >= 5 {
+        assert_eq!(response.get_u8(), 0, "nothing is compressed");
+        let length = usize::try_from(response.get_u32()).unwrap_or(usize::MAX);
+        assert!(length <= response.len());
+        let packet = Packet::decode(response.split_to(length));
         let Ok(packet) = packet else {
             unreachable!("{packet:?}");
         };
@@ -198,7 +199,7 @@ fn check(mut answer: Bytes) {
     }
     for (id, bytes) in sent {
         let entry = usize::try_from(id).ok().and_then(|id| listed.get(id));
-        // The list goes on while content is sent already.
+        // Content can be sent before the list is complete.
         assert!(
             entry.is_none_or(|(_, size)| bytes <= *size),
             "{entry:?} {bytes}"

@@ -1,4 +1,4 @@
-//! Depot's API.
+//! Responses of Depot's API.
 
 use std::time::Duration;
 
@@ -20,10 +20,11 @@ use crate::text::cause::one_line;
 
 const METHOD: &str = "CreateBuild";
 
-/// The longest text that is made of an error: the server's own, and ours around it.
+/// The longest text of an error, in characters: the message of the server, and the text around it.
 const ERROR_LIMIT_CHARS: usize = 2500;
 
-/// Two bytes of an HTTP status, and a body: an error, a foreign page, or the envelopes of a stream.
+/// Reads an error. The input contains an HTTP status in two bytes, and a body: an error, a foreign page, or the envelopes of
+/// a stream.
 pub fn depot_errors(bytes: &[u8]) {
     let (status, body) = status(bytes);
     let errors = [
@@ -35,13 +36,13 @@ pub fn depot_errors(bytes: &[u8]) {
         let text = one_line(&error);
         assert_harmless(&text);
         assert!(text.chars().count() <= ERROR_LIMIT_CHARS, "{text}");
-        // A refusal is final, or the call is repeated; quotas are both.
+        // A refusal is final, or the call is retried; a quota is both.
         let _facts = (error.is_transient(), error.is_refusal(), error.code());
     }
 }
 
-/// A message of the API, read as each of those that become something.
-pub fn depot_answers(bytes: &[u8]) {
+/// Reads a response as each of the messages that are used.
+pub fn depot_responses(bytes: &[u8]) {
     if let Ok(created) = CreateBuildResponse::decode(bytes) {
         let pushed = created.additional_tags.iter().filter(|tag| tag.push);
         let (pushed, logins) = (pushed.count(), created.additional_credentials.len());
@@ -49,8 +50,8 @@ pub fn depot_answers(bytes: &[u8]) {
         assert_eq!(saved.references.len(), pushed);
         assert!(saved.credentials.len() <= logins);
     }
-    if let Ok(answer) = GetBuildKitConnectionResponse::decode(bytes)
-        && let Some(MachineConnection::Active(active)) = answer.connection
+    if let Ok(response) = GetBuildKitConnectionResponse::decode(bytes)
+        && let Some(MachineConnection::Active(active)) = response.connection
         && let Ok(machine) = machine(Architecture::Amd64, active)
     {
         let again = Endpoint::parse(&format!("tcp://{}", machine.endpoint));
@@ -65,8 +66,8 @@ pub fn depot_answers(bytes: &[u8]) {
             let _usable = tls.client_config().is_ok();
         }
     }
-    if let Ok(answer) = ReportBuildHealthResponse::decode(bytes)
-        && let Some(moment) = answer.cancels_at
+    if let Ok(response) = ReportBuildHealthResponse::decode(bytes)
+        && let Some(moment) = response.cancels_at
     {
         let left = time_left(moment);
         assert!(left.is_none_or(|left| left <= Duration::MAX));

@@ -1,4 +1,4 @@
-//! The step's daemon, and the images that it is to get.
+//! Images, and responses of a Docker daemon.
 
 use std::future::{self, Ready};
 use std::io;
@@ -26,25 +26,25 @@ use crate::pipe::load::exported::{parse, pick, told_images};
 use crate::platform::Platform;
 use crate::registry::client::Manifest;
 
-/// A manifest and a config, as a builder gives them out; each as an index, too.
+/// Reads an image. The input contains a manifest and a config, which are also read as indexes.
 pub fn images(bytes: &[u8]) {
     let [manifest, config] = fixed_parts(bytes).map(Bytes::copy_from_slice);
-    let manifest = naming(&manifest, &config).unwrap_or(manifest);
+    let manifest = with_config_digest(&manifest, &config).unwrap_or(manifest);
     let parsed = Image::parse(manifest.clone(), config.clone());
     if let Ok(image) = &parsed {
         assert_eq!(image.manifest_digest(), digest_of(&manifest));
         assert_eq!(image.id(), digest_of(&config));
         let _shown = image.platform().to_string();
     }
-    let told = serde_json::json!([{
+    let exported = serde_json::json!([{
         "manifest": STANDARD.encode(&manifest), "config": STANDARD.encode(&config),
     }]);
-    let told = told_images(&STANDARD.encode(told.to_string()));
-    let images = told.as_ref().map_or(0, Vec::len);
+    let read = told_images(&STANDARD.encode(exported.to_string()));
+    let images = read.as_ref().map_or(0, Vec::len);
     let is_image = parsed.is_ok_and(|image| image.platform().os != "unknown");
     assert_eq!(images, usize::from(is_image));
-    let _told = told_images(&lossy(bytes));
-    let asked = Platform {
+    let _read = told_images(&lossy(bytes));
+    let platform = Platform {
         os: "linux".into(),
         architecture: "amd64".into(),
         variant: None,
@@ -54,8 +54,8 @@ pub fn images(bytes: &[u8]) {
             continue;
         };
         let offered: Vec<_> = document.images().into_iter().map(|(_, it)| it).collect();
-        for asked in [None, Some(&asked)] {
-            let index = pick(asked, &offered);
+        for platform in [None, Some(&platform)] {
+            let index = pick(platform, &offered);
             assert!(index.is_none_or(|index| index < offered.len()));
         }
     }
@@ -65,16 +65,17 @@ fn digest_of(bytes: &Bytes) -> String {
     Manifest::new("", bytes.clone()).digest
 }
 
-/// The manifest with the config's digest in it, which nobody guesses.
-fn naming(manifest: &Bytes, config: &Bytes) -> Option<Bytes> {
+/// The manifest with the digest of the config, which an input contains only by chance.
+fn with_config_digest(manifest: &Bytes, config: &Bytes) -> Option<Bytes> {
     let mut manifest: Value = serde_json::from_slice(manifest).ok()?;
     let digest = manifest.get_mut("config")?.get_mut("digest")?;
     *digest = digest_of(config).into();
     Some(manifest.to_string().into())
 }
 
-/// A byte that says what stands before the rest, and what a daemon answers: to a load, and of itself.
-pub fn docker_answers(bytes: &[u8]) {
+/// Reads the response of a daemon to a load, and its properties. The first byte of the input selects the head of the response;
+/// the rest is the body.
+pub fn docker_responses(bytes: &[u8]) {
     let Some((&flags, body)) = bytes.split_first() else {
         return;
     };
@@ -83,8 +84,8 @@ pub fn docker_answers(bytes: &[u8]) {
         2 => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
         _ => "HTTP/1.1 ",
     };
-    let answer = Bytes::from([head.as_bytes(), body].concat());
-    let error = run(load(answer, flags & 4 != 0)).err();
+    let response = Bytes::from([head.as_bytes(), body].concat());
+    let error = run(load(response, flags & 4 != 0)).err();
     if let Some(LoadError::LayerGone { reason } | LoadError::Refused { reason }) = error {
         assert!(reason.len() <= 3 * body.len() + 1000);
     }
@@ -96,9 +97,9 @@ pub fn docker_answers(bytes: &[u8]) {
     }
 }
 
-/// A load whose answer is this.
-async fn load(answer: Bytes, left_out: bool) -> Result<(), LoadError> {
-    let client = Client::builder(TokioExecutor::new()).build(Told(answer));
+/// A load that gets this response.
+async fn load(response: Bytes, omits_layers: bool) -> Result<(), LoadError> {
+    let client = Client::builder(TokioExecutor::new()).build(FixedResponse(response));
     let transport = move |request: BollardRequest| {
         let sending = client.request(request);
         async move {
@@ -112,15 +113,19 @@ async fn load(answer: Bytes, left_out: bool) -> Result<(), LoadError> {
     let docker = docker.map_err(|error| LoadError::Lost(Box::new(error)))?;
     let options = ImportImageOptionsBuilder::default().quiet(true).build();
     let archive = stream::empty::<Result<Bytes, io::Error>>();
-    taken(docker.import_image_stream(options, archive, None), left_out).await
+    taken(
+        docker.import_image_stream(options, archive, None),
+        omits_layers,
+    )
+    .await
 }
 
-/// Connects to a daemon that says this.
+/// Connects to a daemon that sends this response.
 #[derive(Clone)]
-struct Told(Bytes);
+struct FixedResponse(Bytes);
 
-impl tower_service::Service<http::Uri> for Told {
-    type Response = TokioIo<Telling>;
+impl tower_service::Service<http::Uri> for FixedResponse {
+    type Response = TokioIo<Responder>;
     type Error = io::Error;
     type Future = Ready<io::Result<Self::Response>>;
 
@@ -129,55 +134,55 @@ impl tower_service::Service<http::Uri> for Told {
     }
 
     fn call(&mut self, _: http::Uri) -> Self::Future {
-        let telling = Telling {
-            answer: self.0.clone(),
-            was_asked: false,
-            waiting: None,
+        let responder = Responder {
+            response: self.0.clone(),
+            has_request: false,
+            reader: None,
         };
-        future::ready(Ok(TokioIo::new(telling)))
+        future::ready(Ok(TokioIo::new(responder)))
     }
 }
 
-/// Swallows what it is sent, and from then on says its answer.
-struct Telling {
-    answer: Bytes,
-    was_asked: bool,
-    waiting: Option<Waker>,
+/// Discards the request, and sends its response after the first byte of it.
+struct Responder {
+    response: Bytes,
+    has_request: bool,
+    reader: Option<Waker>,
 }
 
-impl Connection for Telling {
+impl Connection for Responder {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
-impl AsyncRead for Telling {
+impl AsyncRead for Responder {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.was_asked {
-            self.waiting = Some(context.waker().clone());
+        if !self.has_request {
+            self.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
-        // In pieces, as it may come.
-        let length = self.answer.len().min(buffer.remaining()).min(50);
-        buffer.put_slice(self.answer.get(..length).unwrap_or_default());
-        self.answer.advance(length);
+        // In pieces, as over a network.
+        let length = self.response.len().min(buffer.remaining()).min(50);
+        buffer.put_slice(self.response.get(..length).unwrap_or_default());
+        self.response.advance(length);
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Telling {
+impl AsyncWrite for Responder {
     fn poll_write(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
         buffer: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.was_asked = true;
-        if let Some(waiting) = self.waiting.take() {
-            waiting.wake();
+        self.has_request = true;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
         }
         Poll::Ready(Ok(buffer.len()))
     }

@@ -1,4 +1,4 @@
-//! References, and what registries and their token servers answer.
+//! References, and responses of registries and token servers.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use crate::registry::reference::{Reference, ReferenceError};
 use crate::registry::token::{realm, reply};
 use crate::text::cause::one_line;
 
-/// A reference, as a host too.
+/// Reads a reference, also as a host.
 pub fn references(bytes: &[u8]) {
     let text = lossy(bytes);
     match Reference::parse(&text) {
@@ -35,7 +35,7 @@ pub fn references(bytes: &[u8]) {
             assert!(reference.familiar().len() <= full.len());
         }
         Err(error) => {
-            let _told = format!("{error} {}", error.advice());
+            let _message = format!("{error} {}", error.advice());
             if let ReferenceError::UpperCase { lower_case } = error {
                 let again = Reference::parse(&lower_case);
                 assert!(
@@ -53,7 +53,7 @@ pub fn references(bytes: &[u8]) {
     let _amazon = EcrHost::parse(&text);
 }
 
-/// A header of a registry, and a part that is empty for a registry on this machine.
+/// Reads a challenge. The input contains a header of a registry, and a text that is empty for a registry on this machine.
 pub fn challenges(bytes: &[u8]) {
     let [header, host] = fixed_parts(bytes);
     let (header, host) = (lossy(header), lossy(host));
@@ -61,8 +61,8 @@ pub fn challenges(bytes: &[u8]) {
         let _basic = is_basic(&header);
         return;
     };
-    let told = [&challenge.realm, &challenge.service, &challenge.scope];
-    assert!(told.iter().map(|text| text.len()).sum::<usize>() <= header.len());
+    let texts = [&challenge.realm, &challenge.service, &challenge.scope];
+    assert!(texts.iter().map(|text| text.len()).sum::<usize>() <= header.len());
     assert_eq!(bearer(&written(&challenge)), Some(challenge.clone()));
     let is_local = host.is_empty();
     for with_password in [false, true] {
@@ -84,8 +84,9 @@ fn written(challenge: &Bearer) -> String {
     format!(r#"Bearer realm="{realm}", service="{service}",scope="{scope}""#)
 }
 
-/// Manifests and indexes, each behind a byte that says which; and the first as the body of a refusal.
-pub fn registry_answers(bytes: &[u8]) {
+/// Merges manifests and indexes, each after a byte that selects its type. The whole input is also read as a refusal: an HTTP
+/// status in two bytes, and a body.
+pub fn registry_responses(bytes: &[u8]) {
     const TYPES: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCKER_MANIFEST];
     let part = |bytes: &[u8]| {
         let (kind, manifest) = bytes.split_first()?;
@@ -107,15 +108,18 @@ pub fn registry_answers(bytes: &[u8]) {
     let code = StatusCode::from_u16(code).unwrap_or_default();
     let sent = HeaderValue::from_static("Bearer correct-horse-battery");
     let refused = error::refused(code, Bytes::copy_from_slice(body), Some(sent));
-    let told = one_line(&refused);
-    assert_harmless(&told);
-    assert!(!told.contains('\n') && !told.contains(SECRET), "{told:?}");
-    assert!(told.chars().count() < 1500, "{told:?}");
+    let message = one_line(&refused);
+    assert_harmless(&message);
+    assert!(
+        !message.contains('\n') && !message.contains(SECRET),
+        "{message:?}"
+    );
+    assert!(message.chars().count() < 1500, "{message:?}");
     let _facts = (refused.is_denied(), refused.is_transient());
 }
 
-/// What a token server answers, or Amazon.
-pub fn token_answers(bytes: &[u8]) {
+/// Reads the response of a token server, or of AWS.
+pub fn token_responses(bytes: &[u8]) {
     let (code, body) = status(bytes);
     let code = StatusCode::from_u16(code).unwrap_or_default();
     let credential = Credential::new("r.example", "me".into(), SECRET.into());
@@ -124,7 +128,7 @@ pub fn token_answers(bytes: &[u8]) {
             status,
             body: Bytes::copy_from_slice(body),
         };
-        // A moment of its own, so that a finding is found again.
+        // A fixed time, so that a finding is reproducible.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         if let Ok(token) = reply.token(now) {
             let mut sent = token.token.expose_secret().bytes();
@@ -146,9 +150,9 @@ pub fn token_answers(bytes: &[u8]) {
         kind: lossy(body.get(..20).unwrap_or_default()),
         body: lossy(body),
     };
-    let told = one_line(&amazon.rejection("GetAuthorizationToken"));
-    assert_harmless(&told);
-    assert!(told.chars().count() < 1000, "{told:?}");
+    let message = one_line(&amazon.rejection("GetAuthorizationToken"));
+    assert_harmless(&message);
+    assert!(message.chars().count() < 1000, "{message:?}");
     let key = xml::text(&amazon.body, "SecretAccessKey");
     assert!(key.is_none_or(|key| key.len() <= body.len() * 3));
 }

@@ -1,4 +1,4 @@
-//! What builders say of a build, and every text that is shown.
+//! The status of a build, and text for the log.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::report::output::OutputOptions;
 use crate::report::progress::{Progress, Source};
 use crate::report::text::{lines, one_line};
 
-/// What one byte of a message can come to: a step's name is told again with each thing that it says.
+/// The maximum output for one byte of a message: the name of a step is printed again with its next output.
 const SHOWN_PER_BYTE: usize = 8 << 10;
 
 pub(super) fn options() -> OutputOptions {
@@ -23,7 +23,7 @@ pub(super) fn options() -> OutputOptions {
     options
 }
 
-/// A block of the log: no terminal control but colours, and no secret once it is masked.
+/// Asserts that a block of the log contains no terminal control except colours, and no secret after it is masked.
 pub(super) fn assert_shown(block: &str) {
     let mut escapes = Escapes::default();
     let mut kept = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn assert_shown(block: &str) {
     assert!(!masked.contains(SECRET), "{masked}");
 }
 
-/// Messages, each behind two bytes of its length and one that says when it comes and which builder's it is.
+/// Shows status messages. Each follows two bytes with its length, and one byte with its time and its builder.
 pub fn progress(bytes: &[u8]) {
     let mut progress = Progress::new(options());
     let sources = [Source::default(), progress.add_source("linux/arm64")];
@@ -75,14 +75,14 @@ pub fn progress(bytes: &[u8]) {
     assert_shown(&failure.render(&options()));
 }
 
-/// A byte of a length, two secrets, and a text that may hold them.
+/// Masks a text. The input contains a length in one byte, two secrets, and the text.
 pub fn text(bytes: &[u8]) {
     let [first, second, text] = fixed_parts(bytes);
     let limit = usize::from(first.first().copied().unwrap_or_default());
     let text = lossy(text);
     let masker = Masker::default();
     let secrets = [lossy(first.get(1..).unwrap_or_default()), lossy(second)];
-    // What stands in a secret's place must not be able to make one.
+    // The replacement of a secret must not be part of another secret.
     let secrets = secrets.iter().filter(|secret| !secret.contains('*'));
     for secret in secrets.clone() {
         masker.add(secret);

@@ -1,4 +1,4 @@
-//! The short run: each entry with any bytes, and with the seeds of `fuzz/` and what small changes make of them.
+//! The short run: each target with random bytes, with the seeds of `fuzz/`, and with changed seeds.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,14 +8,14 @@ use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 use tempfile::TempDir;
 
-/// One way to damage an input, as far as its length allows.
+/// A change of an input, within its length.
 #[derive(Clone, Debug)]
 enum Change {
     Set(Index, u8),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
     Repeat(Index, usize),
-    /// A piece of another seed.
+    /// Inserts a piece of another seed.
     Splice(Index, Index, Index, usize),
 }
 
@@ -71,7 +71,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Drives `entry` with its seeds, with `cases` changed ones, and with as many inputs of any bytes.
+/// Runs `entry` with its seeds, with `cases` changed seeds, and with the same number of random inputs.
 fn short_run(target: &str, cases: u32, entry: impl Fn(&[u8])) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
     let files = fs::read_dir(folder.join(target)).unwrap();
@@ -84,7 +84,7 @@ fn short_run(target: &str, cases: u32, entry: impl Fn(&[u8])) {
     }
     let mut runner = TestRunner::new(Config {
         cases,
-        // A finding becomes a test beside the code that it was found in.
+        // A finding becomes a test in the file of the faulty code.
         failure_persistence: None,
         ..Config::default()
     });
@@ -115,7 +115,7 @@ macro_rules! short_runs {
             }
         )*
 
-        /// Each has a target in `fuzz/`, and nothing there has no short run.
+        /// Every target in `fuzz/` has a short run, and every short run has a target.
         #[test]
         fn every_target_has_a_short_run() {
             let mut targets = vec![$(stringify!($target)),*, "config", "file_sync"];
@@ -136,19 +136,19 @@ macro_rules! short_runs {
 
 short_runs! {
     challenges: 1000,
-    depot_answers: 1000,
+    depot_responses: 1000,
     depot_errors: 1000,
-    docker_answers: 200,
+    docker_responses: 200,
     images: 500,
     outputs: 500,
     patterns: 500,
     progress: 500,
-    proxy_answers: 500,
+    proxy_responses: 500,
     references: 1000,
-    registry_answers: 500,
+    registry_responses: 500,
     solve_errors: 500,
     text: 1000,
-    token_answers: 500,
+    token_responses: 500,
 }
 
 #[test]

@@ -370,7 +370,9 @@ fn solve_exit(error: &SolveError) -> Exit {
         | ErrorKind::InconsistentState => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,
         // Our own cancellation is reported with its reason; see `on_machine`.
-        ErrorKind::Connection | ErrorKind::Answer | ErrorKind::Canceled => Exit::Infrastructure,
+        ErrorKind::Connection | ErrorKind::InvalidResult | ErrorKind::Canceled => {
+            Exit::Infrastructure
+        }
     }
 }
 

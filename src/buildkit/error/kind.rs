@@ -28,7 +28,7 @@ pub(crate) enum ErrorKind {
     /// The builder's state is inconsistent. The same solve is likely to succeed when it is repeated.
     InconsistentState,
     /// The builder returned an invalid result. Nothing of it is used.
-    Answer,
+    InvalidResult,
     /// This program could not provide requested data, usually files of the context.
     Session,
     /// A file changed while it was sent. The same solve may succeed with another transfer.

@@ -50,7 +50,7 @@ impl SolveError {
             | ErrorKind::InconsistentState
             | ErrorKind::Session
             | ErrorKind::FilesChanged
-            | ErrorKind::Answer => return None,
+            | ErrorKind::InvalidResult => return None,
         };
         if self.message.contains(STEP_FAILED) {
             // The message contains the user's command line, so only the output shows a cause.
