@@ -13,12 +13,13 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use prost::Message;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 use crate::http::body::{self, BodyError};
+use crate::http::header;
 use crate::http::proxies::Proxies;
 use crate::text::cause::one_line;
 use crate::text::cut::cut;
@@ -159,8 +160,8 @@ impl Api {
                 .await
                 .map_err(|source| self.transport(method, source))?;
             let status = response.status();
-            let content_type = header(&response, &CONTENT_TYPE).to_owned();
-            header(&response, &RETRY_AFTER).clone_into(retry_after);
+            let content_type = header(response.headers(), CONTENT_TYPE).to_owned();
+            header(response.headers(), RETRY_AFTER).clone_into(retry_after);
             let body = self.read_bounded(method, response).await?;
             if !status.is_success() {
                 return Err(refusal(method, status.as_u16(), &body));
@@ -198,7 +199,7 @@ impl Api {
             .await
             .map_err(|source| self.transport(method, source))?;
         let status = response.status().as_u16();
-        let content_type = header(&response, &CONTENT_TYPE);
+        let content_type = header(response.headers(), CONTENT_TYPE);
         let is_stream = media_type(content_type) == "application/connect+proto";
         let body = self.read_bounded(method, response).await?;
         if status != 200 {
@@ -260,14 +261,6 @@ impl Api {
             source: source.without_url(),
         }
     }
-}
-
-/// A header's text; empty if it is missing.
-fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> &'a str {
-    let value = response.headers().get(name);
-    value
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
 }
 
 /// A `Content-Type` without parameters, in lower case.

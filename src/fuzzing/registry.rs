@@ -107,15 +107,15 @@ pub fn registry_responses(bytes: &[u8]) {
     let (code, body) = status(bytes);
     let code = StatusCode::from_u16(code).unwrap_or_default();
     let sent = HeaderValue::from_static("Bearer correct-horse-battery");
-    let refused = error::refused(code, Bytes::copy_from_slice(body), Some(sent));
-    let message = one_line(&refused);
+    let rejected = error::rejected(code, Bytes::copy_from_slice(body), Some(sent));
+    let message = one_line(&rejected);
     assert_harmless(&message);
     assert!(
         !message.contains('\n') && !message.contains(SECRET),
         "{message:?}"
     );
     assert!(message.chars().count() < 1500, "{message:?}");
-    let _facts = (refused.is_denied(), refused.is_transient());
+    let _facts = (rejected.is_denied(), rejected.is_transient());
 }
 
 /// Reads the response of a token server, or of AWS.

@@ -23,7 +23,7 @@ pub(crate) async fn read(response: &mut Response, limit_bytes: usize) -> Result<
 }
 
 /// Reads the start of a body, in whole chunks of at most `limit_bytes` together. An error ends the body: the message in
-/// a refusal is optional.
+/// an error response is optional.
 pub(crate) async fn read_start(response: &mut Response, limit_bytes: usize) -> Bytes {
     let mut body = BytesMut::new();
     let _incomplete = append(&mut body, response, limit_bytes).await;

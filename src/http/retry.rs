@@ -286,10 +286,8 @@ mod tests {
         let attempts = Attempts::new(POLICY);
         let logged = Mutex::new(Vec::new());
         let log = |retry: &Retry| {
-            logged
-                .lock()
-                .unwrap()
-                .push((retry.number, retry.to_string()))
+            let line = (retry.number, retry.to_string());
+            logged.lock().unwrap().push(line);
         };
         let begun = Instant::now();
         let stopped = tokio::time::sleep(Duration::from_secs(7));

@@ -1,5 +1,7 @@
 //! The `WWW-Authenticate` header of a registry.
 
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+
 /// Separate challenges, and their parameters.
 const SEPARATORS: [char; 3] = [' ', '\t', ','];
 
@@ -14,6 +16,12 @@ pub struct Bearer {
     pub service: String,
     /// The required permissions; empty if absent.
     pub scope: String,
+}
+
+/// The texts of all `WWW-Authenticate` headers.
+pub(super) fn headers(headers: &HeaderMap) -> Vec<&str> {
+    let values = headers.get_all(WWW_AUTHENTICATE).iter();
+    values.filter_map(|value| value.to_str().ok()).collect()
 }
 
 /// The first `Bearer` challenge of a header that has a realm.

@@ -48,6 +48,16 @@ const LONG_BYTES: usize = 8 << 10;
 /// Longer secrets are not found in base64 of base64, which has three times as many forms.
 const TWICE_LIMIT_BYTES: usize = 4 << 10;
 
+/// Shorter forms would match most words.
+const MIN_MASKED_BYTES: usize = 4;
+
+/// The forms of `secret` to mask in a message: the secret itself, and all forms that are not too short.
+pub(crate) fn to_mask(secret: &str) -> Vec<String> {
+    let mut forms = of(secret);
+    forms.retain(|form| form == secret || form.len() >= MIN_MASKED_BYTES);
+    forms
+}
+
 /// Every form of `secret` once, the secret itself first. The forms of a secret of a few characters match other text by chance.
 pub(crate) fn of(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned()];
@@ -327,6 +337,13 @@ mod tests {
                 assert!(is_found(&URL_SAFE.encode(&text)), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn short_forms_are_not_masked_but_short_secrets_are() {
+        assert_eq!(to_mask("abc")[0], "abc");
+        assert!(of("abc").iter().any(|form| form != "abc" && form.len() < 4));
+        assert!(to_mask("abc")[1..].iter().all(|form| form.len() >= 4));
     }
 
     #[test]

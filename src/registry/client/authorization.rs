@@ -6,18 +6,15 @@ use std::sync::PoisonError;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Client;
 use super::call::{Call, Reply};
 use super::error::{Cause, ClientError};
-use crate::registry::challenge::{bearer, is_basic};
+use crate::registry::challenge::{self, bearer, is_basic};
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::text::forms;
-
-/// Shorter forms of a secret would match most words.
-const MIN_FORM_BYTES: usize = 4;
 
 /// The value of an `Authorization` header, which `Debug` does not show.
 pub(super) type Authorization = HeaderValue;
@@ -43,11 +40,7 @@ impl Client {
         unauthorized: &Reply,
         rejected: Option<&Authorization>,
     ) -> Result<Option<Authorization>, ClientError> {
-        let challenges = unauthorized.headers.get_all(WWW_AUTHENTICATE);
-        let challenges: Vec<&str> = challenges
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
+        let challenges = challenge::headers(&unauthorized.headers);
         let value = if let Some(challenge) = challenges.iter().copied().find_map(bearer) {
             let actions = if call.is_push() { "pull,push" } else { "pull" };
             let scope = format!("repository:{}:{actions}", call.repository);
@@ -89,12 +82,10 @@ pub(super) fn forms(authorization: &Authorization) -> Vec<String> {
         .and_then(|login| login.split_once(':'))
         .map(|(_, password)| password);
     let secrets = [Some(credentials), password].into_iter().flatten();
-    let forms = secrets.flat_map(|secret| {
-        let mut forms = forms::of(secret);
-        forms.retain(|form| form == secret || form.len() >= MIN_FORM_BYTES);
-        forms
-    });
-    forms.filter(|form| !form.is_empty()).collect()
+    secrets
+        .flat_map(forms::to_mask)
+        .filter(|form| !form.is_empty())
+        .collect()
 }
 
 fn key(call: &Call<'_>) -> (String, String, bool) {

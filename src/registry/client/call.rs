@@ -10,6 +10,7 @@ use url::Url;
 use super::error::{Cause, ClientError};
 use super::{Client, MAX_MANIFEST_BYTES};
 use crate::http::body::{self, BodyError};
+use crate::http::header;
 use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::address::is_local_address;
 use crate::registry::guard::ForbiddenAddress;
@@ -61,10 +62,7 @@ pub(super) struct Reply {
 impl Reply {
     /// A header's text; empty if it is missing.
     pub(super) fn header(&self, name: &str) -> &str {
-        let value = self.headers.get(name);
-        value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        header(&self.headers, name)
     }
 }
 

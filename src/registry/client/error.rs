@@ -206,7 +206,7 @@ impl ClientError {
 
 /// The error for a response, to a request with this `Authorization`.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn refused(
+pub(crate) fn rejected(
     status: StatusCode,
     body: bytes::Bytes,
     authorization: Option<reqwest::header::HeaderValue>,
@@ -232,18 +232,18 @@ mod tests {
 
     fn error(status: u16, body: &[u8]) -> ClientError {
         let status = StatusCode::from_u16(status).unwrap();
-        refused(status, Bytes::copy_from_slice(body), None)
+        rejected(status, Bytes::copy_from_slice(body), None)
     }
 
     #[test]
     fn the_registrys_message_is_reported_and_its_codes_decide() {
         let body = br#"{"errors":[{"code":"MANIFEST_INVALID","message":"no\nOCI"}]}"#;
-        let refused = error(400, body);
+        let rejected = error(400, body);
         assert_eq!(
-            crate::text::cause::one_line(&refused),
+            crate::text::cause::one_line(&rejected),
             "the registry `r.example` did not accept the manifest for `acme/app` at `1.0`: HTTP 400: MANIFEST_INVALID: no OCI"
         );
-        assert!(!refused.is_denied() && !refused.is_transient());
+        assert!(!rejected.is_denied() && !rejected.is_transient());
         assert!(error(403, b"<html>").is_denied());
         assert!(error(503, b"").is_transient());
         assert!(error(429, b"").is_rate_limited());

@@ -83,7 +83,7 @@ pub struct Role {
     pub arn: String,
     /// A signed identity that the role trusts.
     pub token: SecretString,
-    /// The name of the session in CloudTrail.
+    /// The name of the session in AWS's records.
     pub session_name: String,
 }
 

@@ -16,6 +16,7 @@ use super::error::EcrError;
 use super::host::EcrHost;
 use super::xml;
 use crate::http::body::{self, BodyError};
+use crate::http::header;
 use crate::http::retry::{Attempts, Policy, Transient};
 use crate::text::cause::one_line;
 use crate::text::cut::printable;
@@ -168,11 +169,7 @@ pub(super) async fn exchange(
     };
     let sent = crate::http::trace::send_without_path(request.timeout(CALL_LIMIT)).await;
     let mut response = sent.map_err(transport)?;
-    let kind = response.headers().get("x-amzn-errortype");
-    let kind = kind
-        .and_then(|kind| kind.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
+    let kind = header(response.headers(), "x-amzn-errortype").to_owned();
     let body = body::read(&mut response, MAX_REPLY_BYTES).await;
     let body = body.map_err(|error| match error {
         BodyError::TooLarge => EcrError::Malformed {

@@ -9,6 +9,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use super::TokenError;
+use crate::http::header;
 use crate::http::retry::{self, Policy, Transient};
 use crate::registry::transient::is_unavailable;
 use crate::text::cause::one_line;
@@ -71,11 +72,9 @@ pub(super) fn transient_status(
     status: StatusCode,
     headers: &HeaderMap,
 ) -> Option<Transient> {
-    let retry_after = headers.get(RETRY_AFTER);
-    let retry_after = retry_after.and_then(|value| value.to_str().ok());
     is_unavailable(status).then(|| Transient {
         message: message(host, &format!("HTTP {}", status.as_u16())),
-        retry_after: retry_after.unwrap_or_default().to_owned(),
+        retry_after: header(headers, RETRY_AFTER).to_owned(),
     })
 }
 

@@ -4,13 +4,12 @@
 
 use std::time::Duration;
 
-use reqwest::header::WWW_AUTHENTICATE;
 use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::TokenError;
 use crate::http::single_flight::SingleFlight;
-use crate::registry::challenge::{bearer_realm, is_basic, is_bearer};
+use crate::registry::challenge::{self, bearer_realm, is_basic, is_bearer};
 
 /// How a registry authenticates its clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +31,7 @@ impl AuthScheme {
         if status.is_success() {
             return Self::None;
         }
-        let headers = response.headers().get_all(WWW_AUTHENTICATE);
-        let challenges: Vec<&str> = headers
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
+        let challenges = challenge::headers(response.headers());
         if status != StatusCode::UNAUTHORIZED {
             Self::Unknown(status.as_u16())
         } else if challenges.iter().copied().any(is_bearer) {

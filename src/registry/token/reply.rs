@@ -34,9 +34,6 @@ const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
 /// The longest message of a token server that is shown, in characters.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// Shorter forms of a password would match most words.
-const MIN_FORM_BYTES: usize = 4;
-
 /// A complete reply.
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -150,9 +147,8 @@ fn forms_of(credential: &Credential) -> Vec<String> {
         return Vec::new();
     }
     let basic = STANDARD.encode(format!("{}:{password}", credential.username()));
-    let forms = forms::of(password).into_iter();
-    let shown = forms.filter(|form| form == password || form.len() >= MIN_FORM_BYTES);
-    std::iter::once(basic).chain(shown).collect()
+    let forms = forms::to_mask(password).into_iter();
+    std::iter::once(basic).chain(forms).collect()
 }
 
 fn whole_number(value: &Value) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::registry::fake::Reply;
+use crate::registry::token::reply::MAX_REPLY_BYTES;
 
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
     pairs
