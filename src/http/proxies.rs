@@ -166,18 +166,21 @@ mod tests {
         let no = "internal.example,10.0.0.0/8";
         let one = Proxies::new("http://me:pa%3Ass@proxy.example:3128", "", "", no);
         assert_eq!(
-            shown(&one, "m1.depot.dev").as_deref(),
+            shown(&one, "builder.example").as_deref(),
             Some("Basic bWU6cGE6c3M= at proxy.example:3128")
         );
         for near in ["a.internal.example", "10.1.2.3"] {
             assert_eq!(shown(&one, near), None, "{near}");
         }
         let all = Proxies::new("", "", "proxy:1", "");
-        assert_eq!(shown(&all, "m1.depot.dev").as_deref(), Some("proxy:1"));
-        assert_eq!(shown(&Proxies::default(), "m1.depot.dev"), None);
-        assert_eq!(shown(&Proxies::new("", "", "", ""), "m1.depot.dev"), None);
+        assert_eq!(shown(&all, "builder.example").as_deref(), Some("proxy:1"));
+        assert_eq!(shown(&Proxies::default(), "builder.example"), None);
+        assert_eq!(
+            shown(&Proxies::new("", "", "", ""), "builder.example"),
+            None
+        );
         let secure = Proxies::new("https://proxy:1", "", "", "");
-        assert_eq!(shown(&secure, "m1.depot.dev"), None);
+        assert_eq!(shown(&secure, "builder.example"), None);
     }
 
     #[test]

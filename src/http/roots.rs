@@ -1,7 +1,7 @@
 //! The certificate authorities that this program trusts.
 //!
-//! Mozilla's roots are built in, because the pipe's image contains no certificates. A company's own authorities can be
-//! added.
+//! Mozilla's roots are built in, because the program's image contains no certificates. A company's own authorities can
+//! be added.
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Authorities {
     }
 }
 
-/// The TLS configuration for Depot's API and for registries.
+/// The TLS configuration for public servers.
 ///
 /// # Errors
 /// None in practice: the provider supports the protocol versions that are requested.

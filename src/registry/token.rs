@@ -134,8 +134,8 @@ impl Tokens {
     /// The credential for `host`, to be passed to a builder, if the registry requires user name and password: a 401 with
     /// `WWW-Authenticate: Basic`, and no tokens.
     ///
-    /// The registry itself is requested, so that a builder cannot obtain a password by claiming that it needs one. If the
-    /// registry requires nothing, returns an error or cannot be reached, the result is `None`.
+    /// The response of the registry itself decides, so a builder cannot obtain a password by claiming that it needs one. The
+    /// result is `None` if the registry requires nothing, returns an error or cannot be reached.
     pub async fn credential_without_tokens(&self, host: &str) -> Option<Credential> {
         let credential = match self.keyring.for_host(host).await {
             Ok(credential) => credential?,
@@ -145,7 +145,7 @@ impl Tokens {
             }
         };
         let attempts = Attempts::new(self.limits);
-        let why = match self.keyring.takes_tokens(host) {
+        let reason = match self.keyring.takes_tokens(host) {
             Some(true) => return None,
             Some(false) => None,
             None => match self.auth_scheme_of_push(host, &attempts).await {
@@ -158,14 +158,14 @@ impl Tokens {
                 Err(error) => Some(one_line(&error)),
             },
         };
-        let why = why.or_else(|| {
-            let why = "it issues no tokens, and the only login is an identity token";
-            credential.is_identity_token().then(|| why.to_owned())
+        let reason = reason.or_else(|| {
+            let reason = "it issues no tokens, and the only login is an identity token";
+            credential.is_identity_token().then(|| reason.to_owned())
         });
-        if let Some(why) = why {
+        if let Some(reason) = reason {
             self.warn_once(
                 host,
-                &format!("the builder gets no login for the registry `{host}`: {why}"),
+                &format!("the builder gets no login for the registry `{host}`: {reason}"),
             );
             return None;
         }

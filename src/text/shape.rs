@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use url::Url;
 
-/// The longest id of a build, a project or a lease. Depot's have ten to forty characters.
+/// The longest id. Those in use have ten to forty characters.
 const ID_BYTES: usize = 128;
 
 /// The longest token. Many servers limit a header to 8 KiB.
@@ -137,7 +137,7 @@ mod tests {
             &[&long, "a/b", "a:b"],
         );
         accepts(is_platform_part, &["linux", "arm64", "v8"], &[&long, "a/b"]);
-        for token in ["a.b-c/d+e=", "depot_bt_x"] {
+        for token in ["a.b-c/d+e=", "tkn_x"] {
             assert!(is_token(token));
         }
         for other in ["", "a b", "a\r\nX-Header: b", "é", &long] {
@@ -151,15 +151,15 @@ mod tests {
         accepts(
             is_page,
             &[
-                "https://depot.dev/orgs/a/projects/b?x=1#y",
+                "https://a.example/orgs/a/projects/b?x=1#y",
                 "http://localhost:1/",
             ],
             &[
                 "javascript:alert(1)",
                 "file:///etc/passwd",
                 "https://",
-                "depot.dev/x",
-                "https://user:secret@depot.dev/",
+                "a.example/x",
+                "https://user:secret@a.example/",
                 "https://a.example/\u{1b}[2J",
                 &format!("https://a.example/{long}"),
             ],

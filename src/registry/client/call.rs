@@ -191,7 +191,7 @@ impl Client {
                 }
                 Err(error) => return Err(Cause::transport(error)),
             };
-            let Some(next) = redirection(&response, &url) else {
+            let Some(next) = redirect_target(&response, &url) else {
                 let is_foreign = url.origin() != origin.origin();
                 let mut reply = read(response, is_foreign).await?;
                 reply.authorization = authorization.cloned();
@@ -216,7 +216,7 @@ impl Client {
 }
 
 /// The target of a redirect.
-fn redirection(response: &Response, from: &Url) -> Option<Url> {
+fn redirect_target(response: &Response, from: &Url) -> Option<Url> {
     if !response.status().is_redirection() {
         return None;
     }

@@ -156,20 +156,20 @@ async fn a_rejected_retry_is_a_success_if_the_tag_has_the_same_digest() {
     let path = "/v2/acme/app/manifests/1";
     let (put_it, get_it) = (format!("PUT {path}"), format!("GET {path}"));
     let lost = || Reply::Raw(String::new());
-    let refusals = [
+    let rejections = [
         Reply::with_body(400, IMMUTABLE),
         Reply::status(409),
         Reply::with_body(403, r#"{"errors":[{"code":"TAG_IMMUTABLE"}]}"#),
     ];
-    for refusal in refusals {
-        let (outcome, seen) = put(vec![lost(), refusal, served(&index())]).await;
+    for rejection in rejections {
+        let (outcome, seen) = put(vec![lost(), rejection, served(&index())]).await;
         outcome.unwrap();
         assert_eq!(seen, [&*put_it, &*put_it, &*get_it]);
     }
     // The registry is unavailable when the tag is read.
-    for trouble in [Reply::status(503), lost()] {
-        let refusal = Reply::with_body(400, IMMUTABLE);
-        let (outcome, seen) = put(vec![lost(), refusal, trouble, served(&index())]).await;
+    for failure in [Reply::status(503), lost()] {
+        let rejection = Reply::with_body(400, IMMUTABLE);
+        let (outcome, seen) = put(vec![lost(), rejection, failure, served(&index())]).await;
         outcome.unwrap();
         assert_eq!(seen, [&*put_it, &*put_it, &*get_it, &*get_it]);
     }
@@ -182,9 +182,9 @@ async fn a_rejected_retry_is_a_success_if_the_tag_has_the_same_digest() {
 #[tokio::test]
 async fn an_immutable_tag_of_another_image_is_an_error() {
     let other = Manifest::new(OCI_INDEX, Bytes::from_static(b"{\"manifests\":[]}"));
-    let refusal = || Reply::with_body(400, IMMUTABLE);
-    for answer in [served(&other), Reply::status(404)] {
-        let (outcome, _) = put(vec![refusal(), answer]).await;
+    let rejection = || Reply::with_body(400, IMMUTABLE);
+    for reply in [served(&other), Reply::status(404)] {
+        let (outcome, _) = put(vec![rejection(), reply]).await;
         let error = outcome.unwrap_err();
         assert!(error.is_immutable_tag(), "{error:?}");
     }
@@ -263,8 +263,8 @@ async fn user_and_password_are_sent_to_a_registry_that_requires_them() {
 
 #[tokio::test]
 async fn a_rejection_is_reported_with_its_message_and_not_retried() {
-    let said = r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#;
-    let fake = Fake::start([Reply::with_body(403, said)]).await;
+    let body = r#"{"errors":[{"code":"DENIED","message":"not yours"}]}"#;
+    let fake = Fake::start([Reply::with_body(403, body)]).await;
     let error = client(&[])
         .put_manifest(&fake.host(), "app", "1", &index())
         .await
@@ -285,16 +285,16 @@ async fn a_rejection_is_reported_with_its_message_and_not_retried() {
 
 #[tokio::test]
 async fn a_message_that_repeats_the_authorization_is_shown_without_it() {
-    let sent = STANDARD.encode(format!("me:{PASSWORD}"));
+    let basic = STANDARD.encode(format!("me:{PASSWORD}"));
     let mut digits = String::new();
     for byte in PASSWORD.bytes() {
         write!(digits, "{byte:02x}").unwrap();
     }
-    let said = serde_json::json!({
-        "errors": [{ "code": "DENIED", "message": format!("{sent} is {PASSWORD}, or {digits}") }],
+    let body = serde_json::json!({
+        "errors": [{ "code": "DENIED", "message": format!("{basic} is {PASSWORD}, or {digits}") }],
     });
-    let refusal = Reply::with_body(403, said.to_string());
-    let fake = Fake::start([challenge("Basic realm=\"x\""), refusal]).await;
+    let rejection = Reply::with_body(403, body.to_string());
+    let fake = Fake::start([challenge("Basic realm=\"x\""), rejection]).await;
     let client = client(&[(&fake.host(), "me", PASSWORD)]);
     let error = client.manifest(&fake.host(), "app", "1").await.unwrap_err();
     let line = crate::text::cause::one_line(&error);
@@ -473,8 +473,8 @@ async fn a_redirect_to_a_name_that_resolves_to_this_machine_is_not_followed() {
     let storage = Fake::start([]).await;
     for name in ["storage.test", "127.0.0.1", "localhost"] {
         let location = format!("Location: https://{name}:{}/x\r\n", storage.address.port());
-        let redirection = Reply::Response(307, location, String::new());
-        let fake = unknown_authority(vec![redirection]).await;
+        let redirect = Reply::Response(307, location, String::new());
+        let fake = unknown_authority(vec![redirect]).await;
         let host = format!("registry.test:{}", fake.address.port());
         let client = client_with(trusting(std::slice::from_ref(&host)), &[]);
         let error = client.manifest(&host, "app", "1").await.unwrap_err();
@@ -533,8 +533,8 @@ async fn real_registries_return_what_was_pushed() {
     let owner = client(&[(&host, registry.username(), registry.password())]);
     let names = ["app:1", "app:latest", "other/app:1"];
     let names = names.map(|name| Reference::parse(&format!("{host}/{name}")).unwrap());
-    for (name, answer) in publish(&owner, &index(), &names, |_| {}).await {
-        answer.unwrap();
+    for (name, result) in publish(&owner, &index(), &names, |_| {}).await {
+        result.unwrap();
         let read = owner
             .manifest(&host, name.repository(), name.tag())
             .await
@@ -549,13 +549,13 @@ async fn real_registries_return_what_was_pushed() {
     let digest = sha256(&blob);
     assert_eq!(owner.blob(&host, "other/app", &digest).await.unwrap(), blob);
     let stranger = client(&[(&host, registry.username(), "wrong")]);
-    let refused = stranger.put_blob(&host, "other/app", blob.clone()).await;
-    assert!(refused.unwrap_err().is_denied());
-    let answers = publish(&stranger, &index(), &names, |_| {}).await;
+    let rejected = stranger.put_blob(&host, "other/app", blob.clone()).await;
+    assert!(rejected.unwrap_err().is_denied());
+    let results = publish(&stranger, &index(), &names, |_| {}).await;
     assert!(
-        answers
+        results
             .iter()
-            .all(|(_, answer)| answer.as_ref().is_err_and(ClientError::is_denied))
+            .all(|(_, result)| result.as_ref().is_err_and(ClientError::is_denied))
     );
     registry.stop().await.unwrap();
 

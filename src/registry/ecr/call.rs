@@ -105,7 +105,7 @@ fn signature(
         keys.secret.expose_secret(),
         session.map(|session| session.expose_secret().to_owned()),
         None,
-        "depot-build",
+        env!("CARGO_PKG_NAME"),
     )
     .into();
     let parameters = SigningParams::builder()

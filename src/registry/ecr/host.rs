@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_one_is_none() {
+    fn similar_hosts_do_not_match() {
         for host in [
             "",
             "docker.io",

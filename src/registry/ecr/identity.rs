@@ -117,7 +117,7 @@ async fn from_container(
     direct: &reqwest::Client,
     listener: &SecretListener,
 ) -> Result<Keys, EcrError> {
-    const ACTION: &str = "the container's keys";
+    const ACTION: &str = "the request for the container's keys";
     let url = &container.url;
     if !is_allowed_address(url) {
         let at = url.host_str().unwrap_or_default().to_owned();
@@ -171,7 +171,7 @@ async fn from_machine(
     direct: &reqwest::Client,
     listener: &SecretListener,
 ) -> Result<Keys, EcrError> {
-    const ACTION: &str = "the machine's keys";
+    const ACTION: &str = "the request for the machine's keys";
     let base = address(base, METADATA, ACTION)?;
     let url = |path: &str| base.join(path).map_err(|_| EcrError::NoIdentity);
     let send = async |request: reqwest::RequestBuilder| {

@@ -67,7 +67,7 @@ fn login(password: &str, life: u64) -> Reply {
     ))
 }
 
-fn refusal(status: u16, code: &str) -> Reply {
+fn rejection(status: u16, code: &str) -> Reply {
     let body = format!(r#"{{"__type":"com.amazonaws.ecr#{code}","message":"because {code}"}}"#);
     Reply::Response(status, String::new(), body)
 }
@@ -129,7 +129,7 @@ async fn a_rejection_is_reported_and_not_retried() {
         "UnrecognizedClientException",
         "AccessDeniedException",
     ] {
-        let fake = Fake::start([refusal(400, code)]).await;
+        let fake = Fake::start([rejection(400, code)]).await;
         let (ecr, _) = ecr(with_keys(&fake.url("/")));
         let error = password(&ecr, "eu-central-1").await.unwrap_err();
         assert!(error.is_denied() && !error.is_transient());
@@ -145,7 +145,7 @@ async fn a_rejection_is_reported_and_not_retried() {
 #[tokio::test]
 async fn a_transient_failure_is_retried() {
     let fake = Fake::start([
-        refusal(400, "ThrottlingException"),
+        rejection(400, "ThrottlingException"),
         Reply::Response(503, String::new(), "<html>".into()),
         login("password", 3600),
     ])
@@ -233,8 +233,8 @@ async fn a_containers_token_is_masked_before_it_is_sent() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, "token-of-the-container\n").unwrap();
-    let refusal = r#"{"message":"bad token token-of-the-container"}"#;
-    let fake = Fake::start([Reply::with_body(400, refusal)]).await;
+    let rejection = r#"{"message":"bad token token-of-the-container"}"#;
+    let fake = Fake::start([Reply::with_body(400, rejection)]).await;
     let (ecr, secrets) = ecr(Access {
         container: Some(Container {
             url: Url::parse(&fake.url("/keys")).unwrap(),
@@ -265,11 +265,11 @@ async fn a_containers_token_is_read_only_from_a_regular_file() {
 #[tokio::test]
 async fn the_public_registry_has_its_own_api() {
     let token = STANDARD.encode("AWS:password");
-    let answer =
+    let body =
         format!(r#"{{"authorizationData":{{"authorizationToken":"{token}","expiresAt":9e9}}}}"#);
     let fake = Fake::start([
-        Reply::ok(&answer),
-        refusal(400, "RepositoryNotFoundException"),
+        Reply::ok(&body),
+        rejection(400, "RepositoryNotFoundException"),
         Reply::ok("{}"),
     ])
     .await;

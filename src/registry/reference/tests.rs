@@ -1,4 +1,4 @@
-//! Tables of good and bad references, and what must hold for every text.
+//! Tables of good and bad references, and properties of every text.
 
 use proptest::prelude::*;
 
@@ -112,7 +112,7 @@ fn short_forms_stand_for_full_ones() {
 }
 
 #[test]
-fn the_parts_are_told_apart() {
+fn the_parts_are_separated() {
     let reference = parsed(&format!("registry.example.com:5000/acme/app:1.0@{SHA256}"));
     assert_eq!(reference.host(), "registry.example.com:5000");
     assert_eq!(reference.repository(), "acme/app");
@@ -125,7 +125,7 @@ fn the_parts_are_told_apart() {
 }
 
 #[test]
-fn each_fault_has_its_own_error() {
+fn each_invalid_reference_has_its_own_error() {
     use ReferenceError as Error;
     let host = |host: &str| Error::Host { host: host.into() };
     let path = |path: &str| Error::Repository { path: path.into() };
@@ -243,7 +243,7 @@ fn a_push_target_has_no_digest() {
 }
 
 #[test]
-fn a_host_by_upper_case_alone_is_recognised() {
+fn a_host_with_only_upper_case_letters_is_recognised() {
     for (text, bare) in [
         ("Acme/app", true),
         ("acme/app", false),

@@ -26,7 +26,7 @@ impl Tokens {
     ) -> Result<PostOutcome, TokenError> {
         let scope = query.scopes.join(" ");
         let secret = credential.password().expose_secret();
-        let mut form = vec![("client_id", "depot-build")];
+        let mut form = vec![("client_id", env!("CARGO_PKG_NAME"))];
         if credential.is_identity_token() {
             form.extend([("grant_type", "refresh_token"), ("refresh_token", secret)]);
         } else {

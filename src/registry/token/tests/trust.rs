@@ -360,14 +360,14 @@ async fn a_realm_may_be_on_this_machine_if_the_user_has_named_its_host() {
 async fn redirects_are_never_followed() {
     let elsewhere = Fake::start([]).await;
     for status in [301, 302, 303, 307, 308] {
-        let redirection = || {
+        let redirect = || {
             let location = format!("Location: {}\r\n", elsewhere.url("/token"));
             Reply::Response(status, location, String::new())
         };
         for (planned, with_credential) in [
-            (vec![redirection()], true),
-            (vec![Reply::status(404), redirection()], true),
-            (vec![redirection()], false),
+            (vec![redirect()], true),
+            (vec![Reply::status(404), redirect()], true),
+            (vec![redirect()], false),
         ] {
             let fake = Fake::start(planned).await;
             let tokens = if with_credential {
