@@ -15,7 +15,7 @@ use crate::program::Program;
 const HOST: &str = "123456789012.dkr.ecr.ap-south-1.amazonaws.com";
 
 const REFUSES: Instead = Instead {
-    wants: |_| true,
+    applies_to: |_| true,
     answer: |head, body: &[u8]| -> http::Response<Bytes> {
         let said = repeated(head, body);
         refusal(403, &format!("{} {said}", "no ".repeat(80)))

@@ -10,7 +10,7 @@ use crate::place::with_place;
 
 /// A daemon that cannot pull, and repeats the request in its error.
 const NO_PULL: Instead = Instead {
-    wants: |head| head.uri.path().ends_with("/images/create"),
+    applies_to: |head| head.uri.path().ends_with("/images/create"),
     answer: |head, body| refusal(500, &repeated(head, body)),
 };
 

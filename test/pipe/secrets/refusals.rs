@@ -65,37 +65,37 @@ fn shifted(by: usize, head: &Parts, body: &[u8]) -> Response<Bytes> {
 
 /// Responses of an API that refuses the token.
 const API_REFUSES: Instead = Instead {
-    wants: |_| true,
+    applies_to: |_| true,
     answer: |head, body| refusal(403, &repeated(head, body)),
 };
 
 /// Responses of another server.
 const NO_API: Instead = Instead {
-    wants: |_| true,
+    applies_to: |_| true,
     answer: |head, body| shifted(0, head, body),
 };
 
 /// A page whose cut is within the token.
 const NO_API_EITHER: Instead = Instead {
-    wants: |_| true,
+    applies_to: |_| true,
     answer: |head, body| shifted(66, head, body),
 };
 
 /// A Depot that creates the build and then provides no machine.
 const NO_MACHINE: Instead = Instead {
-    wants: |head| head.uri.path().ends_with("GetBuildKitConnection"),
+    applies_to: |head| head.uri.path().ends_with("GetBuildKitConnection"),
     answer: |head, body| refusal(403, &repeated(head, body)),
 };
 
 /// A realm that refuses every login, and a registry that refuses every token.
 const NO_LOGIN: Instead = Instead {
-    wants: |head| head.uri.path() == "/token" || head.headers.contains_key("authorization"),
+    applies_to: |head| head.uri.path() == "/token" || head.headers.contains_key("authorization"),
     answer: |head, body| refusal(401, &repeated(head, body)),
 };
 
 /// A registry that accepts the login, and no image.
 const NO_PUSH: Instead = Instead {
-    wants: |head| {
+    applies_to: |head| {
         head.method != http::Method::GET
             && head.uri.path().starts_with("/v2/")
             && head.headers.contains_key("authorization")

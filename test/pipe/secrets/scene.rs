@@ -425,7 +425,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// The server with the credentials of a container's role.
 const CONTAINER: Instead = Instead {
-    wants: |_| true,
+    applies_to: |_| true,
     answer: |_, _| {
         let credentials = serde_json::json!({
             "AccessKeyId": "ASIAIOSFODNN7EXAMPLE",

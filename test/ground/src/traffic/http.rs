@@ -30,7 +30,7 @@ type BoxedResponse = Response<BoxBody<Bytes, hyper::Error>>;
 #[derive(Clone, Copy, Debug)]
 pub struct Instead {
     /// Selects the requests.
-    pub wants: fn(&Parts) -> bool,
+    pub applies_to: fn(&Parts) -> bool,
     /// Builds the response from the request and its body.
     pub answer: fn(&Parts, &[u8]) -> Response<Bytes>,
 }
@@ -128,7 +128,7 @@ impl Passage {
         target.push(head.uri.to_string().as_bytes());
         traffic.headers(part, &call, Side::Request, "header", &head.headers);
         let body = traffic.body(part, &call, Side::Request, body);
-        let instead = self.instead.filter(|instead| (instead.wants)(&head));
+        let instead = self.instead.filter(|instead| (instead.applies_to)(&head));
         let response = match instead {
             Some(instead) => {
                 let body = body
