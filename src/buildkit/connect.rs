@@ -37,10 +37,10 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 3 * STREAM_WINDOW_BYTES;
 
 /// The limit of one attempt to reach the builder, including TLS and its first response.
-const TRY_LIMIT: Duration = Duration::from_secs(10);
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The limit of each route, through a proxy or direct, including TLS. Networks with a proxy often drop direct connections silently.
-const WAY_LIMIT: Duration = Duration::from_millis(4500);
+const ROUTE_LIMIT: Duration = Duration::from_millis(4500);
 
 /// How long a builder may take until it accepts connections: a new machine first starts its daemon.
 pub(crate) const CONNECT_LIMIT: Duration = Duration::from_mins(5);
@@ -122,7 +122,7 @@ pub(crate) struct Connection {
 
 /// Why one attempt failed.
 #[derive(Debug, thiserror::Error)]
-enum TryError {
+enum AttemptError {
     /// The builder may not be ready yet.
     #[error("{0}")]
     Later(Box<dyn std::error::Error + Send + Sync>),
@@ -150,15 +150,15 @@ impl Connection {
         let deadline = tokio::time::Instant::now() + within;
         let mut pause = PAUSE_BOUNDS.0;
         loop {
-            let one_try = async {
+            let attempt = async {
                 let rejection = Rejection::default();
                 let stream = open_stream(address, tls.as_ref(), &rejection).await?;
-                let answering = Self::answering(stream, address.gzip).await;
-                answering.map_err(|error| rejection.error().map_or(error, TryError::Rejected))
+                let started = Self::start(stream, address.gzip).await;
+                started.map_err(|error| rejection.error().map_or(error, AttemptError::Rejected))
             };
-            let source = match tokio::time::timeout(TRY_LIMIT, one_try).await {
+            let source = match tokio::time::timeout(ATTEMPT_LIMIT, attempt).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(TryError::Untrusted(source))) => {
+                Ok(Err(AttemptError::Untrusted(source))) => {
                     let name = address.tls.as_ref().map(|tls| tls.server_name.clone());
                     return Err(ConnectError::Untrusted {
                         address: shown,
@@ -166,14 +166,14 @@ impl Connection {
                         source,
                     });
                 }
-                Ok(Err(TryError::Rejected(source))) => {
+                Ok(Err(AttemptError::Rejected(source))) => {
                     return Err(ConnectError::Rejected {
                         address: shown,
                         source,
                     });
                 }
-                Ok(Err(TryError::Later(source))) => source,
-                Err(_) => format!("no response within {} s", TRY_LIMIT.as_secs()).into(),
+                Ok(Err(AttemptError::Later(source))) => source,
+                Err(_) => format!("no response within {} s", ATTEMPT_LIMIT.as_secs()).into(),
             };
             if tokio::time::Instant::now() + pause >= deadline {
                 return Err(ConnectError::Unreachable {
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     /// Starts gRPC on `stream` and waits for the first response.
-    async fn answering(stream: Stream, gzip: bool) -> Result<Self, TryError> {
+    async fn start(stream: Stream, gzip: bool) -> Result<Self, AttemptError> {
         let endpoint = Endpoint::from_static("http://builder")
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -202,10 +202,10 @@ impl Connection {
                 env!("CARGO_PKG_VERSION")
             ));
         let channel = endpoint
-            .map_err(|error| TryError::Later(error.into()))?
+            .map_err(|error| AttemptError::Later(error.into()))?
             .connect_with_connector(Once::new(stream))
             .await
-            .map_err(|error| TryError::Later(error.into()))?;
+            .map_err(|error| AttemptError::Later(error.into()))?;
         let connection = Self {
             channel,
             compression: gzip.then_some(CompressionEncoding::Gzip),
@@ -214,7 +214,7 @@ impl Connection {
             .control()
             .list_workers(ListWorkersRequest::default())
             .await
-            .map_err(|status| TryError::Later(status.into()))?;
+            .map_err(|status| AttemptError::Later(status.into()))?;
         Ok(connection)
     }
 
@@ -223,7 +223,7 @@ impl Connection {
     pub(super) async fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<Self, impl std::error::Error> {
-        Self::answering(Box::new(stream), false).await
+        Self::start(Box::new(stream), false).await
     }
 
     /// Keeps an idle connection in use until the future is dropped.
@@ -234,7 +234,7 @@ impl Connection {
             tokio::time::sleep(KEEPALIVE.0).await;
             let mut control = self.control();
             // The reader of the connection reports a loss.
-            let _answer = control.list_workers(ListWorkersRequest::default()).await;
+            let _response = control.list_workers(ListWorkersRequest::default()).await;
         }
     }
 
@@ -262,14 +262,14 @@ async fn open_stream(
     address: &Address,
     tls: Option<&Tls>,
     rejection: &Rejection,
-) -> Result<Stream, TryError> {
+) -> Result<Stream, AttemptError> {
     let Some(proxy) = &address.proxy else {
         return open_route(address, None, tls, rejection).await;
     };
     let route = async |proxy| {
         let opening = open_route(address, proxy, tls, rejection);
-        let opened = tokio::time::timeout(WAY_LIMIT, opening).await;
-        opened.unwrap_or_else(|_| Err(TryError::Later("no response".into())))
+        let opened = tokio::time::timeout(ROUTE_LIMIT, opening).await;
+        opened.unwrap_or_else(|_| Err(AttemptError::Later("no response".into())))
     };
     let refused = match route(Some(proxy)).await {
         Ok(stream) => return Ok(stream),
@@ -284,14 +284,14 @@ async fn open_stream(
     let both = format!("through the proxy {host}:{port}: {refused}; directly: {direct}");
     // A failed verification on one route is final unless the builder may just not be ready yet on the other route.
     Err(match (refused, direct) {
-        (TryError::Untrusted(_) | TryError::Rejected(_), TryError::Later(why))
+        (AttemptError::Untrusted(_) | AttemptError::Rejected(_), AttemptError::Later(why))
             if is_refused(&*why) =>
         {
-            TryError::Later(both.into())
+            AttemptError::Later(both.into())
         }
-        (TryError::Later(_), _) => TryError::Later(both.into()),
-        (TryError::Untrusted(_), _) => TryError::Untrusted(io::Error::other(both)),
-        (TryError::Rejected(_), _) => TryError::Rejected(io::Error::other(both)),
+        (AttemptError::Later(_), _) => AttemptError::Later(both.into()),
+        (AttemptError::Untrusted(_), _) => AttemptError::Untrusted(io::Error::other(both)),
+        (AttemptError::Rejected(_), _) => AttemptError::Rejected(io::Error::other(both)),
     })
 }
 
@@ -307,8 +307,8 @@ async fn open_route(
     proxy: Option<&Proxy>,
     tls: Option<&Tls>,
     rejection: &Rejection,
-) -> Result<Stream, TryError> {
-    let later = |error: io::Error| TryError::Later(error.into());
+) -> Result<Stream, AttemptError> {
+    let later = |error: io::Error| AttemptError::Later(error.into());
     let stream = match proxy {
         Some(proxy) => proxy.open(&address.shown()).await.map_err(later)?,
         None => {
@@ -323,8 +323,10 @@ async fn open_route(
     };
     match connector.connect(name.clone(), stream).await {
         Ok(stream) => Ok(Box::new(RejectionStream::new(stream, rejection))),
-        Err(error) if is_untrusted_server(&error) => Err(TryError::Untrusted(error)),
-        Err(error) if client_certificate_alert(&error).is_some() => Err(TryError::Rejected(error)),
+        Err(error) if is_untrusted_server(&error) => Err(AttemptError::Untrusted(error)),
+        Err(error) if client_certificate_alert(&error).is_some() => {
+            Err(AttemptError::Rejected(error))
+        }
         Err(error) => Err(later(error)),
     }
 }
@@ -349,7 +351,7 @@ mod tests {
         };
         let error = Connection::open(&address, CONNECT_LIMIT).await.unwrap_err();
         assert!(started.elapsed() + 2 * PAUSE_BOUNDS.1 > CONNECT_LIMIT);
-        assert!(started.elapsed() < CONNECT_LIMIT + TRY_LIMIT);
+        assert!(started.elapsed() < CONNECT_LIMIT + ATTEMPT_LIMIT);
         assert_eq!(
             error.to_string(),
             format!("the builder at 127.0.0.1:{port} could not be reached within 300 s")

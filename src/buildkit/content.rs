@@ -56,8 +56,8 @@ impl Connection {
             ready(&mut client).await?;
             let path = PathAndQuery::from_static("/containerd.services.content.v1.Content/Read");
             let codec: ProstCodec<ReadRequest, ReadResponse> = ProstCodec::default();
-            let answer = client.server_streaming(Request::new(request), path, codec);
-            Ok::<_, Status>(answer.await?.into_inner())
+            let response = client.server_streaming(Request::new(request), path, codec);
+            Ok::<_, Status>(response.await?.into_inner())
         };
         stream::once(opening)
             .try_flatten()

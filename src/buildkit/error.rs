@@ -37,7 +37,7 @@ pub(crate) struct SolveError {
     pub(crate) vertex: Option<String>,
     /// The source lines of the failed step, innermost last.
     pub(crate) sources: Vec<Source>,
-    /// What to change, if this module knows it.
+    /// What to change, if that is known.
     pub(crate) hint: Option<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! The byte stream of a session, made of the messages of a gRPC call.
+//! The byte stream of a session, which consists of the messages of a gRPC call.
 //!
 //! Writes are buffered until [`PIECE_BYTES`] are available or the writer flushes, because each message
 //! costs the receiver a wake-up and a copy. At most [`PIECES_IN_FLIGHT`] wait for the call's flow
@@ -145,7 +145,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test]
-    async fn small_writes_travel_together_and_large_ones_in_pieces() {
+    async fn small_writes_are_combined_and_large_ones_are_split() {
         let (sender, messages) = outbound();
         let nothing = futures_util::stream::pending::<Result<BytesMessage, tonic::Status>>();
         let mut io = SessionIo::new(nothing, sender);
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_received_is_read_in_order_and_empty_messages_do_not_end_it() {
+    async fn received_bytes_are_read_in_order_and_an_empty_message_is_not_the_end() {
         let pieces = [&b"ab"[..], b"", b"cde"].map(|data| {
             Ok(BytesMessage {
                 data: Bytes::from_static(data),

@@ -136,9 +136,10 @@ impl Solved {
 impl Connection {
     /// Runs a solve that uses the services of `session`, and passes every status message to `status`.
     ///
-    /// Several solves may use one session at the same time. The session stays open: the caller closes it. Stops when `cancel` completes: the builder stops its steps, and their last status messages are
-    /// passed on for [`CANCEL_GRACE`]. Dropping the future also stops the solve, but its last status
-    /// messages are lost.
+    /// Several solves may use one session at the same time. The session stays open: the caller closes it.
+    ///
+    /// Stops when `cancel` completes: the builder stops its steps, and their last status messages are passed on for
+    /// [`CANCEL_GRACE`]. Dropping the future also stops the solve, but its last status messages are lost.
     pub(crate) async fn solve(
         &self,
         solve: &Solve,
@@ -220,7 +221,7 @@ impl Connection {
 
         match outcome {
             None => Err(canceled()),
-            Some(Ok(answer)) => Solved::checked(answer.into_inner().exporter_response),
+            Some(Ok(response)) => Solved::checked(response.into_inner().exporter_response),
             // A failure on this side is the cause; the builder's error is its consequence.
             Some(Err(status)) => Err(match failure {
                 Some(report) => SolveError {

@@ -76,12 +76,12 @@ pub(super) struct Source {
     pub(super) may_end: BoxFuture<'static, bool>,
 }
 
-/// The archive of `image` under `names`, with the blobs in `wanted`.
+/// The archive of `image` under `names`, with the blobs in `descriptors`.
 pub(super) fn archive(
     form: Form,
     image: &Image,
     names: &[Reference],
-    wanted: &[Descriptor],
+    descriptors: &[Descriptor],
     source: Source,
     sent: Sent,
 ) -> impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static {
@@ -89,7 +89,7 @@ pub(super) fn archive(
         Form::Docker => docker_files(image, names),
         Form::Oci => oci_files(image, names),
     };
-    for blob in wanted {
+    for blob in descriptors {
         files.push_back((layer_path(form, blob), Content::Blob(blob.size)));
     }
     let writer = Writer {
@@ -104,15 +104,15 @@ pub(super) fn archive(
     })
 }
 
-/// The blobs of the layers whose index satisfies `is_wanted`, in order and without duplicates.
+/// The blobs of the layers whose index satisfies `is_included`, in order and without duplicates.
 pub(super) fn distinct(
     image: &Image,
-    is_wanted: impl Fn(usize) -> bool,
+    is_included: impl Fn(usize) -> bool,
 ) -> impl Iterator<Item = &Descriptor> {
     let mut seen = HashSet::new();
     let layers = image.layers.iter().enumerate();
     layers
-        .filter(move |(index, layer)| is_wanted(*index) && seen.insert(layer.blob.digest.clone()))
+        .filter(move |(index, layer)| is_included(*index) && seen.insert(layer.blob.digest.clone()))
         .map(|(_, layer)| &layer.blob)
 }
 

@@ -54,9 +54,9 @@ fn in_memory(layers: &[&[u8]]) -> InMemory {
 }
 
 /// All blobs of an archive that can end at any time.
-fn source_of(wanted: &[Descriptor], blobs: InMemory) -> Source {
+fn source_of(descriptors: &[Descriptor], blobs: InMemory) -> Source {
     Source {
-        blobs: ReadAhead::new(Arc::new(blobs), wanted.iter().cloned().collect()),
+        blobs: ReadAhead::new(Arc::new(blobs), descriptors.iter().cloned().collect()),
         next: None,
         may_end: Box::pin(std::future::ready(true)),
     }
@@ -86,15 +86,15 @@ async fn files(archive: impl Stream<Item = Result<Bytes, BlobError>>) -> Vec<(St
 async fn an_archive_lists_every_layer_and_contains_the_wanted_ones() {
     let layers: [&[u8]; 4] = [b"lowest", b"middle", b"", b"middle"];
     let image = images::image(&layers);
-    let wanted: Vec<_> = distinct(&image, |index| index > 0).cloned().collect();
-    assert_eq!(wanted.len(), 2, "the same blob is contained once");
+    let descriptors: Vec<_> = distinct(&image, |index| index > 0).cloned().collect();
+    assert_eq!(descriptors.len(), 2, "the same blob is contained once");
     let sent = Sent::default();
     let stream = archive(
         Form::Docker,
         &image,
         &names(),
-        &wanted,
-        source_of(&wanted, in_memory(&layers)),
+        &descriptors,
+        source_of(&descriptors, in_memory(&layers)),
         sent.clone(),
     );
     let files = files(stream).await;
@@ -121,13 +121,13 @@ async fn an_archive_lists_every_layer_and_contains_the_wanted_ones() {
 async fn an_image_layout_refers_from_its_name_to_its_layers() {
     let layers: [&[u8]; 1] = [b"lowest"];
     let image = images::image(&layers);
-    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let descriptors: Vec<_> = distinct(&image, |_| true).cloned().collect();
     let stream = archive(
         Form::Oci,
         &image,
         &names(),
-        &wanted,
-        source_of(&wanted, in_memory(&layers)),
+        &descriptors,
+        source_of(&descriptors, in_memory(&layers)),
         Sent::default(),
     );
     let files: HashMap<_, _> = files(stream).await.into_iter().collect();
@@ -153,7 +153,7 @@ async fn an_image_layout_refers_from_its_name_to_its_layers() {
 async fn an_invalid_blob_ends_the_archive() {
     let layers: [&[u8]; 2] = [b"lowest", b"above"];
     let image = images::image(&layers);
-    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let descriptors: Vec<_> = distinct(&image, |_| true).cloned().collect();
     let digest = sha256(b"above");
     let broken = BlobError::Broken {
         digest: digest.clone(),
@@ -175,8 +175,8 @@ async fn an_invalid_blob_ends_the_archive() {
             Form::Docker,
             &image,
             &names(),
-            &wanted,
-            source_of(&wanted, blobs),
+            &descriptors,
+            source_of(&descriptors, blobs),
             sent.clone()
         ));
         let mut last = None;
@@ -206,13 +206,13 @@ async fn blobs_of_any_size_are_complete_and_in_order() {
         .collect();
     let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
     let image = images::image(&slices);
-    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let descriptors: Vec<_> = distinct(&image, |_| true).cloned().collect();
     let stream = archive(
         Form::Docker,
         &image,
         &names(),
-        &wanted,
-        source_of(&wanted, in_memory(&slices)),
+        &descriptors,
+        source_of(&descriptors, in_memory(&slices)),
         Sent::default(),
     );
     let files = files(stream).await;
@@ -226,7 +226,7 @@ async fn everything_before_a_fault_is_delivered_first() {
     let layers = [b'a', b'b', b'c', b'd'].map(|letter| vec![letter; 6 * mib]);
     let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
     let image = images::image(&slices);
-    let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+    let descriptors: Vec<_> = distinct(&image, |_| true).cloned().collect();
     // In the first blob, which is read at once; in the head of another; in its rest; in two blobs, of which the first is reported.
     for (faulty, offset, passed) in [
         (&[0][..], 0, 0),
@@ -249,8 +249,8 @@ async fn everything_before_a_fault_is_delivered_first() {
             Form::Docker,
             &image,
             &names(),
-            &wanted,
-            source_of(&wanted, blobs),
+            &descriptors,
+            source_of(&descriptors, blobs),
             sent.clone(),
         );
         let pieces: Vec<_> = stream.collect().await;
@@ -270,9 +270,9 @@ proptest! {
         proptest::collection::vec(any::<u8>(), 0..1600), 0..8)) {
         let slices: Vec<&[u8]> = layers.iter().map(Vec::as_slice).collect();
         let image = images::image(&slices);
-        let wanted: Vec<_> = distinct(&image, |_| true).cloned().collect();
+        let descriptors: Vec<_> = distinct(&image, |_| true).cloned().collect();
         let stream = archive(
-            Form::Docker, &image, &names(), &wanted, source_of(&wanted, in_memory(&slices)), Sent::default(),
+            Form::Docker, &image, &names(), &descriptors, source_of(&descriptors, in_memory(&slices)), Sent::default(),
         );
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let files: HashMap<_, _> = runtime.block_on(files(stream)).into_iter().collect();

@@ -154,7 +154,7 @@ impl Daemon {
         self.docker.clone().with_timeout(limit)
     }
 
-    /// Adds a name to an image, which is given by its id or another name.
+    /// Adds a name to an image, identified by its id or another name.
     pub(super) async fn tag(&self, image: &str, name: &Reference) -> Result<(), Error> {
         let repository = format!("{}/{}", name.host(), name.repository());
         let options = TagImageOptionsBuilder::default()

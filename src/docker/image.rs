@@ -173,7 +173,7 @@ impl Image {
         })
     }
 
-    /// A temporary image of the lowest `count` layers, with a unique id. It holds these layers in a daemon.
+    /// A temporary image of the lowest `count` layers, with a unique id. It keeps these layers in a daemon.
     pub(super) fn below(&self, count: usize) -> Self {
         let layers = self.layers.get(..count).unwrap_or(&self.layers);
         let diff_ids: Vec<_> = layers.iter().map(|layer| &layer.diff_id).collect();

@@ -68,8 +68,8 @@ impl Load {
     /// The size of the missing layers as they are sent, in bytes.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
-        let wanted = self.stages.iter().flat_map(|stage| &stage.wanted);
-        wanted.map(|blob| blob.size).sum()
+        let descriptors = self.stages.iter().flat_map(|stage| &stage.descriptors);
+        descriptors.map(|blob| blob.size).sum()
     }
 }
 
@@ -180,8 +180,8 @@ impl Daemon {
         let missing = (0..image.layers.len()).filter(|&index| is_missing(index));
         let missing = missing.count();
         let stages = single_stage(image, is_missing);
-        let mut wanted = stages.iter().flat_map(|stage| &stage.wanted);
-        if wanted.any(Descriptor::is_zstd) && !self.about().reads_zstd() {
+        let mut descriptors = stages.iter().flat_map(|stage| &stage.descriptors);
+        if descriptors.any(Descriptor::is_zstd) && !self.about().reads_zstd() {
             return Err(LoadError::Zstd {
                 version: self.about().version.clone(),
             });

@@ -48,10 +48,10 @@ struct Current {
 
 impl ReadAhead {
     /// Starts to read at the first call of [`Self::piece`].
-    pub(super) fn new(blobs: Arc<dyn Blobs>, wanted: VecDeque<Descriptor>) -> Self {
+    pub(super) fn new(blobs: Arc<dyn Blobs>, descriptors: VecDeque<Descriptor>) -> Self {
         Self {
             blobs,
-            waiting: wanted,
+            waiting: descriptors,
             ahead: VecDeque::new(),
             current: None,
         }

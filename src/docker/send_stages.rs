@@ -42,8 +42,12 @@ impl Daemon {
             sent,
             passing,
         } = transfer;
-        let wanted = load.stages.iter().flat_map(|stage| &stage.wanted).cloned();
-        let mut reader = Some(ReadAhead::new(blobs, wanted.collect()));
+        let descriptors = load
+            .stages
+            .iter()
+            .flat_map(|stage| &stage.descriptors)
+            .cloned();
+        let mut reader = Some(ReadAhead::new(blobs, descriptors.collect()));
         let mut below: Option<(oneshot::Receiver<()>, String)> = None;
         let mut omits_layers = load.present() > 0;
         let mut is_last_sent = false;
@@ -71,8 +75,15 @@ impl Daemon {
                 next: Some(next),
                 may_end: Box::pin(may_end(below_loaded, temporary)),
             };
-            let wanted = &stage.wanted;
-            let stream = archive(load.form, &part, part_names, wanted, source, sent.clone());
+            let descriptors = &stage.descriptors;
+            let stream = archive(
+                load.form,
+                &part,
+                part_names,
+                descriptors,
+                source,
+                sent.clone(),
+            );
             let completion = Completion {
                 id: id.clone(),
                 omits_layers,

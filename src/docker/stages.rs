@@ -29,14 +29,14 @@ pub(super) struct Stage {
     /// The number of layers in its image, from the lowest on.
     pub(super) layers: usize,
     /// The blobs in the archive, without duplicates.
-    pub(super) wanted: Vec<Descriptor>,
+    pub(super) descriptors: Vec<Descriptor>,
 }
 
 /// A load in one archive, with the layers whose index satisfies `is_missing`.
 pub(super) fn single_stage(image: &Image, is_missing: impl Fn(usize) -> bool) -> Vec<Stage> {
     vec![Stage {
         layers: image.layers.len(),
-        wanted: distinct(image, is_missing).cloned().collect(),
+        descriptors: distinct(image, is_missing).cloned().collect(),
     }]
 }
 
@@ -50,7 +50,7 @@ pub(super) fn stages(image: &Image, present: usize) -> Vec<Stage> {
         .map(|end| {
             let stage = Stage {
                 layers: end,
-                wanted: distinct(image, |index| (begin..end).contains(&index))
+                descriptors: distinct(image, |index| (begin..end).contains(&index))
                     .cloned()
                     .collect(),
             };
@@ -160,7 +160,7 @@ mod tests {
         let sizes = |present: usize| {
             let stages = stages(&image, present).into_iter();
             let sizes = stages.map(|stage| {
-                let sizes = stage.wanted.iter().map(|blob| blob.size);
+                let sizes = stage.descriptors.iter().map(|blob| blob.size);
                 (stage.layers, sizes.collect::<Vec<_>>())
             });
             sizes.collect::<Vec<_>>()

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tunnel_begins_right_after_the_response() {
+    async fn a_tunnel_starts_directly_after_the_response() {
         let (request, rest) = exchange("HTTP/1.1 200 OK\r\nVia: x\r\n\r\nfrom the builder").await;
         assert_eq!(
             request,

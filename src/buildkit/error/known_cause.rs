@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_is_known_by_its_lines_and_its_output() {
+    fn the_cause_of_a_failed_step_is_in_its_lines_or_its_output() {
         let failed = |lines: &str, output: &[&str]| {
             let message = "process \"sh -c make\" did not complete successfully: exit code: 1";
             let mut error = SolveError::from_status(&Status::unknown(message));

@@ -112,8 +112,8 @@ impl StreamingService<Packet> for Server {
     type Future = Answering<Result<Response<Self::ResponseStream>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<Packet>>) -> Self::Future {
-        let answer = self.diff_copy(request);
-        Box::pin(future::ready(answer))
+        let response = self.diff_copy(request);
+        Box::pin(future::ready(response))
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
     use crate::context::Tree;
 
-    fn ask_for(name: &str) -> Result<Response<sender::Packets>, Status> {
+    fn request(name: &str) -> Result<Response<sender::Packets>, Status> {
         let folder = tempfile::tempdir().unwrap();
         let directory = Directory::of(Tree::new(folder.path(), &[]).unwrap());
         let files = FileSync::default().with("context", directory);
@@ -183,9 +183,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_a_directory_that_was_offered_is_served() {
-        assert!(ask_for("context").is_ok());
+        assert!(request("context").is_ok());
         for name in ["dockerfile", "", "/", "../context", "Context"] {
-            let Err(status) = ask_for(name) else {
+            let Err(status) = request(name) else {
                 panic!("`{name}` was served");
             };
             assert_eq!(status.code(), tonic::Code::NotFound, "{name}");

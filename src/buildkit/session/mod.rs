@@ -3,7 +3,7 @@
 //! The bytes of one bidirectional gRPC call form a second HTTP/2 connection, on which this program is
 //! the server. The builder uses it to request, for example, the files of the context and access to
 //! registries. Only [`Services`] are served; the builder gets the list of their methods when the session
-//! opens. A service is registered by its own file, and this file knows none of them.
+//! opens. A service is registered by its own file, and this file contains none of them.
 
 mod auth;
 mod diff_copy;
@@ -210,9 +210,9 @@ async fn call(
         .map_err(|error| Status::unavailable(error.to_string()))?;
     let path = http::uri::PathAndQuery::from_static("/moby.buildkit.v1.Control/Session");
     let codec: ProstCodec<BytesMessage, BytesMessage> = ProstCodec::default();
-    let answer = client.streaming(request, path, codec);
-    match tokio::time::timeout(OPEN_LIMIT, answer).await {
-        Ok(answer) => Ok(answer?.into_inner()),
+    let response = client.streaming(request, path, codec);
+    match tokio::time::timeout(OPEN_LIMIT, response).await {
+        Ok(response) => Ok(response?.into_inner()),
         Err(_) => Err(Status::unavailable(
             "the builder did not open a session in time",
         )),

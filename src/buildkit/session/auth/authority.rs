@@ -51,7 +51,7 @@ mod tests {
     use ring::signature::{ED25519, UnparsedPublicKey};
 
     #[test]
-    fn the_public_key_verifies_what_was_signed_for_the_same_host_and_salt() {
+    fn the_public_key_verifies_signatures_for_the_same_host_and_salt() {
         let authority = Authority::new().unwrap();
         let key = authority.public_key("registry.example", b"salt").unwrap();
         let signed = authority

@@ -131,7 +131,7 @@ impl Transfer {
     async fn run(self, mut requests: Streaming<Packet>) {
         // Unbounded, but each entry can be requested only once. With a bounded channel, requests and
         // content could wait for each other forever.
-        let (wanted, queue) = mpsc::unbounded_channel();
+        let (queue_sender, queue) = mpsc::unbounded_channel();
         let queue = Arc::new(Mutex::new(queue));
         let mut threads = JoinSet::new();
         let walker = self.clone();
@@ -168,7 +168,7 @@ impl Transfer {
                 Ok(PacketType::Request) => match self.take(packet.id) {
                     Some(listed) => {
                         // The readers end only after the queue.
-                        let _always_open = wanted.send((packet.id, listed));
+                        let _always_open = queue_sender.send((packet.id, listed));
                     }
                     None => {
                         let text = format!(
@@ -198,7 +198,7 @@ impl Transfer {
         }
         // Ends the readers after their current file. The walker ends at its next parcel, because the
         // channel is closed.
-        drop(wanted);
+        drop(queue_sender);
         drop(self);
         while threads.join_next().await.is_some() {}
     }

@@ -42,9 +42,9 @@ fn sent_after(
     let listed_at = now();
     while now() == listed_at {}
     change(&path);
-    let (wanted, queue) = mpsc::unbounded_channel();
-    wanted.send((0, listed)).unwrap();
-    drop(wanted);
+    let (queue_sender, queue) = mpsc::unbounded_channel();
+    queue_sender.send((0, listed)).unwrap();
+    drop(queue_sender);
     let (output, log) = Output::captured(OutputOptions::default());
     tracing::subscriber::with_default(subscriber(output, false), || {
         transfer.read_queued(&Mutex::new(queue));
