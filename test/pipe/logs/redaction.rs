@@ -3,16 +3,19 @@
 //! The rules, in this order:
 //!
 //! 1. Values that the test knows, such as ids and directories, are replaced by their names: `[build]`, `[context]`.
-//! 2. Byte counters that are printed on the way (`#5 transferring context: 1.2MB 5.0s`) are dropped: only slow transfers
-//!    have them. The time in the line that ends a counter is dropped for the same reason.
+//! 2. Statuses that are not `done` (`#5 transferring context: 1.2MB 5.0s`) are dropped, because only slow ones are printed.
+//!    The time in a status that is `done` is dropped for the same reason.
 //! 3. Times, sizes, ports, versions of Docker, and a builder's references and mounts become `[time]`, `[size]`, `[port]`,
 //!    `[version]`, `[ref]` and `[mount]`. Digests are numbered: equal digests have equal numbers. In the address of a
 //!    blob the digest becomes `[blob]`: blobs are pushed concurrently, so any of them can fail first.
 //! 4. All blocks of a step are joined at the place of the first one, because a busy machine prints a step in more blocks,
 //!    and its result before or after a warning. The result of the step is printed once, as its last line. `CANCELED` is
-//!    dropped: it is printed only if the builder reports it before the program ends.
+//!    dropped: it is printed only if the builder reports it before the program ends. A step that prints lines after its
+//!    result and another message runs again, and gets another block.
 //! 5. The steps of several builders are concurrent. So if a log has steps of both architectures, these are sorted by phase
 //!    (launch, connect, build, merge), then by architecture, and numbered again. The order within one architecture stays.
+
+use std::collections::BTreeMap;
 
 /// A part of the log.
 enum Part {
@@ -46,9 +49,15 @@ pub fn redact(log: &str, names: &[(String, &str)]) -> String {
     number_digests(&print(parts))
 }
 
+/// The step that the next line of this number belongs to.
 fn step(parts: &mut Vec<Part>, number: u32) -> &mut Step {
     let is_step = |part: &Part| matches!(part, Part::Step(step) if step.number == number);
-    let at = parts.iter().position(is_step).unwrap_or(parts.len());
+    let runs_again = |at: &usize| {
+        let has_ended = matches!(&parts[*at], Part::Step(step) if step.result.is_some());
+        has_ended && parts[*at..].iter().any(|part| !part.is_step())
+    };
+    let known = parts.iter().rposition(is_step);
+    let at = known.filter(|at| !runs_again(at)).unwrap_or(parts.len());
     if at == parts.len() {
         parts.push(Part::Step(Step {
             number,
@@ -76,8 +85,8 @@ impl Step {
             self.result = Some(redact_words(text));
         } else if text.starts_with('[') || text.starts_with("exporting to ") {
             self.name = Some(redact_words(text));
-        } else if text != "..." && text != "CANCELED" && !ends_with_time(text) {
-            self.lines.push(redact_line(text));
+        } else if let Some(line) = redact_line(text) {
+            self.lines.push(line);
         }
     }
 }
@@ -117,21 +126,18 @@ impl Part {
     }
 }
 
-fn ends_with_time(text: &str) -> bool {
-    text.rsplit(' ').next().is_some_and(is_seconds)
-}
-
-/// A line of a step: its output after the time, or a counter that ended.
-fn redact_line(text: &str) -> String {
+/// A line of a step: its output, which begins with its time, or a finished status. `None` for everything else.
+fn redact_line(text: &str) -> Option<String> {
     let words: Vec<&str> = text.split(' ').collect();
     match &words[..] {
         [time, rest @ ..] if is_elapsed(time) => {
-            format!("[time] {}", redact_words(&rest.join(" ")))
+            Some(format!("[time] {}", redact_words(&rest.join(" "))))
         }
-        [counter @ .., time, "done"] if is_seconds(time) => {
-            redact_words(&format!("{} done", counter.join(" ")))
+        [status @ .., time, "done"] if is_seconds(time) => {
+            Some(redact_words(&format!("{} done", status.join(" "))))
         }
-        _ => redact_words(text),
+        [.., "done"] => Some(redact_words(text)),
+        _ => None,
     }
 }
 
@@ -144,7 +150,7 @@ fn print(mut parts: Vec<Part>) -> String {
         }
     }
     let mut output = String::new();
-    let mut number = 0;
+    let mut numbers = BTreeMap::new();
     let mut follows_step = false;
     for part in parts {
         let is_step = part.is_step();
@@ -154,7 +160,8 @@ fn print(mut parts: Vec<Part>) -> String {
                 if follows_step {
                     output.push('\n');
                 }
-                number += 1;
+                let next = numbers.len() + 1;
+                let number = *numbers.entry(step.number).or_insert(next);
                 let lines = step.name.into_iter().chain(step.lines).chain(step.result);
                 for line in lines {
                     output.push_str(&format!("#{number} {line}\n"));
@@ -276,7 +283,7 @@ fn runs_that_differ_only_in_times_and_order_have_one_redacted_log() {
     );
     let slow = format!(
         "INFO: build: a1b2c3\n#1 [internal] load .dockerignore\n#1 DONE 0.1s\n\n#2 [1/1] RUN make\n#2 7.001 compiling 3 files\n#2 ...\n\n\
-         #1 [internal] load .dockerignore\n#1 transferring context: 2B 0.6s\n#1 transferring context: 2B 5.1s done\n#1 DONE 0.1s\n\n\
+         #1 [internal] load .dockerignore\n#1 transferring context:\n#1 transferring context: 2B 0.6s\n#1 transferring context: 2B 5.1s done\n#1 DONE 0.1s\n\n\
          #2 [1/1] RUN make\n#2 DONE 9.9s\n✔ built sha256:{} in 10.1s\n",
         "1".repeat(64)
     );
@@ -296,6 +303,20 @@ fn concurrent_steps_of_two_builders_are_sorted() {
     let expected = "#1 [depot] launching amd64 machine\n#1 DONE [time]\n\n#2 [depot] launching arm64 machine\n#2 DONE [time]\n\n\
         #3 [linux/amd64 1/1] COPY a b\n#3 DONE [time]\n\n#4 [linux/arm64 1/1] COPY a b\n#4 DONE [time]\n";
     assert_eq!(redact(log, &[]), expected);
+}
+
+#[test]
+fn a_step_that_runs_again_after_a_warning_has_two_blocks() {
+    let first = "#1 exporting to image\n#1 pushing layers done\n#1 ERROR: refused\n";
+    let second = "\n#1 exporting to image\n#1 pushing layers done\n#1 DONE 0.1s\n";
+    let expected = "#1 exporting to image\n#1 pushing layers done\n#1 ERROR: refused\nWARNING: retrying\n\
+        #1 exporting to image\n#1 pushing layers done\n#1 DONE [time]\n";
+    let log = format!("{first}WARNING: retrying\n{second}");
+    assert_eq!(redact(&log, &[]), expected);
+    // The warning overtakes the result.
+    let late =
+        "#1 exporting to image\n#1 pushing layers done\nWARNING: retrying\n#1 ERROR: refused\n";
+    assert_eq!(redact(&format!("{late}{second}"), &[]), expected);
 }
 
 #[test]
