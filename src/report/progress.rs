@@ -12,6 +12,7 @@
 //! as many for unfinished lines (shared by the steps that run at the same time), [`STATUSES`] statuses, and the output in
 //! one message.
 
+mod failed;
 mod focus;
 mod format;
 mod lines;
@@ -33,9 +34,11 @@ use std::{cmp::Reverse, collections::BTreeSet, fmt::Write as _, mem, time::Durat
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
 
+pub use self::failed::FailedStep;
 pub(crate) use self::format::size;
 pub use self::runner::{Update, show};
 use self::{
+    failed::FailedSteps,
     focus::Focus,
     lines::Rules,
     split::Splits,
@@ -58,25 +61,9 @@ const MIN_LINE_BYTES: usize = 1024;
 /// Statuses kept at the same time, of all steps.
 const STATUSES: usize = 10_000;
 
-/// Failed steps kept.
-const FAILED: usize = 8;
-
 /// The build of a message, because one log can show several builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Source(usize);
-
-/// A step that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedStep {
-    /// Its number in the log.
-    pub number: u32,
-    /// Its name, for example `[2/4] RUN make`.
-    pub name: String,
-    /// The builder's error.
-    pub error: String,
-    /// The last lines of its output, each with its time, oldest first.
-    pub tail: Vec<String>,
-}
 
 /// The progress of one or more builds, shown in one log.
 #[derive(Debug, Default)]
@@ -91,7 +78,7 @@ pub struct Progress {
     statuses: usize,
     warnings: Warnings,
     splits: Splits,
-    failed: Vec<FailedStep>,
+    failed: FailedSteps,
 }
 
 impl Progress {
@@ -178,11 +165,7 @@ impl Progress {
     /// The step to print again at the end of a failed build: the last failed step, if possible one with output.
     #[must_use]
     pub fn failed_step(&self) -> Option<&FailedStep> {
-        self.failed
-            .iter()
-            .rev()
-            .find(|step| !step.tail.is_empty())
-            .or(self.failed.last())
+        self.failed.last()
     }
 
     /// The failed step whose error is part of `error`, the error of the build. Otherwise the same as [`Self::failed_step`].
@@ -190,11 +173,7 @@ impl Progress {
     /// A failed step does not always fail the build. For example, the build continues if a cache cannot be read.
     #[must_use]
     pub fn failed_step_behind(&self, error: &str) -> Option<&FailedStep> {
-        self.failed
-            .iter()
-            .rev()
-            .find(|step| error.contains(&step.error))
-            .or_else(|| self.failed_step())
+        self.failed.of_error(error)
     }
 
     fn vertex(&mut self, now: Duration, source: Source, vertex: &Vertex) {
@@ -273,32 +252,9 @@ impl Progress {
             self.focus.release();
         }
         let Some(number) = step.number else { return };
-        let known = self
-            .failed
-            .iter()
-            .position(|failed| failed.number == number);
-        match (outcome, known.and_then(|index| self.failed.get_mut(index))) {
-            // Reported again, possibly with late output.
-            (Outcome::Failed(error), Some(failed)) => {
-                failed.error = error;
-                failed.tail.extend(tail);
-                let surplus = failed.tail.len().saturating_sub(tail::LINES);
-                failed.tail.drain(..surplus);
-            }
-            (Outcome::Failed(error), None) => {
-                if self.failed.len() == FAILED {
-                    self.failed.remove(0);
-                }
-                let name = step.name.clone();
-                self.failed.push(FailedStep {
-                    number,
-                    name,
-                    error,
-                    tail,
-                });
-            }
-            // The step failed first, and then succeeded.
-            _ => self.failed.retain(|failed| failed.number != number),
+        match outcome {
+            Outcome::Failed(error) => self.failed.record(number, &step.name, error, tail),
+            _ => self.failed.remove(number),
         }
     }
 
@@ -365,14 +321,7 @@ impl Progress {
     /// Bytes held.
     #[cfg(test)]
     fn held(&self) -> usize {
-        self.table.held()
-            + self.warnings.held()
-            + self
-                .failed
-                .iter()
-                .flat_map(|failed| &failed.tail)
-                .map(String::capacity)
-                .sum::<usize>()
+        self.table.held() + self.warnings.held() + self.failed.held()
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) const BYTES: usize = 32 << 20;
 /// Maximum bytes of one message about one vertex: a name, an error twice, and digests.
 const VERTEX_BYTES: usize = 64 << 10;
 
-/// Maximum length of a digest. BuildKit sends no longer ones.
+/// Maximum length of a digest. BuildKit's digests are shorter.
 const DIGEST_BYTES: usize = 256;
 
 /// Identifies a step. Ordered by first message.
