@@ -321,14 +321,14 @@ fn a_refused_push() {
         let Some(internet) = place.internet() else {
             return;
         };
-        let (host, other_host) = ("refused.logs.example.com", "accepted.logs.example.com");
-        let _own = registry(internet, host).await;
-        let other = registry(internet, other_host).await;
+        let host = "refused.logs.example.com";
+        let _refusing = registry(internet, host).await;
+        let other = registry(internet, "other.logs.example.com").await;
         let depot = place.depot(Scenario::default()).await;
         let context = unique_context();
-        let image = format!("{other_host}/acme/app:1.0 {host}/acme/app:1.0");
-        // The second registry has another password.
-        let logins = [(other_host, &other), (host, &other)];
+        let image = format!("{host}/acme/app:1.0");
+        // The login of another registry.
+        let logins = [(host, &other)];
         let program = push(program(&depot, &context), internet, &image, &logins);
         assert_log("refused_push", &depot, &context, &program.run().await);
     });

@@ -10,12 +10,9 @@
 //!    blob the digest becomes `[blob]`: blobs are pushed concurrently, so any of them can fail first.
 //! 4. All blocks of a step are joined at the place of the first one, because a busy machine prints a step in more blocks,
 //!    and its result before or after a warning. The result of the step is printed once, as its last line. `CANCELED` is
-//!    dropped: it is printed only if the builder reports it before the program ends. A step that prints lines after its
-//!    result and another message runs again, and gets another block.
+//!    dropped: it is printed only if the builder reports it before the program ends.
 //! 5. The steps of several builders are concurrent. So if a log has steps of both architectures, these are sorted by phase
 //!    (launch, connect, build, merge), then by architecture, and numbered again. The order within one architecture stays.
-
-use std::collections::BTreeMap;
 
 /// A part of the log.
 enum Part {
@@ -49,15 +46,10 @@ pub fn redact(log: &str, names: &[(String, &str)]) -> String {
     number_digests(&print(parts))
 }
 
-/// The step that the next line of this number belongs to.
+/// The step with this number.
 fn step(parts: &mut Vec<Part>, number: u32) -> &mut Step {
     let is_step = |part: &Part| matches!(part, Part::Step(step) if step.number == number);
-    let runs_again = |at: &usize| {
-        let has_ended = matches!(&parts[*at], Part::Step(step) if step.result.is_some());
-        has_ended && parts[*at..].iter().any(|part| !part.is_step())
-    };
-    let known = parts.iter().rposition(is_step);
-    let at = known.filter(|at| !runs_again(at)).unwrap_or(parts.len());
+    let at = parts.iter().position(is_step).unwrap_or(parts.len());
     if at == parts.len() {
         parts.push(Part::Step(Step {
             number,
@@ -150,7 +142,7 @@ fn print(mut parts: Vec<Part>) -> String {
         }
     }
     let mut output = String::new();
-    let mut numbers = BTreeMap::new();
+    let mut number = 0;
     let mut follows_step = false;
     for part in parts {
         let is_step = part.is_step();
@@ -160,8 +152,7 @@ fn print(mut parts: Vec<Part>) -> String {
                 if follows_step {
                     output.push('\n');
                 }
-                let next = numbers.len() + 1;
-                let number = *numbers.entry(step.number).or_insert(next);
+                number += 1;
                 let lines = step.name.into_iter().chain(step.lines).chain(step.result);
                 for line in lines {
                     output.push_str(&format!("#{number} {line}\n"));
@@ -303,20 +294,6 @@ fn concurrent_steps_of_two_builders_are_sorted() {
     let expected = "#1 [depot] launching amd64 machine\n#1 DONE [time]\n\n#2 [depot] launching arm64 machine\n#2 DONE [time]\n\n\
         #3 [linux/amd64 1/1] COPY a b\n#3 DONE [time]\n\n#4 [linux/arm64 1/1] COPY a b\n#4 DONE [time]\n";
     assert_eq!(redact(log, &[]), expected);
-}
-
-#[test]
-fn a_step_that_runs_again_after_a_warning_has_two_blocks() {
-    let first = "#1 exporting to image\n#1 pushing layers done\n#1 ERROR: refused\n";
-    let second = "\n#1 exporting to image\n#1 pushing layers done\n#1 DONE 0.1s\n";
-    let expected = "#1 exporting to image\n#1 pushing layers done\n#1 ERROR: refused\nWARNING: retrying\n\
-        #1 exporting to image\n#1 pushing layers done\n#1 DONE [time]\n";
-    let log = format!("{first}WARNING: retrying\n{second}");
-    assert_eq!(redact(&log, &[]), expected);
-    // The warning overtakes the result.
-    let late =
-        "#1 exporting to image\n#1 pushing layers done\nWARNING: retrying\n#1 ERROR: refused\n";
-    assert_eq!(redact(&format!("{late}{second}"), &[]), expected);
 }
 
 #[test]
