@@ -5,7 +5,7 @@
 //! access to registries ([`registry`]). [`report`] prints the progress and the result. `docs/architecture.md` has the
 //! details.
 
-pub mod bitbucket;
+mod bitbucket;
 mod buildkit;
 pub mod cancel;
 pub mod config;
@@ -19,7 +19,7 @@ pub mod fuzzing;
 mod http;
 mod io;
 pub mod pipe;
-pub mod platform;
+mod platform;
 pub mod registry;
 pub mod report;
 mod text;

@@ -164,7 +164,7 @@ impl fmt::Display for Platform {
 
 /// The index of the platform in `offered` that runs best on the daemon; `None` if none runs.
 #[must_use]
-pub fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
+pub(crate) fn best_for(daemon: &Platform, offered: &[Platform]) -> Option<usize> {
     offered
         .iter()
         .enumerate()

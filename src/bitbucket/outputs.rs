@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::io::bounded_file;
 
 /// The names of all outputs, except those with a digest per platform.
-pub const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 9] = [
     "DEPOT_BUILD_IMAGE",
     "DEPOT_BUILD_IMAGES",
     "DEPOT_BUILD_DIGEST",
@@ -24,12 +24,12 @@ pub const NAMES: [&str; 9] = [
 
 /// Names and values, in the order in which they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outputs(Vec<(String, String)>);
+pub(crate) struct Outputs(Vec<(String, String)>);
 
 impl Outputs {
     /// Adds an output. Each output is one line, so control characters and Unicode line separators become spaces. No valid value
     /// contains any.
-    pub fn add(&mut self, name: impl Into<String>, value: impl AsRef<str>) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, value: impl AsRef<str>) {
         let is_separator = |character: char| {
             character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
         };
@@ -39,7 +39,7 @@ impl Outputs {
 
     /// Lines for a shell: `NAME='value'`.
     #[must_use]
-    pub fn for_shell(&self) -> String {
+    pub(crate) fn for_shell(&self) -> String {
         let lines = self.0.iter();
         let lines = lines.map(|(name, value)| {
             let quoted = value.replace('\'', r"'\''");
@@ -50,7 +50,7 @@ impl Outputs {
 
     /// Lines for Bitbucket, `NAME=value`, for the outputs in `names`.
     #[must_use]
-    pub fn for_bitbucket(&self, names: &[String]) -> String {
+    pub(crate) fn for_bitbucket(&self, names: &[String]) -> String {
         let lines = self.0.iter().filter(|(name, _)| names.contains(name));
         let lines = lines.map(|(name, value)| [name, "=", value, "\n"].concat());
         lines.collect()
@@ -61,7 +61,7 @@ impl Outputs {
 ///
 /// # Errors
 /// The file cannot be written, or is not a regular file.
-pub fn append(path: &Path, lines: &str) -> io::Result<()> {
+pub(crate) fn append(path: &Path, lines: &str) -> io::Result<()> {
     let mut file = bounded_file::open(path, File::options().append(true))?;
     file.write_all(lines.as_bytes())
 }

@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 
 /// The pipeline and its shared files; values that are not set are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pipeline {
+pub(crate) struct Pipeline {
     /// The workspace's name in URLs.
-    pub workspace: Option<String>,
+    pub(crate) workspace: Option<String>,
     /// The repository's name in URLs.
-    pub repo_slug: Option<String>,
+    pub(crate) repo_slug: Option<String>,
     /// `workspace/repository`.
-    pub repo_full_name: Option<String>,
+    pub(crate) repo_full_name: Option<String>,
     /// The directory that this pipe shares with its later runs in the same pipeline. Below [`GENERATED_FOLDER`] on
     /// Bitbucket's own runners.
     ///
     /// [`GENERATED_FOLDER`]: super::GENERATED_FOLDER
-    pub storage_dir: Option<PathBuf>,
+    pub(crate) storage_dir: Option<PathBuf>,
     /// The directory that all pipes of the pipeline share.
-    pub shared_storage_dir: Option<PathBuf>,
+    pub(crate) shared_storage_dir: Option<PathBuf>,
     /// The file whose lines `NAME=value` become variables of later steps, if their names are in the step's
     /// `output-variables:`.
-    pub variables_path: Option<PathBuf>,
+    pub(crate) variables_path: Option<PathBuf>,
 }
 
 impl Pipeline {
     /// The files and directories that pipes share. They can contain secrets of other pipes.
-    pub fn storage(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn storage(&self) -> impl Iterator<Item = &Path> {
         let folders = [&self.storage_dir, &self.shared_storage_dir];
         let paths = folders.into_iter().chain([&self.variables_path]);
         paths.flatten().map(PathBuf::as_path)
@@ -35,7 +35,7 @@ impl Pipeline {
 
     /// `workspace/repository`, from `repo_full_name` or else from its two parts.
     #[must_use]
-    pub fn repository(&self) -> Option<String> {
+    pub(crate) fn repository(&self) -> Option<String> {
         self.repo_full_name.clone().or_else(|| {
             Some(format!(
                 "{}/{}",

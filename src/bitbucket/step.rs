@@ -4,38 +4,38 @@ use std::time::Duration;
 
 /// The default limit of a step: `max-time` is 120 minutes unless the step sets it (JSON schema of
 /// `bitbucket-pipelines.yml`, `max-time`).
-pub const STEP_LIMIT: Duration = Duration::from_mins(120);
+pub(crate) const STEP_LIMIT: Duration = Duration::from_hours(2);
 
 /// The directory below the clone in which the pipes of a step keep their files. The storage directories are in it
 /// (Bitbucket's "Advanced techniques for writing pipes").
 ///
 /// The files can contain secrets of other pipes.
-pub const GENERATED_FOLDER: &str = ".bitbucket/pipelines/generated";
+pub(crate) const GENERATED_FOLDER: &str = ".bitbucket/pipelines/generated";
 
 /// Adds a Docker daemon to a step. Belongs to the step, next to `script:`.
-pub const DOCKER_SERVICE: &str = "  services:\n    - docker\n";
+pub(crate) const DOCKER_SERVICE: &str = "  services:\n    - docker\n";
 
 /// Advice to give the Docker daemon more memory. By default a service has 1024 MB (Bitbucket's "Databases and service
 /// containers").
-pub const DOCKER_MEMORY: &str = "the daemon may have run out of memory: give the service `docker` more, such as \
+pub(crate) const DOCKER_MEMORY: &str = "the daemon may have run out of memory: give the service `docker` more, such as \
      `memory: 2048` under `definitions`";
 
 /// Gives a step an identity token. Belongs to the step, next to `script:` (Bitbucket's "Integrate Pipelines with
 /// resource servers using OIDC").
-pub const OIDC: &str = "oidc: true";
+pub(crate) const OIDC: &str = "oidc: true";
 
 /// Advice for a step whose clone directory is empty.
-pub const NO_CLONE: &str = "the clone directory contains no clone of the repository: if the step has\n  clone:\n    enabled: false\n\
+pub(crate) const NO_CLONE: &str = "the clone directory contains no clone of the repository: if the step has\n  clone:\n    enabled: false\n\
      then remove that, or get the files from the artifacts of an earlier step";
 
 /// A line of a script that derives a valid tag from the branch. Bitbucket has no variable with such a value.
-pub const TAG_OF_BRANCH: &str =
+pub(crate) const TAG_OF_BRANCH: &str =
     "- export TAG=$(printf %s \"$BITBUCKET_BRANCH\" | tr -c 'a-zA-Z0-9_.-' -)";
 
 /// Advice to store `variable` as a secured variable. A fork has variables of its own, so its pull requests get none of
 /// these (Bitbucket's "Variables and secrets").
 #[must_use]
-pub fn secured_variable(variable: &str) -> String {
+pub(crate) fn secured_variable(variable: &str) -> String {
     format!(
         "store {variable} as a secured variable of the repository or the workspace; pull requests from forks get no \
          secured variables"

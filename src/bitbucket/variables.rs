@@ -1,16 +1,16 @@
 //! Names of variables that Bitbucket sets in a pipe (Bitbucket's "Variables and secrets"). Users do not set them.
 
 /// The directory of the clone. It is read separately, because a path need not be UTF-8.
-pub const CLONE_DIR: &str = "BITBUCKET_CLONE_DIR";
+pub(crate) const CLONE_DIR: &str = "BITBUCKET_CLONE_DIR";
 
 /// The step's identity token, if the step has [`OIDC`](super::OIDC).
-pub const OIDC_TOKEN: &str = "BITBUCKET_STEP_OIDC_TOKEN";
+pub(crate) const OIDC_TOKEN: &str = "BITBUCKET_STEP_OIDC_TOKEN";
 
 /// The file of [`Pipeline::variables_path`](super::Pipeline::variables_path).
-pub const VARIABLES_PATH: &str = "BITBUCKET_PIPELINES_VARIABLES_PATH";
+pub(crate) const VARIABLES_PATH: &str = "BITBUCKET_PIPELINES_VARIABLES_PATH";
 
 /// The variables of [`Pipeline`](super::Pipeline), and the number of the pipeline.
-pub const CONTEXT: [&str; 7] = [
+pub(crate) const CONTEXT: [&str; 7] = [
     "BITBUCKET_WORKSPACE",
     "BITBUCKET_REPO_SLUG",
     "BITBUCKET_REPO_FULL_NAME",

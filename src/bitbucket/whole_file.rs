@@ -21,7 +21,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 ///
 /// # Errors
 /// A parent is a link or not a directory, or the file cannot be written. No partial file remains.
-pub fn write_whole(root: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(root: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     let outside = || io::Error::new(io::ErrorKind::InvalidInput, "it is outside of the clone");
     let relative = path.strip_prefix(root).map_err(|_| outside())?;
     let name = relative.file_name().ok_or_else(outside)?;

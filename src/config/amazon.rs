@@ -1,44 +1,64 @@
-//! Who we are at Amazon, for its registries.
+//! Identities for Amazon ECR.
 //!
-//! A role that the step takes by its own identity comes first, then keys. Where neither is given, the machine that the step
-//! runs on may have a role: a self-hosted runner at Amazon has. Whether any of this is good is for Amazon to say.
+//! A role that is assumed with the step's OIDC token takes precedence over an access key. Without both, the runner can have
+//! a role: a self-hosted runner on AWS. Only AWS can check that an identity is valid.
 
 use std::path::PathBuf;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 use url::Url;
 
-use super::{
-    fault::Fault,
-    findings::Findings,
-    variables::{AmazonVariables, IdentityVariables, PipelineVariables},
-    warning::Warning,
-};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::pipeline::PipelineVariables;
+use super::warning::Warning;
 use crate::bitbucket::{OIDC, secured_variable};
 use crate::http::zones::{Zone, named_zone};
 use crate::registry::ecr::{Access, Authorization, Container, Keys, Role};
+
+/// The variables for Amazon ECR.
+#[derive(Default, Deserialize)]
+pub(super) struct AmazonVariables {
+    pub(super) aws_access_key_id: Option<String>,
+    pub(super) aws_secret_access_key: Option<String>,
+    pub(super) aws_session_token: Option<String>,
+    pub(super) aws_oidc_role_arn: Option<String>,
+    pub(super) aws_endpoint_url: Option<String>,
+    pub(super) ecr_create_repository: Option<String>,
+}
+
+/// Identities of the step and of the runner. Users do not set these variables.
+#[derive(Default, Deserialize)]
+pub(super) struct IdentityVariables {
+    pub(super) bitbucket_step_oidc_token: Option<String>,
+    pub(super) aws_container_credentials_relative_uri: Option<String>,
+    pub(super) aws_container_credentials_full_uri: Option<String>,
+    pub(super) aws_container_authorization_token: Option<String>,
+    pub(super) aws_container_authorization_token_file: Option<String>,
+}
 
 const KEY_ID: &str = "AWS_ACCESS_KEY_ID";
 const KEY: &str = "AWS_SECRET_ACCESS_KEY";
 const ROLE: &str = "AWS_OIDC_ROLE_ARN";
 const ENDPOINT: &str = "AWS_ENDPOINT_URL";
 
-/// What proves who the step is, whether or not it is used.
-pub(super) fn proofs(identity: &IdentityVariables) -> Vec<SecretString> {
-    let proofs = [
+/// The secrets in the identities, even if they are not used.
+pub(super) fn tokens(identity: &IdentityVariables) -> Vec<SecretString> {
+    let tokens = [
         &identity.bitbucket_step_oidc_token,
         &identity.aws_container_authorization_token,
     ];
-    proofs
+    tokens
         .into_iter()
         .flatten()
-        .map(|proof| trimmed(proof))
+        .map(|token| trimmed(token))
         .collect()
 }
 
-/// Reads all that is given, and tells of each bad part.
+/// Reads all identities, and reports each fault.
 ///
-/// `is_needed`: whether the image goes to a registry of Amazon's for which there is no other login.
+/// `is_needed`: whether the image is pushed to a registry of Amazon ECR for which no other login is set.
 pub(super) fn read(
     variables: AmazonVariables,
     identity: IdentityVariables,
@@ -55,7 +75,7 @@ pub(super) fn read(
     let role = variables.aws_oidc_role_arn.and_then(|arn| {
         let token = identity.bitbucket_step_oidc_token.clone();
         if token.is_none() && (keys.is_some() || !is_needed) {
-            // It may be a variable of the whole workspace, and this build can do without.
+            // It can be a variable of the whole workspace, and this build does not need it.
             findings.warn(Warning::RoleWithoutIdentity);
             return None;
         }
@@ -90,7 +110,7 @@ fn keys(
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !is_id {
-                // Not shown: the two are easily put in each other's place.
+                // Not shown: id and key are easily swapped.
                 let problem = "is not the id of an access key";
                 let advice = "write the id, such as `AKIAIOSFODNN7EXAMPLE`, and the key itself into AWS_SECRET_ACCESS_KEY";
                 findings.fault(Fault::new(KEY_ID, problem, advice));
@@ -105,15 +125,15 @@ fn keys(
         }
         (Some(_), None) => {
             let problem = "not set, though AWS_ACCESS_KEY_ID is";
-            findings.fault(Fault::new(KEY, problem, "give both, or neither").with_hint(hint));
+            findings.fault(Fault::new(KEY, problem, "set both, or neither").with_hint(hint));
             None
         }
         (None, Some(_)) => {
             let problem = "not set, though AWS_SECRET_ACCESS_KEY is";
-            findings.fault(Fault::new(KEY_ID, problem, "give both, or neither"));
+            findings.fault(Fault::new(KEY_ID, problem, "set both, or neither"));
             None
         }
-        // A session without key is of no use, and of no harm.
+        // A session token without a key is ignored.
         (None, None) => None,
     }
 }
@@ -147,7 +167,7 @@ fn role(
     })
 }
 
-/// The name of the session in AWS CloudTrail: the repository and the number of the pipeline.
+/// The name of the session in AWS `CloudTrail`: the repository and the number of the pipeline.
 fn session_name(pipeline: &PipelineVariables) -> String {
     let parts = [
         Some("depot-build"),
@@ -168,7 +188,7 @@ fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
         findings.fault(Fault::new(
             ENDPOINT,
             format!("{} is not an address", findings.shown(text)),
-            "write an address without login and query, such as `https://vpce.example.com`, or leave it out",
+            "write an address without login and query, such as `https://vpce.example.com`, or remove it",
         ));
         return None;
     };
@@ -264,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_go_in_pairs_and_a_role_goes_before_them() {
+    fn an_access_key_needs_both_parts_and_a_role_takes_precedence() {
         let (plan, error, _) = outcome(keys(Some("AKIAIOSFODNN7EXAMPLE"), Some(" k/ey ")), None);
         assert_eq!(error, "");
         assert_eq!(plan.keys.unwrap().secret.expose_secret(), "k/ey");
@@ -290,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn one_address_for_all_holds_no_login() {
+    fn an_endpoint_contains_no_login() {
         let read = |text: &str| {
             let mut findings = Findings::default();
             let url = endpoint(text, &mut findings);

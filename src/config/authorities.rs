@@ -1,14 +1,15 @@
-//! Whom to trust beside the public authorities: for registries, proxies and networks of a company's own.
+//! Certificates to trust in addition to the public authorities, for private registries, proxies and networks.
 
 use std::path::{Path, PathBuf};
 
-use super::{fault::Fault, findings::Findings};
+use super::fault::Fault;
+use super::findings::Findings;
 use crate::http::roots::Authorities;
 use crate::io::bounded_file;
 
 const VARIABLE: &str = "SSL_CERT_FILE";
 
-/// The file, if it holds a private key too: such a file must not be in an image.
+/// The file, if it also contains a private key: then it must not be in an image.
 pub(super) fn key_file(value: Option<&str>, directory: &Path) -> Option<PathBuf> {
     let path = directory.join(value?.trim());
     let pem = bounded_file::read(&path, SIZE_LIMIT_BYTES).ok()?;
@@ -17,10 +18,10 @@ pub(super) fn key_file(value: Option<&str>, directory: &Path) -> Option<PathBuf>
         .then_some(path)
 }
 
-/// A whole system's bundle has a quarter of it.
+/// Four times the size of a system's bundle.
 const SIZE_LIMIT_BYTES: u64 = 1 << 20;
 
-/// Reads the file that `value` names, relative to `directory`.
+/// Reads the file at the path `value`, relative to `directory`.
 pub(super) fn read(value: Option<&str>, directory: &Path, findings: &mut Findings) -> Authorities {
     let Some(value) = value else {
         return Authorities::default();
@@ -29,14 +30,14 @@ pub(super) fn read(value: Option<&str>, directory: &Path, findings: &mut Finding
     let problem =
         match bounded_file::read(&path, SIZE_LIMIT_BYTES).map(|pem| Authorities::parse(&pem)) {
             Ok(Ok(authorities)) if !authorities.is_empty() => return authorities,
-            Ok(_) => "holds no certificate".to_owned(),
+            Ok(_) => "contains no certificate".to_owned(),
             Err(error) => format!("cannot be read: {error}"),
         };
     let shown = findings.shown(&path.display().to_string());
     findings.fault(Fault::new(
         VARIABLE,
         format!("{shown} {problem}"),
-        "write the path of a file in the clone with certificates in PEM, each from `-----BEGIN CERTIFICATE-----` on",
+        "write the path of a file in the clone with PEM certificates, each starting with `-----BEGIN CERTIFICATE-----`",
     ));
     Authorities::default()
 }
@@ -46,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificates_are_read_and_what_is_none_is_told() {
+    fn certificates_are_read_and_other_files_are_reported() {
         let folder = tempfile::tempdir().unwrap();
         let outcome = |name: &str, content: &[u8]| {
             std::fs::write(folder.path().join(name), content).unwrap();
@@ -59,7 +60,7 @@ mod tests {
         assert_eq!(outcome("good.pem", pem.as_bytes()), (false, String::new()));
         let (_, error) = outcome("none.pem", b"\xff hunter2");
         assert!(
-            error.contains("holds no certificate") && !error.contains("hunter2"),
+            error.contains("contains no certificate") && !error.contains("hunter2"),
             "{error}"
         );
         let mut findings = Findings::default();

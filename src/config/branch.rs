@@ -1,4 +1,4 @@
-//! Names of branches in place of tags, which cannot hold all of their characters.
+//! Names of branches that are used as tags, but contain characters that a tag cannot.
 
 use crate::bitbucket::TAG_OF_BRANCH;
 use crate::registry::reference::Reference;
@@ -11,7 +11,7 @@ pub(super) fn branch_hint() -> String {
     )
 }
 
-/// What stands in place of the tag, if it looks like the name of a branch.
+/// The part in place of the tag, if it looks like the name of a branch.
 pub(super) fn branch(text: &str) -> Option<&str> {
     let is_port = |name: &str, rest: &str| {
         let end = rest.find('/').unwrap_or(rest.len());
@@ -26,7 +26,7 @@ pub(super) fn branch(text: &str) -> Option<&str> {
         .filter(|tag| may_be_branch(tag))
 }
 
-/// Whether a text that is not a tag may be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.
+/// Whether a text that is not a tag can be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.
 pub(super) fn may_be_branch(text: &str) -> bool {
     let is_forbidden = |character: char| {
         character.is_whitespace() || character.is_control() || ":~^?*[\\$".contains(character)

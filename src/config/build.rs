@@ -1,26 +1,93 @@
-//! What to build: paths, stage, arguments, platform.
+//! The build: paths, stage, arguments, platforms.
 
+use std::fmt;
 use std::path::Path;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 
-use super::{
-    contexts,
-    environment::Environment,
-    fault::Fault,
-    findings::Findings,
-    pairs::{self, Pair, PairFault},
-    paths::Places,
-    plan::{BuildArguments, BuildPlan},
-    read_boolean,
-    secret_names::{self, Search},
-    values::words,
-    variables::BuildVariables,
-    warning::Warning,
-};
+use super::contexts::{self, NamedContext};
+use super::environment::Environment;
+use super::fault::Fault;
+use super::findings::Findings;
+use super::pairs::{self, Pair, PairFault};
+use super::paths::{DockerfilePlan, FolderPlan, Places};
+use super::read_boolean;
+use super::secret_names::{self, Search};
+use super::values::words;
+use super::warning::Warning;
 use crate::platform::{Architecture, Platform};
 
-/// `None` if a path is of no use; other faults are only told.
+/// The variables of the build.
+#[derive(Default, Deserialize)]
+pub(super) struct BuildVariables {
+    pub(super) context: Option<String>,
+    pub(super) dockerfile: Option<String>,
+    pub(super) target: Option<String>,
+    pub(super) build_args: Option<String>,
+    pub(super) build_contexts: Option<String>,
+    pub(super) platforms: Option<String>,
+    pub(super) build_platform: Option<String>,
+    pub(super) no_cache: Option<String>,
+}
+
+/// The build.
+#[derive(Debug, Clone)]
+pub(crate) struct BuildPlan {
+    /// The context.
+    pub(crate) context: FolderPlan,
+    /// The Dockerfile, which can be outside of the context.
+    pub(crate) dockerfile: DockerfilePlan,
+    /// The stage to build; `None` for the last one.
+    pub(crate) target: Option<String>,
+    /// In the order of the variable, each name once.
+    pub(crate) build_args: BuildArguments,
+    /// Replacements of stages and images of the Dockerfile.
+    pub(crate) contexts: Vec<NamedContext>,
+    /// The platforms, each once, in the order of the variable; empty for the platform of the builder.
+    pub(crate) platforms: Vec<Platform>,
+    /// The architecture of the builder for all platforms; `None` for a builder of each platform's own architecture.
+    pub(crate) machine: Option<Architecture>,
+    /// Whether to run every step without the cache.
+    pub(crate) no_cache: bool,
+}
+
+/// Build arguments. Their values can be secrets, although they should not be.
+#[derive(Clone, Default)]
+pub(crate) struct BuildArguments {
+    arguments: Vec<(String, String)>,
+    /// The secrets in them, recognised by names and values.
+    secrets: Vec<SecretString>,
+}
+
+impl BuildArguments {
+    fn new(arguments: Vec<(String, String)>, secrets: Vec<SecretString>) -> Self {
+        Self { arguments, secrets }
+    }
+
+    /// The secrets in them.
+    pub(super) fn secrets(&self) -> &[SecretString] {
+        &self.secrets
+    }
+
+    /// Name and value of each, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.arguments
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for BuildArguments {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_map()
+            .entries(self.arguments.iter().map(|(name, _)| (name, "***")))
+            .finish()
+    }
+}
+
+/// Reads the plan. Reports all faults, and returns `None` if a path is invalid.
 pub(super) fn read(
     variables: &BuildVariables,
     places: &Places<'_>,
@@ -31,7 +98,7 @@ pub(super) fn read(
 ) -> Option<BuildPlan> {
     let value = variables.context.as_deref();
     let context = places.context(value, context, dockerfile, findings);
-    // Without a context its default Dockerfile is missing too, which would tell the same fault twice.
+    // Without a context its default Dockerfile does not exist either, and the fault would be reported twice.
     let dockerfile = if context.is_none() && variables.dockerfile.is_none() {
         None
     } else {
@@ -67,12 +134,12 @@ pub(super) fn read(
     })
 }
 
-/// Whether the Dockerfile has such a stage is for the builder to say.
+/// Only the builder can check whether the Dockerfile has such a stage.
 fn target(value: &str, findings: &mut Findings) -> Option<String> {
     let target = value.trim();
     if target.contains(|character: char| character.is_whitespace() || character.is_control()) {
         let problem = format!(
-            "{} holds white space, which no stage name does",
+            "{} contains white space, which a stage name cannot",
             findings.shown(target)
         );
         findings.fault(Fault::new("TARGET", problem, "write the name of one stage"));
@@ -84,7 +151,7 @@ fn target(value: &str, findings: &mut Findings) -> Option<String> {
 /// The value of `BUILD_ARGS`, parsed and searched for secrets once.
 pub(super) struct Arguments {
     /// In their order, each name once with its last value.
-    arguments: Vec<(Pair, Search)>,
+    parsed: Vec<(Pair, Search)>,
     faults: Vec<PairFault>,
     warnings: Vec<Warning>,
 }
@@ -101,8 +168,8 @@ impl Arguments {
             Ok(pairs) => (pairs, Vec::new()),
             Err(faults) => (Vec::new(), faults),
         };
-        let mut parsed = Self {
-            arguments: Vec::with_capacity(pairs.len()),
+        let mut all = Self {
+            parsed: Vec::with_capacity(pairs.len()),
             faults,
             warnings: Vec::new(),
         };
@@ -112,19 +179,18 @@ impl Arguments {
             for secret in &search.secrets {
                 findings.keep_secret(secret);
             }
-            let mut arguments = parsed.arguments.iter_mut();
+            let mut arguments = all.parsed.iter_mut();
             match arguments.find(|((earlier, _), _)| earlier == name) {
                 Some(earlier) => {
                     let argument = pairs::label(index, name);
-                    parsed
-                        .warnings
+                    all.warnings
                         .push(Warning::RepeatedBuildArgument { argument });
                     *earlier = (pair, search);
                 }
-                None => parsed.arguments.push((pair, search)),
+                None => all.parsed.push((pair, search)),
             }
         }
-        parsed
+        all
     }
 
     /// Reports faults and warnings, and returns the arguments.
@@ -138,8 +204,8 @@ impl Arguments {
         let mut secrets = Vec::new();
         let mut masked = Vec::new();
         let mut readable = Vec::new();
-        let mut arguments = Vec::with_capacity(self.arguments.len());
-        for (index, (argument, search)) in self.arguments.into_iter().enumerate() {
+        let mut arguments = Vec::with_capacity(self.parsed.len());
+        for (index, (argument, search)) in self.parsed.into_iter().enumerate() {
             let label = || pairs::label(index, &argument.0);
             if search.is_readable {
                 readable.push(label());
@@ -162,13 +228,13 @@ impl Arguments {
 fn argument_fault(fault: PairFault) -> Fault {
     let (problem, advice) = match fault {
         PairFault::NoName { entry } => (
-            format!("{entry} does not begin with a name and `=`"),
+            format!("{entry} does not start with a name and `=`"),
             "write `NAME=VALUE`, without quotes, dashes or spaces before the `=`, or a YAML mapping; \
-             give a value of several lines as an entry of a list",
+             write a value of several lines as an entry of a list",
         ),
         PairFault::NotInEnvironment { entry } => (
             format!("{entry} has no value, and the pipe has no variable of that name"),
-            "write `NAME=$NAME`, or give NAME to the pipe as a variable too: the step's own do not reach it",
+            "write `NAME=$NAME`, or also set NAME under the pipe's `variables:`: a pipe does not get the variables of its step",
         ),
         PairFault::NotUtf8 { entry } => (
             format!("{entry} has a value that is not valid UTF-8"),
@@ -176,7 +242,7 @@ fn argument_fault(fault: PairFault) -> Fault {
         ),
         PairFault::Yaml { position } => {
             let place =
-                position.map(|(line, column)| format!(", seen in line {line}, column {column}"));
+                position.map(|(line, column)| format!(", near line {line}, column {column}"));
             (
                 format!(
                     "not a YAML mapping of names to plain values{}",
@@ -189,7 +255,7 @@ fn argument_fault(fault: PairFault) -> Fault {
     Fault::new("BUILD_ARGS", problem, advice)
 }
 
-/// Each platform once.
+/// Reads each platform once.
 fn platforms(value: &str, findings: &mut Findings) -> Vec<Platform> {
     let mut platforms: Vec<Platform> = Vec::new();
     for text in words(value) {
@@ -210,13 +276,13 @@ fn platforms(value: &str, findings: &mut Findings) -> Vec<Platform> {
     platforms
 }
 
-/// The machine for all platforms; `None` where each has its own.
+/// The architecture for all platforms; `None` for each platform's own.
 fn machine(value: &str, findings: &mut Findings) -> Option<Architecture> {
     let value = value.trim();
     if value.eq_ignore_ascii_case("dynamic") {
         return None;
     }
-    // One machine is of one plain platform: `arm/v7` is built on one, but is none.
+    // `arm/v7` can be built, but is not the architecture of a builder.
     let plain = Platform::parse(value).ok().and_then(|platform| {
         let is_plain = platform.architecture == platform.builder().name();
         (is_plain && platform.variant.is_none()).then(|| platform.builder())
@@ -224,8 +290,8 @@ fn machine(value: &str, findings: &mut Findings) -> Option<Architecture> {
     if plain.is_none() {
         findings.fault(Fault::new(
             "BUILD_PLATFORM",
-            format!("{} is not a machine of Depot", findings.shown(value)),
-            "write `linux/amd64`, `linux/arm64`, or `dynamic` for the machine of each platform",
+            format!("{} is not an architecture of Depot's builders", findings.shown(value)),
+            "write `linux/amd64`, `linux/arm64`, or `dynamic` for a builder of each platform's own architecture",
         ));
     }
     plain

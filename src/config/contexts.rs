@@ -1,27 +1,49 @@
-//! Named contexts: what stands in place of a stage or an image that a Dockerfile names.
+//! Named contexts, which replace stages and images of a Dockerfile.
 
 use secrecy::SecretString;
 
-use super::{
-    fault::Fault,
-    findings::Findings,
-    pairs,
-    paths::Places,
-    plan::{FolderPlan, NamedContext},
-    secret_names::logins_of_address,
-    ssh_address::SshAddress,
-};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::pairs;
+use super::paths::{FolderPlan, Places};
+use super::secret_names::logins_of_address;
+use super::ssh_address::SshAddress;
 use crate::registry::reference::{DOCKER_HUB, Reference};
+
+/// The replacement of a stage or an image of a Dockerfile.
+#[derive(Debug, Clone)]
+pub(crate) enum NamedContext {
+    /// Its name, and the directory.
+    Directory(String, FolderPlan),
+    /// Its name, the address that the builder reads, and the secrets in the address, as written and decoded.
+    Address(String, SecretString, Vec<SecretString>),
+}
+
+impl NamedContext {
+    /// The name in the Dockerfile.
+    #[must_use]
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Directory(name, _) | Self::Address(name, _, _) => name,
+        }
+    }
+
+    pub(super) fn logins(&self) -> &[SecretString] {
+        match self {
+            Self::Directory(..) => &[],
+            Self::Address(_, _, logins) => logins,
+        }
+    }
+}
 
 const VARIABLE: &str = "BUILD_CONTEXTS";
 
-const ADVICE: &str = "write `NAME=VALUE`, where NAME is what the Dockerfile has behind `FROM` or `--from=`, and VALUE a directory of the clone, \
-     `docker-image://` and a reference, or the address of a Git repository";
+const ADVICE: &str = "write `NAME=VALUE`: NAME is the name after `FROM` or `--from=` in the Dockerfile; VALUE is a directory of the clone, `docker-image://REFERENCE`, or the `https://` address of a Git repository";
 
-/// Where the content of a named context comes from, for whoever reads addresses.
+/// The schemes that BuildKit supports.
 const SCHEMES: [&str; 4] = ["docker-image", "https", "http", "git"];
 
-/// Reads every named context, and tells of each bad one.
+/// Reads every named context, and reports each fault.
 pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) -> Vec<NamedContext> {
     let mut contexts: Vec<NamedContext> = Vec::new();
     let named = pairs::named(value).unwrap_or_else(|_| {
@@ -37,19 +59,19 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
             continue;
         };
         let Some(name) = familiar(name.trim()) else {
-            let problem = format!("{label} does not begin with the name of a stage or an image");
+            let problem = format!("{label} does not start with the name of a stage or an image");
             findings.fault(Fault::new(VARIABLE, problem, ADVICE));
             continue;
         };
         if contexts.iter().any(|context| context.name() == name) {
-            let problem = format!("{label} has the name of an earlier one");
+            let problem = format!("{label} has the same name as an earlier entry");
             findings.fault(Fault::new(VARIABLE, problem, "write each name once"));
             continue;
         }
         let value = value.trim();
         if let Some(address) = SshAddress::parse(value).filter(|_| !places.has_directory(value)) {
             let problem = format!(
-                "{label} is the address of a Git repository over SSH, and builders get no SSH keys from this version"
+                "{label} is the address of a Git repository over SSH, but this version provides no SSH keys to builders"
             );
             let advice = format!(
                 "write {}, with a user and a token before the host if the repository is private",
@@ -65,13 +87,13 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
                 Some(NamedContext::Address(name, value.into(), logins))
             }
             Some(_) => {
-                // Not shown: an address may hold a login.
-                let problem = format!("{label} has an address of a kind that no builder reads");
+                // Not shown: an address can contain a login.
+                let problem = format!("{label} has an address with an unsupported scheme");
                 findings.fault(Fault::new(VARIABLE, problem, ADVICE));
                 None
             }
             None if value.is_empty() => {
-                let problem = format!("{label} has nothing behind its `=`");
+                let problem = format!("{label} has no value after its `=`");
                 findings.fault(Fault::new(VARIABLE, problem, ADVICE));
                 None
             }
@@ -84,13 +106,13 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
 }
 
 fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Option<FolderPlan> {
-    let path = places.context_as_typed(Some(value));
+    let path = places.context_as_written(Some(value));
     places.named_folder(VARIABLE, &path, findings)
 }
 
-/// As the frontend looks for it: a stage's name, or the shortest form of a reference.
+/// The name that the frontend looks up: that of a stage, or the shortest form of a reference.
 ///
-/// Stages may have upper-case letters, and count in lower case; references have none.
+/// The frontend converts names of stages to lower case. References have no upper-case letters.
 fn familiar(name: &str) -> Option<String> {
     let is_stage = !name.contains(['/', ':', '.']);
     let name = if is_stage {
@@ -163,21 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_told() {
+    fn invalid_entries_are_reported() {
         for (value, problem) in [
             ("builder", "entry 1 has no `=`"),
             ("a: [b]", "not a YAML mapping of names to plain values"),
             (
                 "=dist",
-                "entry 1 does not begin with the name of a stage or an image",
+                "entry 1 does not start with the name of a stage or an image",
             ),
-            ("a b=dist", "entry 1 does not begin with the name"),
-            ("a=dist\na=dist", "entry 2 has the name of an earlier one"),
-            ("a=ftp://me:secret@x", "entry 1 has an address of a kind"),
-            ("a=", "entry 1 has nothing behind its `=`"),
+            ("a b=dist", "entry 1 does not start with the name"),
+            (
+                "a=dist\na=dist",
+                "entry 2 has the same name as an earlier entry",
+            ),
+            (
+                "a=ftp://me:secret@x",
+                "entry 1 has an address with an unsupported scheme",
+            ),
+            ("a=", "entry 1 has no value after its `=`"),
             (
                 "a=git@bitbucket.org:acme/x.git",
-                "entry 1 is the address of a Git repository over SSH, and builders get no SSH keys from this version; write \
+                "entry 1 is the address of a Git repository over SSH, but this version provides no SSH keys to builders; write \
                  `https://bitbucket.org/acme/x.git`, with a user",
             ),
             (
@@ -194,7 +222,7 @@ mod tests {
             ),
             ("a=file", "`CLONE/file` is not a directory"),
             ("a=nowhere", "`CLONE/nowhere` does not exist"),
-            ("a=/etc", "`/etc` lies outside of the clone directory"),
+            ("a=/etc", "`/etc` is outside of the clone directory"),
         ] {
             let (_, error) = read_from(value);
             assert!(

@@ -1,13 +1,67 @@
-//! Who asks Depot, for which project, and where.
+//! Access to Depot: the token, the project, and the address of the API.
+
+use std::path::Path;
 
 use secrecy::SecretString;
+use serde::Deserialize;
 use url::Url;
 
-use super::{fault::Fault, findings::Findings, table::DEFAULT_API_URL, warning::Warning};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::project::{self, ProjectSource};
+use super::table::DEFAULT_API_URL;
+use super::warning::Warning;
 use crate::bitbucket::secured_variable;
 use crate::http::zones::{Zone, named_zone};
 
-const TOKEN_ADVICE: &str = "give a token of your Depot project";
+/// The variables for Depot.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct DepotVariables {
+    pub(super) depot_token: Option<String>,
+    pub(super) depot_project_id: Option<String>,
+    pub(super) depot_api_url: Option<String>,
+}
+
+/// Access to Depot.
+#[derive(Debug, Clone)]
+pub(crate) struct DepotPlan {
+    /// The token for the first call. Visible ASCII, so that it is valid in a header.
+    pub(crate) token: SecretString,
+    /// The project's id. Only Depot can check that it exists.
+    pub(crate) project_id: String,
+    /// The source of the id.
+    pub(crate) project_source: ProjectSource,
+    /// The API's address: http or https, without login, query and fragment, ending in `/`.
+    pub(crate) api_url: Url,
+}
+
+impl DepotPlan {
+    /// Reads the variables, and project files next to the context and the Dockerfile. `None` after a fault.
+    pub(super) fn read(
+        variables: DepotVariables,
+        context: &Path,
+        dockerfile: &Path,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let token = token(variables.depot_token, findings);
+        let project_id = variables.depot_project_id.as_deref();
+        let project = project::read(project_id, context, dockerfile, findings);
+        let api_url = api_url(variables.depot_api_url.as_deref(), findings);
+        let (project_id, project_source) = project?;
+        Some(Self {
+            token: token?,
+            project_id,
+            project_source,
+            api_url: api_url?,
+        })
+    }
+}
+
+const TOKEN_ADVICE: &str = "set it to a token of your Depot project";
 const API_URL: &str = "DEPOT_API_URL";
 
 /// The hint for a missing or invalid token.
@@ -27,14 +81,14 @@ pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<Se
     };
     let token = value.trim();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let problem = "holds white space or characters that tokens do not have";
+        let problem = "contains white space or other characters that a token cannot";
         findings.fault(Fault::new("DEPOT_TOKEN", problem, TOKEN_ADVICE).with_hint(token_hint()));
         return None;
     }
     Some(SecretString::from(token))
 }
 
-/// The API's address, ending in `/` so that a method's path can be joined to it.
+/// The address of the API. It ends with `/`, so that the path of a method can be joined to it.
 pub(super) fn api_url(value: Option<&str>, findings: &mut Findings) -> Option<Url> {
     let text = value.map_or(DEFAULT_API_URL, str::trim);
     match checked_url(text) {
@@ -61,13 +115,13 @@ pub(super) fn api_url(value: Option<&str>, findings: &mut Findings) -> Option<Ur
 fn checked_url(text: &str) -> Result<Url, &'static str> {
     let mut url = Url::parse(text).map_err(|_| "is not an address")?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("begins with neither https:// nor http://");
+        return Err("does not start with https:// or http://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a login, which DEPOT_TOKEN is for");
+        return Err("contains a login, but DEPOT_TOKEN is the login");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has something behind its path");
+        return Err("has a query or a fragment");
     }
     if !url.path().ends_with('/') {
         let path = format!("{}/", url.path());
@@ -83,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_visible_ascii_without_what_stands_around() {
+    fn a_token_is_trimmed_and_visible_ascii() {
         let read = |value: &str| token(Some(value.into()), &mut Findings::default());
         assert_eq!(
             read(" depot_project_1f-./+=\n")
@@ -97,15 +151,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_token_is_told_without_showing_it() {
+    fn an_invalid_token_is_reported_without_its_value() {
         let mut findings = Findings::default();
         assert!(token(Some("hunter2 hunter3".into()), &mut findings).is_none());
         assert!(token(None, &mut findings).is_none());
         let error = findings.into_error();
         assert_eq!(
             error.to_string(),
-            "DEPOT_TOKEN: holds white space or characters that tokens do not have; give a token of your Depot project\n\
-             DEPOT_TOKEN: not set; give a token of your Depot project"
+            "DEPOT_TOKEN: contains white space or other characters that a token cannot; set it to a token of your Depot project\n\
+             DEPOT_TOKEN: not set; set it to a token of your Depot project"
         );
         assert_eq!(error.hint(), Some(&*token_hint()));
     }
@@ -131,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_api_address_is_told_without_its_login() {
+    fn an_invalid_api_address_is_reported_without_its_login() {
         for (value, problem) in [
             (
                 "api.depot.dev",
@@ -140,27 +194,27 @@ mod tests {
             ("https://", "DEPOT_API_URL: `https://` is not an address; "),
             (
                 "localhost:4000",
-                "DEPOT_API_URL: `localhost:4000` begins with neither https:// nor http://; ",
+                "DEPOT_API_URL: `localhost:4000` does not start with https:// or http://; ",
             ),
             (
                 "ftp://example.com",
-                "DEPOT_API_URL: `ftp://example.com` begins with neither",
+                "DEPOT_API_URL: `ftp://example.com` does not start with https:// or",
             ),
             (
                 "https://me:word@example.com",
-                "DEPOT_API_URL: `***@example.com` holds a login",
+                "DEPOT_API_URL: `***@example.com` contains a login",
             ),
             (
                 "https://me@example.com",
-                "DEPOT_API_URL: `***@example.com` holds a login",
+                "DEPOT_API_URL: `***@example.com` contains a login",
             ),
             (
                 "https://example.com/?a=b",
-                "DEPOT_API_URL: `https://example.com/?a=b` has something behind its path; ",
+                "DEPOT_API_URL: `https://example.com/?a=b` has a query or a fragment; ",
             ),
             (
                 "https://example.com/#a",
-                "DEPOT_API_URL: `https://example.com/#a` has something behind its path; ",
+                "DEPOT_API_URL: `https://example.com/#a` has a query or a fragment; ",
             ),
         ] {
             let mut findings = Findings::default();
@@ -171,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unencrypted_way_to_another_machine_is_warned_of() {
+    fn an_unencrypted_connection_to_another_machine_causes_a_warning() {
         let mut findings = Findings::default();
         assert!(api_url(Some("http://api.example.com"), &mut findings).is_some());
         assert_eq!(

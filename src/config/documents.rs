@@ -134,8 +134,8 @@ fn readme_of(old: &str) -> String {
     let mut parts = old.split(BEGIN);
     let mut new = parts.next().unwrap().to_owned();
     for generated in [snippet(), tables()] {
-        let part = parts.next().expect("a begin mark for each generated part");
-        let (_, rest) = part.split_once(END).expect("an end mark for each part");
+        let part = parts.next().unwrap();
+        let (_, rest) = part.split_once(END).unwrap();
         new.extend([BEGIN, &generated, END, rest]);
     }
     assert_eq!(parts.next(), None, "a begin mark without a generated part");
@@ -143,19 +143,20 @@ fn readme_of(old: &str) -> String {
 }
 
 fn pipe_yml_of(old: &str) -> String {
-    let (head, _) = old.split_once(PIPE_YML_LIST).expect("a list of variables");
+    let (head, _) = old.split_once(PIPE_YML_LIST).unwrap();
     [head, PIPE_YML_LIST, &pipe_list()].concat()
 }
 
 /// Path, content and generated content of each file.
 fn files() -> [(PathBuf, String, String); 2] {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let generators: [(&str, fn(&str) -> String); 2] =
-        [("README.md", readme_of), ("pipe.yml", pipe_yml_of)];
-    generators.map(|(name, generate)| {
+    ["README.md", "pipe.yml"].map(|name| {
         let path = root.join(name);
         let old = fs::read_to_string(&path).unwrap();
-        let new = generate(&old);
+        let new = match name {
+            "pipe.yml" => pipe_yml_of(&old),
+            _ => readme_of(&old),
+        };
         (path, old, new)
     })
 }

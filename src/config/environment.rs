@@ -1,39 +1,39 @@
-//! From the process environment to the values that were given.
+//! From the process environment to the variables that are set.
 //!
-//! This stands before `envy`, which panics on text that is not UTF-8, reads names in any case, and takes an empty text
-//! for a value. What passes has exactly a known name, a value, and no array: those are one text by then, each entry
-//! behind an [`ENTRY_MARK`].
+//! This is a filter for `envy`, which panics on text that is not UTF-8, ignores the case of names, and accepts an empty
+//! text as a value. Its result has only known names with values. An array is one text, with an [`ENTRY_MARK`] before
+//! each entry.
+//!
+//! All fields that `envy` fills are optional texts, because its own conversions do not fit: it accepts `""` as a boolean,
+//! supports only `true` and `false`, and splits lists only at commas. The structs have no `Debug`, because they contain
+//! secrets as plain text.
 
-use std::{
-    collections::BTreeMap,
-    ffi::{OsStr, OsString},
-};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 
 use serde::de::DeserializeOwned;
 
-use super::{
-    fault::Fault,
-    findings::Findings,
-    table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable},
-    values::{ENTRY_MARK, is_given},
-    warning::Warning,
-};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable};
+use super::values::{ENTRY_MARK, is_set};
+use super::warning::Warning;
 use crate::bitbucket::variables::{CLONE_DIR, CONTEXT, OIDC_TOKEN};
 
-/// More entries than anybody writes; the bound on what a wrong count can cost.
+/// The limit for an array, which also limits the work for a wrong count.
 const ARRAY_MAX_ENTRIES: usize = 1000;
 
-/// Those of [`IDENTITY_VARIABLES`] whose value is the proof itself.
+/// Those of [`IDENTITY_VARIABLES`] whose value is a secret.
 const SECRET_IDENTITIES: [&str; 2] = [OIDC_TOKEN, "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
-/// The environment, and the known variables that it gives values to.
+/// The environment, and the known variables that are set in it.
 pub(super) struct Environment {
     all: BTreeMap<OsString, OsString>,
-    given: BTreeMap<&'static str, String>,
+    set: BTreeMap<&'static str, String>,
 }
 
 impl Environment {
-    /// Sorts out `variables`; of two with one name the first counts, as it does for the C library.
+    /// Reads the known variables. If a name occurs twice, the first value is used, like in the C library.
     pub(super) fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         findings: &mut Findings,
@@ -44,45 +44,45 @@ impl Environment {
         }
         let mut environment = Self {
             all,
-            given: BTreeMap::new(),
+            set: BTreeMap::new(),
         };
         let secrets = VARIABLES.iter().filter(|variable| variable.secret);
         for name in secrets
             .map(|variable| variable.name)
             .chain(SECRET_IDENTITIES)
         {
-            // Before anything is said of any variable: a secret can stand in the wrong one as well.
+            // Before the first message: a secret can also be in the wrong variable.
             if let Some(Ok(secret)) = environment.text(name) {
                 findings.keep_secret(secret);
             }
         }
         for variable in &VARIABLES {
             if let Some(value) = environment.value(variable, findings) {
-                environment.given.insert(variable.name, value);
+                environment.set.insert(variable.name, value);
             }
         }
         let step = CONTEXT.into_iter().chain(IDENTITY_VARIABLES);
         for name in step.chain(DAEMON_VARIABLES) {
-            // Bitbucket sets these: there is nobody to tell that one is not UTF-8.
+            // Bitbucket sets these, so a value that is not UTF-8 is not reported.
             if let Some(Ok(value)) = environment.text(name) {
-                environment.given.insert(name, value.to_owned());
+                environment.set.insert(name, value.to_owned());
             }
         }
         environment
     }
 
-    /// One concern's variables.
+    /// The variables of one struct.
     pub(super) fn variables<T: Default + DeserializeOwned>(&self, findings: &mut Findings) -> T {
-        let given = self
-            .given
+        let set = self
+            .set
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
-        envy::from_iter(given).unwrap_or_else(|error| {
+        envy::from_iter(set).unwrap_or_else(|error| {
             let problem = format!("could not be read: {}", findings.masked(&error.to_string()));
             findings.fault(Fault::new(
                 "environment",
                 problem,
-                "this is a fault of the pipe",
+                "this is a bug in the pipe",
             ));
             T::default()
         })
@@ -93,19 +93,19 @@ impl Environment {
         self.all.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// The directory of the clone, as Bitbucket names it.
+    /// The value of [`CLONE_DIR`].
     pub(super) fn clone_dir(&self) -> Option<&OsStr> {
         self.lookup(CLONE_DIR)
-            .filter(|value| value.to_str().is_none_or(is_given))
+            .filter(|value| value.to_str().is_none_or(is_set))
     }
 
-    /// The names of all variables that have a value, as far as they are text.
+    /// The names of all variables that are set, except names that are not UTF-8.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let given = self
+        let set = self
             .all
             .iter()
-            .filter(|(_, value)| value.to_str().is_none_or(is_given));
-        given.filter_map(|(name, _)| name.to_str())
+            .filter(|(_, value)| value.to_str().is_none_or(is_set));
+        set.filter_map(|(name, _)| name.to_str())
     }
 
     fn value(&self, variable: &Variable, findings: &mut Findings) -> Option<String> {
@@ -121,7 +121,7 @@ impl Environment {
         if text.is_none()
             && let Some(unset) = self.unset(name)
         {
-            // A password may look like a name; then it is not shown.
+            // A password can look like a reference, so that of a secret variable is not shown.
             let unset = (!variable.secret).then(|| unset.to_owned());
             findings.warn(Warning::UnsetReference {
                 variable: name,
@@ -168,7 +168,7 @@ impl Environment {
                 "{} is not a number of entries up to {ARRAY_MAX_ENTRIES}",
                 findings.shown(count)
             );
-            let advice = format!("write {name} as a list and leave {name}_COUNT to Bitbucket");
+            let advice = format!("write {name} as a list; Bitbucket sets {name}_COUNT");
             findings.fault(Fault::new(format!("{name}_COUNT"), problem, advice));
             return None;
         };
@@ -195,15 +195,15 @@ impl Environment {
             findings.fault(Fault::new(
                 first,
                 problem,
-                format!("write {name} as a list and leave its parts to Bitbucket"),
+                format!("write {name} as a list; Bitbucket sets its parts"),
             ));
             return None;
         }
-        // A list without entries, or with none that has a value, is as good as none.
-        array.split(ENTRY_MARK).any(is_given).then_some(array)
+        // A list without a set entry is treated as unset.
+        array.split(ENTRY_MARK).any(is_set).then_some(array)
     }
 
-    /// The variable that `name` was to have the value of and that this pipeline does not have.
+    /// The unset variable that the value of `name` refers to.
     pub(super) fn unset(&self, name: &str) -> Option<&str> {
         let text = self.lookup(name)?.to_str()?.trim();
         let other = text.strip_prefix('$')?;
@@ -211,14 +211,14 @@ impl Environment {
             Some(braced) => braced.strip_suffix('}')?,
             None => other,
         };
-        // Under its own name it is only `pipe.yml`'s way of asking whether there is one.
+        // A reference to itself is the default in `pipe.yml`.
         (other != name).then_some(other)
     }
 
-    /// A variable's text if it has one; `Err` if that is not UTF-8.
+    /// The value of a variable that is set; `Err` if it is not UTF-8.
     fn text(&self, name: &str) -> Option<Result<&str, ()>> {
         match self.lookup(name)?.to_str() {
-            Some(text) => is_given(text).then_some(Ok(text)),
+            Some(text) => is_set(text).then_some(Ok(text)),
             None => Some(Err(())),
         }
     }
@@ -235,7 +235,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::variables::{BuildVariables, DepotVariables, ImageVariables};
+    use crate::config::build::BuildVariables;
+    use crate::config::depot::DepotVariables;
+    use crate::config::images::ImageVariables;
 
     fn read(variables: &[(&str, &str)]) -> (Environment, Findings) {
         let mut findings = Findings::default();
@@ -300,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_array_is_told() {
+    fn an_invalid_array_is_reported() {
         for (variables, fault) in [
             (
                 vec![("IMAGE_COUNT", "many")],
@@ -345,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_without_a_count_are_warned_of() {
+    fn entries_without_a_count_cause_a_warning() {
         let (_, findings) = read(&[("IMAGE_0", "a")]);
         assert_eq!(
             findings.into_warnings(),
@@ -354,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_a_fault_of_known_variables_only() {
+    fn a_value_that_is_not_utf8_is_a_fault_only_of_known_variables() {
         let bad = || OsString::from_vec(vec![b'a', 0xff]);
         let variables = ["TARGET", "IMAGE_1", "OTHER", "BITBUCKET_BRANCH"]
             .map(|name| (OsString::from(name), bad()));

@@ -1,13 +1,13 @@
-//! What is wrong with the variables: every fault of every one, since finding them one at a time costs a run each.
+//! Faults of the variables. All are reported at once, because finding them one by one would cost a run each.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::warning::Warning;
 
-/// One thing that is wrong with one variable.
+/// One fault of one variable.
 ///
-/// Holds no secret: whoever makes one shows values through `Findings::shown` only.
+/// Contains no secret: values are included only through `Findings::shown`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     variable: String,
@@ -17,7 +17,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// `problem` goes on from the variable's name, `advice` says what to write instead.
+    /// `problem` follows the name of the variable. `advice` is the correction.
     pub(super) fn new(
         variable: impl Into<String>,
         problem: impl Into<String>,
@@ -31,19 +31,19 @@ impl Fault {
         }
     }
 
-    /// Adds what lies outside of the variable: a setting of Bitbucket, a property of pipes.
+    /// Adds advice for something else than the variable, such as a setting of the step.
     pub(super) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The name of the variable, which for an entry of an array is that of the entry.
+    /// The name of the variable, or of the entry of an array.
     #[must_use]
     pub fn variable(&self) -> &str {
         &self.variable
     }
 
-    /// What helps where the value alone is not to blame.
+    /// The advice of [`Fault::with_hint`].
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
@@ -73,19 +73,19 @@ impl ConfigError {
         Self { faults, warnings }
     }
 
-    /// All that is wrong, in the order of the documentation as far as that is possible.
+    /// All faults, mostly in the order of the documentation.
     #[must_use]
     pub fn faults(&self) -> &[Fault] {
         &self.faults
     }
 
-    /// What was noticed besides; a mistyped name often explains a missing variable.
+    /// The warnings. A mistyped name often explains a missing variable.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
     }
 
-    /// The first hint that any fault has.
+    /// The first hint.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.faults.iter().find_map(Fault::hint)

@@ -1,18 +1,16 @@
-//! Collects faults and warnings while the variables are read, and knows what may not be shown in them.
+//! Collects faults and warnings while the variables are read, and masks secrets in them.
 
 use secrecy::SecretString;
 
-use super::{
-    fault::{ConfigError, Fault},
-    warning::Warning,
-};
+use super::fault::{ConfigError, Fault};
+use super::warning::Warning;
 
-/// The longest value that is shown whole, in characters.
+/// The limit for a value in a message.
 const SHOWN_CHARACTERS: usize = 300;
-/// Shorter secrets are not searched for in other values: they would blot out half of every message.
+/// Shorter secrets are not masked in messages, because they occur in too many words.
 const SECRET_MIN_BYTES: usize = 4;
 
-/// What was found so far.
+/// The faults, warnings and secrets.
 #[derive(Default)]
 pub(super) struct Findings {
     faults: Vec<Fault>,
@@ -21,11 +19,11 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// From here on this text is blotted out of every value that is shown.
+    /// Masks this text in every later message, and in the log.
     pub(super) fn keep_secret(&mut self, secret: &str) {
         let secret = secret.trim();
         if secret.len() >= SECRET_MIN_BYTES && !self.secrets.iter().any(|known| known == secret) {
-            // The longest first: one may be the beginning of another.
+            // The longest first: one secret can be the start of another.
             let place = self
                 .secrets
                 .partition_point(|known| known.len() >= secret.len());
@@ -33,8 +31,8 @@ impl Findings {
         }
     }
 
-    /// The secrets so far that can be masked in a log: of one with several lines, such as a YAML list of logins, most lines
-    /// are no secrets.
+    /// The secrets to mask in the log. Values of several lines, such as a YAML list of logins, are omitted, because most of
+    /// their lines are not secret.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
         let secrets = self.secrets.iter().filter(|secret| !secret.contains('\n'));
         secrets
@@ -62,14 +60,14 @@ impl Findings {
         ConfigError::new(self.faults, self.warnings)
     }
 
-    /// A value as a message may hold it: on one line, not too long, with no secret and no login of an address.
+    /// A value for a message: on one line, limited in length, without secrets and without the login of an address.
     pub(super) fn shown(&self, value: &str) -> String {
-        // Secrets first: they may hold an `@` too, and half of one would not be known any more.
+        // Secrets first: a secret can contain an `@`, and a part of it would no longer be found.
         let value = without_login(&self.without_secrets(value));
         format!("`{}`", fitting(&value))
     }
 
-    /// The same for a text that only quotes a value, and holds no login.
+    /// The same for a text that quotes a value and contains no login.
     pub(super) fn masked(&self, text: &str) -> String {
         fitting(&self.without_secrets(text))
     }
@@ -83,7 +81,7 @@ impl Findings {
     }
 }
 
-/// On one line, and not too long.
+/// Limits a text to one line and to [`SHOWN_CHARACTERS`].
 fn fitting(text: &str) -> String {
     let mut characters = text.chars();
     let mut shown: String = characters
@@ -97,7 +95,7 @@ fn fitting(text: &str) -> String {
     shown
 }
 
-/// Control characters could end the line or speak to a terminal.
+/// Replaces control characters, which could end the line or control a terminal.
 fn printable(character: char) -> char {
     if character.is_control() {
         '\u{fffd}'
@@ -106,32 +104,32 @@ fn printable(character: char) -> char {
     }
 }
 
-/// `https://user:password@host` and `user:password@host` without what stands before the `@`.
+/// `https://user:password@host` and `user:password@host` without the part before the `@`.
 ///
-/// A digest's `@` stays as it is, and so does one that no login ends with. In doubt more is taken out than needed.
+/// The `@` of a digest, and one that cannot end a login, are kept. In doubt, too much is removed.
 fn without_login(value: &str) -> String {
     match value.rsplit_once('@') {
         Some((name, digest)) if is_digest(digest) => {
             format!("{}@{digest}", without_login(name))
         }
-        Some((_, rest)) if may_hold_login(value) => format!("***@{rest}"),
+        Some((_, rest)) if can_contain_login(value) => format!("***@{rest}"),
         Some(_) | None => value.to_owned(),
     }
 }
 
-/// Whether a login may stand before the last `@`, as in `user:password@host/path`.
+/// Whether the part before the last `@` can be a login, as in `user:password@host/path`.
 ///
-/// `packages/@scope/app`, `fix/login@v2` and `app:fix/login@v2` hold none: no host and no path follow, and a password with a
-/// `/` in it would be followed by one.
-pub(super) fn may_hold_login(value: &str) -> bool {
+/// `packages/@scope/app`, `fix/login@v2` and `app:fix/login@v2` contain none: no host and no path follow, which would follow
+/// a password with a `/`.
+pub(super) fn can_contain_login(value: &str) -> bool {
     let Some((before, rest)) = value.rsplit_once('@') else {
         return false;
     };
     if is_digest(rest) {
-        return may_hold_login(before);
+        return can_contain_login(before);
     }
     let is_authority = !before.is_empty() && !before.contains('/');
-    // Behind a `/` it begins the name of a package, as in `app:update/@types/node`.
+    // After a `/`, the `@` starts the name of a package, as in `app:update/@types/node`.
     let has_path = rest.contains('/') && !before.ends_with('/');
     before.contains("://")
         || (before.contains(':') && has_path)
@@ -139,14 +137,15 @@ pub(super) fn may_hold_login(value: &str) -> bool {
         || ((before.contains(':') || is_authority) && begins_with_host(rest))
 }
 
-/// A host may begin with `sha` too.
+/// Whether a text starts with a digest. A prefix of `sha` alone could be a host.
 pub(super) fn is_digest(text: &str) -> bool {
     ["sha256:", "sha384:", "sha512:"]
         .iter()
         .any(|algorithm| text.starts_with(algorithm))
 }
 
-/// Whether a text begins with what is rather a host than a part of a name: `example.com`, `localhost`, `10.0.0.1`, `host:5000`.
+/// Whether a text starts with something that is a host rather than a part of a name: `example.com`, `localhost`,
+/// `10.0.0.1`, `host:5000`.
 pub(super) fn begins_with_host(text: &str) -> bool {
     let end = text.find(['/', '?', '#']).unwrap_or(text.len());
     let authority = text.get(..end).unwrap_or(text);
@@ -188,7 +187,7 @@ mod tests {
             ("ssh://word@host/x", "`***@host/x`"),
             ("me:word@shop.example.com/x", "`***@shop.example.com/x`"),
             ("me:word@sha.example.com/x", "`***@sha.example.com/x`"),
-            // A space in the password has cut it.
+            // Cut at a space in the password.
             ("me:wo/rd@", "`***@`"),
             ("packages/@scope/app", "`packages/@scope/app`"),
             ("@scope/app", "`@scope/app`"),

@@ -1,28 +1,44 @@
-//! Which Docker daemon an image is loaded into.
+//! The Docker daemon that an image is loaded into.
 //!
-//! These variables are Docker's own. Bitbucket gives them to a step that has the service `docker`.
+//! These variables are Docker's own. Bitbucket sets them in a step with the service `docker`.
 
 use std::path::{Path, PathBuf};
 
-use super::{fault::Fault, findings::Findings, values, variables::DockerVariables};
+use serde::Deserialize;
+
+use super::fault::Fault;
+use super::findings::Findings;
+use super::values;
 use crate::docker::{Endpoint, EndpointTls};
 use crate::io::bounded_file;
 
-/// Where a daemon listens that no variable names.
+/// Docker's variables for the address of the daemon.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct DockerVariables {
+    pub(super) docker_host: Option<String>,
+    pub(super) docker_tls_verify: Option<String>,
+    pub(super) docker_cert_path: Option<String>,
+}
+
+/// The socket of a daemon if no variable is set.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// Docker's ports, without and with TLS.
 const DEFAULT_PORTS: (u16, u16) = (2375, 2376);
 
-/// A certificate with its chain has a tenth of it.
+/// Ten times the size of a certificate with its chain.
 const SIZE_LIMIT_BYTES: u64 = 1 << 20;
 
 const HOST_ADVICE: &str = "write the address of a Docker daemon, such as `tcp://host.docker.internal:2375`, or add the service `docker` to the step, which sets it";
 
 const CERTIFICATES_ADVICE: &str =
-    "write the path of a folder with `ca.pem`, `cert.pem` and `key.pem`";
+    "write the path of a directory with `ca.pem`, `cert.pem` and `key.pem`";
 
-/// Reads where the daemon is. Paths are relative to `directory`.
+/// Reads the address of the daemon. Paths are relative to `directory`.
 pub(super) fn read(
     variables: &DockerVariables,
     directory: &Path,
@@ -48,11 +64,11 @@ fn endpoint(text: &str, tls: Option<EndpointTls>) -> Result<Endpoint, &'static s
         "unix" if rest.starts_with('/') => return Ok(Endpoint::Unix(PathBuf::from(rest))),
         "unix" => return Err("is not the absolute path of a socket"),
         "tcp" | "http" | "https" => {}
-        "ssh" => return Err("is reached by ssh, which a pipe cannot do"),
+        "ssh" => return Err("uses SSH, which is not supported"),
         _ => return Err("has a scheme that is neither `tcp` nor `unix`"),
     }
     if scheme == "https" && tls.is_none() {
-        return Err("wants TLS, for which DOCKER_CERT_PATH names no certificates");
+        return Err("requires TLS, but DOCKER_CERT_PATH is not set");
     }
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     let default = if tls.is_some() {
@@ -99,22 +115,22 @@ fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
     }
 }
 
-/// The private keys that may be in the folder that `DOCKER_CERT_PATH` names: ours, and those that Docker's manual has in the
-/// same folder.
+/// The private keys that can be in the directory `DOCKER_CERT_PATH`: the key of the client, and those that Docker's manual
+/// creates in the same directory.
 pub(super) fn key_files(folder: &str, directory: &Path) -> Vec<PathBuf> {
     let folder = directory.join(folder.trim());
     let names = ["key.pem", "ca-key.pem", "server-key.pem"];
     names.map(|name| folder.join(name)).into()
 }
 
-/// The certificates, where a folder of them is named. The daemon is then always verified.
+/// The certificates in the directory `DOCKER_CERT_PATH`, if it is set. The daemon is then always verified.
 fn tls(
     variables: &DockerVariables,
     directory: &Path,
     findings: &mut Findings,
 ) -> Option<EndpointTls> {
     let Some(path) = variables.docker_cert_path.as_deref() else {
-        // As Docker reads it: whatever is not "no" means TLS.
+        // Like Docker: every value except "no" means TLS.
         let verify = variables.docker_tls_verify.as_deref();
         if verify.is_some_and(|text| values::boolean(text) != Some(false)) {
             findings.fault(Fault::new(
@@ -235,9 +251,9 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_none_is_told() {
+    fn an_invalid_address_is_reported() {
         for (host, problem) in [
-            ("ssh://host", "is reached by ssh, which a pipe cannot do"),
+            ("ssh://host", "uses SSH, which is not supported"),
             ("docker", "is not the address of a daemon"),
             ("tcp://", "is not the address of a daemon"),
             ("tcp://host:0", "is not the address of a daemon"),
@@ -251,7 +267,7 @@ mod tests {
             ),
             (
                 "https://docker",
-                "wants TLS, for which DOCKER_CERT_PATH names no certificates",
+                "requires TLS, but DOCKER_CERT_PATH is not set",
             ),
         ] {
             let (_, error) = read_from(Some(host), None, None);
@@ -263,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_cannot_be_used_are_told() {
+    fn unusable_certificates_are_reported() {
         let host = Some("tcp://docker");
         for (verify, path, error) in [
             (
@@ -287,9 +303,9 @@ mod tests {
                 "DOCKER_CERT_PATH: `FOLDER/bad` cannot be used: key.pem holds no usable key",
             ),
         ] {
-            let (_, told) = read_from(host, verify, path);
-            assert!(told.starts_with(error), "{told}");
-            assert!(told.ends_with(CERTIFICATES_ADVICE), "{told}");
+            let (_, error_text) = read_from(host, verify, path);
+            assert!(error_text.starts_with(error), "{error_text}");
+            assert!(error_text.ends_with(CERTIFICATES_ADVICE), "{error_text}");
         }
     }
 }

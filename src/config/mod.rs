@@ -1,12 +1,12 @@
-//! From the variables that Bitbucket passes to a checked plan.
+//! From the variables that Bitbucket passes to a validated plan.
 //!
-//! The only place that knows the names of variables. `main` reads the environment once and hands it over; everything
-//! behind this room gets types. All faults are told at once, since each run that finds one more costs minutes.
+//! Only this module knows the names of variables. `main` reads the environment once and passes it here; everything else
+//! gets types. All faults are reported at once, because finding them one by one would cost a run each.
 //!
-//! The rules for values, the same for every variable: nothing, white space, or exactly `$NAME` or `${NAME}` is "not
-//! given", for that is what Bitbucket leaves of an unset variable. Booleans are true/false, yes/no, on/off, 1/0 in any
-//! case. Lists are Bitbucket arrays or one text with an entry a line; images and platforms are separated by commas and
-//! spaces too. The size of all this is bounded by the kernel's limits on a process's environment.
+//! The rules for values are the same for every variable. An empty value, white space, or exactly `$NAME` or `${NAME}` is
+//! treated as unset: Bitbucket passes references to unset variables unchanged. Booleans are true/false, yes/no, on/off, 1/0
+//! in upper or lower case. Lists are Bitbucket arrays, or one text with an entry on each line; images and platforms can also
+//! be separated by commas and spaces. The kernel limits the size of the environment.
 
 mod amazon;
 mod authorities;
@@ -24,15 +24,16 @@ mod near_miss;
 mod outputs;
 mod pairs;
 mod paths;
-pub mod plan;
+mod pipeline;
+pub(crate) mod plan;
 mod project;
 mod proxies;
+mod registries;
 mod secret_names;
 mod ssh_address;
 pub mod table;
 mod timeout;
 mod values;
-mod variables;
 mod warning;
 mod yaml;
 
@@ -43,43 +44,65 @@ mod table_tests;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use self::{
-    build::Arguments,
-    environment::Environment,
-    findings::Findings,
-    paths::Places,
-    plan::{BuildPlan, DEFAULT_IMAGE, DepotPlan, Destinations, ImagePlan, RegistriesPlan},
-    variables::{
-        AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
-        ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
-    },
-};
-pub use self::{
-    fault::{ConfigError, Fault},
-    plan::Plan,
-    warning::Warning,
-};
+use serde::Deserialize;
+
+use self::amazon::{AmazonVariables, IdentityVariables};
+use self::build::{Arguments, BuildVariables};
+use self::depot::{DepotPlan, DepotVariables};
+use self::environment::Environment;
+use self::findings::Findings;
+use self::images::{DEFAULT_IMAGE, ImagePlan, ImageVariables};
+use self::load::DockerVariables;
+use self::logins::RegistryVariables;
+use self::outputs::OutputVariables;
+use self::paths::Places;
+use self::pipeline::PipelineVariables;
 use crate::bitbucket::Pipeline;
-use crate::registry::credentials::Credentials;
-use crate::registry::ecr::EcrHost;
-use crate::registry::reference::Reference;
 
-/// Reads and checks everything that a run needs to know.
+pub use self::fault::{ConfigError, Fault};
+pub use self::plan::Plan;
+pub use self::warning::Warning;
+
+/// Reads and validates all variables.
 ///
-/// `working_directory` is absolute, and is what relative paths are relative to. Looks at the file system (the context,
-/// the Dockerfile, project files) and at nothing else. On an error the warnings come with it.
+/// `working_directory` is absolute; relative paths start there. Reads the file system (the context, the Dockerfile, project
+/// files) and nothing else. An error includes the warnings.
 pub fn read(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     working_directory: &Path,
 ) -> Result<(Plan, Vec<Warning>), ConfigError> {
     let mut findings = Findings::default();
     let environment = Environment::read(environment, &mut findings);
-    let Given {
+    let variables = Variables::read(&environment, &mut findings);
+    // First of all: secrets must be masked in every message.
+    logins::keep_secrets(&variables.registry, working_directory, &mut findings);
+    let build_args = variables.build.build_args.as_deref();
+    let arguments = Arguments::parse(build_args, &environment, &mut findings);
+    proxies::keep_secrets(&environment, &mut findings);
+    warn_of_near_misses(&environment, &variables.build, &mut findings);
+    let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
+    let plan = plan_of(variables, &environment, &places, arguments, &mut findings);
+    match plan {
+        Some(mut plan) if findings.is_faultless() => {
+            plan.other_secrets.extend(findings.secrets());
+            Ok((plan, findings.into_warnings()))
+        }
+        _ => Err(findings.into_error()),
+    }
+}
+
+/// Reads every part of the plan, so that all faults are found. `None` if a required part is missing.
+fn plan_of(
+    variables: Variables,
+    environment: &Environment,
+    places: &Places<'_>,
+    arguments: Arguments,
+    findings: &mut Findings,
+) -> Option<Plan> {
+    let Variables {
         depot,
         build,
         image,
@@ -90,110 +113,59 @@ pub fn read(
         outputs,
         pipe,
         pipeline,
-    } = Given::read(&environment, &mut findings);
-    logins::keep_secrets(&registry, working_directory, &mut findings);
-    let arguments = Arguments::parse(build.build_args.as_deref(), &environment, &mut findings);
-    proxies::keep_secrets(&environment, &mut findings);
-    warn_of_near_misses(&environment, &build, &mut findings);
-
-    let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
-    let context = places.context_as_typed(build.context.as_deref());
-    let dockerfile =
-        places.dockerfile_as_typed(build.dockerfile.as_deref(), &context, &mut findings);
-
-    let token = depot::token(depot.depot_token, &mut findings);
-    let project = project::read(
-        depot.depot_project_id.as_deref(),
-        &context,
-        &dockerfile,
-        &mut findings,
-    );
-    let destinations = images::read(&image, &mut findings);
-    let daemon = destinations
-        .load
-        .then(|| load::read(&docker, working_directory, &mut findings));
-    let build = build::read(
-        &build,
-        &places,
-        &context,
-        &dockerfile,
-        arguments,
-        &mut findings,
-    );
-    let insecure = logins::insecure(registry.registry_insecure.as_deref(), &mut findings);
+    } = variables;
+    let working_directory = places.working_directory();
+    let context = places.context_as_written(build.context.as_deref());
+    let dockerfile = places.dockerfile_as_written(build.dockerfile.as_deref(), &context, findings);
+    let depot = DepotPlan::read(depot, &context, &dockerfile, findings);
+    let destinations = images::read(&image, findings);
+    let daemon = destinations.load;
+    let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
+    let build = build::read(&build, places, &context, &dockerfile, arguments, findings);
+    let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
+    let registries = registries::Variables {
+        registry,
+        amazon,
+        identity,
+    };
     let pushed = destinations.pushed();
-    let secret_files = secret_files(&registry, &docker, &pipe, working_directory);
-    let (credentials, hostless) = logins::read(registry, working_directory, pushed, &mut findings);
-    let create_repositories = read_boolean(
-        "ECR_CREATE_REPOSITORY",
-        amazon.ecr_create_repository.as_deref(),
-        &mut findings,
-    );
-    let needs_amazon = needs_amazon(pushed, &credentials);
-    let proofs = amazon::proofs(&identity).into_iter();
-    let aws = amazon::read(amazon, identity, &pipeline, needs_amazon, &mut findings);
-    let api_url = depot::api_url(depot.depot_api_url.as_deref(), &mut findings);
+    let (registries, other_secrets) =
+        registries::read(registries, &pipeline, pushed, working_directory, findings);
     let authorities = pipe.ssl_cert_file.as_deref();
-    let authorities = authorities::read(authorities, working_directory, &mut findings);
-    let proxies = proxies::read(&environment, &mut findings);
-    let outputs = outputs::read(&outputs, &places, &destinations, &mut findings);
-    let others = outputs.files().chain(aws.authorization_file());
-    let mut withheld: Vec<PathBuf> = others.map(Path::to_owned).chain(secret_files).collect();
-    let timeout = timeout::read(pipe.timeout.as_deref(), &mut findings);
-    let debug = read_boolean("DEBUG", pipe.debug.as_deref(), &mut findings);
-
-    match (token, project, api_url, build) {
-        (Some(token), Some((project_id, project_source)), Some(api_url), Some(build))
-            if findings.is_faultless() =>
-        {
-            let pipeline: Pipeline = pipeline.into();
-            let clone = places.clone_directory().to_owned();
-            withheld.extend(pipes_storage(&pipeline, &clone));
-            let depot = DepotPlan {
-                token,
-                project_id,
-                project_source,
-                api_url,
-            };
-            Ok((
-                Plan {
-                    depot,
-                    clone,
-                    withheld,
-                    images: vec![only_image(build, destinations)],
-                    daemon,
-                    registries: RegistriesPlan {
-                        credentials,
-                        insecure,
-                        aws,
-                        create_repositories,
-                    },
-                    authorities,
-                    other_secrets: proofs.chain(hostless).chain(findings.secrets()).collect(),
-                    outputs,
-                    proxies,
-                    timeout,
-                    pipeline,
-                    debug,
-                },
-                findings.into_warnings(),
-            ))
-        }
-        _ => Err(findings.into_error()),
-    }
-}
-
-/// The image that today's variables describe.
-fn only_image(build: BuildPlan, destinations: Destinations) -> ImagePlan {
-    ImagePlan {
+    let authorities = authorities::read(authorities, working_directory, findings);
+    let proxies = proxies::read(environment, findings);
+    let outputs = outputs::read(&outputs, places, &destinations, findings);
+    let others = outputs.files().chain(registries.aws.authorization_file());
+    withheld.extend(others.map(Path::to_owned));
+    let timeout = timeout::read(pipe.timeout.as_deref(), findings);
+    let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
+    let pipeline: Pipeline = pipeline.into();
+    let clone = places.clone_directory().to_owned();
+    withheld.extend(pipes_storage(&pipeline, &clone));
+    let image = ImagePlan {
         name: DEFAULT_IMAGE.to_owned(),
-        build,
+        build: build?,
         destinations,
-    }
+    };
+    Some(Plan {
+        depot: depot?,
+        clone,
+        withheld,
+        images: vec![image],
+        daemon,
+        registries,
+        authorities,
+        other_secrets,
+        outputs,
+        proxies,
+        timeout,
+        pipeline,
+        debug,
+    })
 }
 
-/// All variables as they were typed, one struct for each concern.
-struct Given {
+/// All variables as written, one struct for each topic.
+struct Variables {
     depot: DepotVariables,
     build: BuildVariables,
     image: ImageVariables,
@@ -206,7 +178,7 @@ struct Given {
     pipeline: PipelineVariables,
 }
 
-impl Given {
+impl Variables {
     fn read(environment: &Environment, findings: &mut Findings) -> Self {
         Self {
             depot: environment.variables(findings),
@@ -223,13 +195,15 @@ impl Given {
     }
 }
 
-/// Whether an image is pushed to a registry of Amazon's that no variable has a login for.
-fn needs_amazon(pushed: &[Reference], credentials: &Credentials) -> bool {
-    let mut hosts = pushed.iter().map(Reference::host);
-    hosts.any(|host| credentials.for_host(host).is_none() && EcrHost::parse(host).is_some())
+/// The variables of the run itself.
+#[derive(Default, Deserialize)]
+pub(super) struct PipeVariables {
+    pub(super) ssl_cert_file: Option<String>,
+    pub(super) timeout: Option<String>,
+    pub(super) debug: Option<String>,
 }
 
-/// Files with logins or keys that variables name. They may lie in the clone, and must not be in an image.
+/// The files with logins or keys. They can be in the clone, and must not be in an image.
 fn secret_files(
     registry: &RegistryVariables,
     docker: &DockerVariables,
@@ -245,7 +219,7 @@ fn secret_files(
     files.chain(authorities).collect()
 }
 
-/// The folders that pipes share. One that holds the clone, as on a machine of one's own, cannot be withheld.
+/// The directories that pipes share. One that contains the clone, as outside of Bitbucket, cannot be withheld.
 fn pipes_storage(pipeline: &Pipeline, clone: &Path) -> Vec<PathBuf> {
     let folders = pipeline.storage();
     let folders = folders.filter(|folder| !clone.starts_with(folder));
@@ -263,7 +237,7 @@ fn warn_of_near_misses(environment: &Environment, build: &BuildVariables, findin
     }
 }
 
-/// False where nothing is given, and where that is no boolean, which is told.
+/// Reads a boolean. Unset is false, and so is an invalid value, which is reported.
 fn read_boolean(name: &'static str, value: Option<&str>, findings: &mut Findings) -> bool {
     let Some(value) = value else { return false };
     values::boolean(value).unwrap_or_else(|| {
@@ -271,17 +245,4 @@ fn read_boolean(name: &'static str, value: Option<&str>, findings: &mut Findings
         findings.fault(Fault::new(name, problem, "write `true` or `false`"));
         false
     })
-}
-
-impl From<PipelineVariables> for Pipeline {
-    fn from(variables: PipelineVariables) -> Self {
-        Self {
-            workspace: variables.bitbucket_workspace,
-            repo_slug: variables.bitbucket_repo_slug,
-            repo_full_name: variables.bitbucket_repo_full_name,
-            storage_dir: variables.bitbucket_pipe_storage_dir.map(Into::into),
-            shared_storage_dir: variables.bitbucket_pipe_shared_storage_dir.map(Into::into),
-            variables_path: variables.bitbucket_pipelines_variables_path.map(Into::into),
-        }
-    }
 }

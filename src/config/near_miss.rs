@@ -1,19 +1,17 @@
-//! Finds names in the environment that were meant for the pipe.
+//! Finds misspelled names of variables in the environment.
 //!
-//! A pipe gets the variables that its step's YAML names and few besides, so a name that is close to a known one is
-//! nearly always a slip. Other tools' names for the same thing are known too, as long as they have no other use here.
+//! A pipe gets the variables under its `variables:` and few others, so a name that is close to a known one is nearly always
+//! a mistake. The names that other tools use for the same variable are also recognised, if they have no other meaning here.
 
 use std::collections::BTreeSet;
 
-use super::{
-    table::{DAEMON_VARIABLES, VARIABLES},
-    warning::Warning,
-};
+use super::table::{DAEMON_VARIABLES, VARIABLES};
+use super::warning::Warning;
 
-/// From this length on, two slips are still recognised; shorter names are too easily something else.
+/// From this length on, two mistakes are recognised. Shorter names would match unrelated ones.
 const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
 
-/// What other tools and pipes call our variables.
+/// Names of the same variables in other tools and pipes.
 const SYNONYMS: [(&str, &str); 30] = [
     ("DEPOT_API_TOKEN", "DEPOT_TOKEN"),
     ("TOKEN", "DEPOT_TOKEN"),
@@ -47,19 +45,19 @@ const SYNONYMS: [(&str, &str); 30] = [
     ("REGISTRY_TOKEN", "REGISTRY_PASSWORD"),
 ];
 
-/// Warns of every name that was probably meant to be a known one.
+/// Warns of every name that is probably a mistake.
 ///
-/// Names in `used` are left out: build arguments take values from any variable.
+/// Names in `used` are skipped: build arguments can take their values from any variable.
 pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a str>, used: &[String]) -> Vec<Warning> {
     let unknown = names.filter(|name| !is_ordinary(name) && !used.iter().any(|used| used == name));
-    // An array has many variables and is one slip.
-    let given: BTreeSet<&str> = unknown.map(without_array_suffix).collect();
-    let misses = given
+    // The variables of an array are reported once.
+    let names: BTreeSet<&str> = unknown.map(without_array_suffix).collect();
+    let misses = names
         .into_iter()
         .filter_map(|name| Some((name, meant(name)?)));
     misses
         .map(|(name, meant)| Warning::NearMiss {
-            given: name.to_owned(),
+            name: name.to_owned(),
             meant,
         })
         .collect()
@@ -102,12 +100,12 @@ fn meant(name: &str) -> Option<&'static str> {
     })
 }
 
-/// Whether `given` is probably a slip of `known`.
-pub(super) fn is_slip(given: &str, known: &str) -> bool {
-    slips(&plain(given), &plain(known)).is_some()
+/// Whether `name` is probably a misspelling of `known`.
+pub(super) fn is_slip(name: &str, known: &str) -> bool {
+    slips(&plain(name), &plain(known)).is_some()
 }
 
-/// Without what is easily written differently: case, `_` and `-`.
+/// The name in upper case, without `_` and `-`.
 fn plain(name: &str) -> String {
     name.chars()
         .filter(|character| !matches!(character, '_' | '-'))
@@ -115,41 +113,42 @@ fn plain(name: &str) -> String {
         .collect()
 }
 
-/// How many letters were left out, added, changed or swapped with the next, if they are few for the length.
-fn slips(given: &str, known: &str) -> Option<usize> {
+/// The number of letters that were omitted, added, changed or swapped with the next; `None` if they are too many for the
+/// length.
+fn slips(name: &str, known: &str) -> Option<usize> {
     let allowed = if known.len() >= TWO_SLIPS_FROM_CHARACTERS {
         2
     } else {
         1
     };
-    if given.len().abs_diff(known.len()) > allowed {
-        return None; // which also bounds the table below, since names can be of any length
+    if name.len().abs_diff(known.len()) > allowed {
+        return None; // this also limits the work of `distance`, because names can have any length
     }
-    let distance = distance(given.as_bytes(), known.as_bytes());
+    let distance = distance(name.as_bytes(), known.as_bytes());
     (distance <= allowed).then_some(distance)
 }
 
 /// The optimal string alignment distance, row by row.
-fn distance(given: &[u8], known: &[u8]) -> usize {
+fn distance(name: &[u8], known: &[u8]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=known.len()).collect();
-    let mut given_before = None;
-    for (row, &given_byte) in given.iter().enumerate() {
+    let mut name_before = None;
+    for (row, &name_byte) in name.iter().enumerate() {
         let mut current = vec![row + 1];
         let mut known_before = None;
         for (column, &known_byte) in known.iter().enumerate() {
             let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX);
-            let changed = at(&last, column) + usize::from(given_byte != known_byte);
+            let changed = at(&last, column) + usize::from(name_byte != known_byte);
             let mut best = changed
                 .min(at(&last, column + 1) + 1)
                 .min(at(&current, column) + 1);
-            if given_before == Some(known_byte) && known_before == Some(given_byte) {
+            if name_before == Some(known_byte) && known_before == Some(name_byte) {
                 best = best.min(at(&before_last, column - 1) + 1);
             }
             current.push(best);
             known_before = Some(known_byte);
         }
-        given_before = Some(given_byte);
+        name_before = Some(name_byte);
         before_last = std::mem::replace(&mut last, current);
     }
     last.last().copied().unwrap_or_default()
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_and_other_tools_names_are_recognised() {
+    fn misspellings_and_names_of_other_tools_are_recognised() {
         for (name, meant) in [
             ("PLATFORM", "PLATFORMS"),
             ("TAG", "IMAGE"),
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_names_are_left_alone() {
+    fn ordinary_names_cause_no_warning() {
         for name in [
             "PATH",
             "HOME",
@@ -250,20 +249,20 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_warned_of_once_and_used_names_never() {
+    fn an_array_causes_one_warning_and_used_names_none() {
         let names = ["TAGS_COUNT", "TAGS_0", "TAGS_1", "TAG"];
         let found = warnings(names.into_iter(), &["TAG".to_owned()]);
         assert_eq!(
             found,
             [Warning::NearMiss {
-                given: "TAGS".into(),
+                name: "TAGS".into(),
                 meant: "IMAGE"
             }]
         );
     }
 
     #[test]
-    fn every_synonym_leads_to_a_known_name_and_is_none_itself() {
+    fn every_synonym_has_a_known_name_and_is_not_one() {
         for (synonym, meant) in SYNONYMS {
             assert!(
                 VARIABLES.iter().any(|variable| variable.name == meant),

@@ -4,23 +4,55 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
+use serde::Deserialize;
 
-use super::{
-    fault::Fault,
-    findings::Findings,
-    paths::Places,
-    plan::{Destinations, OutputsPlan},
-    values::words,
-    variables::OutputVariables,
-};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::images::Destinations;
+use super::paths::Places;
+use super::values::words;
 
-/// The longest path that a system call takes, its end not counted.
+/// The variables for output files.
+#[derive(Default, Deserialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "`envy` finds variables by the names of fields"
+)]
+pub(super) struct OutputVariables {
+    pub(super) output_file: Option<String>,
+    pub(super) output_variables: Option<String>,
+    pub(super) metadata_file: Option<String>,
+    pub(super) iid_file: Option<String>,
+}
+
+/// Files for the rest of the pipeline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct OutputsPlan {
+    /// The file for lines that a shell can source.
+    pub(crate) shell: Option<PathBuf>,
+    /// The names in these lines that become variables of later steps.
+    pub(crate) variables: Vec<String>,
+    /// The file for the builder's metadata of the image, as JSON.
+    pub(crate) metadata: Option<PathBuf>,
+    /// The file for the image's id in the daemon, or its digest.
+    pub(crate) image_id: Option<PathBuf>,
+}
+
+impl OutputsPlan {
+    /// The requested files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [&self.shell, &self.metadata, &self.image_id];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
+/// The longest path that a system call accepts, without the final zero byte.
 const PATH_MAX_BYTES: usize = 4095;
 
-/// The longest name on most file systems; the limit of a folder's own is used if it is known.
+/// The longest name on most file systems, used if the limit of the file system is not known.
 const NAME_MAX_BYTES: u64 = 255;
 
-/// Reads where they are to be.
+/// Reads the paths.
 pub(super) fn read(
     variables: &OutputVariables,
     places: &Places<'_>,
@@ -33,13 +65,13 @@ pub(super) fn read(
         let path = places.output(variable, value.as_deref()?, findings)?;
         if let Some(problem) = unwritable(&path) {
             let problem = format!("{} {problem}", findings.shown(&path.to_string_lossy()));
-            let advice = "write the path of a file in a folder of the clone that may be written";
+            let advice = "write the path of a file in a writable directory of the clone";
             findings.fault(Fault::new(variable, problem, advice));
             return None;
         }
         if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
             let problem = format!("names the same file as {other}");
-            findings.fault(Fault::new(variable, problem, "write another one"));
+            findings.fault(Fault::new(variable, problem, "write another path"));
             return None;
         }
         taken.push((variable, path.clone()));
@@ -65,22 +97,22 @@ pub(super) fn read(
         findings.fault(Fault::new(
             "IID_FILE",
             "set, but the image is neither pushed, loaded nor saved, so it has no id",
-            "write `PUSH: 'true'` or `LOAD: 'true'` too, or neither",
+            "also write `PUSH: 'true'` or `LOAD: 'true'`, or remove it",
         ));
     }
     plan
 }
 
-/// Why a file cannot be written at this absolute path, as far as that is known before it is.
+/// Why a file cannot be written to this absolute path, if that is known beforehand.
 ///
-/// The file is written beside its place and renamed, so its folder must be writable; a file that exists need not be.
+/// The file is written next to its final path and renamed, so the directory must be writable; an existing file need not be.
 fn unwritable(path: &Path) -> Option<String> {
     let folders = path.ancestors().skip(1);
     let folder = folders.into_iter().find(|folder| folder.exists())?;
     let bytes = path.as_os_str().len();
     if bytes > PATH_MAX_BYTES {
         return Some(format!(
-            "is longer than the {PATH_MAX_BYTES} bytes that a path may have: it has {bytes}"
+            "has {bytes} bytes, but a path can have only {PATH_MAX_BYTES}"
         ));
     }
     let limit = rustix::fs::statvfs(folder).map_or(NAME_MAX_BYTES, |stat| stat.f_namemax);
@@ -88,7 +120,7 @@ fn unwritable(path: &Path) -> Option<String> {
     let mut lengths = new.map(|name| name.as_os_str().len() as u64);
     if let Some(length) = lengths.find(|&length| length > limit) {
         return Some(format!(
-            "has a name of {length} bytes in it, and the file system takes {limit}"
+            "contains a name of {length} bytes, but the limit of the file system is {limit}"
         ));
     }
     let access = rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK);
@@ -99,7 +131,7 @@ fn unwritable(path: &Path) -> Option<String> {
     ))
 }
 
-/// Whether it is the name of something that the pipe tells: a known one, or of the digest of some platform.
+/// Whether it is the name of an output: one of the fixed names, or that of the digest of a platform.
 fn is_output(name: &str) -> bool {
     crate::bitbucket::outputs::NAMES.contains(&name) || name.starts_with("DEPOT_BUILD_DIGEST_")
 }
@@ -117,8 +149,8 @@ mod tests {
         fs::create_dir_all(clone.join("taken")).unwrap();
         fs::write(clone.join("file"), "").unwrap();
         std::os::unix::fs::symlink("/", clone.join("out")).unwrap();
-        let given = |value: &str| (!value.is_empty()).then(|| value.to_owned());
-        let [output_file, metadata_file, iid_file] = values.map(given);
+        let text = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+        let [output_file, metadata_file, iid_file] = values.map(text);
         let variables = OutputVariables {
             output_file,
             output_variables: None,
@@ -138,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn files_lie_in_the_clone() {
+    fn files_must_be_in_the_clone() {
         let (plan, error) = read_from(["new/deep/image.env", "./file", ""], false);
         assert_eq!(error, "");
         assert!(plan.shell.unwrap().ends_with("clone/new/deep/image.env"));
@@ -146,31 +178,31 @@ mod tests {
         for (value, problem) in [
             (
                 "../x",
-                "`CLONE/../x` lies outside of the clone directory `CLONE`",
+                "`CLONE/../x` is outside of the clone directory `CLONE`",
             ),
             (
                 "/etc/x",
-                "`/etc/x` lies outside of the clone directory `CLONE`",
+                "`/etc/x` is outside of the clone directory `CLONE`",
             ),
-            ("out/etc/x", "lies outside of the clone directory `CLONE`"),
+            ("out/etc/x", "is outside of the clone directory `CLONE`"),
             ("taken", "`CLONE/taken` is a directory"),
             (
                 "file/x",
-                "`CLONE/file/x` leads through a file as if it were a directory",
+                "`CLONE/file/x` contains a file in place of a directory",
             ),
         ] {
             let (_, error) = read_from([value, "", ""], false);
             assert!(error.starts_with("OUTPUT_FILE: "), "{error}");
             let parent = problem.replace("CLONE/../x", "");
             assert!(
-                error.contains(problem) || (value == "../x" && error.contains("lies outside")),
+                error.contains(problem) || (value == "../x" && error.contains("is outside")),
                 "{error} {parent}"
             );
         }
     }
 
     #[test]
-    fn a_name_that_the_file_system_does_not_take_is_a_fault() {
+    fn a_name_that_the_file_system_rejects_is_a_fault() {
         let name = "x".repeat(255);
         let (_, error) = read_from([&name, &format!("new/{name}/{name}"), "file"], true);
         assert_eq!(error, "");
@@ -180,18 +212,19 @@ mod tests {
                 let mut values = [""; 3];
                 values[variable] = &value;
                 let (_, error) = read_from(values, true);
-                let problem = "has a name of 256 bytes in it, and the file system takes 255";
+                let problem =
+                    "contains a name of 256 bytes, but the limit of the file system is 255";
                 assert!(error.contains(problem), "{error}");
             }
         }
         let deep = "new/".repeat(1024);
         let (_, error) = read_from([&format!("{deep}x"), "", ""], true);
-        assert!(error.contains("is longer than the 4095 bytes"), "{error}");
+        assert!(error.contains("but a path can have only 4095"), "{error}");
     }
 
     #[test]
-    fn a_folder_that_may_not_be_written_is_a_fault() {
-        // Nobody may write there, root included.
+    fn a_directory_that_is_not_writable_is_a_fault() {
+        // Not even root can write there.
         let problem = unwritable(Path::new("/proc/self/none/file")).unwrap();
         assert!(
             problem.starts_with("cannot be written: `/proc/self` is not writable: "),
@@ -207,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn each_file_is_another_and_an_id_needs_an_image() {
+    fn files_differ_and_an_id_needs_an_image() {
         let (_, error) = read_from(["a", "x/../a", "b"], true);
         assert!(
             error.starts_with("METADATA_FILE: names the same file as OUTPUT_FILE"),

@@ -1,50 +1,49 @@
 //! Names with values: `NAME=VALUE` lines, the same as an array, or a YAML mapping.
 //!
-//! A value may hold anything, and may be a secret, so messages from here show names only, and those only where they
-//! look like names of variables: a line behind a stray line break can be the second half of a password.
+//! A value can be a secret, so messages show only names, and only names that look like those of variables: a line after a
+//! stray line break can be the second half of a password.
 
-use std::{ffi::OsStr, fmt};
+use std::ffi::OsStr;
+use std::fmt;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
-use super::values::{ENTRY_MARK, entries, is_given};
+use super::values::{ENTRY_MARK, entries, is_set};
 use super::yaml::Budget;
 
-/// The longest name that is shown.
+/// The longest name in a message.
 const SHOWN_NAME_CHARACTERS: usize = 40;
 
 /// A name and its value.
 pub(super) type Pair = (String, String);
 
-/// What is wrong with one entry.
+/// The fault of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PairFault {
-    /// No name stands before the `=`, or none that a variable can have.
+    /// The part before the `=` is not the name of a variable.
     NoName {
-        /// Which entry, in words.
+        /// The entry, as [`label`] shows it.
         entry: String,
     },
-    /// A name alone, of a variable that is not there.
+    /// A name without a value, of a variable that is not set.
     NotInEnvironment {
-        /// Which entry, in words.
+        /// The entry, as [`label`] shows it.
         entry: String,
     },
-    /// A name alone, of a variable that is not text.
+    /// A name without a value, of a variable that is not UTF-8.
     NotUtf8 {
-        /// Which entry, in words.
+        /// The entry, as [`label`] shows it.
         entry: String,
     },
-    /// A text that began as a YAML mapping and is none, or one of more than plain values.
+    /// The text starts like a YAML mapping, but is not one with plain values.
     Yaml {
         /// Line and column, counted from 1.
         position: Option<(usize, usize)>,
     },
 }
 
-/// Reads all pairs in their order; a name alone takes its value through `lookup`.
+/// Reads all pairs in order. A name without a value gets its value from `lookup`.
 pub(super) fn read<'a>(
     value: &str,
     lookup: impl Fn(&str) -> Option<&'a OsStr>,
@@ -67,7 +66,7 @@ pub(super) fn read<'a>(
     }
 }
 
-/// Reads all names and values in their order, whatever names are made of; a name alone has no value.
+/// Reads all names and values in order, without validating names.
 pub(super) fn named(value: &str) -> Result<Named, PairFault> {
     if is_mapping(value) {
         mapping(value)
@@ -76,7 +75,7 @@ pub(super) fn named(value: &str) -> Result<Named, PairFault> {
     }
 }
 
-/// The names that stand alone in `value`, and so are read from the environment.
+/// The names without a value, which get their values from the environment.
 pub(super) fn inherited_names(value: &str) -> Vec<String> {
     named(value)
         .unwrap_or_default()
@@ -86,7 +85,7 @@ pub(super) fn inherited_names(value: &str) -> Vec<String> {
         .collect()
 }
 
-/// An entry as a message may name it: by its name if it is surely one, else by its place.
+/// An entry in a message: its name if that is certainly a name, else its position.
 pub(super) fn label(index: usize, name: &str) -> String {
     let is_usual = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if is_name(name) && name.len() <= SHOWN_NAME_CHARACTERS && name.bytes().all(is_usual) {
@@ -103,8 +102,8 @@ fn inherited<'a>(
 ) -> Result<String, PairFault> {
     let entry = entry.to_owned();
     match lookup(name).map(OsStr::to_str) {
-        // Set to nothing is a value; set to its own name is what Bitbucket leaves of an unset variable.
-        Some(Some(value)) if value.is_empty() || is_given(value) => Ok(value.to_owned()),
+        // An empty value is a value. A reference is what Bitbucket passes for an unset variable.
+        Some(Some(value)) if value.is_empty() || is_set(value) => Ok(value.to_owned()),
         Some(Some(_)) | None => Err(PairFault::NotInEnvironment { entry }),
         Some(None) => Err(PairFault::NotUtf8 { entry }),
     }
@@ -120,7 +119,7 @@ fn equations(value: &str) -> Named {
     named.collect()
 }
 
-/// Letters, digits, `_`, `.` and `-`, none of the last three first but `_`.
+/// Letters, digits, `_`, `.` and `-`; the first character is a letter or `_`.
 fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes
@@ -129,9 +128,9 @@ fn is_name(text: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// Whether the first line begins a mapping: with `{`, or with a name, a colon, and a space or nothing.
+/// Whether the first line starts a mapping: with `{`, or with a name and a colon that a space or the end follows.
 ///
-/// `NAME=a: b` is no mapping: its `=` comes first.
+/// `NAME=a: b` is not a mapping: its `=` comes first.
 fn is_mapping(value: &str) -> bool {
     if value.starts_with(ENTRY_MARK) {
         return false;
@@ -164,7 +163,7 @@ fn mapping(value: &str) -> Result<Named, PairFault> {
     serde_yaml::from_str::<Mapping>(value)
         .map(|mapping| mapping.0)
         .map_err(|error| {
-            // The message itself can quote a value.
+            // The error itself can quote a value.
             PairFault::Yaml {
                 position: error
                     .location()
@@ -173,7 +172,7 @@ fn mapping(value: &str) -> Result<Named, PairFault> {
         })
 }
 
-/// A YAML mapping in its order, each value as it was typed (`1.10` is not a number) and `null` as none.
+/// A YAML mapping in order, each value as written (`1.10` is not a number), `null` as `None`.
 struct Mapping(Named);
 
 impl<'de> Deserialize<'de> for Mapping {
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_entry_is_told() {
+    fn each_invalid_entry_is_reported() {
         let no_name = |entry: &str| PairFault::NoName {
             entry: entry.into(),
         };
@@ -328,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_mapping_is_told_with_its_place() {
+    fn an_invalid_mapping_is_reported_with_its_position() {
         for value in [
             "{A: b",
             "{A: [b]}",
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aliases_come_to_is_bounded() {
+    fn the_expansion_of_aliases_is_limited() {
         let long = format!("A: &a {}\n", "x".repeat(50_000));
         let aliases: Vec<_> = (0..500).map(|index| format!("B{index}: *a\n")).collect();
         assert!(read(&long, environment).is_ok());

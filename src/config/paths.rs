@@ -1,60 +1,69 @@
-//! The context and the Dockerfile: from what was typed to paths that exist.
+//! The paths of the context, the Dockerfile and the output files.
 //!
 //! `CONTEXT` and `DOCKERFILE` are relative to the working directory, as in `depot build -f DOCKERFILE CONTEXT`. Many
-//! expect a Dockerfile to be relative to the context, so where the working directory has no such file the context's
-//! is taken; where both have one, a warning says which is used. Links are followed once, here, and the real paths
-//! must lie in the clone: a pipe's container shows nothing else of the step, and what else it holds is not for builds.
-//! Links that appear on these paths later are refused when the files are opened.
+//! users expect a Dockerfile to be relative to the context. So if the working directory has no such file, the one in the
+//! context is used; if both have one, a warning reports which is used. Links are followed once, here, and the real paths
+//! must be in the clone: the pipe's container has no other files of the step. Links that appear on these paths later are
+//! rejected when the files are opened.
 //!
-//! The Dockerfile keeps the name that was typed, also if that is a link, because its ignore file is the one beside that
-//! name. An ignore file that exists but cannot be used is an error: without it the builder would get files that are to be
-//! excluded.
+//! The Dockerfile keeps the name in the variable, even if that is a link, because its ignore file is next to that name. An
+//! ignore file that exists but cannot be used is a fault: without it the builder would get files that must be excluded.
 
-use std::{
-    ffi::OsStr,
-    fs::{self, File},
-    io,
-    path::{Component, Path, PathBuf},
-};
+mod file_system;
 
-use super::{
-    fault::Fault,
-    findings::Findings,
-    plan::{DockerfilePlan, FolderPlan},
-    ssh_address::SshAddress,
-    warning::Warning,
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use self::file_system::{
+    DOCKERFILE, IGNORE_FILE, Unusable, cleaned, exists, ignore_file_of, is_same, lower_case,
+    readable_file, similar_name,
 };
+use super::fault::Fault;
+use super::findings::Findings;
+use super::ssh_address::SshAddress;
+use super::warning::Warning;
 use crate::bitbucket::NO_CLONE;
 use crate::bitbucket::variables::CLONE_DIR;
-use crate::io::bounded_file;
 
-/// What a frontend looks for in a context, and behind the name of a Dockerfile.
-const IGNORE_FILE: &str = ".dockerignore";
+/// A directory that a builder may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FolderPlan {
+    /// Absolute and without links.
+    pub(crate) path: PathBuf,
+    /// The target of its `.dockerignore`, if that is a link. Absolute and without links.
+    pub(crate) ignore_file: Option<PathBuf>,
+}
 
-/// The name of a Dockerfile that is not named.
-const DOCKERFILE: &str = "Dockerfile";
-
-/// Entries of a directory that are looked through for a similar name.
-const MAX_ENTRIES: usize = 10_000;
+/// A Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DockerfilePlan {
+    /// The last component of the path as written, which can be a link.
+    pub(crate) name: String,
+    /// The file, which is not empty. Absolute and without links.
+    pub(crate) file: PathBuf,
+    /// The ignore file next to the path as written. Absolute and without links.
+    pub(crate) ignore_file: Option<PathBuf>,
+}
 
 const NO_VARIABLE_HINT: &str =
-    "BITBUCKET_CLONE_DIR is not set, so the working directory is taken as the clone directory";
+    "BITBUCKET_CLONE_DIR is not set, so the working directory is used as the clone directory";
 
-const CLONE_HINT: &str = "a pipe sees the clone directory of its step and nothing else of it: copy what the build needs into \
-                          the clone first";
+const CLONE_HINT: &str = "a pipe can read only the clone directory of its step: first copy the files of the build into it";
 
-/// The directories that paths are relative to and must lie in.
+/// The directories for paths: relative paths start at the working directory, and all paths must be in the clone.
 pub(super) struct Places<'a> {
     working_directory: &'a Path,
     /// Without links.
     clone: PathBuf,
-    /// `BITBUCKET_CLONE_DIR` names it. It is the working directory otherwise.
+    /// Whether `BITBUCKET_CLONE_DIR` is set. Otherwise the clone is the working directory.
     is_named: bool,
 }
 
 impl<'a> Places<'a> {
-    /// `clone_dir` is the value of `BITBUCKET_CLONE_DIR`. A directory that cannot be used is a fault: without it nothing
-    /// would bound the paths.
+    /// `clone_dir` is the value of `BITBUCKET_CLONE_DIR`. An unusable directory is a fault, because paths could not be
+    /// restricted to it.
     pub(super) fn new(
         working_directory: &'a Path,
         clone_dir: Option<&OsStr>,
@@ -66,7 +75,7 @@ impl<'a> Places<'a> {
             let unusable = Unusable::from_io(Path::new(clone), error);
             let advice =
                 "set it to the directory of the clone, or unset it to use the working directory";
-            unusable.tell(CLONE_DIR, advice, findings);
+            unusable.report(CLONE_DIR, advice, findings);
         }
         Self {
             working_directory,
@@ -75,21 +84,26 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// The directory that all paths lie in, without links.
+    /// The directory that relative paths start from.
+    pub(super) fn working_directory(&self) -> &'a Path {
+        self.working_directory
+    }
+
+    /// The directory that contains all paths, without links.
     pub(super) fn clone_directory(&self) -> &Path {
         &self.clone
     }
 
-    /// The context as typed, made absolute. It may not exist.
-    pub(super) fn context_as_typed(&self, value: Option<&str>) -> PathBuf {
+    /// The absolute path of the context as written. It may not exist.
+    pub(super) fn context_as_written(&self, value: Option<&str>) -> PathBuf {
         match value {
             Some(value) => cleaned(&self.working_directory.join(value.trim())),
             None => self.working_directory.to_owned(),
         }
     }
 
-    /// The Dockerfile as typed, made absolute. It may not exist.
-    pub(super) fn dockerfile_as_typed(
+    /// The absolute path of the Dockerfile as written. It may not exist.
+    pub(super) fn dockerfile_as_written(
         &self,
         value: Option<&str>,
         context: &Path,
@@ -115,13 +129,13 @@ impl<'a> Places<'a> {
         }
     }
 
-    /// Whether a text, relative to the working directory, names a directory that exists.
+    /// Whether the path, relative to the working directory, is an existing directory.
     pub(super) fn has_directory(&self, value: &str) -> bool {
-        self.context_as_typed(Some(value)).is_dir()
+        self.context_as_written(Some(value)).is_dir()
     }
 
-    /// The context. `dockerfile` is the Dockerfile as typed: if that has an ignore file of its own, the context's is not
-    /// used.
+    /// The context. `dockerfile` is the path as written: if the Dockerfile has an ignore file of its own, that of the
+    /// context is not used.
     pub(super) fn context(
         &self,
         value: Option<&str>,
@@ -169,14 +183,14 @@ impl<'a> Places<'a> {
     }
 
     fn folder(&self, variable: &str, path: PathBuf, findings: &mut Findings) -> Option<FolderPlan> {
-        let typed = path.join(IGNORE_FILE);
-        let ignore_file = self.ignore_file(variable, &typed, findings).ok()?;
-        // One that is no link is sent with the directory.
-        let ignore_file = ignore_file.filter(|_| typed.is_symlink());
+        let written = path.join(IGNORE_FILE);
+        let ignore_file = self.ignore_file(variable, &written, findings).ok()?;
+        // An ignore file that is not a link is sent with the directory.
+        let ignore_file = ignore_file.filter(|_| written.is_symlink());
         Some(FolderPlan { path, ignore_file })
     }
 
-    /// The real path of an ignore file, if there is one; an error if it cannot be used.
+    /// The real path of an ignore file, if it exists; an error if it cannot be used.
     fn ignore_file(
         &self,
         variable: &str,
@@ -190,7 +204,7 @@ impl<'a> Places<'a> {
         let advice = "the ignore file excludes files from the build: correct it or remove it";
         checked
             .map(Some)
-            .map_err(|unusable| unusable.tell(variable, advice, findings))
+            .map_err(|unusable| unusable.report(variable, advice, findings))
     }
 
     /// The real path of a directory that can be read.
@@ -210,7 +224,7 @@ impl<'a> Places<'a> {
         });
         let advice = "write a directory of the clone";
         checked
-            .map_err(|unusable| unusable.tell(variable, advice, findings))
+            .map_err(|unusable| unusable.report(variable, advice, findings))
             .ok()
     }
 
@@ -233,13 +247,13 @@ impl<'a> Places<'a> {
             .map_err(|unusable| {
                 let unusable = match similar_name(path) {
                     Some(name) => Unusable {
-                        problem: format!("{}, but `{name}` exists beside it", unusable.problem),
+                        problem: format!("{}, but `{name}` exists next to it", unusable.problem),
                         hint: None,
                         ..unusable
                     },
                     None => unusable,
                 };
-                unusable.tell("DOCKERFILE", advice, findings);
+                unusable.report("DOCKERFILE", advice, findings);
             })
             .ok();
         let ignore_file = self.ignore_file("DOCKERFILE", &ignore_file_of(path), findings);
@@ -250,7 +264,7 @@ impl<'a> Places<'a> {
         })
     }
 
-    /// Where a file is to be written, that may not be there yet, nor its folders.
+    /// The path of an output file. The file and its directories may not exist.
     pub(super) fn output(
         &self,
         variable: &str,
@@ -260,7 +274,7 @@ impl<'a> Places<'a> {
         let path = cleaned(&self.working_directory.join(value.trim()));
         let advice = "write the path of a file in the clone, relative to the working directory";
         self.writable(&path)
-            .map_err(|unusable| unusable.tell(variable, advice, findings))
+            .map_err(|unusable| unusable.report(variable, advice, findings))
             .ok()
     }
 
@@ -268,17 +282,18 @@ impl<'a> Places<'a> {
         if path.is_dir() {
             return Err(Unusable::new(path, "is a directory"));
         }
-        // What is there of the way to it decides where it would be.
+        // The existing part of the path determines the real path.
         let parents = path.ancestors().skip(1);
-        let there = parents
+        let existing = parents
             .into_iter()
             .find(|parent| parent.symlink_metadata().is_ok())
             .unwrap_or(Path::new("/"));
-        let real = fs::canonicalize(there).map_err(|error| Unusable::from_io(there, &error))?;
+        let real =
+            fs::canonicalize(existing).map_err(|error| Unusable::from_io(existing, &error))?;
         if !real.starts_with(&self.clone) {
             let problem = self.outside();
             let hint = if self.is_named {
-                "nothing but the clone directory is there after the pipe has ended"
+                "only the clone directory remains after the pipe has ended"
             } else {
                 NO_VARIABLE_HINT
             };
@@ -289,22 +304,22 @@ impl<'a> Places<'a> {
             });
         }
         if !real.is_dir() {
-            let problem = "leads through a file as if it were a directory";
+            let problem = "contains a file in place of a directory";
             return Err(Unusable::new(path, problem));
         }
-        // Without links, which are refused when the file is written.
-        let missing = path.strip_prefix(there).unwrap_or(path);
+        // Links that appear in this part are rejected when the file is written.
+        let missing = path.strip_prefix(existing).unwrap_or(path);
         Ok(real.join(missing))
     }
 
-    /// Whether Bitbucket has cloned nothing.
+    /// Whether the clone directory has no clone.
     fn lacks_clone(&self) -> bool {
         self.is_named && !self.clone.join(".git").exists()
     }
 
     fn outside(&self) -> String {
         let clone = self.clone.display();
-        format!("lies outside of the clone directory `{clone}`")
+        format!("is outside of the clone directory `{clone}`")
     }
 
     fn resolved(
@@ -334,121 +349,6 @@ impl<'a> Places<'a> {
         let metadata = fs::metadata(&real).map_err(|error| Unusable::from_io(path, &error))?;
         check(&real, &metadata).map(|()| real)
     }
-}
-
-/// Why a path is not what it should be.
-struct Unusable {
-    path: PathBuf,
-    problem: String,
-    hint: Option<&'static str>,
-}
-
-impl Unusable {
-    fn new(path: &Path, problem: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            problem: problem.to_owned(),
-            hint: None,
-        }
-    }
-
-    fn from_io(path: &Path, error: &io::Error) -> Self {
-        let problem = match error.kind() {
-            io::ErrorKind::NotFound if path.is_symlink() => "is a link that leads nowhere",
-            io::ErrorKind::NotFound => "does not exist",
-            io::ErrorKind::PermissionDenied => "may not be read",
-            io::ErrorKind::NotADirectory => "leads through a file as if it were a directory",
-            _ => return Self::new(path, &format!("cannot be read: {error}")),
-        };
-        Self::new(path, problem)
-    }
-
-    fn tell(self, variable: &str, advice: &str, findings: &mut Findings) {
-        let problem = format!(
-            "{} {}",
-            findings.shown(&self.path.to_string_lossy()),
-            findings.masked(&self.problem)
-        );
-        let fault = Fault::new(variable, problem, advice);
-        findings.fault(match self.hint {
-            Some(hint) => fault.with_hint(hint),
-            None => fault,
-        });
-    }
-}
-
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-/// Checks that a file is regular and can be opened. Opening a fifo would wait for its writer.
-fn readable_file(path: &Path, metadata: &fs::Metadata) -> Result<(), Unusable> {
-    if metadata.is_dir() {
-        return Err(Unusable::new(path, "is a directory"));
-    }
-    if !metadata.is_file() {
-        return Err(Unusable::new(path, "is not a regular file"));
-    }
-    // It can be replaced in between.
-    bounded_file::open(path, File::options().read(true))
-        .map(drop)
-        .map_err(|error| Unusable::from_io(path, &error))
-}
-
-/// The ignore file that goes before the context's.
-fn ignore_file_of(dockerfile: &Path) -> PathBuf {
-    let mut name = dockerfile.as_os_str().to_owned();
-    name.push(IGNORE_FILE);
-    name.into()
-}
-
-/// `dockerfile` beside a `Dockerfile` that does not exist, as in the released CLI and in frontends.
-fn lower_case(path: &Path) -> Option<PathBuf> {
-    if path.file_name()? != DOCKERFILE || exists(path) {
-        return None;
-    }
-    let path = path.with_file_name("dockerfile");
-    exists(&path).then_some(path)
-}
-
-/// The name of a file that may have been meant by a path that does not exist.
-fn similar_name(path: &Path) -> Option<String> {
-    if exists(path) {
-        return None;
-    }
-    let name = path.file_name()?.to_str()?;
-    let entries = fs::read_dir(path.parent()?).ok()?;
-    let mut names: Vec<String> = entries
-        .take(MAX_ENTRIES)
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|other| {
-            other.eq_ignore_ascii_case(name)
-                || (name == DOCKERFILE && other.eq_ignore_ascii_case("Containerfile"))
-        })
-        .collect();
-    names.sort_unstable();
-    names.into_iter().next()
-}
-
-/// Without `.` and `..`, by the text alone, as shells and the depot CLI do it.
-fn cleaned(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                cleaned.pop();
-            }
-            _ => cleaned.push(component),
-        }
-    }
-    cleaned
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other
-        || fs::canonicalize(one)
-            .is_ok_and(|one| fs::canonicalize(other).is_ok_and(|other| one == other))
 }
 
 #[cfg(test)]

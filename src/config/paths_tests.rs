@@ -1,10 +1,10 @@
-//! Paths in a temporary clone: what is taken, and what is refused with which words.
+//! Paths in a temporary clone: which are accepted, and the messages for the others.
 
 use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// A clone with some of everything, and a directory beside it.
+/// A clone with files, directories and links, and a directory next to it.
 struct Clone {
     _directory: tempfile::TempDir,
     root: PathBuf,
@@ -52,7 +52,7 @@ impl Clone {
 
     fn context(&self, value: Option<&str>) -> Result<PathBuf, String> {
         let (places, mut findings) = (self.places(), Findings::default());
-        let path = places.context_as_typed(value);
+        let path = places.context_as_written(value);
         let dockerfile = path.join("Dockerfile");
         let context = places.context(value, &path, &dockerfile, &mut findings);
         context
@@ -66,9 +66,9 @@ impl Clone {
         value: Option<&str>,
     ) -> (Result<PathBuf, String>, Vec<Warning>) {
         let (places, mut findings) = (self.places(), Findings::default());
-        let path = places.dockerfile_as_typed(
+        let path = places.dockerfile_as_written(
             value,
-            &places.context_as_typed(Some(context)),
+            &places.context_as_written(Some(context)),
             &mut findings,
         );
         match places.dockerfile(&path, &mut findings) {
@@ -97,7 +97,7 @@ fn a_context_is_a_real_directory_of_the_clone() {
 }
 
 #[test]
-fn a_context_that_cannot_be_used_is_told_with_its_path() {
+fn an_unusable_context_is_reported_with_its_path() {
     let clone = Clone::new();
     for (value, problem) in [
         (
@@ -105,22 +105,16 @@ fn a_context_that_cannot_be_used_is_told_with_its_path() {
             "/clone/missing` does not exist; write a directory of the clone",
         ),
         ("Dockerfile", "/clone/Dockerfile` is not a directory; "),
-        (
-            "Dockerfile/sub",
-            "/clone/Dockerfile/sub` leads through a file",
-        ),
-        (
-            "dangling",
-            "/clone/dangling` is a link that leads nowhere; ",
-        ),
+        ("Dockerfile/sub", "/clone/Dockerfile/sub` contains a file"),
+        ("dangling", "/clone/dangling` is a broken link; "),
         ("loop", "/clone/loop` cannot be read: "),
-        ("..", "` lies outside of the clone directory `"),
+        ("..", "` is outside of the clone directory `"),
         (
             "../outside",
-            "/outside` lies outside of the clone directory `",
+            "/outside` is outside of the clone directory `",
         ),
-        ("out", "/outside` lies outside of the clone directory `"),
-        ("/", "CONTEXT: `/` lies outside of the clone directory `"),
+        ("out", "/outside` is outside of the clone directory `"),
+        ("/", "CONTEXT: `/` is outside of the clone directory `"),
         (
             "https://me:word@example.com/a.git",
             "CONTEXT: `***@example.com/a.git` is an address, not a directory; ",
@@ -155,7 +149,7 @@ fn without_the_variable_the_working_directory_bounds_the_paths() {
     let clone = Clone::new();
     let mut findings = Findings::default();
     let places = Places::new(&clone.root, None, &mut findings);
-    let path = places.context_as_typed(Some("../outside"));
+    let path = places.context_as_written(Some("../outside"));
     let dockerfile = path.join("Dockerfile");
     assert_eq!(
         places.context(None, &path, &dockerfile, &mut findings),
@@ -165,7 +159,7 @@ fn without_the_variable_the_working_directory_bounds_the_paths() {
     assert!(
         error
             .to_string()
-            .contains("lies outside of the clone directory")
+            .contains("is outside of the clone directory")
     );
     assert_eq!(error.hint(), Some(NO_VARIABLE_HINT));
 }
@@ -188,7 +182,7 @@ fn a_clone_directory_that_cannot_be_used_is_a_fault() {
 }
 
 #[test]
-fn what_lies_outside_comes_with_a_hint() {
+fn paths_outside_of_the_clone_are_reported_with_a_hint() {
     let clone = Clone::new();
     let (places, mut findings) = (clone.places(), Findings::default());
     let dockerfile = clone.outside.join("Dockerfile");
@@ -226,7 +220,7 @@ fn a_dockerfile_is_looked_for_in_the_working_directory_and_then_in_the_context()
 }
 
 #[test]
-fn two_dockerfiles_of_one_name_are_warned_of() {
+fn two_dockerfiles_with_one_name_cause_a_warning() {
     let clone = Clone::new();
     let (used, ignored) = (
         clone.root.join("Dockerfile"),
@@ -239,7 +233,7 @@ fn two_dockerfiles_of_one_name_are_warned_of() {
 }
 
 #[test]
-fn a_dockerfile_that_cannot_be_used_is_told_with_its_path() {
+fn an_unusable_dockerfile_is_reported_with_its_path() {
     let clone = Clone::new();
     for (context, value, problem) in [
         (
@@ -250,20 +244,16 @@ fn a_dockerfile_that_cannot_be_used_is_told_with_its_path() {
         (".", Some("missing"), "/clone/missing` does not exist; "),
         (".", Some("empty"), "/clone/empty` is empty; "),
         (".", Some("app"), "/clone/app` is a directory; "),
-        (
-            ".",
-            Some("dangling"),
-            "/clone/dangling` is a link that leads nowhere; ",
-        ),
+        (".", Some("dangling"), "/clone/dangling` is a broken link; "),
         (
             ".",
             Some("out/Dockerfile"),
-            "/outside/Dockerfile` lies outside of the clone directory `",
+            "/outside/Dockerfile` is outside of the clone directory `",
         ),
         (
             ".",
             Some("device"),
-            "`/dev/null` lies outside of the clone directory `",
+            "`/dev/null` is outside of the clone directory `",
         ),
     ] {
         let error = clone.dockerfile(context, value).0.unwrap_err();
@@ -275,7 +265,7 @@ fn a_dockerfile_that_cannot_be_used_is_told_with_its_path() {
 }
 
 #[test]
-fn a_dockerfile_that_is_no_file_is_not_opened() {
+fn a_dockerfile_that_is_not_a_file_is_not_opened() {
     let mut findings = Findings::default();
     let places = Places::new(Path::new("/"), None, &mut findings);
     assert_eq!(
@@ -291,7 +281,7 @@ fn a_dockerfile_that_is_no_file_is_not_opened() {
 }
 
 #[test]
-fn names_stay_as_typed_and_ignore_files_are_found_beside_them() {
+fn names_are_kept_and_ignore_files_are_found_next_to_them() {
     let clone = Clone::new();
     let root = &clone.root;
     let (places, mut findings) = (clone.places(), Findings::default());
@@ -310,9 +300,9 @@ fn names_stay_as_typed_and_ignore_files_are_found_beside_them() {
     );
     for (folder, dockerfile, ignore_file) in [
         ("app", "Dockerfile", Some("file-link.dockerignore")),
-        // The Dockerfile's own goes before.
+        // The ignore file of the Dockerfile takes precedence.
         ("app", "app/Dockerfile", None),
-        // A file that is no link is sent with its folder.
+        // A file that is not a link is sent with its directory.
         ("web", "Dockerfile", None),
     ] {
         let (path, dockerfile) = (root.join(folder), root.join(dockerfile));
@@ -329,14 +319,11 @@ fn names_stay_as_typed_and_ignore_files_are_found_beside_them() {
 #[test]
 fn an_ignore_file_that_cannot_be_used_is_a_fault() {
     for (what, problem) in [
-        ("nowhere", "is a link that leads nowhere"),
+        ("nowhere", "is a broken link"),
         (".dockerignore", "cannot be read"),
         ("app", "is a directory"),
-        (
-            "../outside/Dockerfile",
-            "lies outside of the clone directory",
-        ),
-        ("/dev/null", "lies outside of the clone directory"),
+        ("../outside/Dockerfile", "is outside of the clone directory"),
+        ("/dev/null", "is outside of the clone directory"),
     ] {
         let clone = Clone::new();
         let (places, mut findings) = (clone.places(), Findings::default());
@@ -348,7 +335,7 @@ fn an_ignore_file_that_cannot_be_used_is_a_fault() {
         );
         symlink(what, clone.root.join("Dockerfile.dockerignore")).unwrap();
         assert_eq!(places.dockerfile(&dockerfile, &mut findings), None);
-        // Not used then, and so not checked.
+        // Not used, so not checked.
         let context = places.context(None, &clone.root, &dockerfile, &mut findings);
         assert!(context.is_some());
         let error = findings.into_error().to_string();
@@ -378,7 +365,7 @@ fn a_dockerfile_in_lower_case_is_found_and_other_names_are_suggested() {
         (".", Some("app/ONLY.app"), "only.app"),
     ] {
         let error = clone.dockerfile(context, value).0.unwrap_err();
-        let suggestion = format!("does not exist, but `{name}` exists beside it");
+        let suggestion = format!("does not exist, but `{name}` exists next to it");
         assert!(error.contains(&suggestion), "{error}");
     }
 }

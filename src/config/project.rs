@@ -1,28 +1,40 @@
-//! Which Depot project: `DEPOT_PROJECT_ID`, else the project file that `depot init` writes.
+//! The Depot project: `DEPOT_PROJECT_ID`, else the project file that `depot init` writes.
 //!
-//! Project files are looked for as the released CLI does it: upwards from the context and upwards from the Dockerfile,
-//! to the root, by the paths as typed; `depot.json` before `depot.yml` before `depot.yaml` in each directory. Where
-//! the two searches end at different projects the Dockerfile's counts. Two things differ. A file that cannot be read is
-//! a fault here, since the build would else go to whatever project the other search finds. And where no Dockerfile is
-//! named, it is the context's, while the CLI then searches from the working directory.
+//! Project files are searched like in the released CLI: from the context and from the Dockerfile upwards to the root, by
+//! the paths as written; in each directory `depot.json`, `depot.yml`, `depot.yaml` in this order. If the two searches find
+//! different projects, that of the Dockerfile is used. Two things differ from the CLI. A file that cannot be read is a fault,
+//! because otherwise the build would go to the project that the other search finds. And without `DOCKERFILE`, the search
+//! starts at the context, while the CLI searches from the working directory.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{fault::Fault, findings::Findings, plan::ProjectSource, warning::Warning};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::warning::Warning;
 use crate::io::bounded_file;
 
+/// The source of the project's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ProjectSource {
+    /// `DEPOT_PROJECT_ID`.
+    Variable,
+    /// This `depot.json`, `depot.yml` or `depot.yaml`.
+    File(PathBuf),
+}
+
 const FILE_NAMES: [&str; 3] = ["depot.json", "depot.yml", "depot.yaml"];
-/// A project file holds one id; this bounds what is read of something else by that name.
+/// The limit for a project file, which contains only one id.
 const FILE_MAX_BYTES: u64 = 64 * 1024;
-/// Depot's ids have ten characters; this only keeps out what was never an id.
+/// The limit for an id. Depot's ids have ten characters.
 const ID_MAX_CHARACTERS: usize = 128;
 
 const VARIABLE: &str = "DEPOT_PROJECT_ID";
-const ADVICE: &str = "give the project's id, or commit the `depot.json` that `depot init` writes";
+const ADVICE: &str =
+    "set it to the project's id, or commit the `depot.json` that `depot init` writes";
 
-/// The project's id and where it stands; `context` and `dockerfile` are absolute and may not exist.
+/// The project's id and its source. `context` and `dockerfile` are absolute and may not exist.
 pub(super) fn read(
     value: Option<&str>,
     context: &Path,
@@ -49,7 +61,7 @@ pub(super) fn read(
     files.dedup();
     if files.is_empty() {
         let problem = format!(
-            "not set, and there is no `depot.json`, `depot.yml` or `depot.yaml` in {} or above",
+            "not set, and no `depot.json`, `depot.yml` or `depot.yaml` exists in {} or above",
             findings.shown(&context.to_string_lossy())
         );
         findings.fault(Fault::new(VARIABLE, problem, ADVICE));
@@ -88,8 +100,8 @@ pub(super) fn read(
         .map(|(id, file)| (id, ProjectSource::File(file)))
 }
 
-/// The first project file in `directory` or above. Only a directory of that name is passed over: anything else that is
-/// not a file is a fault, as the build would go to another project.
+/// The first project file in `directory` or above. Directories with such a name are skipped. Anything else that is not a
+/// file is a fault, because the build would go to another project.
 fn project_file(directory: &Path) -> Option<PathBuf> {
     let mut candidates = directory
         .ancestors()
@@ -106,7 +118,7 @@ struct ProjectFile {
     id: Option<String>,
 }
 
-/// The id in a project file, or what is wrong with the file. JSON is read as the YAML that it is.
+/// The id in a project file, or the problem with the file. JSON is parsed as YAML.
 fn id_in(file: &Path) -> Result<String, String> {
     let text = bounded_file::read_text(file, FILE_MAX_BYTES)
         .map_err(|error| format!("cannot be read: {error}"))?;
@@ -133,7 +145,7 @@ mod tests {
 
     type Found = Result<(String, ProjectSource, Vec<Warning>), String>;
 
-    /// Looks for a project with these files in a directory, from `app` and `app/deep/Dockerfile` in it.
+    /// Searches a project with these files in a directory, from `app` and `app/deep/Dockerfile` in it.
     fn find(value: Option<&str>, files: &[(&str, &str)]) -> (PathBuf, Found) {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
@@ -211,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_projects_the_dockerfiles_counts_with_a_warning() {
+    fn of_two_projects_that_of_the_dockerfile_is_used_with_a_warning() {
         let (root, project) = find(
             None,
             &[
@@ -264,7 +276,7 @@ mod tests {
             error.contains("depot.json` cannot be read: it is not a regular file"),
             "{error}"
         );
-        // A directory by that name is something else.
+        // A directory with that name is skipped.
         fs::remove_file(root.join("depot.json")).unwrap();
         fs::create_dir(root.join("depot.json")).unwrap();
         let mut findings = Findings::default();
@@ -273,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_project_is_told() {
+    fn an_invalid_project_is_reported() {
         let large = " ".repeat(70_000);
         for (value, files, problem) in [
             (
                 None,
                 vec![],
-                "not set, and there is no `depot.json`, `depot.yml` or `depot.yaml` in `",
+                "not set, and no `depot.json`, `depot.yml` or `depot.yaml` exists in `",
             ),
             (
                 Some("a b"),

@@ -1,4 +1,4 @@
-//! The variables that name HTTP proxies. Nothing else reads them.
+//! The variables for HTTP proxies.
 
 use std::ffi::OsStr;
 
@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::environment::Environment;
 use super::fault::Fault;
 use super::findings::Findings;
-use super::values::is_given;
+use super::values::is_set;
 use super::warning::Warning;
 use crate::http::proxies::{Proxies, passwords};
 
@@ -50,11 +50,11 @@ pub(super) fn read(environment: &Environment, findings: &mut Findings) -> Proxie
             .filter_map(|name| Some((*name, environment.lookup(name)?.to_str()?)));
         let (name, value) = values
             .into_iter()
-            .find(|(_, value)| is_given(value))
+            .find(|(_, value)| is_set(value))
             .unwrap_or_default();
         let value = value.trim();
         if !value.is_empty() && !name.eq_ignore_ascii_case(NO_PROXY) && !is_usable(value) {
-            // Not shown: it may hold a password.
+            // Not shown: it can contain a password.
             findings.fault(Fault::new(name, "is not the address of a proxy", ADVICE));
         }
         value

@@ -1,9 +1,9 @@
 //! Finds the secrets in build arguments and addresses, by names and by values.
 //!
-//! A build argument is no place for a secret: its value ends up in the image's history and provenance, and in the names of
-//! steps. But it is a common one, so such values are masked in the log.
+//! A secret should not be a build argument: its value is stored in the image's history and provenance, and in the names of
+//! steps. But many are, so such values are masked in the log.
 //!
-//! A name decides in most cases. A value alone decides if it has a login, a well-known kind of token or a private key in it.
+//! Mostly the name decides. A value alone decides if it contains a login, a well-known kind of token or a private key.
 
 mod search;
 mod values;
@@ -12,9 +12,9 @@ pub(super) use self::search::Search;
 use self::values::{is_common, is_random, is_setting, is_value};
 use crate::report::mask::MIN_SECRET_BYTES;
 
-/// Parts of names that stand for a secret wherever they are.
+/// Parts that make a name one of a secret, at any position.
 ///
-/// A part that ends with one is also such a part: `PGPASSWORD`, `clientsecret`.
+/// A part can also end with one of these: `PGPASSWORD`, `clientsecret`.
 const ANYWHERE: [&str; 17] = [
     "TOKEN",
     "PASSWORD",
@@ -35,20 +35,20 @@ const ANYWHERE: [&str; 17] = [
     "CONNECTIONSTRING",
 ];
 
-/// Parts that end like a secret and are none.
+/// Parts that end with one of [`ANYWHERE`], but are not secrets.
 const NO_SECRETS: [&str; 1] = ["TIKTOKEN"];
 
-/// Parts at the end of a name that stand for a password, alone or behind one of [`OWNERS`].
+/// Parts at the end of a name that mean a password, alone or after one of [`OWNERS`].
 const SHORT: [&str; 3] = ["PASS", "PWD", "PW"];
 
-/// What has a password: `DBPASS`, `SSHPASS`. Other words end with the same letters, such as `COMPASS`.
+/// Owners of passwords: `DBPASS`, `SSHPASS`. Other words have the same end, such as `COMPASS`.
 const OWNERS: [&str; 24] = [
     "", "ADMIN", "APP", "AUTH", "DATABASE", "DB", "FTP", "GIT", "HTTP", "KEY", "LDAP", "MAIL",
     "MONGO", "MYSQL", "NPM", "PG", "POSTGRES", "PROXY", "REDIS", "ROOT", "SMTP", "SSH", "SUDO",
     "USER",
 ];
 
-/// Parts that do so at the end of a name; elsewhere they are of other words too, as in `AUTH_SERVER` or `PASS_THROUGH`.
+/// Parts that mean a secret only at the end of a name, unlike in `AUTH_SERVER` or `PASS_THROUGH`.
 const AT_THE_END: [&str; 8] = [
     "AUTH",
     "AUTHORIZATION",
@@ -60,7 +60,7 @@ const AT_THE_END: [&str; 8] = [
     "COOKIE",
 ];
 
-/// Before `KEY`: kinds of keys that are secret whatever their value is.
+/// Before `KEY`: kinds of keys that are always secret.
 const KEYS: [&str; 15] = [
     "API",
     "PRIVATE",
@@ -79,7 +79,7 @@ const KEYS: [&str; 15] = [
     "SERVICE",
 ];
 
-/// Before `KEY`: kinds of keys that are not secret, though their values may look random.
+/// Before `KEY`: kinds of keys that are not secret, although their values can look random.
 const PUBLIC_KEYS: [&str; 14] = [
     "CACHE",
     "PUBLIC",
@@ -97,7 +97,7 @@ const PUBLIC_KEYS: [&str; 14] = [
     "SITE",
 ];
 
-/// Parts at the end of a name that make it one of something about a secret.
+/// Parts at the end of a name that make it a property of a secret, not the secret.
 const ABOUT: [&str; 45] = [
     "ADDR",
     "ADDRESS",
@@ -149,15 +149,15 @@ const ABOUT: [&str; 45] = [
 /// Names that shells set.
 const OF_SHELLS: [&str; 2] = ["PWD", "OLDPWD"];
 
-/// The secrets in an address: the password, the user if that is the secret, and tokens in the query and the fragment; as
-/// they are written, and decoded.
+/// The secrets in an address, as written and decoded: the password, the user if that is the secret, and tokens in the query
+/// and the fragment.
 pub(super) fn logins_of_address(address: &str) -> Vec<String> {
     let mut search = Search::default();
     search.address(address);
     search.secrets
 }
 
-/// Searches an argument for secrets: all of its value, or parts of it; as they are written, and decoded.
+/// Searches an argument for secrets: the whole value, or parts of it, as written and decoded.
 pub(super) fn search(name: &str, value: &str) -> Search {
     let mut search = Search::default();
     if is_secret(name) || is_random_key(name, value) {
@@ -178,7 +178,7 @@ fn is_short(value: &str) -> bool {
     !value.is_empty() && value.len() < MIN_SECRET_BYTES
 }
 
-/// Whether the name is one of a secret.
+/// Whether this is the name of a secret.
 fn is_secret(name: &str) -> bool {
     let parts = parts(name);
     let Some(last) = parts.last() else {
@@ -198,7 +198,7 @@ fn is_secret(name: &str) -> bool {
         || parts.windows(2).any(is_pair)
 }
 
-/// Whether the name is one of a password or a token, and of nothing else.
+/// Whether this is the name of a password or a token.
 fn is_password(name: &str) -> bool {
     let parts = parts(name);
     let is_last = |part: &String| is_short_name(part) || part == "PAT";
@@ -215,7 +215,7 @@ fn is_short_name(part: &str) -> bool {
     owners.any(|owner| OWNERS.contains(&owner))
 }
 
-/// Whether the name is one of a key, which may be public or the name of something, and the value looks random.
+/// Whether this is the name of a key that can be public, and the value looks random.
 fn is_random_key(name: &str, value: &str) -> bool {
     let parts = parts(name);
     let Some((last, kinds)) = parts.split_last() else {
@@ -225,12 +225,12 @@ fn is_random_key(name: &str, value: &str) -> bool {
     last == "KEY" && !kinds.iter().any(is_public) && is_random(value.trim())
 }
 
-/// Whether the name is one of a webhook, whose address is a secret if its path holds a token.
+/// Whether this is the name of a webhook, whose address is a secret if its path contains a token.
 fn is_webhook(name: &str) -> bool {
     parts(name).iter().any(|part| part == "WEBHOOK")
 }
 
-/// Whether a parameter in an address is one of a secret.
+/// Whether this is the name of a secret parameter in an address.
 fn is_secret_parameter(name: &str) -> bool {
     let parts = parts(name);
     let is_signature = |part: &String| part == "SIG" || part == "SIGNATURE";

@@ -1,8 +1,8 @@
-//! Addresses of Git repositories over SSH, which no builder gets keys for.
+//! Addresses of Git repositories over SSH. Builders get no SSH keys.
 
 use super::findings::{Findings, begins_with_host};
 
-/// Schemes that Git reaches over SSH.
+/// Git's schemes for SSH.
 const SCHEMES: [&str; 3] = ["ssh", "git+ssh", "ssh+git"];
 
 /// The address of a repository over SSH: `git@host:path` or `host:path`, which is the form of `scp`, or `ssh://git@host:22/path`.
@@ -15,7 +15,7 @@ pub(super) struct SshAddress<'a> {
 }
 
 impl<'a> SshAddress<'a> {
-    /// Whether a text is such an address.
+    /// Parses an address; `None` for any other text.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim();
         let (host, path, shown) = match text.split_once("://") {
@@ -54,7 +54,7 @@ impl<'a> SshAddress<'a> {
         })
     }
 
-    /// For a message.
+    /// The address in a message.
     pub(super) fn shown(&self, findings: &Findings) -> String {
         format!("`{}`", findings.masked(&self.text))
     }
@@ -66,7 +66,7 @@ impl<'a> SshAddress<'a> {
     }
 }
 
-/// Whether `host:path` without a user is a repository, not an image (`host:5000/app`, `app:1.0`) or a folder.
+/// Whether `host:path` without a user is a repository, not an image (`host:5000/app`, `app:1.0`) or a directory.
 fn is_repository(host: &str, path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();
     let is_port = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());

@@ -120,7 +120,7 @@ impl Variable {
     }
 }
 
-/// Identities of the step, or of the machine that it runs on. Users do not set them, and they are never printed.
+/// Identities of the step or of the runner. Users do not set them, and they are never printed.
 pub const IDENTITY_VARIABLES: [&str; 5] = [
     OIDC_TOKEN,
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",

@@ -1,16 +1,20 @@
-//! Holds the table of variables against everything else that names them.
+//! Compares the table of variables with the structs, `pipe.yml`, the README and the changelog.
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Deserializer, de::Visitor, forward_to_deserialize_any};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
-use super::{
-    table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, VARIABLES},
-    variables::{
-        AmazonVariables, BuildVariables, DepotVariables, DockerVariables, IdentityVariables,
-        ImageVariables, OutputVariables, PipeVariables, PipelineVariables, RegistryVariables,
-    },
-};
+use super::PipeVariables;
+use super::amazon::{AmazonVariables, IdentityVariables};
+use super::build::BuildVariables;
+use super::depot::DepotVariables;
+use super::images::ImageVariables;
+use super::load::DockerVariables;
+use super::logins::RegistryVariables;
+use super::outputs::OutputVariables;
+use super::pipeline::PipelineVariables;
+use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, VARIABLES};
 
 use crate::bitbucket::variables::CONTEXT;
 
@@ -18,7 +22,7 @@ const PIPE_YML: &str = include_str!("../../pipe.yml");
 const README: &str = include_str!("../../README.md");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 
-/// Learns the names of a struct's fields by letting it try to read itself.
+/// Collects the names of a struct's fields from its `Deserialize`.
 struct FieldNames<'a>(&'a mut Vec<String>);
 
 impl<'de> Deserializer<'de> for FieldNames<'_> {
@@ -32,9 +36,7 @@ impl<'de> Deserializer<'de> for FieldNames<'_> {
     ) -> Result<V::Value, Self::Error> {
         self.0
             .extend(fields.iter().map(|field| field.to_uppercase()));
-        Err(serde::de::Error::custom(
-            "the names are all that was wanted",
-        ))
+        Err(serde::de::Error::custom("only the names are read"))
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Self::Error> {
@@ -56,7 +58,7 @@ fn fields<'de, T: Deserialize<'de>>() -> Vec<String> {
 fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let all: Vec<&str> = names.into_iter().collect();
     let unique: BTreeSet<&str> = all.iter().copied().collect();
-    assert_eq!(unique.len(), all.len(), "a name stands twice in {all:?}");
+    assert_eq!(unique.len(), all.len(), "a name occurs twice in {all:?}");
     unique.into_iter().collect()
 }
 
@@ -158,7 +160,7 @@ fn the_readme_has_the_sections_of_a_pipe_in_order() {
     );
 }
 
-/// The name that Bitbucket gives to a heading.
+/// The anchor of a heading on Bitbucket.
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
     let is_kept = |character: &char| character.is_alphanumeric() || " -_".contains(*character);
@@ -178,7 +180,7 @@ fn every_link_within_the_readme_leads_to_one_heading() {
 }
 
 #[test]
-fn one_version_stands_in_the_crate_the_pipe_the_examples_and_the_changelog() {
+fn the_crate_the_pipe_the_examples_and_the_changelog_have_one_version() {
     const NAME: &str = "org/depot-build:";
     let version = env!("CARGO_PKG_VERSION");
     assert!(
@@ -197,7 +199,7 @@ fn one_version_stands_in_the_crate_the_pipe_the_examples_and_the_changelog() {
             .collect();
         assert_eq!(named, BTreeSet::from([version]));
     }
-    // The top section is this version's, and says of each change how much of one it is.
+    // The top section is this version's, and each change has a level.
     let (_, sections) = CHANGELOG.split_once("\n## ").unwrap();
     let (title, section) = sections.split_once('\n').unwrap();
     assert_eq!(title, version);
@@ -225,7 +227,7 @@ fn the_messages_that_the_readme_explains_are_those_of_the_program() {
         std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
         &mut sources,
     );
-    // A text that goes on in the next line is one text.
+    // A text that continues on the next line is one text.
     let lines = sources.split("\\\n").map(str::trim_start);
     let sources = lines
         .collect::<String>()

@@ -1,16 +1,18 @@
-//! How long a run may take.
+//! The limit for a run.
 
 use std::time::Duration;
 
-use super::{fault::Fault, findings::Findings, warning::Warning};
+use super::fault::Fault;
+use super::findings::Findings;
+use super::warning::Warning;
 use crate::bitbucket::STEP_LIMIT;
 
 const VARIABLE: &str = "TIMEOUT";
 
-/// More than any step may have.
+/// The longest limit.
 const LONGEST: Duration = Duration::from_hours(24);
 
-/// Reads `90`, `90s`, `45m` or `1h30m`; a number alone is seconds.
+/// Parses `90`, `90s`, `45m` or `1h30m`. A number without a unit is in seconds.
 pub(super) fn read(value: Option<&str>, findings: &mut Findings) -> Option<Duration> {
     let text = value?.trim();
     let read = match text.parse::<u64>() {
@@ -20,7 +22,7 @@ pub(super) fn read(value: Option<&str>, findings: &mut Findings) -> Option<Durat
     let timeout = read.filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST);
     if timeout.is_none() {
         let problem = format!("{} is not a duration", findings.shown(text));
-        let advice = "write a time such as `90s`, `45m` or `1h30m`, of at most a day";
+        let advice = "write a duration of at most one day, such as `90s`, `45m` or `1h30m`";
         findings.fault(Fault::new(VARIABLE, problem, advice));
     }
     if timeout.is_some_and(|timeout| timeout > STEP_LIMIT) {
@@ -42,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_read_in_each_way_that_people_write_it() {
+    fn a_duration_is_read_in_each_common_form() {
         for (value, seconds) in [
             ("90", 90),
             (" 90s\n", 90),

@@ -1,17 +1,18 @@
-//! How values are read: the rules that hold for every variable.
+//! Rules for values, the same for every variable.
 
-/// Stands before each entry of an array once its entries are one text.
+/// Precedes each entry of an array in its joined text.
 ///
-/// No environment variable can hold this character, so an array never reads as a text of lines, nor the reverse.
+/// Environment variables cannot contain this character, so arrays and texts cannot be confused.
 pub(super) const ENTRY_MARK: char = '\0';
 
-/// False for what Bitbucket passes on where nothing was set: nothing, white space, or the name of the unset variable.
-pub(super) fn is_given(value: &str) -> bool {
+/// Whether the value is set. Empty values, white space, and references to unset variables, which Bitbucket passes
+/// unchanged, are treated as unset.
+pub(super) fn is_set(value: &str) -> bool {
     let value = value.trim();
     !value.is_empty() && !is_variable_name(value)
 }
 
-/// Exactly `$NAME` or `${NAME}`: what is left where Bitbucket had nothing to put in.
+/// Whether the value is exactly `$NAME` or `${NAME}`: a reference that Bitbucket did not replace.
 fn is_variable_name(value: &str) -> bool {
     let Some(rest) = value.strip_prefix('$') else {
         return false;
@@ -27,7 +28,7 @@ fn is_variable_name(value: &str) -> bool {
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// The eight words for yes and no, in any case.
+/// Parses the eight words for true and false, in upper or lower case.
 pub(super) fn boolean(value: &str) -> Option<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Some(true),
@@ -46,14 +47,14 @@ pub(super) fn entries(value: &str) -> impl Iterator<Item = &str> {
         .into_iter()
         .flatten()
         .chain(lines.into_iter().flatten());
-    entries.filter(|entry| is_given(entry))
+    entries.filter(|entry| is_set(entry))
 }
 
-/// The entries of a list whose entries hold neither commas nor white space.
+/// The entries of a list whose entries contain neither commas nor white space.
 pub(super) fn words(value: &str) -> impl Iterator<Item = &str> {
     let separates =
         |character: char| character == ENTRY_MARK || character == ',' || character.is_whitespace();
-    value.split(separates).filter(|word| is_given(word))
+    value.split(separates).filter(|word| is_set(word))
 }
 
 #[cfg(test)]
@@ -63,11 +64,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_bitbucket_leaves_for_an_unset_variable_is_not_given() {
+    fn references_to_unset_variables_are_treated_as_unset() {
         for value in [
             "", " ", "\n\t", "$NAME", "${NAME}", " $NAME\n", "$_", "${a1}", "$name",
         ] {
-            assert!(!is_given(value), "{value:?}");
+            assert!(!is_set(value), "{value:?}");
         }
         for value in [
             "0",
@@ -89,7 +90,7 @@ mod tests {
             "${NAME:-x}",
             "$Ä",
         ] {
-            assert!(is_given(value), "{value:?}");
+            assert!(is_set(value), "{value:?}");
         }
     }
 
@@ -127,16 +128,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_array_gives_back_its_entries(array in prop::collection::vec("[^\0]{0,12}", 0..8)) {
+        fn a_joined_array_is_split_into_its_entries(array in prop::collection::vec("[^\0]{0,12}", 0..8)) {
             let joined: String = array.iter().flat_map(|entry| [String::from(ENTRY_MARK), entry.clone()]).collect();
-            let given: Vec<&str> = array.iter().map(String::as_str).filter(|entry| is_given(entry)).collect();
-            prop_assert_eq!(entries(&joined).collect::<Vec<_>>(), given);
+            let set: Vec<&str> = array.iter().map(String::as_str).filter(|entry| is_set(entry)).collect();
+            prop_assert_eq!(entries(&joined).collect::<Vec<_>>(), set);
         }
 
         #[test]
-        fn words_of_any_text_hold_no_separator(text in "\\PC{0,60}") {
+        fn words_of_any_text_contain_no_separator(text in "\\PC{0,60}") {
             for word in words(&text) {
-                prop_assert!(is_given(word) && !word.contains([',', ' ', '\n']));
+                prop_assert!(is_set(word) && !word.contains([',', ' ', '\n']));
             }
         }
 

@@ -1,37 +1,38 @@
-//! What does not stop a build but was probably not meant.
+//! Warnings: settings that do not stop a build, but are probably mistakes.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 
 use crate::bitbucket::OIDC;
 
-/// Something worth a line in the log. Holds no secret.
+/// A warning. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A variable that the pipe does not know but that is much like one it knows.
+    /// An unknown variable whose name is similar to a known one.
     NearMiss {
         /// The name in the environment.
-        given: String,
-        /// The name that is read.
+        name: String,
+        /// The known name.
         meant: &'static str,
     },
-    /// `NAME_0` without `NAME_COUNT`, which no array of Bitbucket's looks like.
+    /// `NAME_0` without `NAME_COUNT`, which Bitbucket sets for every array.
     EntryWithoutCount {
         /// The list's name.
         variable: &'static str,
     },
-    /// The context and the Dockerfile lead to project files with different ids.
+    /// The searches from the context and from the Dockerfile found project files with different ids.
     TwoProjects {
-        /// The file whose id is used.
+        /// The used file.
         used: PathBuf,
-        /// The id in it.
+        /// Its id.
         used_id: String,
-        /// The file whose id is not.
+        /// The other file.
         ignored: PathBuf,
-        /// The id in that.
+        /// Its id.
         ignored_id: String,
     },
-    /// The Dockerfile's path leads to a file from the working directory and to another one from the context.
+    /// The path of the Dockerfile exists relative to the working directory and relative to the context.
     TwoDockerfiles {
         /// The one from the working directory.
         used: PathBuf,
@@ -48,12 +49,12 @@ pub enum Warning {
         /// Each of them, or its place in the list.
         names: Vec<String>,
     },
-    /// Build arguments that look like secrets and are not masked, because their secrets are too short or too common.
+    /// Build arguments that look like secrets, but are too short or too common to be masked.
     ReadableBuildArguments {
         /// Each of them, or its place in the list.
         names: Vec<String>,
     },
-    /// The token would travel readably over a network.
+    /// The token would be sent over a network without encryption.
     UnencryptedApi {
         /// The API's host.
         host: String,
@@ -62,71 +63,70 @@ pub enum Warning {
     TwoLogins {
         /// The host.
         host: String,
-        /// Where the one that counts is from.
+        /// The source of the used login.
         used: String,
-        /// Where the other one is from.
+        /// The source of the other login.
         ignored: String,
     },
     /// `REGISTRY_USERNAME` and `REGISTRY_PASSWORD` without `REGISTRY`.
     LoginWithoutHost,
     /// `REGISTRY` without `REGISTRY_USERNAME` and `REGISTRY_PASSWORD`.
     HostWithoutLogin,
-    /// `REGISTRY` with a path behind the host.
+    /// `REGISTRY` with a path after the host.
     RegistryWithPath {
-        /// The value, as it may be shown.
+        /// The masked value.
         value: String,
         /// The host in it.
         host: String,
     },
     /// A login whose `REGISTRY` has no host.
     RegistryWithoutHost {
-        /// The value, as it may be shown.
+        /// The masked value.
         value: String,
     },
-    /// Two ways to prove who we are at Amazon.
+    /// An access key in addition to a role.
     KeysBesideRole,
-    /// A role, and nothing to take it by.
+    /// A role without an OIDC token.
     RoleWithoutIdentity,
-    /// The Docker configuration leaves a login to a program.
+    /// A credential helper in the Docker configuration.
     CredentialHelper {
-        /// The host; empty for all that have no entry.
+        /// The host; empty for all others.
         host: String,
-        /// The program, as it may be shown.
+        /// The program, masked.
         program: String,
     },
-    /// The same, of a host that also has a login in the file, which Docker would not use.
+    /// A credential helper for a host that also has a login in the file, which Docker would ignore.
     LoginBesideHelper {
         /// The host.
         host: String,
-        /// The program, as it may be shown.
+        /// The program, masked.
         program: String,
     },
-    /// Keys and identities would travel readably over a network.
+    /// Keys and identities would be sent over a network without encryption.
     UnencryptedAmazon {
-        /// The host in place of Amazon's.
+        /// The host of the endpoint.
         host: String,
     },
-    /// A variable was to have the value of another one that is not there.
+    /// The value is a reference to an unset variable.
     UnsetReference {
-        /// The pipe's.
+        /// The variable of the pipe.
         variable: &'static str,
-        /// The other one, where it can be shown.
+        /// The unset variable, if it can be shown.
         unset: Option<String>,
     },
-    /// The time is longer than a step's.
+    /// The limit is longer than the default limit of a step.
     LongTimeout,
     /// Tags for an image that is not saved.
     TagsWithoutSave,
-    /// The image gets a name and is not pushed there.
+    /// The image has a name, but is not pushed.
     NamedButNotPushed {
-        /// Depot keeps it.
+        /// Whether Depot keeps it.
         saved: bool,
     },
 }
 
-/// Where build arguments are kept, and what to use instead.
-const BUILD_ARGUMENT_ADVICE: &str = "build arguments are kept in the image's history and provenance, where anybody who can pull the image can read \
-     them: run the command that needs the secret in a line before the pipe, and COPY its result";
+/// Where build arguments are stored, and the alternative.
+const BUILD_ARGUMENT_ADVICE: &str = "build arguments are stored in the image's history and provenance, which everyone who can pull the image can read: run the command that needs the secret in a line before the pipe, and COPY its result";
 
 /// `outcome` follows "it is" or "they are".
 fn build_arguments(
@@ -171,11 +171,11 @@ fn registry_without_host(value: &str, formatter: &mut fmt::Formatter<'_>) -> fmt
 impl fmt::Display for Warning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NearMiss { given, meant } => {
+            Self::NearMiss { name, meant } => {
                 write!(
                     formatter,
                     "{} is not a variable of this pipe; did you mean {meant}?",
-                    given.escape_debug()
+                    name.escape_debug()
                 )
             }
             Self::EntryWithoutCount { variable } => {
@@ -191,7 +191,7 @@ impl fmt::Display for Warning {
                 ignored_id,
             } => write!(
                 formatter,
-                "two Depot projects: `{used_id}` in `{}` is used, `{ignored_id}` in `{}` is not; DEPOT_PROJECT_ID decides it",
+                "two Depot projects: `{used_id}` in `{}` is used, `{ignored_id}` in `{}` is not; set DEPOT_PROJECT_ID to choose one",
                 used.display(),
                 ignored.display()
             ),
@@ -221,29 +221,29 @@ impl fmt::Display for Warning {
                 ignored,
             } => write!(
                 formatter,
-                "two logins for `{}`: that of {used} is used, that of {ignored} is not",
+                "two logins for `{}`: the one in {used} is used, the one in {ignored} is not",
                 host.escape_debug()
             ),
             Self::LoginWithoutHost => formatter.write_str(
-                "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: REGISTRY, the host that they are for, is not set",
+                "REGISTRY_USERNAME and REGISTRY_PASSWORD are not used: REGISTRY, the host that they belong to, is not set",
             ),
             Self::HostWithoutLogin => formatter.write_str(
-                "REGISTRY is set without REGISTRY_USERNAME and REGISTRY_PASSWORD: there is no login for that registry",
+                "REGISTRY is set without REGISTRY_USERNAME and REGISTRY_PASSWORD: that registry is used without a login",
             ),
             Self::RegistryWithPath { value, host } => registry_with_path(value, host, formatter),
             Self::RegistryWithoutHost { value } => registry_without_host(value, formatter),
             Self::CredentialHelper { host, program } if host.is_empty() => write!(
                 formatter,
-                "DOCKER_CONFIG leaves logins to the program {program}, which cannot be run here: only those in the file count"
+                "DOCKER_CONFIG gets logins from the program {program}, which cannot run in the pipe: only the logins in the file are used"
             ),
             Self::CredentialHelper { host, program } => write!(
                 formatter,
-                "DOCKER_CONFIG leaves the login for `{}` to the program {program}, which cannot be run here",
+                "DOCKER_CONFIG gets the login for `{}` from the program {program}, which cannot run in the pipe",
                 host.escape_debug()
             ),
             Self::LoginBesideHelper { host, program } => write!(
                 formatter,
-                "DOCKER_CONFIG leaves the login for `{}` to the program {program}, which cannot be run here: the login in the file \
+                "DOCKER_CONFIG gets the login for `{}` from the program {program}, which cannot run in the pipe: the login in the file \
                  is used instead",
                 host.escape_debug()
             ),
@@ -264,7 +264,7 @@ impl fmt::Display for Warning {
                 )
             }
             Self::LongTimeout => formatter.write_str(
-                "TIMEOUT is longer than the 2 hours that Bitbucket gives a step, unless its `max-time` says more",
+                "TIMEOUT is longer than the 2 hours after which Bitbucket stops a step, unless its `max-time` is higher",
             ),
             Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is set, but SAVE is false: nothing is saved"),
             Self::RoleWithoutIdentity => write!(formatter, "AWS_OIDC_ROLE_ARN is set but not used: the step lacks `{OIDC}`"),

@@ -1,7 +1,7 @@
-//! YAML that is no larger than it looks.
+//! YAML with a limit for its size after the expansion of aliases.
 //!
-//! An alias stands for all that its anchor names, aliases included, so a short text can come to more than a step's memory
-//! holds. What it comes to is counted before any of it is kept.
+//! An alias expands to the value of its anchor, which can contain aliases too. So a short text can expand to more than the
+//! memory of a step. The expanded size is counted before a value is built.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,23 +11,23 @@ use serde::de::{
 };
 use serde_yaml::Value;
 
-/// What a text may come to. Far more than a variable's own length, which the kernel bounds.
+/// The limit for an expanded text. The kernel limits the length of a variable to much less.
 const LIMIT_BYTES: usize = 4 << 20;
 
-/// What a value takes beside its text.
+/// The size of a value without its text.
 const VALUE_BYTES: usize = 64;
 
-/// Reads a text.
+/// Parses a text.
 ///
 /// # Errors
-/// It is no YAML, or comes to more than [`LIMIT_BYTES`].
+/// The text is not valid YAML, or expands to more than [`LIMIT_BYTES`].
 pub(super) fn read(text: &str) -> Result<Value, serde_yaml::Error> {
     let left = Budget::new();
     Counted(&left).deserialize(serde_yaml::Deserializer::from_str(text))?;
     serde_yaml::from_str(text)
 }
 
-/// What is left of a limit.
+/// The unused part of the limit.
 pub(super) struct Budget(Cell<usize>);
 
 impl Budget {
@@ -35,16 +35,16 @@ impl Budget {
         Self(Cell::new(LIMIT_BYTES))
     }
 
-    /// Takes one value with a text of so many bytes.
+    /// Subtracts one value with a text of `text` bytes.
     pub(super) fn take<E: Error>(&self, text: usize) -> Result<(), E> {
         let left = self.0.get().checked_sub(VALUE_BYTES + text);
         self.0
-            .set(left.ok_or_else(|| E::custom("it comes to too much"))?);
+            .set(left.ok_or_else(|| E::custom("it expands to too much"))?);
         Ok(())
     }
 }
 
-/// Reads one value and keeps nothing of it.
+/// Counts one value without building it.
 #[derive(Clone, Copy)]
 struct Counted<'a>(&'a Budget);
 
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for Counted<'_> {
         self.0.take(0)
     }
 
-    /// What a text without any value is.
+    /// An empty text.
     fn visit_none<E: Error>(self) -> Result<(), E> {
         self.0.take(0)
     }
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_aliases_come_to_is_bounded() {
+    fn the_expansion_of_aliases_is_limited() {
         let wide = format!("- &a [{}]\n{}", "x,".repeat(5000), "- *a\n".repeat(4000));
         let long = format!("- &a {}\n{}", "x".repeat(10_000), "- *a\n".repeat(4000));
         let deep = "- &a [x, x, x, x, x, x, x, x, x]\n\

@@ -21,7 +21,7 @@ const FILES: [(&str, &str); 5] = [
 /// Reads a configuration. The input contains variables, `NAME=value`, and files, `/name=content`, which are written to
 /// `folder`. Nothing else writes to it.
 ///
-/// Without a DEPOT_TOKEN in the input, the token is [`SECRET`].
+/// Without a `DEPOT_TOKEN` in the input, the token is [`SECRET`].
 pub fn config(bytes: &[u8], folder: &Path) {
     let mut variables = Vec::new();
     let mut files = FILES.map(|(name, content)| (name, content.as_bytes()));

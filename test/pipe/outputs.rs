@@ -293,13 +293,13 @@ fn a_file_that_cannot_be_written_fails_the_run_before_or_after() {
         let run = program().set("OUTPUT_FILE", "/etc/image.env").run().await;
         run.expect(
             2,
-            &["OUTPUT_FILE: `/etc/image.env` lies outside of the clone directory"],
+            &["OUTPUT_FILE: `/etc/image.env` is outside of the clone directory"],
         );
         let run = program().set("IID_FILE", "iid").run().await;
         run.expect(2, &["IID_FILE: set, but the image is neither pushed"]);
         let long = "x".repeat(256);
         let run = program().set("OUTPUT_FILE", &long).run().await;
-        run.expect(2, &["OUTPUT_FILE", "has a name of 256 bytes in it"]);
+        run.expect(2, &["OUTPUT_FILE", "contains a name of 256 bytes"]);
         assert_eq!(depot.record().calls_of(Method::CreateBuild).count(), 0);
 
         // The longest name.

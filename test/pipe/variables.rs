@@ -177,7 +177,7 @@ fn errors_in_the_yaml(
             program().set("CONTEXT", "services/web"),
             2,
             &[
-                "hint: the clone directory holds no clone of the repository",
+                "hint: the clone directory contains no clone of the repository",
                 "\n  clone:\n    enabled: false\n",
             ],
         ),
@@ -185,7 +185,7 @@ fn errors_in_the_yaml(
             program().set("CONTEXT", "/etc"),
             2,
             &[
-                "lies outside of the clone directory",
+                "is outside of the clone directory",
                 "hint: a pipe sees the clone directory of its step",
             ],
         ),

@@ -1,11 +1,11 @@
-//! The host of a registry, as people write it into variables.
+//! The host of a registry, as it is written in variables.
 
 use crate::config::fault::Fault;
 use crate::config::findings::Findings;
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::{DOCKER_HUB, Reference};
 
-/// How Docker's configuration names Docker Hub, and many a pipeline with it.
+/// The name of Docker Hub in Docker's configuration, which many pipelines also use.
 const DOCKER_HUB_ADDRESS: &str = "https://index.docker.io/v1";
 
 /// Reads the host in `variable`, or reports a fault with the correct form.
@@ -24,7 +24,7 @@ pub(super) fn read(variable: &str, value: &str, findings: &mut Findings) -> Opti
     }
 }
 
-/// The fault of a value that is not a host. `meant`: the host in it.
+/// The fault of a value that is not a host. `meant`: the host in it, if there is one.
 pub(super) fn no_host(
     variable: &str,
     value: &str,
@@ -66,7 +66,7 @@ pub(super) fn of_address(value: &str) -> Option<Address> {
     {
         return address(DOCKER_HUB, true, false);
     }
-    // A host is what can stand before a repository.
+    // A text is a host if a reference that starts with it is valid.
     let is_host = |text: &str| {
         let reference = Reference::parse(&format!("{text}/a/a"));
         reference.is_ok_and(|reference| {
@@ -85,7 +85,7 @@ pub(super) fn of_address(value: &str) -> Option<Address> {
     address(&host, false, !path.trim_matches('/').is_empty())
 }
 
-/// Docker Hub's older name reads as its newer one.
+/// Replaces Docker Hub's older name.
 fn canonical(host: &str) -> &str {
     if host == "index.docker.io" {
         DOCKER_HUB

@@ -1,27 +1,25 @@
 //! The list of logins in `REGISTRIES`: YAML, or a Bitbucket array whose entries are YAML.
 //!
-//! All of it is secret, and so is every message of a YAML reader, which may quote it: people are told places and names
-//! of keys.
+//! The whole value is secret, and so are the errors of the YAML parser, which can quote it. Messages contain only positions
+//! and names of keys.
 
 use serde_yaml::Value;
 
 use super::{host, pair};
-use crate::config::{
-    fault::Fault,
-    findings::Findings,
-    near_miss::is_slip,
-    values::{ENTRY_MARK, entries, is_given},
-    yaml,
-};
+use crate::config::fault::Fault;
+use crate::config::findings::Findings;
+use crate::config::near_miss::is_slip;
+use crate::config::values::{ENTRY_MARK, entries, is_set};
+use crate::config::yaml;
 use crate::registry::credentials::Credential;
 
 const VARIABLE: &str = "REGISTRIES";
 const KEYS: [&str; 3] = ["registry", "username", "password"];
-/// More logins than anybody has.
+/// The limit for the value: some hundred logins.
 const SIZE_LIMIT_BYTES: usize = 32 << 10;
 const ADVICE: &str = "write a YAML list of `{registry: HOST, username: USER, password: PASSWORD}`";
 
-/// Reads every login, and tells of each bad one.
+/// Reads every login, and reports each fault.
 pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
     if value.len() > SIZE_LIMIT_BYTES {
         let problem = format!("has more than {SIZE_LIMIT_BYTES} bytes");
@@ -39,7 +37,7 @@ pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
         parsed
             .map(|(index, entry)| parse(entry, &format!("entry {}", index + 1), findings))
             .collect::<Option<Vec<Value>>>()
-            // An entry may be a list of its own: `- {registry: …}` as it stands in the text's form.
+            // An entry can be a list itself: `- {registry: …}`, copied from the text form.
             .map(|values| values.into_iter().flat_map(unlisted).collect())
     } else {
         parse(value, "it", findings).map(unlisted)
@@ -53,7 +51,7 @@ pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Credential> {
         .collect()
 }
 
-/// Keeps every password out of what is said from here on. What cannot be read is told by [`read`].
+/// Masks every password in messages and in the log. Invalid content is reported by [`read`].
 pub(super) fn keep_secrets(value: &str, findings: &mut Findings) {
     if value.len() > SIZE_LIMIT_BYTES {
         return;
@@ -71,7 +69,7 @@ pub(super) fn keep_secrets(value: &str, findings: &mut Findings) {
     }
 }
 
-/// The entries of a list; anything else is one entry, which is looked at as such.
+/// The entries of a list; any other value is one entry.
 fn unlisted(value: Value) -> Vec<Value> {
     match value {
         Value::Sequence(entries) => entries,
@@ -85,8 +83,8 @@ fn parse(text: &str, what: &str, findings: &mut Findings) -> Option<Value> {
         Err(error) => {
             let place = error
                 .location()
-                .map(|place| format!(", seen in line {}, column {}", place.line(), place.column()));
-            let problem = format!("{what} is no YAML{}", place.unwrap_or_default());
+                .map(|place| format!(", near line {}, column {}", place.line(), place.column()));
+            let problem = format!("{what} is not valid YAML{}", place.unwrap_or_default());
             findings.fault(Fault::new(VARIABLE, problem, ADVICE));
             None
         }
@@ -96,18 +94,22 @@ fn parse(text: &str, what: &str, findings: &mut Findings) -> Option<Value> {
 fn login(number: usize, entry: &Value, findings: &mut Findings) -> Option<Credential> {
     let name = format!("entry {number} of {VARIABLE}");
     let Some(mapping) = entry.as_mapping() else {
-        findings.fault(Fault::new(name, "no mapping of names to values", ADVICE));
+        findings.fault(Fault::new(
+            name,
+            "is not a mapping of names to values",
+            ADVICE,
+        ));
         return None;
     };
     let mut is_good = true;
     for key in mapping.keys() {
         let key = key.as_str().unwrap_or_default();
         if !KEYS.contains(&key) {
-            // A key may be a value that was written in the wrong place.
+            // Only known mistakes are shown: the key can be a misplaced value.
             let known = KEYS.iter().find(|known| is_close(known, key));
             let problem = match known {
                 Some(_) => format!("has an unknown key {}", findings.shown(key)),
-                None => "has a key that is none of `registry`, `username` and `password`".into(),
+                None => "has a key other than `registry`, `username` and `password`".into(),
             };
             let advice =
                 known.map_or_else(|| ADVICE.to_owned(), |known| format!("write `{known}`"));
@@ -116,8 +118,8 @@ fn login(number: usize, entry: &Value, findings: &mut Findings) -> Option<Creden
         }
     }
     let mut text = |key: &'static str| match mapping.get(key) {
-        // A name that is left of an unset variable is no value either.
-        Some(Value::String(text)) if is_given(text) => Some(text.as_str()),
+        // A reference to an unset variable is not a value.
+        Some(Value::String(text)) if is_set(text) => Some(text.as_str()),
         found => {
             let (problem, advice) = match found {
                 None | Some(Value::Null | Value::String(_)) => {
@@ -187,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn each_bad_entry_is_told_and_no_value_is_shown() {
+    fn each_invalid_entry_is_reported_without_its_values() {
         for (value, fault) in [
-            ("- {registry: [hunter2", "REGISTRIES: it is no YAML"),
+            ("- {registry: [hunter2", "REGISTRIES: it is not valid YAML"),
             (
                 "hunter2",
-                "entry 1 of REGISTRIES: no mapping of names to values; ",
+                "entry 1 of REGISTRIES: is not a mapping of names to values; ",
             ),
             (
                 "- {registry: a.example, username: me, password: 12345}",
@@ -208,7 +210,7 @@ mod tests {
             ),
             (
                 "- {registry: a.example, username: me, password: hunter2, hunter2: x}",
-                "entry 1 of REGISTRIES: has a key that is none of `registry`, `username` and `password`; ",
+                "entry 1 of REGISTRIES: has a key other than `registry`, `username` and `password`; ",
             ),
             (
                 "- {registry: a.example, username: me, password: $UNSET}",
@@ -232,7 +234,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_panics_and_none_of_it_is_told(text in "([a-z]{1,3}(: |:|)|[{}\\[\\]&*\"'|>\n ,-]|s3cret){0,14}") {
+        fn no_text_panics_and_none_of_it_is_shown(text in "([a-z]{1,3}(: |:|)|[{}\\[\\]&*\"'|>\n ,-]|s3cret){0,14}") {
             let (_, faults) = outcome(&text);
             prop_assert!(!faults.join("").contains("s3cret"));
         }

@@ -1,18 +1,19 @@
-//! Logins of two variables each: a user name and a password, which go together.
+//! Logins of two variables each: a user name and a password.
 //!
-//! The user name is trimmed; a password loses line ends at its end, which come from copying, and nothing else.
+//! The user name is trimmed. Of a password only line ends at the end are removed, which come from copying.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::host;
+use super::{RegistryVariables, host};
 use crate::bitbucket::secured_variable;
-use crate::config::{
-    fault::Fault, findings::Findings, variables::RegistryVariables, warning::Warning,
-};
-use crate::registry::{credentials::Credential, reference::DOCKER_HUB};
+use crate::config::fault::Fault;
+use crate::config::findings::Findings;
+use crate::config::warning::Warning;
+use crate::registry::credentials::Credential;
+use crate::registry::reference::DOCKER_HUB;
 
 const HUB_USERNAME: &str = "DOCKERHUB_USERNAME";
 const HUB_PASSWORD: &str = "DOCKERHUB_TOKEN";
@@ -20,7 +21,7 @@ const REGISTRY: &str = "REGISTRY";
 const USERNAME: &str = "REGISTRY_USERNAME";
 const PASSWORD: &str = "REGISTRY_PASSWORD";
 
-/// Google's user name for a key that is sent as it is: JSON.
+/// Google's user name for a service account key in JSON.
 const GOOGLE_KEY_USER: &str = "_json_key";
 
 /// The login of Docker Hub's own two variables.
@@ -28,11 +29,11 @@ pub(super) fn docker_hub(
     variables: &mut RegistryVariables,
     findings: &mut Findings,
 ) -> Option<Credential> {
-    let given = (
+    let login = (
         variables.dockerhub_username.take(),
         variables.dockerhub_token.take(),
     );
-    let (username, password) = both(given, (HUB_USERNAME, HUB_PASSWORD), findings)?;
+    let (username, password) = both(login, (HUB_USERNAME, HUB_PASSWORD), findings)?;
     credential(
         DOCKER_HUB,
         &username,
@@ -64,14 +65,14 @@ pub(super) enum Registry {
 /// may be an address; its host is used.
 pub(super) fn registry(variables: &mut RegistryVariables, findings: &mut Findings) -> Registry {
     let host = variables.registry.take();
-    let given = (
+    let login = (
         variables.registry_username.take(),
         variables.registry_password.take(),
     );
-    if let (Some(host), (None, None)) = (&host, &given) {
+    if let (Some(host), (None, None)) = (&host, &login) {
         return Registry::WithoutLogin(host.trim().to_owned());
     }
-    let Some((username, password)) = both(given, (USERNAME, PASSWORD), findings) else {
+    let Some((username, password)) = both(login, (USERNAME, PASSWORD), findings) else {
         return Registry::None;
     };
     let address = host.as_deref().and_then(host::of_address);
@@ -108,18 +109,18 @@ pub(super) fn no_host(value: &str, findings: &Findings) -> Fault {
     host::no_host(REGISTRY, value, None, findings)
 }
 
-/// The fault of a password without a host in a build that pushes to Docker Hub, which takes no push without a login.
+/// The fault of a password without a host in a build that pushes to Docker Hub, which requires a login.
 pub(super) fn without_host() -> Fault {
     let problem = format!(
         "not set, though REGISTRY_USERNAME and REGISTRY_PASSWORD are, and the push to `{DOCKER_HUB}` has no login"
     );
-    let advice = "set it to the host that they are for";
+    let advice = "set it to the host that they belong to";
     Fault::new(REGISTRY, problem, advice).with_hint(
         "for Docker Hub set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN, or `REGISTRY: docker.io`",
     )
 }
 
-/// A login whose parts came from `names`, checked.
+/// Validates a login. `names` are the variables of the user name and of the password.
 pub(super) fn credential(
     host: &str,
     username: &str,
@@ -129,17 +130,17 @@ pub(super) fn credential(
 ) -> Option<Credential> {
     let username = username.trim();
     if username.contains(|character: char| character == ':' || character.is_control()) {
-        // Not shown: what stands behind the colon is most likely the password.
-        let problem = "holds a colon or a line break, and no user name does";
-        findings.fault(Fault::new(names.0, problem, "write the user name alone"));
+        // Not shown: the part after the colon is probably the password.
+        let problem = "contains a colon or a line break, which a user name cannot";
+        findings.fault(Fault::new(names.0, problem, "write only the user name"));
         return None;
     }
     let password = password.trim_end_matches(['\r', '\n']);
     findings.keep_secret(password);
     let password = if username == GOOGLE_KEY_USER {
         let Some(key) = google_key(password) else {
-            let problem = "no key of a service account, which is what `_json_key` goes with";
-            let advice = "give the key's JSON, as it is or in base64";
+            let problem = "is not the key of a service account, which `_json_key` requires";
+            let advice = "set it to the JSON of the key, as it is or in base64";
             findings.fault(Fault::new(names.1, problem, advice));
             return None;
         };
@@ -152,7 +153,7 @@ pub(super) fn credential(
     Some(Credential::new(host, username.to_owned(), password).from_origin(names.1))
 }
 
-/// A key as Google wants it: JSON, which many keep in base64, since it has several lines.
+/// The JSON of a service account key. It has several lines, so it is often stored in base64.
 fn google_key(password: &str) -> Option<String> {
     let is_key = |text: &str| {
         let key = serde_json::from_str(text);
@@ -167,22 +168,22 @@ fn google_key(password: &str) -> Option<String> {
 }
 
 fn both(
-    given: (Option<String>, Option<String>),
+    login: (Option<String>, Option<String>),
     names: (&'static str, &'static str),
     findings: &mut Findings,
 ) -> Option<(String, String)> {
-    match given {
+    match login {
         (Some(username), Some(password)) => Some((username, password)),
         (Some(_), None) => {
             let problem = format!("not set, though {} is", names.0);
-            let advice = "give the password or token of that user, or neither";
+            let advice = "set both, or neither";
             findings
                 .fault(Fault::new(names.1, problem, advice).with_hint(secured_variable(names.1)));
             None
         }
         (None, Some(_)) => {
             let problem = format!("not set, though {} is", names.1);
-            let advice = "give the user that the password is of, or neither";
+            let advice = "set both, or neither";
             findings.fault(Fault::new(names.0, problem, advice));
             None
         }
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_google_key_is_json_or_that_in_base64() {
+    fn a_google_key_is_json_or_its_base64() {
         let key = r#"{"type":"service_account","private_key":"k\n"}"#;
         let packed = STANDARD.encode(key);
         let (head, tail) = packed.split_at(20);
@@ -300,7 +301,7 @@ mod tests {
         }
         let error = login(Some("gcr.io"), Some("_json_key"), Some("hunter2")).unwrap_err();
         assert!(
-            error.starts_with("REGISTRY_PASSWORD: no key of a service account"),
+            error.starts_with("REGISTRY_PASSWORD: is not the key of a service account"),
             "{error}"
         );
         assert!(!error.contains("hunter2"));
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_login_is_told() {
+    fn half_a_login_is_reported() {
         for (registry, username, password, fault) in [
             (
                 None,
@@ -333,7 +334,7 @@ mod tests {
                 None,
                 Some("me:word"),
                 Some("word"),
-                "REGISTRY_USERNAME: holds a colon or a line break, and no user name does; ",
+                "REGISTRY_USERNAME: contains a colon or a line break, which a user name cannot; ",
             ),
         ] {
             let error = login(registry, username, password).unwrap_err();
@@ -345,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_a_host_is_no_host_of_a_login() {
+    fn a_value_without_a_host_is_not_used_for_a_login() {
         for registry in [
             "Acme",
             "acme",

@@ -1,4 +1,4 @@
-//! Which of several entries of a Docker configuration is for a registry.
+//! The order of several entries of a Docker configuration for one registry.
 
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::DOCKER_HUB;
@@ -11,7 +11,7 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 pub(super) enum Match {
     /// It is the key that Docker looks up.
     Exact,
-    /// Docker falls back to it if there is no exact one, in no certain order: its host is the registry's.
+    /// Its host is the registry's. Docker uses it if no exact entry exists, in undefined order.
     Hostname,
     /// Docker does not use it: other letter case, or another name of Docker Hub.
     Lenient,
@@ -37,7 +37,7 @@ pub(super) fn precedence(address: &str) -> (Match, bool, &str) {
     (kind, address.starts_with("http://"), address)
 }
 
-/// Whether Docker's fallback takes the entry for `host`. It takes none for Docker Hub, whose key is an address.
+/// Whether Docker's fallback uses the entry for `host`. It uses none for Docker Hub, whose key is an address.
 pub(super) fn is_hostname(address: &str, host: &str) -> bool {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     host != DOCKER_HUB && rest.split('/').next() == Some(host)

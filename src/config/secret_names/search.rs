@@ -13,13 +13,13 @@ use super::{is_random_key, is_secret, is_secret_parameter, is_webhook};
 use crate::config::findings::{begins_with_host, is_digest};
 use crate::report::mask::MIN_SECRET_BYTES;
 
-/// How many encodings are looked into, one within the other.
+/// The limit for nested encodings.
 const MAX_DEPTH: usize = 3;
 
-/// The shortest line of a private key that is a secret of its own, in bytes.
+/// The shortest line of a private key that is masked separately, in bytes.
 const KEY_LINE_BYTES: usize = 16;
 
-/// Hosts whose addresses let everybody post who knows them.
+/// Hosts of webhooks, whose addresses are secrets.
 const WEBHOOK_HOSTS: [&str; 5] = [
     "hooks.slack.com",
     "discord.com",
@@ -38,7 +38,7 @@ const ALPHABETS: [GeneralPurpose; 2] = [
 /// The secrets that were found.
 #[derive(Default)]
 pub(in super::super) struct Search {
-    /// Each once, as it is written and decoded.
+    /// Each once, as written and decoded.
     pub(in super::super) secrets: Vec<String>,
     /// Whether one of them is not masked: it is too short or too common a word.
     pub(in super::super) is_readable: bool,
@@ -57,14 +57,14 @@ impl Search {
         }
     }
 
-    /// Adds a part of an address, as it is written and decoded.
+    /// Adds a part of an address, as written and decoded.
     fn add_written(&mut self, written: &str) {
         self.add(written);
         self.add(&percent_decode_str(written).decode_utf8_lossy());
     }
 
-    /// Adds a value that is a secret as a whole, and the secrets in it: the password of `user:password`, what it holds in
-    /// base64, and strings in JSON.
+    /// Adds a value that is a secret as a whole, and the secrets in it: the password of `user:password`, its decoded base64,
+    /// and strings in JSON.
     pub(super) fn whole(&mut self, value: &str) {
         self.add(value);
         self.parts(value.trim());
@@ -89,7 +89,7 @@ impl Search {
         self.depth -= 1;
     }
 
-    /// Searches a value whose name may say what it holds.
+    /// Searches a value. Its name can determine the format.
     pub(super) fn named(&mut self, name: &str, value: &str) {
         let upper = name.to_ascii_uppercase();
         if upper.ends_with("PROXY") {
@@ -112,7 +112,7 @@ impl Search {
         self.text(value);
     }
 
-    /// Searches a text that may hold secrets.
+    /// Searches a text for secrets.
     fn text(&mut self, text: &str) {
         if text.contains("-----BEGIN ") && text.contains("PRIVATE KEY-----") {
             self.add(text);
@@ -153,7 +153,7 @@ impl Search {
         let is_port = port.bytes().all(|byte| byte.is_ascii_digit());
         let login = match authority.rsplit_once('@') {
             Some((login, _)) => login,
-            // A password with one of these characters in it, which is not an address by any standard.
+            // An invalid address: its password contains one of these characters unescaped.
             None if !is_port => rest.rsplit_once('@').map_or("", |(login, _)| login),
             None => "",
         };
@@ -167,7 +167,7 @@ impl Search {
     fn login(&mut self, login: &str) {
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         let is_token = is_known_token(user) || is_random(user);
-        // A token often stands for the user, before an empty or a fixed password.
+        // A token is often the user, with an empty or a fixed password.
         if (is_user(password) && !is_user(user) && !is_common(user))
             || (password.is_empty() && is_token)
         {
@@ -206,16 +206,16 @@ impl Search {
             let name = before.rsplit(|character| !is_of_name(character)).next();
             let name = name.unwrap_or_default();
             let end = after.find(ends).unwrap_or(after.len());
-            let (value, behind) = after.split_at_checked(end).unwrap_or((after, ""));
+            let (value, remainder) = after.split_at_checked(end).unwrap_or((after, ""));
             rest = after;
             if (is_secret(name) && is_value(value)) || is_random_key(name, value) {
                 self.add_written(value);
-                rest = behind;
+                rest = remainder;
             }
         }
     }
 
-    /// Adds an address whose path holds a token, and the token.
+    /// Adds an address whose path contains a token, and the token.
     fn webhook(&mut self, word: &str) {
         let path = word
             .split_once("://")
@@ -231,7 +231,7 @@ impl Search {
         tokens.for_each(|token| self.add(token));
     }
 
-    /// Searches JSON for strings under names of secrets. `is_secret`: whether it is itself under one.
+    /// Searches JSON for strings under names of secrets. `is_secret`: whether the value itself is under such a name.
     fn json(&mut self, json: &Value, is_secret_name: bool) {
         match json {
             Value::String(text) if is_secret_name && is_value(text) => {
@@ -268,7 +268,7 @@ fn password(login: &str) -> Option<&str> {
     (!user.is_empty() && user.bytes().all(is_user) && is_password).then_some(password)
 }
 
-/// The text in base64, if a value is that.
+/// The decoded text, if the value is base64 of one.
 fn unpacked(value: &str) -> Option<String> {
     let packed: String = value.split_whitespace().collect();
     let mut bytes = ALPHABETS

@@ -80,7 +80,7 @@ fn names_of_secrets_are_known_by_their_parts() {
 }
 
 #[test]
-fn a_setting_is_no_secret() {
+fn a_setting_is_not_a_secret() {
     for value in ["", "true", "1", "required", "Disabled", "   x   "] {
         assert_eq!(secrets("AUTH", value), Vec::<String>::new(), "{value}");
     }

@@ -1,17 +1,17 @@
-//! Tells values that may be secrets from words, paths and addresses.
+//! Distinguishes values that can be secrets from words, paths and addresses.
 
 use crate::report::mask::MIN_SECRET_BYTES;
 
 /// The shortest value that is random enough to be a key or a token.
 const RANDOM_BYTES: usize = 16;
 
-/// So many characters of a random value are in no ordinary word.
+/// The least number of characters of a random value that are not in ordinary words.
 const RANDOM_CHARACTERS: usize = 10;
 
 /// The longest word of ordinary text, in characters.
 const WORD_CHARACTERS: usize = 20;
 
-/// Values that say whether or how, and are no secret.
+/// Values of settings, which are not secret.
 const SETTINGS: [&str; 31] = [
     "0",
     "1",
@@ -46,7 +46,7 @@ const SETTINGS: [&str; 31] = [
     "localhost",
 ];
 
-/// Passwords that everybody knows. To mask them would hide half of a log.
+/// Common passwords. Masking them would hide half of a log.
 const COMMON: [&str; 22] = [
     "admin",
     "administrator",
@@ -72,7 +72,7 @@ const COMMON: [&str; 22] = [
     "username",
 ];
 
-/// User names of logins that have their secret in the other half, or none.
+/// User names that are not secret: the password is, or the login has no secret.
 const USERS: [&str; 10] = [
     "x-token-auth",
     "x-access-token",
@@ -86,13 +86,13 @@ const USERS: [&str; 10] = [
     "root",
 ];
 
-/// The last labels of names of hosts. A password may have dots too, so these are not all there are.
+/// Top-level domains. Only common ones, because a password can contain dots too.
 const DOMAINS: [&str; 18] = [
     "com", "org", "net", "io", "dev", "de", "eu", "co", "uk", "fr", "ch", "app", "cloud", "local",
     "internal", "svc", "example", "test",
 ];
 
-/// Prefixes of tokens that nothing else begins with.
+/// Unique prefixes of tokens.
 const PREFIXES: [&str; 24] = [
     "ghp_",
     "gho_",
@@ -120,10 +120,10 @@ const PREFIXES: [&str; 24] = [
     "shpat_",
 ];
 
-/// The shortest rest behind one of [`PREFIXES`].
+/// The least length after one of [`PREFIXES`].
 const REST_BYTES: usize = 10;
 
-/// Prefixes of tokens that other words begin with too: what follows must look random.
+/// Prefixes of tokens that other words have too: the rest must look random.
 const COMMON_PREFIXES: [&str; 6] = ["npm_", "hf_", "pypi-", "sk-", "AIza", "SG."];
 
 /// Whether a value can be a secret and can be masked.
@@ -137,17 +137,17 @@ pub(super) fn is_value(value: &str) -> bool {
         && !is_plain_address(value)
 }
 
-/// Whether a value says whether or how.
+/// Whether a value is one of a setting.
 pub(super) fn is_setting(value: &str) -> bool {
     is_one_of(&SETTINGS, value)
 }
 
-/// Whether a value is a password that everybody knows.
+/// Whether a value is a common password.
 pub(super) fn is_common(value: &str) -> bool {
     is_one_of(&COMMON, value)
 }
 
-/// Whether a name is one of a user that is known to be no secret.
+/// Whether a user name is not secret.
 pub(super) fn is_user(name: &str) -> bool {
     USERS.contains(&name)
 }
@@ -157,7 +157,7 @@ fn is_one_of(words: &[&str], value: &str) -> bool {
     words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
-/// Whether a value looks random: it is long, and much of it is in no ordinary word.
+/// Whether a value looks random: it is long, and much of it is not in ordinary words.
 pub(super) fn is_random(value: &str) -> bool {
     let words = value.split(|character: char| !character.is_ascii_alphanumeric());
     let others = words.filter(|word| !is_word(word)).map(str::len);
@@ -166,7 +166,7 @@ pub(super) fn is_random(value: &str) -> bool {
         && others.sum::<usize>() >= RANDOM_CHARACTERS
 }
 
-/// A short number, or letters in the case of a word or of words in one, with a few digits behind them.
+/// A short number, or letters in the case of one or several joined words, followed by a few digits.
 fn is_word(text: &str) -> bool {
     let letters = text.trim_end_matches(|character: char| character.is_ascii_digit());
     let digits = text.len() - letters.len();
@@ -185,12 +185,12 @@ fn is_word(text: &str) -> bool {
     {
         return true;
     }
-    // Words in one: each has three letters at least.
+    // Joined words: each has at least three letters.
     let words = letters.split_inclusive(|character: char| character.is_ascii_uppercase());
     words.skip(1).all(|word| word.len() >= 3)
 }
 
-/// A name of a host: of lower-case labels, the last of which is a common one.
+/// The name of a host: lower-case labels, of which the last is a common domain.
 fn is_host(value: &str) -> bool {
     let host = value.split_once(':').map_or(value, |(host, port)| {
         let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
@@ -204,7 +204,7 @@ fn is_host(value: &str) -> bool {
         && !is_random(host)
 }
 
-/// A path of a file: it has an extension, or it is absolute and its names are words. Base64 may begin with a `/` too.
+/// The path of a file: it has an extension, or it is absolute and its names are words. Base64 can also start with a `/`.
 fn is_path(value: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-@~ ".contains(&byte);
     let Some((folder, file)) = value.rsplit_once('/') else {

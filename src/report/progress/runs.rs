@@ -18,7 +18,7 @@ struct Run {
 /// The runs of one step.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    runs: Vec<Run>,
+    latest: Vec<Run>,
     /// Total time of the older runs.
     older_total: Duration,
     /// Number of runs so far.
@@ -33,7 +33,7 @@ impl Runs {
         started: Moment,
         completed: Option<Moment>,
     ) -> bool {
-        self.runs
+        self.latest
             .iter()
             .filter(|run| run.member == member)
             .any(|run| {
@@ -44,7 +44,7 @@ impl Runs {
     /// Applies a message about a run of a member. The same message can be repeated.
     pub(super) fn update(&mut self, member: usize, started: Moment, completed: Option<Moment>) {
         if let Some(run) = self
-            .runs
+            .latest
             .iter_mut()
             .find(|run| run.member == member && run.started == started)
         {
@@ -53,19 +53,19 @@ impl Runs {
         }
         // A new run ends the previous run, even if no message reported that end.
         for run in self
-            .runs
+            .latest
             .iter_mut()
             .filter(|run| run.member == member && run.completed.is_none())
         {
             run.completed = Some(started.max(run.started));
         }
-        if self.runs.len() == RUNS {
-            let oldest = self.runs.remove(0);
+        if self.latest.len() == RUNS {
+            let oldest = self.latest.remove(0);
             self.older_total += oldest
                 .completed
                 .map_or(Duration::ZERO, |end| end.since(oldest.started));
         }
-        self.runs.push(Run {
+        self.latest.push(Run {
             member,
             started,
             completed,
@@ -84,16 +84,16 @@ impl Runs {
 
     /// Whether the step has run, and does not run now.
     pub(super) fn are_over(&self) -> bool {
-        self.have_started() && self.runs.iter().all(|run| run.completed.is_some())
+        self.have_started() && self.latest.iter().all(|run| run.completed.is_some())
     }
 
     pub(super) fn last_end(&self) -> Option<Moment> {
-        self.runs.iter().filter_map(|run| run.completed).max()
+        self.latest.iter().filter_map(|run| run.completed).max()
     }
 
     /// Time from the start of the latest run to `moment`.
     pub(super) fn elapsed(&self, moment: Moment) -> Duration {
-        self.runs
+        self.latest
             .iter()
             .map(|run| run.started)
             .max()
@@ -103,7 +103,7 @@ impl Runs {
     /// Time during which at least one run was active. Runs that have not ended are ignored.
     pub(super) fn total(&self) -> Duration {
         let mut spans: Vec<_> = self
-            .runs
+            .latest
             .iter()
             .filter_map(|run| Some((run.started, run.completed?)))
             .collect();
@@ -171,7 +171,7 @@ mod tests {
             runs.update(0, at(run * 10), Some(at(run * 10 + 1)));
         }
         assert_eq!(
-            (runs.runs.len(), runs.total()),
+            (runs.latest.len(), runs.total()),
             (RUNS, Duration::from_secs(1000))
         );
     }

@@ -155,7 +155,7 @@ fn print(mut parts: Vec<Part>) -> String {
                 number += 1;
                 let lines = step.name.into_iter().chain(step.lines).chain(step.result);
                 for line in lines {
-                    output.push_str(&format!("#{number} {line}\n"));
+                    output += &format!("#{number} {line}\n");
                 }
             }
         }
@@ -259,7 +259,7 @@ fn number_digests(log: &str) -> String {
                 digests.push(digest);
                 digests.len() - 1
             });
-        output.push_str(&format!("sha256:[{}]{rest}", at + 1));
+        output += &format!("sha256:[{}]{rest}", at + 1);
     }
     output
 }
