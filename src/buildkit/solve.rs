@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    CacheOptions, SolveRequest, StatusRequest, StatusResponse,
+    CacheOptions, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Response, Status};
 
 use super::connect::Connection;
 use super::error::{ErrorKind, SolveError};
@@ -147,30 +147,57 @@ impl Connection {
         status: mpsc::Sender<StatusResponse>,
         cancel: impl Future<Output = ()>,
     ) -> Result<Solved, SolveError> {
-        let mut cancel = std::pin::pin!(cancel);
-        let canceled = || SolveError::local(ErrorKind::Canceled, "canceled");
         let reference = uuid::Uuid::new_v4().simple().to_string();
-        let request = request(&reference, session.id(), solve);
-        let begun = Instant::now();
         tracing::debug!(
             "{solve}, as solve {reference} with session {}",
             session.id()
         );
+        let begun = Instant::now();
+        let request = request(&reference, session.id(), solve);
+        let outcome = self.run(request, session, status, cancel).await;
+        let ended = match &outcome {
+            None => "canceled".to_owned(),
+            Some(Ok(_)) => "done".to_owned(),
+            Some(Err(status)) => format!("{:?}", status.code()),
+        };
+        let took = begun.elapsed().as_millis();
+        tracing::debug!("the solve ended after {took} ms: {ended}");
+        match outcome {
+            None => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
+            Some(Ok(response)) => Solved::checked(response.exporter_response),
+            // A failure on this side is the cause; the builder's error is its consequence.
+            Some(Err(status)) => Err(match session.failure(status.message()) {
+                Some(report) => SolveError {
+                    kind: report.kind,
+                    message: report.message,
+                    hint: report.hint,
+                    ..SolveError::from_status(&status)
+                },
+                None => SolveError::from_status(&status),
+            }),
+        }
+    }
 
+    /// Makes the call, and passes on its status. `None` if it was canceled.
+    async fn run(
+        &self,
+        request: SolveRequest,
+        session: &Session,
+        status: mpsc::Sender<StatusResponse>,
+        cancel: impl Future<Output = ()>,
+    ) -> Option<Result<SolveResponse, Status>> {
+        let mut cancel = std::pin::pin!(cancel);
         let mut control = self.control();
         let passed_on = AtomicU64::new(0);
-        let mut watching = std::pin::pin!(self.watch(reference, status, &passed_on));
+        let watching = self.watch(request.r#ref.clone(), status, &passed_on);
+        let mut watching = std::pin::pin!(watching);
         let mut is_watched = false;
-        let mut is_canceled = false;
         let solving = async {
             let mut solving = std::pin::pin!(control.solve(request));
             loop {
                 tokio::select! {
                     biased;
-                    () = &mut cancel => {
-                        is_canceled = true;
-                        return None;
-                    }
+                    () = &mut cancel => return None,
                     outcome = &mut solving => return Some(outcome),
                     outcome = &mut watching, if !is_watched => {
                         is_watched = true;
@@ -184,6 +211,7 @@ impl Connection {
         };
         // The call's future is dropped with this block, which stops the builder.
         let outcome = solving.await;
+        let is_canceled = outcome.is_none();
         if !is_watched {
             let limit = if is_canceled {
                 CANCEL_GRACE
@@ -202,36 +230,10 @@ impl Connection {
                 () = &mut cancel, if !is_canceled => {}
             }
         }
-        let outcome = match (outcome, session.not_opened()) {
+        match (outcome?, session.not_opened()) {
             // The builder only reports that the session is missing.
-            (Some(Err(_)), Some(why)) => Some(Err(why)),
-            (outcome, _) => outcome,
-        };
-        let failure = match &outcome {
-            Some(Err(status)) => session.failure(status.message()),
-            _ => None,
-        };
-        let ended = match &outcome {
-            None => "canceled".to_owned(),
-            Some(Ok(_)) => "done".to_owned(),
-            Some(Err(status)) => format!("{:?}", status.code()),
-        };
-        let took = begun.elapsed().as_millis();
-        tracing::debug!("the solve ended after {took} ms: {ended}");
-
-        match outcome {
-            None => Err(canceled()),
-            Some(Ok(response)) => Solved::checked(response.into_inner().exporter_response),
-            // A failure on this side is the cause; the builder's error is its consequence.
-            Some(Err(status)) => Err(match failure {
-                Some(report) => SolveError {
-                    kind: report.kind,
-                    message: report.message,
-                    hint: report.hint,
-                    ..SolveError::from_status(&status)
-                },
-                None => SolveError::from_status(&status),
-            }),
+            (Err(_), Some(why)) => Some(Err(why)),
+            (outcome, _) => Some(outcome.map(Response::into_inner)),
         }
     }
 

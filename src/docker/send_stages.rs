@@ -35,55 +35,40 @@ impl Daemon {
         load: &Load,
         transfer: Transfer<'_>,
     ) -> Result<(), LoadError> {
-        let Transfer {
-            image,
-            names,
-            blobs,
-            sent,
-            passing,
-        } = transfer;
+        let Transfer { image, names, .. } = transfer;
+        let Transfer { sent, passing, .. } = transfer;
         let descriptors = load
             .stages
             .iter()
             .flat_map(|stage| &stage.descriptors)
             .cloned();
-        let mut reader = Some(ReadAhead::new(blobs, descriptors.collect()));
+        let mut reader = Some(ReadAhead::new(transfer.blobs, descriptors.collect()));
         let mut below: Option<(oneshot::Receiver<()>, String)> = None;
         let mut omits_layers = load.present() > 0;
         let mut is_last_sent = false;
         let mut loading = FuturesUnordered::new();
-        tracing::debug!(
-            "sending {} archives to the Docker daemon",
-            load.stages.len()
-        );
+        let count = load.stages.len();
+        tracing::debug!("sending {count} archives to the Docker daemon");
         for (number, stage) in (1..).zip(&load.stages) {
             let Some(blobs) = reader.take() else { break };
-            let is_last = number == load.stages.len();
+            let is_last = number == count;
             is_last_sent = is_last;
             let (next, reader_back) = oneshot::channel();
             let (loaded, is_loaded) = oneshot::channel();
             let (below_loaded, id_below) = below.take().unzip();
-            let (part, part_names) = if is_last {
-                (image.clone(), names)
-            } else {
-                (image.below(stage.layers), &[][..])
-            };
-            let id = part.id().to_owned();
-            let temporary = (!is_last).then(|| (passing.clone(), id.clone()));
+            let part = (!is_last).then(|| image.below(stage.layers));
+            let id = part.as_ref().unwrap_or(image).id().to_owned();
+            let temporary = part.is_some().then(|| (passing.clone(), id.clone()));
             let source = Source {
                 blobs,
                 next: Some(next),
                 may_end: Box::pin(may_end(below_loaded, temporary)),
             };
-            let descriptors = &stage.descriptors;
-            let stream = archive(
-                load.form,
-                &part,
-                part_names,
-                descriptors,
-                source,
-                sent.clone(),
-            );
+            let (sent_bytes, blobs) = (sent.clone(), &stage.descriptors);
+            let stream = match &part {
+                Some(part) => archive(load.form, part, &[], blobs, source, sent_bytes),
+                None => archive(load.form, image, names, blobs, source, sent_bytes),
+            };
             let completion = Completion {
                 id: id.clone(),
                 omits_layers,

@@ -164,36 +164,8 @@ impl Transfer {
                     break;
                 }
             };
-            match PacketType::try_from(packet.r#type) {
-                Ok(PacketType::Request) => match self.take(packet.id) {
-                    Some(listed) => {
-                        // The readers end only after the queue.
-                        let _always_open = queue_sender.send((packet.id, listed));
-                    }
-                    None => {
-                        let text = format!(
-                            "the builder requested entry {}, which is not a file or was already sent",
-                            packet.id
-                        );
-                        let packet = self.failed(&text, None);
-                        let _gone = self.sender.send(vec![packet]).await;
-                    }
-                },
-                Ok(PacketType::Finish) => {
-                    let finish = vec![plain(PacketType::Finish)];
-                    let _gone = self.sender.send(finish).await;
-                    break;
-                }
-                Ok(PacketType::Error) => {
-                    // The solve's result also contains the reason.
-                    tracing::debug!(
-                        "the builder ended a transfer: {}",
-                        String::from_utf8_lossy(&packet.data)
-                    );
-                    break;
-                }
-                // A receiver sends no other types.
-                Ok(PacketType::Stat | PacketType::Data) | Err(_) => {}
+            if self.handle(packet, &queue_sender).await.is_break() {
+                break;
             }
         }
         // Ends the readers after their current file. The walker ends at its next parcel, because the
@@ -201,6 +173,46 @@ impl Transfer {
         drop(queue_sender);
         drop(self);
         while threads.join_next().await.is_some() {}
+    }
+
+    /// Handles a packet of the builder; `Break` if it is the last one. Adds a requested file to the queue.
+    async fn handle(
+        &self,
+        packet: Packet,
+        queue: &mpsc::UnboundedSender<(u32, Listed)>,
+    ) -> ControlFlow<()> {
+        match PacketType::try_from(packet.r#type) {
+            Ok(PacketType::Request) => match self.take(packet.id) {
+                Some(listed) => {
+                    // The readers end only after the queue.
+                    let _always_open = queue.send((packet.id, listed));
+                }
+                None => {
+                    let text = format!(
+                        "the builder requested entry {}, which is not a file or was already sent",
+                        packet.id
+                    );
+                    let packet = self.failed(&text, None);
+                    let _gone = self.sender.send(vec![packet]).await;
+                }
+            },
+            Ok(PacketType::Finish) => {
+                let finish = vec![plain(PacketType::Finish)];
+                let _gone = self.sender.send(finish).await;
+                return ControlFlow::Break(());
+            }
+            Ok(PacketType::Error) => {
+                // The solve's result also contains the reason.
+                tracing::debug!(
+                    "the builder ended a transfer: {}",
+                    String::from_utf8_lossy(&packet.data)
+                );
+                return ControlFlow::Break(());
+            }
+            // A receiver sends no other types.
+            Ok(PacketType::Stat | PacketType::Data) | Err(_) => {}
+        }
+        ControlFlow::Continue(())
     }
 
     /// Walks the directory and sends a packet for each entry.
