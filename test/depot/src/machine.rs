@@ -1,5 +1,6 @@
 //! A builder machine: a port with TLS of its own authority that leads, byte for byte, to BuildKit.
 
+mod builder;
 mod calls;
 mod fork;
 mod line;
@@ -7,19 +8,20 @@ mod session;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use depot_ground::engine::Engine;
 use depot_ground::tasks::Tasks;
 use depot_ground::wire::{ByteCount, Counted, ResetSwitch, Resettable};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+
+pub use builder::{Builder, BuilderStream, Connecting, NoBuilder};
 
 use crate::authority::{self, Credentials};
 use crate::record::{ConnectionNumber, ConnectionRecord, ConnectionState, Recorder};
@@ -33,44 +35,6 @@ const BACKLOG: u32 = 1024;
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// The buffer of each direction of a connection.
 const COPY_BYTES: usize = 256 * 1024;
-
-/// A stream to a builder.
-pub trait BuilderStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> BuilderStream for S {}
-
-/// A future connection to a builder.
-pub type Connecting<'a> =
-    Pin<Box<dyn Future<Output = io::Result<Box<dyn BuilderStream>>> + Send + 'a>>;
-
-/// The server behind a machine's port. It serves BuildKit's gRPC over HTTP/2 without TLS.
-pub trait Builder: Send + Sync + 'static {
-    /// Opens a connection for one client.
-    fn connect(&self) -> Connecting<'_>;
-}
-
-impl Builder for Engine {
-    fn connect(&self) -> Connecting<'_> {
-        Box::pin(async {
-            let stream = self.connect_buildkit().await?;
-            Ok(Box::new(stream) as Box<dyn BuilderStream>)
-        })
-    }
-}
-
-/// No builder, for tests that do not use a machine. Connections are closed after the TLS handshake.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoBuilder;
-
-impl Builder for NoBuilder {
-    fn connect(&self) -> Connecting<'_> {
-        Box::pin(async {
-            Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "this local Depot has no builder",
-            ))
-        })
-    }
-}
 
 /// The description of a machine for the API.
 #[derive(Clone, Debug)]
