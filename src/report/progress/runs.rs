@@ -18,6 +18,7 @@ struct Run {
 /// The runs of one step.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
+    /// Runs kept separately, oldest first.
     latest: Vec<Run>,
     /// Total time of the older runs.
     older_total: Duration,

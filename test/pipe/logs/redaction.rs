@@ -14,6 +14,8 @@
 //! 5. The steps of several builders are concurrent. So if a log has steps of both architectures, these are sorted by phase
 //!    (launch, connect, build, merge), then by architecture, and numbered again. The order within one architecture stays.
 
+use std::fmt::Write;
+
 /// A part of the log.
 enum Part {
     Line(String),
@@ -155,7 +157,7 @@ fn print(mut parts: Vec<Part>) -> String {
                 number += 1;
                 let lines = step.name.into_iter().chain(step.lines).chain(step.result);
                 for line in lines {
-                    output += &format!("#{number} {line}\n");
+                    writeln!(output, "#{number} {line}").unwrap();
                 }
             }
         }
@@ -259,7 +261,7 @@ fn number_digests(log: &str) -> String {
                 digests.push(digest);
                 digests.len() - 1
             });
-        output += &format!("sha256:[{}]{rest}", at + 1);
+        write!(output, "sha256:[{}]{rest}", at + 1).unwrap();
     }
     output
 }
