@@ -186,7 +186,7 @@ fn errors_in_the_yaml(
             2,
             &[
                 "is outside of the clone directory",
-                "hint: a pipe sees the clone directory of its step",
+                "hint: a pipe can read only the clone directory of its step",
             ],
         ),
         (
