@@ -5,11 +5,13 @@
 //! access to registries ([`registry`]). [`report`] prints the progress and the result. `docs/architecture.md` has the
 //! details.
 
+#![warn(unreachable_pub)]
+
 mod bitbucket;
 mod buildkit;
 pub mod cancel;
 pub mod config;
-pub mod context;
+mod context;
 mod depot;
 mod docker;
 pub mod exit;
@@ -20,6 +22,6 @@ mod http;
 mod io;
 pub mod pipe;
 mod platform;
-pub mod registry;
+mod registry;
 pub mod report;
 mod text;

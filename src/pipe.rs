@@ -200,8 +200,8 @@ fn redactor(masker: &Masker) -> Redactor {
     Redactor::new(move |text| masker.mask(text))
 }
 
-/// The machines of each image, each with the source of its steps: labeled with the image and the platforms, as far as there are
-/// several.
+/// The machines of each image, each with the source of its steps. The label of a source has the image's name if there are several
+/// images, and the platforms if the image has several machines.
 fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
     let is_only = plan.images.len() == 1;
     let of_image = |image: &crate::config::plan::ImagePlan| {
@@ -271,7 +271,7 @@ async fn work(
         let finished = all_images(&run, inputs, targets).await;
         run.machines.release(run.cancel).await;
         let finished = finished?;
-        run.registries.tell_of_unused();
+        run.registries.report_unused();
         Ok(finished)
     };
     let mut reporting = std::pin::pin!(reporting);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// The platform of an image or of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
-pub struct Platform {
+pub(crate) struct Platform {
     /// The operating system in Go's naming, such as `linux`.
     pub os: String,
     /// The architecture in Go's naming, such as `amd64`.
@@ -22,7 +22,7 @@ pub struct Platform {
 
 /// The architecture of a builder machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Architecture {
+pub(crate) enum Architecture {
     /// x86-64 processors. They also run 32-bit x86 programs.
     Amd64,
     /// 64-bit Arm processors. They also run 32-bit Arm programs.
@@ -32,7 +32,7 @@ pub enum Architecture {
 impl Architecture {
     /// The architecture that this program was built for; `None` if Depot has no such machines.
     #[must_use]
-    pub fn of_this_program() -> Option<Self> {
+    pub(crate) fn of_this_program() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" | "x86" => Some(Self::Amd64),
             "aarch64" | "arm" => Some(Self::Arm64),
@@ -42,7 +42,7 @@ impl Architecture {
 
     /// The name that Depot and containerd use: `amd64` or `arm64`.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Amd64 => "amd64",
             Self::Arm64 => "arm64",
@@ -60,13 +60,13 @@ impl fmt::Display for Architecture {
 /// The text is not a platform, or Depot does not build for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a platform that Depot builds for")]
-pub struct PlatformError;
+pub(crate) struct PlatformError;
 
 impl Platform {
     /// Parses `architecture`, `linux/architecture` or `linux/architecture/variant`, in upper or lower case.
     ///
     /// `architecture/variant` is also valid, although containerd would read its first part as an operating system.
-    pub fn parse(text: &str) -> Result<Self, PlatformError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, PlatformError> {
         let text = text.to_ascii_lowercase();
         let specifier = text.strip_prefix("linux/").unwrap_or(&text);
         let (architecture, variant) = match specifier.split_once('/') {
@@ -96,7 +96,7 @@ impl Platform {
 
     /// The machine that builds for this platform. It runs the programs of a parsed platform without emulation.
     #[must_use]
-    pub fn builder(&self) -> Architecture {
+    pub(crate) fn builder(&self) -> Architecture {
         match &*self.architecture {
             "arm64" | "arm" => Architecture::Arm64,
             _ => Architecture::Amd64,
@@ -105,7 +105,7 @@ impl Platform {
 
     /// The `platform` object of an entry in an OCI index.
     #[must_use]
-    pub fn oci(&self) -> Map<String, Value> {
+    pub(crate) fn oci(&self) -> Map<String, Value> {
         let variant = self.variant.as_deref();
         let members = [
             Some(("os", &*self.os)),

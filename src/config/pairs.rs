@@ -392,7 +392,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics_and_no_value_is_told(text in "([A-Z]{1,3}(=|: |:|)|[{}\\[\\]&*\"'|>\n ,-]|s3cret){0,12}") {
+        fn no_text_panics_and_no_value_is_shown(text in "([A-Z]{1,3}(=|: |:|)|[{}\\[\\]&*\"'|>\n ,-]|s3cret){0,12}") {
             if let Err(faults) = read(&text, environment) {
                 prop_assert!(!format!("{faults:?}").contains("s3cret"), "{:?}", faults);
             }

@@ -32,7 +32,7 @@ impl Tree {
     /// changes of a repository. Directories that cannot be read are treated as empty. Blocks. Uses
     /// as much memory as a walk; see [`super`].
     #[must_use]
-    pub fn directory_digest(&self) -> u64 {
+    pub(crate) fn directory_digest(&self) -> u64 {
         let mut kinds: HashMap<u64, Kind> = HashMap::new();
         let mut attributes = AttributeReader::default();
         let Ok(mut levels) = Levels::new(self) else {

@@ -10,7 +10,7 @@ const UNREADABLE_HINT: &str =
 
 /// Why a folder cannot be offered.
 #[derive(Debug, thiserror::Error)]
-pub enum TreeError {
+pub(crate) enum TreeError {
     /// It does not exist, is not a directory, or cannot be entered.
     #[error("folder `{}` cannot be opened", path.display())]
     Open {
@@ -33,7 +33,7 @@ pub enum TreeError {
 ///
 /// Paths are relative to the folder; unprintable bytes in them are escaped.
 #[derive(Debug, thiserror::Error)]
-pub enum WalkError {
+pub(crate) enum WalkError {
     /// One of the patterns is not valid.
     #[error("the {list} patterns cannot be applied")]
     Pattern {
@@ -88,7 +88,7 @@ pub enum WalkError {
 impl WalkError {
     /// What to change; `None` if the message is sufficient.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Pattern {
                 list: "exclude", ..
@@ -111,7 +111,7 @@ impl WalkError {
 
 /// Why the content of an entry cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub(crate) enum OpenError {
     /// A path that no walk lists, or a path in a directory that is never sent.
     #[error("`{path}` was not offered to the builder")]
     NotListed {
@@ -145,7 +145,7 @@ pub enum OpenError {
 impl OpenError {
     /// What to change; `None` if the message is sufficient.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(UNREADABLE_HINT)

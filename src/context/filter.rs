@@ -7,7 +7,7 @@ use super::tree::Tree;
 
 /// A builder's request. If all three lists are empty, everything is selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// If not empty, only entries that match one of these are selected, and their parent directories.
     pub includes: Vec<String>,
     /// Entries that match these are not selected.

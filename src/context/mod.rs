@@ -30,7 +30,7 @@ mod levels;
 mod lexical;
 mod listing;
 mod named;
-pub mod patterns;
+pub(crate) mod patterns;
 mod stat;
 #[cfg(test)]
 mod tests;
@@ -40,14 +40,13 @@ mod view;
 mod walk;
 
 pub(crate) use error::shown;
-pub use error::{OpenError, TreeError, WalkError};
-pub use filter::Selection;
-pub use named::NamedFile;
-pub use stat::{Entry, Stat, mode};
-pub use tree::Tree;
-pub use version::FileVersion;
-pub use view::Directory;
-pub use walk::{MAX_LISTED, WalkSummary};
+pub(crate) use error::{OpenError, TreeError};
+pub(crate) use filter::Selection;
+pub(crate) use named::NamedFile;
+pub(crate) use stat::Entry;
+pub(crate) use tree::Tree;
+pub(crate) use version::FileVersion;
+pub(crate) use view::Directory;
 
 /// The longest path, relative to the folder, that is listed: the limit of a system call.
-pub const MAX_PATH_BYTES: usize = 4096;
+pub(crate) const MAX_PATH_BYTES: usize = 4096;

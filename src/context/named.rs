@@ -20,7 +20,7 @@ use super::tree::Tree;
 
 /// A file of a tree, under another name.
 #[derive(Debug, Clone)]
-pub struct NamedFile {
+pub(crate) struct NamedFile {
     name: String,
     /// Without links, relative to the tree.
     path: PathBuf,
@@ -32,7 +32,7 @@ impl NamedFile {
     ///
     /// `path` is relative to the tree and contains no links: links that appear in it later are rejected.
     #[must_use]
-    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, tree: Arc<Tree>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, path: impl Into<PathBuf>, tree: Arc<Tree>) -> Self {
         Self {
             name: name.into(),
             path: path.into(),
@@ -42,7 +42,7 @@ impl NamedFile {
 
     /// The name under which it is offered.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

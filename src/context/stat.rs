@@ -15,7 +15,7 @@ use super::version::FileVersion;
 
 /// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Relative to the folder, with `/` between the names and without a leading one. Any bytes: file
     /// systems define no encoding.
     pub path: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct Entry {
 
 /// The metadata of an entry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Stat {
+pub(crate) struct Stat {
     /// Permissions and kind in the bits of Go's `os.FileMode`, see [`mode`].
     pub mode: u32,
     /// In bytes; the length of the target for a link, 0 for a directory.
@@ -50,25 +50,25 @@ pub struct Stat {
 }
 
 /// Bits of [`Stat::mode`]; the lowest nine are the permissions.
-pub mod mode {
+pub(crate) mod mode {
     /// A directory.
-    pub const DIRECTORY: u32 = 1 << 31;
+    pub(crate) const DIRECTORY: u32 = 1 << 31;
     /// A symbolic link.
-    pub const LINK: u32 = 1 << 27;
+    pub(crate) const LINK: u32 = 1 << 27;
     /// A device node.
-    pub const DEVICE: u32 = 1 << 26;
+    pub(crate) const DEVICE: u32 = 1 << 26;
     /// A fifo.
-    pub const FIFO: u32 = 1 << 25;
+    pub(crate) const FIFO: u32 = 1 << 25;
     /// Runs as its owner.
-    pub const SET_USER: u32 = 1 << 23;
+    pub(crate) const SET_USER: u32 = 1 << 23;
     /// Runs as its group.
-    pub const SET_GROUP: u32 = 1 << 22;
+    pub(crate) const SET_GROUP: u32 = 1 << 22;
     /// A device node without a block size; [`DEVICE`] is set too.
-    pub const CHARACTER_DEVICE: u32 = 1 << 21;
+    pub(crate) const CHARACTER_DEVICE: u32 = 1 << 21;
     /// The sticky bit.
-    pub const STICKY: u32 = 1 << 20;
+    pub(crate) const STICKY: u32 = 1 << 20;
     /// All bits of entries that are not regular files.
-    pub const KIND: u32 = DIRECTORY | LINK | DEVICE | FIFO | CHARACTER_DEVICE;
+    pub(crate) const KIND: u32 = DIRECTORY | LINK | DEVICE | FIFO | CHARACTER_DEVICE;
 }
 
 impl Stat {
@@ -78,14 +78,8 @@ impl Stat {
     /// opening one fails with [`super::OpenError::NotAFile`]. It also includes the further names of a
     /// file, although a builder does not request these.
     #[must_use]
-    pub fn has_content(&self) -> bool {
+    pub(crate) fn has_content(&self) -> bool {
         self.mode & mode::KIND == 0
-    }
-
-    /// Whether it is a directory.
-    #[must_use]
-    pub fn is_directory(&self) -> bool {
-        self.mode & mode::DIRECTORY != 0
     }
 }
 

@@ -23,7 +23,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 
 /// A folder whose content may be sent to a builder.
 #[derive(Debug)]
-pub struct Tree {
+pub(crate) struct Tree {
     root: OwnedFd,
     never: Never,
     /// Whether files may be announced with their own times.
@@ -66,7 +66,7 @@ impl Tree {
     ///
     /// # Errors
     /// The folder is not a directory that can be entered, or must never be sent.
-    pub fn new(root: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
+    pub(crate) fn new(root: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
         let failed = |source: io::Error| TreeError::Open {
             path: root.to_owned(),
             source,
@@ -82,7 +82,12 @@ impl Tree {
     ///
     /// # Errors
     /// See [`Self::new`].
-    pub fn below(&self, root: &Path, path: &Path, never: &[PathBuf]) -> Result<Self, TreeError> {
+    pub(crate) fn below(
+        &self,
+        root: &Path,
+        path: &Path,
+        never: &[PathBuf],
+    ) -> Result<Self, TreeError> {
         let failed = |error: Errno| TreeError::Open {
             path: path.to_owned(),
             source: error.into(),
@@ -154,7 +159,7 @@ impl Tree {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(&self, path: impl AsRef<[u8]>) -> Result<File, OpenError> {
+    pub(crate) fn open(&self, path: impl AsRef<[u8]>) -> Result<File, OpenError> {
         let path = path.as_ref();
         let names = path.split(|&byte| byte == b'/');
         let mut unclean = names.filter(|name| matches!(*name, b"" | b"." | b".."));

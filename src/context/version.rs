@@ -9,7 +9,7 @@ use std::io;
 /// attributes, and no program can set it back. Its resolution is a few milliseconds: a write within
 /// that time of the last one may be missed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileVersion {
+pub(crate) struct FileVersion {
     size_bytes: i64,
     modified: Time,
     changed: Time,
@@ -38,13 +38,13 @@ impl FileVersion {
     ///
     /// # Errors
     /// The system cannot report the file's state.
-    pub fn of_file(file: &File) -> io::Result<Self> {
+    pub(crate) fn of_file(file: &File) -> io::Result<Self> {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
     /// Whether the file has grown since `earlier`.
     #[must_use]
-    pub fn has_grown_from(&self, earlier: &Self) -> bool {
+    pub(crate) fn has_grown_from(&self, earlier: &Self) -> bool {
         self.size_bytes > earlier.size_bytes
     }
 

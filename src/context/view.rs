@@ -15,7 +15,7 @@ const IGNORE_FILE: &str = ".dockerignore";
 
 /// A folder that is offered to builders.
 #[derive(Debug)]
-pub enum Directory {
+pub(crate) enum Directory {
     /// The files of a folder.
     Tree {
         /// The folder.
@@ -37,8 +37,8 @@ pub(crate) enum View<'a> {
 
 impl Directory {
     /// All files of a folder.
-    #[must_use]
-    pub fn of(tree: Tree) -> Self {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn of(tree: Tree) -> Self {
         Self::Tree {
             tree,
             ignore_file: None,

@@ -13,11 +13,11 @@ use super::stat::{Entry, Observed, Observer};
 use super::tree::{Identity, Tree};
 
 /// The limit for names in a [`WalkSummary`].
-pub const MAX_LISTED: usize = 20;
+pub(crate) const MAX_LISTED: usize = 20;
 
 /// The result of a walk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct WalkSummary {
+pub(crate) struct WalkSummary {
     /// The first entry that was removed after its directory was read.
     pub vanished: Option<String>,
     /// The first [`MAX_LISTED`] directories that cannot be read. They are not selected themselves, but
@@ -33,7 +33,7 @@ impl Tree {
     ///
     /// # Errors
     /// See [`WalkError`]. Entries before the error have been visited.
-    pub fn walk(
+    pub(crate) fn walk(
         &self,
         selection: &Selection,
         visit: &mut dyn FnMut(Entry) -> ControlFlow<()>,

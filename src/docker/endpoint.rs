@@ -19,7 +19,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The address of a daemon.
 #[derive(Clone, Debug)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     /// A socket in the file system.
     Unix(PathBuf),
     /// A TCP port, with TLS if certificates are configured.
@@ -35,7 +35,7 @@ pub enum Endpoint {
 
 /// Mutual TLS to a daemon. All PEM.
 #[derive(Clone, Debug)]
-pub struct EndpointTls {
+pub(crate) struct EndpointTls {
     /// The trusted authorities; no others are trusted.
     pub authorities: String,
     /// The client certificate, with its chain.

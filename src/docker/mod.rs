@@ -23,7 +23,7 @@ mod transport;
 
 pub(crate) use blobs::{BlobError, Blobs, Chunks};
 pub(crate) use daemon::{Daemon, Store};
-pub use endpoint::{Endpoint, EndpointTls};
+pub(crate) use endpoint::{Endpoint, EndpointTls};
 pub(crate) use error::{DaemonError, LoadError};
 pub(crate) use image::{Descriptor, Image, ImageError};
 pub(crate) use load::{Load, Loaded, Sent, Transfer};

@@ -22,7 +22,7 @@ use super::{fixed_parts, lossy, run};
 use crate::docker::daemon::About;
 use crate::docker::load::taken;
 use crate::docker::{Image, LoadError};
-use crate::pipe::load::exported::{parse, pick, told_images};
+use crate::pipe::load::exported::{parse, parse_images, pick};
 use crate::platform::Platform;
 use crate::registry::client::Manifest;
 
@@ -39,11 +39,11 @@ pub fn images(bytes: &[u8]) {
     let exported = serde_json::json!([{
         "manifest": STANDARD.encode(&manifest), "config": STANDARD.encode(&config),
     }]);
-    let read = told_images(&STANDARD.encode(exported.to_string()));
+    let read = parse_images(&STANDARD.encode(exported.to_string()));
     let images = read.as_ref().map_or(0, Vec::len);
     let is_image = parsed.is_ok_and(|image| image.platform().os != "unknown");
     assert_eq!(images, usize::from(is_image));
-    let _read = told_images(&lossy(bytes));
+    let _read = parse_images(&lossy(bytes));
     let platform = Platform {
         os: "linux".into(),
         architecture: "amd64".into(),

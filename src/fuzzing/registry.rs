@@ -28,11 +28,6 @@ pub fn references(bytes: &[u8]) {
                 full.is_ascii() && full.len() <= text.len() + "docker.io/library/:latest".len()
             );
             assert_eq!(Reference::parse(&full).as_ref(), Ok(&reference));
-            assert_eq!(
-                Reference::parse(&reference.familiar()).as_ref(),
-                Ok(&reference)
-            );
-            assert!(reference.familiar().len() <= full.len());
         }
         Err(error) => {
             let _message = format!("{error} {}", error.advice());
@@ -131,7 +126,7 @@ pub fn token_responses(bytes: &[u8]) {
         // A fixed time, so that a finding is reproducible.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         if let Ok(token) = reply.token(now) {
-            let mut sent = token.token.expose_secret().bytes();
+            let mut sent = token.value.expose_secret().bytes();
             assert!(sent.all(|byte| byte.is_ascii_graphic()));
             assert!((1..=24 * 60 * 60).contains(&token.expires_in));
             assert!(token.issued_at.is_none_or(|issued| issued <= 1_700_000_000));

@@ -4,12 +4,12 @@
 //! Each caller decides what it sends where, and which failures are transient.
 
 pub(crate) mod body;
-pub mod proxies;
+pub(crate) mod proxies;
 pub(crate) mod retry;
-pub mod roots;
+pub(crate) mod roots;
 pub(crate) mod single_flight;
 pub(crate) mod trace;
-pub mod tunnel;
+pub(crate) mod tunnel;
 pub(crate) mod zones;
 
 use reqwest::header::{AsHeaderName, HeaderMap};

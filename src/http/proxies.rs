@@ -22,7 +22,7 @@ use super::zones::{Zone, named_zone};
 
 /// The proxies, and the destinations that use them.
 #[derive(Clone, Default)]
-pub struct Proxies(Option<Arc<Matcher>>);
+pub(crate) struct Proxies(Option<Arc<Matcher>>);
 
 /// The settings hold passwords.
 impl fmt::Debug for Proxies {
@@ -35,7 +35,7 @@ impl Proxies {
     /// Proxies for `https` and `http` destinations; `all` replaces either if it is empty. The destinations in `no` use no
     /// proxy. The syntax is that of curl's variables of the same names; empty values are ignored.
     #[must_use]
-    pub fn new(https: &str, http: &str, all: &str, no: &str) -> Self {
+    pub(crate) fn new(https: &str, http: &str, all: &str, no: &str) -> Self {
         let matcher = Matcher::builder()
             .https(https.to_owned())
             .http(http.to_owned())
@@ -56,7 +56,7 @@ impl Proxies {
 
     /// Whether `https` requests to other hosts have a proxy with a usable address.
     #[must_use]
-    pub fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         let matcher = self.0.iter();
         let destination = http::Uri::from_static("https://proxied.example/");
         let mut proxies = matcher.filter_map(|matcher| matcher.intercept(&destination));
@@ -71,7 +71,7 @@ impl Proxies {
 
     /// Whether a request to `url` uses a proxy.
     #[must_use]
-    pub fn has_proxy(&self, url: &Url) -> bool {
+    pub(crate) fn has_proxy(&self, url: &Url) -> bool {
         self.find(url).is_some()
     }
 
@@ -102,7 +102,7 @@ impl Proxies {
         clippy::disallowed_methods,
         reason = "the only place that creates clients"
     )]
-    pub fn client(&self, tls: rustls::ClientConfig) -> ClientBuilder {
+    pub(crate) fn client(&self, tls: rustls::ClientConfig) -> ClientBuilder {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(reqwest::redirect::Policy::none())

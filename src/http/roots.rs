@@ -14,7 +14,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 /// Authorities that are trusted in addition to Mozilla's.
 #[derive(Clone, Default)]
-pub struct Authorities(Vec<CertificateDer<'static>>);
+pub(crate) struct Authorities(Vec<CertificateDer<'static>>);
 
 impl fmt::Debug for Authorities {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,14 +27,14 @@ impl Authorities {
     ///
     /// # Errors
     /// A certificate is malformed.
-    pub fn parse(pem: &[u8]) -> Result<Self, rustls::pki_types::pem::Error> {
+    pub(crate) fn parse(pem: &[u8]) -> Result<Self, rustls::pki_types::pem::Error> {
         let certificates: Result<_, _> = CertificateDer::pem_slice_iter(pem).collect();
         certificates.map(Self)
     }
 
     /// Whether there are none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -43,7 +43,7 @@ impl Authorities {
 ///
 /// # Errors
 /// None in practice: the provider supports the protocol versions that are requested.
-pub fn client_config(extra: &Authorities) -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn client_config(extra: &Authorities) -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
@@ -64,7 +64,7 @@ pub fn client_config(extra: &Authorities) -> Result<ClientConfig, rustls::Error>
 ///
 /// # Errors
 /// None in practice, as with [`client_config`].
-pub fn unchecked_client_config() -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn unchecked_client_config() -> Result<ClientConfig, rustls::Error> {
     let mut config = client_config(&Authorities::default())?;
     let unchecked = Unchecked(rustls::crypto::ring::default_provider());
     config

@@ -1,4 +1,4 @@
-//! Tells addresses of this machine and of its own link from all others.
+//! Distinguishes addresses of this machine and of its own link from all others.
 //!
 //! Clouds identify a machine and provide its credentials at link-local addresses and at a few fixed others.
 

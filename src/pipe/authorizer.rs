@@ -36,7 +36,7 @@ impl Authorizer for RegistryAuthorizer {
             Ok(token) => {
                 tracing::debug!("fetched a token of `{}`", request.host.escape_debug());
                 Ok(RegistryToken {
-                    token: token.token,
+                    token: token.value,
                     expires_in: token.expires_in,
                     issued_at: token.issued_at.unwrap_or(0),
                 })

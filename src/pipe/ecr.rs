@@ -1,4 +1,4 @@
-//! Amazon's registries, among the places where logins come from.
+//! Logins for Amazon's registries, created on request.
 
 mod named;
 
@@ -21,23 +21,23 @@ pub(super) use named::Named;
 /// How much of a Dockerfile is read for the hosts that it names.
 const DOCKERFILE_LIMIT_BYTES: u64 = 4 << 20;
 
-/// Logins of Amazon's registries, made when they are asked for.
+/// Creates logins for Amazon's registries on request.
 #[derive(Debug)]
 pub(super) struct AmazonLogins {
     ecr: Arc<Ecr>,
-    /// Whether the image goes to the public registry. Otherwise that is only read, which anybody may do: a login makes it
-    /// faster, and one that cannot be had fails no build.
+    /// Whether the image is pushed to the public registry. If it is only read, a login is optional: it makes pulls faster, and a
+    /// missing one does not fail the build.
     pushes_public: bool,
-    /// Whether somebody said who we are. The machine's own role, which takes time to look for, is no reason to log in for
-    /// reading.
+    /// Whether credentials are configured. The machine's own role is not used to read the public registry, because looking for it
+    /// takes time.
     is_known: bool,
     /// Set once the public registry is read without login.
     reads_public: AtomicBool,
-    /// The hosts that the build names; there is a login for no other.
+    /// The hosts that the build names. No other host gets a login.
     named: BTreeSet<String>,
 }
 
-/// A builder asks for a login of a registry that the build does not name.
+/// A builder requested a login for a registry that the build does not name.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "a builder gets a login for Amazon ECR only for hosts that the build names, and this is not one of them; write the host \
@@ -72,8 +72,8 @@ impl CredentialSource for AmazonLogins {
         self.named.contains(&host.to_ascii_lowercase())
     }
 
-    fn takes_tokens(&self, host: &str) -> Option<bool> {
-        Some(EcrHost::parse(host)?.takes_tokens())
+    fn accepts_tokens(&self, host: &str) -> Option<bool> {
+        Some(EcrHost::parse(host)?.accepts_tokens())
     }
 
     async fn credential(&self, host: &str) -> Result<Option<Credential>, SourceError> {
@@ -82,7 +82,7 @@ impl CredentialSource for AmazonLogins {
         };
         let is_read = registry == EcrHost::Public && !self.pushes_public;
         if !self.is_named(host) {
-            // Anybody may read the public one.
+            // The public registry can be read without a login.
             return if is_read {
                 Ok(None)
             } else {
@@ -97,12 +97,12 @@ impl CredentialSource for AmazonLogins {
         }
         match self.ecr.credential(host, &registry).await {
             Ok(credential) => {
-                tracing::debug!("Amazon gave a login for `{host}`");
+                tracing::debug!("Amazon issued a login for `{host}`");
                 Ok(Some(credential))
             }
             Err(error) if is_read => {
                 let why = crate::text::cause::one_line(&error);
-                tracing::info!("`{host}` is read without login, which is slower: {why}");
+                tracing::info!("`{host}` is read without a login, which is slower: {why}");
                 self.reads_public.store(true, Ordering::Relaxed);
                 Ok(None)
             }
@@ -136,7 +136,7 @@ pub(super) fn named(plan: &Plan) -> Named {
     named
 }
 
-/// The Dockerfile's text. One that cannot be read names nothing, and its build fails for that.
+/// The Dockerfile's text. An unreadable file names no hosts; the build reports the error.
 fn dockerfile(path: &Path) -> String {
     let text = bounded_file::read(path, DOCKERFILE_LIMIT_BYTES).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
@@ -156,7 +156,7 @@ mod tests {
             let client = crate::http::proxies::Proxies::default().client(tls.clone());
             client.build().unwrap()
         };
-        // A port that nobody listens at.
+        // No program listens on this port.
         let access = Access {
             keys: Some(Keys {
                 id: "AKIAIOSFODNN7EXAMPLE".into(),

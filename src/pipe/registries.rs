@@ -1,4 +1,4 @@
-//! What a run needs to talk to registries: who we are there, tokens, and a client of our own.
+//! The registries of a run: logins, tokens, and a client.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,19 +25,19 @@ use crate::report::mask::Masker;
 /// How long a connection to a registry may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Who we are at registries, and what speaks to them.
+/// Access to registries, shared by all images.
 pub(super) struct Registries {
     pub(super) keyring: Arc<Keyring>,
     pub(super) tokens: Arc<Tokens>,
     pub(super) client: Client,
     ecr: Arc<Ecr>,
-    makes_repositories: bool,
-    /// Registries that are asked ahead; ended with this.
-    asking: Mutex<JoinSet<()>>,
+    creates_repositories: bool,
+    /// Running probes; see [`Self::probe`]. Dropping this stops them.
+    probes: Mutex<JoinSet<()>>,
 }
 
 impl Registries {
-    /// With the logins of the plan, those that Depot gave for this build, and Amazon's, which are made on demand.
+    /// Access with the logins of the plan, the logins that Depot issued for this build, and Amazon's, which are created on request.
     pub(super) fn new(plan: &Plan, saved: &Saved, masker: &Masker) -> Result<Self> {
         let tls = crate::http::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
         let proxies = &plan.proxies;
@@ -53,8 +53,8 @@ impl Registries {
         let of_depot = saved.credentials.iter().map(|(host, username, password)| {
             Credential::new(host, username.clone(), password.clone())
         });
-        // Depot's come first: they are for this build alone.
-        let given = of_depot.chain(plan.registries.credentials.iter().cloned());
+        // Depot's come first, because they are for this build only.
+        let all = of_depot.chain(plan.registries.credentials.iter().cloned());
         let images = plan.images.iter();
         let mut pushed = images.flat_map(|image| image.destinations.pushed());
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
@@ -84,7 +84,7 @@ impl Registries {
             pushes_public,
             named,
         ));
-        let keyring = Arc::new(Keyring::new(given.collect()).with_source(amazon));
+        let keyring = Arc::new(Keyring::new(all.collect()).with_source(amazon));
         if !insecure.is_empty() {
             let unchecked = crate::http::roots::unchecked_client_config().map_err(Failure::Tls)?;
             reach = reach.trusting(insecure, client(proxies, &unchecked)?);
@@ -100,13 +100,13 @@ impl Registries {
             tokens,
             client,
             ecr,
-            makes_repositories: plan.registries.create_repositories,
-            asking: Mutex::default(),
+            creates_repositories: plan.registries.create_repositories,
+            probes: Mutex::default(),
         })
     }
 
-    /// Gets the logins that are made on demand, and makes Amazon's repositories if that is wanted: whatever is wrong there
-    /// is known before minutes of building. All registries at once.
+    /// Requests the logins that are created on request, and creates Amazon's repositories if the plan says so, for all registries at
+    /// once. So an error is found before minutes of building.
     pub(super) async fn prepare(&self, names: &[Reference]) -> Result<()> {
         let hosts: BTreeSet<&str> = names.iter().map(Reference::host).collect();
         let logins = hosts.into_iter().map(async |host| {
@@ -114,21 +114,21 @@ impl Registries {
             login.map(|_| ()).map_err(Failure::Credentials)
         });
         try_join_all(logins).await?;
-        self.ask_ahead(names);
-        if !self.makes_repositories {
+        self.probe(names);
+        if !self.creates_repositories {
             return Ok(());
         }
         let repositories: BTreeSet<(&str, &str)> = names
             .iter()
             .map(|name| (name.host(), name.repository()))
             .collect();
-        let making = repositories.into_iter().map(async |(host, repository)| {
+        let creating = repositories.into_iter().map(async |(host, repository)| {
             let Some(registry) = EcrHost::parse(host) else {
                 return Ok(());
             };
             match self.ecr.ensure_repository(&registry, repository).await {
                 Ok(Ensured::Created) => {
-                    tracing::info!("made the repository `{repository}` at `{host}`");
+                    tracing::info!("created the repository `{repository}` at `{host}`");
                     Ok(())
                 }
                 Ok(Ensured::Existed) => Ok(()),
@@ -139,21 +139,21 @@ impl Registries {
                 }),
             }
         });
-        try_join_all(making).await.map(|_| ())
+        try_join_all(creating).await.map(|_| ())
     }
 
-    /// Has the registries asked what a push will have to know, while the image is built.
-    fn ask_ahead(&self, names: &[Reference]) {
+    /// Queries each registry for its authentication scheme while the image is built, so that a push need not wait for it.
+    fn probe(&self, names: &[Reference]) {
         let hosts: BTreeSet<String> = names.iter().map(|name| name.host().to_owned()).collect();
-        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         for host in hosts {
             let tokens = Arc::clone(&self.tokens);
-            asking.spawn(async move { tokens.ask_ahead(&host).await });
+            probes.spawn(async move { tokens.probe_ahead(&host).await });
         }
     }
 
-    /// Tells of logins that nothing asked for, which often stand for a host that was mistyped.
-    pub(super) fn tell_of_unused(&self) {
+    /// Reports logins that were not used: their hosts are often misspelled.
+    pub(super) fn report_unused(&self) {
         for credential in self.keyring.unused() {
             if let Some(origin) = credential.origin() {
                 tracing::info!(

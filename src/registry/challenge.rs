@@ -9,7 +9,7 @@ const SEPARATORS: [char; 3] = [' ', '\t', ','];
 ///
 /// The syntax is that of RFC 9110: a scheme, then `name=value` or `name="value"`, separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Bearer {
+pub(crate) struct Bearer {
     /// The address of the token server.
     pub realm: String,
     /// The registry's name at the token server; empty if absent.
@@ -28,7 +28,7 @@ pub(super) fn headers(headers: &HeaderMap) -> Vec<&str> {
 ///
 /// Text after the realm may be malformed: it is used up to the first error.
 #[must_use]
-pub fn bearer(header: &str) -> Option<Bearer> {
+pub(crate) fn bearer(header: &str) -> Option<Bearer> {
     let mut bearer: Option<Bearer> = None;
     for challenge in challenges(header) {
         if challenge.scheme.eq_ignore_ascii_case("bearer") {
@@ -52,13 +52,13 @@ pub fn bearer(header: &str) -> Option<Bearer> {
 
 /// Whether a header contains a `Basic` challenge.
 #[must_use]
-pub fn is_basic(header: &str) -> bool {
+pub(crate) fn is_basic(header: &str) -> bool {
     has_scheme(header, "basic")
 }
 
 /// Whether a header contains a `Bearer` challenge, with or without a realm.
 #[must_use]
-pub fn is_bearer(header: &str) -> bool {
+pub(crate) fn is_bearer(header: &str) -> bool {
     has_scheme(header, "bearer")
 }
 
@@ -120,7 +120,7 @@ fn parameter(text: &str) -> Option<(&str, String, &str)> {
 
 /// The realm of a `Bearer` challenge.
 #[must_use]
-pub fn bearer_realm(header: &str) -> Option<String> {
+pub(crate) fn bearer_realm(header: &str) -> Option<String> {
     bearer(header).map(|bearer| bearer.realm)
 }
 

@@ -16,7 +16,7 @@ const MAX_ENTRIES: usize = 64;
 
 /// Why an index was not copied.
 #[derive(Debug, thiserror::Error)]
-pub enum CopyError {
+pub(crate) enum CopyError {
     /// A request to a registry failed.
     #[error(transparent)]
     Client(ClientError),
@@ -49,7 +49,7 @@ struct Descriptor {
 /// Pushes the index `digest` of `from` to the repository of `to`, by its digest, and returns it.
 ///
 /// `present` is the digest of the index of the same image in `to`. Tags are not changed.
-pub async fn copy_index(
+pub(crate) async fn copy_index(
     client: &Client,
     (from, digest): (&Reference, &str),
     (to, present): (&Reference, &str),

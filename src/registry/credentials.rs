@@ -15,11 +15,11 @@ use super::reference::DOCKER_HUB;
 const DOCKER_HUB_NAMES: [&str; 3] = [DOCKER_HUB, "index.docker.io", "registry-1.docker.io"];
 
 /// Receives every secret that is obtained during a run, before it is used, so that it can be masked in logs.
-pub type SecretListener = Arc<dyn Fn(&str) + Send + Sync>;
+pub(crate) type SecretListener = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// A user name and password for one registry.
 #[derive(Clone)]
-pub struct Credential {
+pub(crate) struct Credential {
     host: String,
     username: String,
     password: SecretString,
@@ -30,7 +30,7 @@ pub struct Credential {
 impl Credential {
     /// For `host` in any form; see [`canonical_host`].
     #[must_use]
-    pub fn new(host: &str, username: String, password: SecretString) -> Self {
+    pub(crate) fn new(host: &str, username: String, password: SecretString) -> Self {
         Self {
             host: canonical_host(host),
             username,
@@ -43,7 +43,7 @@ impl Credential {
     /// With an identity token, which `docker login` stores for registries that issue one: a refresh token of `OAuth2`, which is
     /// only valid for requesting tokens.
     #[must_use]
-    pub fn with_identity_token(host: &str, token: SecretString) -> Self {
+    pub(crate) fn with_identity_token(host: &str, token: SecretString) -> Self {
         Self {
             is_identity_token: true,
             ..Self::new(host, String::new(), token)
@@ -52,38 +52,38 @@ impl Credential {
 
     /// Sets where it was found, for messages.
     #[must_use]
-    pub fn from_origin(mut self, origin: impl Into<String>) -> Self {
+    pub(crate) fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
     /// Where it was found, for messages.
     #[must_use]
-    pub fn origin(&self) -> Option<&str> {
+    pub(crate) fn origin(&self) -> Option<&str> {
         self.origin.as_deref()
     }
 
     /// Whether [`Self::password`] is an identity token. Then the user name is empty.
     #[must_use]
-    pub fn is_identity_token(&self) -> bool {
+    pub(crate) fn is_identity_token(&self) -> bool {
         self.is_identity_token
     }
 
     /// The registry's canonical host; `docker.io` for Docker Hub.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The user name, which is not secret.
     #[must_use]
-    pub fn username(&self) -> &str {
+    pub(crate) fn username(&self) -> &str {
         &self.username
     }
 
     /// The password, which is sent only to the registry and its token server, or to a builder if nothing else is possible.
     #[must_use]
-    pub fn password(&self) -> &SecretString {
+    pub(crate) fn password(&self) -> &SecretString {
         &self.password
     }
 }
@@ -101,18 +101,18 @@ impl fmt::Debug for Credential {
 
 /// All credentials of a run.
 #[derive(Debug, Clone, Default)]
-pub struct Credentials(Vec<Credential>);
+pub(crate) struct Credentials(Vec<Credential>);
 
 impl Credentials {
     /// For `host`, in the form of a reference, a Docker configuration or a builder.
     #[must_use]
-    pub fn for_host(&self, host: &str) -> Option<&Credential> {
+    pub(crate) fn for_host(&self, host: &str) -> Option<&Credential> {
         let host = canonical_host(host);
         self.0.iter().find(|credential| credential.host == host)
     }
 
     /// The credentials of every host.
-    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Credential> {
         self.0.iter()
     }
 }
@@ -128,7 +128,7 @@ impl FromIterator<Credential> for Credentials {
 ///
 /// `https://index.docker.io/v1/`, the name of Docker Hub in Docker's configuration, becomes `docker.io`.
 #[must_use]
-pub fn canonical_host(text: &str) -> String {
+pub(crate) fn canonical_host(text: &str) -> String {
     let text = text.trim().to_ascii_lowercase();
     let text = text
         .strip_prefix("https://")

@@ -17,7 +17,7 @@ const WORDS: [&str; 7] = [
 
 /// Whether an error message of a registry means that a tag is immutable.
 #[must_use]
-pub fn is_immutable(message: &str) -> bool {
+pub(crate) fn is_immutable(message: &str) -> bool {
     let words = without_names(message);
     WORDS.iter().any(|known| words.contains(known))
 }

@@ -17,20 +17,20 @@ use crate::text::cut::printable;
 pub(crate) const ATTESTATION: &str = "vnd.docker.reference.type";
 
 /// The media type of an OCI index.
-pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an OCI manifest.
-pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The media type of a Docker manifest list.
-pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 /// The media type of a Docker manifest.
-pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// More entries than any image has.
 const MAX_ENTRIES: usize = 1000;
 
 /// One machine's part of an image.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub(crate) struct Part {
     manifest: Manifest,
     /// The platform of a single manifest.
     platform: Option<Platform>,
@@ -39,14 +39,14 @@ pub struct Part {
 impl Part {
     /// `platform` is used only if `manifest` is a single manifest; an index lists its own platforms.
     #[must_use]
-    pub fn new(manifest: Manifest, platform: Option<Platform>) -> Self {
+    pub(crate) fn new(manifest: Manifest, platform: Option<Platform>) -> Self {
         Self { manifest, platform }
     }
 }
 
 /// Why parts cannot be merged.
 #[derive(Debug, thiserror::Error)]
-pub enum MergeError {
+pub(crate) enum MergeError {
     /// A part is neither an index nor a manifest.
     #[error("{digest} is neither an index nor a manifest: {problem}")]
     Unknown {
@@ -75,7 +75,7 @@ pub enum MergeError {
 /// Merges the parts into one index, in their order. The same parts result in the same bytes.
 ///
 /// The index is a Docker manifest list if all parts are Docker's, and an OCI index otherwise.
-pub fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
+pub(crate) fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
     let mut entries: Vec<Value> = Vec::new();
     let mut annotations = Map::new();
     for part in parts {

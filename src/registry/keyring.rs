@@ -15,7 +15,7 @@ const MAX_HOSTS: usize = 1000;
 
 /// Creates logins for some registries.
 #[tonic::async_trait]
-pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait CredentialSource: fmt::Debug + Send + Sync + 'static {
     /// Whether this source is responsible for the registry.
     fn covers(&self, host: &str) -> bool;
 
@@ -24,7 +24,7 @@ pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
     fn is_named(&self, host: &str) -> bool;
 
     /// Whether the registry issues tokens, if that is known without a request.
-    fn takes_tokens(&self, host: &str) -> Option<bool>;
+    fn accepts_tokens(&self, host: &str) -> Option<bool>;
 
     /// A valid login; `None` without an identity, so that only anonymous access remains.
     async fn credential(&self, host: &str) -> Result<Option<Credential>, SourceError>;
@@ -32,7 +32,7 @@ pub trait CredentialSource: fmt::Debug + Send + Sync + 'static {
 
 /// Why a source has no login.
 #[derive(Debug)]
-pub struct SourceError {
+pub(crate) struct SourceError {
     /// The request was rejected, as opposed to not answered.
     pub denied: bool,
     /// The error.
@@ -42,7 +42,7 @@ pub struct SourceError {
 /// Why a source returned no login for its registry.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot obtain a login for the registry `{host}`")]
-pub struct KeyringError {
+pub(crate) struct KeyringError {
     host: String,
     denied: bool,
     #[source]
@@ -50,28 +50,22 @@ pub struct KeyringError {
 }
 
 impl KeyringError {
-    /// The registry.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
     /// Whether the request was rejected, as opposed to not answered.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         self.denied
     }
 
     /// The source's own error, if it is of this type.
     #[must_use]
-    pub fn cause<Cause: Error + 'static>(&self) -> Option<&Cause> {
+    pub(crate) fn cause<Cause: Error + 'static>(&self) -> Option<&Cause> {
         self.cause.downcast_ref()
     }
 }
 
 /// Every login of a run.
 #[derive(Debug, Default)]
-pub struct Keyring {
+pub(crate) struct Keyring {
     configured: Credentials,
     sources: Vec<Arc<dyn CredentialSource>>,
     /// The hosts for which a login was requested.
@@ -81,7 +75,7 @@ pub struct Keyring {
 impl Keyring {
     /// With these logins, which have precedence over those of any source.
     #[must_use]
-    pub fn new(configured: Credentials) -> Self {
+    pub(crate) fn new(configured: Credentials) -> Self {
         Self {
             configured,
             ..Self::default()
@@ -90,13 +84,13 @@ impl Keyring {
 
     /// Adds a source.
     #[must_use]
-    pub fn with_source(mut self, source: Arc<dyn CredentialSource>) -> Self {
+    pub(crate) fn with_source(mut self, source: Arc<dyn CredentialSource>) -> Self {
         self.sources.push(source);
         self
     }
 
     /// The login for `host`, in the form of a reference, a Docker configuration or a builder.
-    pub async fn for_host(&self, host: &str) -> Result<Option<Credential>, KeyringError> {
+    pub(crate) async fn for_host(&self, host: &str) -> Result<Option<Credential>, KeyringError> {
         self.note(host);
         let (source, host) = (self.source(host), canonical_host(host));
         if let Some(configured) = self.configured.for_host(&host)
@@ -119,13 +113,13 @@ impl Keyring {
 
     /// Whether the registry issues tokens, if that is known without a request.
     #[must_use]
-    pub fn takes_tokens(&self, host: &str) -> Option<bool> {
-        self.source(host)?.takes_tokens(&canonical_host(host))
+    pub(crate) fn accepts_tokens(&self, host: &str) -> Option<bool> {
+        self.source(host)?.accepts_tokens(&canonical_host(host))
     }
 
     /// The configured logins that were never requested.
     #[must_use]
-    pub fn unused(&self) -> Vec<&Credential> {
+    pub(crate) fn unused(&self) -> Vec<&Credential> {
         let requested = self.requested.lock();
         let requested = requested.unwrap_or_else(PoisonError::into_inner);
         let configured = self.configured.iter();
@@ -166,7 +160,7 @@ mod tests {
             host != "source.unnamed.example"
         }
 
-        fn takes_tokens(&self, _host: &str) -> Option<bool> {
+        fn accepts_tokens(&self, _host: &str) -> Option<bool> {
             Some(false)
         }
 
@@ -212,8 +206,8 @@ mod tests {
             Some("created")
         );
         assert_eq!(user(&keyring, "other.example").await, None);
-        assert_eq!(keyring.takes_tokens("source.example"), Some(false));
-        assert_eq!(keyring.takes_tokens("other.example"), None);
+        assert_eq!(keyring.accepts_tokens("source.example"), Some(false));
+        assert_eq!(keyring.accepts_tokens("other.example"), None);
         let unused = keyring.unused().into_iter().map(Credential::host);
         assert_eq!(unused.collect::<Vec<_>>(), ["configured.example"]);
     }

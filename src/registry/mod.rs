@@ -2,24 +2,24 @@
 //!
 //! This module contains nothing about Bitbucket, Depot, or names of variables.
 
-pub mod credentials;
-pub mod reference;
+pub(crate) mod credentials;
+pub(crate) mod reference;
 
 mod address;
-pub mod challenge;
+pub(crate) mod challenge;
 mod guard;
-pub mod token;
+pub(crate) mod token;
 mod transient;
 
-pub mod client;
-pub mod copy;
-pub mod ecr;
-pub mod immutable;
-pub mod index;
-pub mod keyring;
-pub mod publish;
-pub mod quota;
-pub mod reach;
+pub(crate) mod client;
+pub(crate) mod copy;
+pub(crate) mod ecr;
+pub(crate) mod immutable;
+pub(crate) mod index;
+pub(crate) mod keyring;
+pub(crate) mod publish;
+pub(crate) mod quota;
+pub(crate) mod reach;
 
 #[cfg(test)]
 mod fake;

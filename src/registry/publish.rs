@@ -19,7 +19,7 @@ const MAX_PUSHES_PER_HOST: usize = 4;
 /// Pushes `manifest` under every name, also if some of them fail. The results are in the order of the names.
 ///
 /// `on_put` is called after each successful push. The future may be dropped at any time; then some names are pushed.
-pub async fn publish(
+pub(crate) async fn publish(
     client: &Client,
     manifest: &Manifest,
     names: &[Reference],

@@ -8,7 +8,7 @@ use super::immutable::without_names;
 /// usage of 98 MiB will exceed the configured upper limit of 100 MiB`, with status 412 or 403. Quay: `Quota has been exceeded
 /// on namespace`. Azure: `Storage limit exceeded`. A file system's `disk quota exceeded` is not included.
 #[must_use]
-pub fn is_quota_exceeded(message: &str) -> bool {
+pub(crate) fn is_quota_exceeded(message: &str) -> bool {
     let words = without_names(message);
     let is_quota = words.contains("quota") && words.contains("exceed");
     let is_disk = words.contains("disk quota");

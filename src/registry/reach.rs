@@ -18,7 +18,7 @@ use crate::http::proxies::Proxies;
 
 /// The HTTP clients for registries, and the addresses that are known to work.
 #[derive(Debug)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// For hosts that the user has named.
     http: reqwest::Client,
     /// For hosts that a registry has named. Uses no proxy.
@@ -38,7 +38,7 @@ impl Reach {
     ///
     /// # Errors
     /// The HTTP client rejects the TLS configuration; does not happen in practice.
-    pub fn new(
+    pub(crate) fn new(
         proxies: &Proxies,
         tls: &ClientConfig,
         configure: impl Fn(ClientBuilder) -> ClientBuilder,
@@ -71,7 +71,7 @@ impl Reach {
     ///
     /// `unchecked` must accept any certificate and must not follow redirects. It is used only for these hosts.
     #[must_use]
-    pub fn trusting<'a>(
+    pub(crate) fn trusting<'a>(
         mut self,
         hosts: impl IntoIterator<Item = &'a String>,
         unchecked: reqwest::Client,
@@ -83,7 +83,7 @@ impl Reach {
 
     /// Limits registries on this machine to these hosts, which the user has named. Other hosts may come from a builder.
     #[must_use]
-    pub fn naming<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn naming<'a>(mut self, hosts: impl IntoIterator<Item = &'a str>) -> Self {
         self.named = Some(hosts.into_iter().map(canonical_host).collect());
         self
     }

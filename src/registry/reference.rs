@@ -15,10 +15,10 @@ mod tests;
 
 use std::{fmt, str::FromStr};
 
-pub use error::ReferenceError;
+pub(crate) use error::ReferenceError;
 
 /// The host of short names.
-pub const DOCKER_HUB: &str = "docker.io";
+pub(crate) const DOCKER_HUB: &str = "docker.io";
 
 /// Docker Hub's former name, which is still used in configurations.
 const DOCKER_HUB_LEGACY: &str = "index.docker.io";
@@ -33,7 +33,7 @@ pub(crate) const TAG_MAX_CHARACTERS: usize = 128;
 
 /// An image reference in full: host, repository, and a tag or a digest or both.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Reference {
+pub(crate) struct Reference {
     host: String,
     repository: String,
     /// `None` only if there is a digest.
@@ -43,7 +43,7 @@ pub struct Reference {
 
 impl Reference {
     /// Parses a reference, also in its short forms.
-    pub fn parse(text: &str) -> Result<Self, ReferenceError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ReferenceError> {
         if text.is_empty() {
             return Err(ReferenceError::Empty);
         }
@@ -85,7 +85,7 @@ impl Reference {
     }
 
     /// Parses the name of an image to push. It cannot have a digest, which is known only after the push.
-    pub fn parse_push_target(text: &str) -> Result<Self, ReferenceError> {
+    pub(crate) fn parse_push_target(text: &str) -> Result<Self, ReferenceError> {
         let reference = Self::parse(text)?;
         match reference.digest {
             None => Ok(reference),
@@ -121,25 +121,25 @@ impl Reference {
 
     /// The registry's host as it was written, with its port if there was one; `docker.io` for short names.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The repository on that host, such as `library/app`.
     #[must_use]
-    pub fn repository(&self) -> &str {
+    pub(crate) fn repository(&self) -> &str {
         &self.repository
     }
 
     /// The tag; `latest` if there is none.
     #[must_use]
-    pub fn tag(&self) -> &str {
+    pub(crate) fn tag(&self) -> &str {
         self.tag.as_deref().unwrap_or(DEFAULT_TAG)
     }
 
     /// The digest, such as `sha256:…`, if the reference has one.
     #[must_use]
-    pub fn digest(&self) -> Option<&str> {
+    pub(crate) fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
     }
 
@@ -147,24 +147,8 @@ impl Reference {
     ///
     /// That is valid, but rarely intended.
     #[must_use]
-    pub fn host_is_bare_word(&self) -> bool {
+    pub(crate) fn host_is_bare_word(&self) -> bool {
         self.host != "localhost" && !self.host.contains(['.', ':'])
-    }
-
-    /// The short form: without Docker Hub's host and `library/`, if that has the same meaning.
-    #[must_use]
-    pub fn familiar(&self) -> String {
-        let full = self.to_string();
-        let without_host = full
-            .strip_prefix(DOCKER_HUB)
-            .and_then(|rest| rest.strip_prefix('/'));
-        let without_namespace = without_host.and_then(|rest| rest.strip_prefix(OFFICIAL_NAMESPACE));
-        // `docker.io/localhost/app` without its host would be `app` on the registry `localhost`.
-        let shorter = [without_namespace, without_host].into_iter().flatten();
-        let shortest = shorter
-            .map(str::to_owned)
-            .find(|short| Self::parse(short).as_ref() == Ok(self));
-        shortest.unwrap_or(full)
     }
 
     /// Everything after the repository.

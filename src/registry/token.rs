@@ -35,7 +35,7 @@ use crate::text::cut::printable;
 use attempts::{Attempts, LIMITS, Limits};
 use auth_scheme::{AuthScheme, AuthSchemes};
 use cache::TokenCache;
-pub use error::TokenError;
+pub(crate) use error::TokenError;
 use exchange::{PostOutcome, Query};
 use realm::{is_own, is_same};
 
@@ -44,7 +44,7 @@ const MAX_WARNED_HOSTS: usize = 1000;
 
 /// Obtains tokens for registries.
 #[derive(Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     pub(super) reach: Reach,
     keyring: Arc<Keyring>,
     /// The images of the build.
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Listener {
 
 /// An image that a build reads or pushes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct NamedImage {
+pub(crate) struct NamedImage {
     /// The canonical host of its registry.
     pub host: String,
     /// The repository there.
@@ -81,7 +81,7 @@ pub struct NamedImage {
 impl NamedImage {
     /// The image of `reference`.
     #[must_use]
-    pub fn new(reference: &Reference, is_pushed: bool) -> Self {
+    pub(crate) fn new(reference: &Reference, is_pushed: bool) -> Self {
         Self {
             host: canonical_host(reference.host()),
             repository: reference.repository().to_owned(),
@@ -92,19 +92,19 @@ impl NamedImage {
 
 /// A token and its lifetime.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub(crate) struct Token {
     /// The value for `Authorization: Bearer`.
-    pub token: SecretString,
+    pub(crate) value: SecretString,
     /// The lifetime, in seconds.
-    pub expires_in: u64,
+    pub(crate) expires_in: u64,
     /// When it was issued, in seconds since 1970, if the token server reported that.
-    pub issued_at: Option<i64>,
+    pub(crate) issued_at: Option<i64>,
 }
 
 impl Tokens {
     /// With these credentials; registries are reached through `reach`.
     #[must_use]
-    pub fn new(reach: Reach, keyring: Arc<Keyring>) -> Self {
+    pub(crate) fn new(reach: Reach, keyring: Arc<Keyring>) -> Self {
         Self {
             reach,
             keyring,
@@ -119,14 +119,14 @@ impl Tokens {
 
     /// Passes every token to `listener` before it is used, so that it can be masked in logs.
     #[must_use]
-    pub fn with_listener(mut self, listener: SecretListener) -> Self {
+    pub(crate) fn with_listener(mut self, listener: SecretListener) -> Self {
         self.listener = Listener(Some(listener));
         self
     }
 
     /// Adds the images of the build. A registry that requires no login at `/v2/` may require one for these.
     #[must_use]
-    pub fn with_images(mut self, images: impl IntoIterator<Item = NamedImage>) -> Self {
+    pub(crate) fn with_images(mut self, images: impl IntoIterator<Item = NamedImage>) -> Self {
         self.images.extend(images);
         self
     }
@@ -136,7 +136,7 @@ impl Tokens {
     ///
     /// The response of the registry itself decides, so a builder cannot obtain a password by claiming that it needs one. The
     /// result is `None` if the registry requires nothing, returns an error or cannot be reached.
-    pub async fn credential_without_tokens(&self, host: &str) -> Option<Credential> {
+    pub(crate) async fn credential_without_tokens(&self, host: &str) -> Option<Credential> {
         let credential = match self.keyring.for_host(host).await {
             Ok(credential) => credential?,
             Err(error) => {
@@ -145,7 +145,7 @@ impl Tokens {
             }
         };
         let attempts = Attempts::new(self.limits);
-        let reason = match self.keyring.takes_tokens(host) {
+        let reason = match self.keyring.accepts_tokens(host) {
             Some(true) => return None,
             Some(false) => None,
             None => match self.auth_scheme_of_push(host, &attempts).await {
@@ -174,10 +174,10 @@ impl Tokens {
 
     /// Determines in advance how `host` authenticates a push, if there is a login for it, and opens the connection. A failure is
     /// only logged for debugging: the push repeats the request and reports it.
-    pub async fn ask_ahead(&self, host: &str) {
+    pub(crate) async fn probe_ahead(&self, host: &str) {
         let login = self.keyring.for_host(host).await;
         if matches!(login, Ok(Some(_)))
-            && self.keyring.takes_tokens(host).is_none()
+            && self.keyring.accepts_tokens(host).is_none()
             && let Err(error) = self.auth_scheme(host, &Attempts::new(self.limits)).await
         {
             tracing::debug!("request in advance of the push: {}", one_line(&error));
@@ -185,12 +185,12 @@ impl Tokens {
     }
 
     /// The login for `host`, of any kind.
-    pub async fn login(&self, host: &str) -> Result<Option<Credential>, TokenError> {
+    pub(crate) async fn login(&self, host: &str) -> Result<Option<Credential>, TokenError> {
         self.keyring.for_host(host).await.map_err(TokenError::Login)
     }
 
     /// A token of `host` for `scopes`, from `realm`. Concurrent callers with the same arguments share it.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         host: &str,
         realm: &str,
@@ -203,7 +203,7 @@ impl Tokens {
         let fetching = async || self.fetch_new(key, &attempts).await;
         let fetched = self.cache.get(key, attempts.left(), fetching).await;
         if let (Ok(token), Some(listener)) = (&fetched, &self.listener.0) {
-            listener(token.token.expose_secret());
+            listener(token.value.expose_secret());
         }
         fetched
     }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 /// The error and its causes, separated by `: `. A cause is omitted if the text before it contains it.
 #[must_use]
-pub fn one_line(error: &dyn Error) -> String {
+pub(crate) fn one_line(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

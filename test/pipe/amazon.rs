@@ -60,7 +60,7 @@ fn amazons_registries_accept_logins_from_keys_and_from_the_steps_identity() {
                 .without("hunter2")
                 .without(&format!("{account}-auth-token"));
             if !by_role {
-                run.expect(0, &["made the repository `team/app`"]);
+                run.expect(0, &["created the repository `team/app`"]);
             }
             for registry in &registries {
                 assert_eq!(registry.tags("team/app").await.unwrap(), ["1"]);

@@ -295,7 +295,7 @@ fn a_foreign_platform_is_loaded_only_if_it_is_the_only_one() {
             2,
             &[
                 "the Docker daemon runs linux/amd64, but the image is built only for linux/arm64, linux/arm/v7",
-                "hint: write `linux/amd64` into PLATFORMS as well, or leave LOAD out",
+                "hint: add `linux/amd64` to PLATFORMS, or remove LOAD",
             ],
         );
         assert_eq!(depot.record().calls_of(Method::CreateBuild).count(), 0);

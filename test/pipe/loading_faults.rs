@@ -48,7 +48,7 @@ fn without_a_daemon_nothing_is_started() {
                 7,
                 &[
                     &format!("cannot connect to the Docker daemon at {host}"),
-                    "hint: LOAD needs the step's Docker daemon; write in the step, beside `script:`\n  services:\n    - docker\n",
+                    "hint: LOAD needs the step's Docker daemon; add to the step, next to `script:`\n  services:\n    - docker\n",
                 ],
             );
         }

@@ -168,7 +168,7 @@ fn login(address: &str, entry: &Value, path: &Path, findings: &mut Findings) -> 
     if let Some(token) = text("identitytoken") {
         findings.keep_secret(token);
         let credential = Credential::with_identity_token(&host, token.into());
-        return Some(credential.from_origin(origin));
+        return Some(credential.with_origin(origin));
     }
     let (username, password) = match (text("auth"), text("username"), text("password")) {
         (Some(auth), ..) => {
@@ -188,7 +188,7 @@ fn login(address: &str, entry: &Value, path: &Path, findings: &mut Findings) -> 
     };
     let names = (VARIABLE, VARIABLE);
     let credential = pair::credential(&host, &username, &password, names, findings)?;
-    Some(credential.from_origin(origin))
+    Some(credential.with_origin(origin))
 }
 
 /// `user:password`. Old versions of Docker add a zero byte.

@@ -43,7 +43,7 @@ pub(super) fn docker_hub(
     )
 }
 
-/// The three variables for any registry, as far as they are set. Each of them arrives by default from the variables of
+/// The three variables for any registry. Each of them arrives by default from the variables of
 /// the repository or the workspace.
 #[derive(Debug)]
 pub(super) enum Registry {
@@ -150,7 +150,7 @@ pub(super) fn credential(
         password.to_owned()
     };
     let password = SecretString::from(password);
-    Some(Credential::new(host, username.to_owned(), password).from_origin(names.1))
+    Some(Credential::new(host, username.to_owned(), password).with_origin(names.1))
 }
 
 /// The JSON of a service account key. It has several lines, so it is often stored in base64.

@@ -31,14 +31,14 @@ pub(crate) use machine::Scratch;
 use super::lexical::clean;
 
 /// Twice the kernel's longest path, so that every character of it can be escaped.
-pub const MAX_PATTERN_BYTES: usize = 16 * 1024;
+pub(crate) const MAX_PATTERN_BYTES: usize = 16 * 1024;
 
 /// The limit for the steps of all patterns in a list: about 80 MB. Ten thousand usual patterns need a third of it.
 const MAX_LIST_STEPS: usize = 2 << 20;
 
 /// Why a pattern cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
+pub(crate) enum PatternError {
     /// The text is not a pattern.
     #[error("pattern `{pattern}` is not valid: {reason}")]
     Invalid {
@@ -71,7 +71,7 @@ pub(super) struct Pattern {
 
 /// A list of patterns; the last one that applies to a path decides.
 #[derive(Debug)]
-pub struct Matcher {
+pub(crate) struct Matcher {
     patterns: Vec<Pattern>,
     /// The patterns that match only by equality, if no pattern is an exception. Then their order does not
     /// matter. Links can create lists of a hundred thousand such patterns.
@@ -84,7 +84,7 @@ impl Matcher {
     /// # Errors
     /// A pattern is not well formed. An error that is found only during compilation (`[b-a]`)
     /// is reported by the first match that needs it.
-    pub fn new<'pattern>(
+    pub(crate) fn new<'pattern>(
         patterns: impl IntoIterator<Item = &'pattern str>,
     ) -> Result<Self, PatternError> {
         let mut steps = MAX_LIST_STEPS;
@@ -110,11 +110,12 @@ impl Matcher {
     ///
     /// # Errors
     /// A pattern that must be compared is not valid.
-    pub fn matches(&self, path: &[u8]) -> Result<bool, PatternError> {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn matches(&self, path: &[u8]) -> Result<bool, PatternError> {
         self.matches_below(path, None, None, &mut Scratch::default())
     }
 
-    /// Like [`Self::matches`] for a path found while walking downwards.
+    /// Whether a path found while walking downwards, or a directory above it, is matched.
     ///
     /// `parent` contains the `marks` of the parent directory: the patterns that matched it or a directory
     /// above it, or, in a list without exceptions, whether any pattern matched. Without `parent`, these

@@ -1,7 +1,7 @@
 //! Paths whose links are followed.
 
 use super::{Folder, error, paths, selection};
-use crate::context::WalkError;
+use crate::context::error::WalkError;
 use crate::context::follow::{resolve, without_nested};
 
 const LINKS: [&str; 16] = [

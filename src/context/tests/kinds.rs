@@ -11,7 +11,9 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, Xat
 use rustix::io::Errno;
 
 use super::{Folder, entries, error, everything, paths, selection, text};
-use crate::context::{Entry, MAX_PATH_BYTES, OpenError, Tree, WalkError, mode};
+use crate::context::error::WalkError;
+use crate::context::stat::mode;
+use crate::context::{Entry, MAX_PATH_BYTES, OpenError, Tree};
 
 fn only(tree: &Tree, path: &str) -> Entry {
     entries(tree, &everything())

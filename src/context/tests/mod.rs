@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::{Entry, Selection, Tree, WalkError};
+use super::error::WalkError;
+use super::{Entry, Selection, Tree};
 
 /// A folder that is removed with the value.
 struct Folder {

@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use super::{Folder, entries, error, everything, paths, selection, text, without_rights};
-use crate::context::{Directory, Entry, NamedFile, Selection, Tree, WalkError, mode};
+use crate::context::error::WalkError;
+use crate::context::stat::mode;
+use crate::context::{Directory, Entry, NamedFile, Selection, Tree};
 
 const FOLDER: [&str; 13] = [
     "Dockerfile",

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FileType, Mode};
 
 use super::{Folder, everything, paths, selection, text, without_rights};
-use crate::context::{Entry, OpenError, Selection, Tree, TreeError, WalkSummary};
+use crate::context::walk::WalkSummary;
+use crate::context::{Entry, OpenError, Selection, Tree, TreeError};
 
 const GENERATED: &str = ".bitbucket/pipelines/generated";
 

@@ -1,7 +1,7 @@
 //! The hosts that a build names, of Amazon's registries and of registries on this machine.
 //!
-//! A builder gets a login for those and for no others: a login made from the step's identity opens every registry that
-//! this identity may read, and a builder could ask for any of them.
+//! A builder gets a login for these hosts only: a login made from the step's identity opens every registry that this
+//! identity may read, and a builder could request any of them.
 //!
 //! A registry is named by a host that is written out in a text of the build: the names of the image, named contexts,
 //! build arguments, and the Dockerfile, comments included. In the Dockerfile variables are replaced by every value that
@@ -33,7 +33,7 @@ const DEPTH_LIMIT: usize = 8;
 /// Words with variables that are expanded.
 const WORDS_LIMIT: usize = 10_000;
 
-/// What a build names.
+/// The hosts and images that a build names.
 #[derive(Debug, Default)]
 pub(in crate::pipe) struct Named {
     /// Hosts of Amazon's registries and of registries on this machine, in lower case.
@@ -143,15 +143,14 @@ fn collect(text: &str, hosts: &mut BTreeSet<String>) {
     }
 }
 
-/// Values that are put in place of variables, in all of a Dockerfile. Without a limit, values that name each other would
-/// take for ever.
+/// The limit for replaced variables in a Dockerfile. Without it, values that refer to each other would be expanded endlessly.
 const WORK_LIMIT: usize = 100_000;
 
 /// The values that variables can have. A value may hold variables itself.
 #[derive(Default)]
 struct Variables<'a> {
     values: HashMap<&'a str, Vec<&'a str>>,
-    /// How often a value was put in place of a variable.
+    /// The number of replaced variables.
     work: Cell<usize>,
 }
 
@@ -240,7 +239,7 @@ impl<'a> Variables<'a> {
     }
 }
 
-/// Each of `texts` with each of `ends`, as far as the limits go.
+/// Combines each of `texts` with each of `ends`, up to the limits.
 fn append(texts: &mut Vec<String>, ends: &[String]) {
     let combined = texts.iter().flat_map(|text| {
         ends.iter()
@@ -255,7 +254,7 @@ fn name_length(text: &str) -> usize {
         .unwrap_or(text.len())
 }
 
-/// Where the brace that is open before `text` is closed.
+/// The position of the closing brace, if the brace before `text` is open.
 fn closing(text: &str) -> Option<usize> {
     let mut open = 1;
     for (at, character) in text.char_indices() {
@@ -336,7 +335,7 @@ mod tests {
         ] {
             assert_eq!(of_dockerfile(dockerfile, arguments), [HOST], "{dockerfile}");
         }
-        // A build argument goes before a default, but either may be meant.
+        // A build argument replaces the default, but both values are used.
         let both = of_dockerfile(
             "ARG R=eu-central-1\nFROM 123456789012.dkr.ecr.$R.amazonaws.com/x",
             &[("R", "us-east-1")],

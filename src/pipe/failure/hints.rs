@@ -1,4 +1,4 @@
-//! What to change after a failure, where a setting helps: the one place behind `config` that names variables.
+//! Hints: the settings to change after a failure. The only place besides `config` that names variables.
 
 use super::{Failure, LoadCause};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
@@ -12,13 +12,13 @@ use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{EcrError, EcrHost};
 use crate::registry::reference::DOCKER_HUB;
 
-/// What to change, where a setting helps. `output` is the end of the failed step's output.
+/// The setting to change, if one helps. `output` is the end of the failed step's output.
 pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<String> {
     match failure {
         Failure::Create(error) => create_hint(error, plan),
         Failure::Connect(ConnectError::Unreachable { .. }) => Some(
             "the step must be able to open TCP connections to Depot's machines; on a \
-             self-hosted runner, look at its firewall"
+             self-hosted runner, check its firewall"
                 .into(),
         ),
         Failure::Solve { error, .. } => solve_hint(error, plan, output),
@@ -29,11 +29,11 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         Failure::Credentials(error) => amazon_hint(error.cause()?),
         Failure::Repository { source, .. } => amazon_hint(source),
         Failure::Daemon(DaemonError::Unreachable { .. }) => {
-            Some("LOAD needs the step's Docker daemon; write in the step, beside `script:`".into())
+            Some("LOAD needs the step's Docker daemon; add to the step, next to `script:`".into())
         }
-        Failure::NoPlatform { daemon, .. } => Some(format!(
-            "write `{daemon}` into PLATFORMS as well, or leave LOAD out"
-        )),
+        Failure::NoPlatform { daemon, .. } => {
+            Some(format!("add `{daemon}` to PLATFORMS, or remove LOAD"))
+        }
         Failure::Load(failure) => match &failure.cause {
             LoadCause::Load(error) => load_hint(error),
             LoadCause::Export(error) => solve_hint(error, plan, output),
@@ -45,8 +45,8 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
 fn load_hint(error: &LoadError) -> Option<String> {
     let hint = match error {
         error if error.is_disk_full() => {
-            "the daemon's disk is full: remove images that the step does not need any more, \
-             or give the step a larger `size`"
+            "the daemon's disk is full: remove images that the step no longer needs, or set a \
+             larger `size` for the step"
         }
         LoadError::Lost(_) | LoadError::Stalled(_) => DOCKER_MEMORY,
         _ => return None,
@@ -54,7 +54,7 @@ fn load_hint(error: &LoadError) -> Option<String> {
     Some(hint.into())
 }
 
-/// After a refusal of Amazon's: which of our proofs it was, and what it lacks.
+/// After a rejection by AWS: the credentials that were used, and the missing permission.
 fn amazon_hint(error: &EcrError) -> Option<String> {
     const KEYS: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
     let hint = match (error, error.code()) {
@@ -73,7 +73,7 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
             if error.action() == "AssumeRoleWithWebIdentity" =>
         {
             "the role in AWS_OIDC_ROLE_ARN must trust Bitbucket's identity provider and this \
-             repository: look at its trust policy for the provider, `aud` and `sub`"
+             repository: check the provider, `aud` and `sub` in its trust policy"
                 .into()
         }
         (
@@ -124,11 +124,11 @@ fn create_hint(error: &ApiError, plan: &Plan) -> Option<String> {
             _ => return None,
         },
         ApiError::Foreign { .. } => {
-            "something between this step and Depot answered instead: look at DEPOT_API_URL and at \
+            "another server between this step and Depot responded: check DEPOT_API_URL and the \
              proxies"
         }
         ApiError::Transport { .. } | ApiError::TooSlow { .. } => {
-            "the step must be able to reach this address: look at DEPOT_API_URL, at proxies and at \
+            "the step must be able to reach this address: check DEPOT_API_URL, proxies and \
              firewalls"
         }
         _ => return None,
@@ -150,7 +150,7 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
     match &error.kind {
         ErrorKind::Registry { denied: true, .. } => Some(login_hint(host, plan)),
         ErrorKind::Connection => {
-            Some("the machine went away; running the step again uses what was built so far".into())
+            Some("the connection to the machine was lost; running the step again uses the steps that are already built".into())
         }
         _ => None,
     }
@@ -192,7 +192,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
     }
 }
 
-/// `is_anonymous`: the registry said that there was no login, whichever the plan has.
+/// `is_anonymous`: the registry reported that the request had no login, even if the plan has one.
 fn rate_hint(host: &str, is_anonymous: bool, plan: &Plan) -> String {
     let host = canonical_host(host);
     let credential = plan.registries.credentials.for_host(&host);
@@ -214,12 +214,12 @@ fn rate_hint(host: &str, is_anonymous: bool, plan: &Plan) -> String {
             format!("`{host}` limits the rate of requests of the account in {origin}: try again later")
         }
         (host, None) => format!(
-            "`{host}` limits the rate of requests: try again later, or give a login for it, which often has a higher limit"
+            "`{host}` limits the rate of requests: try again later, or add a login for it, which often has a higher limit"
         ),
     }
 }
 
-/// After a refusal to push to a tag that holds another image. Not every builder passes on why.
+/// After a rejected push to a tag that refers to another image. Not every builder returns the reason.
 fn taken_hint(error: &SolveError, plan: &Plan) -> Option<String> {
     let ErrorKind::Registry {
         reference, denied, ..
@@ -248,7 +248,7 @@ fn immutable_hint(host: &str) -> String {
 
 fn quota_hint(host: &str) -> String {
     format!(
-        "a storage quota of `{host}` is reached: delete images there, or ask its administrator for a higher quota"
+        "a storage quota of `{host}` is reached: delete images there, or request a higher quota from its administrator"
     )
 }
 
@@ -268,7 +268,7 @@ fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
     }
 }
 
-/// After a refusal: which variable the login came from, or which one would give it.
+/// After a rejected login: the variable that it came from, or the variables that would provide it.
 fn login_hint(host: &str, plan: &Plan) -> String {
     let credential = plan.registries.credentials.for_host(host);
     let origin = credential.and_then(|credential| credential.origin());

@@ -47,7 +47,7 @@ struct Entry {
 pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<Image, LoadError> {
     let response = &built.solved.response;
     if let Some(encoded) = response.get(EXPORTED_IMAGES) {
-        match told_images(encoded) {
+        match parse_images(encoded) {
             Ok(images) => {
                 let platforms: Vec<_> = images
                     .iter()
@@ -90,7 +90,7 @@ pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<(P
     let response = &built.solved.response;
     let exported_images = response
         .get(EXPORTED_IMAGES)
-        .map(|encoded| told_images(encoded));
+        .map(|encoded| parse_images(encoded));
     if let Some(Ok(images)) = exported_images {
         let images = images.iter().filter(|image| is_platform(image.platform()));
         let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
@@ -182,7 +182,7 @@ pub(crate) fn pick(requested: Option<&Platform>, offered: &[Platform]) -> Option
 }
 
 /// Parses the value of [`EXPORTED_IMAGES`].
-pub(crate) fn told_images(encoded: &str) -> Result<Vec<Image>, String> {
+pub(crate) fn parse_images(encoded: &str) -> Result<Vec<Image>, String> {
     let exported = fork::parse_images(encoded)?.into_iter();
     let images: Result<Vec<_>, _> = exported
         .map(|image| Image::parse(image.manifest, image.config).map_err(|error| error.to_string()))
@@ -299,12 +299,12 @@ mod tests {
         let exported = json!([{
             "manifest": STANDARD.encode(&manifest), "config": STANDARD.encode(config),
         }]);
-        let images = told_images(&STANDARD.encode(exported.to_string())).unwrap();
+        let images = parse_images(&STANDARD.encode(exported.to_string())).unwrap();
         assert_eq!(images.len(), 1);
         assert_eq!(images[0].id(), format!("sha256:{hex}"));
         assert_eq!(images[0].platform().to_string(), "linux/arm64");
         for broken in ["!", "", "e30=", "W3t9XQ=="] {
-            assert!(told_images(broken).is_err(), "{broken}");
+            assert!(parse_images(broken).is_err(), "{broken}");
         }
     }
 }

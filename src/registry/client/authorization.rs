@@ -49,7 +49,7 @@ impl Client {
                 .fetch(call.host, &challenge.realm, &challenge.service, &[scope])
                 .await;
             let token = fetched.map_err(|error| call.error(Cause::Token(Box::new(error))))?;
-            sensitive("Bearer ", &token.token)
+            sensitive("Bearer ", &token.value)
         } else if challenges.iter().copied().any(is_basic) {
             let login = self.tokens.login(call.host).await;
             let login = login.map_err(|error| call.error(Cause::Token(Box::new(error))))?;

@@ -15,7 +15,7 @@ const UPLOADS: &str = "uploads/";
 
 impl Client {
     /// Reads a blob. It must not be larger than the limit for manifests.
-    pub async fn blob(
+    pub(crate) async fn blob(
         &self,
         host: &str,
         repository: &str,
@@ -38,7 +38,7 @@ impl Client {
     }
 
     /// Pushes a blob in one piece: `POST` begins an upload, and `PUT` to the returned address completes it.
-    pub async fn put_blob(
+    pub(crate) async fn put_blob(
         &self,
         host: &str,
         repository: &str,

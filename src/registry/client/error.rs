@@ -20,7 +20,7 @@ const MAX_MESSAGE_CHARS: usize = 500;
 /// Why a call to a registry failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the registry `{host}` {action} `{repository}` at `{reference}`")]
-pub struct ClientError {
+pub(crate) struct ClientError {
     host: String,
     repository: String,
     reference: String,
@@ -127,13 +127,13 @@ impl ClientError {
 
     /// The registry.
     #[must_use]
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
     /// The status of the response, if there was one.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match &*self.cause {
             Cause::Status { status, .. } => Some(status.as_u16()),
             _ => None,
@@ -142,7 +142,7 @@ impl ClientError {
 
     /// Whether the registry rejected the credentials or their permissions.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         match &*self.cause {
             Cause::Token(error) => error.is_denied(),
             _ => matches!(self.status(), Some(401 | 403)),
@@ -151,7 +151,7 @@ impl ClientError {
 
     /// Whether the tag is immutable.
     #[must_use]
-    pub fn is_immutable_tag(&self) -> bool {
+    pub(crate) fn is_immutable_tag(&self) -> bool {
         matches!(
             &*self.cause,
             Cause::Status {
@@ -163,13 +163,13 @@ impl ClientError {
 
     /// Whether a storage quota of the registry is exceeded.
     #[must_use]
-    pub fn is_quota_exceeded(&self) -> bool {
+    pub(crate) fn is_quota_exceeded(&self) -> bool {
         matches!(&*self.cause, Cause::Status { is_quota: true, .. })
     }
 
     /// Whether the registry limits the rate of requests.
     #[must_use]
-    pub fn is_rate_limited(&self) -> bool {
+    pub(crate) fn is_rate_limited(&self) -> bool {
         match &*self.cause {
             Cause::Token(error) => error.status() == Some(429),
             _ => self.status() == Some(429),
@@ -178,7 +178,7 @@ impl ClientError {
 
     /// Whether the same call may succeed a little later.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match &*self.cause {
             // This includes a name that cannot be resolved now.
             Cause::Transport(_, source) => retry::is_transient(source),
@@ -190,7 +190,7 @@ impl ClientError {
 
     /// Whether the registry's certificate is not trusted.
     #[must_use]
-    pub fn is_certificate(&self) -> bool {
+    pub(crate) fn is_certificate(&self) -> bool {
         match &*self.cause {
             Cause::Transport(_, source) => crate::text::cause::is_untrusted_server(source),
             Cause::Token(error) => crate::text::cause::is_untrusted_server(error.as_ref()),

@@ -25,14 +25,14 @@ use crate::text::digest::sha256;
 use authorization::Authorization;
 use call::{Call, Reply};
 use error::Cause;
-pub use error::ClientError;
+pub(crate) use error::ClientError;
 
 /// Registries reject larger manifests.
 const MAX_MANIFEST_BYTES: usize = 4 << 20;
 
 /// A manifest or an index, byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Manifest {
+pub(crate) struct Manifest {
     /// The media type.
     pub media_type: String,
     /// `sha256:…` of `bytes`, computed here.
@@ -44,7 +44,7 @@ pub struct Manifest {
 impl Manifest {
     /// Computes the digest.
     #[must_use]
-    pub fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
+    pub(crate) fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
         Self {
             media_type: media_type.into(),
             digest: sha256(&bytes),
@@ -55,7 +55,7 @@ impl Manifest {
 
 /// A client for all registries.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     tokens: Arc<Tokens>,
     /// Accepted values, by host, repository, and whether the call was a push.
     authorizations: Mutex<HashMap<(String, String, bool), Authorization>>,
@@ -64,7 +64,7 @@ pub struct Client {
 impl Client {
     /// Reaches and authenticates to registries through `tokens`.
     #[must_use]
-    pub fn new(tokens: Arc<Tokens>) -> Self {
+    pub(crate) fn new(tokens: Arc<Tokens>) -> Self {
         Self {
             tokens,
             authorizations: Mutex::default(),
@@ -72,7 +72,7 @@ impl Client {
     }
 
     /// Reads the manifest or index with the tag or digest `reference`.
-    pub async fn manifest(
+    pub(crate) async fn manifest(
         &self,
         host: &str,
         repository: &str,
@@ -84,7 +84,12 @@ impl Client {
     }
 
     /// The digest of the manifest at a tag. `None` if it does not exist or cannot be read, after the usual retries.
-    pub async fn digest_at(&self, host: &str, repository: &str, tag: &str) -> Option<String> {
+    pub(crate) async fn digest_at(
+        &self,
+        host: &str,
+        repository: &str,
+        tag: &str,
+    ) -> Option<String> {
         let call = manifest_call(host, repository, tag);
         digest_of(&call, self.exchange(&call).await)
     }
@@ -94,7 +99,7 @@ impl Client {
     /// Everything that it refers to must exist in the repository. Retries are safe: the same bytes are the same manifest. If
     /// the response to an attempt was lost, a registry with immutable tags rejects the next one. So after such a rejection the
     /// tag is read, and if it has the same digest, the push has succeeded.
-    pub async fn put_manifest(
+    pub(crate) async fn put_manifest(
         &self,
         host: &str,
         repository: &str,

@@ -11,7 +11,7 @@ use super::host::is_account;
 
 /// The possible sources of credentials. The first one that is set is used: role, keys, container, machine.
 #[derive(Clone, Debug, Default)]
-pub struct Access {
+pub(crate) struct Access {
     /// A role that is assumed with a signed identity token.
     pub role: Option<Role>,
     /// Keys of a user or a session.
@@ -26,7 +26,7 @@ pub struct Access {
 
 impl Access {
     /// All secrets, which must be masked in logs.
-    pub fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let keys = self.keys.iter();
         let keys = keys.flat_map(|keys| [Some(&keys.secret), keys.session.as_ref()]);
         let role = self.role.iter().map(|role| &role.token);
@@ -40,7 +40,7 @@ impl Access {
 
     /// The file that authorizes the container; `None` without one.
     #[must_use]
-    pub fn authorization_file(&self) -> Option<&Path> {
+    pub(crate) fn authorization_file(&self) -> Option<&Path> {
         match self.container.as_ref()?.authorization.as_ref()? {
             Authorization::File(path) => Some(path),
             Authorization::Token(_) => None,
@@ -50,7 +50,7 @@ impl Access {
 
 /// Keys of a user or a session.
 #[derive(Clone)]
-pub struct Keys {
+pub(crate) struct Keys {
     /// The id of the key, which is not secret.
     pub id: String,
     /// The key.
@@ -78,7 +78,7 @@ impl fmt::Debug for Keys {
 
 /// A role and the identity that assumes it.
 #[derive(Clone, Debug)]
-pub struct Role {
+pub(crate) struct Role {
     /// Its ARN.
     pub arn: String,
     /// A signed identity that the role trusts.
@@ -93,7 +93,7 @@ const MAX_SESSION_NAME_CHARACTERS: usize = 64;
 impl Role {
     /// Whether `arn` is the ARN of a role, such as `arn:aws:iam::123456789012:role/path/name`, in any partition of AWS.
     #[must_use]
-    pub fn is_arn(arn: &str) -> bool {
+    pub(crate) fn is_arn(arn: &str) -> bool {
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
         let [scheme, partition, service, region, account, resource] = parts[..] else {
             return false;
@@ -111,7 +111,7 @@ impl Role {
 
     /// `text` as the name of a session: without characters that AWS STS rejects, and cut to its limit.
     #[must_use]
-    pub fn valid_session_name(text: &str) -> String {
+    pub(crate) fn valid_session_name(text: &str) -> String {
         let is_allowed =
             |character: &char| character.is_ascii_alphanumeric() || "_+=,.@-".contains(*character);
         let characters = text.chars().filter(is_allowed);
@@ -127,7 +127,7 @@ impl Container {
     /// The address of the credentials; `None` if neither is set, or the one that applies is invalid. `relative` takes
     /// precedence.
     #[must_use]
-    pub fn endpoint(relative: Option<&str>, full: Option<&str>) -> Option<Url> {
+    pub(crate) fn endpoint(relative: Option<&str>, full: Option<&str>) -> Option<Url> {
         match (relative, full) {
             // Appended unchanged: a join could lead to another host.
             (Some(path), _) if path.starts_with('/') => {
@@ -141,7 +141,7 @@ impl Container {
 
 /// Where a container gets its keys.
 #[derive(Clone, Debug)]
-pub struct Container {
+pub(crate) struct Container {
     /// The address.
     pub url: Url,
     /// The value of the header `Authorization`.
@@ -150,7 +150,7 @@ pub struct Container {
 
 /// The source of a container's authorization token.
 #[derive(Clone, Debug)]
-pub enum Authorization {
+pub(crate) enum Authorization {
     /// This text.
     Token(SecretString),
     /// The content of this file at the time of the request: it is renewed from time to time.

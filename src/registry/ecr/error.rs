@@ -4,7 +4,7 @@ use crate::http::retry;
 
 /// Why a request to AWS failed.
 #[derive(Debug, thiserror::Error)]
-pub enum EcrError {
+pub(crate) enum EcrError {
     /// No credentials are configured, and the machine has no role.
     #[error("no AWS credentials: no role, no access key, and the machine has no role")]
     NoIdentity,
@@ -61,7 +61,7 @@ pub enum EcrError {
 impl EcrError {
     /// Amazon's error code; empty for other errors.
     #[must_use]
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
             _ => "",
@@ -70,7 +70,7 @@ impl EcrError {
 
     /// The requested action; empty if there was no request.
     #[must_use]
-    pub fn action(&self) -> &'static str {
+    pub(crate) fn action(&self) -> &'static str {
         match self {
             Self::Refused { action, .. }
             | Self::Transport { action, .. }
@@ -82,7 +82,7 @@ impl EcrError {
 
     /// Whether the request was rejected, as opposed to not answered.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         match self {
             Self::NoIdentity => true,
             Self::Refused { .. } => !self.is_transient(),
@@ -92,7 +92,7 @@ impl EcrError {
 
     /// Whether the same request may succeed a little later.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Transport { source, .. } => retry::is_transient(source),
             Self::Refused { status, code, .. } => {

@@ -5,7 +5,7 @@
 
 /// A registry of Amazon's.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum EcrHost {
+pub(crate) enum EcrHost {
     /// An account's own registry in one region.
     Private {
         /// Twelve digits.
@@ -25,7 +25,7 @@ const PUBLIC_REGION: &str = "us-east-1";
 impl EcrHost {
     /// Parses the host of a reference; `None` for any other registry.
     #[must_use]
-    pub fn parse(host: &str) -> Option<Self> {
+    pub(crate) fn parse(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
         if host == "public.ecr.aws" {
             return Some(Self::Public);
@@ -61,7 +61,7 @@ impl EcrHost {
 
     /// The region that requests are signed for.
     #[must_use]
-    pub fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         match self {
             Self::Private { region, .. } => region,
             Self::Public => PUBLIC_REGION,
@@ -107,7 +107,7 @@ impl EcrHost {
 
     /// Whether it issues tokens, as opposed to Basic authentication.
     #[must_use]
-    pub fn takes_tokens(&self) -> bool {
+    pub(crate) fn accepts_tokens(&self) -> bool {
         matches!(self, Self::Public)
     }
 }

@@ -23,9 +23,9 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-pub use access::{Access, Authorization, Container, Keys, Role};
-pub use error::EcrError;
-pub use host::EcrHost;
+pub(crate) use access::{Access, Authorization, Container, Keys, Role};
+pub(crate) use error::EcrError;
+pub(crate) use host::EcrHost;
 
 use super::credentials::{Credential, SecretListener};
 use renewal::Renewals;
@@ -34,7 +34,7 @@ use renewal::Renewals;
 const LOGIN_LIFETIME: Duration = Duration::from_hours(12);
 
 /// A client for logins and repositories of Amazon ECR.
-pub struct Ecr {
+pub(crate) struct Ecr {
     http: reqwest::Client,
     direct: reqwest::Client,
     access: Access,
@@ -55,7 +55,7 @@ impl fmt::Debug for Ecr {
 
 /// Whether a repository was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ensured {
+pub(crate) enum Ensured {
     /// It existed.
     Existed,
     /// It was created.
@@ -65,7 +65,7 @@ pub enum Ensured {
 impl Ecr {
     /// `http` follows no redirects; `direct` uses no proxy either.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         http: reqwest::Client,
         direct: reqwest::Client,
         access: Access,
@@ -83,7 +83,11 @@ impl Ecr {
     }
 
     /// A valid login. Concurrent callers share one request for each registry.
-    pub async fn credential(&self, name: &str, host: &EcrHost) -> Result<Credential, EcrError> {
+    pub(crate) async fn credential(
+        &self,
+        name: &str,
+        host: &EcrHost,
+    ) -> Result<Credential, EcrError> {
         self.logins
             .get(host.clone(), async || self.login(name, host).await)
             .await
@@ -120,7 +124,7 @@ impl Ecr {
     }
 
     /// Creates a repository unless it exists.
-    pub async fn ensure_repository(
+    pub(crate) async fn ensure_repository(
         &self,
         host: &EcrHost,
         repository: &str,

@@ -6,7 +6,7 @@ use super::{NAME_MAX_CHARACTERS, TAG_MAX_CHARACTERS};
 ///
 /// The messages follow the reference: "`acme/App` has upper-case letters in its repository name".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReferenceError {
+pub(crate) enum ReferenceError {
     /// The text is empty.
     #[error("is empty")]
     Empty,
@@ -80,7 +80,7 @@ pub enum ReferenceError {
 impl ReferenceError {
     /// The correction, as the end of a sentence that begins with "write".
     #[must_use]
-    pub fn advice(&self) -> String {
+    pub(crate) fn advice(&self) -> String {
         match self {
             Self::Empty | Self::NoRepository | Self::Identifier => "a name such as `acme/app:1.0`".into(),
             Self::Scheme => "it without `https://`, such as `registry.example.com/acme/app:1.0`".into(),

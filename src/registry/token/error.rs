@@ -5,7 +5,7 @@ use crate::registry::keyring::KeyringError;
 
 /// Why a token could not be obtained.
 #[derive(Debug, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// The token server in the challenge is not used.
     #[error("the registry `{host}` refers to the token server `{realm}`: {reason}")]
     Realm {
@@ -65,7 +65,7 @@ pub enum TokenError {
 impl TokenError {
     /// Whether the same request may succeed a little later.
     #[must_use]
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
             Self::Transport { source, .. } => retry::is_transient(source),
@@ -75,7 +75,7 @@ impl TokenError {
 
     /// The status of the response, if there was one.
     #[must_use]
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Denied { status, .. } | Self::Unavailable { status, .. } => Some(*status),
             _ => None,
@@ -84,7 +84,7 @@ impl TokenError {
 
     /// Whether the credentials were rejected.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         match self {
             Self::Denied { .. } => true,
             Self::Login(error) => error.is_denied(),

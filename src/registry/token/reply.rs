@@ -95,7 +95,7 @@ impl Reply {
         };
         let issued_at = fields.issued_at.as_ref().and_then(Value::as_str);
         Ok(Token {
-            token,
+            value: token,
             expires_in,
             issued_at: issued_at.and_then(|text| issue(text, expires_in, now)),
         })
@@ -194,7 +194,7 @@ mod tests {
             r#"{"token":null,"access_token":"t"}"#,
         ] {
             let token = reply(body).token(now()).unwrap();
-            assert_eq!(token.token.expose_secret(), "t", "{body}");
+            assert_eq!(token.value.expose_secret(), "t", "{body}");
         }
     }
 

@@ -15,7 +15,7 @@ async fn a_password_is_sent_with_post() {
     let fake = Fake::start([Reply::token()]).await;
     let tokens = tokens_for(&fake.host());
     let token = fetch_of(&tokens, &fake).await.unwrap();
-    assert_eq!(token.token.expose_secret(), "the-token");
+    assert_eq!(token.value.expose_secret(), "the-token");
     assert_eq!((token.expires_in, token.issued_at), (300, None));
 
     let [seen] = &fake.seen()[..] else {
@@ -232,7 +232,7 @@ async fn a_reply_of_the_maximum_length_is_read() {
     assert_eq!(body.len(), MAX_REPLY_BYTES);
     let fake = Fake::start([Reply::with_body(200, body)]).await;
     let fetched = fetch_of(&tokens_for(&fake.host()), &fake).await.unwrap();
-    assert_eq!(fetched.token.expose_secret(), "token");
+    assert_eq!(fetched.value.expose_secret(), "token");
 }
 
 #[tokio::test]
