@@ -201,6 +201,7 @@ fn all_faults_are_reported_at_once_each_on_a_line() {
             "DEPOT_TOKEN: not set; set it to a token of your Depot project",
             "DEPOT_PROJECT_ID: not set, and no `depot.json`, `depot.yml` or `depot.yaml` exists in \
              `CLONE/missing` or above; set it to the project's id, or commit the `depot.json` that `depot init` writes",
+            "DEPOT_API_URL: `depot` is not an address; write an address such as `https://api.depot.dev`",
             "PUSH: `maybe` is neither true nor false; write `true` or `false`",
             "IMAGE: `acme/App` has upper-case letters in its repository name; write `acme/app`",
             "IMAGE: `app:1:2` has two tags, `1` and `2`; write one reference for each tag, such as \
@@ -216,7 +217,6 @@ fn all_faults_are_reported_at_once_each_on_a_line() {
             "BUILD_PLATFORM: `arm/v7` is not an architecture of Depot's builders; write `linux/amd64`, `linux/arm64`, or `dynamic` for a builder of each platform's own architecture",
             "NO_CACHE: `2` is neither true nor false; write `true` or `false`",
             "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; set both, or neither",
-            "DEPOT_API_URL: `depot` is not an address; write an address such as `https://api.depot.dev`",
             "DEBUG: `please` is neither true nor false; write `true` or `false`",
         ]
     );

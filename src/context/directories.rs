@@ -14,7 +14,7 @@ use twox_hash::XxHash3_64;
 use super::announced::hash_attributes;
 use super::filter::Marks;
 use super::levels::Levels;
-use super::stat::AttributeReader;
+use super::observer::AttributeReader;
 use super::tree::Tree;
 
 /// Directories of one kind: the same mode and the same extended attributes.

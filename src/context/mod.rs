@@ -30,6 +30,7 @@ mod levels;
 mod lexical;
 mod listing;
 mod named;
+mod observer;
 pub(crate) mod patterns;
 mod stat;
 #[cfg(test)]

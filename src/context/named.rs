@@ -15,7 +15,8 @@ use rustix::fs::OFlags;
 
 use super::announced::TimeTrust;
 use super::error::{OpenError, WalkError, shown};
-use super::stat::{Entry, Observer, mode};
+use super::observer::Observer;
+use super::stat::{Entry, mode};
 use super::tree::Tree;
 
 /// A file of a tree, under another name.

@@ -9,7 +9,8 @@ use super::MAX_PATH_BYTES;
 use super::error::{WalkError, shown};
 use super::filter::{Filter, Marks, Selection, Verdict};
 use super::levels::Levels;
-use super::stat::{Entry, Observed, Observer};
+use super::observer::{Observed, Observer};
+use super::stat::Entry;
 use super::tree::{Identity, Tree};
 
 /// The limit for names in a [`WalkSummary`].

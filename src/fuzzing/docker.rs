@@ -24,7 +24,7 @@ use crate::docker::load::taken;
 use crate::docker::{Image, LoadError};
 use crate::pipe::load::exported::{parse, parse_images, pick};
 use crate::platform::Platform;
-use crate::registry::client::Manifest;
+use crate::registry::manifest::Manifest;
 
 /// Reads an image. The input contains a manifest and a config, which are also read as indexes.
 pub fn images(bytes: &[u8]) {

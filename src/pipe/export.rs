@@ -3,15 +3,6 @@
 use super::round::Round;
 use crate::registry::reference::Reference;
 
-/// The form of a machine's result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// The whole image, pushed under its names.
-    Whole,
-    /// A part of an image that is merged later: an index even for one platform, pushed by digest.
-    Part,
-}
-
 /// The destination of a solve's result.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Export<'a> {

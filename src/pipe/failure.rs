@@ -6,7 +6,6 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::delivered::Delivered;
 use crate::bitbucket::DOCKER_SERVICE;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
@@ -259,10 +258,9 @@ impl Failure {
     }
 
     /// Adds the names that were already pushed to a failed load.
-    pub(super) fn after_pushing(mut self, delivered: &[Delivered]) -> Self {
+    pub(super) fn after_pushing(mut self, pushed: Vec<String>) -> Self {
         if let Self::Load(failure) = &mut self {
-            let names = delivered.iter().flat_map(|image| &image.names);
-            failure.pushed = names.map(ToString::to_string).collect();
+            failure.pushed = pushed;
         }
         self
     }

@@ -6,12 +6,12 @@ use futures_util::future::join_all;
 
 use super::Result;
 use super::delivered::{Built, Delivered, Finished};
-use super::export::Form;
 use super::failure::Failure;
 use super::job::Job;
 use super::load::choice::LoadChoice;
 use super::load::{self, Loading, StepDaemon};
 use super::merge;
+use super::round::Form;
 use super::run::Run;
 use super::share::{Share, ShareResult};
 use super::together::together;
@@ -48,7 +48,7 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
     {
         let loading = load(run, job, (daemon, choice), share, &mut result);
         let image = Box::pin(loading).await;
-        let image = image.map_err(|failure| failure.after_pushing(&delivered))?;
+        let image = image.map_err(|failure| failure.after_pushing(names_of(&delivered)))?;
         let solved = result.built.solved;
         // After a loss, a machine may have built a different image for the load.
         if !is_pushed && solved.ids().any(|id| *id == image.id) {
@@ -178,7 +178,10 @@ fn set_merged_response(response: &mut HashMap<String, String>, merged: &[Deliver
     response.retain(|key, _| !key.starts_with("containerimage."));
     let digest = merged.first().and_then(|image| image.digest.clone());
     response.extend(digest.map(|digest| ("containerimage.digest".into(), digest)));
-    let names = merged.iter().flat_map(|image| &image.names);
-    let names: Vec<_> = names.map(ToString::to_string).collect();
-    response.insert("image.name".into(), names.join(","));
+    response.insert("image.name".into(), names_of(merged).join(","));
+}
+
+fn names_of(delivered: &[Delivered]) -> Vec<String> {
+    let names = delivered.iter().flat_map(|image| &image.names);
+    names.map(ToString::to_string).collect()
 }

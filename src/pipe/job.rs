@@ -4,11 +4,11 @@ use tokio::sync::OnceCell;
 
 use super::Result;
 use super::contexts::ImageFiles;
-use super::export::Form;
 use super::failure::Failure;
 use super::load::choice::LoadChoice;
 use super::names::Names;
 use super::registries::Registries;
+use super::round::Form;
 use super::target::Target;
 use crate::cancel::Cancel;
 use crate::config::plan::ImagePlan;

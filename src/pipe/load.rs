@@ -5,7 +5,7 @@
 //! is streamed through the pipe.
 
 pub(super) mod choice;
-mod daemon;
+pub(super) mod daemon;
 pub(crate) mod exported;
 mod from_builder;
 mod progress;

@@ -14,8 +14,8 @@ use super::failure::{Failure, PublishFailure};
 use super::job::Job;
 use super::run::Run;
 use crate::depot::Step;
-use crate::registry::client::Manifest;
 use crate::registry::index::{self, Part};
+use crate::registry::manifest::Manifest;
 use crate::registry::publish::publish;
 use crate::registry::reference::Reference;
 

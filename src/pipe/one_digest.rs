@@ -2,9 +2,9 @@
 
 use super::Result;
 use super::delivered::Delivered;
-use super::export::Form;
 use super::failure::Failure;
 use super::job::Job;
+use super::round::Form;
 use super::round::Round;
 use super::run::Run;
 use crate::buildkit::{ErrorKind, SolveError};

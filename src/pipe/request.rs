@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 
 use super::contexts;
-use super::export::{Export, Form, Retention};
+use super::export::{Export, Retention};
 use super::job::Job;
+use super::round::Form;
 use super::target::Target;
 use crate::buildkit::{self, Address, MutualTls, Solve};
 use crate::config::Plan;

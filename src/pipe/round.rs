@@ -8,7 +8,6 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::export::Form;
 use crate::buildkit::{ErrorKind, KnownCause, RegistryAction, SolveError};
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::Reference;
@@ -18,6 +17,15 @@ const DOCKER_FORM_ONLY: [&str; 1] = ["registry.heroku.com"];
 
 /// The pause before a push to a failing registry is retried. BuildKit has retried for some seconds by then.
 pub(super) const PAUSE: Duration = Duration::from_secs(3);
+
+/// The form of a machine's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The whole image, pushed under its names.
+    Whole,
+    /// A part of an image that is merged later: an index even for one platform, pushed by digest.
+    Part,
+}
 
 /// The names that one solve pushes.
 #[derive(Clone, Debug, PartialEq, Eq)]

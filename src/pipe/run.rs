@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::load::StepDaemon;
+use super::load::daemon::StepDaemon;
 use super::machines::Machines;
 use super::registries::Registries;
 use crate::cancel::Cancel;

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 
 use super::delivered::{Built, Delivered};
-use super::export::{Export, Form, Retention};
+use super::export::{Export, Retention};
 use super::failure::{Failure, PushFailure};
 use super::job::Job;
 use super::machines::{Link, Machine};
 use super::one_digest::{model_of, rejected_tag, with_one_digest};
-use super::round::{self, Next, PAUSE, Round, exported};
+use super::round::{self, Form, Next, PAUSE, Round, exported};
 use super::run::Run;
 use super::solving::Solver;
 use super::target::Target;

@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::client::{Client, ClientError, Manifest};
+use super::client::{Client, ClientError};
 use super::index::ATTESTATION;
+use super::manifest::Manifest;
 use super::reference::Reference;
 
 /// The highest number of attestations of an index, and of blobs of an attestation. BuildKit creates one attestation for each

@@ -9,21 +9,12 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::client::Manifest;
+use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST};
 use crate::platform::Platform;
 use crate::text::cut::printable;
 
 /// The annotation with which BuildKit marks the manifest of an attestation.
 pub(crate) const ATTESTATION: &str = "vnd.docker.reference.type";
-
-/// The media type of an OCI index.
-pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-/// The media type of an OCI manifest.
-pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-/// The media type of a Docker manifest list.
-pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-/// The media type of a Docker manifest.
-pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
 /// More entries than any image has.
 const MAX_ENTRIES: usize = 1000;

@@ -17,6 +17,7 @@ pub(crate) mod ecr;
 pub(crate) mod immutable;
 pub(crate) mod index;
 pub(crate) mod keyring;
+pub(crate) mod manifest;
 pub(crate) mod publish;
 pub(crate) mod quota;
 pub(crate) mod reach;

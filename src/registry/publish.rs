@@ -6,8 +6,9 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::Semaphore;
 
-use super::client::{Client, ClientError, Manifest};
+use super::client::{Client, ClientError};
 use super::credentials::canonical_host;
+use super::manifest::Manifest;
 use super::reference::Reference;
 
 /// The number of concurrent pushes.

@@ -34,9 +34,6 @@ enum Kind {
     Machine,
 }
 
-/// An optional `.*/`: the translation of a `**` before other text.
-pub(super) const ANY_DIRECTORIES: &str = "(.*/)?";
-
 impl Compiled {
     /// Compiles a cleaned, well-formed pattern; the error is the reason why it is not valid.
     ///
@@ -73,7 +70,7 @@ fn rewrite(pattern: &str) -> (Kind, String) {
             '*' if rest.next_if_eq(&'*').is_some() => {
                 let _with_its_slash = rest.next_if_eq(&'/');
                 if rest.peek().is_some() {
-                    expression.push_str(ANY_DIRECTORIES);
+                    expression.push_str(reader::ANY_DIRECTORIES);
                     kind = Kind::Machine;
                 } else if kind == Kind::Exact {
                     kind = Kind::Prefix;

@@ -5,8 +5,10 @@
 //! repeated repeats through `\Q\E` are not supported, and are reported as errors.
 
 use super::classes::{self, Characters};
-use super::expression::ANY_DIRECTORIES;
 use super::machine::{Place, Step};
+
+/// An optional `.*/`: the translation of a `**` before other text.
+pub(super) const ANY_DIRECTORIES: &str = "(.*/)?";
 
 /// The limit for a repeat count.
 const MAX_REPEAT: usize = 1000;

@@ -10,11 +10,10 @@ use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::Client;
-use super::call::{Call, Reply};
 use super::error::{Cause, ClientError};
+use super::request::{Call, Reply};
 use crate::registry::challenge::{self, bearer, is_basic};
 use crate::registry::credentials::{Credential, canonical_host};
-use crate::text::forms;
 
 /// The value of an `Authorization` header, which `Debug` does not show.
 pub(super) type Authorization = HeaderValue;
@@ -48,14 +47,16 @@ impl Client {
                 .tokens
                 .fetch(call.host, &challenge.realm, &challenge.service, &[scope])
                 .await;
-            let token = fetched.map_err(|error| call.error(Cause::Token(Box::new(error))))?;
+            let token =
+                fetched.map_err(|error| ClientError::new(call, Cause::Token(Box::new(error))))?;
             sensitive("Bearer ", &token.value)
         } else if challenges.iter().copied().any(is_basic) {
             let login = self.tokens.login(call.host).await;
-            let login = login.map_err(|error| call.error(Cause::Token(Box::new(error))))?;
+            let login =
+                login.map_err(|error| ClientError::new(call, Cause::Token(Box::new(error))))?;
             if login.as_ref().is_some_and(Credential::is_identity_token) {
                 let problem = "it issues no tokens, and the only login is an identity token";
-                return Err(call.error(Cause::Malformed(problem.into())));
+                return Err(ClientError::new(call, Cause::Malformed(problem.into())));
             }
             login.and_then(|login| {
                 let password = login.password().expose_secret();
@@ -67,25 +68,6 @@ impl Client {
         };
         Ok(value.filter(|value| rejected != Some(value)))
     }
-}
-
-/// The forms in which an error message may repeat the authorization.
-pub(super) fn forms(authorization: &Authorization) -> Vec<String> {
-    let text = authorization.to_str().unwrap_or_default();
-    let Some((scheme, credentials)) = text.split_once(' ') else {
-        return Vec::new();
-    };
-    let login = (scheme == "Basic").then(|| STANDARD.decode(credentials).unwrap_or_default());
-    let login = login.and_then(|login| String::from_utf8(login).ok());
-    let password = login
-        .as_deref()
-        .and_then(|login| login.split_once(':'))
-        .map(|(_, password)| password);
-    let secrets = [Some(credentials), password].into_iter().flatten();
-    secrets
-        .flat_map(forms::to_mask)
-        .filter(|form| !form.is_empty())
-        .collect()
 }
 
 fn key(call: &Call<'_>) -> (String, String, bool) {

@@ -5,8 +5,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode};
 use url::Url;
 
-use super::call::{CALL_LIMIT, Call, Reply, read};
+use super::call::{CALL_LIMIT, read};
 use super::error::{Cause, ClientError};
+use super::request::{Call, Reply};
 use super::{Client, header_value};
 use crate::text::digest::sha256;
 
@@ -27,12 +28,12 @@ impl Client {
         };
         let reply = self.exchange(&call).await?;
         if reply.status != StatusCode::OK {
-            return Err(call.error(Cause::of_reply(&reply)));
+            return Err(ClientError::new(&call, Cause::of_reply(&reply)));
         }
         let actual = sha256(&reply.body);
         if actual != digest {
             let problem = format!("the content has the digest {actual}");
-            return Err(call.error(Cause::Malformed(problem)));
+            return Err(ClientError::new(&call, Cause::Malformed(problem)));
         }
         Ok(reply.body)
     }
@@ -50,9 +51,10 @@ impl Client {
         };
         let reply = self.exchange(&call).await?;
         if reply.status != StatusCode::ACCEPTED {
-            return Err(call.error(Cause::of_reply(&reply)));
+            return Err(ClientError::new(&call, Cause::of_reply(&reply)));
         }
-        let url = upload_url(&reply, &sha256(&blob)).map_err(|cause| call.error(cause))?;
+        let url =
+            upload_url(&reply, &sha256(&blob)).map_err(|cause| ClientError::new(&call, cause))?;
         let mut request = self
             .tokens
             .reach
@@ -72,11 +74,13 @@ impl Client {
                 .map_err(Cause::transport)?;
             read(response, false).await
         };
-        let reply = sending.await.map_err(|cause| call.error(cause))?;
+        let reply = sending
+            .await
+            .map_err(|cause| ClientError::new(&call, cause))?;
         if reply.status.is_success() {
             Ok(())
         } else {
-            Err(call.error(Cause::of_reply(&reply)))
+            Err(ClientError::new(&call, Cause::of_reply(&reply)))
         }
     }
 }

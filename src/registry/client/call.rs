@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
+use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::error::{Cause, ClientError};
+use super::request::{Call, Reply};
 use super::{Client, MAX_MANIFEST_BYTES};
 use crate::http::body::{self, BodyError};
-use crate::http::header;
 use crate::http::retry::{Attempts, Policy, Transient};
 use crate::registry::address::is_local_address;
 use crate::registry::guard::ForbiddenAddress;
@@ -31,67 +30,6 @@ const MAX_ERROR_BYTES: usize = 64 << 10;
 
 /// The number of redirects of one call that are followed.
 const MAX_REDIRECTS: usize = 3;
-
-/// A request to a registry.
-#[derive(Debug)]
-pub(super) struct Call<'a> {
-    pub(super) method: Method,
-    pub(super) host: &'a str,
-    pub(super) repository: &'a str,
-    /// `manifests` or `blobs`.
-    pub(super) kind: &'static str,
-    pub(super) reference: &'a str,
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) body: Bytes,
-}
-
-/// A complete response of a registry.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
-    /// It is from another host, to which the registry redirected.
-    pub(super) is_foreign: bool,
-    /// The address that returned it.
-    pub(super) url: Option<Url>,
-    /// The `Authorization` of the request, which an error message may repeat.
-    pub(super) authorization: Option<HeaderValue>,
-}
-
-impl Reply {
-    /// A header's text; empty if it is missing.
-    pub(super) fn header(&self, name: &str) -> &str {
-        header(&self.headers, name)
-    }
-}
-
-impl<'a> Call<'a> {
-    pub(super) fn new(
-        method: Method,
-        host: &'a str,
-        repository: &'a str,
-        reference: &'a str,
-    ) -> Self {
-        Self {
-            method,
-            host,
-            repository,
-            kind: "manifests",
-            reference,
-            headers: Vec::new(),
-            body: Bytes::new(),
-        }
-    }
-
-    pub(super) fn is_push(&self) -> bool {
-        self.method != Method::GET
-    }
-
-    pub(super) fn error(&self, cause: Cause) -> ClientError {
-        ClientError::new(self, cause)
-    }
-}
 
 impl Client {
     /// Makes a call, retried after transient failures.
@@ -155,7 +93,7 @@ impl Client {
             .reach
             .try_addresses(call.host, attempt, Cause::is_connect);
         let outcome = sent.await.unwrap_or_else(|| Err(Cause::invalid_host()));
-        outcome.map_err(|cause| call.error(cause))
+        outcome.map_err(|cause| ClientError::new(call, cause))
     }
 
     async fn send_to(

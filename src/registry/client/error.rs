@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::authorization::forms;
-use super::call::{Call, Reply};
+use super::request::{Call, Reply, authorization_forms};
 use crate::http::retry;
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
@@ -85,7 +84,7 @@ impl Cause {
         let text = |pointer: &str| {
             let value = body.as_ref()?.pointer(pointer)?.as_str()?;
             // Before it is shortened: a part of a secret would not be found.
-            let secrets = reply.authorization.iter().flat_map(forms);
+            let secrets = reply.authorization.iter().flat_map(authorization_forms);
             let value = secrets.fold(value.to_owned(), |text, form| text.replace(&form, "***"));
             Some(printable(&value, MAX_MESSAGE_CHARS)).filter(|text| !text.is_empty())
         };

@@ -8,50 +8,26 @@ mod authorization;
 mod blobs;
 mod call;
 pub(crate) mod error;
+mod request;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, StatusCode};
 
-use super::index::{DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST};
+use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST};
 use super::token::Tokens;
 use crate::text::cut::printable;
-use crate::text::digest::sha256;
 use authorization::Authorization;
-use call::{Call, Reply};
 use error::Cause;
 pub(crate) use error::ClientError;
+use request::{Call, Reply};
 
 /// Registries reject larger manifests.
 const MAX_MANIFEST_BYTES: usize = 4 << 20;
-
-/// A manifest or an index, byte for byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Manifest {
-    /// The media type.
-    pub media_type: String,
-    /// `sha256:…` of `bytes`, computed here.
-    pub digest: String,
-    /// JSON.
-    pub bytes: Bytes,
-}
-
-impl Manifest {
-    /// Computes the digest.
-    #[must_use]
-    pub(crate) fn new(media_type: impl Into<String>, bytes: Bytes) -> Self {
-        Self {
-            media_type: media_type.into(),
-            digest: sha256(&bytes),
-            bytes,
-        }
-    }
-}
 
 /// A client for all registries.
 #[derive(Debug)]
@@ -120,11 +96,11 @@ impl Client {
                         "it stored the digest {digest} instead of {}",
                         manifest.digest
                     );
-                    return Err(call.error(Cause::Malformed(problem)));
+                    return Err(ClientError::new(&call, Cause::Malformed(problem)));
                 }
                 return Ok(());
             }
-            Ok(reply) => call.error(Cause::of_reply(&reply)),
+            Ok(reply) => ClientError::new(&call, Cause::of_reply(&reply)),
             Err(error) => error,
         };
         if is_repeated || error.is_immutable_tag() {
@@ -159,7 +135,7 @@ fn digest_of(call: &Call<'_>, outcome: Result<Reply, ClientError>) -> Option<Str
 /// The manifest in a reply, with a verified digest.
 fn manifest_of(call: &Call<'_>, reply: &Reply) -> Result<Manifest, ClientError> {
     if reply.status != StatusCode::OK {
-        return Err(call.error(Cause::of_reply(reply)));
+        return Err(ClientError::new(call, Cause::of_reply(reply)));
     }
     let content_type = reply.header("content-type");
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -176,7 +152,7 @@ fn manifest_of(call: &Call<'_>, reply: &Reply) -> Result<Manifest, ClientError> 
     {
         if digest != manifest.digest {
             let problem = format!("the content has the digest {}", manifest.digest);
-            return Err(call.error(Cause::Malformed(problem)));
+            return Err(ClientError::new(call, Cause::Malformed(problem)));
         }
     }
     Ok(manifest)

@@ -1,5 +1,6 @@
 //! The client with planned replies, and with real registries.
 
+use bytes::Bytes;
 use std::fmt::Write as _;
 
 use base64::Engine;
@@ -17,11 +18,12 @@ use crate::http::proxies::Proxies;
 use crate::registry::copy::copy_index;
 use crate::registry::credentials::Credential;
 use crate::registry::fake::{Fake, Names, Reply};
-use crate::registry::index::OCI_INDEX;
 use crate::registry::keyring::Keyring;
+use crate::registry::manifest::OCI_INDEX;
 use crate::registry::publish::publish;
 use crate::registry::reach::Reach;
 use crate::registry::reference::Reference;
+use crate::text::digest::sha256;
 
 const PASSWORD: &str = "pa$$ \"word'";
 

@@ -11,7 +11,7 @@ use super::auth_scheme::{AuthScheme, Probe};
 use super::realm::authority;
 use super::{TokenError, Tokens};
 use crate::registry::credentials::canonical_host;
-use crate::registry::index::OCI_MANIFEST;
+use crate::registry::manifest::OCI_MANIFEST;
 use crate::registry::transient::is_unavailable;
 
 /// A manifest that no registry stores: the request has no body, and an empty body has another digest.
