@@ -47,11 +47,12 @@ impl Failure<'_> {
             block.push_str(&excerpt.render(&options.masker));
         }
         let error = text::lines(self.error, ERROR_CHARACTERS, &options.masker);
-        block.push_str(
-            &options
-                .paint
-                .message(Kind::Error, &format!("{}: {error}", self.what)),
-        );
+        // A builder's error can begin with the same words: `failed to push`.
+        let text = match error.strip_prefix(self.what) {
+            Some(_) => error,
+            None => format!("{}: {error}", self.what),
+        };
+        block.push_str(&options.paint.message(Kind::Error, &text));
         block.push_str(&chain::hints(self.hints, &options.masker));
         block
     }

@@ -91,7 +91,10 @@ impl SolveError {
             // A file of a stage or an image is in no context.
             let mut words = self.sources.iter().flat_map(failing_words);
             let is_of_context = !words.any(|word| word.starts_with("--from="));
-            (has("not found") && is_of_context).then_some(KnownCause::MissingFile)
+            // A builder reports a missing directory with the error of the system call.
+            let is_missing =
+                has("not found") || (has("failed to walk") && has("no such file or directory"));
+            (is_missing && is_of_context).then_some(KnownCause::MissingFile)
         } else {
             None
         }
@@ -235,6 +238,11 @@ mod tests {
         for (message, cause) in [
             (
                 "failed to compute cache key: failed to calculate checksum of ref x::y: \"/a\": not found",
+                KnownCause::MissingFile,
+            ),
+            (
+                "failed to compute cache key: failed to calculate checksum of ref x::y: failed to walk /m/dist: lstat /m/dist: \
+                 no such file or directory",
                 KnownCause::MissingFile,
             ),
             (

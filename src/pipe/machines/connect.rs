@@ -51,7 +51,7 @@ impl Machine<'_> {
         }
         self.sessions.renew_keys();
         let connected = self
-            .connect_again(&mut state, failure.one_line(), cancel)
+            .connect_again(&mut state, failure.cause_line(), cancel)
             .await;
         Self::keep(&mut state, connected).map(Some)
     }
