@@ -222,7 +222,7 @@ fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
     plan.images.iter().map(of_image).collect()
 }
 
-/// What the images share. Nothing is connected yet.
+/// The state that the images share. No connection is open yet.
 fn prepare<'a>(
     inputs: &'a Inputs<'_>,
     build: &'a Build,
@@ -254,6 +254,7 @@ fn prepare<'a>(
         status,
         masker,
         cancel,
+        pushed: std::sync::Mutex::default(),
     })
 }
 
@@ -269,6 +270,9 @@ async fn work(
     // Owns the run, so that reports and progress end with the work.
     let working = async move {
         let finished = all_images(&run, inputs, targets).await;
+        if let Some(daemon) = run.daemon {
+            daemon.stop_looking();
+        }
         run.machines.release(run.cancel).await;
         let finished = finished?;
         run.registries.report_unused();
@@ -307,17 +311,26 @@ async fn all_images(
     let images = jobs.iter().map(async |job| {
         let delivered = image::deliver(run, job).await;
         delivered.map_err(|failure| match failure {
-            failure if is_only => failure,
-            failure => Failure::Image(Box::new(ImageFailure {
+            // These concern all images.
+            Failure::Canceled(_) | Failure::Machine(_) | Failure::Connect(_) => failure,
+            _ if is_only => failure,
+            _ => Failure::Image(Box::new(ImageFailure {
                 image: job.plan.name.clone(),
                 failure,
             })),
         })
     });
-    tokio::select! {
+    let finished = tokio::select! {
         finished = together(&stop, images) => finished,
         never = run.machines.report_health(run.cancel) => never,
+    };
+    if let (Err(failure), false) = (&finished, is_only) {
+        let pushed = run.pushed_except(failure.image());
+        if !pushed.is_empty() {
+            tracing::error!("already pushed: {}", pushed.join(", "));
+        }
     }
+    finished
 }
 
 /// The inputs of each image. `stop` stops them all.
@@ -329,13 +342,13 @@ fn jobs<'a>(
 ) -> Result<Vec<Job<'a>>> {
     let is_only = run.plan.images.len() == 1;
     let images = inputs.plan.images.iter().zip(&inputs.files);
-    let images = images.zip(&inputs.loads).zip(targets);
-    let jobs = images.map(|(((plan, files), load), targets)| {
-        let suffix = (!is_only).then_some(&*plan.name);
+    let images = images.zip(&inputs.loads).zip(targets).enumerate();
+    let jobs = images.map(|(index, (((plan, files), load), targets))| {
+        let suffix = (!is_only).then(|| names::tag_suffix(&plan.name, index));
         Ok(Job {
             plan,
             files: files.clone(),
-            names: Names::new(&plan.destinations, run.build, suffix)?,
+            names: Names::new(&plan.destinations, run.build, suffix.as_deref())?,
             form: if targets.len() == 1 {
                 Form::Whole
             } else {

@@ -17,7 +17,7 @@ pub(crate) const DOCKER_SERVICE: &str = "  services:\n    - docker\n";
 
 /// Advice to give the Docker daemon more memory. By default a service has 1024 MB (Bitbucket's "Databases and service
 /// containers").
-pub(crate) const DOCKER_MEMORY: &str = "the daemon may have run out of memory: give the service `docker` more, such as \
+pub(crate) const DOCKER_MEMORY: &str = "the daemon may have run out of memory: increase the memory of the service `docker`, for example with \
      `memory: 2048` under `definitions`";
 
 /// Gives a step an identity token. Belongs to the step, next to `script:` (Bitbucket's "Integrate Pipelines with
@@ -26,7 +26,7 @@ pub(crate) const OIDC: &str = "oidc: true";
 
 /// Advice for a step whose clone directory is empty.
 pub(crate) const NO_CLONE: &str = "the clone directory contains no clone of the repository: if the step has\n  clone:\n    enabled: false\n\
-     then remove that, or get the files from the artifacts of an earlier step";
+     then remove those lines, or get the files from the artifacts of an earlier step";
 
 /// A line of a script that derives a valid tag from the branch. Bitbucket has no variable with such a value.
 pub(crate) const TAG_OF_BRANCH: &str =

@@ -42,6 +42,12 @@ pub(crate) struct SolveError {
 }
 
 impl SolveError {
+    /// Whether a step failed: a command of the Dockerfile returned an error.
+    #[must_use]
+    pub(super) fn is_failed_step(&self) -> bool {
+        self.kind == ErrorKind::Build && self.message.contains(STEP_FAILED)
+    }
+
     /// Whether all steps had succeeded, and pushing the result failed.
     #[must_use]
     pub(crate) fn is_after_build(&self) -> bool {

@@ -14,10 +14,10 @@ const MANIFEST_WORDS: &str = "pushing manifest for ";
 /// The limit for stored names; a push has only a few.
 const NAMES_LIMIT: usize = 1000;
 
-/// The longest name of an image is shorter: a repository has 255 bytes, a tag 128, and a host in DNS 253.
+/// The limit for a name. Valid names are shorter: a repository has 255 bytes, a tag 128, and a host in DNS 253.
 const NAME_BYTES: usize = 1024;
 
-/// BuildKit's vertex names are never longer.
+/// The limit for the digest of a vertex, which is shorter.
 const VERTEX_BYTES: usize = 256;
 
 /// A SHA-512 is the longest digest.

@@ -165,16 +165,22 @@ impl Connection {
         match outcome {
             None => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
             Some(Ok(response)) => Solved::checked(response.exporter_response),
-            // A failure on this side is the cause; the builder's error is its consequence.
-            Some(Err(status)) => Err(match session.failure(status.message()) {
-                Some(report) => SolveError {
-                    kind: report.kind,
-                    message: report.message,
-                    hint: report.hint,
-                    ..SolveError::from_status(&status)
-                },
-                None => SolveError::from_status(&status),
-            }),
+            Some(Err(status)) => {
+                let error = SolveError::from_status(&status);
+                // A failure on this side is the cause; the builder's error is its consequence. But another solve of the session
+                // may have caused that failure, which has nothing to do with a failed step or push.
+                let report = session.failure(status.message());
+                let report = report.filter(|_| !error.is_failed_step() && !error.is_after_build());
+                Err(match report {
+                    Some(report) => SolveError {
+                        kind: report.kind,
+                        message: report.message,
+                        hint: report.hint,
+                        ..error
+                    },
+                    None => error,
+                })
+            }
         }
     }
 

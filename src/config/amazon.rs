@@ -112,7 +112,7 @@ fn keys(
             if !is_id {
                 // Not shown: id and key are easily swapped.
                 let problem = "is not the id of an access key";
-                let advice = "write the id, such as `AKIAIOSFODNN7EXAMPLE`, and the key itself into AWS_SECRET_ACCESS_KEY";
+                let advice = "set it to the id, such as `AKIAIOSFODNN7EXAMPLE`, and AWS_SECRET_ACCESS_KEY to the key";
                 findings.fault(Fault::new(KEY_ID, problem, advice));
                 return None;
             }
@@ -124,12 +124,12 @@ fn keys(
             })
         }
         (Some(_), None) => {
-            let problem = "not set, though AWS_ACCESS_KEY_ID is";
+            let problem = "not set, but AWS_ACCESS_KEY_ID is set";
             findings.fault(Fault::new(KEY, problem, "set both, or neither").with_hint(hint));
             None
         }
         (None, Some(_)) => {
-            let problem = "not set, though AWS_SECRET_ACCESS_KEY is";
+            let problem = "not set, but AWS_SECRET_ACCESS_KEY is set";
             findings.fault(Fault::new(KEY_ID, problem, "set both, or neither"));
             None
         }
@@ -188,7 +188,7 @@ fn endpoint(text: &str, findings: &mut Findings) -> Option<Url> {
         findings.fault(Fault::new(
             ENDPOINT,
             format!("{} is not an address", findings.shown(text)),
-            "write an address without login and query, such as `https://vpce.example.com`, or remove it",
+            "write an address without a login or a query, such as `https://vpce.example.com`, or remove it",
         ));
         return None;
     };

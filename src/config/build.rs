@@ -139,7 +139,7 @@ fn target(value: &str, findings: &mut Findings) -> Option<String> {
     let target = value.trim();
     if target.contains(|character: char| character.is_whitespace() || character.is_control()) {
         let problem = format!(
-            "{} contains white space, which a stage name cannot",
+            "{} contains white space, which is not allowed in a stage name",
             findings.shown(target)
         );
         findings.fault(Fault::new("TARGET", problem, "write the name of one stage"));

@@ -67,7 +67,7 @@ const API_URL: &str = "DEPOT_API_URL";
 /// The hint for a missing or invalid token.
 fn token_hint() -> String {
     format!(
-        "{}; the pipe reads a variable of that name by itself. For another name write\n  variables:\n    DEPOT_TOKEN: \
+        "{}; the pipe then reads it by itself. If your variable has another name, write\n  variables:\n    DEPOT_TOKEN: \
          $NAME_OF_YOUR_VARIABLE",
         secured_variable("DEPOT_TOKEN")
     )
@@ -81,7 +81,7 @@ pub(super) fn token(value: Option<String>, findings: &mut Findings) -> Option<Se
     };
     let token = value.trim();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let problem = "contains white space or other characters that a token cannot";
+        let problem = "contains white space or other characters that are not allowed in a token";
         findings.fault(Fault::new("DEPOT_TOKEN", problem, TOKEN_ADVICE).with_hint(token_hint()));
         return None;
     }
@@ -118,7 +118,7 @@ fn checked_url(text: &str) -> Result<Url, &'static str> {
         return Err("does not start with https:// or http://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("contains a login, but DEPOT_TOKEN is the login");
+        return Err("contains a user name or a password, but only DEPOT_TOKEN is used");
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or a fragment");
@@ -158,7 +158,7 @@ mod tests {
         let error = findings.into_error();
         assert_eq!(
             error.to_string(),
-            "DEPOT_TOKEN: contains white space or other characters that a token cannot; set it to a token of your Depot project\n\
+            "DEPOT_TOKEN: contains white space or other characters that are not allowed in a token; set it to a token of your Depot project\n\
              DEPOT_TOKEN: not set; set it to a token of your Depot project"
         );
         assert_eq!(error.hint(), Some(&*token_hint()));
@@ -202,11 +202,11 @@ mod tests {
             ),
             (
                 "https://me:word@example.com",
-                "DEPOT_API_URL: `***@example.com` contains a login",
+                "DEPOT_API_URL: `***@example.com` contains a user name or a password",
             ),
             (
                 "https://me@example.com",
-                "DEPOT_API_URL: `***@example.com` contains a login",
+                "DEPOT_API_URL: `***@example.com` contains a user name or a password",
             ),
             (
                 "https://example.com/?a=b",

@@ -165,7 +165,7 @@ impl Environment {
             .filter(|&length: &usize| length <= ARRAY_MAX_ENTRIES);
         let Some(length) = length else {
             let problem = format!(
-                "{} is not a number of entries up to {ARRAY_MAX_ENTRIES}",
+                "{} is not a number from 0 to {ARRAY_MAX_ENTRIES}",
                 findings.shown(count)
             );
             let advice = format!("write {name} as a list; Bitbucket sets {name}_COUNT");
@@ -191,7 +191,7 @@ impl Environment {
             } else {
                 String::new()
             };
-            let problem = format!("missing{others}, though {name}_COUNT is {length}");
+            let problem = format!("missing{others}, but {name}_COUNT is {length}");
             findings.fault(Fault::new(
                 first,
                 problem,
@@ -306,7 +306,7 @@ mod tests {
         for (variables, fault) in [
             (
                 vec![("IMAGE_COUNT", "many")],
-                "IMAGE_COUNT: `many` is not a number of entries up to 1000; ",
+                "IMAGE_COUNT: `many` is not a number from 0 to 1000; ",
             ),
             (
                 vec![("IMAGE_COUNT", "-1")],
@@ -322,11 +322,11 @@ mod tests {
             ),
             (
                 vec![("IMAGE_COUNT", "2"), ("IMAGE_0", "a")],
-                "IMAGE_1: missing, though IMAGE_COUNT is 2; ",
+                "IMAGE_1: missing, but IMAGE_COUNT is 2; ",
             ),
             (
                 vec![("IMAGE_COUNT", "1000")],
-                "IMAGE_0: missing, as are 999 others, though IMAGE_COUNT is 1000; ",
+                "IMAGE_0: missing, as are 999 others, but IMAGE_COUNT is 1000; ",
             ),
             (
                 vec![("IMAGE", "a"), ("IMAGE_COUNT", "1"), ("IMAGE_0", "b")],

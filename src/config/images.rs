@@ -89,7 +89,7 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Desti
     }
     if push && !has_name {
         let advice = "write the name to push the image under, such as `acme/app:1.0`";
-        findings.fault(Fault::new(VARIABLE, "not set, though PUSH is true", advice));
+        findings.fault(Fault::new(VARIABLE, "not set, but PUSH is true", advice));
     }
     let save = save(variables, findings);
     if has_name && variables.push.is_none() && !load {
@@ -120,7 +120,7 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
         }
         let fault = Fault::new(
             "SAVE_TAGS",
-            format!("{} is not a tag", findings.shown(tag)),
+            format!("{} is not a valid tag", findings.shown(tag)),
             "write a tag of letters, digits, `_`, `.` and `-`, such as `1.0`",
         );
         findings.fault(if may_be_branch(tag) {
@@ -130,11 +130,11 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
         });
     }
     if variables.save_tags.is_some() && variables.save.is_none() {
-        let problem = "set, though SAVE is not";
+        let problem = "set, but SAVE is not set";
         findings.fault(Fault::new(
             "SAVE_TAGS",
             problem,
-            "also write `SAVE: 'true'`, or remove it",
+            "set `SAVE: 'true'`, or remove SAVE_TAGS",
         ));
     }
     if !tags.is_empty() && !is_wanted && variables.save.is_some() {
@@ -150,7 +150,7 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
         Ok(reference) if !reference.host_is_bare_word() => return Ok(reference),
         Ok(reference) => {
             let problem = format!(
-                "names the registry `{}`, because it has upper-case letters",
+                "refers to the registry `{}`, because its first part has upper-case letters",
                 reference.host()
             );
             (problem, format!("`{}`", text.to_ascii_lowercase()), false)
@@ -169,15 +169,12 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
             ));
         }
         Err(_) if has_login => {
-            let problem = "one of its names is not valid; it is not shown, because another one contains a login";
+            let problem = "contains an invalid name, which is not shown because another name contains a login";
             let advice = "write names without a login, such as `acme/app:1.0`";
             return Err(Fault::new(VARIABLE, problem, advice));
         }
         Err(_) if let Some(tag) = branch(text).filter(|_| !can_contain_login(text)) => {
-            let problem = format!(
-                "{shown} has a tag `{}` that is not valid",
-                findings.masked(tag)
-            );
+            let problem = format!("{shown} has an invalid tag `{}`", findings.masked(tag));
             let advice = "write a tag of letters, digits, `_`, `.` and `-`";
             return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
         }

@@ -38,7 +38,7 @@ fn an_invalid_name_is_reported_with_a_correction() {
         ),
         (
             "Acme/app",
-            "IMAGE: `Acme/app` names the registry `Acme`, because it has upper-case letters; write `acme/app`",
+            "IMAGE: `Acme/app` refers to the registry `Acme`, because its first part has upper-case letters; write `acme/app`",
         ),
         (
             "app:1:2",
@@ -50,7 +50,7 @@ fn an_invalid_name_is_reported_with_a_correction() {
         ),
         (
             "app:$TAG",
-            "IMAGE: `app:$TAG` has a tag `$TAG` that is not valid; write a tag of letters",
+            "IMAGE: `app:$TAG` has an invalid tag `$TAG`; write a tag of letters",
         ),
         (
             "https://example.com/app",
@@ -66,7 +66,7 @@ fn an_invalid_name_is_reported_with_a_correction() {
         ),
         (
             &digest,
-            "IMAGE: `acme/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` has a digest, which the name of a new image cannot have; write `acme/app`",
+            "IMAGE: `acme/app@sha256:0000000000000000000000000000000000000000000000000000000000000000` has a digest, which is not allowed in the name of a new image; write `acme/app`",
         ),
     ] {
         let (_, error, _) = plan(Some(image), Some("true"));
@@ -86,32 +86,41 @@ fn a_branch_in_place_of_a_tag_is_explained() {
     for (image, problem) in [
         (
             "acme/app:feature/x",
-            "`acme/app:feature/x` has a tag `feature/x` that is not valid",
+            "`acme/app:feature/x` has an invalid tag `feature/x`",
         ),
-        ("app:feature/x", "`app:feature/x` has a tag `feature/x`"),
+        (
+            "app:feature/x",
+            "`app:feature/x` has an invalid tag `feature/x`",
+        ),
         (
             "localhost:5000/app:feature/x",
-            "`localhost:5000/app:feature/x` has a tag `feature/x`",
+            "`localhost:5000/app:feature/x` has an invalid tag `feature/x`",
         ),
         (
             "r.example/acme/app:2024/x",
-            "`r.example/acme/app:2024/x` has a tag `2024/x`",
+            "`r.example/acme/app:2024/x` has an invalid tag `2024/x`",
         ),
         (
             "acme/app:fix/login@v2",
-            "`acme/app:fix/login@v2` has a tag `fix/login@v2`",
+            "`acme/app:fix/login@v2` has an invalid tag `fix/login@v2`",
         ),
         (
             "app:fix/login@v2",
-            "`app:fix/login@v2` has a tag `fix/login@v2`",
+            "`app:fix/login@v2` has an invalid tag `fix/login@v2`",
         ),
         (
             "acme/app:deps/@types/node-20",
-            "`acme/app:deps/@types/node-20` has a tag `deps/@types/node-20`",
+            "`acme/app:deps/@types/node-20` has an invalid tag `deps/@types/node-20`",
         ),
-        ("acme/app:fix-#12", "`acme/app:fix-#12` has a tag `fix-#12`"),
-        ("acme/app:größer", "`acme/app:größer` has a tag `größer`"),
-        (&digest, "has a tag `feature/x` that"),
+        (
+            "acme/app:fix-#12",
+            "`acme/app:fix-#12` has an invalid tag `fix-#12`",
+        ),
+        (
+            "acme/app:größer",
+            "`acme/app:größer` has an invalid tag `größer`",
+        ),
+        (&digest, "has an invalid tag `feature/x`"),
     ] {
         let (error, hint) = explained(Some(image), None);
         assert!(
@@ -126,7 +135,7 @@ fn a_branch_in_place_of_a_tag_is_explained() {
     for tag in ["feature/x", "fix/login@v2", "a#1"] {
         let (error, hint) = explained(None, Some(tag));
         assert!(
-            error.starts_with(&format!("SAVE_TAGS: `{tag}` is not a tag")),
+            error.starts_with(&format!("SAVE_TAGS: `{tag}` is not a valid tag")),
             "{error}"
         );
         assert_eq!(hint, Some(branch_hint()), "{tag}");
@@ -220,15 +229,15 @@ fn an_image_is_saved_under_tags() {
     assert!(warnings.contains(&Warning::TagsWithoutSave), "{warnings:?}");
     assert_eq!(
         saved(None, Some("a:b -x")).1,
-        "SAVE_TAGS: `a:b` is not a tag; write a tag of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
-         SAVE_TAGS: `-x` is not a tag; write a tag of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
-         SAVE_TAGS: set, though SAVE is not; also write `SAVE: 'true'`, or remove it"
+        "SAVE_TAGS: `a:b` is not a valid tag; write a tag of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
+         SAVE_TAGS: `-x` is not a valid tag; write a tag of letters, digits, `_`, `.` and `-`, such as `1.0`\n\
+         SAVE_TAGS: set, but SAVE is not set; set `SAVE: 'true'`, or remove SAVE_TAGS"
     );
 }
 
 #[test]
 fn a_push_needs_a_name_and_a_name_without_a_push_causes_a_warning() {
-    let fault = "IMAGE: not set, though PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
+    let fault = "IMAGE: not set, but PUSH is true; write the name to push the image under, such as `acme/app:1.0`";
     assert_eq!(plan(None, Some("true")).1, fault);
     assert_eq!(plan(Some("A"), Some("true")).1.lines().count(), 1);
     assert_eq!(plan(None, None), (vec![], String::new(), vec![]));

@@ -135,7 +135,7 @@ fn tls(
         if verify.is_some_and(|text| values::boolean(text) != Some(false)) {
             findings.fault(Fault::new(
                 "DOCKER_CERT_PATH",
-                "not set, though DOCKER_TLS_VERIFY is",
+                "not set, but DOCKER_TLS_VERIFY is set",
                 CERTIFICATES_ADVICE,
             ));
         }
@@ -285,7 +285,7 @@ mod tests {
             (
                 Some("1"),
                 None,
-                "DOCKER_CERT_PATH: not set, though DOCKER_TLS_VERIFY is",
+                "DOCKER_CERT_PATH: not set, but DOCKER_TLS_VERIFY is set",
             ),
             (
                 None,
@@ -300,7 +300,7 @@ mod tests {
             (
                 None,
                 Some("bad"),
-                "DOCKER_CERT_PATH: `FOLDER/bad` cannot be used: key.pem holds no usable key",
+                "DOCKER_CERT_PATH: `FOLDER/bad` cannot be used: key.pem contains no usable key",
             ),
         ] {
             let (_, error_text) = read_from(host, verify, path);

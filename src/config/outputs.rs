@@ -97,7 +97,7 @@ pub(super) fn read(
         findings.fault(Fault::new(
             "IID_FILE",
             "set, but the image is neither pushed, loaded nor saved, so it has no id",
-            "also write `PUSH: 'true'` or `LOAD: 'true'`, or remove it",
+            "set `PUSH: 'true'` or `LOAD: 'true'`, or remove IID_FILE",
         ));
     }
     plan
@@ -112,7 +112,7 @@ fn unwritable(path: &Path) -> Option<String> {
     let bytes = path.as_os_str().len();
     if bytes > PATH_MAX_BYTES {
         return Some(format!(
-            "has {bytes} bytes, but a path can have only {PATH_MAX_BYTES}"
+            "has {bytes} bytes, but the limit for a path is {PATH_MAX_BYTES}"
         ));
     }
     let limit = rustix::fs::statvfs(folder).map_or(NAME_MAX_BYTES, |stat| stat.f_namemax);
@@ -188,7 +188,7 @@ mod tests {
             ("taken", "`CLONE/taken` is a directory"),
             (
                 "file/x",
-                "`CLONE/file/x` contains a file in place of a directory",
+                "`CLONE/file/x` has a parent that is a file, not a directory",
             ),
         ] {
             let (_, error) = read_from([value, "", ""], false);
@@ -219,7 +219,10 @@ mod tests {
         }
         let deep = "new/".repeat(1024);
         let (_, error) = read_from([&format!("{deep}x"), "", ""], true);
-        assert!(error.contains("but a path can have only 4095"), "{error}");
+        assert!(
+            error.contains("but the limit for a path is 4095"),
+            "{error}"
+        );
     }
 
     #[test]

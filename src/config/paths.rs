@@ -293,7 +293,7 @@ impl<'a> Places<'a> {
         if !real.starts_with(&self.clone) {
             let problem = self.outside();
             let hint = if self.is_named {
-                "only the clone directory remains after the pipe has ended"
+                "files outside of the clone directory are lost when the pipe ends"
             } else {
                 NO_VARIABLE_HINT
             };
@@ -304,7 +304,7 @@ impl<'a> Places<'a> {
             });
         }
         if !real.is_dir() {
-            let problem = "contains a file in place of a directory";
+            let problem = "has a parent that is a file, not a directory";
             return Err(Unusable::new(path, problem));
         }
         // Links that appear in this part are rejected when the file is written.

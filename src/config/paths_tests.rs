@@ -105,7 +105,10 @@ fn an_unusable_context_is_reported_with_its_path() {
             "/clone/missing` does not exist; write a directory of the clone",
         ),
         ("Dockerfile", "/clone/Dockerfile` is not a directory; "),
-        ("Dockerfile/sub", "/clone/Dockerfile/sub` contains a file"),
+        (
+            "Dockerfile/sub",
+            "/clone/Dockerfile/sub` has a parent that is a file",
+        ),
         ("dangling", "/clone/dangling` is a broken link; "),
         ("loop", "/clone/loop` cannot be read: "),
         ("..", "` is outside of the clone directory `"),

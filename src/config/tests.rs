@@ -209,14 +209,14 @@ fn all_faults_are_reported_at_once_each_on_a_line() {
             "CONTEXT: `CLONE/missing` does not exist; write a directory of the clone",
             "DOCKERFILE: `CLONE/app` is a directory; write the path of a Dockerfile, relative to the working directory \
              or to the context",
-            "TARGET: `two stages` contains white space, which a stage name cannot; write the name of one stage",
+            "TARGET: `two stages` contains white space, which is not allowed in a stage name; write the name of one stage",
             "BUILD_ARGS: not a YAML mapping of names to plain values, near line 1, column 5; write `NAME: value` \
              lines, or `NAME=VALUE` lines",
             "PLATFORMS: `windows` is not a platform that Depot builds for; write `linux/amd64` or `linux/arm64`, or a \
              variant such as `linux/arm/v7`",
             "BUILD_PLATFORM: `arm/v7` is not an architecture of Depot's builders; write `linux/amd64`, `linux/arm64`, or `dynamic` for a builder of each platform's own architecture",
             "NO_CACHE: `2` is neither true nor false; write `true` or `false`",
-            "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; set both, or neither",
+            "REGISTRY_PASSWORD: not set, but REGISTRY_USERNAME is set; set both, or neither",
             "DEBUG: `please` is neither true nor false; write `true` or `false`",
         ]
     );
@@ -309,7 +309,7 @@ fn warnings_read_as_sentences() {
         ),
         (
             Warning::NamedButNotPushed { saved: false },
-            "IMAGE is set, but PUSH is not: the image is built, but not kept",
+            "IMAGE is set without PUSH: the image is built, but not kept; set `PUSH: 'true'` to push it",
         ),
     ] {
         assert_eq!(warning.to_string(), text);

@@ -157,7 +157,7 @@ fn readable_build_arguments(names: &[String], formatter: &mut fmt::Formatter<'_>
 fn registry_with_path(value: &str, host: &str, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         formatter,
-        "REGISTRY is {value}: only its host is used, and the login is for all of `{host}`"
+        "REGISTRY is {value}: only its host is used, and the login applies to all of `{host}`"
     )
 }
 
@@ -221,7 +221,7 @@ impl fmt::Display for Warning {
                 ignored,
             } => write!(
                 formatter,
-                "two logins for `{}`: the one in {used} is used, the one in {ignored} is not",
+                "two logins for `{}`: the login in {used} is used, the login in {ignored} is not",
                 host.escape_debug()
             ),
             Self::LoginWithoutHost => formatter.write_str(
@@ -238,7 +238,7 @@ impl fmt::Display for Warning {
             ),
             Self::CredentialHelper { host, program } => write!(
                 formatter,
-                "DOCKER_CONFIG gets the login for `{}` from the program {program}, which cannot run in the pipe",
+                "DOCKER_CONFIG gets the login for `{}` from the program {program}, which cannot run in the pipe: if the build needs it, set it in REGISTRIES",
                 host.escape_debug()
             ),
             Self::LoginBesideHelper { host, program } => write!(
@@ -247,8 +247,8 @@ impl fmt::Display for Warning {
                  is used instead",
                 host.escape_debug()
             ),
-            Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is set, but PUSH is not: the image is built, but not kept"),
-            Self::NamedButNotPushed { saved: true } => formatter.write_str("IMAGE is set, but PUSH is not: Depot keeps the image, but it is not pushed under that name"),
+            Self::NamedButNotPushed { saved: false } => formatter.write_str("IMAGE is set without PUSH: the image is built, but not kept; set `PUSH: 'true'` to push it"),
+            Self::NamedButNotPushed { saved: true } => formatter.write_str("IMAGE is set without PUSH: Depot keeps the image, but it is not pushed under that name"),
             Self::UnencryptedAmazon { host } => write!(
                 formatter,
                 "AWS_ENDPOINT_URL sends the step's identity to `{host}` without encryption; write https://"

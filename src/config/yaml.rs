@@ -39,7 +39,7 @@ impl Budget {
     pub(super) fn take<E: Error>(&self, text: usize) -> Result<(), E> {
         let left = self.0.get().checked_sub(VALUE_BYTES + text);
         self.0
-            .set(left.ok_or_else(|| E::custom("it expands to too much"))?);
+            .set(left.ok_or_else(|| E::custom("it expands to too much data"))?);
         Ok(())
     }
 }

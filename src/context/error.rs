@@ -12,7 +12,7 @@ const UNREADABLE_HINT: &str =
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TreeError {
     /// It does not exist, is not a directory, or cannot be entered.
-    #[error("folder `{}` cannot be opened", path.display())]
+    #[error("directory `{}` cannot be opened", path.display())]
     Open {
         /// The path as it was passed.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) enum TreeError {
         source: io::Error,
     },
     /// It is, or is inside, a directory that is never sent.
-    #[error("folder `{}` is inside `{}`, which is never sent", path.display(), never.display())]
+    #[error("directory `{}` is inside `{}`, which is never sent", path.display(), never.display())]
     Withheld {
         /// The path as it was passed.
         path: PathBuf,
@@ -102,7 +102,7 @@ impl WalkError {
             }
             Self::PathTooLong { .. } => Some("exclude it with a line in .dockerignore"),
             Self::FollowTooFar { .. } => Some(
-                "check that path for symbolic links that point to each other, or `COPY` fewer of them at once",
+                "check that path for symbolic links that point to each other, or `COPY` fewer paths at once",
             ),
             _ => None,
         }
@@ -119,7 +119,7 @@ pub(crate) enum OpenError {
         path: String,
     },
     /// Since it was listed, it was removed, or it or a parent directory was replaced by a link.
-    #[error("`{path}` was removed or replaced while the folder was being sent")]
+    #[error("`{path}` was removed or replaced while the directory was being sent")]
     Gone {
         /// The entry.
         path: String,
@@ -151,7 +151,7 @@ impl OpenError {
                 Some(UNREADABLE_HINT)
             }
             Self::Gone { .. } => {
-                Some("make sure that nothing else writes to the folder while it is being sent")
+                Some("make sure that nothing else writes to the directory while it is being sent")
             }
             _ => None,
         }

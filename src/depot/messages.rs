@@ -76,7 +76,7 @@ pub(crate) struct BuildOutput {
 #[derive(Clone, PartialEq, prost::Message)]
 #[prost(skip_debug)]
 pub(crate) struct CreateBuildResponse {
-    /// The build's id, named in every later call.
+    /// The build's id, sent in every later call.
     #[prost(string, tag = "1")]
     pub(crate) build_id: String,
     /// Authorizes every later call of this build.

@@ -68,11 +68,11 @@ impl Sent {
 
 /// The blobs of an archive, and the condition that must hold before it ends.
 pub(super) struct Source {
-    /// Its next blobs belong to this archive.
+    /// The reader, whose next blobs belong to this archive.
     pub(super) blobs: ReadAhead,
     /// Receives `blobs` after the last blob of this archive.
     pub(super) next: Option<oneshot::Sender<ReadAhead>>,
-    /// The archive ends after this, with an error if it is false. A daemon loads nothing from an archive without an end.
+    /// Awaited before the end of the archive. If it returns false, the archive ends with an error, and the daemon loads nothing.
     pub(super) may_end: BoxFuture<'static, bool>,
 }
 
@@ -275,7 +275,7 @@ async fn end(source: Source) -> Result<Bytes, BlobError> {
     } else {
         Err(BlobError::Broken {
             digest: "the archive".into(),
-            reason: "the daemon did not load the layers below".into(),
+            reason: "the daemon did not load the archive with the lower layers".into(),
         })
     }
 }

@@ -66,8 +66,8 @@ impl EndpointTls {
             let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
             match found {
                 Ok(found) if !found.is_empty() => Ok(found),
-                Ok(_) => Err(format!("{what} holds no certificate")),
-                Err(error) => Err(format!("{what} is not usable PEM: {error}")),
+                Ok(_) => Err(format!("{what} contains no certificate")),
+                Err(error) => Err(format!("{what} is not valid PEM: {error}")),
             }
         };
         let mut roots = RootCertStore::empty();
@@ -78,7 +78,7 @@ impl EndpointTls {
         }
         let own = certificates("cert.pem", &self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(self.key.expose_secret().as_bytes())
-            .map_err(|error| format!("key.pem holds no usable key: {error}"))?;
+            .map_err(|error| format!("key.pem contains no usable key: {error}"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -58,7 +58,7 @@ pub(crate) enum LoadError {
         reason: String,
     },
     /// The daemon did not load the image from its own and the missing layers. Sending all layers in one archive may succeed.
-    #[error("the Docker daemon did not load the image from its missing layers: {reason}")]
+    #[error("the Docker daemon did not load the image from the missing layers alone: {reason}")]
     NeedsAllLayers {
         /// The daemon's message, or the result of the verification.
         reason: String,

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::platform::Platform;
 use crate::text::digest::{of_hash, sha256, shown};
 
-/// More layers than any storage driver supports.
+/// The maximum number of layers. No storage driver supports as many.
 pub(super) const LAYERS_LIMIT: usize = 1000;
 
 /// The media type of a manifest without one.
@@ -81,7 +81,7 @@ pub(crate) enum ImageError {
     #[error("the image's config does not match the digest {0} in its manifest")]
     Config(String),
     /// Manifest and config have different numbers of layers, or too many.
-    #[error("the image's manifest has {blobs} layers, and its config has {diffs}")]
+    #[error("the image's manifest has {blobs} layers, but its config has {diffs}")]
     Layers {
         /// In the manifest.
         blobs: usize,
@@ -374,7 +374,7 @@ pub(super) mod tests {
                 .to_string()
         };
         assert!(refused(&manifest, &other).contains("does not match the digest sha256:"));
-        assert!(refused(&manifest, &longer).contains("has 1 layers, and its config has 2"));
+        assert!(refused(&manifest, &longer).contains("has 1 layers, but its config has 2"));
         assert!(refused(&Bytes::from("{}"), &config).contains("manifest cannot be read"));
         let text = String::from_utf8(manifest.to_vec()).unwrap();
         let digest = sha256(b"one");

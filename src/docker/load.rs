@@ -245,7 +245,7 @@ impl Daemon {
             }
         }
         if load.is_guess && !self.is_whole(image).await {
-            let reason = "it lacks blobs of the image".to_owned();
+            let reason = "the daemon lacks blobs of the image".to_owned();
             return Err(LoadError::NeedsAllLayers { reason });
         }
         self.verify(
@@ -323,7 +323,7 @@ impl Daemon {
             };
             if omits_layers {
                 return Err(LoadError::NeedsAllLayers {
-                    reason: format!("`{name}` refers to {found}"),
+                    reason: format!("in the Docker daemon, `{name}` refers to {found}"),
                 });
             }
             return Err(LoadError::NotThere {

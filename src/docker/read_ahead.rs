@@ -107,7 +107,7 @@ impl ReadAhead {
                     Some(Ok(Err(error))) => return Some(Err(error)),
                     // The panic itself is logged by the panic hook.
                     Some(Err(_)) | None => {
-                        let reason = "its reading task ended".to_owned();
+                        let reason = "the task that reads it ended unexpectedly".to_owned();
                         let digest = blob.digest;
                         return Some(Err(BlobError::Broken { digest, reason }));
                     }

@@ -22,7 +22,7 @@ struct Completion {
     id: String,
     /// The archive omits layers.
     omits_layers: bool,
-    /// Sent to after the daemon has loaded the archive.
+    /// Notified after the daemon has loaded the archive.
     loaded: oneshot::Sender<()>,
     /// The temporary image of the previous archive.
     below: Option<String>,

@@ -1,4 +1,4 @@
-//! Answers the builder's questions for registry access with the credentials of this run.
+//! Serves the builder's requests for registry access with the credentials of this run.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a solve exports, and what the builder keeps of it.
+//! The export of a solve, and the part of it that the builder keeps.
 
 use super::round::Round;
 use crate::registry::reference::Reference;
@@ -14,7 +14,7 @@ pub(super) enum Export<'a> {
     Push(&'a Round),
 }
 
-/// What must be readable from the builder after the solve.
+/// The content that must be readable from the builder after the solve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retention {
     /// Nothing.

@@ -75,8 +75,8 @@ pub(super) enum Failure {
         #[source]
         source: Box<ClientError>,
     },
-    /// The images of the machines do not fit together.
-    #[error("the images that the machines built cannot be merged")]
+    /// The images that the machines built cannot be merged.
+    #[error("the images that the builders built cannot be merged")]
     Merge(#[source] MergeError),
     /// There are no credentials for a registry of the image.
     #[error("no credentials for the registry")]
@@ -93,7 +93,9 @@ pub(super) enum Failure {
     #[error(transparent)]
     Daemon(DaemonError),
     /// None of the platforms runs on the daemon.
-    #[error("the Docker daemon runs {daemon}, but the image is built only for {offered}")]
+    #[error(
+        "the Docker daemon runs images for {daemon}, but the image is built only for {offered}"
+    )]
     NoPlatform { daemon: String, offered: String },
     /// The image was not loaded into the daemon.
     #[error(transparent)]
@@ -147,7 +149,7 @@ pub(super) struct PushFailure {
     pub(super) pushed: Vec<String>,
     /// The names that were not pushed.
     pub(super) missing: Vec<String>,
-    /// The tag that was rejected already holds another image.
+    /// The rejected tag already refers to another image.
     pub(super) is_taken: bool,
 }
 
@@ -201,6 +203,14 @@ impl Failure {
         match self {
             Self::Image(image) => image.failure.cause(),
             other => other,
+        }
+    }
+
+    /// The image that failed, if the run has several.
+    pub(super) fn image(&self) -> Option<&str> {
+        match self {
+            Self::Image(image) => Some(&image.image),
+            _ => None,
         }
     }
 
@@ -367,7 +377,7 @@ fn solve_exit(error: &SolveError) -> Exit {
         | ErrorKind::FilesChanged
         | ErrorKind::InconsistentState => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,
-        // Our own cancellation is reported with its reason; see `on_machine`.
+        // Our own cancellation is reported with its reason; see `solving`.
         ErrorKind::Connection | ErrorKind::InvalidResult | ErrorKind::Canceled => {
             Exit::Infrastructure
         }

@@ -41,6 +41,7 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
         parts.concat()
     };
     remove_names_for_pull(job, &mut delivered);
+    run.note_pushed(&job.plan.name, names_of(&delivered));
     let mut loaded = None;
     let mut built = shares.iter().zip(results);
     let built = built.find(|(share, _)| share.is_loaded());
@@ -127,7 +128,7 @@ async fn load(
         };
         let failure = match loading.run(&mut look, &mut image).await {
             Err(failure) if failure.is_broken() => failure,
-            ended => break ended,
+            ended => break ended.inspect(|_| share.note_success()),
         };
         if image.is_none() && !job.names.is_pushed_nowhere() {
             // A new export might differ from the image that was already pushed.

@@ -85,7 +85,7 @@ enum Way {
 }
 
 impl Way {
-    /// Continues a message about why the way before this one failed.
+    /// The end of a message that reports why the previous way failed.
     fn announcement(&self) -> &'static str {
         match self {
             Self::Pull(_) => "pulling the image instead",

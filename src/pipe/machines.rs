@@ -5,6 +5,7 @@ mod leases;
 mod sessions;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -27,7 +28,7 @@ pub(super) use self::sessions::{MAX_TRANSFERS, SharedSession};
 /// How often a lost machine is requested again before it builds something.
 const MAX_RECONNECTS: usize = 2;
 
-/// What all machines of a run need.
+/// The context that all machines of a run share.
 #[derive(Clone)]
 pub(super) struct Context<'a> {
     pub(super) plan: &'a Plan,
@@ -45,6 +46,8 @@ pub(super) struct Machine<'a> {
     context: Context<'a>,
     platform: Architecture,
     state: Mutex<State>,
+    /// The requests for the machine after it was lost, since it last finished building or loading something.
+    reconnects: AtomicUsize,
     sessions: Sessions,
     leases: Leases,
 }
@@ -63,8 +66,6 @@ struct State {
     link: Option<Link>,
     /// Set if the machine cannot be used any more.
     has_failed: bool,
-    /// The requests for the machine after it was lost, since it last finished building something.
-    reconnects: usize,
 }
 
 impl<'a> Machines<'a> {
@@ -80,6 +81,7 @@ impl<'a> Machines<'a> {
                     context: context.clone(),
                     platform,
                     state: Mutex::default(),
+                    reconnects: AtomicUsize::new(0),
                     sessions: Sessions::default(),
                     leases: Leases::default(),
                 });
@@ -120,12 +122,12 @@ impl Machine<'_> {
 
     /// Keeps a lease until [`Machines::release`].
     pub(super) fn keep_lease(&self, link: &Link, id: &str) {
-        self.leases.keep(&link.connection, id);
+        self.leases.keep(link, id);
     }
 
-    /// Records that the machine finished building something: a later loss has all its attempts again.
-    pub(super) async fn note_success(&self) {
-        self.state.lock().await.reconnects = 0;
+    /// Records that the machine finished building or loading something: a later loss has all its attempts again.
+    pub(super) fn note_success(&self) {
+        self.reconnects.store(0, Ordering::Relaxed);
     }
 
     fn authorizer(&self) -> Arc<RegistryAuthorizer> {

@@ -9,6 +9,18 @@ use crate::registry::reference::Reference;
 /// The longest part of a build's ID that a default tag takes over. A tag has at most 128 characters.
 const TAG_CHARS: usize = 100;
 
+/// The longest suffix of a tag in Depot's registry, and of a default tag.
+const SUFFIX_CHARS: usize = 27;
+
+/// The suffix of the tags of one of several images: its name, or its number in the plan if the name cannot be part of a tag.
+pub(super) fn tag_suffix(image: &str, index: usize) -> String {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    if !image.is_empty() && image.len() <= SUFFIX_CHARS && image.bytes().all(is_valid) {
+        return image.to_owned();
+    }
+    format!("image-{}", index + 1)
+}
+
 /// Where an image gets a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -77,7 +89,11 @@ impl Names {
         if loaded.is_empty() {
             let tag: String = build.id().chars().take(TAG_CHARS).collect();
             let tag = suffix.map_or(tag.clone(), |suffix| format!("{tag}-{suffix}"));
-            let defaults = [format!("depot-build:{tag}"), "depot-build:latest".into()];
+            let latest = suffix.unwrap_or("latest");
+            let defaults = [
+                format!("depot-build:{tag}"),
+                format!("depot-build:{latest}"),
+            ];
             let valid = defaults.iter().find_map(|name| Reference::parse(name).ok());
             loaded.extend(valid);
         }
@@ -91,8 +107,11 @@ impl Names {
 
     /// Adds a name to push, unless the image already has it.
     fn add(&mut self, reference: Reference, place: Place) {
-        if !self.0.iter().any(|name| name.reference == reference) {
-            self.0.push(Name { reference, place });
+        match self.0.iter_mut().find(|name| name.reference == reference) {
+            // The user pushes to the name that Depot chose.
+            Some(known) if place == Place::Depot => known.place = place,
+            Some(_) => {}
+            None => self.0.push(Name { reference, place }),
         }
     }
 
@@ -133,5 +152,32 @@ impl Names {
         let names = self.0.iter();
         let names = names.filter(move |name| !places.contains(&name.place));
         names.map(|name| &name.reference)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_can_be_part_of_a_tag() {
+        assert_eq!(tag_suffix("api", 0), "api");
+        assert_eq!(tag_suffix("web-1.0_x", 0), "web-1.0_x");
+        let long = "x".repeat(SUFFIX_CHARS + 1);
+        for name in ["", "a/b", "a:b", "größe", &long] {
+            assert_eq!(tag_suffix(name, 1), "image-2", "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_user_and_depot_use_is_pushed_once_and_saved() {
+        let reference = Reference::parse("registry.depot.dev/p:1").unwrap();
+        let mut names = Names::default();
+        names.add(reference.clone(), Place::Registry);
+        names.add(reference.clone(), Place::Depot);
+        names.add(reference.clone(), Place::Pull);
+        assert_eq!(names.pushed().collect::<Vec<_>>(), [&reference]);
+        assert_eq!(names.saved(), ["registry.depot.dev/p:1"]);
+        assert!(!names.is_for_pull(&reference));
     }
 }

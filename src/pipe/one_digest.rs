@@ -1,4 +1,4 @@
-//! What registries hold after a push: the same digest under every name if they can have it, and the image under a rejected tag.
+//! The digests in registries after a push: one digest for all names if possible, and the image at a rejected tag.
 
 use super::Result;
 use super::delivered::Delivered;
@@ -11,7 +11,7 @@ use crate::buildkit::{ErrorKind, SolveError};
 use crate::registry::copy::copy_index;
 use crate::registry::reference::Reference;
 
-/// Names that were pushed in a round of their own, with the digest of the names before them if they can have it.
+/// The names of a separate round, with the digest of the earlier names if their registries accept it.
 ///
 /// Each round has provenance of its own, and so another digest of the same image. The index of `model` and its attestations are
 /// small, and are copied. A registry that does not accept the copy keeps the digest of the round.
@@ -35,7 +35,7 @@ pub(super) async fn with_one_digest(
             Ok(()) => wanted.clone(),
             Err(why) => {
                 let why = run.masker.mask(why);
-                tracing::info!("`{name}` has a digest of its own, {present}: {why}");
+                tracing::info!("`{name}` has a different digest, {present}: {why}");
                 present.clone()
             }
         };

@@ -134,16 +134,19 @@ fn names_of<'a>(
 
 fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
     let mut values = Outputs::default();
-    let known = names(plan, finished);
+    let all = names(plan, finished);
+    // The values of one image are those of the first one.
+    let first = finished.get(..1).unwrap_or_default();
+    let known = names(plan, first);
     if let Some((name, digest)) = known.first() {
         values.add("DEPOT_BUILD_IMAGE", name.to_string());
-        let names: Vec<_> = known.iter().map(|(name, _)| name.to_string()).collect();
+        let names: Vec<_> = all.iter().map(|(name, _)| name.to_string()).collect();
         values.add("DEPOT_BUILD_IMAGES", names.join(" "));
         if let Some(digest) = digest {
             values.add("DEPOT_BUILD_DIGEST", digest);
             let image = format!("{}/{}@{digest}", name.host(), name.repository());
             values.add("DEPOT_BUILD_IMAGE_DIGEST", image);
-            let images = known.iter();
+            let images = all.iter();
             let images = images.filter_map(|(name, digest)| Some(format!("{name}@{}", (*digest)?)));
             values.add(
                 "DEPOT_BUILD_IMAGE_DIGESTS",
@@ -151,7 +154,7 @@ fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
             );
             // A registry that got another form of the image has other manifests.
             let is_one = known.iter().all(|(_, other)| *other == Some(*digest));
-            let platforms = finished.iter().flat_map(|image| &image.platforms);
+            let platforms = first.iter().flat_map(|image| &image.platforms);
             for (platform, digest) in platforms.filter(|_| is_one) {
                 values.add(
                     format!("DEPOT_BUILD_DIGEST_{}", variable_suffix(platform)),
@@ -160,7 +163,7 @@ fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
             }
         }
     }
-    if let Some(loaded) = finished.iter().find_map(|image| image.loaded.as_ref()) {
+    if let Some(loaded) = first.iter().find_map(|image| image.loaded.as_ref()) {
         values.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }
     values.add("DEPOT_BUILD_ID", build.id());
@@ -184,6 +187,7 @@ fn variable_suffix(platform: &Platform) -> String {
 
 /// The ID for the next command: the image's ID in the daemon, or its digest in a registry.
 fn image_id<'a>(plan: &Plan, finished: &'a [Finished]) -> Option<&'a str> {
+    let finished = finished.get(..1).unwrap_or_default();
     let mut loaded = finished.iter().filter_map(|image| image.loaded.as_ref());
     let loaded = loaded.next().map(|loaded| loaded.id.as_str());
     let first = names(plan, finished)

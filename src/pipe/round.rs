@@ -1,4 +1,4 @@
-//! Where an image is pushed, and in which rounds.
+//! The rounds in which an image is pushed, and the names of each.
 //!
 //! A solve has one exporter: certificate checks and the manifest format are the same for all names that it pushes. So
 //! names that differ in these are pushed in separate rounds. The first round builds; later rounds use the builder's

@@ -30,7 +30,7 @@ pub(super) struct Share<'a> {
     /// The names of the image in the daemon, if it is loaded from this machine.
     loaded: Option<Vec<Reference>>,
     retention: Retention,
-    /// Every step has run, so that another solve uses the cache.
+    /// Every step has run, so another solve takes all of them from the cache.
     is_built: Cell<bool>,
 }
 
@@ -89,6 +89,11 @@ impl<'a> Share<'a> {
         }
     }
 
+    /// Records that the machine finished its work for the image, or a load of it.
+    pub(super) fn note_success(&self) {
+        self.machine.note_success();
+    }
+
     /// Whether the image is loaded from this machine.
     pub(super) fn is_loaded(&self) -> bool {
         self.loaded.is_some()
@@ -106,7 +111,7 @@ impl<'a> Share<'a> {
         loop {
             let failure = match self.rounds(&link, &mut pushes).await {
                 Ok(result) => {
-                    self.machine.note_success().await;
+                    self.note_success();
                     return Ok(result);
                 }
                 Err(failure) => failure,
@@ -335,7 +340,7 @@ impl<'a> Share<'a> {
             && names.kept().all(|name| pushes.has(&name.to_string()))
     }
 
-    /// A failed push lists the names that were pushed; a push by digest has no names yet. `is_taken`: the tag holds another
+    /// A failed push lists the names that were pushed; a push by digest has no names yet. `is_taken`: the tag refers to another
     /// image.
     fn push_failure(&self, error: SolveError, pushes: &Pushes, is_taken: bool) -> Failure {
         let (names, form) = (&self.job.names, self.job.form);
@@ -412,7 +417,7 @@ impl Rounds {
     }
 }
 
-/// Puts the digest of the pushed image in place of that of an export that was pushed nowhere. The descriptor of the export would
+/// Replaces the digest of an export that was not pushed by the digest of the pushed image. The descriptor of the export would
 /// contradict it; its configuration is the same.
 fn describe_pushed(response: &mut HashMap<String, String>, digest: String) {
     let key = "containerimage.digest";

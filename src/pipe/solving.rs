@@ -51,20 +51,25 @@ impl Solver<'_> {
         pushes: &mut Pushes,
     ) -> Result<Solved> {
         let mut retries_left = MAX_SOLVE_RETRIES;
-        let mut spoiled: Option<Arc<SharedSession>> = None;
+        let (mut previous, mut transfer) = (None::<Arc<SharedSession>>, 1);
         loop {
+            let replaced = (previous.as_ref(), transfer);
             let opening = self
                 .machine
-                .session(link, self.contexts, spoiled.as_ref(), self.cancel);
+                .session(link, self.contexts, replaced, self.cancel);
             let shared = opening.await?;
+            if let Some(previous) = previous.take().and_then(Arc::into_inner) {
+                // No other image uses it.
+                previous.session.close().await;
+            }
             match self.once(link, &shared.session, solve, pushes).await {
                 Err(failure) if shared.transfer < MAX_TRANSFERS && has_changed_files(&failure) => {
-                    let transfer = shared.transfer + 1;
+                    transfer = shared.transfer + 1;
                     let why = self.run.masker.mask(failure.cause_line());
                     tracing::warn!(
                         "{why}; sending the context again ({transfer} of {MAX_TRANSFERS})"
                     );
-                    spoiled = Some(shared);
+                    previous = Some(shared);
                 }
                 Err(failure) if retries_left > 0 && has_inconsistent_state(&failure) => {
                     retries_left -= 1;
@@ -72,6 +77,8 @@ impl Solver<'_> {
                     tracing::warn!(
                         "the builder's state is inconsistent; repeating the build: {why}"
                     );
+                    // The builder then loads the local files as new steps.
+                    previous = Some(shared);
                 }
                 ended => return ended,
             }

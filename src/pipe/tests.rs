@@ -257,3 +257,21 @@ async fn an_image_that_fails_stops_the_others_and_is_named() {
         assert!(pushed.is_err() || pushed.unwrap().is_empty(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn names_of_finished_images_are_reported_when_another_image_fails() {
+    let ground = Ground::start().await;
+    let depot = ground.depot(Scenario::default()).await;
+    let context = Context::on_busybox(&ground.busybox, "").unwrap();
+    let stages = "FROM scratch AS quick\nCOPY busybox /bin/busybox\n\
+                  FROM quick AS slow\nRUN [\"/bin/busybox\", \"sh\", \"-c\", \"sleep 5; exit 1\"]\n";
+    context.file("Dockerfile", stages).unwrap();
+    let plan = ground.plan(&depot, &context, &["quick", "slow"], "linux/amd64");
+
+    let ended = run_plan(&plan, &depot, &Cancel::new()).await;
+    assert_eq!(ended.exit, Exit::BuildFailed, "{}", ended.log);
+    let pushed = format!("already pushed: {}/many/quick:1", ground.registry.host());
+    assert!(ended.log.contains(&pushed), "{}", ended.log);
+    assert!(ended.log.contains("ERROR: image `slow`: failed to build"));
+    assert_eq!(ground.registry.tags("many/quick").await.unwrap(), ["1"]);
+}

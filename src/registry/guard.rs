@@ -16,7 +16,7 @@ use crate::http::zones::{Zone, zone};
 
 /// A name resolves only to addresses that are not allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("its name resolves to {}, an address of this machine or of its own link", .0.ip())]
+#[error("its name resolves to {}, an address of this machine or a link-local address", .0.ip())]
 pub(super) struct ForbiddenAddress(SocketAddr);
 
 impl ForbiddenAddress {

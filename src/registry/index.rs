@@ -16,7 +16,7 @@ use crate::text::cut::printable;
 /// The annotation with which BuildKit marks the manifest of an attestation.
 pub(crate) const ATTESTATION: &str = "vnd.docker.reference.type";
 
-/// More entries than any image has.
+/// The maximum number of entries. No real image has as many.
 const MAX_ENTRIES: usize = 1000;
 
 /// One machine's part of an image.

@@ -33,7 +33,7 @@ pub(crate) trait CredentialSource: fmt::Debug + Send + Sync + 'static {
 /// Why a source has no login.
 #[derive(Debug)]
 pub(crate) struct SourceError {
-    /// The request was rejected, as opposed to not answered.
+    /// The request was rejected; false if there was no response.
     pub denied: bool,
     /// The error.
     pub cause: Box<dyn Error + Send + Sync>,
@@ -50,7 +50,7 @@ pub(crate) struct KeyringError {
 }
 
 impl KeyringError {
-    /// Whether the request was rejected, as opposed to not answered.
+    /// Whether the request was rejected; false if there was no response.
     #[must_use]
     pub(crate) fn is_denied(&self) -> bool {
         self.denied

@@ -109,7 +109,7 @@ fn files_that_repeatedly_become_links_end_the_build_after_three_transfers() {
                 "sending the context again (2 of 3)",
                 "sending the context again (3 of 3)",
                 "`d/f",
-                "nothing else writes to the folder",
+                "nothing else writes to the directory",
             ],
         );
     });

@@ -294,7 +294,7 @@ fn a_foreign_platform_is_loaded_only_if_it_is_the_only_one() {
         run.await.expect(
             2,
             &[
-                "the Docker daemon runs linux/amd64, but the image is built only for linux/arm64, linux/arm/v7",
+                "the Docker daemon runs images for linux/amd64, but the image is built only for linux/arm64, linux/arm/v7",
                 "hint: add `linux/amd64` to PLATFORMS, or remove LOAD",
             ],
         );

@@ -255,7 +255,7 @@ fn a_tag_that_holds_another_image_and_cannot_be_moved_gets_a_hint() {
             internet.plan(fault(host, Method::PUT, "/app/manifests/1", 1000, refusal));
             let run = with_fault(place, internet, host, &registry, platforms).await;
             let hint = format!(
-                "hint: the tag already holds another image, and `{host}` may not allow moving it: use a tag that is new"
+                "hint: the tag already refers to another image, and `{host}` may not allow moving it: use a tag that is new"
             );
             run.expect(5, &[&hint, "$BITBUCKET_COMMIT"]);
         }

@@ -1,7 +1,7 @@
 //! `moby.filesync.v1.Auth`: the builder's access to registries.
 //!
-//! If a registry supports tokens, this program fetches them, and the builder gets nothing else. Only if
-//! it supports nothing but user name and password does the builder get these, and only for that host.
+//! If a registry supports tokens, this program fetches them, and the builder gets nothing else. If a
+//! registry supports only user name and password, the builder gets these, and only for that host.
 
 mod authority;
 
@@ -88,7 +88,7 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    /// Answers from `authorizer`.
+    /// Serves requests with `authorizer`.
     pub(crate) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
             authorizer,

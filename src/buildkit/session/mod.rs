@@ -169,6 +169,11 @@ impl Session {
         Status::unavailable("the session with the builder was interrupted")
     }
 
+    /// Whether the session has ended, or was not opened.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled() || self.not_opened.get().is_some()
+    }
+
     /// Why the builder did not open the session, if it did not.
     pub(super) fn not_opened(&self) -> Option<Status> {
         self.not_opened.get().cloned()

@@ -39,8 +39,8 @@ pub(super) struct Configuration {
 /// Reads the file at the path `value`, or the one in that directory.
 pub(super) fn read(value: &str, directory: &Path, findings: &mut Findings) -> Configuration {
     if is_content(value) {
-        let problem = "contains a configuration instead of the path of one";
-        let advice = "write it to a file in an earlier line of the script, and write the path of that file here";
+        let problem = "contains the configuration itself instead of a path";
+        let advice = "write it to a file in an earlier line of the script, and set DOCKER_CONFIG to the path of that file";
         findings.fault(Fault::new(VARIABLE, problem, advice));
         return Configuration::default();
     }

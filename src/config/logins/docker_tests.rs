@@ -218,7 +218,7 @@ fn a_configuration_in_place_of_its_path_is_never_shown() {
         read(value, Path::new("/"), &mut findings);
         let error = findings.into_error().to_string();
         assert!(
-            error.starts_with("DOCKER_CONFIG: contains a configuration instead"),
+            error.starts_with("DOCKER_CONFIG: contains the configuration itself instead"),
             "{error}"
         );
         assert!(!error.contains(&auth), "{error}");

@@ -199,7 +199,7 @@ fn without_conflicts(
                 let host = findings.masked(login.host());
                 findings.fault(Fault::new(
                     origin(&login),
-                    format!("has another login for `{host}` than {}", origin(known)),
+                    format!("has a different login for `{host}` than {}", origin(known)),
                     "remove one of the two",
                 ));
             }

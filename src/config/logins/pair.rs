@@ -131,7 +131,7 @@ pub(super) fn credential(
     let username = username.trim();
     if username.contains(|character: char| character == ':' || character.is_control()) {
         // Not shown: the part after the colon is probably the password.
-        let problem = "contains a colon or a line break, which a user name cannot";
+        let problem = "contains a colon or a line break, which is not allowed in a user name";
         findings.fault(Fault::new(names.0, problem, "write only the user name"));
         return None;
     }
@@ -175,14 +175,14 @@ fn both(
     match login {
         (Some(username), Some(password)) => Some((username, password)),
         (Some(_), None) => {
-            let problem = format!("not set, though {} is", names.0);
+            let problem = format!("not set, but {} is set", names.0);
             let advice = "set both, or neither";
             findings
                 .fault(Fault::new(names.1, problem, advice).with_hint(secured_variable(names.1)));
             None
         }
         (None, Some(_)) => {
-            let problem = format!("not set, though {} is", names.1);
+            let problem = format!("not set, but {} is set", names.1);
             let advice = "set both, or neither";
             findings.fault(Fault::new(names.0, problem, advice));
             None
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(error, "");
         let (credential, error) = read(Some("me"), None);
         assert!(credential.is_none());
-        assert!(error.starts_with("DOCKERHUB_TOKEN: not set, though DOCKERHUB_USERNAME is; "));
+        assert!(error.starts_with("DOCKERHUB_TOKEN: not set, but DOCKERHUB_USERNAME is set; "));
     }
 
     #[test]
@@ -316,25 +316,25 @@ mod tests {
                 None,
                 Some("me"),
                 None,
-                "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; ",
+                "REGISTRY_PASSWORD: not set, but REGISTRY_USERNAME is set; ",
             ),
             (
                 None,
                 None,
                 Some("word"),
-                "REGISTRY_USERNAME: not set, though REGISTRY_PASSWORD is; ",
+                "REGISTRY_USERNAME: not set, but REGISTRY_PASSWORD is set; ",
             ),
             (
                 Some("a.example"),
                 Some("me"),
                 None,
-                "REGISTRY_PASSWORD: not set, though REGISTRY_USERNAME is; ",
+                "REGISTRY_PASSWORD: not set, but REGISTRY_USERNAME is set; ",
             ),
             (
                 None,
                 Some("me:word"),
                 Some("word"),
-                "REGISTRY_USERNAME: contains a colon or a line break, which a user name cannot; ",
+                "REGISTRY_USERNAME: contains a colon or a line break, which is not allowed in a user name; ",
             ),
         ] {
             let error = login(registry, username, password).unwrap_err();

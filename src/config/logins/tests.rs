@@ -48,7 +48,7 @@ fn two_logins_for_one_host_in_the_list_are_a_fault_and_the_same_twice_is_one() {
     assert_eq!(logins.len(), 2);
     assert_eq!(
         error,
-        "entry 3 of REGISTRIES: has another login for `a.example` than entry 1 of REGISTRIES; remove one of the two"
+        "entry 3 of REGISTRIES: has a different login for `a.example` than entry 1 of REGISTRIES; remove one of the two"
     );
 }
 

@@ -38,7 +38,7 @@ impl Unusable {
             io::ErrorKind::NotFound if path.is_symlink() => "is a broken link",
             io::ErrorKind::NotFound => "does not exist",
             io::ErrorKind::PermissionDenied => "cannot be read: permission denied",
-            io::ErrorKind::NotADirectory => "contains a file in place of a directory",
+            io::ErrorKind::NotADirectory => "has a parent that is a file, not a directory",
             _ => return Self::new(path, &format!("cannot be read: {error}")),
         };
         Self::new(path, problem)

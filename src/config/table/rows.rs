@@ -297,6 +297,6 @@ pub const VARIABLES: [Variable; 37] = [
         "DEBUG",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Log details that help to find a fault.",
+        "Log details for troubleshooting.",
     ),
 ];

@@ -207,11 +207,11 @@ impl Pattern {
             .strip_prefix('!')
             .map_or((false, &*cleaned), |text| (true, text));
         if text.is_empty() {
-            return Err(invalid("the `!` is followed by nothing"));
+            return Err(invalid("nothing follows the `!`"));
         }
         if glob_matches(text, b".").is_err() {
             return Err(invalid(
-                "a `[` is not closed, its class is empty or not valid, or a `\\` is followed by nothing",
+                "a `[` is not closed, its class is empty or not valid, or nothing follows a `\\`",
             ));
         }
         let compiled = Compiled::new(text, steps);

@@ -84,7 +84,9 @@ impl Reader<'_> {
                     self.is_repeated = true;
                 }
                 '{' => match self.counts() {
-                    Some(_) if was_repeated => return Err(String::from("a repeat is repeated")),
+                    Some(_) if was_repeated => {
+                        return Err(String::from("two repetitions follow each other"));
+                    }
                     Some((least, most)) => self.repeat(least, most)?,
                     None => self.push([literal('{'.into())]),
                 },
@@ -146,7 +148,7 @@ impl Reader<'_> {
             return Err(String::from("a `{...}` has nothing to repeat"));
         };
         if thing.is_compound {
-            return Err(String::from("repeating a repeat is not supported"));
+            return Err(String::from("nested repetition is not supported"));
         }
         let steps = self.row.split_off(thing.start);
         for _ in 0..least {
@@ -225,7 +227,7 @@ impl Reader<'_> {
                     .strip_prefix('^')
                     .map_or((name, false), |name| (name, true));
                 let set = classes::named(name)
-                    .ok_or_else(|| format!("`[:{name}:]` is no known class"))?;
+                    .ok_or_else(|| format!("`[:{name}:]` is not a known class"))?;
                 classes::add(&mut ranges, set, opposite);
                 self.rest = rest;
                 continue;
@@ -266,9 +268,9 @@ impl Reader<'_> {
     /// Reads one character after a backslash: a literal if it is ASCII punctuation, otherwise a C-like escape.
     fn escaped_character(&mut self) -> Result<u32, String> {
         let Some(character) = self.next() else {
-            return Err(String::from("the `\\` is followed by nothing"));
+            return Err(String::from("nothing follows the `\\`"));
         };
-        let unknown = || Err(format!("`\\{character}` stands for nothing"));
+        let unknown = || Err(format!("`\\{character}` is not a known escape sequence"));
         let control = match character {
             'a' => 0x07,
             'f' => 0x0c,

@@ -21,16 +21,16 @@ use crate::registry::ecr::EcrHost;
 use crate::registry::reference::Reference;
 use crate::registry::token::NamedImage;
 
-/// Values that one word of a Dockerfile is expanded to.
+/// The maximum number of values to which one word of a Dockerfile is expanded.
 const EXPANSIONS_LIMIT: usize = 64;
 
 /// The longest expansion, in bytes; no name of an image is longer.
 const EXPANSION_LIMIT_BYTES: usize = 1024;
 
-/// Variables within values of variables.
+/// The maximum depth of variables in values of variables.
 const DEPTH_LIMIT: usize = 8;
 
-/// Words with variables that are expanded.
+/// The maximum number of words with variables that are expanded.
 const WORDS_LIMIT: usize = 10_000;
 
 /// The hosts and images that a build names.
@@ -42,7 +42,7 @@ pub(in crate::pipe) struct Named {
     pub(in crate::pipe) images: BTreeSet<NamedImage>,
 }
 
-/// Images that are kept.
+/// The maximum number of images that are stored.
 const IMAGES_LIMIT: usize = 1000;
 
 impl Named {
@@ -131,7 +131,7 @@ fn collect_local(text: &str, hosts: &mut BTreeSet<String>) {
     }
 }
 
-/// Adds the hosts of Amazon's registries in a text: all between two characters that no host has.
+/// Adds the hosts of Amazon's registries in a text, which is split at characters that a host cannot contain.
 fn collect(text: &str, hosts: &mut BTreeSet<String>) {
     let is_of_host =
         |character: char| character.is_ascii_alphanumeric() || matches!(character, '.' | '-' | '_');

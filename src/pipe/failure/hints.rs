@@ -17,7 +17,7 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
     match failure {
         Failure::Create(error) => create_hint(error, plan),
         Failure::Connect(ConnectError::Unreachable { .. }) => Some(
-            "the step must be able to open TCP connections to Depot's machines; on a \
+            "the step must be able to open TCP connections to Depot's builders; on a \
              self-hosted runner, check its firewall"
                 .into(),
         ),
@@ -85,7 +85,7 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
             | "IncompleteSignature",
         ) => "AWS rejected the credentials: check that AWS_ACCESS_KEY_ID exists and that AWS_SECRET_ACCESS_KEY belongs to it".into(),
         (_, "AccessDeniedException" | "AccessDenied") => format!(
-            "the identity in AWS_OIDC_ROLE_ARN or {KEYS} must be allowed `ecr:{}`",
+            "the identity in AWS_OIDC_ROLE_ARN or {KEYS} needs the permission `ecr:{}`",
             error.action()
         ),
         _ => return None,
@@ -150,7 +150,7 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
     match &error.kind {
         ErrorKind::Registry { denied: true, .. } => Some(login_hint(host, plan)),
         ErrorKind::Connection => {
-            Some("the connection to the machine was lost; running the step again uses the steps that are already built".into())
+            Some("the connection to the builder was lost: run the step again; finished build steps come from the cache".into())
         }
         _ => None,
     }
@@ -159,7 +159,7 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
 /// `host`: the registry concerned; empty if none is known.
 fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
     match cause {
-        KnownCause::MissingFile => "is the file in CONTEXT, and not excluded by .dockerignore? Paths of COPY and ADD are \
+        KnownCause::MissingFile => "check that the file is in CONTEXT and that .dockerignore does not exclude it; paths of COPY and ADD are \
                                     relative to CONTEXT"
             .into(),
         KnownCause::NoNamedContexts => {
@@ -174,7 +174,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
         }
         KnownCause::MissingSshKey => {
             "this version passes no SSH keys to a build (`--mount=type=ssh`, `git@…`): clone the repository in a line \
-             before the pipe and COPY it, or give its `https://` address in BUILD_CONTEXTS"
+             before the pipe and COPY it, or set its `https://` address in BUILD_CONTEXTS"
                 .into()
         }
         KnownCause::DiskFull => {
@@ -231,7 +231,7 @@ fn taken_hint(error: &SolveError, plan: &Plan) -> Option<String> {
     let is_known = error.known_cause(&[]) == Some(KnownCause::ImmutableTag);
     Some(if *denied && !is_known {
         format!(
-            "{}; or the tag, which already holds another image, cannot be moved there",
+            "{}; or the tag already refers to another image, and the registry does not allow moving it",
             login_hint(host, plan)
         )
     } else {
@@ -241,7 +241,7 @@ fn taken_hint(error: &SolveError, plan: &Plan) -> Option<String> {
 
 fn immutable_hint(host: &str) -> String {
     format!(
-        "the tag already holds another image, and `{host}` may not allow moving it: use a tag that is new for each build, \
+        "the tag already refers to another image, and `{host}` may not allow moving it: use a tag that is new for each build, \
          such as $BITBUCKET_COMMIT, or allow overwriting in the registry's settings"
     )
 }
@@ -277,7 +277,7 @@ fn login_hint(host: &str, plan: &Plan) -> String {
             "check the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
         }
         (host, Some(origin)) => format!(
-            "check {origin} and its user: they must belong to `{host}` and allow what the build does there"
+            "check {origin} and its user name: the login must belong to `{host}` and have the permissions that the build needs there"
         ),
         (host, None) if EcrHost::parse(host).is_some() => format!(
             "the identity in AWS_OIDC_ROLE_ARN or AWS_ACCESS_KEY_ID must be allowed to use the repository at `{host}`; \
@@ -287,7 +287,7 @@ fn login_hint(host: &str, plan: &Plan) -> String {
             "set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN as secured variables".into()
         }
         (host, None) => format!(
-            "set REGISTRY: {host}, REGISTRY_USERNAME and REGISTRY_PASSWORD, or an entry for \
+            "set REGISTRY: {host}, REGISTRY_USERNAME and REGISTRY_PASSWORD, or add an entry for \
              `{host}` in REGISTRIES"
         ),
     }

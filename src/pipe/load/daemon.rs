@@ -131,6 +131,13 @@ impl StepDaemon {
         self.turn.lock().await.looking = Some(Looking(task));
     }
 
+    /// Stops an inspection that no load waits for.
+    pub(in super::super) fn stop_looking(&self) {
+        if let Ok(mut turn) = self.turn.try_lock() {
+            turn.looking = None;
+        }
+    }
+
     /// Waits until no other image is being loaded. Returns what is known about the daemon's content.
     pub(in super::super) async fn turn(&self) -> MappedMutexGuard<'_, Look> {
         let mut turn = self.turn.lock().await;

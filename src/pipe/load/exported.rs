@@ -21,7 +21,7 @@ use crate::text::shape;
 /// The largest manifest or config that is read: the limit of registries.
 const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 
-/// The number of images of an index that are considered: more than there are platforms.
+/// The maximum number of images of an index that are read: more than the number of existing platforms.
 const MAX_IMAGES: usize = 64;
 
 /// The limit for reading one document.

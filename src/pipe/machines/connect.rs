@@ -1,5 +1,6 @@
 //! Acquires a machine, connects to it, and connects again after the connection was lost.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::Result;
@@ -46,13 +47,11 @@ impl Machine<'_> {
         {
             return Ok(Some(link.clone()));
         }
-        if state.reconnects >= MAX_RECONNECTS {
+        if self.reconnects.load(Ordering::Relaxed) >= MAX_RECONNECTS {
             return Ok(None);
         }
         self.sessions.renew_keys();
-        let connected = self
-            .connect_again(&mut state, failure.cause_line(), cancel)
-            .await;
+        let connected = self.connect_again(failure.cause_line(), cancel).await;
         Self::keep(&mut state, connected).map(Some)
     }
 
@@ -77,15 +76,9 @@ impl Machine<'_> {
         Ok(link)
     }
 
-    async fn connect_again(
-        &self,
-        state: &mut State,
-        mut why: String,
-        cancel: &Cancel,
-    ) -> Result<Connection> {
+    async fn connect_again(&self, mut why: String, cancel: &Cancel) -> Result<Connection> {
         loop {
-            state.reconnects += 1;
-            let attempt = state.reconnects;
+            let attempt = self.reconnects.fetch_add(1, Ordering::Relaxed) + 1;
             let masked = self.context.masker.mask(why);
             tracing::warn!(
                 "lost the {} machine; connecting again ({attempt} of {MAX_RECONNECTS}): {masked}",
@@ -105,7 +98,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Acquires a machine and connects to it. Each is shown as a step of the build.
+    /// Acquires a machine and connects to it. Both are shown as steps of the build.
     async fn connect(&self, cancel: &Cancel, within: Duration) -> Result<Connection> {
         let platform = self.platform;
         let super::Context {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::buildkit::Connection;
+use super::Link;
 use crate::cancel::Cancel;
 use crate::depot::fork;
 
@@ -22,28 +22,32 @@ pub(super) struct Leases(Mutex<Option<BuilderLeases>>);
 #[derive(Debug)]
 struct BuilderLeases {
     /// The latest connection: earlier ones broke.
-    connection: Connection,
+    link: Link,
     ids: Vec<String>,
 }
 
 impl Leases {
     /// Adds a lease, to be deleted at the end.
-    pub(super) fn keep(&self, connection: &Connection, id: &str) {
+    pub(super) fn keep(&self, link: &Link, id: &str) {
         let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut ids = leases.take().map(|leases| leases.ids).unwrap_or_default();
-        ids.push(id.to_owned());
-        let connection = connection.clone();
-        *leases = Some(BuilderLeases { connection, ids });
+        let leases = leases.get_or_insert_with(|| BuilderLeases {
+            link: link.clone(),
+            ids: Vec::new(),
+        });
+        leases.ids.push(id.to_owned());
+        if leases.link.generation < link.generation {
+            leases.link = link.clone();
+        }
     }
 
     /// Deletes all leases. Best effort: a failure does not change the result of the run.
     pub(super) async fn delete(&self, cancel: &Cancel) {
         let leases = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(BuilderLeases { connection, ids }) = leases else {
+        let Some(BuilderLeases { link, ids }) = leases else {
             return;
         };
         let deleting = ids.iter().map(async |id| {
-            if let Err(status) = fork::delete_lease(&connection, id).await {
+            if let Err(status) = fork::delete_lease(&link.connection, id).await {
                 tracing::debug!(
                     "cannot delete the lease `{id}` of the builder: {}",
                     status.message()

@@ -24,38 +24,41 @@ pub(in super::super) struct SharedSession {
     contexts: Arc<Contexts>,
     /// The number of the transfer, from one on. A changed file ends all but the last one, [`MAX_TRANSFERS`].
     pub(in super::super) transfer: u32,
+    /// Increases with each session of these contexts.
+    number: usize,
     generation: usize,
 }
 
 impl Machine<'_> {
     /// The session for the files of `contexts`. The first caller opens it.
     ///
-    /// `spoiled`: a session in which files changed during the transfer. It is replaced by a new one, with another transfer.
+    /// `previous` is not used again: a newer session replaces it, with at least the number `transfer`. A session that has ended by
+    /// itself is replaced too.
     pub(in super::super) async fn session(
         &self,
         link: &Link,
         contexts: &Arc<Contexts>,
-        spoiled: Option<&Arc<SharedSession>>,
+        (previous, transfer): (Option<&Arc<SharedSession>>, u32),
         cancel: &Cancel,
     ) -> Result<Arc<SharedSession>> {
         // Computed before the lock is taken, which is not held across an await.
         let key = cancel.unless_fired(contexts.key()).await;
         let key = key.map_err(Failure::Canceled)?;
         let mut sessions = self.sessions.locked();
-        let is_usable = |session: &SharedSession| {
-            session.generation == link.generation
-                && spoiled.is_none_or(|spoiled| spoiled.transfer < session.transfer)
-        };
-        let position = sessions
-            .iter()
-            .position(|session| Arc::ptr_eq(&session.contexts, contexts));
-        if let Some(index) = position {
-            if let Some(session) = sessions.get(index).filter(|session| is_usable(session)) {
-                return Ok(Arc::clone(session));
+        let position = sessions.iter().position(|session| {
+            Arc::ptr_eq(&session.contexts, contexts) && session.generation == link.generation
+        });
+        let current = position.map(|index| sessions.swap_remove(index));
+        let (mut number, mut transfer) = (0, transfer);
+        if let Some(current) = current {
+            let is_newer = previous.is_none_or(|previous| previous.number < current.number);
+            if is_newer && !current.session.has_ended() {
+                sessions.push(Arc::clone(&current));
+                return Ok(current);
             }
-            sessions.swap_remove(index);
+            number = current.number + 1;
+            transfer = transfer.max(current.transfer);
         }
-        let transfer = spoiled.map_or(1, |spoiled| spoiled.transfer + 1);
         // A file that changes constantly must not fail every build.
         let changes = if transfer < MAX_TRANSFERS {
             Changes::Refused
@@ -66,6 +69,7 @@ impl Machine<'_> {
             session: self.open(link, key, contexts, changes, None)?,
             contexts: Arc::clone(contexts),
             transfer,
+            number,
             generation: link.generation,
         });
         sessions.push(Arc::clone(&session));

@@ -32,7 +32,7 @@ impl Client {
         cached.insert(key(call), value);
     }
 
-    /// The authorization that the registry requires in its 401; `None` if there is none except the rejected one.
+    /// The authorization that the registry requires in its 401; `None` if only the rejected one is available.
     pub(super) async fn new_authorization(
         &self,
         call: &Call<'_>,

@@ -80,7 +80,7 @@ impl EcrError {
         }
     }
 
-    /// Whether the request was rejected, as opposed to not answered.
+    /// Whether AWS rejected the request; false if it did not respond.
     #[must_use]
     pub(crate) fn is_denied(&self) -> bool {
         match self {

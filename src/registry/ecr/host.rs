@@ -12,7 +12,7 @@ pub(crate) enum EcrHost {
         account: String,
         /// Such as `eu-central-1`.
         region: String,
-        /// By the endpoints that meet the US government's rules for cryptography.
+        /// The host is a FIPS endpoint, which meets the US government's rules for cryptography.
         fips: bool,
     },
     /// The public gallery, which all accounts share.
@@ -117,7 +117,7 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `eu-central-1`: words, and a number at the end. Other names of Amazon's, such as those of buckets, are none.
+/// Whether `text` has the form of a region, such as `eu-central-1`: words, and a number at the end. Names of buckets do not.
 fn is_region(text: &str) -> bool {
     let mut parts: Vec<&str> = text.split('-').collect();
     let number = parts.pop().unwrap_or_default();

@@ -61,7 +61,7 @@ pub(crate) enum ReferenceError {
         length: usize,
     },
     /// A character that tags cannot have.
-    #[error("has a tag `{tag}` that is not valid")]
+    #[error("has an invalid tag `{tag}`")]
     Tag {
         /// The text after the colon.
         tag: String,
@@ -70,7 +70,7 @@ pub(crate) enum ReferenceError {
     #[error("has an invalid digest after `@`")]
     Digest,
     /// A digest in the name of an image to push.
-    #[error("has a digest, which the name of a new image cannot have")]
+    #[error("has a digest, which is not allowed in the name of a new image")]
     DigestInPushTarget {
         /// The same reference without its digest.
         without: String,

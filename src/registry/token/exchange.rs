@@ -200,7 +200,7 @@ impl Query<'_> {
             return TokenError::Realm {
                 host: self.host.to_owned(),
                 realm: printable(self.realm.as_str(), 200),
-                reason: "its name resolves to an address of this machine or of its own link, which only a registry on this machine may use",
+                reason: "its name resolves to an address of this machine or a link-local address, which only a registry on this machine may use",
             };
         }
         TokenError::Transport {

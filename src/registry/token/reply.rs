@@ -86,7 +86,7 @@ impl Reply {
             .bytes()
             .all(|byte| byte.is_ascii_graphic())
         {
-            return Err("the token has characters that a header cannot hold".into());
+            return Err("the token contains characters that are not allowed in a header".into());
         }
         let expires_in = fields.expires_in.as_ref().and_then(whole_number);
         let expires_in = match expires_in {
@@ -209,9 +209,9 @@ mod tests {
             ("{}", "has no token"),
             (r#"{"token":""}"#, "has no token"),
             (r#"{"Token":"t"}"#, "has no token"),
-            (r#"{"token":"a\r\nb"}"#, "header cannot hold"),
-            (r#"{"token":"a b"}"#, "header cannot hold"),
-            (r#"{"token":"ä"}"#, "header cannot hold"),
+            (r#"{"token":"a\r\nb"}"#, "not allowed in a header"),
+            (r#"{"token":"a b"}"#, "not allowed in a header"),
+            (r#"{"token":"ä"}"#, "not allowed in a header"),
         ] {
             let error = reply(body).token(now()).unwrap_err();
             assert!(error.contains(problem), "{body}: {error}");

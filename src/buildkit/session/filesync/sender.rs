@@ -259,11 +259,13 @@ impl Transfer {
                 }
                 entries.push(match summary.vanished {
                     Some(path) if self.changes == Changes::Refused => self.changed(&format!(
-                        "`{path}` was removed while the folder was being sent"
+                        "`{path}` was removed while the directory was being sent"
                     )),
                     vanished => {
                         if let Some(path) = vanished {
-                            tracing::warn!("`{path}` was removed while the folder was being sent");
+                            tracing::warn!(
+                                "`{path}` was removed while the directory was being sent"
+                            );
                         }
                         plain(PacketType::Stat)
                     }
@@ -342,7 +344,7 @@ impl Transfer {
         let version = FileVersion::of_file(&file)?;
         if version != listed.version {
             let text = format!(
-                "`{}` changed while the folder was being sent",
+                "`{}` changed while the directory was being sent",
                 shown(&listed.path)
             );
             // The builder may keep the content under the announced time. That is safe if it is the file's
@@ -374,7 +376,8 @@ impl Transfer {
 
     /// The same for a file that changed after it was listed.
     fn changed(&self, text: &str) -> Packet {
-        let hint = Some("make sure that nothing else writes to the folder while it is being sent");
+        let hint =
+            Some("make sure that nothing else writes to the directory while it is being sent");
         self.failure
             .record(ErrorKind::FilesChanged, text.to_owned(), hint);
         error(text)
