@@ -2,10 +2,8 @@
 
 use std::time::SystemTime;
 
-use bollard_buildkit_proto::{
-    google::protobuf::Timestamp,
-    moby::buildkit::v1::{StatusResponse, Vertex, VertexLog},
-};
+use bollard_buildkit_proto::google::protobuf::Timestamp;
+use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog};
 use uuid::Uuid;
 
 use crate::buildkit::CANCELED;

@@ -1,6 +1,7 @@
 //! Errors of a builder, and responses of a proxy on the way to it.
 
-use bollard_buildkit_proto::google::{protobuf::Any, rpc};
+use bollard_buildkit_proto::google::protobuf::Any;
+use bollard_buildkit_proto::google::rpc;
 use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status};

@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use bollard_buildkit_proto::fsutil::types::{Packet, packet::PacketType};
+use bollard_buildkit_proto::fsutil::types::Packet;
+use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bytes::{Buf, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Request};

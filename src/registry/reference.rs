@@ -13,7 +13,8 @@ mod grammar;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 pub(crate) use error::ReferenceError;
 

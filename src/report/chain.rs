@@ -2,9 +2,14 @@
 //!
 //! Many errors of other crates repeat their cause in their own text. A cause that the previous line contains is skipped.
 
-use std::{error::Error, fmt::Write as _, iter::successors};
+use std::error::Error;
+use std::fmt::Write as _;
+use std::iter::successors;
 
-use super::{mask::Masker, message::Kind, output::OutputOptions, text};
+use super::mask::Masker;
+use super::message::Kind;
+use super::output::OutputOptions;
+use super::text;
 
 /// Causes printed, so that an endless chain cannot fill the log.
 const CAUSES: usize = 16;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use bollard_buildkit_proto::pb;
 
-use super::{mask::Masker, text};
+use super::mask::Masker;
+use super::text;
 
 /// Lines printed before and after the marked lines.
 const AROUND: usize = 4;

@@ -3,9 +3,11 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    chain, excerpt::SourceExcerpt, message::Kind, output::OutputOptions, progress::FailedStep, text,
-};
+use super::excerpt::SourceExcerpt;
+use super::message::Kind;
+use super::output::OutputOptions;
+use super::progress::FailedStep;
+use super::{chain, text};
 
 /// Characters printed of the error. BuildKit repeats whole command lines in it.
 const ERROR_CHARACTERS: usize = 4000;

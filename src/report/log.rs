@@ -5,20 +5,18 @@
 
 use std::fmt::{self, Debug, Write as _};
 
-use tracing::{
-    Event, Level, Subscriber,
-    field::{Field, Visit},
-    level_filters::LevelFilter,
-    subscriber::SetGlobalDefaultError,
-};
-use tracing_subscriber::{
-    Layer,
-    filter::Targets,
-    layer::{Context, SubscriberExt},
-    registry::Registry,
-};
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::SetGlobalDefaultError;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::Registry;
 
-use super::{message::Kind, output::Output, text};
+use super::message::Kind;
+use super::output::Output;
+use super::text;
 
 /// Longest message, in characters.
 const MESSAGE_CHARACTERS: usize = 16 * 1024;
@@ -127,7 +125,8 @@ impl Visit for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{message::Paint, output::OutputOptions};
+    use crate::report::message::Paint;
+    use crate::report::output::OutputOptions;
 
     fn logged(debug: bool, colour: bool, events: impl FnOnce()) -> String {
         let (output, captured) = Output::captured(OutputOptions {

@@ -12,10 +12,8 @@ mod index;
 mod numbers;
 mod secrets;
 
-use std::{
-    fmt,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use index::WINDOW;
 use secrets::Secrets;

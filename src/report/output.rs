@@ -6,13 +6,13 @@
 //! [`MESSAGE_BYTES`], which happens only if the log is not read. If the reader closes the stream, printing stops and the
 //! build continues.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::{mask::Masker, message::Paint, writer::Queue};
+use super::mask::Masker;
+use super::message::Paint;
+use super::writer::Queue;
 use crate::io::idle::while_moving;
 
 /// Build progress waits while more bytes than this are queued.

@@ -30,22 +30,24 @@ mod warnings;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Reverse, collections::BTreeSet, fmt::Write as _, mem, time::Duration};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::mem;
+use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus};
 
 pub use self::failed::FailedStep;
+use self::failed::FailedSteps;
+use self::focus::Focus;
 pub(crate) use self::format::size;
+use self::lines::Rules;
 pub use self::runner::{Update, show};
-use self::{
-    failed::FailedSteps,
-    focus::Focus,
-    lines::Rules,
-    split::Splits,
-    step::{Outcome, Step},
-    table::{StepId, Table},
-    warnings::Warnings,
-};
+use self::split::Splits;
+use self::step::{Outcome, Step};
+use self::table::{StepId, Table};
+use self::warnings::Warnings;
 use super::output::OutputOptions;
 
 /// Bytes kept for the tails of all running steps, and as many for their unfinished lines.

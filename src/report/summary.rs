@@ -1,8 +1,12 @@
 //! The first and the last lines of a run: the page of the build, and its result.
 
-use std::{collections::BTreeSet, fmt::Write as _, time::Duration};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
 
-use super::{message::Kind, output::OutputOptions, text};
+use super::message::Kind;
+use super::output::OutputOptions;
+use super::text;
 
 /// Characters printed of a reference or a URL.
 const CHARACTERS: usize = 1000;

@@ -3,11 +3,9 @@
 //! Secrets are masked here, although [`Output`](super::output::Output) also masks them: a secret that is cut in two can no
 //! longer be recognized.
 
-use super::{
-    escape::{Escapes, Event},
-    hidden::{Origin, escaped},
-    mask::Masker,
-};
+use super::escape::{Escapes, Event};
+use super::hidden::{Origin, escaped};
+use super::mask::Masker;
 
 /// One line of at most `limit` characters. Line ends and tabs become spaces; `…` marks a cut.
 pub(crate) fn one_line(text: &str, limit: usize, masker: &Masker) -> String {

@@ -4,14 +4,11 @@
 //! handle is dropped and everything is written. It is never joined, because a pipe that is not read would block the
 //! program forever. To wait for the last lines, await [`Queue::written`] with a deadline.
 
-use std::{
-    collections::VecDeque,
-    io::{self, ErrorKind, Write},
-    mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{mem, thread};
 
 use tokio::sync::Notify;
 

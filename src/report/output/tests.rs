@@ -1,9 +1,7 @@
 //! Printing through pipes that are slow, full or closed.
 
-use std::{
-    io::ErrorKind,
-    sync::mpsc::{Receiver, Sender, channel},
-};
+use std::io::ErrorKind;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use futures_util::FutureExt;
 

@@ -3,9 +3,12 @@
 //! Steps run concurrently, but a log has one column. A step keeps the column while it has output. If it pauses, or if
 //! others have waited too long, the step that has waited longest gets the column: `#4 ...`, an empty line, and its name.
 
-use std::{fmt::Write as _, mem, time::Duration};
+use std::fmt::Write as _;
+use std::mem;
+use std::time::Duration;
 
-use super::{step::Step, table::StepId};
+use super::step::Step;
+use super::table::StepId;
 
 /// A step without output for this long loses the column.
 const PAUSE: Duration = Duration::from_secs(1);

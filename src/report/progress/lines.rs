@@ -5,14 +5,13 @@
 //! after a carriage return, only the last version is kept. Colours never affect lines of other steps: each line resets its
 //! colours at its end, and begins with those that are still active.
 
-use std::{mem, time::Duration};
+use std::mem;
+use std::time::Duration;
 
-use super::super::{
-    escape::{Escapes, Event},
-    hidden::{Origin, escaped, has_hidden},
-    mask::Masker,
-    text::printable,
-};
+use super::super::escape::{Escapes, Event};
+use super::super::hidden::{Origin, escaped, has_hidden};
+use super::super::mask::Masker;
+use super::super::text::printable;
 
 const RESET: &[u8] = b"\x1b[0m";
 

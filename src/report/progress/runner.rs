@@ -61,7 +61,8 @@ mod tests {
     use tokio_stream::wrappers::ReceiverStream;
 
     use super::*;
-    use crate::{depot::own_step::OwnStep, report::output::OutputOptions};
+    use crate::depot::own_step::OwnStep;
+    use crate::report::output::OutputOptions;
 
     #[tokio::test]
     async fn messages_are_printed_and_the_rest_at_the_end() {

@@ -6,16 +6,15 @@ use bollard_buildkit_proto::moby::buildkit::v1::{Vertex, VertexLog};
 
 use crate::buildkit::CANCELED;
 
-use super::{
-    super::{mask::Masker, text},
-    Source,
-    format::duration,
-    lines::Rules,
-    moment::Moment,
-    runs::Runs,
-    step_output::StepOutput,
-    transfer::Transfers,
-};
+use super::super::mask::Masker;
+use super::super::text;
+use super::Source;
+use super::format::duration;
+use super::lines::Rules;
+use super::moment::Moment;
+use super::runs::Runs;
+use super::step_output::StepOutput;
+use super::transfer::Transfers;
 
 /// Characters printed of a step's name, and of its error.
 const NAME_CHARACTERS: usize = 1000;

@@ -1,15 +1,15 @@
 //! The output of a step: lines that wait to be printed, and the last lines, which are printed again if the step fails.
 //! Standard output and standard error are joined line by line, and never mixed within a line.
 
-use std::{fmt::Write as _, mem, time::Duration};
+use std::fmt::Write as _;
+use std::mem;
+use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::VertexLog;
 
-use super::{
-    format::offset,
-    lines::{Line, Lines, Rules},
-    tail::Tail,
-};
+use super::format::offset;
+use super::lines::{Line, Lines, Rules};
+use super::tail::Tail;
 
 /// An unfinished line is printed if it has not grown for this long.
 const QUIET: Duration = Duration::from_secs(3);

@@ -4,15 +4,15 @@
 //! each new step. If no step has ended, the new step is skipped. A late message about a forgotten step prints it as a new
 //! step; real builds stay far below these limits.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    time::Duration,
-};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::Vertex;
 
-use super::{super::mask::Masker, Source, step::Step};
+use super::super::mask::Masker;
+use super::Source;
+use super::step::Step;
 
 /// Steps kept at the same time.
 pub(super) const STEPS: usize = 10_000;

@@ -1,10 +1,10 @@
 //! Whole logs of messages like BuildKit's.
 
-use bollard_buildkit_proto::{
-    google::protobuf::Timestamp,
-    moby::buildkit::v1::{StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning},
-    pb,
+use bollard_buildkit_proto::google::protobuf::Timestamp;
+use bollard_buildkit_proto::moby::buildkit::v1::{
+    StatusResponse, Vertex, VertexLog, VertexStatus, VertexWarning,
 };
+use bollard_buildkit_proto::pb;
 
 use super::*;
 

@@ -2,15 +2,15 @@
 //!
 //! BuildKit sends each status many times per second. A line is printed when a status ends, and before only if it takes long.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
+use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::VertexStatus;
 
-use super::{
-    super::{mask::Masker, text},
-    format::{duration, size},
-    moment::Moment,
-};
+use super::super::mask::Masker;
+use super::super::text;
+use super::format::{duration, size};
+use super::moment::Moment;
 
 /// An unfinished status is first printed after this long. Most end earlier.
 const FIRST: Duration = Duration::from_millis(500);

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use bollard_buildkit_proto::moby::buildkit::v1::VertexWarning;
 
-use super::super::{excerpt::SourceExcerpt, mask::Masker, text};
+use super::super::excerpt::SourceExcerpt;
+use super::super::mask::Masker;
+use super::super::text;
 
 /// Warnings printed. The others are only counted.
 const SHOWN: usize = 50;

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http::{Request, Response};
 use serde_json::Value;
 
-use crate::engine::{Address, http::send};
+use crate::engine::Address;
+use crate::engine::http::send;
 use crate::process::{Kind, NotReady, RunFolder, RunFolderError, Supervised};
 use crate::python;
 

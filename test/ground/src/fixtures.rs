@@ -2,20 +2,17 @@
 //!
 //! A registry with base images may be out of reach, so images are built `FROM scratch` on a static `busybox`.
 
-use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
 
+use crate::engine::containers::read_file;
+use crate::engine::{Address, Engine};
 pub use crate::packages::PackagesError;
-use crate::{
-    engine::{Address, Engine, containers::read_file},
-    packages::{self, Set},
-};
+use crate::packages::{self, Set};
 
 /// The first lines of a Dockerfile whose `RUN` steps use busybox's shell and commands. The context must contain `busybox`.
 pub const BUSYBOX_BASE: &str = "FROM scratch\n\

@@ -7,25 +7,21 @@ mod client;
 mod login;
 pub mod tokens;
 
-use std::{fmt, fs, io, net::SocketAddr, path::Path};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::{fmt, fs, io};
 
 use serde_json::{Value, json};
 
 pub use client::{Manifest, ReadError};
 pub use login::Login;
 
-use crate::{
-    engine::{
-        Address, Engine, EngineError,
-        containers::{Container, Plan},
-    },
-    packages::{self, Set},
-    process::{Kind, PROBE_PAUSE, READY_LIMIT, RunFolder, Supervised},
-};
-pub use crate::{
-    packages::PackagesError,
-    process::{NotReady, RunFolderError},
-};
+use crate::engine::containers::{Container, Plan};
+use crate::engine::{Address, Engine, EngineError};
+pub use crate::packages::PackagesError;
+use crate::packages::{self, Set};
+use crate::process::{Kind, PROBE_PAUSE, READY_LIMIT, RunFolder, Supervised};
+pub use crate::process::{NotReady, RunFolderError};
 use client::Client;
 
 /// The start of the log is searched for the registry's port; measured: within the first 2 KB.

@@ -1,11 +1,12 @@
 //! The address of a daemon, and connections to it.
 
-use std::{fmt, io, path::PathBuf, str::FromStr, time::Duration};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+use std::{fmt, io};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 

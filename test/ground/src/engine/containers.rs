@@ -3,7 +3,8 @@
 //! A container has a lifeline, as processes have: its program ends when its standard input ends, and that input is a
 //! connection held by this process. The engine then removes the container.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -11,11 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::BufReader;
 
-use super::{
-    address::{Address, Duplex},
-    docker,
-    http::{send, send_within},
-};
+use super::address::{Address, Duplex};
+use super::docker;
+use super::http::{send, send_within};
 
 /// How long pulling an image of some 10 MB may take.
 const PULL_LIMIT: Duration = Duration::from_mins(5);

@@ -1,17 +1,16 @@
 //! Docker Engine: its description, and the connection to the `BuildKit` inside it.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use super::{
-    BuildkitStream,
-    address::{Address, Duplex},
-    http::send,
-};
+use super::BuildkitStream;
+use super::address::{Address, Duplex};
+use super::http::send;
 
 /// The oldest release whose `BuildKit` can keep images in containerd's store.
 const OLDEST_MAJOR: u32 = 25;

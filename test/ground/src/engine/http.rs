@@ -1,6 +1,7 @@
 //! One HTTP/1.1 request over one connection, to probe a daemon or read a registry.
 
-use std::{io, time::Duration};
+use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{self, Either};

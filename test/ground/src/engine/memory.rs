@@ -2,7 +2,8 @@
 //!
 //! On a RAM disk, measurements vary less and a start does not wait for a disk.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 const GIB: u64 = 1 << 30;
 /// The least available memory for a RAM disk.

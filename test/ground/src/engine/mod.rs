@@ -12,25 +12,22 @@ mod memory;
 mod options;
 pub(crate) mod own;
 
-use std::{
-    fmt, io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use ::http::{Request, StatusCode};
 use bytes::Bytes;
-use tokio::{io::BufReader, net::TcpListener};
+use tokio::io::BufReader;
+use tokio::net::TcpListener;
 
 pub use address::{Address, AddressError, Duplex};
 pub use error::EngineError;
 pub use options::{EngineChoice, EngineOptions, state_folder};
 
+pub use crate::packages::PackagesError;
 use crate::packages::Set;
 use crate::process::Supervised;
-pub use crate::{
-    packages::PackagesError,
-    process::{NotReady, RunFolderError},
-};
+pub use crate::process::{NotReady, RunFolderError};
 
 /// A connection to a `BuildKit`: HTTP/2 without TLS, from the first byte on.
 pub type BuildkitStream = BufReader<Box<dyn Duplex>>;

@@ -1,10 +1,8 @@
 //! The choice of an engine, and the folder for downloads.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::{Address, AddressError};
 

@@ -7,21 +7,17 @@
 //! `RUN` steps get a bridge without a route to the internet: no iptables rule is set and forwarding is not enabled, since
 //! both would outlive the engine. An engine with `bridge: none` would remove the machine's `docker0`.
 
-use std::{
-    env,
-    ffi::{OsStr, OsString},
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::Path,
-};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::{env, fs, io};
 
 use serde_json::{Value, json};
 
-use super::{EngineError, address::Address, docker, memory};
-use crate::{
-    packages::{self, Set, Unpacked},
-    process::{Kind, RunFolder, Supervised},
-};
+use super::address::Address;
+use super::{EngineError, docker, memory};
+use crate::packages::{self, Set, Unpacked};
+use crate::process::{Kind, RunFolder, Supervised};
 
 /// Runs `isolate.sh`, whose arguments follow, in its own mount and process namespaces.
 const ISOLATED: [&str; 10] = [

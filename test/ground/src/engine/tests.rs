@@ -1,14 +1,11 @@
 //! These tests start real engines and search the machine for leftovers.
 
-use std::{
-    env,
-    fs::File,
-    io::{BufRead, BufReader as LineReader, Write},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::mpsc,
-    thread,
-};
+use std::fs::File;
+use std::io::{BufRead, BufReader as LineReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::{env, thread};
 
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};

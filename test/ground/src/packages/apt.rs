@@ -1,13 +1,10 @@
 //! The machine's `apt-get` and `dpkg`, restricted to a folder of this clone.
 
-use std::{
-    fs,
-    fs::File,
-    io,
-    path::{Path, PathBuf},
-    process::Output,
-    time::{Duration, SystemTime},
-};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, SystemTime};
+use std::{fs, io};
 
 use tokio::process::Command;
 

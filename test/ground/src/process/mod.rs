@@ -9,14 +9,13 @@
 
 mod run_folder;
 
-use std::{
-    ffi::OsStr,
-    fs::File,
-    io,
-    os::unix::{fs::FileExt, process::CommandExt},
-    process::{Child, ChildStdin, Command, Stdio},
-    time::Duration,
-};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 pub use run_folder::RunFolderError;
 pub(crate) use run_folder::{Kind, RunFolder};

@@ -6,14 +6,12 @@
 //!
 //! The folder has a short, fixed path because the path of a Unix socket is limited to 107 bytes.
 
-use std::{
-    ffi::OsString,
-    fs::{self, DirBuilder, File, TryLockError},
-    io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// The script; it documents its arguments.
 pub(super) const SUPERVISE: &str = include_str!("supervise.sh");

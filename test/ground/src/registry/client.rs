@@ -1,13 +1,15 @@
 //! Reads pushed images back and verifies every digest.
 
-use std::{io, net::SocketAddr};
+use std::io;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use ring::digest;
 use serde::Deserialize;
 
-use crate::engine::{Address, http::send};
+use crate::engine::Address;
+use crate::engine::http::send;
 
 /// Registries reject larger manifests.
 const MANIFEST_LIMIT_BYTES: usize = 4 << 20;

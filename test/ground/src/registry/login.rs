@@ -2,7 +2,8 @@
 
 use std::{fmt, io};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// bcrypt's lowest cost. The password has 144 random bits and lives for a test run; every request verifies it.

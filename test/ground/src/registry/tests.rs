@@ -1,10 +1,13 @@
 //! These tests start a real registry and push to it.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{Method, Request, StatusCode, header};
 
 use super::*;
-use crate::engine::{EngineChoice, EngineOptions, containers::read_file, http::send, state_folder};
+use crate::engine::containers::read_file;
+use crate::engine::http::send;
+use crate::engine::{EngineChoice, EngineOptions, state_folder};
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 

@@ -12,18 +12,20 @@ mod signer;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, fs, io};
 
 use serde_json::json;
 
 pub use plan::{Realm, TokenAnswer, TokenPlan};
 pub use record::{Authorization, PasswordSeen, RegistryRequest, TokenRecord, TokenRequest};
 
-use super::{
-    Login, Manifest, ReadError, RegistryError, Settings, client::Client, daemon_folder,
-    start_daemon,
-};
-use crate::{process::Supervised, tasks::Tasks};
+use super::client::Client;
+use super::{Login, Manifest, ReadError, RegistryError, Settings, daemon_folder, start_daemon};
+use crate::process::Supervised;
+use crate::tasks::Tasks;
 use front::{Port, TOKEN_PATH};
 use server::{SERVICE, TokenServer};
 use signer::{Access, ISSUER};

@@ -3,25 +3,24 @@
 //! The registry itself listens on a port that clients do not learn: requests keep their `Host`, from which the registry
 //! builds the addresses in its responses.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, combinators::BoxBody};
-use hyper::{body::Incoming, client, server, service::service_fn};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{client, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{
-    record::{Authorization, RegistryRequest},
-    server::TokenServer,
-};
+use super::record::{Authorization, RegistryRequest};
+use super::server::TokenServer;
 use crate::tasks::Tasks;
 
 /// The path of the token server, on either port.

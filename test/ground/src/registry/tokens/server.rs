@@ -3,24 +3,21 @@
 //! Strict: an invalid request gets a 400 and is recorded as unforeseen. As the specification requires, a request with a
 //! right password and too large a scope gets a token with fewer permissions; the registry then rejects the client.
 
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
+use std::sync::{Mutex, PoisonError};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 
-use super::{
-    super::login::Login,
-    plan::{TokenAnswer, TokenPlan},
-    record::{PasswordSeen, Recorder, TokenRequest},
-    signer::{Access, Signer},
-};
+use super::super::login::Login;
+use super::plan::{TokenAnswer, TokenPlan};
+use super::record::{PasswordSeen, Recorder, TokenRequest};
+use super::signer::{Access, Signer};
 
 /// The registry's name in challenges and tokens.
 pub(super) const SERVICE: &str = "registry of depot-ground";

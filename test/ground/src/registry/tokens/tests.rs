@@ -1,12 +1,14 @@
 //! The real registry verifies the tokens, and the strict token server its clients.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 
 use super::*;
-use crate::engine::{Address, http::send, state_folder};
+use crate::engine::http::send;
+use crate::engine::{Address, state_folder};
 
 async fn started(plan: TokenPlan) -> TokenRegistry {
     TokenRegistry::start(&state_folder(), plan).await.unwrap()
