@@ -37,7 +37,7 @@ pub(crate) struct SolveError {
     pub(crate) vertex: Option<String>,
     /// The source lines of the failed step, innermost last.
     pub(crate) sources: Vec<Source>,
-    /// What to change, if that is known.
+    /// The advice for the user, if any.
     pub(crate) hint: Option<&'static str>,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct ImageVariables {
 pub(crate) struct ImagePlan {
     /// The name that distinguishes the images of a run, such as that of a bake target. Unique in a plan.
     pub(crate) name: String,
-    /// What to build.
+    /// The sources and options of the build.
     pub(crate) build: BuildPlan,
     /// The names and destinations.
     pub(crate) destinations: Destinations,

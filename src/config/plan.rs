@@ -1,4 +1,4 @@
-//! What a run does: every value validated, every path resolved, independent of how the variables were written.
+//! The plan of a run: every value is validated and every path resolved, however the variables were written.
 //!
 //! Each part is defined next to the reader of its variables. `Debug` of all parts omits secrets: the token, passwords
 //! and the values of build arguments.

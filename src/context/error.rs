@@ -86,7 +86,7 @@ pub(crate) enum WalkError {
 }
 
 impl WalkError {
-    /// What to change; `None` if the message is sufficient.
+    /// The advice for the user; `None` if the message is sufficient.
     #[must_use]
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
@@ -143,7 +143,7 @@ pub(crate) enum OpenError {
 }
 
 impl OpenError {
-    /// What to change; `None` if the message is sufficient.
+    /// The advice for the user; `None` if the message is sufficient.
     #[must_use]
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {

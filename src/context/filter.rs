@@ -28,7 +28,7 @@ pub(super) struct Filter {
     scratch: Scratch,
 }
 
-/// What to do with an entry.
+/// The decision about an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is selected.

@@ -25,7 +25,7 @@ pub(crate) struct CreateBuildRequest {
     pub(crate) options: Vec<BuildOptions>,
 }
 
-/// What is built, for Depot's records and for its choice of registry.
+/// The build's options, for Depot's records and its choice of a registry.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct BuildOptions {
     /// The kind of command; always [`Command::Build`] here.

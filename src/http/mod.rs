@@ -1,5 +1,5 @@
-//! What all HTTP clients of the program share: proxies, trusted authorities, retries, bounded bodies, values that are
-//! requested once, and the log of requests.
+//! Parts that all HTTP clients of the program share: proxies, trusted authorities, retries, bounded bodies, values that
+//! are requested once, and the log of requests.
 //!
 //! Each caller decides what it sends where, and which failures are transient.
 

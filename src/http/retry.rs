@@ -28,7 +28,7 @@ pub(crate) struct Policy {
 /// An outcome after which another attempt may succeed.
 #[derive(Debug)]
 pub(crate) struct Transient {
-    /// What failed, for the log.
+    /// The error, for the log.
     pub(crate) message: String,
     /// The value of the header `Retry-After`; empty without one.
     pub(crate) retry_after: String,

@@ -39,7 +39,7 @@ pub(super) struct Round {
     is_repeated: bool,
 }
 
-/// What to do after a round has failed.
+/// The next action after a round has failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Run these rounds, after a pause if the registry may need one.
@@ -95,7 +95,7 @@ impl Round {
         (!self.names.is_empty()).then_some(self)
     }
 
-    /// What to do after `error`.
+    /// The next action after `error`.
     pub(super) fn after(self, error: &SolveError) -> Next {
         let ErrorKind::Registry {
             reference,

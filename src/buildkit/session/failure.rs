@@ -23,7 +23,7 @@ pub(in crate::buildkit) struct FailureReport {
     pub(in crate::buildkit) kind: ErrorKind,
     /// The message.
     pub(in crate::buildkit) message: String,
-    /// What to change, if that helps.
+    /// The advice for the user, if any.
     pub(in crate::buildkit) hint: Option<&'static str>,
 }
 

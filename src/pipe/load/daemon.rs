@@ -28,7 +28,7 @@ pub(in super::super) struct StepDaemon {
     turn: Mutex<Turn>,
 }
 
-/// What is known about the daemon's content.
+/// The known content of the daemon.
 #[derive(Debug, Default)]
 struct Turn {
     looking: Option<Looking>,

@@ -114,7 +114,7 @@ impl Step {
         }
     }
 
-    /// What the step is called by in messages.
+    /// The name of the step in messages.
     pub(super) fn names(&self) -> impl Iterator<Item = (Source, &str)> {
         let digests = self.members.iter().map(|member| member.digest.as_str());
         digests

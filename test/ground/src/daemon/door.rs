@@ -23,7 +23,7 @@ use crate::wire::ByteCount;
 /// The size of one read from a client.
 const READ_BYTES: usize = 64 << 10;
 
-/// What a door does to connections.
+/// The treatment of connections by a door.
 #[derive(Clone, Debug, Default)]
 pub struct DoorPlan {
     /// Closes every connection after it has carried this many bytes to the daemon.

@@ -6,7 +6,7 @@ use http::Method;
 
 use super::record::Seen;
 
-/// What happens instead of the registry's response.
+/// The replacement for the registry's response.
 #[derive(Clone, Debug)]
 pub enum RegistryFault {
     /// A response with this status and these headers.
