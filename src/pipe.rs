@@ -36,7 +36,7 @@ mod tests;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bollard_buildkit_proto::moby::buildkit::v1::StatusResponse;
@@ -46,6 +46,7 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
+use crate::config::plan::ImagePlan;
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
 use crate::report::mask::Masker;
@@ -172,7 +173,7 @@ async fn build_and_finish(
     let working = async {
         let building = async {
             let masker = output.masker();
-            let run = prepare(inputs, build, (status, steps), masker, cancel)?;
+            let run = prepare(inputs, build, &targets, (status, steps), masker, cancel)?;
             work(run, inputs, targets, receivers.depot).await
         };
         // Work that does not end after a stop must not prevent the report to Depot.
@@ -204,7 +205,7 @@ fn redactor(masker: &Masker) -> Redactor {
 /// images, and the platforms if the image has several machines.
 fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
     let is_only = plan.images.len() == 1;
-    let of_image = |image: &crate::config::plan::ImagePlan| {
+    let of_image = |image: &ImagePlan| {
         let targets = target::targets(&image.build);
         let is_whole = targets.len() == 1;
         let targets = targets.into_iter().map(|target| {
@@ -226,6 +227,7 @@ fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
 fn prepare<'a>(
     inputs: &'a Inputs<'_>,
     build: &'a Build,
+    targets: &[Vec<(Target, Source)>],
     (status, steps): (mpsc::Sender<Update>, Steps),
     masker: &'a Masker,
     cancel: &'a Cancel,
@@ -239,11 +241,8 @@ fn prepare<'a>(
         steps: steps.clone(),
         masker,
     };
-    let targets = plan
-        .images
-        .iter()
-        .flat_map(|image| target::targets(&image.build));
-    let machines = Machines::new(&context, targets.map(|target| target.machine));
+    let used = targets.iter().flatten();
+    let machines = Machines::new(&context, used.map(|(target, _)| target.machine));
     Ok(Run {
         plan,
         build,
@@ -254,7 +253,7 @@ fn prepare<'a>(
         status,
         masker,
         cancel,
-        pushed: std::sync::Mutex::default(),
+        pushed: Mutex::default(),
     })
 }
 

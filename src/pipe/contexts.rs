@@ -20,7 +20,7 @@ use crate::context::{Directory, NamedFile, Tree};
 const KEY_PREFIX: &str = "depot-build-2";
 
 /// The name by which a builder requests the Dockerfile, unless a session has several.
-const DOCKERFILE: &str = "dockerfile";
+pub(super) const DOCKERFILE: &str = "dockerfile";
 
 /// The directories of images that have the same context, and the key under which builders keep their files.
 pub(super) struct Contexts {

@@ -77,11 +77,11 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
 /// One share for each machine, in the order of the targets.
 fn shares<'a>(run: &'a Run<'a>, job: &'a Job<'a>) -> Vec<Share<'a>> {
     let targets = job.targets.iter().enumerate();
-    let shares = targets.filter_map(|(index, (target, source))| {
-        let machine = run.machines.of(target.machine)?;
+    let shares = targets.map(|(index, (target, source))| {
+        let machine = run.machines.of(target.machine);
         let is_loaded = job.load.as_ref().is_some_and(|load| load.target == index);
         let loaded = is_loaded.then(|| job.names.loaded());
-        Some(Share::new(run, job, machine, (target, *source), loaded))
+        Share::new(run, job, machine, (target, *source), loaded)
     });
     shares.collect()
 }

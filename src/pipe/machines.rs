@@ -39,7 +39,12 @@ pub(super) struct Context<'a> {
 }
 
 /// The machines of a run, one for each architecture.
-pub(super) struct Machines<'a>(Vec<Machine<'a>>);
+pub(super) struct Machines<'a> {
+    amd64: Box<Machine<'a>>,
+    arm64: Box<Machine<'a>>,
+    /// The architectures that the run builds for.
+    used: Vec<Architecture>,
+}
 
 /// One machine. It is acquired when its connection is needed for the first time.
 pub(super) struct Machine<'a> {
@@ -69,36 +74,46 @@ struct State {
 }
 
 impl<'a> Machines<'a> {
-    /// The machines for these architectures, each once. None is acquired yet.
-    pub(super) fn new(
-        context: &Context<'a>,
-        platforms: impl IntoIterator<Item = Architecture>,
-    ) -> Self {
-        let mut machines: Vec<Machine<'a>> = Vec::new();
-        for platform in platforms {
-            if !machines.iter().any(|machine| machine.platform == platform) {
-                machines.push(Machine {
-                    context: context.clone(),
-                    platform,
-                    state: Mutex::default(),
-                    reconnects: AtomicUsize::new(0),
-                    sessions: Sessions::default(),
-                    leases: Leases::default(),
-                });
+    /// The machines of a run that builds for the architectures in `used`. None is acquired yet.
+    pub(super) fn new(context: &Context<'a>, used: impl IntoIterator<Item = Architecture>) -> Self {
+        let machine = |platform| Machine {
+            context: context.clone(),
+            platform,
+            state: Mutex::default(),
+            reconnects: AtomicUsize::new(0),
+            sessions: Sessions::default(),
+            leases: Leases::default(),
+        };
+        let mut machines = Self {
+            amd64: Box::new(machine(Architecture::Amd64)),
+            arm64: Box::new(machine(Architecture::Arm64)),
+            used: Vec::new(),
+        };
+        for platform in used {
+            if !machines.used.contains(&platform) {
+                machines.used.push(platform);
             }
         }
-        Self(machines)
+        machines
     }
 
     /// The machine for an architecture.
-    pub(super) fn of(&self, platform: Architecture) -> Option<&Machine<'a>> {
-        self.0.iter().find(|machine| machine.platform == platform)
+    pub(super) fn of(&self, platform: Architecture) -> &Machine<'a> {
+        match platform {
+            Architecture::Amd64 => &self.amd64,
+            Architecture::Arm64 => &self.arm64,
+        }
+    }
+
+    fn used(&self) -> impl Iterator<Item = &Machine<'a>> {
+        self.used.iter().map(|&platform| self.of(platform))
     }
 
     /// Reports to Depot that the machines are in use. Never returns. Fires `cancel` if Depot cancels the build.
     pub(super) async fn report_health(&self, cancel: &Cancel) -> ! {
-        let reports = self.0.iter();
-        let reports = reports.map(|machine| machine.context.build.report_health(machine.platform));
+        let reports = self
+            .used()
+            .map(|machine| machine.context.build.report_health(machine.platform));
         let mut reports: FuturesUnordered<_> = reports.collect();
         if reports.next().await.is_some() {
             cancel.fire(Reason::Depot);
@@ -109,8 +124,8 @@ impl<'a> Machines<'a> {
 
     /// Deletes all leases and closes all sessions. Best effort: a failure does not change the result of the run.
     pub(super) async fn release(&self, cancel: &Cancel) {
-        join_all(self.0.iter().map(|machine| machine.leases.delete(cancel))).await;
-        join_all(self.0.iter().map(|machine| machine.sessions.close())).await;
+        join_all(self.used().map(|machine| machine.leases.delete(cancel))).await;
+        join_all(self.used().map(|machine| machine.sessions.close())).await;
     }
 }
 

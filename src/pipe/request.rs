@@ -104,7 +104,7 @@ fn frontend(job: &Job<'_>, platforms: &[Platform]) -> HashMap<String, String> {
         ("filename".into(), build.dockerfile.name.clone()),
         (fork::TARGET_ATTRIBUTE.into(), job.plan.name.clone()),
     ]);
-    if job.files.dockerfile != "dockerfile" {
+    if job.files.dockerfile != contexts::DOCKERFILE {
         attributes.insert("dockerfilekey".into(), job.files.dockerfile.clone());
     }
     for (name, value) in build.build_args.iter() {
