@@ -6,7 +6,7 @@ use crate::registry::reference::Reference;
 /// The hint for a tag that looks like the name of a branch.
 pub(super) fn branch_hint() -> String {
     format!(
-        "a branch name can contain `/` and other characters that a tag cannot: use $BITBUCKET_COMMIT, or replace them in a \
+        "a branch name can contain `/` and other characters that are not allowed in a tag: use $BITBUCKET_COMMIT, or replace them in a \
          line before the pipe and use $TAG:\n  {TAG_OF_BRANCH}"
     )
 }
@@ -24,6 +24,14 @@ pub(super) fn branch(text: &str) -> Option<&str> {
         .find(|(name, rest)| !is_port(name, rest) && Reference::parse(name).is_ok())
         .map(|(_, tag)| tag.split("@sha").next().unwrap_or(tag))
         .filter(|tag| may_be_branch(tag))
+}
+
+/// The same for a name whose repository has upper-case letters.
+pub(super) fn branch_in_any_case(text: &str) -> Option<&str> {
+    let lower_case = text.to_ascii_lowercase();
+    let tag = branch(&lower_case)?;
+    let start = lower_case.find(tag)?;
+    text.get(start..start + tag.len())
 }
 
 /// Whether a text that is not a tag can be the name of a branch: Git forbids `:` and `~^?*[\`, and two dots in a row.

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::branch::{branch, branch_hint, may_be_branch};
+use super::branch::{branch, branch_hint, branch_in_any_case, may_be_branch};
 use super::build::BuildPlan;
 use super::fault::Fault;
 use super::findings::{Findings, begins_with_host, can_contain_login};
@@ -176,6 +176,17 @@ fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Referen
         Err(_) if let Some(tag) = branch(text).filter(|_| !can_contain_login(text)) => {
             let problem = format!("{shown} has an invalid tag `{}`", findings.masked(tag));
             let advice = "write a tag of letters, digits, `_`, `.` and `-`";
+            return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
+        }
+        // Two faults: with only the first one corrected, the next run would report the second one.
+        Err(ReferenceError::UpperCase { .. })
+            if let Some(tag) = branch_in_any_case(text).filter(|_| !can_contain_login(text)) =>
+        {
+            let problem = format!(
+                "{shown} has upper-case letters in its repository name, and an invalid tag `{}`",
+                findings.masked(tag)
+            );
+            let advice = "write the repository in lower case, and a tag of letters, digits, `_`, `.` and `-`";
             return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
         }
         Err(error) => {

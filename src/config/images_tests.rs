@@ -93,6 +93,10 @@ fn a_branch_in_place_of_a_tag_is_explained() {
             "`app:feature/x` has an invalid tag `feature/x`",
         ),
         (
+            "acme/App:feature/ABC-1",
+            "`acme/App:feature/ABC-1` has upper-case letters in its repository name, and an invalid tag `feature/ABC-1`",
+        ),
+        (
             "localhost:5000/app:feature/x",
             "`localhost:5000/app:feature/x` has an invalid tag `feature/x`",
         ),
