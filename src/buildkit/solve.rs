@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bollard_buildkit_proto::moby::buildkit::v1::{
-    CacheOptions, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
+    CacheOptions, CacheOptionsEntry, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::{Response, Status};
 
@@ -38,6 +38,12 @@ pub(crate) struct Solve {
     pub(crate) frontend_attributes: HashMap<String, String>,
     /// The export of the result; `None` leaves it in the builder's cache.
     pub(crate) export: Option<Export>,
+    /// Caches outside of the builder that the build reads.
+    pub(crate) cache_imports: Vec<ExternalCache>,
+    /// Caches outside of the builder that the build writes.
+    pub(crate) cache_exports: Vec<ExternalCache>,
+    /// The privileges that steps of the Dockerfile may request, such as `network.host`.
+    pub(crate) entitlements: Vec<String>,
     /// Keeps no record in the builder's history.
     pub(crate) internal: bool,
 }
@@ -73,6 +79,25 @@ pub(crate) struct Export {
     pub(crate) kind: String,
     /// Its attributes.
     pub(crate) attributes: HashMap<String, String>,
+}
+
+/// A cache outside of the builder, such as one in a registry.
+///
+/// `Debug` omits the values of the attributes, which can be secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ExternalCache {
+    /// The kind of its storage, such as `registry`.
+    pub(crate) kind: String,
+    /// Its attributes.
+    pub(crate) attributes: HashMap<String, String>,
+}
+
+impl fmt::Debug for ExternalCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<&String> = self.attributes.keys().collect();
+        names.sort_unstable();
+        write!(formatter, "{} {names:?}", self.kind)
+    }
 }
 
 /// The result of a solve: the exporter's response.
@@ -274,16 +299,68 @@ fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
         exporter_deprecated: exporter,
         exporter_attrs_deprecated: attributes,
         frontend: "dockerfile.v0".into(),
-        frontend_attrs: solve.frontend_attributes.clone(),
-        cache: Some(CacheOptions::default()),
+        frontend_attrs: frontend_attributes(solve),
+        cache: Some(CacheOptions {
+            exports: entries(&solve.cache_exports),
+            imports: entries(&solve.cache_imports),
+            ..CacheOptions::default()
+        }),
+        entitlements: solve.entitlements.clone(),
         internal: solve.internal,
         ..SolveRequest::default()
     }
 }
 
+/// The frontend's attributes. The frontend reads the imported caches from an attribute and ignores those of the request
+/// (`parseCacheOptions` of BuildKit's `client/solve.go`).
+fn frontend_attributes(solve: &Solve) -> HashMap<String, String> {
+    let mut attributes = solve.frontend_attributes.clone();
+    if !solve.cache_imports.is_empty() {
+        let imports = solve.cache_imports.iter();
+        let imports: Vec<Value> = imports
+            .map(|cache| json!({ "Type": cache.kind, "Attrs": cache.attributes }))
+            .collect();
+        attributes.insert("cache-imports".into(), Value::from(imports).to_string());
+    }
+    attributes
+}
+
+fn entries(caches: &[ExternalCache]) -> Vec<CacheOptionsEntry> {
+    let caches = caches.iter();
+    caches
+        .map(|cache| CacheOptionsEntry {
+            r#type: cache.kind.clone(),
+            attrs: cache.attributes.clone(),
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imported_caches_are_in_the_request_and_in_an_attribute_of_the_frontend() {
+        let cache = |name: &str| ExternalCache {
+            kind: "registry".into(),
+            attributes: HashMap::from([("ref".into(), name.into())]),
+        };
+        let solve = Solve {
+            cache_imports: vec![cache("acme/in")],
+            cache_exports: vec![cache("acme/out")],
+            entitlements: vec!["network.host".into()],
+            ..Solve::default()
+        };
+        let request = request("reference", "session", &solve);
+        let options = request.cache.unwrap();
+        assert_eq!(options.imports, entries(&[cache("acme/in")]));
+        assert_eq!(options.exports, entries(&[cache("acme/out")]));
+        assert_eq!(request.entitlements, ["network.host"]);
+        assert_eq!(
+            request.frontend_attrs["cache-imports"],
+            r#"[{"Attrs":{"ref":"acme/in"},"Type":"registry"}]"#
+        );
+    }
 
     #[test]
     fn an_invalid_digest_fails_the_solve() {

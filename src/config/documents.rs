@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::table::{Fallback, Kind, Topic, VARIABLES, Variable};
+use super::table::{Fallback, Kind, Topic, Variable, all_variables};
 
 /// Start and end of a generated part of the README. Markdown does not render these lines.
 const BEGIN: &str = "[//]: # (Written by cargo variables: begin)\n\n";
@@ -22,10 +22,11 @@ const PROXY_ROWS: &str = "\
 | NO_PROXY | Hosts that are reached without the proxy, separated by commas. Default: none. |
 ";
 
-const TOPICS: [Topic; 7] = [
+const TOPICS: [Topic; 8] = [
     Topic::Depot,
     Topic::Image,
     Topic::Source,
+    Topic::Cache,
     Topic::Registries,
     Topic::Amazon,
     Topic::Outputs,
@@ -38,6 +39,7 @@ impl Topic {
             Self::Depot => "Depot",
             Self::Image => "Image",
             Self::Source => "Source and build",
+            Self::Cache => "Cache",
             Self::Registries => "Registries",
             Self::Amazon => "Amazon ECR",
             Self::Outputs => "Outputs",
@@ -46,9 +48,7 @@ impl Topic {
     }
 
     fn variables(self) -> impl Iterator<Item = &'static Variable> {
-        VARIABLES
-            .iter()
-            .filter(move |variable| variable.topic == self)
+        all_variables().filter(move |variable| variable.topic == self)
     }
 }
 
@@ -85,7 +85,7 @@ fn snippet() -> String {
         for variable in topic.variables() {
             let value = match variable.kind {
                 Kind::Boolean => "'<boolean>'",
-                Kind::Text | Kind::Words | Kind::Pairs | Kind::List => "'<string>'",
+                Kind::Text | Kind::Words | Kind::Pairs | Kind::Lines | Kind::List => "'<string>'",
             };
             if variable.required {
                 writeln!(text, "    {}: {value}", variable.name).unwrap();
@@ -121,7 +121,7 @@ fn tables() -> String {
 /// The list of `pipe.yml`.
 fn pipe_list() -> String {
     let mut text = String::new();
-    for variable in &VARIABLES {
+    for variable in all_variables() {
         writeln!(text, "  - name: {}", variable.name).unwrap();
         if let Some(default) = variable.pipe_default() {
             writeln!(text, "    default: \"{default}\"").unwrap();
@@ -185,8 +185,8 @@ fn write() {
 
 #[test]
 fn variables_are_in_the_order_of_their_topics_and_fit_into_a_table() {
-    assert!(VARIABLES.is_sorted_by_key(|variable| variable.topic));
-    for variable in &VARIABLES {
+    assert!(all_variables().is_sorted_by_key(|variable| variable.topic));
+    for variable in all_variables() {
         let (name, usage) = (variable.name, variable.usage);
         assert!(
             usage.ends_with('.') && !usage.contains(['\n', '|']),
@@ -202,7 +202,7 @@ fn variables_are_in_the_order_of_their_topics_and_fit_into_a_table() {
 
 #[test]
 fn defaults_of_pipe_yml_can_be_written_in_double_quotes() {
-    let defaults = VARIABLES.iter().filter_map(Variable::pipe_default);
+    let defaults = all_variables().filter_map(Variable::pipe_default);
     for default in defaults {
         assert!(!default.contains(['"', '\\', '\n']), "{default}");
     }

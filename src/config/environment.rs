@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
 use super::findings::Findings;
-use super::table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, VARIABLES, Variable};
+use super::table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, Variable, all_variables};
 use super::values::{ENTRY_MARK, is_set};
 use super::warning::Warning;
 use crate::bitbucket::variables::{CLONE_DIR, CONTEXT, OIDC_TOKEN};
@@ -46,7 +46,7 @@ impl Environment {
             all,
             set: BTreeMap::new(),
         };
-        let secrets = VARIABLES.iter().filter(|variable| variable.secret);
+        let secrets = all_variables().filter(|variable| variable.secret);
         for name in secrets
             .map(|variable| variable.name)
             .chain(SECRET_IDENTITIES)
@@ -56,7 +56,7 @@ impl Environment {
                 findings.keep_secret(secret);
             }
         }
-        for variable in &VARIABLES {
+        for variable in all_variables() {
             if let Some(value) = environment.value(variable, findings) {
                 environment.set.insert(variable.name, value);
             }

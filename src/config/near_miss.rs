@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::table::{DAEMON_VARIABLES, VARIABLES};
+use super::table::{DAEMON_VARIABLES, all_variables};
 use super::warning::Warning;
 
 /// From this length on, two mistakes are recognised. Shorter names would match unrelated ones.
@@ -83,7 +83,7 @@ fn without_array_suffix(name: &str) -> &str {
 }
 
 fn meant(name: &str) -> Option<&'static str> {
-    if VARIABLES.iter().any(|variable| variable.name == name) {
+    if all_variables().any(|variable| variable.name == name) {
         return None;
     }
     let plain = plain(name);
@@ -92,7 +92,7 @@ fn meant(name: &str) -> Option<&'static str> {
         .find(|(synonym, _)| self::plain(synonym) == plain)
         .map(|&(_, meant)| meant);
     synonym.or_else(|| {
-        let names = VARIABLES.iter().map(|variable| variable.name);
+        let names = all_variables().map(|variable| variable.name);
         let close = names.filter_map(|known| Some((slips(&plain, &self::plain(known))?, known)));
         close
             .min_by_key(|&(slips, _)| slips)
@@ -240,7 +240,7 @@ mod tests {
         ] {
             assert_eq!(meant_by(name), None, "{name}");
         }
-        for variable in &VARIABLES {
+        for variable in all_variables() {
             assert_eq!(meant_by(variable.name), None);
         }
         for part in ["IMAGE_COUNT", "IMAGE_0", "BUILD_ARGS_17"] {
@@ -265,7 +265,7 @@ mod tests {
     fn every_synonym_has_a_known_name_and_is_not_one() {
         for (synonym, meant) in SYNONYMS {
             assert!(
-                VARIABLES.iter().any(|variable| variable.name == meant),
+                all_variables().any(|variable| variable.name == meant),
                 "{meant}"
             );
             assert_eq!(meant_by(synonym), Some(meant));

@@ -5,7 +5,7 @@
 
 mod rows;
 
-pub use rows::VARIABLES;
+pub use rows::all_variables;
 
 use crate::bitbucket::variables::OIDC_TOKEN;
 
@@ -23,6 +23,8 @@ pub enum Kind {
     Words,
     /// Names and values: lines, an array, or a YAML mapping.
     Pairs,
+    /// A list whose entries can contain commas and spaces: one on each line, or an array.
+    Lines,
     /// A list of YAML mappings: one YAML text, or an array of texts.
     List,
 }
@@ -31,7 +33,7 @@ impl Kind {
     /// Whether the value can be a Bitbucket array (`NAME_COUNT`, `NAME_0` …).
     #[must_use]
     pub const fn takes_array(self) -> bool {
-        matches!(self, Self::Words | Self::Pairs | Self::List)
+        matches!(self, Self::Words | Self::Pairs | Self::Lines | Self::List)
     }
 }
 
@@ -54,6 +56,7 @@ pub(super) enum Topic {
     Depot,
     Image,
     Source,
+    Cache,
     Registries,
     Amazon,
     Outputs,

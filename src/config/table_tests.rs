@@ -14,7 +14,7 @@ use super::load::DockerVariables;
 use super::logins::RegistryVariables;
 use super::outputs::OutputVariables;
 use super::pipeline::PipelineVariables;
-use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, VARIABLES};
+use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, all_variables};
 
 use crate::bitbucket::variables::CONTEXT;
 
@@ -76,7 +76,7 @@ fn the_structs_have_a_field_for_each_variable() {
     let read = structs.iter().flatten().map(String::as_str);
     assert_eq!(
         sorted(read),
-        sorted(VARIABLES.iter().map(|variable| variable.name))
+        sorted(all_variables().map(|variable| variable.name))
     );
     let read = fields::<PipelineVariables>();
     assert_eq!(sorted(read.iter().map(String::as_str)), sorted(CONTEXT));
@@ -94,7 +94,7 @@ fn the_structs_have_a_field_for_each_variable() {
 
 #[test]
 fn secrets_come_from_repository_variables() {
-    for variable in &VARIABLES {
+    for variable in all_variables() {
         assert!(
             !variable.secret || variable.fallback == Fallback::SameName,
             "{}",
@@ -102,8 +102,7 @@ fn secrets_come_from_repository_variables() {
         );
     }
     assert_eq!(
-        VARIABLES
-            .iter()
+        all_variables()
             .filter(|variable| variable.required)
             .map(|variable| variable.name)
             .collect::<Vec<_>>(),

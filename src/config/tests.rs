@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::plan::ProjectSource;
-use super::table::VARIABLES;
+use super::table::all_variables;
 use super::{ConfigError, Plan, Warning, read};
 use crate::platform::Architecture;
 
@@ -321,10 +321,10 @@ proptest! {
 
     #[test]
     fn no_values_panic_and_an_error_has_a_fault_for_each_line(
-        values in prop::collection::vec((0..VARIABLES.len(), "[^\0]{0,20}"), 0..10),
+        values in prop::collection::vec((0..all_variables().count(), "[^\0]{0,20}"), 0..10),
     ) {
         let variables = values.into_iter().filter_map(|(index, value)| {
-            Some((OsString::from(VARIABLES.get(index)?.name), OsString::from(value)))
+            Some((OsString::from(all_variables().nth(index)?.name), OsString::from(value)))
         });
         if let Err(error) = read(variables, Path::new("/nowhere")) {
             prop_assert!(!error.faults().is_empty());

@@ -78,6 +78,7 @@ fn solve_of(target: &str) -> Solve {
         frontend_attributes: [("target".to_owned(), target.to_owned())].into(),
         export: None,
         internal: false,
+        ..Solve::default()
     }
 }
 

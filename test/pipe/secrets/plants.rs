@@ -7,7 +7,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use depot_build::config::table::{IDENTITY_VARIABLES, VARIABLES};
+use depot_build::config::table::{IDENTITY_VARIABLES, all_variables};
 use depot_ground::traffic::Piece;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
@@ -35,7 +35,7 @@ const IN_TOKENS: &str = "+/=%:@";
 const TO_BUILDER: Place = ("builder", "Auth/Credentials", "response body");
 const LOGIN: &str = "request header authorization";
 
-/// The planted secrets. Names that are not in `VARIABLES` are values created during a run.
+/// The planted secrets. Names that are not in `all_variables()` are values created during a run.
 pub const PLANTED: &[(&str, &str, &[Place])] = &[
     (
         "DEPOT_TOKEN",
@@ -181,7 +181,7 @@ impl fmt::Debug for Secret {
 
 #[test]
 fn every_secret_variable_is_planted() {
-    let secret = VARIABLES.iter().filter(|variable| variable.secret);
+    let secret = all_variables().filter(|variable| variable.secret);
     let names = secret
         .map(|variable| variable.name)
         .chain(IDENTITY_VARIABLES);

@@ -1,0 +1,45 @@
+//! The names of the image, and its destinations.
+
+use super::super::{Fallback, Kind, Topic, Variable};
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable::new(
+        Topic::Image,
+        "IMAGE",
+        Kind::Words,
+        Fallback::None,
+        "Names of the image, such as `acme/app:1.0`: a list, or a text separated by commas, \
+         spaces or line breaks.",
+    ),
+    // No default in `pipe.yml`: a name without PUSH causes a warning, a name with `PUSH: 'false'` does not.
+    Variable::new(
+        Topic::Image,
+        "PUSH",
+        Kind::Boolean,
+        Fallback::Described("`false`"),
+        "Push the image under every name in `IMAGE`.",
+    ),
+    Variable::new(
+        Topic::Image,
+        "LOAD",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Load the image into the step's Docker daemon, under every name in `IMAGE` (without \
+         `IMAGE`, as `depot-build:BUILD_ID`). Requires `services: - docker`.",
+    ),
+    Variable::new(
+        Topic::Image,
+        "SAVE",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Keep the image in Depot's registry, independently of `PUSH`. The log shows the \
+         commands to pull it.",
+    ),
+    Variable::new(
+        Topic::Image,
+        "SAVE_TAGS",
+        Kind::Words,
+        Fallback::Described("the build's id"),
+        "Tags of the image in Depot's registry, in the same forms as `IMAGE`. Requires `SAVE`.",
+    ),
+];

@@ -1,0 +1,37 @@
+//! Files and variables for the rest of the pipeline.
+
+use super::super::{Fallback, Kind, Topic, Variable};
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable::new(
+        Topic::Outputs,
+        "OUTPUT_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File in the clone, relative to the working directory, for shell assignments with the \
+         image's names and digests and the build's id and address. Load it with `. ./FILE`.",
+    ),
+    Variable::new(
+        Topic::Outputs,
+        "OUTPUT_VARIABLES",
+        Kind::Words,
+        Fallback::None,
+        "Names of those assignments that become environment variables of later steps, such as \
+         `DEPOT_BUILD_IMAGE_DIGEST`. List the same names under the step's `output-variables:`.",
+    ),
+    Variable::new(
+        Topic::Outputs,
+        "METADATA_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File in the clone for the builder's metadata of the image, as JSON in the format of \
+         `depot build --metadata-file`.",
+    ),
+    Variable::new(
+        Topic::Outputs,
+        "IID_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File in the clone for the image's id in the daemon, or its digest if it is not loaded.",
+    ),
+];

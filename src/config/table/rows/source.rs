@@ -1,0 +1,65 @@
+//! The files, arguments and platforms of the build.
+
+use super::super::{Fallback, Kind, Topic, Variable};
+
+pub(super) const ROWS: &[Variable] = &[
+    Variable::new(
+        Topic::Source,
+        "CONTEXT",
+        Kind::Text,
+        Fallback::Described("the working directory"),
+        "Directory to build from, relative to the working directory. After links are resolved \
+         it must be inside the clone (`BITBUCKET_CLONE_DIR`, or the working directory if that \
+         is not set).",
+    ),
+    Variable::new(
+        Topic::Source,
+        "DOCKERFILE",
+        Kind::Text,
+        Fallback::Described("`Dockerfile` in the context"),
+        "Path of the Dockerfile, relative to the working directory; if no such file exists, \
+         relative to the context. It may be outside the context.",
+    ),
+    Variable::new(
+        Topic::Source,
+        "TARGET",
+        Kind::Text,
+        Fallback::Described("the last stage"),
+        "Stage of the Dockerfile to build.",
+    ),
+    Variable::new(
+        Topic::Source,
+        "BUILD_ARGS",
+        Kind::Pairs,
+        Fallback::None,
+        "Build arguments: a list of `NAME=VALUE`, or a text with one `NAME=VALUE` or `NAME: \
+         VALUE` on each line. `NAME` without a value takes the value of that variable of the \
+         pipe, such as `BITBUCKET_COMMIT`. Not for secrets.",
+    ),
+    Variable::new(
+        Topic::Source,
+        "BUILD_CONTEXTS",
+        Kind::Pairs,
+        Fallback::None,
+        "Named build contexts (`--build-context`), as a list of `NAME=VALUE` or a text with one \
+         on each line. NAME is a stage or image in the Dockerfile; VALUE replaces it: a \
+         directory of the clone, `docker-image://REFERENCE`, or the `https://` address of a Git \
+         repository.",
+    ),
+    Variable::new(
+        Topic::Source,
+        "PLATFORMS",
+        Kind::Words,
+        Fallback::Described("the platform of the step's machine"),
+        "Platforms to build for, such as `linux/amd64, linux/arm64`. Each is built on a builder \
+         of its architecture, at the same time, and the result is one image.",
+    ),
+    Variable::new(
+        Topic::Source,
+        "BUILD_PLATFORM",
+        Kind::Text,
+        Fallback::Value("dynamic"),
+        "Architecture of the builder for all platforms: `linux/amd64` or `linux/arm64`. \
+         `dynamic` uses a builder of each platform's own architecture.",
+    ),
+];

@@ -1,0 +1,52 @@
+//! The exporter of a solve and its attributes.
+
+use std::collections::HashMap;
+
+use crate::buildkit;
+use crate::depot::fork;
+use crate::pipe::export::{Export, Retention};
+use crate::pipe::round::Form;
+use crate::registry::reference::Reference;
+
+/// The exporter for `export`; `None` leaves the result in the builder's cache.
+pub(super) fn of(export: Export<'_>, form: Form, retention: Retention) -> Option<buildkit::Export> {
+    let mut attributes = HashMap::new();
+    match export {
+        Export::Cache => return None,
+        // With a name, the builder keeps all layers, including those of base images.
+        Export::Store(names) => {
+            attributes.insert("name".into(), joined(names));
+        }
+        Export::Push(round) => {
+            attributes.insert("name".into(), round.exported(form).join(","));
+            attributes.insert("push".into(), "true".into());
+            if form == Form::Part {
+                attributes.insert("push-by-digest".into(), "true".into());
+            }
+            if round.insecure {
+                attributes.insert("registry.insecure".into(), "true".into());
+            }
+            if round.docker_form {
+                attributes.insert("oci-mediatypes".into(), "false".into());
+            }
+        }
+    }
+    attributes.extend([attribute(fork::EXPORT_IMAGES)]);
+    if retention == Retention::Content {
+        attributes.extend([attribute(fork::EXPORT_LEASE)]);
+    }
+    Some(buildkit::Export {
+        kind: "image".into(),
+        attributes,
+    })
+}
+
+fn attribute((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// The names as the exporter takes them.
+pub(super) fn joined(names: &[Reference]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(",")
+}

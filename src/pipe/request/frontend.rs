@@ -1,0 +1,50 @@
+//! The attributes of the Dockerfile frontend.
+
+use std::collections::HashMap;
+
+use secrecy::ExposeSecret;
+
+use crate::config::plan::NamedContext;
+use crate::depot::fork;
+use crate::pipe::contexts;
+use crate::pipe::job::Job;
+use crate::platform::Platform;
+
+/// The attributes of a build for `platforms`.
+pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<String, String> {
+    let build = &job.plan.build;
+    let mut attributes = HashMap::from([
+        ("filename".into(), build.dockerfile.name.clone()),
+        (fork::TARGET_ATTRIBUTE.into(), job.plan.name.clone()),
+    ]);
+    if job.files.dockerfile != contexts::DOCKERFILE {
+        attributes.insert("dockerfilekey".into(), job.files.dockerfile.clone());
+    }
+    for (name, value) in build.build_args.iter() {
+        attributes.insert(format!("build-arg:{name}"), value.to_owned());
+    }
+    for context in &build.contexts {
+        let source = match context {
+            NamedContext::Directory(name, _) => format!("local:{}", contexts::directory_name(name)),
+            NamedContext::Address(_, address, _) => address.expose_secret().to_owned(),
+        };
+        attributes.insert(format!("context:{}", context.name()), source);
+    }
+    if !build.contexts.is_empty() {
+        // A frontend without named contexts would ignore them silently; with this the builder refuses it. `+forward`
+        // lets the builder's own frontend pass the request on to that of a `# syntax=` line.
+        let capability = "moby.buildkit.frontend.contexts+forward";
+        attributes.insert("frontend.caps".into(), capability.into());
+    }
+    if let Some(target) = &build.target {
+        attributes.insert("target".into(), target.clone());
+    }
+    if !platforms.is_empty() {
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        attributes.insert("platform".into(), platforms.join(","));
+    }
+    if build.no_cache {
+        attributes.insert("no-cache".into(), String::new());
+    }
+    attributes
+}
