@@ -14,6 +14,7 @@ use super::pairs::{self, Pair, PairFault};
 use super::paths::{DockerfilePlan, FolderPlan, Places};
 use super::read_boolean;
 use super::secret_names::{self, Search};
+use super::secrets::{Secrets, SecretsPlan};
 use super::values::words;
 use super::warning::Warning;
 use crate::platform::{Architecture, Platform};
@@ -44,6 +45,8 @@ pub(crate) struct BuildPlan {
     pub(crate) build_args: BuildArguments,
     /// Replacements of stages and images of the Dockerfile.
     pub(crate) contexts: Vec<NamedContext>,
+    /// The secrets that its steps can mount.
+    pub(crate) secrets: SecretsPlan,
     /// The platforms, each once, in the order of the variable; empty for the platform of the builder.
     pub(crate) platforms: Vec<Platform>,
     /// The architecture of the builder for all platforms; `None` for a builder of each platform's own architecture.
@@ -93,7 +96,7 @@ pub(super) fn read(
     places: &Places<'_>,
     context: &Path,
     dockerfile: &Path,
-    arguments: Arguments,
+    (arguments, secrets): (Arguments, Secrets),
     findings: &mut Findings,
 ) -> Option<BuildPlan> {
     let value = variables.context.as_deref();
@@ -121,6 +124,7 @@ pub(super) fn read(
         .build_platform
         .as_deref()
         .and_then(|value| machine(value, findings));
+    let secrets = secrets.finish(findings);
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
     Some(BuildPlan {
         context: context?,
@@ -128,6 +132,7 @@ pub(super) fn read(
         target,
         build_args,
         contexts: contexts.unwrap_or_default(),
+        secrets,
         platforms: platforms.unwrap_or_default(),
         machine,
         no_cache,

@@ -22,10 +22,11 @@ const PROXY_ROWS: &str = "\
 | NO_PROXY | Hosts that are reached without the proxy, separated by commas. Default: none. |
 ";
 
-const TOPICS: [Topic; 8] = [
+const TOPICS: [Topic; 9] = [
     Topic::Depot,
     Topic::Image,
     Topic::Source,
+    Topic::Secrets,
     Topic::Cache,
     Topic::Registries,
     Topic::Amazon,
@@ -39,6 +40,7 @@ impl Topic {
             Self::Depot => "Depot",
             Self::Image => "Image",
             Self::Source => "Source and build",
+            Self::Secrets => "Secrets and keys",
             Self::Cache => "Cache",
             Self::Registries => "Registries",
             Self::Amazon => "Amazon ECR",

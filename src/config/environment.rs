@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
 use super::findings::Findings;
-use super::table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, Variable, all_variables};
+use super::table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, Kind, Variable, all_variables};
 use super::values::{ENTRY_MARK, is_set};
 use super::warning::Warning;
 use crate::bitbucket::variables::{CLONE_DIR, CONTEXT, OIDC_TOKEN};
@@ -46,7 +46,9 @@ impl Environment {
             all,
             set: BTreeMap::new(),
         };
-        let secrets = all_variables().filter(|variable| variable.secret);
+        // The names in pairs are not secret. The reader of the variable masks the values.
+        let secrets =
+            all_variables().filter(|variable| variable.secret && variable.kind != Kind::Pairs);
         for name in secrets
             .map(|variable| variable.name)
             .chain(SECRET_IDENTITIES)

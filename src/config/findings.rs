@@ -4,11 +4,14 @@ use secrecy::SecretString;
 
 use super::fault::{ConfigError, Fault};
 use super::warning::Warning;
+use crate::report::mask::secret_lines;
 
 /// The limit for a value in a message.
 const SHOWN_CHARACTERS: usize = 300;
 /// Shorter secrets are not masked in messages, because they occur in too many words.
 const SECRET_MIN_BYTES: usize = 4;
+/// The number of lines of a secret that are masked in messages. The log has no such limit.
+const KEPT_LINES: usize = 1000;
 
 /// The faults, warnings and secrets.
 #[derive(Default)]
@@ -28,6 +31,14 @@ impl Findings {
                 .secrets
                 .partition_point(|known| known.len() >= secret.len());
             self.secrets.insert(place, secret.to_owned());
+        }
+    }
+
+    /// Masks a secret that can have several lines: the whole text, and its lines, because a message can contain one alone.
+    pub(super) fn keep_secret_text(&mut self, secret: &str) {
+        self.keep_secret(secret);
+        for line in secret_lines(secret).take(KEPT_LINES) {
+            self.keep_secret(line);
         }
     }
 

@@ -30,6 +30,7 @@ mod project;
 mod proxies;
 mod registries;
 mod secret_names;
+mod secrets;
 mod ssh_address;
 pub mod table;
 mod timeout;
@@ -60,6 +61,7 @@ use self::logins::RegistryVariables;
 use self::outputs::OutputVariables;
 use self::paths::Places;
 use self::pipeline::PipelineVariables;
+use self::secrets::{SecretVariables, Secrets};
 use crate::bitbucket::Pipeline;
 
 pub use self::fault::{ConfigError, Fault};
@@ -81,10 +83,12 @@ pub fn read(
     logins::keep_secrets(&variables.registry, working_directory, &mut findings);
     let build_args = variables.build.build_args.as_deref();
     let arguments = Arguments::parse(build_args, &environment, &mut findings);
+    let secrets = Secrets::parse(&variables.secrets, &environment, &mut findings);
     proxies::keep_secrets(&environment, &mut findings);
-    warn_of_near_misses(&environment, &variables.build, &mut findings);
+    warn_of_near_misses(&environment, &variables, &mut findings);
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
-    let plan = plan_of(variables, &environment, &places, arguments, &mut findings);
+    let values = (arguments, secrets);
+    let plan = plan_of(variables, &environment, &places, values, &mut findings);
     match plan {
         Some(mut plan) if findings.is_faultless() => {
             plan.other_secrets.extend(findings.secrets());
@@ -99,12 +103,13 @@ fn plan_of(
     variables: Variables,
     environment: &Environment,
     places: &Places<'_>,
-    arguments: Arguments,
+    values: (Arguments, Secrets),
     findings: &mut Findings,
 ) -> Option<Plan> {
     let Variables {
         depot,
         build,
+        secrets: _,
         image,
         docker,
         registry,
@@ -121,7 +126,7 @@ fn plan_of(
     let destinations = images::read(&image, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
-    let build = build::read(&build, places, &context, &dockerfile, arguments, findings);
+    let build = build::read(&build, places, &context, &dockerfile, values, findings);
     let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
     let registries = registries::Variables {
         registry,
@@ -168,6 +173,7 @@ fn plan_of(
 struct Variables {
     depot: DepotVariables,
     build: BuildVariables,
+    secrets: SecretVariables,
     image: ImageVariables,
     docker: DockerVariables,
     registry: RegistryVariables,
@@ -183,6 +189,7 @@ impl Variables {
         Self {
             depot: environment.variables(findings),
             build: environment.variables(findings),
+            secrets: environment.variables(findings),
             image: environment.variables(findings),
             docker: environment.variables(findings),
             registry: environment.variables(findings),
@@ -226,12 +233,10 @@ fn pipes_storage(pipeline: &Pipeline, clone: &Path) -> Vec<PathBuf> {
     folders.map(Path::to_owned).collect()
 }
 
-fn warn_of_near_misses(environment: &Environment, build: &BuildVariables, findings: &mut Findings) {
-    let used = build
-        .build_args
-        .as_deref()
-        .map(pairs::inherited_names)
-        .unwrap_or_default();
+fn warn_of_near_misses(environment: &Environment, variables: &Variables, findings: &mut Findings) {
+    let inherited = |value: &Option<String>| value.as_deref().map(pairs::inherited_names);
+    let lists = [&variables.build.build_args, &variables.secrets.secrets];
+    let used: Vec<String> = lists.into_iter().filter_map(inherited).flatten().collect();
     for warning in near_miss::warnings(environment.names(), &used) {
         findings.warn(warning);
     }

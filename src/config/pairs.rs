@@ -48,6 +48,15 @@ pub(super) fn read<'a>(
     value: &str,
     lookup: impl Fn(&str) -> Option<&'a OsStr>,
 ) -> Result<Vec<Pair>, Vec<PairFault>> {
+    read_names(value, is_name, lookup)
+}
+
+/// The same with another rule for names.
+pub(super) fn read_names<'a>(
+    value: &str,
+    is_name: impl Fn(&str) -> bool,
+    lookup: impl Fn(&str) -> Option<&'a OsStr>,
+) -> Result<Vec<Pair>, Vec<PairFault>> {
     let named = named(value).map_err(|fault| vec![fault])?;
     let mut pairs = Vec::with_capacity(named.len());
     let mut faults = Vec::new();

@@ -63,6 +63,7 @@ impl Plan {
         std::iter::once(&self.depot.token)
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| build.build_args.secrets()))
+            .chain(builds().flat_map(|build| build.secrets.secrets()))
             .chain(passwords)
             .chain(registries.aws.secrets())
             .chain(&self.other_secrets)

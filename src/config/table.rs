@@ -56,6 +56,7 @@ pub(super) enum Topic {
     Depot,
     Image,
     Source,
+    Secrets,
     Cache,
     Registries,
     Amazon,

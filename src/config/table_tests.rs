@@ -14,6 +14,7 @@ use super::load::DockerVariables;
 use super::logins::RegistryVariables;
 use super::outputs::OutputVariables;
 use super::pipeline::PipelineVariables;
+use super::secrets::SecretVariables;
 use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, all_variables};
 
 use crate::bitbucket::variables::CONTEXT;
@@ -67,6 +68,7 @@ fn the_structs_have_a_field_for_each_variable() {
     let structs = [
         fields::<DepotVariables>(),
         fields::<BuildVariables>(),
+        fields::<SecretVariables>(),
         fields::<ImageVariables>(),
         fields::<RegistryVariables>(),
         fields::<AmazonVariables>(),

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::Result;
 use super::failure::Failure;
 use crate::bitbucket::GENERATED_FOLDER;
-use crate::buildkit::session::{Changes, FileSync};
+use crate::buildkit::session::{Changes, FileSync, Secrets};
 use crate::config::Plan;
 use crate::config::plan::{BuildPlan, DockerfilePlan, FolderPlan, NamedContext};
 use crate::context::{Directory, NamedFile, Tree};
@@ -25,6 +25,7 @@ pub(super) const DOCKERFILE: &str = "dockerfile";
 /// The directories of images that have the same context, and the key under which builders keep their files.
 pub(super) struct Contexts {
     files: FileSync,
+    secrets: Secrets,
     /// The repository and the context's path in it; `None` if the builder must not reuse files.
     identity: Option<Vec<u8>>,
     key: OnceCell<String>,
@@ -80,7 +81,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
     Ok(places.collect())
 }
 
-/// Images with the same context, whose files one session offers.
+/// Images with the same context and secrets, which one session offers.
 struct Group<'a> {
     /// The build of the first of them.
     build: &'a BuildPlan,
@@ -94,10 +95,11 @@ impl<'a> Group<'a> {
         Self { build, dockerfiles }
     }
 
-    /// Whether `build` reads the same directories.
+    /// Whether `build` reads the same directories and secrets.
     fn fits(&self, build: &BuildPlan) -> bool {
         self.build.context == build.context
             && self.build.no_cache == build.no_cache
+            && self.build.secrets == build.secrets
             && named_directories(self.build).eq(named_directories(build))
     }
 
@@ -130,6 +132,7 @@ impl<'a> Group<'a> {
         }
         Ok(Contexts {
             files,
+            secrets: Secrets::new(build.secrets.values().iter().cloned()),
             identity: (!build.no_cache).then(|| identity(plan, build)),
             key: OnceCell::new(),
             new_key: Mutex::default(),
@@ -163,6 +166,11 @@ impl Contexts {
     /// The directories for one solve.
     pub(super) fn files(&self, changes: Changes) -> FileSync {
         self.files.clone().on_change(changes)
+    }
+
+    /// The secrets of the builds.
+    pub(super) fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     /// The key of the sessions. The first call computes it.

@@ -42,7 +42,7 @@ impl Masker {
     /// Masks `secret` from now on, in all its forms. Lines of it below the minimum length are not masked.
     pub fn add(&self, secret: &str) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        lines(secret).for_each(|line| secrets.add(line));
+        secret_lines(secret).for_each(|line| secrets.add(line));
     }
 
     /// Masks a secret that another host created, such as a registry's token.
@@ -51,7 +51,7 @@ impl Masker {
     /// use up the memory or displace other secrets.
     pub fn add_foreign(&self, secret: &str) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
-        lines(secret).for_each(|line| secrets.add_foreign(line));
+        secret_lines(secret).for_each(|line| secrets.add_foreign(line));
     }
 
     /// Replaces each occurrence of a secret.
@@ -86,8 +86,8 @@ impl Masker {
     }
 }
 
-/// The lines of a secret that are masked.
-fn lines(secret: &str) -> impl Iterator<Item = &str> {
+/// The lines of a secret that are masked separately, because a log can contain one without the others.
+pub(crate) fn secret_lines(secret: &str) -> impl Iterator<Item = &str> {
     let lines = secret.lines().map(str::trim);
     lines.filter(|line| line.len() >= MIN_SECRET_BYTES)
 }

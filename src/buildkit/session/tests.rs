@@ -20,7 +20,7 @@ async fn every_announced_method_is_served() {
     let (sink, _pieces) = file();
     let services = services(folder.path()).with(sink);
     let methods: Vec<_> = services.methods().collect();
-    assert_eq!(methods.len(), 7);
+    assert_eq!(methods.len(), 8);
     let mut routes = services.into_routes(&Failure::default()).prepare();
     let mut status = async |path: &str| {
         let body = tonic::body::Body::empty();
@@ -70,6 +70,7 @@ fn services(folder: &std::path::Path) -> Services {
         .with(Health)
         .with(files)
         .with(Auth::new(Arc::new(NoRegistries)))
+        .with(Secrets::default())
 }
 
 /// A solve whose image is kept in the builder's cache only. Solves with other `targets` have other results.

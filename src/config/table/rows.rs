@@ -7,15 +7,17 @@ mod image;
 mod outputs;
 mod registries;
 mod rest;
+mod secrets;
 mod source;
 
 use super::Variable;
 
 /// The topics in the order in which they are documented.
-const TOPICS: [&[Variable]; 8] = [
+const TOPICS: [&[Variable]; 9] = [
     depot::ROWS,
     image::ROWS,
     source::ROWS,
+    secrets::ROWS,
     cache::ROWS,
     registries::ROWS,
     amazon::ROWS,

@@ -100,6 +100,7 @@ impl Machine<'_> {
         let services = Services::new(shared_key)
             .with(Health)
             .with(contexts.files(changes))
+            .with(contexts.secrets())
             .with(Auth::new(self.authorizer()));
         let services = match file {
             Some(file) => services.with(file),

@@ -1,0 +1,175 @@
+//! Secrets for `RUN --mount=type=secret`. A builder gets one only when a step requests it by its id.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::environment::Environment;
+use super::fault::Fault;
+use super::findings::Findings;
+use super::pairs::{self, Pair, PairFault};
+use super::values::is_set;
+use crate::buildkit::session::SECRET_LIMIT_BYTES;
+
+/// The variables of secrets for the build.
+#[derive(Default, Deserialize)]
+pub(super) struct SecretVariables {
+    pub(super) secrets: Option<String>,
+}
+
+/// The secrets of a build, each id once.
+#[derive(Clone, Default)]
+pub(crate) struct SecretsPlan {
+    values: Vec<(String, SecretString)>,
+}
+
+impl SecretsPlan {
+    /// Id and value of each.
+    pub(crate) fn values(&self) -> &[(String, SecretString)] {
+        &self.values
+    }
+
+    /// Whether the plan offers a secret with this id.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.values.iter().any(|(known, _)| known == id)
+    }
+
+    /// All texts that must be masked in the log.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.values.iter().map(|(_, value)| value)
+    }
+}
+
+/// Sessions are shared by builds with the same secrets.
+impl PartialEq for SecretsPlan {
+    fn eq(&self, other: &Self) -> bool {
+        let exposed = |plan: &Self| {
+            let values = plan.values.iter();
+            let values = values.map(|(id, value)| (id.clone(), value.expose_secret().to_owned()));
+            values.collect::<Vec<_>>()
+        };
+        exposed(self) == exposed(other)
+    }
+}
+
+impl fmt::Debug for SecretsPlan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids = self.values.iter().map(|(id, _)| (id, "***"));
+        formatter.debug_map().entries(ids).finish()
+    }
+}
+
+const VARIABLE: &str = "SECRETS";
+
+const ADVICE: &str = "write `ID=VALUE`, or `ID` alone for the variable of that name; an id contains no white space, comma or `=`; write a value of several lines as an entry of a list";
+
+/// The value of `SECRETS`, parsed. Its faults are reported later, in the order of the documentation.
+pub(super) struct Secrets {
+    parsed: Result<Vec<Pair>, Vec<PairFault>>,
+}
+
+impl Secrets {
+    /// Parses the secrets, and masks them in messages and in the log. Called before the first message.
+    pub(super) fn parse(
+        variables: &SecretVariables,
+        environment: &Environment,
+        findings: &mut Findings,
+    ) -> Self {
+        let value = variables.secrets.as_deref().unwrap_or_default();
+        let parsed = pairs::read_names(value, is_id, |name| environment.lookup(name));
+        // Also if another entry is invalid.
+        for (id, value) in pairs::named(value).unwrap_or_default() {
+            let inherited = || environment.lookup(&id)?.to_str().map(str::to_owned);
+            if let Some(value) = value.or_else(inherited) {
+                findings.keep_secret_text(&value);
+            }
+        }
+        Self { parsed }
+    }
+
+    /// Reports faults, and returns the secrets.
+    pub(super) fn finish(self, findings: &mut Findings) -> SecretsPlan {
+        let pairs = self.parsed.unwrap_or_else(|faults| {
+            for fault in faults {
+                findings.fault(pair_fault(fault));
+            }
+            Vec::new()
+        });
+        let mut plan = SecretsPlan::default();
+        for (index, (id, value)) in pairs.into_iter().enumerate() {
+            let entry = pairs::label(index, &id);
+            if let Some((problem, advice)) = entry_fault(&plan, &id, &value) {
+                findings.fault(Fault::new(VARIABLE, format!("{entry} {problem}"), advice));
+            } else {
+                plan.values.push((id, value.into()));
+            }
+        }
+        plan
+    }
+}
+
+/// Problem and advice of an invalid entry.
+fn entry_fault(plan: &SecretsPlan, id: &str, value: &str) -> Option<(String, &'static str)> {
+    let has_option = |option: &str| value.split(',').any(|part| part.starts_with(option));
+    if matches!(id, "id" | "type")
+        && ["id=", "src=", "source=", "env="]
+            .into_iter()
+            .any(has_option)
+    {
+        let problem = "has the form of the option `--secret`";
+        let advice = "write `ID=VALUE`, or `ID` alone for the variable of that name; a file belongs in SECRET_FILES";
+        return Some((problem.into(), advice));
+    }
+    if !value.trim().is_empty() && !is_set(value) {
+        let problem = "refers to a variable that is not set in this pipeline";
+        return Some((problem.into(), "set that variable, or remove the entry"));
+    }
+    if plan.has(id) {
+        let problem = "has the same id as an earlier entry";
+        return Some((problem.into(), "write each id once"));
+    }
+    if value.len() > SECRET_LIMIT_BYTES {
+        let problem = format!("has a value of more than {SECRET_LIMIT_BYTES} bytes");
+        return Some((problem, "BuildKit allows no larger secret: shorten it"));
+    }
+    None
+}
+
+/// Whether this text can be the id of a mount: the options of a mount are separated by commas and white space.
+fn is_id(text: &str) -> bool {
+    let is_other = |character: char| {
+        character.is_whitespace() || character.is_control() || matches!(character, ',' | '=')
+    };
+    !text.is_empty() && !text.contains(is_other)
+}
+
+fn pair_fault(fault: PairFault) -> Fault {
+    let (problem, advice) = match fault {
+        PairFault::NoName { entry } => {
+            (format!("{entry} does not start with an id and `=`"), ADVICE)
+        }
+        PairFault::NotInEnvironment { entry } => (
+            format!("{entry} has no value, and the pipe has no variable of that name"),
+            "write `ID=$NAME`, or also set a variable of that name under the pipe's `variables:`; write a value of several lines as an entry of a list",
+        ),
+        PairFault::NotUtf8 { entry } => (
+            format!("{entry} has a value that is not valid UTF-8"),
+            "write it to a file, and set the file in SECRET_FILES",
+        ),
+        PairFault::Yaml { position } => {
+            let place =
+                position.map(|(line, column)| format!(", near line {line}, column {column}"));
+            let place = place.unwrap_or_default();
+            (
+                format!("not a YAML mapping of ids to plain values{place}"),
+                ADVICE,
+            )
+        }
+    };
+    Fault::new(VARIABLE, problem, advice)
+}
+
+#[cfg(test)]
+#[path = "secrets_tests.rs"]
+mod tests;
