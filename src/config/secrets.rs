@@ -118,7 +118,7 @@ fn entry_fault(plan: &SecretsPlan, id: &str, value: &str) -> Option<(String, &'s
             .any(has_option)
     {
         let problem = "has the form of the option `--secret`";
-        let advice = "write `ID=VALUE`, or `ID` alone for the variable of that name; a file belongs in SECRET_FILES";
+        let advice = "write `ID=VALUE`, or `ID` alone for the variable of that name";
         return Some((problem.into(), advice));
     }
     if !value.trim().is_empty() && !is_set(value) {
@@ -155,7 +155,7 @@ fn pair_fault(fault: PairFault) -> Fault {
         ),
         PairFault::NotUtf8 { entry } => (
             format!("{entry} has a value that is not valid UTF-8"),
-            "write it to a file, and set the file in SECRET_FILES",
+            "write it in UTF-8, for example in base64",
         ),
         PairFault::Yaml { position } => {
             let place =

@@ -131,7 +131,7 @@ fn invalid_entries_are_reported_without_their_values() {
         (
             "id=npm,src=hunter2",
             "entry 1 has the form of the option `--secret`",
-            "a file belongs in SECRET_FILES",
+            "`ID` alone for the variable of that name",
         ),
         (
             "type=env,id=hunter2",

@@ -25,6 +25,26 @@ async fn image_manifest(place: &Place, repository: &str) -> Value {
 }
 
 #[test]
+fn a_step_gets_the_secrets_that_it_mounts_and_no_log_shows_them() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let step = "RUN --mount=type=secret,id=key,required --mount=type=secret,id=absent \
+                    cat /run/secrets/key && test ! -e /run/secrets/absent && \
+                    grep -qx second-word /run/secrets/key";
+        let context = place.busybox_context(step);
+        let run = Program::of(&depot, context.path())
+            .set("SECRETS_COUNT", "1")
+            .set("SECRETS_0", "key=first-word\nsecond-word\n")
+            .run()
+            .await;
+        run.expect(0, &["***"]);
+        for word in ["first-word", "second-word"] {
+            assert!(!run.log.contains(word), "{}", run.log);
+        }
+    });
+}
+
+#[test]
 fn an_image_is_built_and_pushed_and_every_blob_of_it_can_be_read_back() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;

@@ -20,7 +20,7 @@ async fn failing(place: &Place, lines: &str) -> Run {
 #[test]
 fn a_step_that_needs_a_secret_gets_a_hint() {
     with_place(async |place| {
-        let hint = "hint: this version passes no secrets to a build";
+        let hint = "hint: a step requires a secret (`--mount=type=secret`) that is not set";
         let run = failing(
             place,
             "RUN --mount=type=secret,id=npm,required=true cat /run/secrets/npm",

@@ -168,8 +168,8 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
                 .into()
         }
         KnownCause::MissingSecret => {
-            "this version passes no secrets to a build (`--mount=type=secret`): run the command that needs the secret in \
-             a line before the pipe, and COPY its result"
+            "a step requires a secret (`--mount=type=secret`) that is not set: add `- ID=$NAME` to SECRETS, with the `id` of \
+             the mount"
                 .into()
         }
         KnownCause::MissingSshKey => {

@@ -117,6 +117,8 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
         IN_PASSWORDS,
         &[("builder", "Control/Solve", "request body")],
     ),
+    // No step of the scene mounts it, so no builder gets it.
+    ("SECRETS", IN_PASSWORDS, &[]),
     // Build arguments should contain no secrets. The pipe still protects them.
     (
         "BUILD_ARGS",

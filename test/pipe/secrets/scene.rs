@@ -243,6 +243,8 @@ impl Scene {
             .set("SSL_CERT_FILE", self.internet.authority())
             .set("BUILD_CONTEXTS", repository)
             .set("BUILD_ARGS", format!("WORD={}", secret("BUILD_ARGS")))
+            .set("SECRETS_COUNT", "1")
+            .set("SECRETS_0", format!("word={}", secret("SECRETS")))
             .set("OUTPUT_FILE", "image.env")
             .set("OUTPUT_VARIABLES", "DEPOT_BUILD_ID")
             .set("METADATA_FILE", "metadata.json")
