@@ -1,12 +1,14 @@
 //! Everything specific to Bitbucket Pipelines: the pipeline that a run belongs to, facts and limits of steps, names of
 //! Bitbucket's variables, and the files for later steps.
 
+mod git;
 pub(crate) mod outputs;
 mod pipeline;
 mod step;
 pub(crate) mod variables;
 pub(crate) mod whole_file;
 
+pub(crate) use git::git_user;
 pub(crate) use outputs::Outputs;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use step::{

@@ -124,7 +124,7 @@ pub(super) fn read(
         .build_platform
         .as_deref()
         .and_then(|value| machine(value, findings));
-    let secrets = secrets.finish(findings);
+    let secrets = secrets.finish(places, findings);
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
     Some(BuildPlan {
         context: context?,

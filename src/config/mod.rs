@@ -142,6 +142,8 @@ fn plan_of(
     let outputs = outputs::read(&outputs, places, &destinations, findings);
     let others = outputs.files().chain(registries.aws.authorization_file());
     withheld.extend(others.map(Path::to_owned));
+    let secrets = build.iter().flat_map(|build| build.secrets.files());
+    withheld.extend(secrets.map(|file| file.path.clone()));
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let pipeline: Pipeline = pipeline.into();

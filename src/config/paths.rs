@@ -264,6 +264,29 @@ impl<'a> Places<'a> {
         })
     }
 
+    /// The real path of a file that contains a secret. It can be in a directory that no builder gets otherwise.
+    pub(super) fn secret_file(
+        &self,
+        variable: &str,
+        value: &str,
+        limit_bytes: u64,
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
+        let path = cleaned(&self.working_directory.join(value.trim()));
+        let checked = self.resolved(&path, |path, metadata| {
+            readable_file(path, metadata)?;
+            if metadata.len() > limit_bytes {
+                let problem = format!("has more than {limit_bytes} bytes");
+                return Err(Unusable::new(path, &problem));
+            }
+            Ok(())
+        });
+        let advice = "write the path of a file in the clone, relative to the working directory";
+        checked
+            .map_err(|unusable| unusable.report(variable, advice, findings))
+            .ok()
+    }
+
     /// The path of an output file. The file and its directories may not exist.
     pub(super) fn output(
         &self,

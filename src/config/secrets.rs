@@ -1,4 +1,9 @@
-//! Secrets for `RUN --mount=type=secret`. A builder gets one only when a step requests it by its id.
+//! Secrets for `RUN --mount=type=secret` and for Git repositories. A builder gets one only when it requests it by its id.
+
+mod files;
+mod git;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
@@ -9,54 +14,94 @@ use super::environment::Environment;
 use super::fault::Fault;
 use super::findings::Findings;
 use super::pairs::{self, Pair, PairFault};
+use super::paths::Places;
+use super::secret_names;
 use super::values::is_set;
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
+
+pub(crate) use self::files::SecretFile;
 
 /// The variables of secrets for the build.
 #[derive(Default, Deserialize)]
 pub(super) struct SecretVariables {
     pub(super) secrets: Option<String>,
+    pub(super) secret_files: Option<String>,
+    pub(super) git_auth_token: Option<String>,
 }
 
 /// The secrets of a build, each id once.
 #[derive(Clone, Default)]
 pub(crate) struct SecretsPlan {
     values: Vec<(String, SecretString)>,
+    files: Vec<SecretFile>,
+    /// The texts in all of them that must be masked in the log.
+    masked: Vec<SecretString>,
 }
 
 impl SecretsPlan {
-    /// Id and value of each.
+    /// Id and value of each secret that is not a file.
     pub(crate) fn values(&self) -> &[(String, SecretString)] {
         &self.values
     }
 
+    /// The secrets that are files.
+    pub(crate) fn files(&self) -> &[SecretFile] {
+        &self.files
+    }
+
     /// Whether the plan offers a secret with this id.
     pub(crate) fn has(&self, id: &str) -> bool {
-        self.values.iter().any(|(known, _)| known == id)
+        self.value(id).is_some() || self.files.iter().any(|file| file.id == id)
+    }
+
+    fn value(&self, id: &str) -> Option<&SecretString> {
+        let mut values = self.values.iter();
+        values.find_map(|(known, value)| (known == id).then_some(value))
     }
 
     /// All texts that must be masked in the log.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
-        self.values.iter().map(|(_, value)| value)
+    pub(super) fn secrets(&self) -> &[SecretString] {
+        &self.masked
+    }
+
+    /// Masks a secret, and the secrets that are only a part of it, such as a token in a configuration file.
+    fn mask(&mut self, text: &str) {
+        if text.len() <= SEARCH_LIMIT_BYTES {
+            let search = secret_names::search("SECRET", text);
+            let parts = search.secrets.into_iter().map(SecretString::from);
+            self.masked.extend(parts);
+        }
+        self.masked.push(text.into());
     }
 }
+
+/// Larger texts are not searched for secrets. Each of their lines is masked.
+const SEARCH_LIMIT_BYTES: usize = 64 << 10;
 
 /// Sessions are shared by builds with the same secrets.
 impl PartialEq for SecretsPlan {
     fn eq(&self, other: &Self) -> bool {
-        let exposed = |plan: &Self| {
-            let values = plan.values.iter();
-            let values = values.map(|(id, value)| (id.clone(), value.expose_secret().to_owned()));
-            values.collect::<Vec<_>>()
+        let same = |((id, value), (other_id, other)): (&(String, SecretString), _)| {
+            let other: &SecretString = other;
+            id == other_id && value.expose_secret() == other.expose_secret()
         };
-        exposed(self) == exposed(other)
+        let others = other.values.iter().map(|(id, value)| (id, value));
+        self.values.len() == other.values.len()
+            && self.values.iter().zip(others).all(same)
+            && self.files == other.files
     }
 }
 
+/// Contains no values.
 impl fmt::Debug for SecretsPlan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids = self.values.iter().map(|(id, _)| (id, "***"));
-        formatter.debug_map().entries(ids).finish()
+        let values = self.values.iter().map(|(id, _)| (id, "***"));
+        let files = self.files.iter().map(|file| (&file.id, "file"));
+        formatter
+            .debug_map()
+            .entries(values)
+            .entries(files)
+            .finish()
     }
 }
 
@@ -64,9 +109,11 @@ const VARIABLE: &str = "SECRETS";
 
 const ADVICE: &str = "write `ID=VALUE`, or `ID` alone for the variable of that name; an id contains no white space, comma or `=`; write a value of several lines as an entry of a list";
 
-/// The value of `SECRETS`, parsed. Its faults are reported later, in the order of the documentation.
+/// The variables of secrets, of which `SECRETS` is parsed. Faults are reported later, in the order of the documentation.
 pub(super) struct Secrets {
     parsed: Result<Vec<Pair>, Vec<PairFault>>,
+    files: Option<String>,
+    token: Option<String>,
 }
 
 impl Secrets {
@@ -77,7 +124,6 @@ impl Secrets {
         findings: &mut Findings,
     ) -> Self {
         let value = variables.secrets.as_deref().unwrap_or_default();
-        let parsed = pairs::read_names(value, is_id, |name| environment.lookup(name));
         // Also if another entry is invalid.
         for (id, value) in pairs::named(value).unwrap_or_default() {
             let inherited = || environment.lookup(&id)?.to_str().map(str::to_owned);
@@ -85,11 +131,15 @@ impl Secrets {
                 findings.keep_secret_text(&value);
             }
         }
-        Self { parsed }
+        Self {
+            parsed: pairs::read_names(value, is_id, |name| environment.lookup(name)),
+            files: variables.secret_files.clone(),
+            token: variables.git_auth_token.clone(),
+        }
     }
 
     /// Reports faults, and returns the secrets.
-    pub(super) fn finish(self, findings: &mut Findings) -> SecretsPlan {
+    pub(super) fn finish(self, places: &Places<'_>, findings: &mut Findings) -> SecretsPlan {
         let pairs = self.parsed.unwrap_or_else(|faults| {
             for fault in faults {
                 findings.fault(pair_fault(fault));
@@ -102,9 +152,17 @@ impl Secrets {
             if let Some((problem, advice)) = entry_fault(&plan, &id, &value) {
                 findings.fault(Fault::new(VARIABLE, format!("{entry} {problem}"), advice));
             } else {
+                plan.mask(&value);
                 plan.values.push((id, value.into()));
             }
         }
+        if let Some(value) = &self.files {
+            files::read(value, places, &mut plan, findings);
+        }
+        if let Some(token) = &self.token {
+            git::read_token(token, &mut plan, findings);
+        }
+        git::add_headers(&mut plan);
         plan
     }
 }
@@ -118,7 +176,7 @@ fn entry_fault(plan: &SecretsPlan, id: &str, value: &str) -> Option<(String, &'s
             .any(has_option)
     {
         let problem = "has the form of the option `--secret`";
-        let advice = "write `ID=VALUE`, or `ID` alone for the variable of that name";
+        let advice = "write `ID=VALUE`, or `ID` alone for the variable of that name; a file belongs in SECRET_FILES";
         return Some((problem.into(), advice));
     }
     if !value.trim().is_empty() && !is_set(value) {
@@ -155,7 +213,7 @@ fn pair_fault(fault: PairFault) -> Fault {
         ),
         PairFault::NotUtf8 { entry } => (
             format!("{entry} has a value that is not valid UTF-8"),
-            "write it in UTF-8, for example in base64",
+            "write it to a file, and set the file in SECRET_FILES",
         ),
         PairFault::Yaml { position } => {
             let place =
@@ -169,7 +227,3 @@ fn pair_fault(fault: PairFault) -> Fault {
     };
     Fault::new(VARIABLE, problem, advice)
 }
-
-#[cfg(test)]
-#[path = "secrets_tests.rs"]
-mod tests;

@@ -18,6 +18,7 @@ use super::error::{OpenError, WalkError, shown};
 use super::observer::Observer;
 use super::stat::{Entry, mode};
 use super::tree::Tree;
+use crate::io::bounded_file;
 
 /// A file of a tree, under another name.
 #[derive(Debug, Clone)]
@@ -77,6 +78,18 @@ impl NamedFile {
             Some(found) => Ok(found.entry),
             None => Err(failed(io::ErrorKind::NotFound.into())),
         }
+    }
+
+    /// Reads the whole file. Blocks.
+    ///
+    /// # Errors
+    /// It was removed or replaced by a link, is not a regular file, cannot be read, or is larger than `limit_bytes`.
+    pub(crate) fn read(&self, limit_bytes: u64) -> io::Result<Vec<u8>> {
+        let file = self.open().map_err(|error| match error {
+            OpenError::Gone { source, .. } | OpenError::Unreadable { source, .. } => source,
+            other => io::Error::new(io::ErrorKind::InvalidInput, other),
+        })?;
+        bounded_file::read_open(file, limit_bytes)
     }
 
     /// Opens it to read its content.

@@ -15,8 +15,15 @@ use rustix::fs::OFlags;
 /// # Errors
 /// It cannot be opened or read, is not a regular file, or is larger.
 pub(crate) fn read(path: &Path, limit_bytes: u64) -> io::Result<Vec<u8>> {
+    read_open(open(path, File::options().read(true))?, limit_bytes)
+}
+
+/// The same for an open file.
+///
+/// # Errors
+/// It cannot be read, or is larger.
+pub(crate) fn read_open(mut file: File, limit_bytes: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let mut file = open(path, File::options().read(true))?;
     let too_large = || {
         let problem = format!("it is larger than {limit_bytes} bytes");
         io::Error::new(io::ErrorKind::FileTooLarge, problem)

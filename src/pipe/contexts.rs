@@ -11,9 +11,9 @@ use tokio::sync::OnceCell;
 use super::Result;
 use super::failure::Failure;
 use crate::bitbucket::GENERATED_FOLDER;
-use crate::buildkit::session::{Changes, FileSync, Secrets};
+use crate::buildkit::session::{Changes, FileSync, SecretSource, Secrets};
 use crate::config::Plan;
-use crate::config::plan::{BuildPlan, DockerfilePlan, FolderPlan, NamedContext};
+use crate::config::plan::{BuildPlan, DockerfilePlan, FolderPlan, NamedContext, SecretsPlan};
 use crate::context::{Directory, NamedFile, Tree};
 
 /// The prefix of every key. It changes when the way in which files are announced changes.
@@ -132,7 +132,7 @@ impl<'a> Group<'a> {
         }
         Ok(Contexts {
             files,
-            secrets: Secrets::new(build.secrets.values().iter().cloned()),
+            secrets: opening.secrets(&build.secrets),
             identity: (!build.no_cache).then(|| identity(plan, build)),
             key: OnceCell::new(),
             new_key: Mutex::default(),
@@ -218,6 +218,17 @@ impl Opening<'_> {
             tree: tree.map_err(Failure::Directory)?,
             ignore_file: ignore_file.map(|file| self.file(".dockerignore", file)),
         })
+    }
+
+    fn secrets(&self, plan: &SecretsPlan) -> Secrets {
+        let values = plan.values().iter().cloned();
+        let values = values.map(|(id, value)| (id, SecretSource::Value(value)));
+        let files = plan.files().iter().map(|secret| {
+            let label = secret.label.clone();
+            let file = self.file(&secret.id, &secret.path);
+            (secret.id.clone(), SecretSource::File { file, label })
+        });
+        Secrets::new(values.chain(files))
     }
 
     fn file(&self, name: &str, path: &Path) -> NamedFile {

@@ -60,16 +60,15 @@ pub(crate) fn to_mask(secret: &str) -> Vec<String> {
 
 /// Every form of `secret` once, the secret itself first. The forms of a secret of a few characters match other text by chance.
 pub(crate) fn of(secret: &str) -> Vec<String> {
+    if secret.len() > LONG_BYTES {
+        return usual(secret);
+    }
     let mut forms = vec![secret.to_owned()];
     let mut add = |form: String| {
         if !forms.contains(&form) {
             forms.push(form);
         }
     };
-    if secret.len() > LONG_BYTES {
-        base64(secret).for_each(add);
-        return forms;
-    }
     for escaped in [
         utf8_percent_encode(secret, UNRESERVED).to_string(),
         utf8_percent_encode(secret, USERINFO).to_string(),
@@ -114,6 +113,17 @@ pub(crate) fn of(secret: &str) -> Vec<String> {
     }
     add(digits.to_ascii_uppercase());
     add(digits);
+    forms
+}
+
+/// The forms in which most programs print a secret: unchanged, and base64. Each once.
+pub(crate) fn usual(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned()];
+    for form in base64(secret) {
+        if !forms.contains(&form) {
+            forms.push(form);
+        }
+    }
     forms
 }
 

@@ -35,7 +35,7 @@ pub(crate) use auth::{Auth, Authorizer, RegistryToken, TokenError, TokenRequest}
 pub(crate) use filesync::file_service;
 pub(crate) use filesync::{Changes, FileSync};
 pub(crate) use health::Health;
-pub(crate) use secrets::{SECRET_LIMIT_BYTES, Secrets};
+pub(crate) use secrets::{SECRET_LIMIT_BYTES, SecretSource, Secrets};
 pub(crate) use service::Services;
 pub(crate) use upload::{FileSink, file};
 

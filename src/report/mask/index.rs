@@ -31,7 +31,8 @@ const PARTS_LIMIT_BYTES: usize = 16 << 10;
 /// Maximum length of a secret whose base64 is found in hexadecimal.
 const ENCODED_LIMIT_BYTES: usize = 512;
 
-/// Maximum number of parts of the run's own secrets, which then use some 20 MiB. Further secrets are found as a whole.
+/// Maximum number of parts of the run's own secrets, which then use some 20 MiB. Further secrets are found as a whole, and only in the
+/// usual forms: a file with secrets can have thousands of lines.
 pub(super) const MAX_PARTS: usize = 1 << 19;
 
 /// Memory of a part in bytes, with its share of the table and the filter.
@@ -68,14 +69,19 @@ impl Index {
             .is_some_and(|start| self.starting(start).any(|form| form == secret))
     }
 
-    /// Adds a secret of at least [`WINDOW`] bytes on one line, with its parts or as a whole only. Returns an estimate of the
-    /// memory for it, in bytes.
+    /// Adds a secret of at least [`WINDOW`] bytes on one line: all its forms and their parts, or only the usual forms. Returns an
+    /// estimate of the memory for it, in bytes.
     pub(super) fn add(&mut self, secret: &str, with_parts: bool) -> usize {
         if self.contains(secret) {
             return 0;
         }
         let mut bytes = 0;
-        for form in forms::of(secret) {
+        let forms = if with_parts {
+            forms::of(secret)
+        } else {
+            forms::usual(secret)
+        };
+        for form in forms {
             let Some(start) = window(form.as_bytes()) else {
                 continue;
             };

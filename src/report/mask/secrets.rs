@@ -1,7 +1,8 @@
 //! The secrets to mask: all of the run's own, and the latest that other hosts created.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
+use ring::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::index::{Index, MAX_PARTS};
@@ -14,6 +15,8 @@ const FOREIGN_LIMIT_BYTES: usize = 16 << 20;
 pub(super) struct Secrets {
     index: Index,
     own: Vec<SecretString>,
+    /// The SHA-256 of each in `own`.
+    own_hashes: HashSet<Vec<u8>>,
     /// Oldest first, each with its memory in bytes.
     foreign: VecDeque<(SecretString, usize)>,
     foreign_bytes: usize,
@@ -28,7 +31,8 @@ impl Secrets {
 
     /// Adds a secret of the run.
     pub(super) fn add(&mut self, secret: &str) {
-        if self.own.iter().any(|own| own.expose_secret() == secret) {
+        let hash = digest(&SHA256, secret.as_bytes());
+        if !self.own_hashes.insert(hash.as_ref().to_vec()) {
             return;
         }
         self.own.push(secret.into());
@@ -127,6 +131,28 @@ mod tests {
         let spans = secrets.index().spans(line);
         let lengths: Vec<usize> = spans.iter().map(ExactSizeIterator::len).collect();
         assert_eq!(lengths, [30]);
+    }
+
+    #[test]
+    fn the_lines_of_a_large_file_are_all_masked_in_bounded_memory() {
+        let mut secrets = Secrets::default();
+        let lines: Vec<String> = (0..40_000)
+            .map(|line: u64| format!("{:016x}", line.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+            .collect();
+        for line in lines.iter().chain(&lines) {
+            secrets.add(line);
+        }
+        assert_eq!(secrets.own.len(), lines.len());
+        assert!(
+            secrets.index().bytes() < 64 << 20,
+            "{}",
+            secrets.index().bytes()
+        );
+        for line in lines.iter().step_by(997) {
+            assert_eq!(secrets.index().spans(line), [0..16]);
+            let encoded = STANDARD.encode(line);
+            assert!(!secrets.index().spans(&encoded).is_empty());
+        }
     }
 
     #[test]

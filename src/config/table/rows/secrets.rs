@@ -2,13 +2,34 @@
 
 use super::super::{Fallback, Kind, Topic, Variable};
 
-pub(super) const ROWS: &[Variable] = &[Variable::new(
-    Topic::Secrets,
-    "SECRETS",
-    Kind::Pairs,
-    Fallback::SameName,
-    "Secrets for `RUN --mount=type=secret,id=ID`: a list of `ID=VALUE`, or a text with one \
+pub(super) const ROWS: &[Variable] = &[
+    Variable::new(
+        Topic::Secrets,
+        "SECRETS",
+        Kind::Pairs,
+        Fallback::SameName,
+        "Secrets for `RUN --mount=type=secret,id=ID`: a list of `ID=VALUE`, or a text with one \
          `ID=VALUE` or `ID: VALUE` on each line. `ID` without a value takes the value of that \
          variable of the pipe. Store the values as secured variables.",
-)
-.secret()];
+    )
+    .secret(),
+    Variable::new(
+        Topic::Secrets,
+        "SECRET_FILES",
+        Kind::Pairs,
+        Fallback::None,
+        "Secrets in files: a list of `ID=PATH`, or a text with one on each line. Each path is \
+         relative to the working directory and in the clone; a file has at most 500 KiB. These \
+         files are not part of the build context.",
+    ),
+    Variable::new(
+        Topic::Secrets,
+        "GIT_AUTH_TOKEN",
+        Kind::Text,
+        Fallback::SameName,
+        "Token for private Git repositories over HTTPS in `CONTEXT`, `BUILD_CONTEXTS` and `ADD`. \
+         Every Git host of the build can get it; `SECRETS` can set a token for one host. Store it \
+         as a secured variable.",
+    )
+    .secret(),
+];
