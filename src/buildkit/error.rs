@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 pub(crate) use details::Source;
 pub(crate) use kind::{ErrorKind, RegistryAction};
-pub(crate) use known_cause::KnownCause;
+pub(crate) use known_cause::{KnownCause, Mounts};
 
 use details::Details;
 use kind::{is_transport_failure, kind};

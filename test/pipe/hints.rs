@@ -20,7 +20,8 @@ async fn failing(place: &Place, lines: &str) -> Run {
 #[test]
 fn a_step_that_needs_a_secret_gets_a_hint() {
     with_place(async |place| {
-        let hint = "hint: a step requires a secret (`--mount=type=secret`) that is not set";
+        let hint =
+            "hint: the step mounts the secret `npm`, which is not set: add `npm=$NAME` to SECRETS";
         let run = failing(
             place,
             "RUN --mount=type=secret,id=npm,required=true cat /run/secrets/npm",
@@ -36,6 +37,11 @@ fn a_step_that_needs_a_secret_gets_a_hint() {
         run.expect(1, &["No such file", hint]);
         let run = failing(place, "RUN false").await;
         run.without("hint: ");
+        // A secret that is set is not the cause.
+        let context = place.busybox_context("RUN --mount=type=secret,id=npm false");
+        let depot = place.depot(Scenario::default()).await;
+        let program = Program::of(&depot, context.path()).set("SECRETS", "npm=npm-secret");
+        program.run().await.expect(1, &[]).without("hint: ");
     });
 }
 

@@ -14,8 +14,14 @@ pub(crate) enum KnownCause {
     MissingFile,
     /// The frontend of the Dockerfile's `# syntax=` line does not support named contexts.
     NoNamedContexts,
-    /// A step requires a secret, and the client provides none.
-    MissingSecret,
+    /// A step requires a secret that the client does not provide.
+    MissingSecret {
+        /// Its ID; empty if the message contains none.
+        id: String,
+    },
+    /// A step failed that mounts secrets or an SSH key. Without `required`, a step runs without the ones that the client does not
+    /// provide.
+    FailedWithMounts(Mounts),
     /// A step or a Git repository requires an SSH key, and the client forwards none.
     MissingSshKey,
     /// The builder's disk is full.
@@ -33,6 +39,15 @@ pub(crate) enum KnownCause {
     RegistryQuota,
     /// The certificate of a registry is not trusted.
     UntrustedCertificate,
+}
+
+/// The mounts of a step that the client provides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mounts {
+    /// The IDs of the secrets.
+    pub(crate) secrets: Vec<String>,
+    /// Whether an SSH key is mounted.
+    pub(crate) has_ssh: bool,
 }
 
 impl SolveError {
@@ -59,7 +74,8 @@ impl SolveError {
             } else if output.iter().any(|line| lacks_ssh_key(line)) {
                 Some(KnownCause::MissingSshKey)
             } else {
-                self.sources.iter().find_map(mounted)
+                let mounts = mounts(&self.sources);
+                (mounts != Mounts::default()).then_some(KnownCause::FailedWithMounts(mounts))
             };
         }
         let has = |words: &str| self.message.contains(words);
@@ -71,8 +87,8 @@ impl SolveError {
             || has("unknown service moby.sshforward")
         {
             Some(KnownCause::MissingSshKey)
-        } else if has("unknown service moby.buildkit.secrets") || misses_secret(&self.message) {
-            Some(KnownCause::MissingSecret)
+        } else if let Some(id) = missing_secret(&self.message) {
+            Some(KnownCause::MissingSecret { id: id.to_owned() })
         } else if RATE_TEXTS.iter().any(|words| lower.contains(words)) {
             Some(KnownCause::RateLimit {
                 host: self.host(),
@@ -174,34 +190,42 @@ fn lacks_ssh_key(line: &str) -> bool {
     SSH_TEXTS.iter().any(|words| line.contains(words))
 }
 
-/// `secret ID: not found`; the ID may contain anything except a line end.
-fn misses_secret(message: &str) -> bool {
-    let before = message.rsplit_once(": not found").map(|(before, _)| before);
-    let Some((head, id)) = before.and_then(|before| before.rsplit_once("secret ")) else {
-        return false;
-    };
+/// The ID in `secret ID: not found`, which may contain anything except a line end; empty if the client has no service for secrets.
+fn missing_secret(message: &str) -> Option<&str> {
+    if message.contains("unknown service moby.buildkit.secrets") {
+        return Some("");
+    }
+    let (before, _) = message.rsplit_once(": not found")?;
+    let (head, id) = before.rsplit_once("secret ")?;
     let is_start = head.is_empty() || head.ends_with(": ");
-    is_start && !id.is_empty() && !id.contains('\n')
+    (is_start && !id.is_empty() && !id.contains('\n')).then_some(id)
 }
 
-/// The secret or SSH mount in the failing lines of a Dockerfile, if any: the client provides neither.
-fn mounted(source: &Source) -> Option<KnownCause> {
-    let words = failing_words(source);
-    let mut mounts = words
-        .iter()
-        .filter_map(|word| word.strip_prefix("--mount="));
-    mounts.find_map(|mount| {
-        let has = |option: &str| {
-            mount
-                .split(',')
-                .any(|part| part.eq_ignore_ascii_case(option))
+/// The mounts in the failing lines of the Dockerfile.
+fn mounts(sources: &[Source]) -> Mounts {
+    let mut mounts = Mounts::default();
+    let words = sources.iter().flat_map(failing_words);
+    for mount in words.filter_map(|word| word.strip_prefix("--mount=").map(str::to_owned)) {
+        let option = |name: &str| {
+            let mut options = mount.split(',').filter_map(|part| part.split_once('='));
+            options.find_map(|(key, value)| key.eq_ignore_ascii_case(name).then_some(value))
         };
-        if has("type=secret") {
-            Some(KnownCause::MissingSecret)
-        } else {
-            has("type=ssh").then_some(KnownCause::MissingSshKey)
+        let kind = option("type").unwrap_or_default();
+        if kind.eq_ignore_ascii_case("ssh") {
+            mounts.has_ssh = true;
+        } else if kind.eq_ignore_ascii_case("secret") {
+            // Without an ID, it is the last part of the path.
+            let path = ["target", "dst", "destination"]
+                .into_iter()
+                .find_map(option);
+            let name = path.and_then(|path| path.rsplit('/').next());
+            let id = option("id").or(name).unwrap_or_default().to_owned();
+            if !mounts.secrets.contains(&id) {
+                mounts.secrets.push(id);
+            }
         }
-    })
+    }
+    mounts
 }
 
 /// The words of the failing lines of a Dockerfile.
@@ -228,6 +252,10 @@ mod tests {
         SolveError::from_status(&Status::unknown(message)).known_cause(&[])
     }
 
+    fn missing_secret(id: &str) -> KnownCause {
+        KnownCause::MissingSecret { id: id.to_owned() }
+    }
+
     fn limit(host: &str, is_anonymous: bool) -> KnownCause {
         let host = Some(host.to_owned());
         KnownCause::RateLimit { host, is_anonymous }
@@ -249,14 +277,14 @@ mod tests {
                 "unsupported frontend capability moby.buildkit.frontend.contexts",
                 KnownCause::NoNamedContexts,
             ),
-            ("secret npm token: not found", KnownCause::MissingSecret),
+            ("secret npm token: not found", missing_secret("npm token")),
             (
                 "failed to solve: secret npmrc: not found",
-                KnownCause::MissingSecret,
+                missing_secret("npmrc"),
             ),
             (
                 "rpc error: code = Unimplemented desc = unknown service moby.buildkit.secrets.v1.Secrets",
-                KnownCause::MissingSecret,
+                missing_secret(""),
             ),
             (
                 "no SSH key \"default\" forwarded from the client",
@@ -373,23 +401,36 @@ mod tests {
             let output: Vec<String> = output.iter().map(|&line| line.to_owned()).collect();
             error.known_cause(&output)
         };
-        let secret = Some(KnownCause::MissingSecret);
-        assert_eq!(
-            failed("RUN --mount=type=secret,id=x \\\n  make", &[]),
-            secret
-        );
-        assert_eq!(
-            failed("RUN \\\n  --mount=id=x,type=secret make", &[]),
-            secret
-        );
-        assert_eq!(
-            failed("RUN --mount=type=ssh \\\n make", &[]),
-            Some(KnownCause::MissingSshKey)
-        );
-        assert_eq!(
-            failed("RUN --mount=type=cache,target=/x \\\n make", &[]),
-            None
-        );
+        let mounts = |secrets: &[&str], has_ssh: bool| {
+            let secrets = secrets.iter().map(|&id| id.to_owned()).collect();
+            Some(KnownCause::FailedWithMounts(Mounts { secrets, has_ssh }))
+        };
+        for (lines, cause) in [
+            (
+                "RUN --mount=type=secret,id=x \\\n  make",
+                mounts(&["x"], false),
+            ),
+            (
+                "RUN \\\n  --mount=id=x,type=secret make",
+                mounts(&["x"], false),
+            ),
+            (
+                "RUN --mount=TYPE=Secret,target=/a/npmrc \\\n make",
+                mounts(&["npmrc"], false),
+            ),
+            (
+                "RUN --mount=type=secret,id=a --mount=type=secret,id=b,env=B --mount=type=secret,id=a,dst=/x \\\n make",
+                mounts(&["a", "b"], false),
+            ),
+            ("RUN --mount=type=ssh \\\n make", mounts(&[], true)),
+            (
+                "RUN --mount=type=ssh --mount=type=secret,id=x \\\n make",
+                mounts(&["x"], true),
+            ),
+            ("RUN --mount=type=cache,target=/x \\\n make", None),
+        ] {
+            assert_eq!(failed(lines, &[]), cause, "{lines}");
+        }
         let full = Some(KnownCause::DiskFull);
         assert_eq!(
             failed("RUN a\n#", &["tar: x: No space left on device", "gone"]),

@@ -69,7 +69,7 @@ fn id(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn plan(secrets: &[(&str, &str)], token: Option<&str>) -> (SecretsPlan, String) {
+    fn plan_of(secrets: &[(&str, &str)], token: Option<&str>) -> (SecretsPlan, String) {
         let mut plan = SecretsPlan::default();
         for (id, value) in secrets {
             plan.values.push(((*id).to_owned(), (*value).into()));
@@ -96,7 +96,7 @@ mod tests {
             ("ATATT3xFfGF0abc=2E", "x-bitbucket-api-token-auth"),
             (" another-token\n", "x-token-auth"),
         ] {
-            let (plan, error) = plan(&[], Some(token));
+            let (plan, error) = plan_of(&[], Some(token));
             assert_eq!(error, "");
             let token = token.trim();
             assert_eq!(plan.value(TOKEN).unwrap().expose_secret(), token);
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn secrets_take_precedence_over_the_variable() {
-        let (plan, _) = self::plan(&[("GIT_AUTH_TOKEN", "of-secrets")], Some("of-variable"));
+        let (plan, _) = plan_of(&[("GIT_AUTH_TOKEN", "of-secrets")], Some("of-variable"));
         assert_eq!(plan.value(TOKEN).unwrap().expose_secret(), "of-secrets");
         assert_eq!(login(&plan).unwrap(), "x-token-auth:of-secrets");
         for (secrets, expected) in [
@@ -138,11 +138,11 @@ mod tests {
             ),
             (&[("GIT_AUTH_TOKEN.bitbucket.org", "")], None),
         ] {
-            let (plan, _) = self::plan(secrets, Some("of-variable"));
+            let (plan, _) = plan_of(secrets, Some("of-variable"));
             assert_eq!(login(&plan).as_deref(), expected, "{secrets:?}");
         }
         let header = [("GIT_AUTH_HEADER.bitbucket.org", "bearer own")];
-        let (plan, _) = self::plan(&header, Some("of-variable"));
+        let (plan, _) = plan_of(&header, Some("of-variable"));
         let headers = plan.values.iter().filter(|(id, _)| id.starts_with(HEADER));
         assert_eq!(headers.count(), 1);
     }
@@ -150,13 +150,13 @@ mod tests {
     #[test]
     fn a_token_that_cannot_be_sent_is_reported_without_its_value() {
         for token in ["hun ter", "hun\nter", "hünter"] {
-            let (plan, error) = plan(&[], Some(token));
+            let (plan, error) = plan_of(&[], Some(token));
             assert!(
                 error.starts_with("GIT_AUTH_TOKEN: contains white space"),
                 "{error}"
             );
             assert!(!error.contains("ter2") && plan.values.is_empty());
         }
-        assert!(plan(&[], None).0.values.is_empty());
+        assert!(plan_of(&[], None).0.values.is_empty());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Failure, LoadCause};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
-use crate::buildkit::{ConnectError, ErrorKind, KnownCause, SolveError};
+use crate::buildkit::{ConnectError, ErrorKind, KnownCause, Mounts, SolveError};
 use crate::config::Plan;
 use crate::config::plan::ProjectSource;
 use crate::depot::{ApiError, Code};
@@ -145,7 +145,7 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
         _ => "",
     };
     if let Some(cause) = error.known_cause(output) {
-        return Some(cause_hint(cause, host, plan));
+        return cause_hint(cause, host, plan);
     }
     match &error.kind {
         ErrorKind::Registry { denied: true, .. } => Some(login_hint(host, plan)),
@@ -157,8 +157,8 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
 }
 
 /// `host`: the registry concerned; empty if none is known.
-fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
-    match cause {
+fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
+    Some(match cause {
         KnownCause::MissingFile => "check that the file is in CONTEXT and that .dockerignore does not exclude it; paths of COPY and ADD are \
                                     relative to CONTEXT"
             .into(),
@@ -167,16 +167,9 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
              `# syntax=docker/dockerfile:1`, or remove the line"
                 .into()
         }
-        KnownCause::MissingSecret => {
-            "a step requires a secret (`--mount=type=secret`) that is not set: add `- ID=$NAME` to SECRETS, with the `id` of \
-             the mount"
-                .into()
-        }
-        KnownCause::MissingSshKey => {
-            "this version passes no SSH keys to a build (`--mount=type=ssh`, `git@…`): clone the repository in a line \
-             before the pipe and COPY it, or set its `https://` address in BUILD_CONTEXTS"
-                .into()
-        }
+        KnownCause::MissingSecret { id } => secret_hint(&id),
+        KnownCause::FailedWithMounts(mounts) => return mounts_hint(&mounts, plan),
+        KnownCause::MissingSshKey => SSH_HINT.into(),
         KnownCause::DiskFull => {
             "the disk of the builder is full: reset the cache of the Depot project or raise its size, in the project's \
              settings"
@@ -189,7 +182,28 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> String {
         KnownCause::ImmutableTag => immutable_hint(host),
         KnownCause::RegistryQuota => quota_hint(host),
         KnownCause::UntrustedCertificate => insecure_hint(host),
+    })
+}
+
+const SSH_HINT: &str = "this version passes no SSH keys to a build (`--mount=type=ssh`, `git@…`): clone the repository in a line \
+                        before the pipe and COPY it, or set its `https://` address in BUILD_CONTEXTS";
+
+/// After a failed step: the first of its mounts that the plan does not provide.
+fn mounts_hint(mounts: &Mounts, plan: &Plan) -> Option<String> {
+    let is_offered = |id: &str| plan.images.iter().any(|image| image.build.secrets.has(id));
+    let missing = mounts.secrets.iter().find(|id| !is_offered(id));
+    match missing {
+        Some(id) => Some(secret_hint(id)),
+        None => mounts.has_ssh.then(|| SSH_HINT.into()),
     }
+}
+
+fn secret_hint(id: &str) -> String {
+    let id = if id.is_empty() { "ID" } else { id };
+    format!(
+        "the step mounts the secret `{id}`, which is not set: add `{id}=$NAME` to SECRETS, with NAME a secured variable, or \
+         `{id}=PATH` to SECRET_FILES"
+    )
 }
 
 /// `is_anonymous`: the registry reported that the request had no login, even if the plan has one.

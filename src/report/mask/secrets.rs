@@ -86,8 +86,7 @@ mod tests {
     /// A token without common parts with the tokens of other numbers.
     fn token(number: usize, bytes: usize) -> String {
         let block = |part: usize| {
-            let hash =
-                ring::digest::digest(&ring::digest::SHA256, format!("{number} {part}").as_bytes());
+            let hash = digest(&SHA256, format!("{number} {part}").as_bytes());
             STANDARD.encode(hash)
         };
         let mut token: String = (0..=bytes / 44).map(block).collect();
