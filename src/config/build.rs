@@ -1,7 +1,7 @@
 //! The build: paths, stage, arguments, platforms.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use super::contexts::{self, NamedContext};
 use super::environment::Environment;
 use super::fault::Fault;
 use super::findings::Findings;
+use super::git_context::{self, GitContext};
 use super::pairs::{self, Pair, PairFault};
 use super::paths::{DockerfilePlan, FolderPlan, Places};
 use super::read_boolean;
@@ -32,13 +33,30 @@ pub(super) struct BuildVariables {
     pub(super) no_cache: Option<String>,
 }
 
+/// The context with the Dockerfile.
+#[derive(Debug, Clone)]
+pub(crate) enum ContextPlan {
+    /// A directory of the clone. The Dockerfile can be outside of it.
+    Directory(FolderPlan, DockerfilePlan),
+    /// A repository that the builder fetches, with its Dockerfile.
+    Git(GitContext),
+}
+
+impl ContextPlan {
+    /// The secrets in the address of a repository.
+    pub(super) fn logins(&self) -> &[SecretString] {
+        match self {
+            Self::Directory(..) => &[],
+            Self::Git(context) => context.logins(),
+        }
+    }
+}
+
 /// The build.
 #[derive(Debug, Clone)]
 pub(crate) struct BuildPlan {
-    /// The context.
-    pub(crate) context: FolderPlan,
-    /// The Dockerfile, which can be outside of the context.
-    pub(crate) dockerfile: DockerfilePlan,
+    /// The context with the Dockerfile.
+    pub(crate) context: ContextPlan,
     /// The stage to build; `None` for the last one.
     pub(crate) target: Option<String>,
     /// In the order of the variable, each name once.
@@ -53,6 +71,66 @@ pub(crate) struct BuildPlan {
     pub(crate) machine: Option<Architecture>,
     /// Whether to run every step without the cache.
     pub(crate) no_cache: bool,
+}
+
+/// `CONTEXT` and `DOCKERFILE`, before they are checked.
+pub(super) enum SourceAsWritten<'a> {
+    /// The absolute paths of the context and the Dockerfile. They may not exist.
+    Directory(PathBuf, PathBuf),
+    /// The address of a repository.
+    Git(&'a str),
+}
+
+impl<'a> SourceAsWritten<'a> {
+    /// An existing directory takes precedence over an address.
+    pub(super) fn read(
+        variables: &'a BuildVariables,
+        places: &Places<'_>,
+        findings: &mut Findings,
+    ) -> Self {
+        let value = variables.context.as_deref();
+        let is_address =
+            |value: &&str| git_context::is_address(value) && !places.has_directory(value);
+        if let Some(address) = value.filter(is_address) {
+            return Self::Git(address);
+        }
+        let context = places.context_as_written(value);
+        let dockerfile = variables.dockerfile.as_deref();
+        let dockerfile = places.dockerfile_as_written(dockerfile, &context, findings);
+        Self::Directory(context, dockerfile)
+    }
+
+    /// The paths next to which Depot's project files are searched.
+    pub(super) fn paths<'b>(&'b self, working_directory: &'b Path) -> (&'b Path, &'b Path) {
+        match self {
+            Self::Directory(context, dockerfile) => (context, dockerfile),
+            Self::Git(_) => (working_directory, working_directory),
+        }
+    }
+
+    /// Checks both. Reports all faults.
+    fn checked(
+        &self,
+        variables: &BuildVariables,
+        places: &Places<'_>,
+        findings: &mut Findings,
+    ) -> Option<ContextPlan> {
+        let written = variables.dockerfile.as_deref();
+        let (context, dockerfile) = match self {
+            Self::Directory(context, dockerfile) => (context, dockerfile),
+            Self::Git(address) => {
+                return git_context::read(address, written, findings).map(ContextPlan::Git);
+            }
+        };
+        let context = places.context(context, dockerfile, findings);
+        // Without a context its default Dockerfile does not exist either, and the fault would be reported twice.
+        let dockerfile = if context.is_none() && written.is_none() {
+            None
+        } else {
+            places.dockerfile(dockerfile, findings)
+        };
+        Some(ContextPlan::Directory(context?, dockerfile?))
+    }
 }
 
 /// Build arguments. Their values can be secrets, although they should not be.
@@ -94,19 +172,11 @@ impl fmt::Debug for BuildArguments {
 pub(super) fn read(
     variables: &BuildVariables,
     places: &Places<'_>,
-    context: &Path,
-    dockerfile: &Path,
+    source: &SourceAsWritten<'_>,
     (arguments, secrets): (Arguments, Secrets),
     findings: &mut Findings,
 ) -> Option<BuildPlan> {
-    let value = variables.context.as_deref();
-    let context = places.context(value, context, dockerfile, findings);
-    // Without a context its default Dockerfile does not exist either, and the fault would be reported twice.
-    let dockerfile = if context.is_none() && variables.dockerfile.is_none() {
-        None
-    } else {
-        places.dockerfile(dockerfile, findings)
-    };
+    let context = source.checked(variables, places, findings);
     let target = variables
         .target
         .as_deref()
@@ -128,7 +198,6 @@ pub(super) fn read(
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
     Some(BuildPlan {
         context: context?,
-        dockerfile: dockerfile?,
         target,
         build_args,
         contexts: contexts.unwrap_or_default(),

@@ -17,6 +17,7 @@ mod depot;
 mod environment;
 mod fault;
 mod findings;
+mod git_context;
 mod images;
 mod load;
 mod logins;
@@ -51,7 +52,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
-use self::build::{Arguments, BuildVariables};
+use self::build::{Arguments, BuildVariables, SourceAsWritten};
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
 use self::findings::Findings;
@@ -120,13 +121,13 @@ fn plan_of(
         pipeline,
     } = variables;
     let working_directory = places.working_directory();
-    let context = places.context_as_written(build.context.as_deref());
-    let dockerfile = places.dockerfile_as_written(build.dockerfile.as_deref(), &context, findings);
-    let depot = DepotPlan::read(depot, &context, &dockerfile, findings);
+    let source = SourceAsWritten::read(&build, places, findings);
+    let (context, dockerfile) = source.paths(working_directory);
+    let depot = DepotPlan::read(depot, context, dockerfile, findings);
     let destinations = images::read(&image, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
-    let build = build::read(&build, places, &context, &dockerfile, values, findings);
+    let build = build::read(&build, places, &source, values, findings);
     let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
     let registries = registries::Variables {
         registry,

@@ -20,9 +20,7 @@ use self::file_system::{
     DOCKERFILE, IGNORE_FILE, Unusable, cleaned, exists, ignore_file_of, is_same, lower_case,
     readable_file, similar_name,
 };
-use super::fault::Fault;
 use super::findings::Findings;
-use super::ssh_address::SshAddress;
 use super::warning::Warning;
 use crate::bitbucket::NO_CLONE;
 use crate::bitbucket::variables::CLONE_DIR;
@@ -138,31 +136,10 @@ impl<'a> Places<'a> {
     /// context is not used.
     pub(super) fn context(
         &self,
-        value: Option<&str>,
         path: &Path,
         dockerfile: &Path,
         findings: &mut Findings,
     ) -> Option<FolderPlan> {
-        let ssh = value.and_then(SshAddress::parse).filter(|_| !path.is_dir());
-        if let Some(address) = &ssh {
-            let shown = address.shown(findings);
-            let problem =
-                format!("{shown} is the address of a Git repository over SSH, not a directory");
-            let advice = "write a directory of the clone; BUILD_CONTEXTS takes a Git repository's `https://` address";
-            findings.fault(Fault::new("CONTEXT", problem, advice));
-            return None;
-        }
-        if let Some(value) = value
-            && value.contains("://")
-        {
-            let problem = format!("{} is an address, not a directory", findings.shown(value));
-            findings.fault(Fault::new(
-                "CONTEXT",
-                problem,
-                "write a directory of the clone",
-            ));
-            return None;
-        }
         let path = self.directory("CONTEXT", path, findings)?;
         if exists(&ignore_file_of(dockerfile)) {
             let ignore_file = None;

@@ -54,7 +54,7 @@ impl Clone {
         let (places, mut findings) = (self.places(), Findings::default());
         let path = places.context_as_written(value);
         let dockerfile = path.join("Dockerfile");
-        let context = places.context(value, &path, &dockerfile, &mut findings);
+        let context = places.context(&path, &dockerfile, &mut findings);
         context
             .map(|context| context.path)
             .ok_or_else(|| findings.into_error().to_string())
@@ -119,22 +119,6 @@ fn an_unusable_context_is_reported_with_its_path() {
         ("out", "/outside` is outside of the clone directory `"),
         ("/", "CONTEXT: `/` is outside of the clone directory `"),
         (
-            "https://me:word@example.com/a.git",
-            "CONTEXT: `***@example.com/a.git` is an address, not a directory; ",
-        ),
-        (
-            "git@example.com:a.git",
-            "CONTEXT: `git@example.com:a.git` is the address of a Git repository over SSH, not a directory; ",
-        ),
-        (
-            "me@example.com:a.git",
-            "CONTEXT: `me@example.com:a.git` is the address of a Git repository over SSH, not a directory; ",
-        ),
-        (
-            "ssh://me:word@example.com/a.git",
-            "CONTEXT: `ssh://me@example.com/a.git` is the address of a Git repository over SSH, not a directory; ",
-        ),
-        (
             "packages/@scope/app",
             "/clone/packages/@scope/app` does not exist; ",
         ),
@@ -154,10 +138,7 @@ fn without_the_variable_the_working_directory_bounds_the_paths() {
     let places = Places::new(&clone.root, None, &mut findings);
     let path = places.context_as_written(Some("../outside"));
     let dockerfile = path.join("Dockerfile");
-    assert_eq!(
-        places.context(None, &path, &dockerfile, &mut findings),
-        None
-    );
+    assert_eq!(places.context(&path, &dockerfile, &mut findings), None);
     let error = findings.into_error();
     assert!(
         error
@@ -190,7 +171,7 @@ fn paths_outside_of_the_clone_are_reported_with_a_hint() {
     let (places, mut findings) = (clone.places(), Findings::default());
     let dockerfile = clone.outside.join("Dockerfile");
     assert_eq!(
-        places.context(None, &clone.outside, &dockerfile, &mut findings),
+        places.context(&clone.outside, &dockerfile, &mut findings),
         None
     );
     assert_eq!(findings.into_error().hint(), Some(CLONE_HINT));
@@ -309,7 +290,7 @@ fn names_are_kept_and_ignore_files_are_found_next_to_them() {
         ("web", "Dockerfile", None),
     ] {
         let (path, dockerfile) = (root.join(folder), root.join(dockerfile));
-        let context = places.context(None, &path, &dockerfile, &mut findings);
+        let context = places.context(&path, &dockerfile, &mut findings);
         assert_eq!(
             context.unwrap().ignore_file,
             ignore_file.map(|file| root.join(file)),
@@ -333,13 +314,13 @@ fn an_ignore_file_that_cannot_be_used_is_a_fault() {
         let dockerfile = clone.root.join("Dockerfile");
         symlink(what, clone.root.join(".dockerignore")).unwrap();
         assert_eq!(
-            places.context(None, &clone.root, &dockerfile, &mut findings),
+            places.context(&clone.root, &dockerfile, &mut findings),
             None
         );
         symlink(what, clone.root.join("Dockerfile.dockerignore")).unwrap();
         assert_eq!(places.dockerfile(&dockerfile, &mut findings), None);
         // Not used, so not checked.
-        let context = places.context(None, &clone.root, &dockerfile, &mut findings);
+        let context = places.context(&clone.root, &dockerfile, &mut findings);
         assert!(context.is_some());
         let error = findings.into_error().to_string();
         let lines: Vec<_> = error.lines().collect();

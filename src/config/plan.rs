@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-pub(crate) use super::build::BuildPlan;
+pub(crate) use super::build::{BuildPlan, ContextPlan};
 pub(crate) use super::contexts::NamedContext;
 pub(crate) use super::depot::DepotPlan;
 pub(crate) use super::images::{Destinations, ImagePlan};
@@ -62,6 +62,7 @@ impl Plan {
         let builds = || self.images.iter().map(|image| &image.build);
         let contexts = builds().flat_map(|build| &build.contexts);
         std::iter::once(&self.depot.token)
+            .chain(builds().flat_map(|build| build.context.logins()))
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| build.build_args.secrets()))
             .chain(builds().flat_map(|build| build.secrets.secrets()))

@@ -66,6 +66,11 @@ impl<'a> SshAddress<'a> {
     }
 }
 
+/// Whether builders get SSH keys for Git repositories. No variable provides keys yet.
+pub(super) fn offers_ssh_keys() -> bool {
+    false
+}
+
 /// Whether `host:path` without a user is a repository, not an image (`host:5000/app`, `app:1.0`) or a directory.
 fn is_repository(host: &str, path: &str) -> bool {
     let first = path.split('/').next().unwrap_or_default();

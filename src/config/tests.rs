@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::plan::ProjectSource;
+use super::plan::{ContextPlan, ImagePlan, ProjectSource};
 use super::table::all_variables;
 use super::{ConfigError, Plan, Warning, read};
 use crate::platform::Architecture;
@@ -40,6 +40,14 @@ impl Clone {
     }
 }
 
+/// The context and the Dockerfile.
+fn paths(image: &ImagePlan) -> (&Path, &Path) {
+    match &image.build.context {
+        ContextPlan::Directory(context, dockerfile) => (&context.path, &dockerfile.file),
+        ContextPlan::Git(_) => panic!("not a directory"),
+    }
+}
+
 const TOKEN: (&str, &str) = ("DEPOT_TOKEN", "depot-token-hunter2");
 const PROJECT: (&str, &str) = ("DEPOT_PROJECT_ID", "abc123");
 
@@ -55,10 +63,7 @@ fn token_and_project_are_enough() {
     );
     assert_eq!(plan.depot.api_url.as_str(), "https://api.depot.dev/");
     assert_eq!(
-        (
-            &*plan.images[0].build.context.path,
-            &*plan.images[0].build.dockerfile.file
-        ),
+        paths(&plan.images[0]),
         (&*clone.path(), &*clone.path().join("Dockerfile"))
     );
     assert_eq!(
@@ -123,10 +128,7 @@ fn every_variable_is_part_of_the_plan() {
         ("from-file", ProjectSource::File(file))
     );
     assert_eq!(
-        (
-            &*plan.images[0].build.context.path,
-            &*plan.images[0].build.dockerfile.file
-        ),
+        paths(&plan.images[0]),
         (
             &*clone.path().join("app"),
             &*clone.path().join("Dockerfile")
@@ -229,6 +231,36 @@ fn all_faults_are_reported_at_once_each_on_a_line() {
         name: "DEPOT_TOKN".into(),
         meant: "DEPOT_TOKEN"
     }));
+}
+
+#[test]
+fn a_repository_as_the_context_needs_no_files_of_the_clone() {
+    let clone = Clone::new();
+    fs::remove_file(clone.path().join("Dockerfile")).unwrap();
+    fs::write(clone.path().join("depot.json"), r#"{"id": "of-clone"}"#).unwrap();
+    let address = "https://me:pass-word-1@example.com/x.git#main:app";
+    let (plan, warnings) = clone
+        .read(&[TOKEN, ("CONTEXT", address), ("DOCKERFILE", "ci/Dockerfile")])
+        .unwrap();
+    assert_eq!(warnings, []);
+    assert_eq!(plan.depot.project_id, "of-clone");
+    let ContextPlan::Git(context) = &plan.images[0].build.context else {
+        panic!("not a repository: {plan:?}");
+    };
+    assert_eq!(context.address.expose_secret(), address);
+    assert_eq!(context.dockerfile, "ci/Dockerfile");
+    let mut secrets = plan.secrets().map(ExposeSecret::expose_secret);
+    assert!(secrets.any(|secret| secret == "pass-word-1"));
+    assert!(!format!("{plan:?}").contains("pass-word-1"));
+    // A directory of that name takes precedence.
+    fs::create_dir_all(clone.path().join("github.com/x")).unwrap();
+    fs::write(
+        clone.path().join("github.com/x/Dockerfile"),
+        "FROM scratch\n",
+    )
+    .unwrap();
+    let (plan, _) = clone.read(&[TOKEN, ("CONTEXT", "github.com/x")]).unwrap();
+    assert_eq!(paths(&plan.images[0]).0, clone.path().join("github.com/x"));
 }
 
 #[test]

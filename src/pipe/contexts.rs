@@ -13,7 +13,9 @@ use super::failure::Failure;
 use crate::bitbucket::GENERATED_FOLDER;
 use crate::buildkit::session::{Changes, FileSync, SecretSource, Secrets};
 use crate::config::Plan;
-use crate::config::plan::{BuildPlan, DockerfilePlan, FolderPlan, NamedContext, SecretsPlan};
+use crate::config::plan::{
+    BuildPlan, ContextPlan, DockerfilePlan, FolderPlan, NamedContext, SecretsPlan,
+};
 use crate::context::{Directory, NamedFile, Tree};
 
 /// The prefix of every key. It changes when the way in which files are announced changes.
@@ -55,7 +57,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
         let build = &image.build;
         let mut known = groups.iter_mut().enumerate();
         match known.find(|(_, group)| group.fits(build)) {
-            Some((index, group)) => places.push((index, group.add(&build.dockerfile))),
+            Some((index, group)) => places.push((index, group.add(build))),
             None => {
                 places.push((groups.len(), DOCKERFILE.to_owned()));
                 groups.push(Group::new(build));
@@ -85,26 +87,32 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
 struct Group<'a> {
     /// The build of the first of them.
     build: &'a BuildPlan,
-    /// Each Dockerfile once, in the order of the images.
+    /// Each Dockerfile of the clone once, in the order of the images.
     dockerfiles: Vec<&'a DockerfilePlan>,
 }
 
 impl<'a> Group<'a> {
     fn new(build: &'a BuildPlan) -> Self {
-        let dockerfiles = vec![&build.dockerfile];
+        let dockerfiles = local(build).map(|(_, dockerfile)| dockerfile);
+        let dockerfiles = dockerfiles.into_iter().collect();
         Self { build, dockerfiles }
     }
 
     /// Whether `build` reads the same directories and secrets.
     fn fits(&self, build: &BuildPlan) -> bool {
-        self.build.context == build.context
+        let context = |build| local(build).map(|(context, _)| context);
+        context(self.build) == context(build)
             && self.build.no_cache == build.no_cache
             && self.build.secrets == build.secrets
             && named_directories(self.build).eq(named_directories(build))
     }
 
-    /// Adds a Dockerfile. Returns the name of its directory.
-    fn add(&mut self, dockerfile: &'a DockerfilePlan) -> String {
+    /// Adds the Dockerfile of a build. Returns the name of its directory.
+    fn add(&mut self, build: &'a BuildPlan) -> String {
+        let Some((_, dockerfile)) = local(build) else {
+            // The builder reads it from the repository.
+            return DOCKERFILE.to_owned();
+        };
         let known = self
             .dockerfiles
             .iter()
@@ -118,7 +126,10 @@ impl<'a> Group<'a> {
 
     fn open(&self, plan: &Plan, opening: &Opening<'_>) -> Result<Contexts> {
         let build = self.build;
-        let mut files = FileSync::default().with("context", opening.folder(&build.context)?);
+        let mut files = FileSync::default();
+        if let Some((context, _)) = local(build) {
+            files = files.with("context", opening.folder(context)?);
+        }
         for (index, dockerfile) in self.dockerfiles.iter().enumerate() {
             // The frontend looks for these two names. Other files in their directory are not offered.
             let mut offered = vec![opening.file(&dockerfile.name, &dockerfile.file)];
@@ -137,6 +148,14 @@ impl<'a> Group<'a> {
             key: OnceCell::new(),
             new_key: Mutex::default(),
         })
+    }
+}
+
+/// The directory and the Dockerfile of the clone; `None` if the context is a repository that the builder fetches.
+fn local(build: &BuildPlan) -> Option<(&FolderPlan, &DockerfilePlan)> {
+    match &build.context {
+        ContextPlan::Directory(context, dockerfile) => Some((context, dockerfile)),
+        ContextPlan::Git(_) => None,
     }
 }
 
@@ -245,8 +264,10 @@ pub(super) fn directory_name(name: &str) -> String {
 
 /// Files and folders that are never sent to a builder.
 fn never_sent(plan: &Plan, build: &BuildPlan) -> Vec<PathBuf> {
-    [&build.context.path, &plan.clone]
+    let context = local(build).map(|(context, _)| &context.path);
+    context
         .into_iter()
+        .chain([&plan.clone])
         .map(|directory| directory.join(GENERATED_FOLDER))
         .chain(plan.withheld.iter().cloned())
         .collect()
@@ -254,7 +275,8 @@ fn never_sent(plan: &Plan, build: &BuildPlan) -> Vec<PathBuf> {
 
 /// The parts that identify a context, each preceded by its length.
 fn identity(plan: &Plan, build: &BuildPlan) -> Vec<u8> {
-    let context = &build.context.path;
+    // The files of a repository are not part of the session. Its named contexts are relative to the clone.
+    let context = local(build).map_or(&plan.clone, |(context, _)| &context.path);
     let within = context.strip_prefix(&plan.clone).unwrap_or(context);
     let (repository, path) = match plan.pipeline.repository() {
         Some(repository) => (repository, within),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use secrecy::ExposeSecret;
 
 use crate::config::Plan;
-use crate::config::plan::NamedContext;
+use crate::config::plan::{ContextPlan, NamedContext};
 use crate::io::bounded_file;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Ecr, EcrHost};
@@ -123,7 +123,11 @@ pub(super) fn named(plan: &Plan) -> Named {
             NamedContext::Address(_, address, _) => Some(address.expose_secret()),
             NamedContext::Directory(..) => None,
         });
-        let dockerfile = dockerfile(&build.dockerfile.file);
+        // The Dockerfile of a repository that the builder fetches is not known here.
+        let dockerfile = match &build.context {
+            ContextPlan::Directory(_, file) => dockerfile(&file.file),
+            ContextPlan::Git(_) => String::new(),
+        };
         let read = named::read(contexts, build.build_args.iter(), &dockerfile);
         named.hosts.extend(read.hosts);
         named.images.extend(read.images);

@@ -13,7 +13,7 @@ use local_depot::{
 
 use super::run;
 use crate::cancel::Cancel;
-use crate::config::plan::{DockerfilePlan, ImagePlan};
+use crate::config::plan::{ContextPlan, DockerfilePlan, ImagePlan};
 use crate::config::{self, Plan};
 use crate::exit::Exit;
 use crate::registry::reference::Reference;
@@ -113,7 +113,10 @@ fn acquisitions(record: &Record) -> usize {
 
 /// Uses another Dockerfile of the same clone.
 fn with_dockerfile(image: &mut ImagePlan, context: &Context, name: &str) {
-    image.build.dockerfile = DockerfilePlan {
+    let ContextPlan::Directory(_, dockerfile) = &mut image.build.context else {
+        panic!("the context is not a directory");
+    };
+    *dockerfile = DockerfilePlan {
         name: name.rsplit('/').next().unwrap().to_owned(),
         file: context.path().canonicalize().unwrap().join(name),
         ignore_file: None,

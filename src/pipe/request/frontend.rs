@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use secrecy::ExposeSecret;
 
-use crate::config::plan::NamedContext;
+use crate::config::plan::{ContextPlan, NamedContext};
 use crate::depot::fork;
 use crate::pipe::contexts;
 use crate::pipe::job::Job;
@@ -13,10 +13,17 @@ use crate::platform::Platform;
 /// The attributes of a build for `platforms`.
 pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<String, String> {
     let build = &job.plan.build;
-    let mut attributes = HashMap::from([
-        ("filename".into(), build.dockerfile.name.clone()),
-        (fork::TARGET_ATTRIBUTE.into(), job.plan.name.clone()),
-    ]);
+    let mut attributes = HashMap::from([(fork::TARGET_ATTRIBUTE.into(), job.plan.name.clone())]);
+    match &build.context {
+        ContextPlan::Directory(_, dockerfile) => {
+            attributes.insert("filename".into(), dockerfile.name.clone());
+        }
+        ContextPlan::Git(context) => {
+            attributes.insert("filename".into(), context.dockerfile.clone());
+            let address = context.address.expose_secret();
+            attributes.insert("context".into(), address.to_owned());
+        }
+    }
     if job.files.dockerfile != contexts::DOCKERFILE {
         attributes.insert("dockerfilekey".into(), job.files.dockerfile.clone());
     }
