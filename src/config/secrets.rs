@@ -54,6 +54,13 @@ impl SecretsPlan {
         self.value(id).is_some() || self.files.iter().any(|file| file.id == id)
     }
 
+    /// Whether the plan has a login for Git repositories.
+    pub(crate) fn has_git_login(&self) -> bool {
+        let ids = self.values.iter().map(|(id, _)| id);
+        let mut ids = ids.chain(self.files.iter().map(|file| &file.id));
+        ids.any(|id| id.starts_with("GIT_AUTH_TOKEN") || id.starts_with("GIT_AUTH_HEADER"))
+    }
+
     fn value(&self, id: &str) -> Option<&SecretString> {
         let mut values = self.values.iter();
         values.find_map(|(known, value)| (known == id).then_some(value))

@@ -15,6 +15,7 @@ mod content;
 mod context;
 mod depot_faults;
 mod examples;
+mod git;
 mod hints;
 mod large_logs;
 mod loading;

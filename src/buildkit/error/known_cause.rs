@@ -24,6 +24,8 @@ pub(crate) enum KnownCause {
     FailedWithMounts(Mounts),
     /// A step or a Git repository requires an SSH key, and the client forwards none.
     MissingSshKey,
+    /// A Git repository requires a login, or the host rejected the one that the client provided.
+    GitLogin,
     /// The builder's disk is full.
     DiskFull,
     /// A registry returned status 429.
@@ -89,6 +91,8 @@ impl SolveError {
             Some(KnownCause::MissingSshKey)
         } else if let Some(id) = missing_secret(&self.message) {
             Some(KnownCause::MissingSecret { id: id.to_owned() })
+        } else if GIT_TEXTS.iter().any(|words| has(words)) {
+            Some(KnownCause::GitLogin)
         } else if RATE_TEXTS.iter().any(|words| lower.contains(words)) {
             Some(KnownCause::RateLimit {
                 host: self.host(),
@@ -146,6 +150,14 @@ impl SolveError {
         Some(host.to_owned())
     }
 }
+
+/// Messages of Git over HTTP without a login, or with a wrong one. GitHub and GitLab do not report that a private repository exists.
+const GIT_TEXTS: [&str; 4] = [
+    "fatal: could not read Username for ",
+    "fatal: could not read Password for ",
+    "fatal: Authentication failed for ",
+    "remote: Repository not found",
+];
 
 /// Texts of registries, and of our own responses to a builder, for too many requests, in lower case.
 const RATE_TEXTS: [&str; 4] = [
@@ -293,6 +305,17 @@ mod tests {
             (
                 "failed to load cache key: unknown service moby.sshforward.v1.SSH",
                 KnownCause::MissingSshKey,
+            ),
+            (
+                "failed to read dockerfile: failed to load cache key: error fetching default branch for repository \
+                 https://bitbucket.org/acme/x.git: git error: exit status 128\nstderr:\nfatal: could not read Username for \
+                 'https://bitbucket.org': terminal prompts disabled",
+                KnownCause::GitLogin,
+            ),
+            (
+                "failed to load cache key: failed to fetch remote https://github.com/acme/x.git: git stderr:\nremote: Repository not \
+                 found.\nfatal: Authentication failed for 'https://github.com/acme/x.git/': exit status 128",
+                KnownCause::GitLogin,
             ),
             (
                 "failed to copy files: copy file range failed: no space left on device",

@@ -170,6 +170,16 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
         KnownCause::MissingSecret { id } => secret_hint(&id),
         KnownCause::FailedWithMounts(mounts) => return mounts_hint(&mounts, plan),
         KnownCause::MissingSshKey => SSH_HINT.into(),
+        KnownCause::GitLogin if plan.images.iter().any(|image| image.build.secrets.has_git_login()) => {
+            "the host of the Git repository rejected the login: check that the token in GIT_AUTH_TOKEN, or the entry for the host in \
+             SECRETS, may read this repository"
+                .into()
+        }
+        KnownCause::GitLogin => {
+            "the Git repository requires a login: store a token as a secured variable, and set GIT_AUTH_TOKEN, or \
+             `GIT_AUTH_TOKEN.HOST=$NAME` in SECRETS for a token that only HOST gets"
+                .into()
+        }
         KnownCause::DiskFull => {
             "the disk of the builder is full: reset the cache of the Depot project or raise its size, in the project's \
              settings"

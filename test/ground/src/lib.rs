@@ -7,6 +7,7 @@ pub mod aws;
 pub mod daemon;
 pub mod engine;
 pub mod fixtures;
+pub mod git;
 pub mod internet;
 mod packages;
 mod process;
