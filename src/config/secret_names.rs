@@ -9,7 +9,7 @@ mod search;
 mod values;
 
 pub(super) use self::search::Search;
-use self::values::{is_common, is_random, is_setting, is_value};
+use self::values::{is_common, is_of_words, is_random, is_setting, is_value};
 use crate::report::mask::MIN_SECRET_BYTES;
 
 /// Parts that make a name one of a secret, at any position.
@@ -35,8 +35,11 @@ const ANYWHERE: [&str; 17] = [
     "CONNECTIONSTRING",
 ];
 
-/// Parts that end with one of [`ANYWHERE`], but are not secrets.
-const NO_SECRETS: [&str; 1] = ["TIKTOKEN"];
+/// Words that make a part of a name one of a secret, also in its middle: `GITHUBTOKENPROD`.
+const WITHIN: [&str; 3] = ["TOKEN", "PASSWORD", "SECRET"];
+
+/// Parts that contain one of these are not secrets, although they contain one of [`ANYWHERE`] or [`WITHIN`].
+const NO_SECRETS: [&str; 5] = ["TIKTOKEN", "TOKENIZ", "TOKENS", "PASSWORDLESS", "SECRETAR"];
 
 /// Parts at the end of a name that mean a password, alone or after one of [`OWNERS`].
 const SHORT: [&str; 3] = ["PASS", "PWD", "PW"];
@@ -160,7 +163,7 @@ pub(super) fn logins_of_address(address: &str) -> Vec<String> {
 /// Searches an argument for secrets: the whole value, or parts of it, as written and decoded.
 pub(super) fn search(name: &str, value: &str) -> Search {
     let mut search = Search::default();
-    if is_secret(name) || is_random_key(name, value) {
+    if is_secret(name) || is_key(name, value) {
         if is_value(value) {
             search.whole(value);
         } else if is_password(name) && is_common(value) && !is_setting(value) {
@@ -207,7 +210,9 @@ fn is_password(name: &str) -> bool {
 }
 
 fn is_anywhere(part: &str) -> bool {
-    ANYWHERE.iter().any(|secret| part.ends_with(secret)) && !NO_SECRETS.contains(&part)
+    let is_secret = ANYWHERE.iter().any(|secret| part.ends_with(secret))
+        || WITHIN.iter().any(|secret| part.contains(secret));
+    is_secret && !NO_SECRETS.iter().any(|other| part.contains(other))
 }
 
 fn is_short_name(part: &str) -> bool {
@@ -215,14 +220,18 @@ fn is_short_name(part: &str) -> bool {
     owners.any(|owner| OWNERS.contains(&owner))
 }
 
-/// Whether this is the name of a key that can be public, and the value looks random.
-fn is_random_key(name: &str, value: &str) -> bool {
+/// Whether this is the name of a key that can be public, and the value is not made of words. Without a kind before `KEY` it must look
+/// random.
+fn is_key(name: &str, value: &str) -> bool {
     let parts = parts(name);
     let Some((last, kinds)) = parts.split_last() else {
         return false;
     };
     let is_public = |kind: &String| PUBLIC_KEYS.contains(&kind.as_str());
-    last == "KEY" && !kinds.iter().any(is_public) && is_random(value.trim())
+    last == "KEY"
+        && !kinds.iter().any(is_public)
+        && (is_random(value.trim())
+            || (!kinds.is_empty() && is_value(value) && !is_of_words(value.trim())))
 }
 
 /// Whether this is the name of a webhook, whose address is a secret if its path contains a token.

@@ -125,8 +125,17 @@ pub enum Warning {
     },
 }
 
-/// Where build arguments are stored, and the alternative.
-const BUILD_ARGUMENT_ADVICE: &str = "build arguments are stored in the image's history and provenance, which everyone who can pull the image can read: run the command that needs the secret in a line before the pipe, and COPY its result";
+/// The first name that can be shown, and the lines that pass it as a secret instead.
+fn secret_instead(names: &[String]) -> String {
+    let mut named = names.iter().filter_map(|label| label.strip_prefix('`'));
+    let id = named.next().map_or("ID", |name| name.trim_end_matches('`'));
+    let each = if names.len() > 1 { "for each, " } else { "" };
+    format!(
+        "build arguments are stored in the image's history and provenance, which everyone who can pull the image can read: \
+         {each}add the line `{id}=$NAME` to SECRETS, with NAME a secured variable, and write \
+         `RUN --mount=type=secret,id={id}` in the Dockerfile, whose command reads `/run/secrets/{id}`"
+    )
+}
 
 /// `outcome` follows "it is" or "they are".
 fn build_arguments(
@@ -138,10 +147,10 @@ fn build_arguments(
         1 => ("looks like a secret", "it is"),
         _ => ("look like secrets", "they are"),
     };
-    let names = names.join(", ");
+    let (instead, names) = (secret_instead(names), names.join(", "));
     write!(
         formatter,
-        "BUILD_ARGS: {names} {looks}; {are} {outcome} {BUILD_ARGUMENT_ADVICE}"
+        "BUILD_ARGS: {names} {looks}; {are} {outcome} {instead}"
     )
 }
 

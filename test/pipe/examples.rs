@@ -9,7 +9,7 @@ use std::process::Command;
 use depot_ground::aws::{ACCOUNT, Moto};
 use depot_ground::daemon::{Daemon, Door, DoorPlan, Release};
 use depot_ground::engine::state_folder;
-use depot_ground::fixtures::Context;
+use depot_ground::fixtures::{BUSYBOX_BASE, Context};
 use depot_ground::internet::{Internet, variables};
 use depot_ground::registry::tokens::TokenRegistry;
 use depot_ground::registry::{Login, Registry};
@@ -24,7 +24,8 @@ use super::place::{Place, with_place};
 const AMAZON: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
 
 /// The secrets that no log may contain.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 6] = [
+    "npm-token-of-example",
     "token-of-ghcr",
     "pass: word #1",
     "secret/of+the+key",
@@ -63,7 +64,7 @@ fn exported(shell: &str, clone: &Path) -> BTreeMap<String, String> {
 }
 
 /// A clone for all examples. Its owner is another user than that of the pipe, as on Bitbucket.
-fn clone(internet: &Internet) -> Context {
+fn clone(place: &Place, internet: &Internet) -> Context {
     let context = Context::new("FROM scratch\nCOPY file /file\n").unwrap();
     for (name, content) in [
         ("file", "content\n"),
@@ -82,6 +83,15 @@ fn clone(internet: &Internet) -> Context {
     ] {
         context.file(name, content).unwrap();
     }
+    // Its step compares the token, because `npm` is not available.
+    let lines = "RUN --mount=type=secret,id=npm,required=true test \"$(cat /run/secrets/npm)\" = npm-token-of-example\n";
+    let site = format!("{BUSYBOX_BASE}{lines}");
+    context.file("services/site/Dockerfile", site).unwrap();
+    std::fs::copy(
+        place.busybox.path(),
+        context.path().join("services/site/busybox"),
+    )
+    .unwrap();
     let authority = std::fs::read(internet.authority()).unwrap();
     context.file("certs/company.pem", authority).unwrap();
     own(context.path());
@@ -154,6 +164,7 @@ impl<'a> Scene<'a> {
             ("REGISTRY_PASSWORD", "pass: word #1"),
             ("ROBOT_TOKEN", "pass: word #1"),
             ("GHCR_TOKEN", "token-of-ghcr"),
+            ("NPM_TOKEN", "npm-token-of-example"),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "secret/of+the+key"),
         ]
@@ -166,7 +177,7 @@ impl<'a> Scene<'a> {
 
     /// Runs a step's script in a separate clone.
     async fn step(&self, title: &str, step: &Step) {
-        let clone = clone(self.internet);
+        let clone = clone(self.place, self.internet);
         let mut shell = String::from("set -e\n");
         for line in &step.script {
             match line {
@@ -321,6 +332,7 @@ fn every_example_of_the_readme_does_what_it_says() {
             ("acme/app", "self-hosted"),
             ("acme/web", "v1.2.3"),
             ("acme/web", "0123456789ab"),
+            ("acme/site", "0123456789ab"),
         ] {
             scene.hub.manifest(repository, tag).await.unwrap();
         }

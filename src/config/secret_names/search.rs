@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::values::{
     is_common, is_known_token, is_random, is_setting, is_user, is_value, known_tokens,
 };
-use super::{is_random_key, is_secret, is_secret_parameter, is_webhook};
+use super::{is_key, is_secret, is_secret_parameter, is_webhook};
 use crate::config::findings::{begins_with_host, is_digest};
 use crate::report::mask::MIN_SECRET_BYTES;
 
@@ -208,7 +208,7 @@ impl Search {
             let end = after.find(ends).unwrap_or(after.len());
             let (value, remainder) = after.split_at_checked(end).unwrap_or((after, ""));
             rest = after;
-            if (is_secret(name) && is_value(value)) || is_random_key(name, value) {
+            if (is_secret(name) && is_value(value)) || is_key(name, value) {
                 self.add_written(value);
                 rest = remainder;
             }

@@ -129,6 +129,9 @@ fn names_in_one_word_and_acronyms_are_known() {
         "ConnectionString",
         "AZURE_STORAGE_SAS",
         "SAS",
+        "GITHUBTOKENPROD",
+        "MYSECRETS2",
+        "OLDPASSWORDHASH",
         "COOKIE",
         "SESSION_COOKIE",
         "LICENSE_KEY",
@@ -144,6 +147,9 @@ fn names_in_one_word_and_acronyms_are_known() {
         "COOKIE_DOMAIN",
         "SECRET_BACKEND",
         "PASSWORDLESS",
+        "TOKENIZER",
+        "MAX_TOKENS",
+        "SECRETARIAT",
     ] {
         let value = "hunter2-hunter2";
         assert_eq!(secrets(name, value), Vec::<String>::new(), "{name}");
@@ -168,8 +174,8 @@ fn a_key_is_a_secret_if_its_value_is_random() {
         }
         for value in [
             "linux-amd64-node20-cache-v12",
-            "short1Key",
             "some-plain-word-key",
+            "key1",
         ] {
             assert_eq!(secrets(name, value), Vec::<String>::new(), "{name} {value}");
         }
@@ -185,6 +191,29 @@ fn a_key_is_a_secret_if_its_value_is_random() {
         "GPG_KEY_ID",
     ] {
         assert_eq!(secrets(name, hex), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn the_names_of_secrets_that_the_readme_lists_are_masked_and_warned_of() {
+    for name in [
+        "NPM_TOKEN",
+        "TOKEN_NPM",
+        "MYTOKEN",
+        "ROOT_PASSWORD",
+        "PASSWORD_OF_ROOT",
+        "APP_SECRET",
+        "SECRET_APP",
+        "STRIPE_KEY",
+        "MY_KEY",
+        "SIGNING_KEY",
+    ] {
+        for value in ["hunter2hunter2", "short1Key", "a/b+c=d3fg"] {
+            assert!(
+                secrets(name, value).contains(&value.to_owned()),
+                "{name} {value}"
+            );
+        }
     }
 }
 

@@ -166,6 +166,12 @@ pub(super) fn is_random(value: &str) -> bool {
         && others.sum::<usize>() >= RANDOM_CHARACTERS
 }
 
+/// Whether a value consists of ordinary words and short numbers, such as the key of a cache.
+pub(super) fn is_of_words(value: &str) -> bool {
+    let mut words = value.split(|character: char| !character.is_ascii_alphanumeric());
+    words.all(|word| word.is_empty() || is_word(word))
+}
+
 /// A short number, or letters in the case of one or several joined words, followed by a few digits.
 fn is_word(text: &str) -> bool {
     let letters = text.trim_end_matches(|character: char| character.is_ascii_digit());

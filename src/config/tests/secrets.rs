@@ -160,7 +160,9 @@ fn build_arguments_that_look_like_secrets_are_masked_with_one_warning() {
     );
     let warning = warnings[0].to_string();
     assert!(
-        warning.contains("in a line before the pipe") && !warning.contains("hunter"),
+        warning.contains("for each, add the line `NPM_TOKEN=$NAME` to SECRETS")
+            && warning.contains("`RUN --mount=type=secret,id=NPM_TOKEN`")
+            && !warning.contains("hunter"),
         "{warning}"
     );
 }

@@ -10,7 +10,7 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::Described("the working directory"),
         "Directory to build from, relative to the working directory. After links are resolved \
          it must be inside the clone (`BITBUCKET_CLONE_DIR`, or the working directory if that \
-         is not set).",
+         is not set). Or the address of a Git repository: `https://HOST/PATH.git#REF:DIRECTORY`.",
     ),
     Variable::new(
         Topic::Source,
@@ -34,7 +34,7 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::None,
         "Build arguments: a list of `NAME=VALUE`, or a text with one `NAME=VALUE` or `NAME: \
          VALUE` on each line. `NAME` without a value takes the value of that variable of the \
-         pipe, such as `BITBUCKET_COMMIT`. Not for secrets.",
+         pipe, such as `BITBUCKET_COMMIT`. Not for secrets; use `SECRETS`.",
     ),
     Variable::new(
         Topic::Source,
