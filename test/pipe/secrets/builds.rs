@@ -98,6 +98,66 @@ fn a_failed_step_that_prints_secrets_reveals_none() {
     });
 }
 
+/// Steps that mount every secret: by the ids of the scene, and the header that is derived from the token.
+const MOUNTS: &str = "RUN --mount=type=secret,id=token --mount=type=secret,id=key \
+     --mount=type=secret,id=GIT_AUTH_TOKEN --mount=type=secret,id=GIT_AUTH_HEADER.bitbucket.org";
+
+#[test]
+fn the_secrets_of_a_step_are_not_in_the_image_its_history_or_its_provenance() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        scene.steps(
+            place,
+            &format!("{MOUNTS} cat /run/secrets/* | wc -c > /size\nCOPY . /context\n"),
+        );
+        let depot = place.depot(scene.scenario()).await;
+        let names = [&scene.tokens, &scene.listed].map(|door| format!("{}/app:1", door.host()));
+        let program = scene.program(&depot).await;
+        let run = program
+            .set("IMAGE", names.join(" "))
+            .set("PUSH", "true")
+            .run()
+            .await;
+        run.expect(0, &["built and pushed"]);
+        let seen = ["SECRETS", "SECRET_FILES", "GIT_AUTH_TOKEN"].map(|name| (name, "builder"));
+        scene.check_with(&run, Vec::new(), &[&TOKENS[..], &seen].concat());
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_step_that_prints_its_secrets_reveals_none_outside_of_the_builder() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        scene.steps(
+            place,
+            &format!(
+                "{MOUNTS} cd /run/secrets; cat *; cat * >&2; base64 -w 0 *; base64 *; xxd token; sed -n 2p key; \\\n\
+                 \x20 echo \"failed with $(cat token)\" >&2; exit 3"
+            ),
+        );
+        let depot = place.depot(scene.scenario()).await;
+        let run = scene.program(&depot).await.run().await;
+        run.expect(1, &["exit code: 3", "***"]);
+        for name in ["SECRETS", "SECRET_FILES", "GIT_AUTH_TOKEN"] {
+            scene.allow_in_builder(name);
+        }
+        scene.check(&run, &TOKENS);
+        let record = depot.record();
+        let build = format!("{:?}", record.last_build().unwrap());
+        assert!(build.contains("exit code: 3"), "{build}");
+        for name in ["SECRETS", "SECRET_FILES", "GIT_AUTH_TOKEN"] {
+            assert!(!build.contains(scene.secret(name)), "{name}: {build}");
+        }
+    });
+}
+
 #[test]
 fn a_signal_and_a_timeout_reveal_no_secret() {
     with_place(async |place| {

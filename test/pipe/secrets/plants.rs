@@ -33,6 +33,8 @@ const IN_TOKENS: &str = "+/=%:@";
 
 /// The call in which the session sends user name and password to the builder.
 const TO_BUILDER: Place = ("builder", "Auth/Credentials", "response body");
+/// The call in which the session sends a secret to the builder.
+const TO_STEP: Place = ("builder", "Secrets/GetSecret", "response body");
 const LOGIN: &str = "request header authorization";
 
 /// The planted secrets. Names that are not in `all_variables()` are values created during a run.
@@ -117,8 +119,10 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
         IN_PASSWORDS,
         &[("builder", "Control/Solve", "request body")],
     ),
-    // No step of the scene mounts it, so no builder gets it.
-    ("SECRETS", IN_PASSWORDS, &[]),
+    ("SECRETS", IN_PASSWORDS, &[TO_STEP]),
+    ("SECRETS, which no step mounts", IN_PASSWORDS, &[]),
+    ("SECRET_FILES", IN_PASSWORDS, &[TO_STEP]),
+    ("GIT_AUTH_TOKEN", IN_TOKENS, &[TO_STEP]),
     // Build arguments should contain no secrets. The pipe still protects them.
     (
         "BUILD_ARGS",

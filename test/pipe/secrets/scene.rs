@@ -112,7 +112,14 @@ impl Scene {
             secrets,
             repeats: Vec::new(),
         };
-        for folder in ["clone/docker", "storage", "shared", "temporary", "home"] {
+        for folder in [
+            "clone/docker",
+            "clone/keys",
+            "storage",
+            "shared",
+            "temporary",
+            "home",
+        ] {
             fs::create_dir_all(scene.folder.path().join(folder)).unwrap();
         }
         scene.file("Dockerfile", "FROM scratch\nARG WORD\nCOPY file /file\n");
@@ -215,6 +222,11 @@ impl Scene {
         let secret = |name: &str| self.secret(name);
         let folder = |name: &str| self.folder.path().join(name);
         self.file("docker/config.json", self.docker_configuration());
+        let key = secret("SECRET_FILES");
+        self.file(
+            "keys/key.pem",
+            format!("-----BEGIN KEY-----\n{key}\n-----END KEY-----\n"),
+        );
         fs::write(
             folder("token"),
             secret("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
@@ -243,8 +255,8 @@ impl Scene {
             .set("SSL_CERT_FILE", self.internet.authority())
             .set("BUILD_CONTEXTS", repository)
             .set("BUILD_ARGS", format!("WORD={}", secret("BUILD_ARGS")))
-            .set("SECRETS_COUNT", "1")
-            .set("SECRETS_0", format!("word={}", secret("SECRETS")))
+            .set("SECRETS", self.build_secrets())
+            .set("SECRET_FILES", "key=keys/key.pem")
             .set("OUTPUT_FILE", "image.env")
             .set("OUTPUT_VARIABLES", "DEPOT_BUILD_ID")
             .set("METADATA_FILE", "metadata.json")
@@ -262,6 +274,7 @@ impl Scene {
             "AWS_SESSION_TOKEN",
             "BITBUCKET_STEP_OIDC_TOKEN",
             "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "GIT_AUTH_TOKEN",
         ];
         unchanged
             .into_iter()
@@ -288,6 +301,16 @@ impl Scene {
                 "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
                 self.folder.path().join("token"),
             )
+    }
+
+    /// The value of `SECRETS`.
+    fn build_secrets(&self) -> String {
+        let secret = |name: &str| self.secret(name);
+        format!(
+            "token={}\nunused={}",
+            secret("SECRETS"),
+            secret("SECRETS, which no step mounts")
+        )
     }
 
     /// The value of `REGISTRIES`.

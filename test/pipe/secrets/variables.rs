@@ -44,6 +44,25 @@ const SPOILED: &[(&str, &[&str])] = &[
     ),
     ("BUILD_ARGS", &["- [{}]", "={}", "A=1\nA={}", "{}"]),
     (
+        "SECRETS",
+        &[
+            "={}",
+            "a b={}",
+            "a=x\na={}",
+            "a: [{}]",
+            "id=npm,src={}",
+            "- {}",
+        ],
+    ),
+    ("GIT_AUTH_TOKEN", &["{} and more", "{}\nline", "ä{}"]),
+    (
+        "CONTEXT",
+        &[
+            "https://me:{}@a.example/app",
+            "ssh://me:{}@a.example/app.git",
+        ],
+    ),
+    (
         "BUILD_CONTEXTS",
         &[
             "{}",
