@@ -46,7 +46,7 @@ impl fmt::Debug for GitContext {
 }
 
 /// Whether a value that is not a directory is an address.
-pub(super) fn is_address(value: &str) -> bool {
+pub(crate) fn is_address(value: &str) -> bool {
     value.contains("://")
         || value.trim_start().starts_with("github.com/")
         || SshAddress::parse(value).is_some()
@@ -79,6 +79,14 @@ pub(super) fn read(
     .filter(|_| is_valid)
 }
 
+/// The context and all faults, for tests.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn outcome(value: &str, dockerfile: Option<&str>) -> (Option<GitContext>, String) {
+    let mut findings = Findings::default();
+    let context = read(value, dockerfile, &mut findings);
+    (context, findings.into_error().to_string())
+}
+
 /// Problem and advice of an address that the builder would not fetch as a repository.
 fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
     // A query can contain a token.
@@ -97,8 +105,12 @@ fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
     if let Some(address) = SshAddress::parse(value) {
         return check_ssh(value, &address, findings);
     }
+    const NO_PATH: &str = "is not the address of a Git repository: it has no path";
     let Some((scheme, rest)) = repository.split_once("://") else {
-        return Ok(());
+        return match repository.strip_prefix("github.com/") {
+            Some("") | None => invalid(NO_PATH),
+            Some(_) => Ok(()),
+        };
     };
     let path = rest.split_once('/').map_or("", |(_, path)| path);
     match scheme {
@@ -110,7 +122,7 @@ fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
         "https" | "http" => {
             invalid("is not the address of a Git repository: its path does not end in `.git`")
         }
-        "git" => invalid("is not the address of a Git repository: it has no path"),
+        "git" => invalid(NO_PATH),
         _ => invalid("is not the address of a Git repository: its scheme is not supported"),
     }
 }
@@ -164,12 +176,6 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-
-    fn outcome(value: &str, dockerfile: Option<&str>) -> (Option<GitContext>, String) {
-        let mut findings = Findings::default();
-        let context = read(value, dockerfile, &mut findings);
-        (context, findings.into_error().to_string())
-    }
 
     #[test]
     fn addresses_that_a_builder_fetches_are_accepted() {
@@ -238,6 +244,7 @@ mod tests {
                 "#REF",
             ),
             ("git://example.com", "it has no path", "PATH.git"),
+            ("github.com/", "it has no path", "PATH.git"),
             (
                 "ftp://me:secret@example.com/x.git",
                 "its scheme is not supported",

@@ -174,6 +174,22 @@ impl Secrets {
     }
 }
 
+/// The secrets in a value of `SECRETS` and all faults, for tests.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn outcome(value: &str) -> (SecretsPlan, String) {
+    let mut findings = Findings::default();
+    let environment = Environment::read([], &mut findings);
+    let variables = SecretVariables {
+        secrets: Some(value.to_owned()),
+        ..SecretVariables::default()
+    };
+    let root = std::path::Path::new("/");
+    let places = Places::new(root, None, &mut findings);
+    let plan = Secrets::parse(&variables, &environment, &mut findings);
+    let plan = plan.finish(&places, &mut findings);
+    (plan, findings.into_error().to_string())
+}
+
 /// Problem and advice of an invalid entry.
 fn entry_fault(plan: &SecretsPlan, id: &str, value: &str) -> Option<(String, &'static str)> {
     let has_option = |option: &str| value.split(',').any(|part| part.starts_with(option));

@@ -1,13 +1,17 @@
 //! The variables of a step with the files that they refer to, and the outputs for later steps.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use super::{SECRET, assert_harmless, lossy, parts};
+use secrecy::ExposeSecret;
+
+use super::{SECRET, assert_harmless, fixed_parts, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
-use crate::config::read;
+use crate::buildkit::session::SECRET_LIMIT_BYTES;
+use crate::config::{git_context, read, secrets};
 
 /// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
@@ -92,6 +96,44 @@ fn occurrences(bytes: &[u8]) -> usize {
 
 fn os_string(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
+}
+
+/// Reads `CONTEXT` as the address of a repository, and the path of its Dockerfile. The input contains both.
+pub fn git_addresses(bytes: &[u8]) {
+    let [address, dockerfile] = fixed_parts(bytes).map(lossy);
+    let dockerfile = (!dockerfile.is_empty()).then_some(&*dockerfile);
+    if !git_context::is_address(&address) {
+        // It is a directory.
+        return;
+    }
+    let (context, faults) = git_context::outcome(&address, dockerfile);
+    assert_harmless(&faults);
+    assert_eq!(context.is_none(), !faults.is_empty());
+    if let Some(context) = context {
+        let inside = context.dockerfile.split('/').all(|name| name != "..");
+        assert!(inside && !context.dockerfile.starts_with('/'));
+        let address = context.address.expose_secret();
+        assert!(!address.contains(char::is_whitespace) && git_context::is_address(address));
+    }
+}
+
+/// Reads `SECRETS`. The password in the input's first text must not be in any message.
+pub fn secrets(bytes: &[u8]) {
+    let value = lossy(bytes);
+    let (plan, faults) = secrets::outcome(&value);
+    assert_harmless(&faults);
+    let ids: BTreeSet<&str> = plan.values().iter().map(|(id, _)| &**id).collect();
+    assert_eq!(ids.len(), plan.values().len());
+    for (id, secret) in plan.values() {
+        let secret = secret.expose_secret();
+        assert!(plan.has(id) && secret.len() <= SECRET_LIMIT_BYTES);
+        assert!(!id.contains(|character: char| character.is_whitespace() || character == ','));
+    }
+    if occurrences(bytes) == 0 {
+        return;
+    }
+    // A name in front of an `=` is shown only if it looks like that of a variable.
+    assert!(!faults.contains(SECRET), "{faults}");
 }
 
 /// Writes outputs. The input contains their values, in the order of the names.

@@ -14,7 +14,7 @@ mod report;
 mod tests;
 
 pub use builder::{proxy_responses, solve_errors};
-pub use config::{config, outputs};
+pub use config::{config, git_addresses, outputs, secrets};
 pub use context::{file_sync, patterns};
 pub use depot::{depot_errors, depot_responses};
 pub use docker::{docker_responses, images};

@@ -162,3 +162,16 @@ fn a_file_that_vanishes_before_its_use_is_named_in_the_error() {
         );
     });
 }
+
+#[test]
+fn a_secret_file_cannot_be_copied() {
+    with_place(async |place| {
+        let context = place.busybox_context("COPY keys/token /token");
+        context.file("keys/token", "some-secret").unwrap();
+        let run = run(place, &context, &[("SECRET_FILES", "token=keys/token")]).await;
+        run.expect(
+            1,
+            &["/keys/token", "not found", "it is not in SECRET_FILES"],
+        );
+    });
+}

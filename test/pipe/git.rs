@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use depot_ground::fixtures::Context;
+use depot_ground::fixtures::{BUSYBOX_BASE, Context};
 use depot_ground::git::GitServer;
 use local_depot::Scenario;
 use uuid::Uuid;
@@ -18,6 +18,17 @@ async fn repository(place: &Place, authorization: Option<&str>) -> (GitServer, S
     let lines = format!("FROM scratch\nCOPY file /\nARG MARK={mark}\n");
     files.file("services/api/Dockerfile.api", lines).unwrap();
     files.file("services/api/file", "content of api\n").unwrap();
+    let base = BUSYBOX_BASE.replacen("FROM scratch", "FROM scratch AS mixed", 1);
+    let lines = format!(
+        "{base}ARG GREETING\nCOPY only-in-git /\nCOPY --from=dist file /\n\
+         RUN echo \"$GREETING $(cat /only-in-git) $(cat /file)\"\nFROM scratch\n"
+    );
+    files.file("services/mixed/Dockerfile", lines).unwrap();
+    let lines = format!(
+        "{BUSYBOX_BASE}ARG TARGETARCH\nRUN --mount=type=secret,id=token,required=true --mount=type=secret,id=key,required=true \
+         echo \"$TARGETARCH got $(wc -c < /run/secrets/token) and $(wc -c < /run/secrets/key) bytes {mark}\"\n"
+    );
+    files.file("services/secret/Dockerfile", lines).unwrap();
     let server = GitServer::start(files.path(), authorization).await.unwrap();
     (server, mark)
 }
@@ -123,6 +134,59 @@ fn a_named_context_gets_the_token_too() {
         let run = run(place, &context, &variables).await;
         run.expect(0, &["copied content of git"])
             .without("git-token-of-test");
+    });
+}
+
+#[test]
+fn a_repository_and_directories_of_the_clone_are_used_together() {
+    with_place(async |place| {
+        let (server, mark) = repository(place, None).await;
+        let clone = empty_clone();
+        clone
+            .file("dist/file", format!("content of clone {mark}\n"))
+            .unwrap();
+        let address = server.url();
+        let dockerfile = "services/mixed/Dockerfile";
+        let variables = [
+            ("CONTEXT", &*address),
+            ("DOCKERFILE", dockerfile),
+            ("BUILD_CONTEXTS", "dist=dist"),
+            ("TARGET", "mixed"),
+            ("BUILD_ARGS", "GREETING=hello"),
+        ];
+        let run = run(place, &clone, &variables).await;
+        run.expect(
+            0,
+            &[&format!("hello content of git content of clone {mark}")],
+        );
+    });
+}
+
+#[test]
+fn both_machines_get_the_secrets_and_the_token() {
+    with_place(async |place| {
+        let token = basic("x-access-token:git-token-of-test");
+        let (server, _) = repository(place, Some(&token)).await;
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let clone = empty_clone();
+        clone.file("key", "content of key\n").unwrap();
+        let image = place.image("of-git-for-two");
+        let run = Program::of(&depot, clone.path())
+            .push(&image, &place.registry)
+            .set("CONTEXT", server.url())
+            .set("DOCKERFILE", "services/secret/Dockerfile")
+            .set("PLATFORMS", "linux/amd64, linux/arm64")
+            .set("GIT_AUTH_TOKEN", "git-token-of-test")
+            .set("SECRETS", "token=hidden-token")
+            .set("SECRET_FILES", "key=key")
+            .run()
+            .await;
+        run.expect(0, &["amd64", "arm64"]);
+        for architecture in ["amd64", "arm64"] {
+            let measured = format!("{architecture} got 12 and 15 bytes");
+            run.expect(0, &[&measured]).without("hidden-token");
+        }
+        depot.check().unwrap();
     });
 }
 

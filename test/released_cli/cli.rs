@@ -1,5 +1,6 @@
 //! Runs the CLI against a local Depot, in a separate environment.
 
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,6 +82,11 @@ impl Trial {
 
     /// Runs `depot build` on `context`, with these further arguments.
     pub(crate) async fn build(&self, context: &Context, arguments: &[&str]) -> Ran {
+        self.build_of(context.path(), arguments).await
+    }
+
+    /// The same with a path or an address as the context.
+    pub(crate) async fn build_of(&self, context: impl AsRef<OsStr>, arguments: &[&str]) -> Ran {
         // The registry's credentials, where `docker login` stores them.
         let registry = &self.ground.registry;
         let login = STANDARD.encode(format!("{}:{}", registry.username(), registry.password()));
@@ -91,7 +97,7 @@ impl Trial {
         let child = Command::new(&self.ground.cli)
             .args(["build", "--progress", "plain"])
             .args(arguments)
-            .arg(context.path())
+            .arg(context)
             .env_clear() // it detects CI systems by their variables, and would report errors to its vendor
             .env("DEPOT_ERROR_TELEMETRY", "0")
             .env("DEPOT_NO_UPDATE_NOTIFIER", "1")

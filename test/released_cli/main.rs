@@ -18,4 +18,5 @@ mod loads;
 mod machines;
 mod refusals;
 mod saves;
+mod secrets;
 mod two_engines;

@@ -159,6 +159,9 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
 /// `host`: the registry concerned; empty if none is known.
 fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
     Some(match cause {
+        KnownCause::MissingFile if withholds_secrets(plan) => "check that the file is in CONTEXT, that .dockerignore does not exclude it, and that \
+                                    it is not in SECRET_FILES, whose files are only for `RUN --mount=type=secret`"
+            .into(),
         KnownCause::MissingFile => "check that the file is in CONTEXT and that .dockerignore does not exclude it; paths of COPY and ADD are \
                                     relative to CONTEXT"
             .into(),
@@ -193,6 +196,12 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
         KnownCause::RegistryQuota => quota_hint(host),
         KnownCause::UntrustedCertificate => insecure_hint(host),
     })
+}
+
+/// Whether files of the context are withheld because they are secrets.
+fn withholds_secrets(plan: &Plan) -> bool {
+    let mut builds = plan.images.iter().map(|image| &image.build);
+    builds.any(|build| !build.secrets.files().is_empty())
 }
 
 const SSH_HINT: &str = "this version passes no SSH keys to a build (`--mount=type=ssh`, `git@…`): clone the repository in a line \
