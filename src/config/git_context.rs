@@ -15,6 +15,8 @@ use super::ssh_address::{SshAddress, offers_ssh_keys};
 
 const VARIABLE: &str = "CONTEXT";
 
+const NO_PATH: &str = "is not the address of a Git repository: it has no path";
+
 const FORM: &str =
     "write `https://HOST/PATH.git#REF:DIRECTORY`, in which REF is a branch, a tag or a commit";
 
@@ -105,7 +107,6 @@ fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
     if let Some(address) = SshAddress::parse(value) {
         return check_ssh(value, &address, findings);
     }
-    const NO_PATH: &str = "is not the address of a Git repository: it has no path";
     let Some((scheme, rest)) = repository.split_once("://") else {
         return match repository.strip_prefix("github.com/") {
             Some("") | None => invalid(NO_PATH),
@@ -118,7 +119,13 @@ fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
         "https" | "http" if path.contains('?') => {
             invalid("has a query; the branch, tag or commit comes after a `#`")
         }
-        "https" | "http" if path.ends_with(".git") && path != ".git" => Ok(()),
+        "https" | "http"
+            if path
+                .strip_suffix(".git")
+                .is_some_and(|name| !name.is_empty()) =>
+        {
+            Ok(())
+        }
         "https" | "http" => {
             invalid("is not the address of a Git repository: its path does not end in `.git`")
         }

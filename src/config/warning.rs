@@ -127,8 +127,8 @@ pub enum Warning {
 
 /// The first name that can be shown, and the lines that pass it as a secret instead.
 fn secret_instead(names: &[String]) -> String {
-    let mut named = names.iter().filter_map(|label| label.strip_prefix('`'));
-    let id = named.next().map_or("ID", |name| name.trim_end_matches('`'));
+    let mut shown = names.iter().filter_map(|label| label.strip_prefix('`'));
+    let id = shown.next().map_or("ID", |name| name.trim_end_matches('`'));
     let each = if names.len() > 1 { "for each, " } else { "" };
     format!(
         "build arguments are stored in the image's history and provenance, which everyone who can pull the image can read: \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use depot_ground::engine::{Engine, EngineOptions, state_folder};
-use depot_ground::fixtures::{Busybox, Context};
+use depot_ground::fixtures::{BUSYBOX_BASE, Busybox, Context};
 use depot_ground::registry::Registry;
 use local_depot::{
     Architecture, BuildState, Builder, Line, LocalDepot, MachinePlan, Method, Record, Scenario,
@@ -277,4 +277,34 @@ async fn names_of_finished_images_are_reported_when_another_image_fails() {
     assert!(ended.log.contains(&pushed), "{}", ended.log);
     assert!(ended.log.contains("ERROR: image `slow`: failed to build"));
     assert_eq!(ground.registry.tags("many/quick").await.unwrap(), ["1"]);
+}
+
+#[tokio::test]
+async fn each_image_gets_its_own_secrets() {
+    let ground = Ground::start().await;
+    let depot = ground.depot(Scenario::default()).await;
+    let context = Context::on_busybox(&ground.busybox, "").unwrap();
+    let stage = |name: &str| {
+        let base = BUSYBOX_BASE.replacen("FROM scratch", &format!("FROM scratch AS {name}"), 1);
+        format!(
+            "{base}RUN --mount=type=secret,id=token,required=true echo \"{name}: $(rev /run/secrets/token)\"\n"
+        )
+    };
+    context
+        .file("Dockerfile", stage("api") + &stage("web"))
+        .unwrap();
+    let mut plan = ground.plan(&depot, &context, &["api", "web"], "linux/amd64");
+    for (image, value) in plan
+        .images
+        .iter_mut()
+        .zip(["token=ipa-fo-terces", "token=bew-fo-terces"])
+    {
+        image.build.secrets = config::secrets::outcome(value).0;
+    }
+
+    let ended = run_plan(&plan, &depot, &Cancel::new()).await;
+    assert_eq!(ended.exit, Exit::Success, "{}", ended.log);
+    for line in ["api: secret-of-api", "web: secret-of-web"] {
+        assert!(ended.log.contains(line), "{}", ended.log);
+    }
 }

@@ -195,7 +195,7 @@ fn a_key_is_a_secret_if_its_value_is_random() {
 }
 
 #[test]
-fn the_names_of_secrets_that_the_readme_lists_are_masked_and_warned_of() {
+fn the_kinds_of_names_in_the_readme_mark_a_secret() {
     for name in [
         "NPM_TOKEN",
         "TOKEN_NPM",

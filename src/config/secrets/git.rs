@@ -22,7 +22,7 @@ const HEADER: &str = "GIT_AUTH_HEADER";
 /// Bitbucket's host in an id.
 const BITBUCKET: &str = "bitbucket.org";
 
-/// Adds the token. One in SECRETS or SECRET_FILES takes precedence.
+/// Adds the token. One in `SECRETS` or `SECRET_FILES` takes precedence.
 pub(super) fn read_token(token: &str, plan: &mut SecretsPlan, findings: &mut Findings) {
     let token = token.trim();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {

@@ -148,7 +148,7 @@ mod tests {
             secrets.index().bytes()
         );
         for line in lines.iter().step_by(997) {
-            assert_eq!(secrets.index().spans(line), [0..16]);
+            assert_eq!(secrets.index().spans(line).first(), Some(&(0..16)));
             let encoded = STANDARD.encode(line);
             assert!(!secrets.index().spans(&encoded).is_empty());
         }
