@@ -24,4 +24,5 @@ pub mod pipe;
 mod platform;
 mod registry;
 pub mod report;
+mod ssh;
 mod text;
