@@ -138,11 +138,12 @@ struct Inputs<'a> {
     loads: Vec<Option<LoadChoice>>,
 }
 
-/// Connects to the daemon and opens the contexts, then creates the build.
+/// Connects to SSH agents and to the daemon, and opens the contexts, then creates the build.
 async fn begin<'a>(plan: &'a Plan, cancel: &Cancel) -> Result<(Inputs<'a>, Build)> {
     let tls = crate::http::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
     let api = Api::new(plan.depot.api_url.clone(), tls, &plan.proxies);
     let api = api.map_err(Failure::Client)?;
+    check_agents(plan, cancel).await?;
     let (daemon, loads) = StepDaemon::connect(plan, cancel).await?;
     let inputs = Inputs {
         plan,
@@ -152,6 +153,17 @@ async fn begin<'a>(plan: &'a Plan, cancel: &Cancel) -> Result<(Inputs<'a>, Build
     };
     let build = lifecycle::create(plan, api, cancel).await?;
     Ok((inputs, build))
+}
+
+/// Checks the sockets of SSH agents, which only a connection can do.
+async fn check_agents(plan: &Plan, cancel: &Cancel) -> Result<()> {
+    for image in &plan.images {
+        let checking = image.build.ssh.check();
+        let checked = cancel.unless_fired(checking).await;
+        let checked = checked.map_err(Failure::Canceled)?;
+        checked.map_err(Failure::Agent)?;
+    }
+    Ok(())
 }
 
 /// Builds, shows the progress at the same time, and reports the outcome to Depot.

@@ -12,6 +12,15 @@ pub(crate) const STEP_LIMIT: Duration = Duration::from_hours(2);
 /// The files can contain secrets of other pipes.
 pub(crate) const GENERATED_FOLDER: &str = ".bitbucket/pipelines/generated";
 
+/// The folder with the repository's SSH key, which every pipe gets read-only (the arguments of `docker run` that Pipelines prints).
+pub(crate) const SSH_FOLDER: &str = "/opt/atlassian/pipelines/agent/ssh";
+
+/// The names of the key in [`SSH_FOLDER`].
+pub(crate) const SSH_KEY_NAMES: [&str; 2] = ["id_rsa", "id_rsa_tmp"];
+
+/// Advice for a step without an SSH key (Bitbucket's "Set up and use SSH keys in Pipelines").
+pub(crate) const SSH_KEY_SETTINGS: &str = "generate or add a key in the repository settings, under Pipelines, SSH keys, or write the path of a key in the clone";
+
 /// Adds a Docker daemon to a step. Belongs to the step, next to `script:`.
 pub(crate) const DOCKER_SERVICE: &str = "  services:\n    - docker\n";
 

@@ -9,8 +9,11 @@ pub(crate) const OIDC_TOKEN: &str = "BITBUCKET_STEP_OIDC_TOKEN";
 /// The file of [`Pipeline::variables_path`](super::Pipeline::variables_path).
 pub(crate) const VARIABLES_PATH: &str = "BITBUCKET_PIPELINES_VARIABLES_PATH";
 
+/// The private key of the step, if the repository has one. Its name, as Bitbucket passes it, is a path in the pipe's container.
+pub(crate) const SSH_KEY_FILE: &str = "BITBUCKET_SSH_KEY_FILE";
+
 /// The variables of [`Pipeline`](super::Pipeline), and the number of the pipeline.
-pub(crate) const CONTEXT: [&str; 7] = [
+pub(crate) const CONTEXT: [&str; 8] = [
     "BITBUCKET_WORKSPACE",
     "BITBUCKET_REPO_SLUG",
     "BITBUCKET_REPO_FULL_NAME",
@@ -18,4 +21,5 @@ pub(crate) const CONTEXT: [&str; 7] = [
     "BITBUCKET_PIPE_STORAGE_DIR",
     "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
     VARIABLES_PATH,
+    SSH_KEY_FILE,
 ];

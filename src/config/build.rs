@@ -19,6 +19,7 @@ use super::secrets::{Secrets, SecretsPlan};
 use super::values::words;
 use super::warning::Warning;
 use crate::platform::{Architecture, Platform};
+use crate::ssh::Agents;
 
 /// The variables of the build.
 #[derive(Default, Deserialize)]
@@ -65,6 +66,8 @@ pub(crate) struct BuildPlan {
     pub(crate) contexts: Vec<NamedContext>,
     /// The secrets that its steps can mount.
     pub(crate) secrets: SecretsPlan,
+    /// The SSH agents that its steps can mount, and that Git repositories over SSH are fetched with.
+    pub(crate) ssh: Agents,
     /// The platforms, each once, in the order of the variable; empty for the platform of the builder.
     pub(crate) platforms: Vec<Platform>,
     /// The architecture of the builder for all platforms; `None` for a builder of each platform's own architecture.
@@ -113,13 +116,14 @@ impl<'a> SourceAsWritten<'a> {
         &self,
         variables: &BuildVariables,
         places: &Places<'_>,
+        agents: &Agents,
         findings: &mut Findings,
     ) -> Option<ContextPlan> {
         let written = variables.dockerfile.as_deref();
         let (context, dockerfile) = match self {
             Self::Directory(context, dockerfile) => (context, dockerfile),
             Self::Git(address) => {
-                return git_context::read(address, written, findings).map(ContextPlan::Git);
+                return git_context::read(address, written, agents, findings).map(ContextPlan::Git);
             }
         };
         let context = places.context(context, dockerfile, findings);
@@ -173,10 +177,10 @@ pub(super) fn read(
     variables: &BuildVariables,
     places: &Places<'_>,
     source: &SourceAsWritten<'_>,
-    (arguments, secrets): (Arguments, Secrets),
+    (arguments, secrets, ssh): (Arguments, Secrets, Agents),
     findings: &mut Findings,
 ) -> Option<BuildPlan> {
-    let context = source.checked(variables, places, findings);
+    let context = source.checked(variables, places, &ssh, findings);
     let target = variables
         .target
         .as_deref()
@@ -185,7 +189,7 @@ pub(super) fn read(
     let contexts = variables
         .build_contexts
         .as_deref()
-        .map(|value| contexts::read(value, places, findings));
+        .map(|value| contexts::read(value, places, &ssh, findings));
     let platforms = variables
         .platforms
         .as_deref()
@@ -202,6 +206,7 @@ pub(super) fn read(
         build_args,
         contexts: contexts.unwrap_or_default(),
         secrets,
+        ssh,
         platforms: platforms.unwrap_or_default(),
         machine,
         no_cache,

@@ -7,8 +7,10 @@ use super::findings::Findings;
 use super::pairs;
 use super::paths::{FolderPlan, Places};
 use super::secret_names::logins_of_address;
+use super::ssh::DEFAULT_ID;
 use super::ssh_address::SshAddress;
 use crate::registry::reference::{DOCKER_HUB, Reference};
+use crate::ssh::Agents;
 
 /// The replacement of a stage or an image of a Dockerfile.
 #[derive(Debug, Clone)]
@@ -38,13 +40,18 @@ impl NamedContext {
 
 const VARIABLE: &str = "BUILD_CONTEXTS";
 
-const ADVICE: &str = "write `NAME=VALUE`: NAME is the name after `FROM` or `--from=` in the Dockerfile; VALUE is a directory of the clone, `docker-image://REFERENCE`, or the `https://` address of a Git repository";
+const ADVICE: &str = "write `NAME=VALUE`: NAME is the name after `FROM` or `--from=` in the Dockerfile; VALUE is a directory of the clone, `docker-image://REFERENCE`, or the address of a Git repository (`https://…`, or `git@HOST:PATH` with SSH)";
 
 /// The schemes that BuildKit supports.
 const SCHEMES: [&str; 4] = ["docker-image", "https", "http", "git"];
 
 /// Reads every named context, and reports each fault.
-pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) -> Vec<NamedContext> {
+pub(super) fn read(
+    value: &str,
+    places: &Places<'_>,
+    agents: &Agents,
+    findings: &mut Findings,
+) -> Vec<NamedContext> {
     let mut contexts: Vec<NamedContext> = Vec::new();
     let named = pairs::named(value).unwrap_or_else(|_| {
         let problem = "not a YAML mapping of names to plain values";
@@ -70,14 +77,15 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
         }
         let value = value.trim();
         if let Some(address) = SshAddress::parse(value).filter(|_| !places.has_directory(value)) {
-            let problem = format!(
-                "{label} is the address of a Git repository over SSH, but this version provides no SSH keys to builders"
-            );
-            let advice = format!(
-                "write {}, with a user and a token before the host if the repository is private",
-                address.over_https(findings)
-            );
-            findings.fault(Fault::new(VARIABLE, problem, advice));
+            match over_ssh(&address, agents, findings) {
+                Ok(address) => {
+                    contexts.push(NamedContext::Address(name, address.into(), Vec::new()));
+                }
+                Err((problem, advice)) => {
+                    let problem = format!("{label} {problem}");
+                    findings.fault(Fault::new(VARIABLE, problem, advice));
+                }
+            }
             continue;
         }
         let context = match value.split_once("://") {
@@ -103,6 +111,28 @@ pub(super) fn read(value: &str, places: &Places<'_>, findings: &mut Findings) ->
         contexts.extend(context);
     }
     contexts
+}
+
+/// The address of a repository over SSH as builders take it; or problem and advice.
+fn over_ssh(
+    address: &SshAddress<'_>,
+    agents: &Agents,
+    findings: &Findings,
+) -> Result<String, (String, String)> {
+    if agents.get(DEFAULT_ID).is_none() {
+        let problem = "is the address of a Git repository over SSH, but SSH has no default key";
+        let advice = format!(
+            "set `SSH: 'true'` to use the key of the step, or write {}, with a user and a token before the host if the repository \
+             is private",
+            address.over_https(findings)
+        );
+        return Err((problem.into(), advice));
+    }
+    address.scp_form().ok_or_else(|| {
+        let problem = "is the address of a Git repository over SSH in a form that BuildKit does not support as a named context";
+        let advice = "write `git@HOST:PATH`: with the user `git`, and without a port".to_owned();
+        (problem.into(), advice)
+    })
 }
 
 fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Option<FolderPlan> {
@@ -134,15 +164,20 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::ssh::Agent;
 
     fn read_from(value: &str) -> (Vec<String>, String) {
+        read_with(value, &Agents::default())
+    }
+
+    fn read_with(value: &str, agents: &Agents) -> (Vec<String>, String) {
         let folder = tempfile::tempdir().unwrap();
         let clone = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(clone.join("dist/out")).unwrap();
         std::fs::write(clone.join("file"), "x").unwrap();
         let mut findings = Findings::default();
         let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
-        let contexts = read(value, &places, &mut findings);
+        let contexts = read(value, &places, agents, &mut findings);
         let shown = contexts.iter().map(|context| match context {
             NamedContext::Directory(name, path) => {
                 format!(
@@ -205,8 +240,8 @@ mod tests {
             ("a=", "entry 1 has no value after its `=`"),
             (
                 "a=git@bitbucket.org:acme/x.git",
-                "entry 1 is the address of a Git repository over SSH, but this version provides no SSH keys to builders; write \
-                 `https://bitbucket.org/acme/x.git`, with a user",
+                "entry 1 is the address of a Git repository over SSH, but SSH has no default key; set `SSH: 'true'` \
+                 to use the key of the step, or write `https://bitbucket.org/acme/x.git`, with a user",
             ),
             (
                 "a=ssh://me:secret@host/x",
@@ -231,5 +266,38 @@ mod tests {
             );
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_repository_over_ssh_is_a_context_if_there_is_a_default_key() {
+        let agents = Agents::new([("default".to_owned(), Agent::Keys(Vec::new()))]);
+        let (contexts, error) = read_with(
+            "a=git@bitbucket.org:acme/x.git#main:dir\nb=ssh://git@host/acme/x.git#v1\nc=ssh://git@host:22/x",
+            &agents,
+        );
+        assert_eq!(error, "");
+        assert_eq!(contexts, ["a address ", "b address ", "c address "]);
+        for value in [
+            "ssh://git@host:7999/x.git",
+            "ssh://me@host/x.git",
+            "ssh://host/x.git",
+            "ssh://git:secret@host/x.git",
+            "git+ssh://git@host/x.git",
+            "me@host:x.git",
+            "bitbucket.org:acme/x.git",
+        ] {
+            let (contexts, error) = read_with(&format!("a={value}"), &agents);
+            assert!(contexts.is_empty());
+            assert!(
+                error.starts_with("BUILD_CONTEXTS: entry 1 is the address of a Git repository over SSH in a form that BuildKit does not support")
+                    && error.ends_with("and without a port")
+                    && !error.contains("secret"),
+                "{error}"
+            );
+        }
+        // Another id is not used for repositories.
+        let agents = Agents::new([("other".to_owned(), Agent::Keys(Vec::new()))]);
+        let (_, error) = read_with("a=git@host:x.git", &agents);
+        assert!(error.contains("but SSH has no default key"), "{error}");
     }
 }

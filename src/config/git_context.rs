@@ -11,7 +11,9 @@ use secrecy::SecretString;
 use super::fault::Fault;
 use super::findings::Findings;
 use super::secret_names::logins_of_address;
-use super::ssh_address::{SshAddress, offers_ssh_keys};
+use super::ssh::DEFAULT_ID;
+use super::ssh_address::SshAddress;
+use crate::ssh::Agents;
 
 const VARIABLE: &str = "CONTEXT";
 
@@ -54,10 +56,12 @@ pub(crate) fn is_address(value: &str) -> bool {
         || SshAddress::parse(value).is_some()
 }
 
-/// Reads an address and the path of the Dockerfile in the repository. Reports all faults.
+/// Reads an address and the path of the Dockerfile in the repository. Reports all faults. `agents` are those that the builder can
+/// use.
 pub(super) fn read(
     value: &str,
     dockerfile: Option<&str>,
+    agents: &Agents,
     findings: &mut Findings,
 ) -> Option<GitContext> {
     let value = value.trim();
@@ -65,7 +69,7 @@ pub(super) fn read(
     for login in &logins {
         findings.keep_secret(login);
     }
-    let is_valid = match check(value, findings) {
+    let is_valid = match check(value, agents, findings) {
         Ok(()) => true,
         Err((problem, advice)) => {
             findings.fault(Fault::new(VARIABLE, problem, advice));
@@ -85,12 +89,12 @@ pub(super) fn read(
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn outcome(value: &str, dockerfile: Option<&str>) -> (Option<GitContext>, String) {
     let mut findings = Findings::default();
-    let context = read(value, dockerfile, &mut findings);
+    let context = read(value, dockerfile, &Agents::default(), &mut findings);
     (context, findings.into_error().to_string())
 }
 
 /// Problem and advice of an address that the builder would not fetch as a repository.
-fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
+fn check(value: &str, agents: &Agents, findings: &Findings) -> Result<(), (String, String)> {
     // A query can contain a token.
     let shown = findings.shown(value.split('?').next().unwrap_or_default());
     let invalid = |problem: &str| Err((format!("{shown} {problem}"), FORM.to_owned()));
@@ -105,7 +109,7 @@ fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
         return invalid("has a directory outside of the repository after the `:`");
     }
     if let Some(address) = SshAddress::parse(value) {
-        return check_ssh(value, &address, findings);
+        return check_ssh(value, &address, agents, findings);
     }
     let Some((scheme, rest)) = repository.split_once("://") else {
         return match repository.strip_prefix("github.com/") {
@@ -137,6 +141,7 @@ fn check(value: &str, findings: &Findings) -> Result<(), (String, String)> {
 fn check_ssh(
     value: &str,
     address: &SshAddress<'_>,
+    agents: &Agents,
     findings: &Findings,
 ) -> Result<(), (String, String)> {
     let shown = address.shown(findings);
@@ -149,11 +154,12 @@ fn check_ssh(
             "write `git@HOST:PATH` or `ssh://USER@HOST/PATH`".into(),
         ));
     }
-    if !offers_ssh_keys() {
-        let problem =
-            format!("{shown} is the address of a Git repository over SSH, but SSH is not set");
+    if agents.get(DEFAULT_ID).is_none() {
+        let problem = format!(
+            "{shown} is the address of a Git repository over SSH, but SSH has no default key"
+        );
         let advice = format!(
-            "write {}, and set GIT_AUTH_TOKEN if the repository is private",
+            "set `SSH: 'true'` to use the key of the step, or write {}, and set GIT_AUTH_TOKEN if the repository is private",
             address.over_https(findings)
         );
         return Err((problem, advice));
@@ -183,6 +189,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::ssh::Agent;
 
     #[test]
     fn addresses_that_a_builder_fetches_are_accepted() {
@@ -284,12 +291,12 @@ mod tests {
             ),
             (
                 "git@bitbucket.org:acme/x.git#main",
-                "`git@bitbucket.org:acme/x.git#main` is the address of a Git repository over SSH, but SSH is not set",
-                "write `https://bitbucket.org/acme/x.git#main`, and set GIT_AUTH_TOKEN",
+                "`git@bitbucket.org:acme/x.git#main` is the address of a Git repository over SSH, but SSH has no default key",
+                "or write `https://bitbucket.org/acme/x.git#main`, and set GIT_AUTH_TOKEN",
             ),
             (
                 "ssh://me:secret@host:7999/x.git",
-                "`ssh://me@host:7999/x.git` is the address of a Git repository over SSH, but SSH",
+                "`ssh://me@host:7999/x.git` is the address of a Git repository over SSH, but SSH has no default",
                 "`https://host/x.git`",
             ),
             (
@@ -347,6 +354,20 @@ mod tests {
                 second.contains("is not a path inside the repository in CONTEXT"),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn a_repository_over_ssh_is_a_context_if_there_is_a_default_key() {
+        let agents = Agents::new([("default".to_owned(), Agent::Keys(Vec::new()))]);
+        for value in [
+            "git@bitbucket.org:acme/x.git#main:services/api",
+            "ssh://me@host:7999/x.git",
+        ] {
+            let mut findings = Findings::default();
+            let context = read(value, None, &agents, &mut findings).unwrap();
+            assert_eq!(context.address.expose_secret(), value);
+            assert!(findings.is_faultless());
         }
     }
 

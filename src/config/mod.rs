@@ -32,6 +32,7 @@ mod proxies;
 mod registries;
 mod secret_names;
 pub(crate) mod secrets;
+mod ssh;
 mod ssh_address;
 pub mod table;
 mod timeout;
@@ -63,6 +64,7 @@ use self::outputs::OutputVariables;
 use self::paths::Places;
 use self::pipeline::PipelineVariables;
 use self::secrets::{SecretVariables, Secrets};
+use self::ssh::SshVariables;
 use crate::bitbucket::Pipeline;
 
 pub use self::fault::{ConfigError, Fault};
@@ -111,6 +113,7 @@ fn plan_of(
         depot,
         build,
         secrets: _,
+        ssh,
         image,
         docker,
         registry,
@@ -121,14 +124,20 @@ fn plan_of(
         pipeline,
     } = variables;
     let working_directory = places.working_directory();
+    // Before all others: keys must be masked in every message.
+    let key_file = pipeline.bitbucket_ssh_key_file.as_deref();
+    let ssh = ssh::read(&ssh, key_file, places, findings);
     let source = SourceAsWritten::read(&build, places, findings);
     let (context, dockerfile) = source.paths(working_directory);
     let depot = DepotPlan::read(depot, context, dockerfile, findings);
     let destinations = images::read(&image, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
+    let (arguments, secrets) = values;
+    let values = (arguments, secrets, ssh.agents);
     let build = build::read(&build, places, &source, values, findings);
     let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
+    withheld.extend(ssh.files);
     let registries = registries::Variables {
         registry,
         amazon,
@@ -177,6 +186,7 @@ struct Variables {
     depot: DepotVariables,
     build: BuildVariables,
     secrets: SecretVariables,
+    ssh: SshVariables,
     image: ImageVariables,
     docker: DockerVariables,
     registry: RegistryVariables,
@@ -193,6 +203,7 @@ impl Variables {
             depot: environment.variables(findings),
             build: environment.variables(findings),
             secrets: environment.variables(findings),
+            ssh: environment.variables(findings),
             image: environment.variables(findings),
             docker: environment.variables(findings),
             registry: environment.variables(findings),

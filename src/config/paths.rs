@@ -14,6 +14,7 @@ mod file_system;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use self::file_system::{
@@ -24,6 +25,7 @@ use super::findings::Findings;
 use super::warning::Warning;
 use crate::bitbucket::NO_CLONE;
 use crate::bitbucket::variables::CLONE_DIR;
+use crate::ssh::KEY_LIMIT_BYTES;
 
 /// A directory that a builder may read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -262,6 +264,45 @@ impl<'a> Places<'a> {
         checked
             .map_err(|unusable| unusable.report(variable, advice, findings))
             .ok()
+    }
+
+    /// The real path of a private key, or of the socket of an agent; and whether it is a socket. It must be in the clone or in
+    /// `folder`.
+    pub(super) fn key_or_socket(
+        &self,
+        variable: &str,
+        value: &str,
+        folder: &Path,
+        findings: &mut Findings,
+    ) -> Option<(PathBuf, bool)> {
+        let path = cleaned(&self.working_directory.join(value));
+        let is_socket = |metadata: &fs::Metadata| metadata.file_type().is_socket();
+        let check = |path: &Path, metadata: &fs::Metadata| {
+            if is_socket(metadata) {
+                return Ok(());
+            }
+            readable_file(path, metadata)?;
+            if metadata.len() > KEY_LIMIT_BYTES {
+                let problem = format!("has more than {KEY_LIMIT_BYTES} bytes");
+                return Err(Unusable::new(path, &problem));
+            }
+            Ok(())
+        };
+        // The folder itself can be a link.
+        let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let checked = match fs::canonicalize(&path) {
+            Ok(real) if real.starts_with(&folder) => fs::metadata(&real)
+                .map_err(|error| Unusable::from_io(&path, &error))
+                .and_then(|metadata| check(&real, &metadata))
+                .map(|()| real),
+            _ => self.resolved(&path, check),
+        };
+        let advice = "write the path of a private key or of the socket of an agent in the clone, relative to the working directory, or `true` for the key of the step";
+        let real = checked
+            .map_err(|unusable| unusable.report(variable, advice, findings))
+            .ok()?;
+        let is_socket = fs::metadata(&real).is_ok_and(|metadata| is_socket(&metadata));
+        Some((real, is_socket))
     }
 
     /// The path of an output file. The file and its directories may not exist.

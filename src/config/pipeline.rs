@@ -18,6 +18,7 @@ pub(super) struct PipelineVariables {
     pub(super) bitbucket_pipe_storage_dir: Option<String>,
     pub(super) bitbucket_pipe_shared_storage_dir: Option<String>,
     pub(super) bitbucket_pipelines_variables_path: Option<String>,
+    pub(super) bitbucket_ssh_key_file: Option<String>,
 }
 
 impl From<PipelineVariables> for Pipeline {

@@ -1,4 +1,4 @@
-//! Addresses of Git repositories over SSH. Builders get no SSH keys.
+//! Addresses of Git repositories over SSH.
 
 use super::findings::{Findings, begins_with_host};
 
@@ -12,13 +12,15 @@ pub(super) struct SshAddress<'a> {
     text: String,
     host: &'a str,
     path: &'a str,
+    /// The address in the form of `scp`, if it has one for the user `git`.
+    scp_form: Option<String>,
 }
 
 impl<'a> SshAddress<'a> {
     /// Parses an address; `None` for any other text.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let text = text.trim();
-        let (host, path, shown) = match text.split_once("://") {
+        let (host, path, shown, scp_form) = match text.split_once("://") {
             Some((scheme, rest)) => {
                 if !SCHEMES.contains(&&*scheme.to_ascii_lowercase()) {
                     return None;
@@ -29,7 +31,15 @@ impl<'a> SshAddress<'a> {
                 let at = if user.is_empty() { "" } else { "@" };
                 // SSH's port is not that of HTTPS.
                 let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-                (name, path, format!("{scheme}://{user}{at}{host}/{path}"))
+                let is_plain = scheme == "ssh" && authority.split('@').next() == Some("git");
+                let is_scp_form = is_plain && matches!(host.strip_prefix(name), Some("" | ":22"));
+                let scp_form = is_scp_form.then(|| match path.strip_prefix("~/") {
+                    // The home of the user, which is where a relative path starts.
+                    Some(path) => format!("git@{name}:{path}"),
+                    None => format!("git@{name}:/{path}"),
+                });
+                let shown = format!("{scheme}://{user}{at}{host}/{path}");
+                (name, path, shown, scp_form)
             }
             None => {
                 let (user, rest) = match text.split_once('@') {
@@ -44,14 +54,23 @@ impl<'a> SshAddress<'a> {
                 if !is_word(host) || !is_address {
                     return None;
                 }
-                (host, path.trim_start_matches('/'), text.to_owned())
+                let scp_form = (user == Some("git")).then(|| text.to_owned());
+                let path = path.trim_start_matches('/');
+                (host, path, text.to_owned(), scp_form)
             }
         };
         Some(Self {
             text: shown,
             host,
             path,
+            scp_form,
         })
+    }
+
+    /// The address as builders take it for a named context: `git@host:path`. They support no other user and no port
+    /// (`frontend/dockerui/namedcontext.go` of BuildKit). `None` if it cannot be written in this form.
+    pub(super) fn scp_form(&self) -> Option<String> {
+        self.scp_form.clone()
     }
 
     /// The address in a message.
@@ -64,11 +83,6 @@ impl<'a> SshAddress<'a> {
         let address = format!("https://{}/{}", self.host, self.path);
         format!("`{}`", findings.masked(&address))
     }
-}
-
-/// Whether builders get SSH keys for Git repositories. No variable provides keys yet.
-pub(super) fn offers_ssh_keys() -> bool {
-    false
 }
 
 /// Whether `host:path` without a user is a repository, not an image (`host:5000/app`, `app:1.0`) or a directory.
@@ -139,6 +153,28 @@ mod tests {
             ":x.git",
         ] {
             assert_eq!(SshAddress::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_for_the_user_git_has_a_form_for_named_contexts() {
+        for (text, form) in [
+            ("git@host:x.git#main", Some("git@host:x.git#main")),
+            ("git@host:/srv/x.git", Some("git@host:/srv/x.git")),
+            (
+                "ssh://git@host/srv/x.git#main:dir",
+                Some("git@host:/srv/x.git#main:dir"),
+            ),
+            ("ssh://git@host:22/~/x.git", Some("git@host:x.git")),
+            ("ssh://git@host:2222/x.git", None),
+            ("ssh://git:word@host/x.git", None),
+            ("ssh://host/x.git", None),
+            ("SSH://git@host/x.git", None),
+            ("me@host:x.git", None),
+            ("host.example:acme/x.git", None),
+        ] {
+            let address = SshAddress::parse(text).unwrap();
+            assert_eq!(address.scp_form().as_deref(), form, "{text}");
         }
     }
 }

@@ -15,6 +15,7 @@ use super::logins::RegistryVariables;
 use super::outputs::OutputVariables;
 use super::pipeline::PipelineVariables;
 use super::secrets::SecretVariables;
+use super::ssh::SshVariables;
 use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, all_variables};
 
 use crate::bitbucket::variables::CONTEXT;
@@ -69,6 +70,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<DepotVariables>(),
         fields::<BuildVariables>(),
         fields::<SecretVariables>(),
+        fields::<SshVariables>(),
         fields::<ImageVariables>(),
         fields::<RegistryVariables>(),
         fields::<AmazonVariables>(),

@@ -17,6 +17,7 @@ use crate::config::plan::{
     BuildPlan, ContextPlan, DockerfilePlan, FolderPlan, NamedContext, SecretsPlan,
 };
 use crate::context::{Directory, NamedFile, Tree};
+use crate::ssh::Agents;
 
 /// The prefix of every key. It changes when the way in which files are announced changes.
 const KEY_PREFIX: &str = "depot-build-2";
@@ -28,6 +29,8 @@ pub(super) const DOCKERFILE: &str = "dockerfile";
 pub(super) struct Contexts {
     files: FileSync,
     secrets: Secrets,
+    /// The SSH agents of the images' steps.
+    agents: Agents,
     /// The repository and the context's path in it; `None` if the builder must not reuse files.
     identity: Option<Vec<u8>>,
     key: OnceCell<String>,
@@ -104,6 +107,7 @@ impl<'a> Group<'a> {
         context(self.build) == context(build)
             && self.build.no_cache == build.no_cache
             && self.build.secrets == build.secrets
+            && self.build.ssh == build.ssh
             && named_directories(self.build).eq(named_directories(build))
     }
 
@@ -144,6 +148,7 @@ impl<'a> Group<'a> {
         Ok(Contexts {
             files,
             secrets: opening.secrets(&build.secrets),
+            agents: build.ssh.clone(),
             identity: (!build.no_cache).then(|| identity(plan, build)),
             key: OnceCell::new(),
             new_key: Mutex::default(),
@@ -185,6 +190,11 @@ impl Contexts {
     /// The directories for one solve.
     pub(super) fn files(&self, changes: Changes) -> FileSync {
         self.files.clone().on_change(changes)
+    }
+
+    /// The SSH agents of the builds.
+    pub(super) fn agents(&self) -> &Agents {
+        &self.agents
     }
 
     /// The secrets of the builds.

@@ -23,6 +23,7 @@ use crate::report::excerpt::SourceExcerpt;
 use crate::report::output::Output;
 use crate::report::progress::Progress;
 use crate::report::{chain, failure};
+use crate::ssh::SocketError;
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub(super) enum Failure {
     /// A directory for the builder cannot be opened.
     #[error(transparent)]
     Directory(TreeError),
+    /// The SSH agent whose socket is in SSH cannot be used.
+    #[error("SSH: the agent cannot be used")]
+    Agent(#[source] SocketError),
     /// The build was not created.
     #[error("the build could not be created at Depot")]
     Create(#[source] ApiError),
@@ -238,7 +242,7 @@ impl Failure {
             | Self::Output { .. }
             | Self::Canceled(Reason::Sibling) => Exit::BuildFailed,
             Self::Daemon(_) => Exit::Docker,
-            Self::NoPlatform { .. } => Exit::BadVariables,
+            Self::NoPlatform { .. } | Self::Agent(_) => Exit::BadVariables,
             Self::Load(failure) => match &failure.cause {
                 LoadCause::Load(LoadError::Blob(_)) => Exit::Infrastructure,
                 LoadCause::Load(_) => Exit::Docker,

@@ -56,6 +56,13 @@ impl PrivateKey {
     }
 }
 
+/// Equal if the public keys are.
+impl PartialEq for PrivateKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+}
+
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "PrivateKey({})", self.pair.name())

@@ -12,6 +12,7 @@ mod filesync;
 mod health;
 mod secrets;
 mod service;
+mod ssh;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -37,6 +38,7 @@ pub(crate) use filesync::{Changes, FileSync};
 pub(crate) use health::Health;
 pub(crate) use secrets::{SECRET_LIMIT_BYTES, SecretSource, Secrets};
 pub(crate) use service::Services;
+pub(crate) use ssh::Ssh;
 pub(crate) use upload::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};

@@ -21,6 +21,10 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
              self-hosted runner, check its firewall"
                 .into(),
         ),
+        Failure::Agent(_) => Some(
+            "start `ssh-agent -a PATH` in the same step, in the background of a line before the pipe, and write its PATH in the clone"
+                .into(),
+        ),
         Failure::Solve { error, .. } => solve_hint(error, plan, output),
         Failure::Push(push) if push.is_taken => taken_hint(&push.error, plan),
         Failure::Push(push) => solve_hint(&push.error, plan, output),

@@ -8,7 +8,7 @@ use super::super::Result;
 use super::super::contexts::Contexts;
 use super::super::failure::Failure;
 use super::{Link, Machine};
-use crate::buildkit::session::{Auth, Changes, FileSink, Health, Services, Session};
+use crate::buildkit::session::{Auth, Changes, FileSink, Health, Services, Session, Ssh};
 use crate::cancel::Cancel;
 
 /// How often a context is sent if its files change while it is being sent.
@@ -102,6 +102,12 @@ impl Machine<'_> {
             .with(contexts.files(changes))
             .with(contexts.secrets())
             .with(Auth::new(self.authorizer()));
+        let agents = contexts.agents();
+        let services = if agents.is_empty() {
+            services
+        } else {
+            services.with(Ssh::new(agents.clone()))
+        };
         let services = match file {
             Some(file) => services.with(file),
             None => services,

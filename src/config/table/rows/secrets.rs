@@ -24,6 +24,16 @@ pub(super) const ROWS: &[Variable] = &[
     ),
     Variable::new(
         Topic::Secrets,
+        "SSH",
+        Kind::Pairs,
+        Fallback::None,
+        "SSH keys for `RUN --mount=type=ssh` and for Git repositories over SSH: `true` for the \
+         step's own key, or a list or text with one `ID=PATH` on each line. A PATH alone has the \
+         id `default`. PATH is a private key without a passphrase, or the socket of an SSH agent, \
+         in the clone or in Bitbucket's folder for SSH keys.",
+    ),
+    Variable::new(
+        Topic::Secrets,
         "GIT_AUTH_TOKEN",
         Kind::Text,
         Fallback::SameName,
