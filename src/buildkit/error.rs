@@ -4,6 +4,7 @@ mod details;
 mod kind;
 mod known_cause;
 pub(super) mod rejection;
+mod ssh;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use tonic::{Code, Status};
 pub(crate) use details::Source;
 pub(crate) use kind::{ErrorKind, RegistryAction};
 pub(crate) use known_cause::{KnownCause, Mounts};
+pub(crate) use ssh::SshFailure;
 
 use details::Details;
 use kind::{is_transport_failure, kind};

@@ -16,8 +16,8 @@ mod wire;
 
 pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
 pub(crate) use error::{
-    CANCELED, ErrorKind, KnownCause, Mounts, RegistryAction, SolveError, Source, is_lost,
-    status_message,
+    CANCELED, ErrorKind, KnownCause, Mounts, RegistryAction, SolveError, Source, SshFailure,
+    is_lost, status_message,
 };
 pub(crate) use pushes::Pushes;
 pub(crate) use solve::{Export, Solve, Solved};

@@ -5,6 +5,7 @@
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
 
+use super::ssh::{DEFAULT_AGENT, SshFailure, missing_agent, ssh_failure};
 use super::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
 
 /// A cause that the user can fix.
@@ -22,8 +23,18 @@ pub(crate) enum KnownCause {
     /// A step failed that mounts secrets or an SSH key. Without `required`, a step runs without the ones that the client does not
     /// provide.
     FailedWithMounts(Mounts),
-    /// A step or a Git repository requires an SSH key, and the client forwards none.
-    MissingSshKey,
+    /// A step or a Git repository requires an SSH key that the client does not provide.
+    MissingSshKey {
+        /// The ID of its agent.
+        id: String,
+    },
+    /// An SSH connection failed.
+    Ssh {
+        /// The reason.
+        failure: SshFailure,
+        /// The IDs of the agents that the client was to provide: those of the mounts of the step, or that of a Git repository.
+        agents: Vec<String>,
+    },
     /// A Git repository requires a login, or the host rejected the one that the client provided.
     GitLogin,
     /// The builder's disk is full.
@@ -48,8 +59,8 @@ pub(crate) enum KnownCause {
 pub(crate) struct Mounts {
     /// The IDs of the secrets.
     pub(crate) secrets: Vec<String>,
-    /// Whether an SSH key is mounted.
-    pub(crate) has_ssh: bool,
+    /// The IDs of the SSH agents.
+    pub(crate) agents: Vec<String>,
 }
 
 impl SolveError {
@@ -73,8 +84,9 @@ impl SolveError {
             // The message contains the user's command line, so only the output shows a cause.
             return if output.iter().any(|line| is_disk_full(line)) {
                 Some(KnownCause::DiskFull)
-            } else if output.iter().any(|line| lacks_ssh_key(line)) {
-                Some(KnownCause::MissingSshKey)
+            } else if let Some(failure) = output.iter().find_map(|line| ssh_failure(line)) {
+                let agents = mounts(&self.sources).agents;
+                Some(KnownCause::Ssh { failure, agents })
             } else {
                 let mounts = mounts(&self.sources);
                 (mounts != Mounts::default()).then_some(KnownCause::FailedWithMounts(mounts))
@@ -84,11 +96,12 @@ impl SolveError {
         let lower = self.message.to_ascii_lowercase();
         if has("unsupported frontend capability moby.buildkit.frontend.contexts") {
             Some(KnownCause::NoNamedContexts)
-        } else if has("no SSH key ")
-            || has("unset ssh forward key")
-            || has("unknown service moby.sshforward")
-        {
-            Some(KnownCause::MissingSshKey)
+        } else if let Some(id) = missing_agent(&self.message) {
+            let id = id.to_owned();
+            Some(KnownCause::MissingSshKey { id })
+        } else if let Some(failure) = ssh_failure(&self.message) {
+            let agents = vec![DEFAULT_AGENT.to_owned()];
+            Some(KnownCause::Ssh { failure, agents })
         } else if let Some(id) = missing_secret(&self.message) {
             Some(KnownCause::MissingSecret { id: id.to_owned() })
         } else if GIT_TEXTS.iter().any(|words| has(words)) {
@@ -190,18 +203,6 @@ fn is_disk_full(text: &str) -> bool {
     DISK_TEXTS.iter().any(|words| text.contains(words))
 }
 
-/// Messages of OpenSSH without a usable key or without known hosts, and of Git without OpenSSH, in lower case.
-const SSH_TEXTS: [&str; 3] = [
-    "permission denied (publickey",
-    "host key verification failed",
-    "cannot run ssh: no such file",
-];
-
-fn lacks_ssh_key(line: &str) -> bool {
-    let line = line.to_ascii_lowercase();
-    SSH_TEXTS.iter().any(|words| line.contains(words))
-}
-
 /// The ID in `secret ID: not found`, which may contain anything except a line end; empty if the client has no service for secrets.
 fn missing_secret(message: &str) -> Option<&str> {
     if message.contains("unknown service moby.buildkit.secrets") {
@@ -224,7 +225,11 @@ fn mounts(sources: &[Source]) -> Mounts {
         };
         let kind = option("type").unwrap_or_default();
         if kind.eq_ignore_ascii_case("ssh") {
-            mounts.has_ssh = true;
+            let id = option("id").filter(|id| !id.is_empty());
+            let id = id.unwrap_or(DEFAULT_AGENT).to_owned();
+            if !mounts.agents.contains(&id) {
+                mounts.agents.push(id);
+            }
         } else if kind.eq_ignore_ascii_case("secret") {
             // Without an ID, it is the last part of the path.
             let path = ["target", "dst", "destination"]
@@ -264,6 +269,15 @@ mod tests {
         SolveError::from_status(&Status::unknown(message)).known_cause(&[])
     }
 
+    fn missing_agent(id: &str) -> KnownCause {
+        KnownCause::MissingSshKey { id: id.to_owned() }
+    }
+
+    fn ssh(failure: SshFailure, agents: &[&str]) -> KnownCause {
+        let agents = agents.iter().map(|&id| id.to_owned()).collect();
+        KnownCause::Ssh { failure, agents }
+    }
+
     fn missing_secret(id: &str) -> KnownCause {
         KnownCause::MissingSecret { id: id.to_owned() }
     }
@@ -300,11 +314,20 @@ mod tests {
             ),
             (
                 "no SSH key \"default\" forwarded from the client",
-                KnownCause::MissingSshKey,
+                missing_agent("default"),
+            ),
+            (
+                "failed to solve: no SSH key \"git hub\" forwarded from the client",
+                missing_agent("git hub"),
+            ),
+            (
+                "failed to load cache key: failed to fetch remote git@host:x.git: git stderr:\ngit@host: Permission denied (publickey).\n\
+                 fatal: Could not read from remote repository.: exit status 128",
+                ssh(SshFailure::KeyRejected, &["default"]),
             ),
             (
                 "failed to load cache key: unknown service moby.sshforward.v1.SSH",
-                KnownCause::MissingSshKey,
+                missing_agent("default"),
             ),
             (
                 "failed to read dockerfile: failed to load cache key: error fetching default branch for repository \
@@ -424,31 +447,36 @@ mod tests {
             let output: Vec<String> = output.iter().map(|&line| line.to_owned()).collect();
             error.known_cause(&output)
         };
-        let mounts = |secrets: &[&str], has_ssh: bool| {
-            let secrets = secrets.iter().map(|&id| id.to_owned()).collect();
-            Some(KnownCause::FailedWithMounts(Mounts { secrets, has_ssh }))
+        let mounts = |secrets: &[&str], agents: &[&str]| {
+            let owned = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
+            let (secrets, agents) = (owned(secrets), owned(agents));
+            Some(KnownCause::FailedWithMounts(Mounts { secrets, agents }))
         };
         for (lines, cause) in [
             (
                 "RUN --mount=type=secret,id=x \\\n  make",
-                mounts(&["x"], false),
+                mounts(&["x"], &[]),
             ),
             (
                 "RUN \\\n  --mount=id=x,type=secret make",
-                mounts(&["x"], false),
+                mounts(&["x"], &[]),
             ),
             (
                 "RUN --mount=TYPE=Secret,target=/a/npmrc \\\n make",
-                mounts(&["npmrc"], false),
+                mounts(&["npmrc"], &[]),
             ),
             (
                 "RUN --mount=type=secret,id=a --mount=type=secret,id=b,env=B --mount=type=secret,id=a,dst=/x \\\n make",
-                mounts(&["a", "b"], false),
+                mounts(&["a", "b"], &[]),
             ),
-            ("RUN --mount=type=ssh \\\n make", mounts(&[], true)),
+            ("RUN --mount=type=ssh \\\n make", mounts(&[], &["default"])),
+            (
+                "RUN --mount=type=ssh,id=a,required --mount=id=a,type=ssh --mount=type=ssh \\\n make",
+                mounts(&[], &["a", "default"]),
+            ),
             (
                 "RUN --mount=type=ssh --mount=type=secret,id=x \\\n make",
-                mounts(&["x"], true),
+                mounts(&["x"], &["default"]),
             ),
             ("RUN --mount=type=cache,target=/x \\\n make", None),
         ] {
@@ -464,15 +492,27 @@ mod tests {
         for line in [apt, dnf] {
             assert_eq!(failed("RUN a\n#", &[line]), full);
         }
-        for line in [
-            "git@github.com: Permission denied (publickey).",
-            "me@host: Permission denied (publickey,password).",
-            "Host key verification failed.",
-            "error: cannot run ssh: No such file or directory",
+        for (line, failure) in [
+            (
+                "git@github.com: Permission denied (publickey).",
+                SshFailure::KeyRejected,
+            ),
+            (
+                "me@host: Permission denied (publickey,password).",
+                SshFailure::KeyRejected,
+            ),
+            ("Host key verification failed.", SshFailure::UnknownHost),
+            (
+                "error: cannot run ssh: No such file or directory",
+                SshFailure::NoClient,
+            ),
         ] {
             let output = [line, "fatal: Could not read from remote repository."];
-            let cause = failed("RUN git clone git@github.com:acme/x\n#", &output);
-            assert_eq!(cause, Some(KnownCause::MissingSshKey), "{line}");
+            let clone = "git clone git@github.com:acme/x\n#";
+            let cause = failed(&format!("RUN {clone}"), &output);
+            assert_eq!(cause, Some(ssh(failure, &[])), "{line}");
+            let cause = failed(&format!("RUN --mount=type=ssh,id=a {clone}"), &output);
+            assert_eq!(cause, Some(ssh(failure, &["a"])), "{line}");
         }
         assert_eq!(failed("RUN a\n#", &["sh: ./a: Permission denied"]), None);
         let watched = "Error: ENOSPC: System limit for number of file watchers reached";

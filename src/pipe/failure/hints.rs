@@ -1,5 +1,8 @@
 //! Hints: the settings to change after a failure. The only place besides `config` that names variables.
 
+mod ssh;
+
+use self::ssh::{agent_hint, missing_agent, ssh_hint};
 use super::{Failure, LoadCause};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, Mounts, SolveError};
@@ -176,7 +179,8 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
         }
         KnownCause::MissingSecret { id } => secret_hint(&id),
         KnownCause::FailedWithMounts(mounts) => return mounts_hint(&mounts, plan),
-        KnownCause::MissingSshKey => SSH_HINT.into(),
+        KnownCause::MissingSshKey { id } => agent_hint(&id),
+        KnownCause::Ssh { failure, agents } => ssh_hint(failure, &agents, plan),
         KnownCause::GitLogin if plan.images.iter().any(|image| image.build.secrets.has_git_login()) => {
             "the host of the Git repository rejected the login: check that the token in GIT_AUTH_TOKEN, or the entry for the host in \
              SECRETS, may read this repository"
@@ -208,16 +212,13 @@ fn withholds_secrets(plan: &Plan) -> bool {
     builds.any(|build| !build.secrets.files().is_empty())
 }
 
-const SSH_HINT: &str = "this version passes no SSH keys to a build (`--mount=type=ssh`, `git@…`): clone the repository in a line \
-                        before the pipe and COPY it, or set its `https://` address in BUILD_CONTEXTS";
-
 /// After a failed step: the first of its mounts that the plan does not provide.
 fn mounts_hint(mounts: &Mounts, plan: &Plan) -> Option<String> {
     let is_offered = |id: &str| plan.images.iter().any(|image| image.build.secrets.has(id));
     let missing = mounts.secrets.iter().find(|id| !is_offered(id));
     match missing {
         Some(id) => Some(secret_hint(id)),
-        None => mounts.has_ssh.then(|| SSH_HINT.into()),
+        None => missing_agent(&mounts.agents, plan).map(agent_hint),
     }
 }
 
