@@ -48,11 +48,56 @@ fn a_step_that_needs_a_secret_gets_a_hint() {
 #[test]
 fn a_step_that_needs_an_ssh_key_gets_a_hint() {
     with_place(async |place| {
-        let hint = "hint: this version passes no SSH keys to a build";
+        let hint = "hint: the build needs an SSH key (`--mount=type=ssh`, or a Git repository over SSH): set `SSH: 'true'`";
         let run = failing(place, "RUN --mount=type=ssh,required=true true").await;
         run.expect(1, &["no SSH key", hint]);
         let run = failing(place, "RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\"").await;
         run.expect(1, &[hint]);
+        let run = failing(place, "RUN --mount=type=ssh,id=lib,required=true true").await;
+        run.expect(
+            1,
+            &["hint: the step mounts the SSH key `lib`, which is not set: add `lib=PATH` to SSH"],
+        );
+        let rejected = "git@bitbucket.org: Permission denied (publickey).";
+        let run = failing(place, &format!("RUN echo '{rejected}'; false")).await;
+        run.expect(
+            1,
+            &["hint: the step has no SSH key: add `--mount=type=ssh` to its RUN"],
+        );
+        let unknown = "Host key verification failed.";
+        let run = failing(
+            place,
+            &format!("RUN --mount=type=ssh echo '{unknown}'; false"),
+        )
+        .await;
+        run.expect(
+            1,
+            &[
+                "hint: the step does not know the key of the SSH server",
+                "; also, the build needs an SSH key",
+            ],
+        );
+        // A key that is set is not the cause.
+        for (line, hint) in [
+            ("RUN --mount=type=ssh false".to_owned(), None),
+            (
+                format!("RUN --mount=type=ssh echo '{rejected}'; false"),
+                Some("hint: the SSH server rejected the keys in SSH"),
+            ),
+        ] {
+            let context = place.busybox_context(&line);
+            let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ssh/samples/ed25519");
+            context
+                .file("deploy", std::fs::read(sample).unwrap())
+                .unwrap();
+            let depot = place.depot(Scenario::default()).await;
+            let program = Program::of(&depot, context.path()).set("SSH", "deploy");
+            let run = program.run().await;
+            match hint {
+                Some(hint) => run.expect(1, &[hint]),
+                None => run.expect(1, &[]).without("hint: "),
+            };
+        }
     });
 }
 
@@ -72,7 +117,7 @@ fn a_full_disk_of_a_builder_gets_a_hint() {
 }
 
 #[test]
-fn a_repository_over_ssh_is_rejected_as_a_context() {
+fn a_repository_over_ssh_needs_a_key() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default()).await;
         let context = small_context();
@@ -85,7 +130,7 @@ fn a_repository_over_ssh_is_rejected_as_a_context() {
             2,
             &[
                 "CONTEXT: `git@bitbucket.org:acme/app.git` is the address of a Git repository over SSH",
-                "BUILD_CONTEXTS: entry 1 is the address of a Git repository over SSH",
+                "BUILD_CONTEXTS: entry 1 is the address of a Git repository over SSH, but SSH has no default key; set `SSH: 'true'`",
                 "write `https://bitbucket.org/acme/lib.git`",
             ],
         );

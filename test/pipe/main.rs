@@ -37,5 +37,6 @@ mod registry_faults;
 mod saved;
 mod secrets;
 mod several;
+mod ssh;
 mod tokens;
 mod variables;

@@ -48,17 +48,7 @@ impl GitServer {
     pub async fn start(source: &Path, authorization: Option<&str>) -> io::Result<Self> {
         let folder = TempDir::new()?;
         let repository = folder.path().join("app.git");
-        git(source, &["init", "--quiet", "--initial-branch=main"]).await?;
-        git(source, &["add", "--all"]).await?;
-        git(source, &["commit", "--quiet", "--message=files"]).await?;
-        let target = repository.display().to_string();
-        git(source, &["clone", "--quiet", "--bare", ".", &target]).await?;
-        // A builder fetches a commit by its digest too.
-        git(
-            &repository,
-            &["config", "uploadpack.allowAnySHA1InWant", "true"],
-        )
-        .await?;
+        create(source, &repository).await?;
 
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
@@ -200,6 +190,18 @@ fn add(name: &str, value: &str, response: &mut Response<Full<Bytes>>) {
     if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
         headers.insert(name, value);
     }
+}
+
+/// Creates a bare repository with a commit of the files in `source` on the branch `main`.
+pub(crate) async fn create(source: &Path, repository: &Path) -> io::Result<()> {
+    git(source, &["init", "--quiet", "--initial-branch=main"]).await?;
+    git(source, &["add", "--all"]).await?;
+    git(source, &["commit", "--quiet", "--message=files"]).await?;
+    let target = repository.display().to_string();
+    git(source, &["clone", "--quiet", "--bare", ".", &target]).await?;
+    // A builder fetches a commit by its digest too.
+    let setting = ["config", "uploadpack.allowAnySHA1InWant", "true"];
+    git(repository, &setting).await
 }
 
 /// Runs git without the configuration of the machine.

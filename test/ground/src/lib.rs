@@ -16,6 +16,7 @@ mod python;
 pub mod registry;
 pub mod schema;
 pub mod skopeo;
+pub mod ssh;
 pub mod tasks;
 pub mod traffic;
 pub mod wire;

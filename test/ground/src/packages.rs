@@ -36,6 +36,8 @@ pub(crate) enum Set {
     Proxy,
     /// skopeo, with the libraries that a bare system lacks.
     Skopeo,
+    /// OpenSSH's server and client and Git, with all libraries, so that they run in an image of their own.
+    Ssh,
 }
 
 impl Set {
@@ -48,6 +50,7 @@ impl Set {
             Self::Busybox => "busybox",
             Self::Proxy => "tinyproxy-1",
             Self::Skopeo => "skopeo-1",
+            Self::Ssh => "ssh-1",
         }
     }
 
@@ -69,6 +72,8 @@ impl Set {
             Self::Registry => &[("docker-registry", Release::OfMachine)],
             Self::Busybox => &[("busybox-static", Release::OfMachine)],
             Self::Proxy => &[("tinyproxy-bin", Release::OfMachine)],
+            Self::Ssh if is_debian_13() => SSH_OF_DEBIAN_13,
+            Self::Ssh => SSH_OF_DEBIAN_12,
             // The names of the libraries differ between Debian releases.
             Self::Skopeo if is_debian_13() => &[
                 ("skopeo", Release::OfMachine),
@@ -89,6 +94,84 @@ impl Set {
             ],
         }
     }
+}
+
+/// The packages of [`Set::Ssh`] on Debian 12.
+const SSH_OF_DEBIAN_12: &[(&str, Release)] = &of_machine([
+    "openssh-server",
+    "openssh-client",
+    "git",
+    "libc6",
+    "libssl3",
+    "libtirpc3",
+    "zlib1g",
+    "libselinux1",
+    "libpcre2-8-0",
+    "libgssapi-krb5-2",
+    "libkrb5-3",
+    "libk5crypto3",
+    "libkrb5support0",
+    "libcom-err2",
+    "libkeyutils1",
+    "libpam0g",
+    "libaudit1",
+    "libcap-ng0",
+    "libwrap0",
+    "libnsl2",
+    "libsystemd0",
+    "liblzma5",
+    "libzstd1",
+    "liblz4-1",
+    "libgcrypt20",
+    "libgpg-error0",
+    "libcap2",
+    "libcrypt1",
+]);
+
+/// The same on Debian 13, where some names have another end.
+const SSH_OF_DEBIAN_13: &[(&str, Release)] = &of_machine([
+    "openssh-server",
+    "openssh-client",
+    "git",
+    "libc6",
+    "libssl3t64",
+    "libtirpc3t64",
+    "libwtmpdb0",
+    "libsqlite3-0",
+    "zlib1g",
+    "libselinux1",
+    "libpcre2-8-0",
+    "libgssapi-krb5-2",
+    "libkrb5-3",
+    "libk5crypto3",
+    "libkrb5support0",
+    "libcom-err2",
+    "libkeyutils1",
+    "libpam0g",
+    "libaudit1",
+    "libcap-ng0",
+    "libwrap0",
+    "libnsl2",
+    "libsystemd0",
+    "liblzma5",
+    "libzstd1",
+    "liblz4-1",
+    "libgcrypt20",
+    "libgpg-error0",
+    "libcap2",
+    "libcrypt1",
+]);
+
+const fn of_machine<const COUNT: usize>(
+    names: [&'static str; COUNT],
+) -> [(&'static str, Release); COUNT] {
+    let mut packages = [("", Release::OfMachine); COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        packages[index].0 = names[index];
+        index += 1;
+    }
+    packages
 }
 
 /// Whether the machine runs Debian 13.
@@ -113,6 +196,11 @@ impl Unpacked {
                 program: name.to_owned(),
                 folder: self.0.clone(),
             })
+    }
+
+    /// The folder with all files.
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
     }
 
     /// The folders that hold libraries of the set.

@@ -84,7 +84,7 @@ fn a_failed_step_that_prints_secrets_reveals_none() {
         let word = scene.secret("REGISTRY_PASSWORD").to_owned();
         scene.steps(
             place,
-            "ARG SECRET\nRUN echo \"$SECRET\"; echo \"$SECRET\" >&2; echo \"me:$SECRET\" | base64 -w 0; exit 3",
+            "ARG SECRET\nRUN --mount=type=ssh,required=true test -S \"$SSH_AUTH_SOCK\" && echo \"$SECRET\"; echo \"$SECRET\" >&2; echo \"me:$SECRET\" | base64 -w 0; exit 3",
         );
         let depot = place.depot(scene.scenario()).await;
         let program = scene.program(&depot).await;

@@ -10,6 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use depot_build::config::table::{IDENTITY_VARIABLES, all_variables};
 use depot_ground::traffic::Piece;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -36,6 +38,9 @@ const TO_BUILDER: Place = ("builder", "Auth/Credentials", "response body");
 /// The call in which the session sends a secret to the builder.
 const TO_STEP: Place = ("builder", "Secrets/GetSecret", "response body");
 const LOGIN: &str = "request header authorization";
+
+/// The secret that is a private key.
+const SSH: &str = "SSH";
 
 /// The planted secrets. Names that are not in `all_variables()` are values created during a run.
 pub const PLANTED: &[(&str, &str, &[Place])] = &[
@@ -123,6 +128,8 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
     ("SECRETS, which no step mounts", IN_PASSWORDS, &[]),
     ("SECRET_FILES", IN_PASSWORDS, &[TO_STEP]),
     ("GIT_AUTH_TOKEN", IN_TOKENS, &[TO_STEP]),
+    // A private key. It never leaves the pipe.
+    (SSH, "", &[]),
     // Build arguments should contain no secrets. The pipe still protects them.
     (
         "BUILD_ARGS",
@@ -142,6 +149,9 @@ impl Secret {
     /// All planted secrets.
     pub fn all() -> Vec<Self> {
         let planted = PLANTED.iter().map(|&(name, between, places)| {
+            if name == SSH {
+                return Self::key();
+            }
             let half = || format!("x{}", &Uuid::new_v4().simple().to_string()[..17]);
             let (head, tail) = (half(), half());
             let value = format!("{head}{between}{tail}");
@@ -153,6 +163,26 @@ impl Secret {
             }
         });
         planted.collect()
+    }
+
+    /// A new private key. Each of its lines is secret, and so are all as one.
+    fn key() -> Self {
+        let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let body = STANDARD.encode(key);
+        let (first, second) = body.split_at(64);
+        Self {
+            name: SSH,
+            value: format!(
+                "-----BEGIN PRIVATE KEY-----\n{first}\n{second}\n-----END PRIVATE KEY-----\n"
+            ),
+            // The beginning is the same in all keys of this type.
+            marks: vec![
+                body[24..].to_owned(),
+                first[24..].to_owned(),
+                second.to_owned(),
+            ],
+            places: &[],
+        }
     }
 
     /// A secret that was created during the run.

@@ -227,6 +227,7 @@ impl Scene {
             "keys/key.pem",
             format!("-----BEGIN KEY-----\n{key}\n-----END KEY-----\n"),
         );
+        self.file("deploy_key", secret("SSH"));
         fs::write(
             folder("token"),
             secret("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
@@ -254,6 +255,7 @@ impl Scene {
             .set("NO_PROXY", "127.0.0.1,localhost")
             .set("SSL_CERT_FILE", self.internet.authority())
             .set("BUILD_CONTEXTS", repository)
+            .set("SSH", "deploy_key")
             .set("BUILD_ARGS", format!("WORD={}", secret("BUILD_ARGS")))
             .set("SECRETS", self.build_secrets())
             .set("SECRET_FILES", "key=keys/key.pem")

@@ -28,6 +28,7 @@ pub(crate) enum Kind {
     Aws,
     Internet,
     Proxy,
+    Ssh,
     #[cfg(test)]
     Test,
 }
@@ -40,6 +41,7 @@ impl Kind {
             Self::Aws => "aws",
             Self::Internet => "internet",
             Self::Proxy => "proxy",
+            Self::Ssh => "ssh",
             #[cfg(test)]
             Self::Test => "test",
         }
@@ -108,6 +110,11 @@ impl RunFolder {
     /// The daemon's log.
     pub(crate) fn log(&self) -> PathBuf {
         self.path.join("log")
+    }
+
+    /// The claimed number, below [`NUMBERS`].
+    pub(crate) fn number(&self) -> u8 {
+        self.number
     }
 
     pub(crate) fn bridge(&self) -> String {
