@@ -10,6 +10,7 @@ mod depot;
 mod docker;
 mod registry;
 mod report;
+mod ssh;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ pub use depot::{depot_errors, depot_responses};
 pub use docker::{docker_responses, images};
 pub use registry::{challenges, references, registry_responses, token_responses};
 pub use report::{progress, text};
+pub use ssh::{ssh_agent, ssh_keys};
 
 /// A secret that must not be in any output.
 const SECRET: &str = "correct-horse-battery";

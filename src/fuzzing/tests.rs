@@ -149,6 +149,8 @@ short_runs! {
     registry_responses: 500,
     secrets: 1000,
     solve_errors: 500,
+    ssh_agent: 500,
+    ssh_keys: 500,
     text: 1000,
     token_responses: 500,
 }
