@@ -15,6 +15,7 @@ use depot_ground::registry::tokens::TokenRegistry;
 use depot_ground::registry::{Login, Registry};
 use depot_ground::schema;
 use local_depot::{BuildState, LocalDepot};
+use tempfile::TempDir;
 
 use super::on_internet::saving_at;
 use super::own_image::InStep;
@@ -92,6 +93,12 @@ fn clone(place: &Place, internet: &Internet) -> Context {
         context.path().join("services/site/busybox"),
     )
     .unwrap();
+    // Its step only finds the agent, because neither `git` nor Bitbucket is available.
+    let lines = "RUN --mount=type=ssh,required=true test -S \"$SSH_AUTH_SOCK\"\n";
+    let portal = format!("{BUSYBOX_BASE}{lines}");
+    context.file("services/portal/Dockerfile", portal).unwrap();
+    let busybox = context.path().join("services/portal/busybox");
+    std::fs::copy(place.busybox.path(), busybox).unwrap();
     let authority = std::fs::read(internet.authority()).unwrap();
     context.file("certs/company.pem", authority).unwrap();
     own(context.path());
@@ -117,6 +124,8 @@ struct Scene<'a> {
     moto: Moto,
     daemon: &'a Daemon,
     door: Door,
+    /// The folder with the SSH key of the step.
+    ssh: TempDir,
 }
 
 impl<'a> Scene<'a> {
@@ -135,6 +144,9 @@ impl<'a> Scene<'a> {
             registries.insert(host, registry);
         }
         place.own_image().await;
+        let ssh = TempDir::new().unwrap();
+        let key = concat!(env!("CARGO_MANIFEST_DIR"), "/src/ssh/samples/rsa_pem");
+        std::fs::copy(key, ssh.path().join("id_rsa")).unwrap();
         let daemon = place.daemon(Release::Docker26).await;
         Some(Self {
             place,
@@ -145,6 +157,7 @@ impl<'a> Scene<'a> {
             daemon,
             // A step on Bitbucket has no socket.
             door: daemon.door(DoorPlan::default()).await.unwrap(),
+            ssh,
         })
     }
 
@@ -234,7 +247,10 @@ impl<'a> Scene<'a> {
             daemon: self.daemon,
             clone,
             variables: self.environment(&depot, step, call, exported),
-            mounts: vec![self.internet.authority().parent().unwrap().to_owned()],
+            mounts: vec![
+                self.internet.authority().parent().unwrap().to_owned(),
+                self.ssh.path().to_owned(),
+            ],
         };
         let run = in_step.run().await;
         assert_eq!(run.code, 0, "{title}\n{}", run.log);
@@ -272,6 +288,8 @@ impl<'a> Scene<'a> {
         variables.insert("BITBUCKET_COMMIT".into(), "0123456789ab".into());
         variables.insert("AWS_ENDPOINT_URL".into(), self.moto.endpoint());
         variables.insert("NO_COLOR".into(), "1".into());
+        let key = self.ssh.path().join("id_rsa").display().to_string();
+        variables.insert("BITBUCKET_SSH_KEY_FILE".into(), key);
         let mut referable = self.repository(depot, call);
         let exported = exported.iter();
         referable.extend(exported.map(|(name, value)| (name.as_str(), value.clone())));
@@ -333,6 +351,7 @@ fn every_example_of_the_readme_does_what_it_says() {
             ("acme/web", "v1.2.3"),
             ("acme/web", "0123456789ab"),
             ("acme/site", "0123456789ab"),
+            ("acme/portal", "0123456789ab"),
         ] {
             scene.hub.manifest(repository, tag).await.unwrap();
         }

@@ -167,7 +167,7 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
 fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
     Some(match cause {
         KnownCause::MissingFile if withholds_secrets(plan) => "check that the file is in CONTEXT, that .dockerignore does not exclude it, and that \
-                                    it is not in SECRET_FILES, whose files are only for `RUN --mount=type=secret`"
+                                    it is not in SECRET_FILES or SSH, whose files are never in the build context"
             .into(),
         KnownCause::MissingFile => "check that the file is in CONTEXT and that .dockerignore does not exclude it; paths of COPY and ADD are \
                                     relative to CONTEXT"
@@ -209,7 +209,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
 /// Whether files of the context are withheld because they are secrets.
 fn withholds_secrets(plan: &Plan) -> bool {
     let mut builds = plan.images.iter().map(|image| &image.build);
-    builds.any(|build| !build.secrets.files().is_empty())
+    builds.any(|build| !build.secrets.files().is_empty() || !build.ssh.is_empty())
 }
 
 /// After a failed step: the first of its mounts that the plan does not provide.

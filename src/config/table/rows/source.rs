@@ -10,7 +10,8 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::Described("the working directory"),
         "Directory to build from, relative to the working directory. After links are resolved \
          it must be inside the clone (`BITBUCKET_CLONE_DIR`, or the working directory if that \
-         is not set). Or the address of a Git repository: `https://HOST/PATH.git#REF:DIRECTORY`.",
+         is not set). Or the address of a Git repository: `https://HOST/PATH.git#REF:DIRECTORY`, \
+         or `git@HOST:PATH#REF:DIRECTORY` with `SSH`.",
     ),
     Variable::new(
         Topic::Source,
@@ -43,8 +44,8 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::None,
         "Named build contexts (`--build-context`), as a list of `NAME=VALUE` or a text with one \
          on each line. NAME is a stage or image in the Dockerfile; VALUE replaces it: a \
-         directory of the clone, `docker-image://REFERENCE`, or the `https://` address of a Git \
-         repository.",
+         directory of the clone, `docker-image://REFERENCE`, or the address of a Git repository \
+         (`https://…`, or `git@HOST:PATH` with `SSH`).",
     ),
     Variable::new(
         Topic::Source,
