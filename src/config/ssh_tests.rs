@@ -182,11 +182,24 @@ fn the_key_of_the_step_comes_from_its_variable_or_from_bitbuckets_folder() {
     );
 }
 
+impl Scene {
+    /// Checks that each value has one fault, with this problem and this advice.
+    #[track_caller]
+    fn rejects(&self, values: &[(&str, &str, &str)]) {
+        for &(value, problem, advice) in values {
+            let (agents, error) = self.outcome(value, None);
+            assert_eq!(error.lines().count(), 1, "{value}: {error}");
+            assert!(error.starts_with("SSH: "), "{value}: {error}");
+            assert!(error.contains(problem), "{value}: {error}");
+            assert!(error.contains(advice), "{value}: {error}");
+            assert!(!agents.contains("Socket"), "{value}: {agents}");
+        }
+    }
+}
+
 #[test]
-fn wrong_values_are_reported() {
-    let scene = Scene::new();
-    let long = format!("{}/agent.sock", "x".repeat(90));
-    for (value, problem, advice) in [
+fn wrong_files_are_reported() {
+    Scene::new().rejects(&[
         (
             "keys/ed25519.pub",
             "`/clone/keys/ed25519.pub` is a public key; ",
@@ -254,6 +267,14 @@ fn wrong_values_are_reported() {
             "`/dev/null` is outside of the clone directory",
             "private key",
         ),
+    ]);
+}
+
+#[test]
+fn wrong_entries_are_reported() {
+    let scene = Scene::new();
+    let long = format!("{}/agent.sock", "x".repeat(90));
+    scene.rejects(&[
         ("a=", "entry 1 has no path after its `=`", "ID=PATH"),
         (
             "=keys/p256",
@@ -312,14 +333,7 @@ fn wrong_values_are_reported() {
             "not a YAML mapping of ids to paths",
             "ID=PATH",
         ),
-    ] {
-        let (agents, error) = scene.outcome(value, None);
-        assert_eq!(error.lines().count(), 1, "{value}: {error}");
-        assert!(error.starts_with("SSH: "), "{value}: {error}");
-        assert!(error.contains(problem), "{value}: {error}");
-        assert!(error.contains(advice), "{value}: {error}");
-        assert!(!agents.contains("Socket"), "{value}: {agents}");
-    }
+    ]);
     // All at once.
     let (_, error) = scene.outcome("a=keys/missing\nb=keys/text\n=x\nc=keys/p521", None);
     assert_eq!(error.lines().count(), 4, "{error}");

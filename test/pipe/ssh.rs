@@ -1,7 +1,7 @@
 //! SSH keys and agents in steps, with OpenSSH and Git from Debian, and Git repositories over SSH.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -355,8 +355,8 @@ fn a_repository_over_ssh_is_a_context_or_a_named_context() {
 
         for address in [server.scp_address(), server.url()] {
             let address = format!("{address}#main");
-            let context = run(place, &clone, &[("SSH", "deploy"), ("CONTEXT", &address)]).await;
-            context.expect(0, &["COPY only-in-git /file"]);
+            let built = run(place, &clone, &[("SSH", "deploy"), ("CONTEXT", &address)]).await;
+            built.expect(0, &["COPY only-in-git /file"]);
         }
 
         // A key that the server does not know.
@@ -370,6 +370,57 @@ fn a_repository_over_ssh_is_a_context_or_a_named_context() {
         refused.expect(
             1,
             &["hint: the SSH server rejected the keys in SSH: add the public key"],
+        );
+    });
+}
+
+#[test]
+fn both_machines_of_an_image_use_the_keys() {
+    with_place(async |place| {
+        let lines =
+            format!("RUN --mount=type=ssh,required=true {CLONE} && echo \"cloned-$((1 + 1))\"");
+        let context = clone(place, &lines).await;
+        let public = make_key(&context, "deploy", &["ecdsa", "-b", "256"]).await;
+        context.file("public", public).unwrap();
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let program = Program::of(&depot, context.path()).set("SSH", "deploy");
+        let run = program
+            .set("PLATFORMS", "linux/amd64, linux/arm64")
+            .run()
+            .await;
+        run.expect(0, &[]);
+        assert_eq!(run.log.matches("cloned-2").count(), 2, "{}", run.log);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_agent_does_not_respond() {
+    with_place(async |place| {
+        let lines = "RUN --mount=type=ssh,required=true echo \"waiting-$((1 + 1))\"; ssh-add -l";
+        let context = clone(place, lines).await;
+        let listener = UnixListener::bind(context.path().join("agent.sock")).unwrap();
+        // The agent lists its keys once, for the check before the build, and then accepts connections without a response.
+        let agent = std::thread::spawn(move || {
+            let (mut first, _) = listener.accept().unwrap();
+            first.read_exact(&mut [0; 5]).unwrap();
+            first.write_all(&[0, 0, 0, 5, 12, 0, 0, 0, 0]).unwrap();
+            let (mut second, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            second.read_to_end(&mut request).unwrap();
+            request
+        });
+        let depot = place.depot(Scenario::default()).await;
+        let program = Program::of(&depot, context.path()).set("SSH", "agent.sock");
+        let mut running = program.start();
+        running.until("waiting-2\n").await;
+        running.signal("TERM").await;
+        running.end().await.expect(143, &[]);
+        // The connection to the agent has ended with the run, after at most one request.
+        let request = agent.join().unwrap();
+        assert!(
+            request.is_empty() || request == [0, 0, 0, 1, 11],
+            "{request:?}"
         );
     });
 }

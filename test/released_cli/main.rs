@@ -19,4 +19,5 @@ mod machines;
 mod refusals;
 mod saves;
 mod secrets;
+mod ssh;
 mod two_engines;
