@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 use super::table::{DAEMON_VARIABLES, all_variables};
 use super::warning::Warning;
 
+/// From this length on, one mistake is recognised, besides the case of letters.
+const ONE_SLIP_FROM_CHARACTERS: usize = 4;
+
 /// From this length on, two mistakes are recognised. Shorter names would match unrelated ones.
 const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
 
 /// Names of the same variables in other tools and pipes.
-const SYNONYMS: [(&str, &str); 30] = [
+const SYNONYMS: [(&str, &str); 32] = [
     ("DEPOT_API_TOKEN", "DEPOT_TOKEN"),
     ("TOKEN", "DEPOT_TOKEN"),
     ("DEPOT_PROJECT", "DEPOT_PROJECT_ID"),
@@ -43,6 +46,8 @@ const SYNONYMS: [(&str, &str); 30] = [
     ("CREATE_REPOSITORY", "ECR_CREATE_REPOSITORY"),
     ("SAVE_TAG", "SAVE_TAGS"),
     ("REGISTRY_TOKEN", "REGISTRY_PASSWORD"),
+    ("SSH_KEY", "SSH"),
+    ("SSH_KEYS", "SSH"),
 ];
 
 /// Warns of every name that is probably a mistake.
@@ -116,10 +121,10 @@ fn plain(name: &str) -> String {
 /// The number of letters that were omitted, added, changed or swapped with the next; `None` if they are too many for the
 /// length.
 fn slips(name: &str, known: &str) -> Option<usize> {
-    let allowed = if known.len() >= TWO_SLIPS_FROM_CHARACTERS {
-        2
-    } else {
-        1
+    let allowed = match known.len() {
+        TWO_SLIPS_FROM_CHARACTERS.. => 2,
+        ONE_SLIP_FROM_CHARACTERS.. => 1,
+        _ => 0,
     };
     if name.len().abs_diff(known.len()) > allowed {
         return None; // this also limits the work of `distance`, because names can have any length
@@ -198,6 +203,7 @@ mod tests {
             ("CONTEX", "CONTEXT"),
             ("PSUH", "PUSH"),
             ("DEBG", "DEBUG"),
+            ("ssh", "SSH"),
         ] {
             assert_eq!(meant_by(name), Some(meant), "{name}");
         }
@@ -231,6 +237,8 @@ mod tests {
             "RUST_LOG",
             "RUST_BACKTRACE",
             "COLUMNS",
+            "SSL",
+            "SSO",
             "AWS_REGION",
             "_",
             "",

@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::registry::reference::Reference;
 use crate::report::log::subscriber;
 use crate::report::output::{Output, OutputOptions};
+use crate::ssh::{Agent, Agents};
 
 /// Builders for both architectures, a registry, and busybox.
 struct Ground {
@@ -305,6 +306,30 @@ async fn each_image_gets_its_own_secrets() {
     let ended = run_plan(&plan, &depot, &Cancel::new()).await;
     assert_eq!(ended.exit, Exit::Success, "{}", ended.log);
     for line in ["api: secret-of-api", "web: secret-of-web"] {
+        assert!(ended.log.contains(line), "{}", ended.log);
+    }
+}
+
+#[tokio::test]
+async fn each_image_gets_its_own_ssh_agents() {
+    let ground = Ground::start().await;
+    let depot = ground.depot(Scenario::default()).await;
+    let context = Context::on_busybox(&ground.busybox, "").unwrap();
+    let stage = |name: &str| {
+        let base = BUSYBOX_BASE.replacen("FROM scratch", &format!("FROM scratch AS {name}"), 1);
+        format!(
+            "{base}RUN --mount=type=ssh,id=key test -S $SSH_AUTH_SOCK; echo \"{name}: code $?\"\n"
+        )
+    };
+    let dockerfile = stage("api") + &stage("web");
+    context.file("Dockerfile", dockerfile).unwrap();
+    let mut plan = ground.plan(&depot, &context, &["api", "web"], "linux/amd64");
+    let agent = ("key".to_owned(), Agent::Keys(Vec::new()));
+    plan.images[1].build.ssh = Agents::new([agent]);
+
+    let ended = run_plan(&plan, &depot, &Cancel::new()).await;
+    assert_eq!(ended.exit, Exit::Success, "{}", ended.log);
+    for line in ["api: code 1", "web: code 0"] {
         assert!(ended.log.contains(line), "{}", ended.log);
     }
 }

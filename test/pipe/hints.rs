@@ -73,7 +73,7 @@ fn a_step_that_needs_an_ssh_key_gets_a_hint() {
         run.expect(
             1,
             &[
-                "hint: the step does not know the key of the SSH server",
+                "hint: the host key of the SSH server is not among the known hosts of the step",
                 "; also, the build needs an SSH key",
             ],
         );

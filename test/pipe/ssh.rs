@@ -118,7 +118,7 @@ fn a_step_cannot_change_the_keys_and_several_steps_use_them_at_once() {
     with_place(async |place| {
         let lines = "FROM base AS one\n\
              RUN --mount=type=ssh,id=a \\\n\
-             \x20   printf '#!/bin/sh\\necho x\\n' > /bin/ask; chmod 755 /bin/ask; export SSH_ASKPASS_REQUIRE=force SSH_ASKPASS=/bin/ask; \\\n\
+             \x20   printf '#!/bin/sh\\necho x\\n' > /bin/typist; chmod 755 /bin/typist; export SSH_ASKPASS_REQUIRE=force SSH_ASKPASS=/bin/typist; \\\n\
              \x20   for option in -D -x -X '-d /etc/keys'; do ssh-add $option && echo changed-$((1 + 1)) $option; done; \\\n\
              \x20   ssh-add /etc/host_key && echo added-$((1 + 1)); ssh-add -l && CLONE && echo one-$((1 + 1))\n\
              FROM base AS two\n\

@@ -1,4 +1,4 @@
-//! The numbers of a private key, and the key pair that is made of them.
+//! The numbers of a private key, from which `ring` builds the key pair.
 
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPairComponents, PublicKeyComponents};

@@ -33,7 +33,7 @@ pub(super) fn ssh_hint(failure: SshFailure, agents: &[String], plan: &Plan) -> S
     };
     let first = match failure {
         SshFailure::UnknownHost => {
-            "the step does not know the key of the SSH server: add it in an earlier step, for example with `RUN mkdir -p -m 700 \
+            "the host key of the SSH server is not among the known hosts of the step: add it in an earlier step, for example with `RUN mkdir -p -m 700 \
              ~/.ssh && ssh-keyscan bitbucket.org >> ~/.ssh/known_hosts`"
         }
         SshFailure::NoClient => {
