@@ -32,8 +32,12 @@ impl PrivateKey {
     pub(crate) fn parse(text: &[u8]) -> Result<Self, KeyError> {
         let text = std::str::from_utf8(text).map_err(|_| KeyError::NotAKey)?;
         let block = pem::private_key(text)?;
+        let mut stated_public = None;
         let parts = match &*block.label {
-            "OPENSSH" => openssh::parse(&block.content),
+            "OPENSSH" => openssh::parse(&block.content).map(|(parts, public)| {
+                stated_public = Some(public);
+                parts
+            }),
             "" => der::pkcs8(&block.content),
             "RSA" => der::rsa(&block.content),
             "EC" => der::elliptic(&block.content, None),
@@ -42,6 +46,12 @@ impl PrivateKey {
         };
         let pair = parts?.pair()?;
         let public = pair.public();
+        if stated_public.is_some_and(|stated| stated != public) {
+            return Err(KeyError::Damaged);
+        }
+        // `ring` compares the exponents of an RSA key only when it signs.
+        pair.sign(b"", Some(RsaHash::Sha256))
+            .ok_or(KeyError::Damaged)?;
         Ok(Self { pair, public })
     }
 

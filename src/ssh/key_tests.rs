@@ -227,6 +227,47 @@ fn a_long_number_is_rejected_before_work_is_done_with_it() {
     assert_eq!(openssh::parse(&content).err(), Some(KeyError::Damaged));
 }
 
+/// A sample with another public exponent, in all places or only in the last one.
+fn with_exponent(name: &str, before: &[u8], is_everywhere: bool) -> String {
+    let text = sample(name);
+    let lines: Vec<&str> = text.lines().collect();
+    let (first, last) = (lines[0], lines[lines.len() - 1]);
+    let engine = &base64::engine::general_purpose::STANDARD;
+    let body = lines[1..lines.len() - 1].concat();
+    let mut content = base64::Engine::decode(engine, body).unwrap();
+    let old = [before, &[1, 0, 1]].concat();
+    let places = content.windows(old.len()).enumerate();
+    let places: Vec<usize> = places
+        .filter_map(|(place, bytes)| (bytes == old).then_some(place))
+        .collect();
+    let changed = if is_everywhere {
+        &places[..]
+    } else {
+        &places[places.len() - 1..]
+    };
+    for place in changed {
+        content[place + old.len() - 1] = 3;
+    }
+    format!(
+        "{first}\n{}\n{last}\n",
+        base64::Engine::encode(engine, content)
+    )
+}
+
+#[test]
+fn an_rsa_key_with_another_exponent_is_damaged() {
+    let ssh = &[0, 0, 0, 3];
+    for text in [
+        with_exponent("rsa", ssh, false),
+        with_exponent("rsa", ssh, true),
+        with_exponent("rsa_pem", &[2, 3], true),
+        with_exponent("rsa_pkcs8", &[2, 3], true),
+    ] {
+        let parsed = PrivateKey::parse(text.as_bytes());
+        assert_eq!(parsed.err(), Some(KeyError::Damaged));
+    }
+}
+
 proptest! {
     /// A changed byte is found, or changes only text that is not part of the key.
     #[test]

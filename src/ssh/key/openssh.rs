@@ -9,8 +9,8 @@ const MAGIC: &[u8] = b"openssh-key-v1\0";
 /// The name of no encryption.
 const NONE: &[u8] = b"none";
 
-/// Parses the decoded content.
-pub(super) fn parse(content: &[u8]) -> Result<Parts, KeyError> {
+/// Parses the decoded content. Returns the parts of the key, and the public key next to it.
+pub(super) fn parse(content: &[u8]) -> Result<(Parts, &[u8]), KeyError> {
     let content = content.strip_prefix(MAGIC).ok_or(KeyError::Damaged)?;
     let mut reader = Reader::new(content);
     let mut head = || {
@@ -45,7 +45,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Parts, KeyError> {
     if reader.rest().len() > 255 || !padding.into_iter().all(|(&byte, number)| byte == number) {
         return Err(KeyError::Damaged);
     }
-    Ok(parts)
+    Ok((parts, public))
 }
 
 /// The supported types.
