@@ -26,6 +26,7 @@ mod registries;
 mod request;
 mod round;
 mod run;
+mod sboms;
 mod share;
 mod solving;
 mod target;

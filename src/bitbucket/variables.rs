@@ -13,11 +13,15 @@ pub(crate) const VARIABLES_PATH: &str = "BITBUCKET_PIPELINES_VARIABLES_PATH";
 pub(crate) const SSH_KEY_FILE: &str = "BITBUCKET_SSH_KEY_FILE";
 
 /// The variables of [`Pipeline`](super::Pipeline), and the number of the pipeline.
-pub(crate) const CONTEXT: [&str; 8] = [
+pub(crate) const CONTEXT: [&str; 12] = [
     "BITBUCKET_WORKSPACE",
     "BITBUCKET_REPO_SLUG",
     "BITBUCKET_REPO_FULL_NAME",
     "BITBUCKET_BUILD_NUMBER",
+    "BITBUCKET_GIT_HTTP_ORIGIN",
+    "BITBUCKET_COMMIT",
+    "BITBUCKET_TAG",
+    "BITBUCKET_BRANCH",
     "BITBUCKET_PIPE_STORAGE_DIR",
     "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
     VARIABLES_PATH,

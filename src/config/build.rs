@@ -16,7 +16,7 @@ use super::paths::{DockerfilePlan, FolderPlan, Places};
 use super::read_boolean;
 use super::secret_names::{self, Search};
 use super::secrets::{Secrets, SecretsPlan};
-use super::values::words;
+use super::values::{boolean, words};
 use super::warning::Warning;
 use crate::platform::{Architecture, Platform};
 use crate::ssh::Agents;
@@ -134,6 +134,25 @@ impl<'a> SourceAsWritten<'a> {
             places.dockerfile(dockerfile, findings)
         };
         Some(ContextPlan::Directory(context?, dockerfile?))
+    }
+}
+
+impl BuildPlan {
+    /// The platforms of the image, also if none is set.
+    pub(super) fn built_platforms(&self) -> Vec<Platform> {
+        if !self.platforms.is_empty() {
+            return self.platforms.clone();
+        }
+        let machine = self.machine.or_else(Architecture::of_this_program);
+        let own = machine.unwrap_or(Architecture::Amd64);
+        Platform::parse(own.name()).into_iter().collect()
+    }
+
+    /// Whether the Dockerfile frontend creates an index also for one platform, because of a build argument of BuildKit's.
+    pub(super) fn is_always_index(&self) -> bool {
+        let mut arguments = self.build_args.iter();
+        arguments
+            .any(|(name, value)| name == "BUILDKIT_MULTI_PLATFORM" && boolean(value) == Some(true))
     }
 }
 

@@ -63,6 +63,11 @@ impl Findings {
         self.faults.is_empty()
     }
 
+    /// Whether no fault of this variable was found.
+    pub(super) fn has_no_fault_of(&self, variable: &str) -> bool {
+        !self.faults.iter().any(|fault| fault.variable() == variable)
+    }
+
     pub(super) fn into_warnings(self) -> Vec<Warning> {
         self.warnings
     }

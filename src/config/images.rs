@@ -6,6 +6,7 @@ use super::branch::{branch, branch_hint, branch_in_any_case, may_be_branch};
 use super::build::BuildPlan;
 use super::fault::Fault;
 use super::findings::{Findings, begins_with_host, can_contain_login};
+use super::metadata::MetadataPlan;
 use super::read_boolean;
 use super::values::words;
 use super::warning::Warning;
@@ -28,6 +29,8 @@ pub(crate) struct ImagePlan {
     pub(crate) name: String,
     /// The sources and options of the build.
     pub(crate) build: BuildPlan,
+    /// Labels, annotations and attestations.
+    pub(crate) metadata: MetadataPlan,
     /// The names and destinations.
     pub(crate) destinations: Destinations,
 }

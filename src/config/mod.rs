@@ -13,6 +13,7 @@ mod authorities;
 mod branch;
 mod build;
 mod contexts;
+mod csv;
 mod depot;
 mod environment;
 mod fault;
@@ -21,6 +22,7 @@ pub(crate) mod git_context;
 mod images;
 mod load;
 mod logins;
+mod metadata;
 mod near_miss;
 mod outputs;
 mod pairs;
@@ -60,6 +62,7 @@ use self::findings::Findings;
 use self::images::{DEFAULT_IMAGE, ImagePlan, ImageVariables};
 use self::load::DockerVariables;
 use self::logins::RegistryVariables;
+use self::metadata::MetadataVariables;
 use self::outputs::OutputVariables;
 use self::paths::Places;
 use self::pipeline::PipelineVariables;
@@ -120,6 +123,7 @@ fn plan_of(
         amazon,
         identity,
         outputs,
+        metadata,
         pipe,
         pipeline,
     } = variables;
@@ -149,19 +153,26 @@ fn plan_of(
     let authorities = pipe.ssl_cert_file.as_deref();
     let authorities = authorities::read(authorities, working_directory, findings);
     let proxies = proxies::read(environment, findings);
-    let outputs = outputs::read(&outputs, places, &destinations, findings);
+    let pipeline: Pipeline = pipeline.into();
+    let image_metadata = metadata::read(&metadata, build.as_ref(), &pipeline, findings);
+    let mut outputs = outputs::read(&outputs, places, &destinations, findings);
+    let sbom = image_metadata.sbom.as_ref();
+    outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
+    if let (Some(folder), Some(build)) = (&outputs.sboms, &build) {
+        withheld.extend(folder.files(&build.built_platforms()));
+    }
     let others = outputs.files().chain(registries.aws.authorization_file());
     withheld.extend(others.map(Path::to_owned));
     let secrets = build.iter().flat_map(|build| build.secrets.files());
     withheld.extend(secrets.map(|file| file.path.clone()));
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
-    let pipeline: Pipeline = pipeline.into();
     let clone = places.clone_directory().to_owned();
     withheld.extend(pipes_storage(&pipeline, &clone));
     let image = ImagePlan {
         name: DEFAULT_IMAGE.to_owned(),
         build: build?,
+        metadata: image_metadata,
         destinations,
     };
     Some(Plan {
@@ -193,6 +204,7 @@ struct Variables {
     amazon: AmazonVariables,
     identity: IdentityVariables,
     outputs: OutputVariables,
+    metadata: MetadataVariables,
     pipe: PipeVariables,
     pipeline: PipelineVariables,
 }
@@ -210,6 +222,7 @@ impl Variables {
             amazon: environment.variables(findings),
             identity: environment.variables(findings),
             outputs: environment.variables(findings),
+            metadata: environment.variables(findings),
             pipe: environment.variables(findings),
             pipeline: environment.variables(findings),
         }

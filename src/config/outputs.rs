@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::fault::Fault;
 use super::findings::Findings;
 use super::images::Destinations;
+use super::metadata::SbomFolder;
 use super::paths::Places;
 use super::values::words;
 
@@ -36,6 +37,8 @@ pub(crate) struct OutputsPlan {
     pub(crate) metadata: Option<PathBuf>,
     /// The file for the image's id in the daemon, or its digest.
     pub(crate) image_id: Option<PathBuf>,
+    /// The directory for the SBOMs.
+    pub(crate) sboms: Option<SbomFolder>,
 }
 
 impl OutputsPlan {
@@ -82,6 +85,7 @@ pub(super) fn read(
         variables: Vec::new(),
         metadata: path("METADATA_FILE", &variables.metadata_file),
         image_id: path("IID_FILE", &variables.iid_file),
+        sboms: None,
     };
     let names = variables.output_variables.iter();
     for name in names.flat_map(|value| words(value)) {
@@ -106,7 +110,7 @@ pub(super) fn read(
 /// Why a file cannot be written to this absolute path, if that is known beforehand.
 ///
 /// The file is written next to its final path and renamed, so the directory must be writable; an existing file need not be.
-fn unwritable(path: &Path) -> Option<String> {
+pub(super) fn unwritable(path: &Path) -> Option<String> {
     let folders = path.ancestors().skip(1);
     let folder = folders.into_iter().find(|folder| folder.exists())?;
     let bytes = path.as_os_str().len();

@@ -84,6 +84,22 @@ pub(super) fn named(value: &str) -> Result<Named, PairFault> {
     }
 }
 
+/// Like [`named`], for names that can contain any characters: the first line starts a mapping if a colon and white space, or a
+/// colon and the end of the line, come before the first `=`.
+pub(super) fn freely_named(value: &str) -> Result<Named, PairFault> {
+    let is_mapping = !value.starts_with(ENTRY_MARK) && {
+        let mut lines = value.lines().map(str::trim);
+        let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
+        let name = first.split('=').next().unwrap_or_default();
+        first.starts_with('{') || name.contains(": ") || name.ends_with(':') && name == first
+    };
+    if is_mapping {
+        mapping(value)
+    } else {
+        Ok(equations(value))
+    }
+}
+
 /// The names without a value, which get their values from the environment.
 pub(super) fn inherited_names(value: &str) -> Vec<String> {
     named(value)
@@ -381,6 +397,34 @@ mod tests {
             matches!(&faults[..], [PairFault::Yaml { .. }]),
             "{faults:?}"
         );
+    }
+
+    #[test]
+    fn names_of_any_characters_are_read_from_every_form() {
+        let read = |value: &str| {
+            let named = freely_named(value).unwrap().into_iter();
+            let named =
+                named.map(|(name, value)| format!("{name}|{}", value.unwrap_or("-".into())));
+            named.collect::<Vec<_>>()
+        };
+        for (value, expected) in [
+            ("org.x/y=a: b", vec!["org.x/y|a: b"]),
+            ("org.x/y: a=b\nz: c", vec!["org.x/y|a=b", "z|c"]),
+            (
+                "index,manifest[linux/amd64]:org.x: a",
+                vec!["index,manifest[linux/amd64]:org.x|a"],
+            ),
+            ("\"index:x\": a", vec!["index:x|a"]),
+            ("index:x=a", vec!["index:x|a"]),
+            ("index:x=", vec!["index:x|"]),
+            ("name", vec!["name|-"]),
+            ("name:\nother: 1.10", vec!["name|-", "other|1.10"]),
+            ("{a/b: c}", vec!["a/b|c"]),
+            ("\0a: b=c", vec!["a: b|c"]),
+        ] {
+            assert_eq!(read(value), expected, "{value:?}");
+        }
+        assert!(freely_named("a: [b]").is_err());
     }
 
     proptest! {

@@ -319,6 +319,29 @@ impl<'a> Places<'a> {
             .ok()
     }
 
+    /// The path of a directory for output files. It and its parents may not exist.
+    pub(super) fn output_folder(
+        &self,
+        variable: &str,
+        value: &str,
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
+        let path = cleaned(&self.working_directory.join(value.trim()));
+        let advice =
+            "write the path of a directory in the clone, relative to the working directory";
+        let checked = if path.symlink_metadata().is_ok() {
+            self.resolved(&path, |path, metadata| match metadata.is_dir() {
+                true => Ok(()),
+                false => Err(Unusable::new(path, "is not a directory")),
+            })
+        } else {
+            self.writable(&path)
+        };
+        checked
+            .map_err(|unusable| unusable.report(variable, advice, findings))
+            .ok()
+    }
+
     fn writable(&self, path: &Path) -> Result<PathBuf, Unusable> {
         if path.is_dir() {
             return Err(Unusable::new(path, "is a directory"));

@@ -12,6 +12,7 @@ pub(crate) use super::build::{BuildPlan, ContextPlan};
 pub(crate) use super::contexts::NamedContext;
 pub(crate) use super::depot::DepotPlan;
 pub(crate) use super::images::{Destinations, ImagePlan};
+pub(crate) use super::metadata::MetadataPlan;
 pub(crate) use super::outputs::OutputsPlan;
 pub(crate) use super::paths::{DockerfilePlan, FolderPlan};
 pub(crate) use super::project::ProjectSource;

@@ -12,6 +12,7 @@ use super::depot::DepotVariables;
 use super::images::ImageVariables;
 use super::load::DockerVariables;
 use super::logins::RegistryVariables;
+use super::metadata::MetadataVariables;
 use super::outputs::OutputVariables;
 use super::pipeline::PipelineVariables;
 use super::secrets::SecretVariables;
@@ -75,6 +76,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<RegistryVariables>(),
         fields::<AmazonVariables>(),
         fields::<OutputVariables>(),
+        fields::<MetadataVariables>(),
         fields::<PipeVariables>(),
     ];
     let read = structs.iter().flatten().map(String::as_str);

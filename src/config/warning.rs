@@ -44,6 +44,15 @@ pub enum Warning {
         /// The argument, or its place in the list.
         argument: String,
     },
+    /// A label or an annotation has two values.
+    RepeatedName {
+        /// The variable that sets it.
+        variable: &'static str,
+        /// The name, as it can be shown.
+        name: String,
+    },
+    /// None of the pipeline's variables is set that labels are derived from.
+    NoPipelineLabels,
     /// Build arguments that look like secrets.
     SecretBuildArguments {
         /// Each of them, or its place in the list.
@@ -216,6 +225,13 @@ impl fmt::Display for Warning {
                     "BUILD_ARGS sets {argument} more than once; the last value is used"
                 )
             }
+            Self::RepeatedName { variable, name } => write!(
+                formatter,
+                "{variable} sets {name} more than once; the last value is used"
+            ),
+            Self::NoPipelineLabels => formatter.write_str(
+                "OCI_LABELS is set, but Bitbucket's variables of the commit are not: no labels are added",
+            ),
             Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
             Self::ReadableBuildArguments { names } => readable_build_arguments(names, formatter),
             Self::UnencryptedApi { host } => {

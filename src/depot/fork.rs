@@ -20,6 +20,12 @@ pub(crate) const RESPONSE_PREFIX: &str = "depot/";
 /// The response key of the exported images: JSON in base64, see [`parse_images`].
 pub(crate) const EXPORTED_IMAGES: &str = "depot/images.exported";
 
+/// The response key of the SBOMs: JSON in base64, see [`parse_sboms`]. It needs [`EXPORT_IMAGES`].
+pub(crate) const SBOMS: &str = "depot/sboms";
+
+/// The maximum number of SBOMs in a response.
+const MAX_SBOMS: usize = 256;
+
 /// The response key of the lease that keeps the exported content.
 const LEASE: &str = "depot/session.id";
 
@@ -68,6 +74,34 @@ pub(crate) fn parse_images(encoded: &str) -> Result<Vec<ExportedImage>, String> 
     images.collect()
 }
 
+/// Parses the value of [`SBOMS`]: the platform and the digest of each statement, in the builder's order.
+///
+/// # Errors
+/// The problem, as a text for the log.
+pub(crate) fn parse_sboms(encoded: &str) -> Result<Vec<(String, String)>, String> {
+    #[derive(Deserialize)]
+    struct Encoded {
+        platform: String,
+        digest: String,
+    }
+    let json = STANDARD
+        .decode(encoded)
+        .map_err(|error| error.to_string())?;
+    let sboms: Vec<Encoded> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    if sboms.len() > MAX_SBOMS {
+        return Err(format!("it has more than {MAX_SBOMS} entries"));
+    }
+    let sboms = sboms.into_iter().map(|sbom| {
+        // The platform becomes the name of a file.
+        let mut parts = sbom.platform.split('/');
+        if !parts.all(shape::is_platform_part) || !shape::is_digest(&sbom.digest) {
+            return Err("an entry has an invalid platform or digest".to_owned());
+        }
+        Ok((sbom.platform, sbom.digest))
+    });
+    sboms.collect()
+}
+
 /// `DeleteRequest` of containerd's leases.
 #[derive(Clone, PartialEq, prost::Message)]
 struct DeleteRequest {
@@ -102,6 +136,25 @@ mod tests {
         assert_eq!(lease_of("../x"), None);
         assert_eq!(lease_of(""), None);
         assert_eq!(lease(&HashMap::new()), None);
+    }
+
+    #[test]
+    fn sboms_have_a_platform_and_a_digest_that_are_safe() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let parse = |platform: &str, digest: &str| {
+            let json =
+                serde_json::json!([{ "platform": platform, "digest": digest, "image": null }]);
+            parse_sboms(&STANDARD.encode(json.to_string()))
+        };
+        let expected = vec![("linux/arm/v7".to_owned(), digest.clone())];
+        assert_eq!(parse("linux/arm/v7", &digest), Ok(expected));
+        for platform in ["", "linux//arm", "../x", "linux/a b", "linux/\n"] {
+            assert!(parse(platform, &digest).is_err(), "{platform}");
+        }
+        assert!(parse("linux/amd64", "sha256:x").is_err());
+        for broken in ["!", "", "e30=", "W3t9XQ=="] {
+            assert!(parse_sboms(broken).is_err(), "{broken}");
+        }
     }
 
     #[test]

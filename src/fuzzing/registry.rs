@@ -8,6 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::{SECRET, assert_harmless, fixed_parts, lossy, parts, status};
 use crate::platform::Platform;
+use crate::registry::annotations::{Annotation, Annotations, Level};
 use crate::registry::challenge::{Bearer, bearer, is_basic};
 use crate::registry::client::error;
 use crate::registry::credentials::{Credential, canonical_host};
@@ -93,9 +94,18 @@ pub fn registry_responses(bytes: &[u8]) {
         Some(Part::new(manifest, platform))
     };
     let merging: Vec<_> = parts(bytes).filter_map(part).collect();
-    match merge(&merging) {
+    let mut added = Annotations::default();
+    for level in [Level::Index, Level::ManifestDescriptor] {
+        added.set(Annotation {
+            level,
+            platform: None,
+            name: "added".into(),
+            value: "value".into(),
+        });
+    }
+    match merge(&merging, &added) {
         Ok(merged) => {
-            let again = merge(&[Part::new(merged.clone(), None)]);
+            let again = merge(&[Part::new(merged.clone(), None)], &added);
             assert_eq!(again.ok(), Some(merged));
         }
         Err(error) => assert!(one_line(&error).chars().count() < 1000, "{error}"),

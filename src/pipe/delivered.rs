@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::machines::Link;
+use super::sboms::Sbom;
 use crate::buildkit::Solved;
 use crate::docker::Loaded;
 use crate::platform::Platform;
@@ -36,6 +37,8 @@ pub(super) struct Finished {
     pub(super) loaded: Option<Loaded>,
     /// The names in Depot's registry, if Depot keeps the image.
     pub(super) saved: Vec<String>,
+    /// The SBOM of each platform, if they are written to files.
+    pub(super) sboms: Vec<Sbom>,
 }
 
 impl Finished {

@@ -128,6 +128,8 @@ pub(super) fn named(plan: &Plan) -> Named {
             ContextPlan::Directory(_, file) => dockerfile(&file.file),
             ContextPlan::Git(_) => String::new(),
         };
+        let scanner = image.metadata.sbom.iter();
+        let contexts = contexts.chain(scanner.map(|sbom| sbom.generator.as_str()));
         let read = named::read(contexts, build.build_args.iter(), &dockerfile);
         named.hosts.extend(read.hosts);
         named.images.extend(read.images);

@@ -21,6 +21,6 @@ pub(super) enum Retention {
     Nothing,
     /// The manifests. A builder keeps those of builds in its history.
     Manifests,
-    /// The whole content, for a load: Depot's builders keep it with a lease.
+    /// The whole content, for a load or for the SBOMs: Depot's builders keep it with a lease.
     Content,
 }

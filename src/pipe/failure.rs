@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
+use super::sboms::SbomError;
 use crate::bitbucket::DOCKER_SERVICE;
 use crate::buildkit::{ConnectError, ErrorKind, SolveError};
 use crate::cancel::Reason;
@@ -113,6 +114,13 @@ pub(super) enum Failure {
         source: std::io::Error,
         /// The names that were delivered.
         delivered: Vec<String>,
+    },
+    /// The SBOM for `SBOM_DIR` was not read. `target`: the machine, if there are several.
+    #[error("the SBOM{} cannot be read from the builder", for_target(.target.as_deref()))]
+    Sbom {
+        target: Option<String>,
+        #[source]
+        source: SbomError,
     },
     /// The run was stopped.
     #[error("{0}")]
@@ -224,12 +232,17 @@ impl Failure {
             Self::Image(image) => image.failure.exit(),
             Self::Create(error) => api_exit(error),
             Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
+            Self::Sbom {
+                source: SbomError::None,
+                ..
+            } => Exit::BuildFailed,
             Self::Tls(_)
             | Self::Client(_)
             | Self::Machine(_)
             | Self::Connect(_)
             | Self::SavedReference { .. }
-            | Self::NoDigest(_) => Exit::Infrastructure,
+            | Self::NoDigest(_)
+            | Self::Sbom { .. } => Exit::Infrastructure,
             Self::Solve { error, .. } => solve_exit(error),
             Self::Push(_)
             | Self::Publish(_)
@@ -254,9 +267,15 @@ impl Failure {
         }
     }
 
-    /// Whether the connection to the builder was lost during a solve.
+    /// Whether the connection to the builder was lost during a solve, or when an SBOM was read.
     pub(super) fn is_machine_lost(&self) -> bool {
-        matches!(self, Self::Solve { error, .. } if error.kind == ErrorKind::Connection)
+        match self {
+            Self::Solve { error, .. } => error.kind == ErrorKind::Connection,
+            Self::Sbom { source, .. } => {
+                matches!(source, SbomError::Read { is_lost: true, .. })
+            }
+            _ => false,
+        }
     }
 
     /// Whether the connection to the builder was lost during a load.

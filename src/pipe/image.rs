@@ -13,6 +13,7 @@ use super::load::{self, Loading, StepDaemon};
 use super::merge;
 use super::round::Form;
 use super::run::Run;
+use super::sboms;
 use super::share::{Share, ShareResult};
 use super::together::together;
 use crate::docker::{Loaded, Passing};
@@ -24,6 +25,10 @@ use crate::platform::Platform;
 pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
     let shares = shares(run, job);
     let results = together(&job.cancel, shares.iter().map(Share::build)).await?;
+    let sboms = match run.plan.outputs.sboms {
+        Some(_) => sboms::read(job, &shares, &results).await?,
+        None => Vec::new(),
+    };
     let platforms = platforms(run, job, &results).await;
     let is_pushed = !job.names.is_pushed_nowhere();
     // Without a push, only the loaded share was exported.
@@ -71,6 +76,7 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
         response,
         loaded,
         saved: job.names.saved(),
+        sboms,
     })
 }
 

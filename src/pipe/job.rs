@@ -43,6 +43,13 @@ impl Job<'_> {
         }
     }
 
+    /// Reports all names, which were pushed although a later part of the image failed. The names of a part are pushed last.
+    pub(super) fn report_delivered(&self) {
+        if self.form == Form::Whole {
+            self.report_pushed(|_| true);
+        }
+    }
+
     /// Reports which names were pushed although the image failed.
     pub(super) fn report_pushed(&self, is_pushed: impl Fn(&Reference) -> bool) {
         let pushed = self.names.kept().filter(|name| is_pushed(name));

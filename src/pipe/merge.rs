@@ -140,5 +140,5 @@ async fn image(
                 })
         });
     let parts = try_join_all(reading).await?;
-    index::merge(&parts).map_err(Failure::Merge)
+    index::merge(&parts, &job.plan.metadata.annotations).map_err(Failure::Merge)
 }

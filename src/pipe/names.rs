@@ -21,6 +21,18 @@ pub(super) fn tag_suffix(image: &str, index: usize) -> String {
     format!("image-{}", index + 1)
 }
 
+/// The name of an image without a name: that of this program, with the id of the build as its tag.
+fn default_name(build: &Build, suffix: Option<&str>) -> Option<Reference> {
+    let tag: String = build.id().chars().take(TAG_CHARS).collect();
+    let tag = suffix.map_or(tag.clone(), |suffix| format!("{tag}-{suffix}"));
+    let latest = suffix.unwrap_or("latest");
+    let defaults = [
+        format!("depot-build:{tag}"),
+        format!("depot-build:{latest}"),
+    ];
+    defaults.iter().find_map(|name| Reference::parse(name).ok())
+}
+
 /// Where an image gets a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -43,7 +55,11 @@ pub(super) struct Name {
 
 /// All names of an image. Names to push come in the order in which they are pushed: [`Place::Pull`] last.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(Vec<Name>);
+pub(super) struct Names {
+    all: Vec<Name>,
+    /// The name of the image in a store if the user has set none.
+    default: Option<Reference>,
+}
 
 impl Names {
     /// The names of the image `image`. `suffix` is appended to its tags in Depot's registry, if the run has several images.
@@ -55,7 +71,10 @@ impl Names {
         build: &Build,
         suffix: Option<&str>,
     ) -> Result<Self> {
-        let mut names = Self::default();
+        let mut names = Self {
+            all: Vec::new(),
+            default: default_name(build, suffix),
+        };
         for reference in destinations.pushed() {
             names.add(reference.clone(), Place::Registry);
         }
@@ -78,27 +97,19 @@ impl Names {
             }
         }
         if destinations.load {
-            names.add_loaded(destinations, build, suffix);
+            names.add_loaded(destinations);
         }
         Ok(names)
     }
 
     /// In the daemon, the image gets the names of the user, or a default name.
-    fn add_loaded(&mut self, destinations: &Destinations, build: &Build, suffix: Option<&str>) {
+    fn add_loaded(&mut self, destinations: &Destinations) {
         let mut loaded = destinations.references.clone();
         if loaded.is_empty() {
-            let tag: String = build.id().chars().take(TAG_CHARS).collect();
-            let tag = suffix.map_or(tag.clone(), |suffix| format!("{tag}-{suffix}"));
-            let latest = suffix.unwrap_or("latest");
-            let defaults = [
-                format!("depot-build:{tag}"),
-                format!("depot-build:{latest}"),
-            ];
-            let valid = defaults.iter().find_map(|name| Reference::parse(name).ok());
-            loaded.extend(valid);
+            loaded.extend(self.default.clone());
         }
         for reference in loaded {
-            self.0.push(Name {
+            self.all.push(Name {
                 reference,
                 place: Place::Daemon,
             });
@@ -107,11 +118,11 @@ impl Names {
 
     /// Adds a name to push, unless the image already has it.
     fn add(&mut self, reference: Reference, place: Place) {
-        match self.0.iter_mut().find(|name| name.reference == reference) {
+        match self.all.iter_mut().find(|name| name.reference == reference) {
             // The user pushes to the name that Depot chose.
             Some(known) if place == Place::Depot => known.place = place,
             Some(_) => {}
-            None => self.0.push(Name { reference, place }),
+            None => self.all.push(Name { reference, place }),
         }
     }
 
@@ -127,14 +138,19 @@ impl Names {
 
     /// The names in the daemon.
     pub(super) fn loaded(&self) -> Vec<Reference> {
-        let loaded = self.0.iter().filter(|name| name.place == Place::Daemon);
+        let loaded = self.all.iter().filter(|name| name.place == Place::Daemon);
         loaded.map(|name| name.reference.clone()).collect()
     }
 
     /// The names in Depot's registry, which keeps the image.
     pub(super) fn saved(&self) -> Vec<String> {
-        let saved = self.0.iter().filter(|name| name.place == Place::Depot);
+        let saved = self.all.iter().filter(|name| name.place == Place::Depot);
         saved.map(|name| name.reference.to_string()).collect()
+    }
+
+    /// The name in the store of a builder, for an image that has no other name there.
+    pub(super) fn stored(&self) -> &[Reference] {
+        self.default.as_slice()
     }
 
     /// Whether no name is pushed.
@@ -144,12 +160,12 @@ impl Names {
 
     /// Whether the name exists only so that the daemon can pull the image.
     pub(super) fn is_for_pull(&self, reference: &Reference) -> bool {
-        let mut pulls = self.0.iter().filter(|name| name.place == Place::Pull);
+        let mut pulls = self.all.iter().filter(|name| name.place == Place::Pull);
         pulls.any(|name| name.reference == *reference)
     }
 
     fn except<'a>(&'a self, places: &'static [Place]) -> impl Iterator<Item = &'a Reference> {
-        let names = self.0.iter();
+        let names = self.all.iter();
         let names = names.filter(move |name| !places.contains(&name.place));
         names.map(|name| &name.reference)
     }

@@ -46,6 +46,7 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &[Finished]) -> Result
     {
         write_requested(plan, "IID_FILE", path, id.as_bytes(), finished)?;
     }
+    write_sboms(plan, finished)?;
     let pipeline = &plan.pipeline;
     for folder in [&pipeline.storage_dir, &pipeline.shared_storage_dir]
         .into_iter()
@@ -69,6 +70,26 @@ pub(super) fn write(plan: &Plan, build: &Build, finished: &[Finished]) -> Result
             tracing::warn!(
                 "OUTPUT_VARIABLES: no variables are passed to later steps, because {why}; use OUTPUT_FILE and an artifact"
             );
+        }
+    }
+    Ok(())
+}
+
+/// Writes the SBOMs, each to the file that the released CLI would write.
+fn write_sboms(plan: &Plan, finished: &[Finished]) -> Result<()> {
+    let Some(folder) = &plan.outputs.sboms else {
+        return Ok(());
+    };
+    let is_only = plan.images.len() == 1;
+    for (image, finished_image) in plan.images.iter().zip(finished) {
+        let image = (!is_only).then_some(image.name.as_str());
+        let has_several = finished_image.sboms.len() > 1;
+        for sbom in &finished_image.sboms {
+            let platform = has_several.then_some(sbom.platform.as_str());
+            let path = folder.file(image, platform);
+            write_requested(plan, "SBOM_DIR", &path, &sbom.document, finished)?;
+            let shown = path.strip_prefix(&plan.clone).unwrap_or(&path);
+            tracing::info!("SBOM for {}: `{}`", sbom.platform, shown.display());
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Converts the plan to the requests for Depot and the builder.
 
+mod annotations;
+mod attestations;
 mod exporter;
 mod frontend;
 
@@ -53,11 +55,7 @@ pub(super) fn solve(
 ) -> Solve {
     let mut attributes = frontend::attributes(job, &target.platforms);
     if !matches!(export, Export::Push(round) if round.docker_form) {
-        // As in the released CLI. Docker manifests cannot hold attestations.
-        attributes.insert(
-            "attest:provenance".into(),
-            "mode=min,inline-only=true".into(),
-        );
+        attributes.extend(attestations::attributes(&job.plan.metadata));
     }
     if job.form == Form::Part {
         // An index even for one platform, so that all parts have the same form.
@@ -65,7 +63,7 @@ pub(super) fn solve(
     }
     Solve {
         frontend_attributes: attributes,
-        export: exporter::of(export, job.form, retention),
+        export: exporter::of(job, target, export, retention),
         internal: retention == Retention::Nothing,
         ..Solve::default()
     }

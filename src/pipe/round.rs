@@ -130,7 +130,7 @@ impl Round {
                 rounds,
                 pause: false,
                 why: format!(
-                    "`{host}` does not accept OCI manifests; pushing Docker manifests without attestations"
+                    "`{host}` does not accept OCI manifests; pushing Docker manifests without attestations and annotations"
                 ),
             };
         }

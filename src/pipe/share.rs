@@ -39,6 +39,8 @@ pub(super) struct Share<'a> {
 pub(super) struct ShareResult {
     pub(super) delivered: Vec<Delivered>,
     pub(super) built: Built,
+    /// Another export, with attestations, if that of `built` has none and the SBOMs are read.
+    pub(super) attested: Option<Solved>,
     /// The daemon cannot pull the image, because that push failed.
     pub(super) has_no_pull: bool,
 }
@@ -51,6 +53,8 @@ struct Rounds {
     model: Option<(Reference, String)>,
     /// The response of the first successful solve.
     first: Option<Solved>,
+    /// That response has no attestations, because the registry does not accept them.
+    is_bare: bool,
     has_no_pull: bool,
 }
 
@@ -66,6 +70,8 @@ impl<'a> Share<'a> {
         let (target, source) = target;
         let retention = match &loaded {
             Some(_) => Retention::Content,
+            // The SBOMs are read from the builder.
+            None if run.plan.outputs.sboms.is_some() => Retention::Content,
             // The digests of the platforms are read for the output file.
             None if run.plan.outputs.shell.is_some() => Retention::Manifests,
             None => Retention::Nothing,
@@ -203,13 +209,18 @@ impl<'a> Share<'a> {
             delivered: Vec::new(),
             model: None,
             first: None,
+            is_bare: false,
             has_no_pull: false,
         };
         if names.is_pushed_nowhere() {
             let solved = self.store(link, pushes).await?;
             rounds.delivered.push(Delivered {
                 names: Vec::new(),
-                digest: solved.digest().map(str::to_owned),
+                // An export only for the SBOM is not an image that is delivered.
+                digest: solved
+                    .digest()
+                    .filter(|_| self.is_loaded())
+                    .map(str::to_owned),
             });
             rounds.first = Some(solved);
         }
@@ -235,8 +246,14 @@ impl<'a> Share<'a> {
                 solved
             }
         };
+        let attested = if rounds.is_bare && self.run.plan.outputs.sboms.is_some() {
+            Some(self.store(link, pushes).await?)
+        } else {
+            None
+        };
         Ok(ShareResult {
             delivered: rounds.delivered,
+            attested,
             built: Built {
                 link: link.clone(),
                 solved,
@@ -251,7 +268,8 @@ impl<'a> Share<'a> {
             names: round.names,
             digest: solved.digest().map(str::to_owned),
         };
-        if round.docker_form {
+        let is_bare = round.docker_form;
+        if is_bare {
             rounds.delivered.push(delivered);
         } else {
             let model = rounds.model.as_ref();
@@ -261,7 +279,10 @@ impl<'a> Share<'a> {
             }
             rounds.delivered.extend(aligned);
         }
-        rounds.first.get_or_insert(solved);
+        if rounds.first.is_none() {
+            rounds.is_bare = is_bare;
+            rounds.first = Some(solved);
+        }
         Ok(())
     }
 
@@ -366,10 +387,12 @@ impl<'a> Share<'a> {
         }))
     }
 
-    /// Builds without a push. The builder stores the image if it is loaded.
+    /// Builds without a push. The builder stores the image if it is loaded, or if its SBOM is read.
     async fn store(&self, link: &Link, pushes: &mut Pushes) -> Result<Solved> {
         let export = match &self.loaded {
             Some(names) => Export::Store(names),
+            // Without a name, a builder other than Depot's removes the SBOM at once.
+            None if self.run.plan.outputs.sboms.is_some() => Export::Store(self.job.names.stored()),
             None => Export::Cache,
         };
         self.solve(link, export, pushes).await

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::annotations::{Annotations, Level};
 use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST};
 use crate::platform::Platform;
 use crate::text::cut::printable;
@@ -66,7 +67,9 @@ pub(crate) enum MergeError {
 /// Merges the parts into one index, in their order. The same parts result in the same bytes.
 ///
 /// The index is a Docker manifest list if all parts are Docker's, and an OCI index otherwise.
-pub(crate) fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
+///
+/// `added` are the annotations of the index and of its entries. A Docker manifest list cannot hold them.
+pub(crate) fn merge(parts: &[Part], added: &Annotations) -> Result<Manifest, MergeError> {
     let mut entries: Vec<Value> = Vec::new();
     let mut annotations = Map::new();
     for part in parts {
@@ -103,6 +106,11 @@ pub(crate) fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
         )
     });
     let media_type = if is_docker { DOCKER_LIST } else { OCI_INDEX };
+    if !is_docker {
+        entries.iter_mut().for_each(|entry| annotate(entry, added));
+        let index = added.of(Level::Index, None);
+        annotations.extend(index.map(|(name, value)| (name.to_owned(), value.into())));
+    }
     let mut index = json!({
         "schemaVersion": 2,
         "mediaType": media_type,
@@ -113,6 +121,40 @@ pub(crate) fn merge(parts: &[Part]) -> Result<Manifest, MergeError> {
         index.insert("annotations".into(), annotations.into());
     }
     Ok(Manifest::new(media_type, Bytes::from(format!("{index:#}"))))
+}
+
+/// Adds the annotations to the entry of an image.
+fn annotate(entry: &mut Value, added: &Annotations) {
+    if platform(entry).is_none() {
+        return;
+    }
+    let platform = entry.get("platform").and_then(normalised);
+    let mut added = added
+        .of(Level::ManifestDescriptor, platform.as_ref())
+        .peekable();
+    if added.peek().is_none() {
+        return;
+    }
+    let Some(entry) = entry.as_object_mut() else {
+        return;
+    };
+    let annotations = entry.entry("annotations").or_insert_with(|| json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.extend(added.map(|(name, value)| (name.to_owned(), value.into())));
+    }
+}
+
+/// The platform of an entry in the form of [`Platform::parse`]; `None` if Depot does not build for it.
+fn normalised(platform: &Value) -> Option<Platform> {
+    let text = |name: &str| platform.get(name).and_then(Value::as_str);
+    let variant = text("variant").filter(|variant| !variant.is_empty());
+    let variant = variant.map(|variant| format!("/{variant}"));
+    let (os, architecture) = (text("os")?, text("architecture")?);
+    Platform::parse(&format!(
+        "{os}/{architecture}{}",
+        variant.unwrap_or_default()
+    ))
+    .ok()
 }
 
 /// The index entry of a single manifest.
@@ -190,6 +232,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::registry::annotations::Annotation;
 
     fn index(media_type: &str, entries: &Value, annotations: &Value) -> Part {
         let json = json!({
@@ -242,7 +285,7 @@ mod tests {
                 &json!({ "both": "second" }),
             ),
         ];
-        let merged = merge(&parts).unwrap();
+        let merged = merge(&parts, &Annotations::default()).unwrap();
         assert_eq!(
             json_of(&merged),
             json!({
@@ -252,13 +295,58 @@ mod tests {
                 "annotations": { "both": "first", "one": "1" },
             })
         );
-        assert_eq!(merged.digest, merge(&parts).unwrap().digest);
+        assert_eq!(
+            merged.digest,
+            merge(&parts, &Annotations::default()).unwrap().digest
+        );
+    }
+
+    #[test]
+    fn annotations_of_the_index_and_its_entries_are_added() {
+        let mut added = Annotations::default();
+        for (level, platform, name, value) in [
+            (Level::Index, None, "both", "mine"),
+            (Level::Manifest, None, "of manifest", "not here"),
+            (
+                Level::ManifestDescriptor,
+                Some("linux/arm64"),
+                "of",
+                "the ARM",
+            ),
+            (Level::ManifestDescriptor, None, "all", "x"),
+        ] {
+            added.set(Annotation {
+                level,
+                platform: platform.map(Platform::of),
+                name: name.into(),
+                value: value.into(),
+            });
+        }
+        let mut arm64 = image("arm64");
+        arm64["platform"]["variant"] = "v8".into();
+        let entries = json!([image("amd64"), attestation("amd64"), arm64]);
+        let parts = [index(
+            OCI_INDEX,
+            &entries,
+            &json!({ "both": "builder", "one": "1" }),
+        )];
+        let merged = json_of(&merge(&parts, &added).unwrap());
+        assert_eq!(merged["annotations"], json!({ "both": "mine", "one": "1" }));
+        let annotations = |entry: usize| merged["manifests"][entry]["annotations"].clone();
+        assert_eq!(annotations(0), json!({ "of": "amd64", "all": "x" }));
+        assert_eq!(annotations(1), attestation("amd64")["annotations"]);
+        assert_eq!(annotations(2), json!({ "of": "the ARM", "all": "x" }));
+
+        let list = [index(DOCKER_LIST, &entries, &json!({}))];
+        let list = merge(&list, &added).unwrap();
+        assert_eq!(list.media_type, DOCKER_LIST);
+        assert!(!String::from_utf8_lossy(&list.bytes).contains("mine"));
     }
 
     #[test]
     fn two_images_of_one_platform_are_an_error() {
         let part = index(OCI_INDEX, &json!([image("amd64")]), &json!({}));
-        let error = merge(&[part.clone(), part]).unwrap_err();
+        let error = merge(&[part.clone(), part], &Annotations::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "two images have the platform `linux/amd64`"
@@ -270,21 +358,29 @@ mod tests {
         let manifest = |media_type| Manifest::new(media_type, Bytes::from_static(b"{}"));
         let platform = Platform::parse("linux/amd64").unwrap();
         let bare = Part::new(manifest(DOCKER_MANIFEST), Some(platform.clone()));
-        let merged = merge(std::slice::from_ref(&bare)).unwrap();
+        let merged = merge(std::slice::from_ref(&bare), &Annotations::default()).unwrap();
         assert_eq!(merged.media_type, DOCKER_LIST);
         let entry = &json_of(&merged)["manifests"][0];
         assert_eq!(entry["platform"], Value::from(platform.oci()));
         assert_eq!(entry["size"], 2);
 
         let oci = index(OCI_INDEX, &json!([image("arm64")]), &json!({}));
-        assert_eq!(merge(&[bare, oci]).unwrap().media_type, OCI_INDEX);
+        assert_eq!(
+            merge(&[bare, oci], &Annotations::default())
+                .unwrap()
+                .media_type,
+            OCI_INDEX
+        );
         let unknown = Part::new(manifest(OCI_MANIFEST), None);
         assert!(matches!(
-            merge(&[unknown]),
+            merge(&[unknown], &Annotations::default()),
             Err(MergeError::NoPlatform { .. })
         ));
         let foreign = Part::new(manifest("text/html"), Some(platform));
-        assert!(matches!(merge(&[foreign]), Err(MergeError::Unknown { .. })));
+        assert!(matches!(
+            merge(&[foreign], &Annotations::default()),
+            Err(MergeError::Unknown { .. })
+        ));
     }
 
     proptest! {
@@ -292,10 +388,10 @@ mod tests {
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), entry in ".{0,40}") {
             for media_type in [OCI_INDEX, DOCKER_MANIFEST] {
                 let part = Part::new(Manifest::new(media_type, bytes.clone().into()), None);
-                let _either = merge(&[part]);
+                let _either = merge(&[part], &Annotations::default());
             }
             let part = index(OCI_INDEX, &json!([entry, { "digest": entry }, null]), &json!(entry));
-            prop_assert!(merge(&[part]).is_err());
+            prop_assert!(merge(&[part], &Annotations::default()).is_err());
         }
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod credentials;
 pub(crate) mod reference;
 
 mod address;
+pub(crate) mod annotations;
 pub(crate) mod challenge;
 mod guard;
 pub(crate) mod token;
@@ -21,6 +22,7 @@ pub(crate) mod manifest;
 pub(crate) mod publish;
 pub(crate) mod quota;
 pub(crate) mod reach;
+pub(crate) mod sbom;
 
 #[cfg(test)]
 mod fake;

@@ -348,6 +348,7 @@ fn every_example_of_the_readme_does_what_it_says() {
             ("acme/app", "1"),
             ("acme/app", "feature-ABC-12"),
             ("acme/app", "self-hosted"),
+            ("acme/app", "labelled"),
             ("acme/web", "v1.2.3"),
             ("acme/web", "0123456789ab"),
             ("acme/site", "0123456789ab"),
@@ -355,10 +356,29 @@ fn every_example_of_the_readme_does_what_it_says() {
         ] {
             scene.hub.manifest(repository, tag).await.unwrap();
         }
+        // Lambda accepts only a single manifest.
+        let lambda = scene.registries[AMAZON].manifest("acme/app", "lambda-0123456789ab");
+        assert!(lambda.await.unwrap().json().unwrap()["layers"].is_array());
+        assert_labelled(scene.hub).await;
         let made = scene.moto.repositories("eu-west-1").await.unwrap();
         assert_eq!(made, ["acme/app"]);
         scene.moto.stop().await.unwrap();
     });
+}
+
+/// Checks the labels and annotations of the example about them.
+async fn assert_labelled(hub: &TokenRegistry) {
+    let index = hub.manifest("acme/app", "labelled").await.unwrap();
+    let annotations = index.json().unwrap()["annotations"].clone();
+    for (name, value) in [
+        ("source", "http://bitbucket.org/acme/app"),
+        ("revision", "0123456789ab"),
+        ("ref.name", "v1.2.3"),
+        ("description", "The API, and its jobs"),
+    ] {
+        let name = format!("org.opencontainers.image.{name}");
+        assert_eq!(annotations[&name], value, "{annotations:#}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod amazon;
 mod api_faults;
+mod attestations;
 mod build_secrets;
 mod builds;
 mod cancel;

@@ -92,6 +92,11 @@ impl InStep<'_> {
             ("BITBUCKET_WORKSPACE", "acme".to_owned()),
             ("BITBUCKET_REPO_SLUG", "app".to_owned()),
             ("BITBUCKET_BUILD_NUMBER", "7".to_owned()),
+            (
+                "BITBUCKET_GIT_HTTP_ORIGIN",
+                "http://bitbucket.org/acme/app".to_owned(),
+            ),
+            ("BITBUCKET_TAG", "v1.2.3".to_owned()),
             // Not mounted into pipes.
             (
                 "BITBUCKET_PIPELINES_VARIABLES_PATH",

@@ -4,6 +4,7 @@ mod amazon;
 mod cache;
 mod depot;
 mod image;
+mod metadata;
 mod outputs;
 mod registries;
 mod rest;
@@ -13,12 +14,13 @@ mod source;
 use super::Variable;
 
 /// The topics in the order in which they are documented.
-const TOPICS: [&[Variable]; 9] = [
+const TOPICS: [&[Variable]; 10] = [
     depot::ROWS,
     image::ROWS,
     source::ROWS,
     secrets::ROWS,
     cache::ROWS,
+    metadata::ROWS,
     registries::ROWS,
     amazon::ROWS,
     outputs::ROWS,

@@ -3,7 +3,7 @@
 mod ssh;
 
 use self::ssh::{agent_hint, missing_agent, ssh_hint};
-use super::{Failure, LoadCause};
+use super::{Failure, LoadCause, SbomError};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, Mounts, SolveError};
 use crate::config::Plan;
@@ -38,6 +38,13 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         Failure::Daemon(DaemonError::Unreachable { .. }) => {
             Some("LOAD needs the step's Docker daemon; add to the step, next to `script:`".into())
         }
+        Failure::Sbom {
+            source: SbomError::None,
+            ..
+        } => Some(
+            "the scanner must write an SPDX file: check the image after `generator=` in SBOM, or remove SBOM_DIR"
+                .into(),
+        ),
         Failure::NoPlatform { daemon, .. } => {
             Some(format!("add `{daemon}` to PLATFORMS, or remove LOAD"))
         }

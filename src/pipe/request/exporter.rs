@@ -2,15 +2,28 @@
 
 use std::collections::HashMap;
 
+use super::annotations;
 use crate::buildkit;
 use crate::depot::fork;
 use crate::pipe::export::{Export, Retention};
+use crate::pipe::job::Job;
 use crate::pipe::round::Form;
+use crate::pipe::target::Target;
 use crate::registry::reference::Reference;
 
 /// The exporter for `export`; `None` leaves the result in the builder's cache.
-pub(super) fn of(export: Export<'_>, form: Form, retention: Retention) -> Option<buildkit::Export> {
+pub(super) fn of(
+    job: &Job<'_>,
+    target: &Target,
+    export: Export<'_>,
+    retention: Retention,
+) -> Option<buildkit::Export> {
+    let form = job.form;
     let mut attributes = HashMap::new();
+    if !matches!(export, Export::Push(round) if round.docker_form) {
+        let annotations = &job.plan.metadata.annotations;
+        attributes = annotations::attributes(annotations, target, form);
+    }
     match export {
         Export::Cache => return None,
         // With a name, the builder keeps all layers, including those of base images.

@@ -43,6 +43,9 @@ pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<Strin
         let capability = "moby.buildkit.frontend.contexts+forward";
         attributes.insert("frontend.caps".into(), capability.into());
     }
+    for (name, value) in &job.plan.metadata.labels {
+        attributes.insert(format!("label:{name}"), value.clone());
+    }
     if let Some(target) = &build.target {
         attributes.insert("target".into(), target.clone());
     }

@@ -1,7 +1,8 @@
 //! The extensions of Depot's fork of BuildKit that the load of an image uses.
 //!
 //! Two calls differ. With the exporter attribute `depot.export.image.version=2`, the response to a `Solve` also contains the
-//! exported images (`depot/images.exported`: base64 of a JSON list of manifest and config, each in base64). With
+//! exported images (`depot/images.exported`: base64 of a JSON list of manifest and config, each in base64), and the SBOMs among
+//! their attestations (`depot/sboms`: base64 of a JSON list of platform, digest and image). With
 //! `depot.export.lease=true` it also contains the lease that keeps them (`depot/session.id`). `Leases/Delete` ends such a
 //! lease. The released CLI's fast load uses these extensions.
 
@@ -72,6 +73,33 @@ struct Document {
 #[derive(Deserialize)]
 struct Named {
     digest: String,
+    platform: Option<Platform>,
+    #[serde(default)]
+    annotations: HashMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Platform {
+    os: String,
+    architecture: String,
+    #[serde(default)]
+    variant: String,
+}
+
+impl Platform {
+    /// Such as `linux/arm/v7`.
+    fn formatted(&self) -> String {
+        let parts = [&self.os, &self.architecture, &self.variant];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts.map(String::as_str).collect::<Vec<_>>().join("/")
+    }
+}
+
+/// The layers of a manifest of attestations.
+#[derive(Deserialize)]
+struct Attestations {
+    #[serde(default)]
+    layers: Vec<Named>,
 }
 
 /// Handles the calls that the fork extends.
@@ -113,6 +141,12 @@ impl Fork {
             let images = self.images(&template, digest).await?;
             let images = serde_json::Value::from(images).to_string();
             extensions.insert("depot/images.exported".into(), STANDARD.encode(images));
+            let name = solve.exporter.get("name").cloned().unwrap_or_default();
+            let sboms = self.sboms(&template, digest, &name).await?;
+            if !sboms.is_empty() {
+                let sboms = serde_json::Value::from(sboms).to_string();
+                extensions.insert("depot/sboms".into(), STANDARD.encode(sboms));
+            }
         }
         if is_set("depot.export.lease", "true") {
             let lease = solve.session;
@@ -156,6 +190,44 @@ impl Fork {
             }
         }
         Ok(images)
+    }
+
+    /// The SBOMs in the attestations of an index. `name` is the name of the image.
+    async fn sboms(
+        &self,
+        template: &Request<()>,
+        digest: &str,
+        name: &str,
+    ) -> Result<Vec<serde_json::Value>, BoxError> {
+        let top = self.read(template, digest).await?;
+        let Ok(index) = serde_json::from_slice::<Document>(&top) else {
+            return Ok(Vec::new());
+        };
+        let mut sboms = Vec::new();
+        for entry in &index.manifests {
+            let Some(subject) = entry.annotations.get("vnd.docker.reference.digest") else {
+                continue;
+            };
+            let mut images = index.manifests.iter();
+            let image = images.find(|image| image.digest == *subject);
+            let platform = image.and_then(|image| image.platform.as_ref());
+            let manifest = self.read(template, &entry.digest).await?;
+            let Ok(manifest) = serde_json::from_slice::<Attestations>(&manifest) else {
+                continue;
+            };
+            let layers = manifest.layers.iter().filter(|layer| {
+                let kind = layer.annotations.get("in-toto.io/predicate-type");
+                kind.is_some_and(|kind| kind == "https://spdx.dev/Document")
+            });
+            sboms.extend(layers.map(|layer| {
+                json!({
+                    "platform": platform.map(Platform::formatted),
+                    "digest": layer.digest,
+                    "image": { "name": name, "manifest_digest": subject },
+                })
+            }));
+        }
+        Ok(sboms)
     }
 
     /// Reads a small blob from the builder.

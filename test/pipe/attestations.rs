@@ -1,0 +1,513 @@
+//! Labels, annotations, provenance and SBOMs of images, for one machine and for two.
+
+use std::path::Path;
+
+use depot_ground::daemon::Release;
+use depot_ground::fixtures::Context;
+use depot_ground::internet::{Planned, RegistryFault};
+use http::Method;
+use local_depot::{MachinePlan, Scenario};
+use serde_json::{Value, json};
+
+use super::on_internet::{program, registry};
+use super::place::{Place, small_context, with_place};
+use super::program::Program;
+
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const BOTH: &str = "linux/amd64, linux/arm64";
+const SPDX: &str = "https://spdx.dev/Document";
+const PROVENANCE: &str = "https://slsa.dev/provenance/";
+
+/// Bitbucket's variables of a step that builds a tag.
+const PIPELINE: [(&str, &str); 3] = [
+    (
+        "BITBUCKET_GIT_HTTP_ORIGIN",
+        "https://x-token-auth:hunter22@bitbucket.org/acme/app",
+    ),
+    (
+        "BITBUCKET_COMMIT",
+        "0123456789abcdef0123456789abcdef01234567",
+    ),
+    ("BITBUCKET_TAG", "v1.2.3"),
+];
+
+/// A document in the shared registry.
+async fn read(place: &Place, repository: &str, reference: &str) -> Value {
+    let manifest = place.registry.manifest(repository, reference).await;
+    manifest.unwrap().json().unwrap()
+}
+
+async fn blob(place: &Place, repository: &str, descriptor: &Value) -> Value {
+    let digest = descriptor["digest"].as_str().unwrap();
+    let bytes = place.registry.blob(repository, digest).await.unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// The entries of the images of an index, with their manifests and configs.
+async fn images(place: &Place, repository: &str, index: &Value) -> Vec<(Value, Value, Value)> {
+    let mut images = Vec::new();
+    for entry in index["manifests"].as_array().unwrap() {
+        if entry["platform"]["os"] == "linux" {
+            let digest = entry["digest"].as_str().unwrap();
+            let manifest = read(place, repository, digest).await;
+            let config = blob(place, repository, &manifest["config"]).await;
+            images.push((entry.clone(), manifest, config));
+        }
+    }
+    images
+}
+
+/// The predicates of this type among the attestations of an index.
+async fn predicates(place: &Place, repository: &str, index: &Value, kind: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    for entry in index["manifests"].as_array().unwrap() {
+        if entry["platform"]["os"] != "unknown" {
+            continue;
+        }
+        let manifest = read(place, repository, entry["digest"].as_str().unwrap()).await;
+        for layer in manifest["layers"].as_array().unwrap() {
+            let named = layer["annotations"]["in-toto.io/predicate-type"].as_str();
+            if named.unwrap().starts_with(kind) {
+                found.push(blob(place, repository, layer).await["predicate"].clone());
+            }
+        }
+    }
+    found
+}
+
+/// Pushes a scanner that lists the files of an image, with this script instead if it is not empty.
+pub async fn scanner(place: &Place, name: &str, script: &str) -> String {
+    let depot = place.depot(Scenario::default()).await;
+    let context =
+        place.busybox_context("COPY scan /scan\nENTRYPOINT [\"/bin/busybox\", \"sh\", \"/scan\"]");
+    let lists_files = "set -e\n\
+        name=$(busybox basename \"$BUILDKIT_SCAN_SOURCE\")\n\
+        files=$(cd \"$BUILDKIT_SCAN_SOURCE\" && busybox find . -type f | busybox sort | busybox sed 's/.*/{\"fileName\":\"&\"}/' | busybox paste -sd, -)\n\
+        busybox printf '{\"_type\":\"https://in-toto.io/Statement/v0.1\",\"predicateType\":\"https://spdx.dev/Document\",\"predicate\":{\"spdxVersion\":\"SPDX-2.3\",\"SPDXID\":\"SPDXRef-DOCUMENT\",\"name\":\"<%s> & more\",\"files\":[%s]}}' \"$name\" \"$files\" > \"$BUILDKIT_SCAN_DESTINATION/$name.spdx.json\"\n";
+    let script = if script.is_empty() {
+        lists_files
+    } else {
+        script
+    };
+    context.file("scan", script).unwrap();
+    let image = place.image(name);
+    let run = Program::of(&depot, context.path())
+        .push(&image, &place.registry)
+        .set("PROVENANCE", "false")
+        .run()
+        .await;
+    run.expect(0, &["built and pushed"]);
+    image
+}
+
+fn spdx(folder: &Path, name: &str) -> Value {
+    let bytes = std::fs::read(folder.join(format!("{name}.spdx.json"))).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn two_machines_annotate_an_image_as_one_machine_does() {
+    with_place(async |place| {
+        let mut seen = Vec::new();
+        for (repository, machine) in [
+            ("annotated-one", "linux/amd64"),
+            ("annotated-two", "dynamic"),
+        ] {
+            for provenance in ["min", "false"] {
+                let depot = place.depot_of_two(Scenario::default()).await;
+                let context = small_context();
+                let mut run = Program::of(&depot, context.path())
+                    .push(&place.image(repository), &place.registry)
+                    .set("PLATFORMS", BOTH)
+                    .set("BUILD_PLATFORM", machine)
+                    .set("PROVENANCE", provenance)
+                    .set("OCI_LABELS", "true")
+                    .set("LABELS", "team=core\nempty\norg.opencontainers.image.url=https://acme.example")
+                    .set(
+                        "ANNOTATIONS",
+                        "plain=a, b = c\nmanifest[linux/arm64]:plain=of arm\nindex,manifest-descriptor:x=both\n\
+                         manifest-descriptor[linux/amd64]:x=entry of amd\nindex:org.opencontainers.image.version=mine",
+                    );
+                for (name, value) in PIPELINE {
+                    run = run.set(name, value);
+                }
+                let run = run.run().await;
+                run.expect(0, &["built and pushed"]).without("hunter22");
+                assert_eq!(
+                    run.log.contains("merging"),
+                    machine == "dynamic",
+                    "{}",
+                    run.log
+                );
+                let index = read(place, repository, "test").await;
+                assert_eq!(index["mediaType"], INDEX);
+                let mut facts = vec![index["annotations"].clone()];
+                for (entry, manifest, config) in images(place, repository, &index).await {
+                    facts.push(json!({
+                        "platform": entry["platform"],
+                        "entry": entry["annotations"],
+                        "type": entry["mediaType"],
+                        "manifest": manifest["annotations"],
+                        "labels": config["config"]["Labels"],
+                    }));
+                }
+                seen.push(Value::from(facts));
+            }
+        }
+        let first = &seen[0];
+        for other in &seen[1..] {
+            assert_eq!(first, other, "{first:#}\n{other:#}");
+        }
+        let source = "https://bitbucket.org/acme/app";
+        let commit = PIPELINE[1].1;
+        assert_eq!(
+            first[0],
+            json!({
+                "x": "both",
+                "org.opencontainers.image.source": source,
+                "org.opencontainers.image.url": "https://acme.example",
+                "org.opencontainers.image.revision": commit,
+                "org.opencontainers.image.version": "mine",
+                "org.opencontainers.image.ref.name": "v1.2.3",
+            })
+        );
+        let common = json!({
+            "org.opencontainers.image.source": source,
+            "org.opencontainers.image.url": "https://acme.example",
+            "org.opencontainers.image.revision": commit,
+            "org.opencontainers.image.version": "v1.2.3",
+            "org.opencontainers.image.ref.name": "v1.2.3",
+        });
+        let with = |pairs: &[(&str, &str)]| {
+            let mut all = common.clone();
+            for (name, value) in pairs {
+                all[*name] = (*value).into();
+            }
+            all
+        };
+        assert_eq!(first[1]["entry"], json!({ "x": "entry of amd" }));
+        assert_eq!(first[2]["entry"], json!({ "x": "both" }));
+        assert_eq!(first[1]["manifest"], with(&[("plain", "a, b = c")]));
+        assert_eq!(first[2]["manifest"], with(&[("plain", "of arm")]));
+        assert_eq!(first[1]["labels"], with(&[("team", "core"), ("empty", "")]));
+    });
+}
+
+#[test]
+fn an_image_for_one_platform_has_the_annotations_of_that_platform() {
+    with_place(async |place| {
+        let context = small_context();
+        for provenance in ["min", "false"] {
+            let depot = place.depot(Scenario::default()).await;
+            let run = Program::of(&depot, context.path())
+                .push(&place.image("annotated-single"), &place.registry)
+                .set("PLATFORMS", "linux/amd64")
+                .set("PROVENANCE", provenance)
+                .set("ANNOTATIONS", "a: general\nmanifest[linux/amd64]:a: own")
+                .run()
+                .await;
+            run.expect(0, &["built and pushed"]);
+            let top = read(place, "annotated-single", "test").await;
+            let manifest = match provenance {
+                "min" => images(place, "annotated-single", &top).await[0].1.clone(),
+                _ => top,
+            };
+            assert_eq!(
+                manifest["annotations"],
+                json!({ "a": "own" }),
+                "{provenance}"
+            );
+        }
+    });
+}
+
+#[test]
+fn provenance_decides_whether_the_image_is_an_index() {
+    with_place(async |place| {
+        let context = small_context();
+        let push = async |repository: &str, provenance: &str| {
+            let depot = place.depot(Scenario::default()).await;
+            let mut program = Program::of(&depot, context.path())
+                .push(&place.image(repository), &place.registry)
+                .set("BUILD_ARGS", "PLAIN=1")
+                .set("PROVENANCE", provenance);
+            for (name, value) in PIPELINE {
+                program = program.set(name, value);
+            }
+            program.run().await.expect(0, &["built and pushed"]);
+            place.registry.manifest(repository, "test").await.unwrap()
+        };
+        // AWS Lambda accepts only a single manifest.
+        let plain = push("provenance-false", "false").await;
+        assert!(
+            plain.media_type.ends_with("manifest.v2+json")
+                || plain.media_type.ends_with("manifest.v1+json"),
+            "{}",
+            plain.media_type
+        );
+        assert!(plain.json().unwrap()["layers"].is_array());
+
+        for (mode, has_arguments) in [
+            ("min", false),
+            ("max", true),
+            ("mode=max,builder-id=https://acme.example/ci", true),
+        ] {
+            let index = push("provenance-mode", mode).await.json().unwrap();
+            let provenance = predicates(place, "provenance-mode", &index, PROVENANCE).await;
+            assert_eq!(provenance.len(), 1, "{mode} {index:#}");
+            let text = provenance[0].to_string();
+            assert_eq!(text.contains("PLAIN"), has_arguments, "{mode} {text}");
+            assert_eq!(
+                text.contains("acme.example/ci"),
+                mode.contains("builder-id"),
+                "{text}"
+            );
+            // Also the repository, without its login, and the commit.
+            assert!(
+                text.contains("https://bitbucket.org/acme/app"),
+                "{mode} {text}"
+            );
+            assert!(
+                text.contains(PIPELINE[1].1) && !text.contains("hunter22"),
+                "{mode} {text}"
+            );
+        }
+    });
+}
+
+#[test]
+fn the_commit_in_the_provenance_changes_neither_the_image_nor_the_cache() {
+    with_place(async |place| {
+        let context = place.busybox_context("RUN echo once > /once");
+        let mut manifests = Vec::new();
+        for commit in [
+            "1111111111111111111111111111111111111111",
+            "2222222222222222222222222222222222222222",
+        ] {
+            let depot = place.depot(Scenario::default()).await;
+            let run = Program::of(&depot, context.path())
+                .push(&place.image("commits"), &place.registry)
+                .set("BITBUCKET_COMMIT", commit)
+                .run()
+                .await;
+            run.expect(0, &["built and pushed"]);
+            let index = read(place, "commits", "test").await;
+            let (entry, _, _) = images(place, "commits", &index).await.remove(0);
+            manifests.push(entry["digest"].clone());
+            if manifests.len() == 2 {
+                run.expect(0, &["CACHED"]);
+            }
+        }
+        assert_eq!(manifests[0], manifests[1]);
+    });
+}
+
+#[test]
+fn sboms_are_attached_and_written_to_files() {
+    with_place(async |place| {
+        let scanner = scanner(place, "scanner", "").await;
+        for (index, (is_fork, platforms)) in [
+            (false, "linux/amd64"),
+            (true, "linux/amd64"),
+            (false, "linux/amd64,linux/386"),
+            (false, "linux/amd64,linux/arm64"),
+            (true, "linux/arm64,linux/amd64,linux/arm/v7"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let machine = MachinePlan {
+                is_fork,
+                ..MachinePlan::default()
+            };
+            let depot = place
+                .depot_of_two(Scenario::default().machines(machine))
+                .await;
+            let context = small_context();
+            let repository = format!("sboms-{index}");
+            let run = Program::of(&depot, context.path())
+                .push(&place.image(&repository), &place.registry)
+                .set("PLATFORMS", platforms)
+                .set("SBOM", format!("generator={scanner}"))
+                .set("SBOM_DIR", "out/sboms")
+                .run()
+                .await;
+            run.expect(
+                0,
+                &["built and pushed", "SBOM for linux/amd64: `out/sboms/"],
+            )
+            .without("WARNING");
+            let folder = context.path().join("out/sboms");
+            let mut expected: Vec<_> = match platforms {
+                "linux/amd64" => vec!["sbom.spdx.json".to_owned()],
+                several => several
+                    .split(',')
+                    .map(|one| format!("{}.spdx.json", one.replace('/', "_")))
+                    .collect(),
+            };
+            expected.sort();
+            assert_eq!(names(&folder), expected);
+            let pushed = read(place, &repository, "test").await;
+            let attached = predicates(place, &repository, &pushed, SPDX).await;
+            assert_eq!(attached.len(), expected.len(), "{pushed:#}");
+            for name in expected {
+                let document = spdx(&folder, name.strip_suffix(".spdx.json").unwrap());
+                assert_eq!(document["files"][0]["fileName"], "./file", "{document:#}");
+                assert_eq!(document["name"], "<sbom> & more");
+                assert!(attached.contains(&document), "{document:#}");
+            }
+            depot.check().unwrap();
+        }
+    });
+}
+
+#[test]
+fn an_sbom_needs_neither_a_push_nor_a_registry_that_accepts_it() {
+    with_place(async |place| {
+        let scanner = scanner(place, "scanner-alone", "").await;
+        let daemon = place.daemon(Release::Docker26).await;
+        for is_loaded in [false, true] {
+            let depot = place.depot_of_two(Scenario::default()).await;
+            let context = small_context();
+            let mut program = Program::of(&depot, context.path())
+                .set("SBOM", format!("generator={scanner}"))
+                .set("SBOM_DIR", ".")
+                .set("PLATFORMS", BOTH)
+                .set("REGISTRY", place.registry.host())
+                .set("REGISTRY_USERNAME", place.registry.username())
+                .set("REGISTRY_PASSWORD", place.registry.password());
+            if is_loaded {
+                program = program.load("acme/sbom:1", &daemon.docker_host());
+            }
+            let run = program.run().await;
+            run.expect(0, &["SBOM for linux/arm64: `linux_arm64.spdx.json`"]);
+            let files = names(context.path());
+            assert_eq!(
+                files,
+                [
+                    "Dockerfile",
+                    "file",
+                    "linux_amd64.spdx.json",
+                    "linux_arm64.spdx.json"
+                ]
+            );
+        }
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "old.sboms.example.com";
+        let old = registry(internet, host).await;
+        internet.plan(Planned {
+            host: host.to_owned(),
+            method: Method::PUT,
+            path_part: "/manifests/",
+            times: 1000,
+            fault: RegistryFault::RefuseOci(415),
+        });
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = program(&depot, internet, context.path())
+            .set("IMAGE", format!("{host}/app:1"))
+            .set(
+                "REGISTRIES",
+                super::on_internet::list(&[
+                    (host, &old),
+                    (&place.registry.host(), &place.registry),
+                ]),
+            )
+            .set("SBOM", format!("generator={scanner}"))
+            .set("SBOM_DIR", "out")
+            .set("ANNOTATIONS", "index,manifest:a=b")
+            .run()
+            .await;
+        run.expect(
+            0,
+            &[
+                "pushing Docker manifests without attestations and annotations",
+                "SBOM for linux/amd64",
+            ],
+        );
+        let pushed = old.manifest("app", "1").await.unwrap();
+        assert!(pushed.json().unwrap()["annotations"].is_null());
+        assert!(spdx(&context.path().join("out"), "sbom")["files"].is_array());
+    });
+}
+
+#[test]
+fn a_scanner_that_fails_or_finds_nothing_is_reported() {
+    with_place(async |place| {
+        for (name, script, texts) in [
+            (
+                "scanner-empty",
+                "exit 0\n",
+                [
+                    "the SBOM cannot be read from the builder",
+                    "the builder created no SBOM",
+                    "hint: the scanner must write an SPDX file",
+                ],
+            ),
+            (
+                "scanner-broken",
+                "echo out of order; exit 3\n",
+                ["failed to build", "out of order", "exit code: 3"],
+            ),
+        ] {
+            let scanner = scanner(place, name, script).await;
+            let depot = place.depot(Scenario::default()).await;
+            let context = small_context();
+            let run = Program::of(&depot, context.path())
+                .push(&place.image(&format!("{name}-image")), &place.registry)
+                .set("SBOM", format!("generator={scanner}"))
+                .set("SBOM_DIR", "out")
+                .run()
+                .await;
+            run.expect(1, &texts);
+            assert!(!context.path().join("out").exists());
+        }
+    });
+}
+
+#[test]
+fn wrong_metadata_is_reported_before_the_build_is_created() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context: Context = small_context();
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("never"), &place.registry)
+            .set("LABELS", "=x")
+            .set("ANNOTATIONS", "index:a=b\nmanifest[linux/386]:a=b")
+            .set("OCI_LABELS", "perhaps")
+            .set("PROVENANCE", "false")
+            .set("SBOM", "no")
+            .set("SBOM_DIR", "file")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "LABELS: entry 1 has no name",
+                "ANNOTATIONS: entry 2 is for linux/386",
+                "OCI_LABELS: `perhaps`",
+                "SBOM_DIR: `",
+            ],
+        );
+        assert!(depot.record().builds.is_empty());
+
+        let run = Program::of(&depot, context.path())
+            .push(&place.image("never"), &place.registry)
+            .set("ANNOTATIONS", "index:a=b")
+            .set("PROVENANCE", "false")
+            .run()
+            .await;
+        run.expect(2, &["ANNOTATIONS: `index` requires an image index"]);
+        assert!(depot.record().builds.is_empty());
+    });
+}
