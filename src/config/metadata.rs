@@ -100,6 +100,27 @@ pub(super) fn read(
     }
 }
 
+/// Reads the values of the variables for an image of any build. Returns the plan, the faults and the warnings.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_values(
+    labels: &str,
+    annotations: &str,
+    provenance: &str,
+    sbom: &str,
+) -> (MetadataPlan, super::ConfigError) {
+    let set = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+    let variables = MetadataVariables {
+        labels: set(labels),
+        annotations: set(annotations),
+        provenance: set(provenance),
+        sbom: set(sbom),
+        ..MetadataVariables::default()
+    };
+    let mut findings = Findings::default();
+    let plan = read(&variables, None, &Pipeline::default(), &mut findings);
+    (plan, findings.into_error())
+}
+
 /// Reads `LABELS`. Only names are shown in messages.
 fn labels(value: &str, findings: &mut Findings) -> Vec<(String, String)> {
     const VARIABLE: &str = "LABELS";

@@ -22,7 +22,7 @@ pub(crate) mod git_context;
 mod images;
 mod load;
 mod logins;
-mod metadata;
+pub(crate) mod metadata;
 mod near_miss;
 mod outputs;
 mod pairs;

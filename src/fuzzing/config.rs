@@ -11,7 +11,8 @@ use secrecy::ExposeSecret;
 use super::{SECRET, assert_harmless, fixed_parts, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
-use crate::config::{git_context, read, secrets};
+use crate::config::metadata::read_values;
+use crate::config::{ConfigError, git_context, read, secrets};
 
 /// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
@@ -134,6 +135,45 @@ pub fn secrets(bytes: &[u8]) {
     }
     // A name in front of an `=` is shown only if it looks like that of a variable.
     assert!(!faults.contains(SECRET), "{faults}");
+}
+
+/// Reads labels, annotations, provenance and SBOM. The input contains the four values.
+///
+/// No message contains a value of a label or of an annotation.
+pub fn metadata(bytes: &[u8]) {
+    let [labels, annotations, provenance, sbom] = fixed_parts(bytes).map(lossy);
+    let hidden = |text: &str| text.replace(SECRET, "");
+    let secret = format!("a={SECRET}\n{}", hidden(&labels));
+    let annotated = format!("index:a={SECRET}\n{}", hidden(&annotations));
+    let (provenance, sbom) = (hidden(&provenance), hidden(&sbom));
+    let (plan, error) = read_values(&secret, &annotated, &provenance, &sbom);
+    for text in [&error.to_string(), &warnings(&error)] {
+        assert_printable(text, true);
+    }
+    for (name, _) in &plan.labels {
+        assert!(
+            !name.is_empty() && !name.contains(char::is_whitespace),
+            "{name:?}"
+        );
+    }
+    let is_name = |name: &str| !name.is_empty() && !name.contains(char::is_whitespace);
+    for annotation in plan.annotations.iter() {
+        assert!(is_name(&annotation.name), "{annotation:?}");
+    }
+    // Accepted parameters are read again as the same ones.
+    if let (Some(plan), true) = (&plan.provenance, error.faults().is_empty()) {
+        let (again, _) = read_values("", "", &plan.parameters, "");
+        let again = again.provenance.map(|again| again.parameters);
+        assert!(
+            again.is_none_or(|again| again == plan.parameters),
+            "{plan:?}"
+        );
+    }
+}
+
+fn warnings(error: &ConfigError) -> String {
+    let warnings = error.warnings().iter().map(ToString::to_string);
+    warnings.collect::<Vec<_>>().join("\n")
 }
 
 /// Writes outputs. The input contains their values, in the order of the names.

@@ -15,11 +15,11 @@ mod ssh;
 mod tests;
 
 pub use builder::{proxy_responses, solve_errors};
-pub use config::{config, git_addresses, outputs, secrets};
+pub use config::{config, git_addresses, metadata, outputs, secrets};
 pub use context::{file_sync, patterns};
 pub use depot::{depot_errors, depot_responses};
 pub use docker::{docker_responses, images};
-pub use registry::{challenges, references, registry_responses, token_responses};
+pub use registry::{challenges, references, registry_responses, sboms, token_responses};
 pub use report::{progress, text};
 pub use ssh::{ssh_agent, ssh_keys};
 

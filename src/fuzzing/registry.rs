@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use secrecy::ExposeSecret;
 
 use super::{SECRET, assert_harmless, fixed_parts, lossy, parts, status};
+use crate::depot::fork;
 use crate::platform::Platform;
 use crate::registry::annotations::{Annotation, Annotations, Level};
 use crate::registry::challenge::{Bearer, bearer, is_basic};
@@ -16,8 +19,10 @@ use crate::registry::ecr::{EcrHost, call, xml};
 use crate::registry::index::{Part, merge};
 use crate::registry::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST};
 use crate::registry::reference::{Reference, ReferenceError};
+use crate::registry::sbom;
 use crate::registry::token::{realm, reply};
 use crate::text::cause::one_line;
+use crate::text::shape::is_digest;
 
 /// Reads a reference, also as a host.
 pub fn references(bytes: &[u8]) {
@@ -79,6 +84,31 @@ fn written(challenge: &Bearer) -> String {
     } = challenge;
     let [realm, service, scope] = [realm, service, scope].map(|text| quoted(text));
     format!(r#"Bearer realm="{realm}", service="{service}",scope="{scope}""#)
+}
+
+/// Reads an index, a manifest of attestations, a statement, and a list of SBOMs as in the response of a builder.
+pub fn sboms(bytes: &[u8]) {
+    let [index, manifest, statement, list] = fixed_parts(bytes);
+    let digests = sbom::attestations(index).unwrap_or_default().into_iter();
+    let digests = digests.map(|(_, digest)| digest);
+    let statements = sbom::statement(manifest).ok().flatten();
+    let listed = STANDARD.encode(list);
+    let listed = fork::parse_sboms(&listed).unwrap_or_default();
+    for (platform, _) in &listed {
+        let harm = |text: &str| text.is_empty() || text.chars().all(|one| one == '.');
+        assert!(!platform.split('/').any(harm), "{platform:?}");
+        assert_harmless(platform);
+    }
+    let listed = listed.into_iter().map(|(_, digest)| digest);
+    for digest in digests.chain(statements).chain(listed) {
+        assert!(is_digest(&digest), "{digest:?}");
+    }
+    let statement = Bytes::copy_from_slice(statement);
+    if let Ok(document) = sbom::document(&statement) {
+        let parsed: serde_json::Value = serde_json::from_slice(&document).unwrap_or_default();
+        assert!(parsed.is_object(), "{document:?}");
+    }
+    let _unencoded = fork::parse_sboms(&lossy(list));
 }
 
 /// Merges manifests and indexes, each after a byte that selects its type. The whole input is also read as a refusal: an HTTP

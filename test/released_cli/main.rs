@@ -16,6 +16,7 @@ mod contexts;
 mod ground;
 mod loads;
 mod machines;
+mod metadata;
 mod refusals;
 mod saves;
 mod secrets;
