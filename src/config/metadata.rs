@@ -2,6 +2,7 @@
 
 mod annotations;
 mod attestations;
+mod parameters;
 mod sboms;
 
 use serde::Deserialize;
@@ -191,9 +192,10 @@ fn add_derived(
         }
     };
     // Viewers of an index read its own annotations; others read those of a manifest.
-    let levels: &[Level] = match is_index {
-        true => &[Level::Manifest, Level::Index],
-        false => &[Level::Manifest],
+    let levels: &[Level] = if is_index {
+        &[Level::Manifest, Level::Index]
+    } else {
+        &[Level::Manifest]
     };
     for &level in levels {
         annotations.set_default(Annotation {

@@ -330,9 +330,11 @@ impl<'a> Places<'a> {
         let advice =
             "write the path of a directory in the clone, relative to the working directory";
         let checked = if path.symlink_metadata().is_ok() {
-            self.resolved(&path, |path, metadata| match metadata.is_dir() {
-                true => Ok(()),
-                false => Err(Unusable::new(path, "is not a directory")),
+            self.resolved(&path, |path, metadata| {
+                let is_folder = metadata.is_dir();
+                is_folder
+                    .then_some(())
+                    .ok_or_else(|| Unusable::new(path, "is not a directory"))
             })
         } else {
             self.writable(&path)

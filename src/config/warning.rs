@@ -186,6 +186,21 @@ fn registry_without_host(value: &str, formatter: &mut fmt::Formatter<'_>) -> fmt
     )
 }
 
+fn unset_reference(
+    variable: &str,
+    unset: Option<&str>,
+    formatter: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let unset = match unset {
+        Some(name) => format!("${}, which is", name.escape_debug()),
+        None => "a variable that is".into(),
+    };
+    write!(
+        formatter,
+        "{variable} is treated as unset: it refers to {unset} not set in this pipeline"
+    )
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -278,16 +293,7 @@ impl fmt::Display for Warning {
                 formatter,
                 "AWS_ENDPOINT_URL sends the step's identity to `{host}` without encryption; write https://"
             ),
-            Self::UnsetReference { variable, unset } => {
-                let unset = match unset {
-                    Some(name) => format!("${}, which is", name.escape_debug()),
-                    None => "a variable that is".into(),
-                };
-                write!(
-                    formatter,
-                    "{variable} is treated as unset: it refers to {unset} not set in this pipeline"
-                )
-            }
+            Self::UnsetReference { variable, unset } => unset_reference(variable, unset.as_deref(), formatter),
             Self::LongTimeout => formatter.write_str(
                 "TIMEOUT is longer than the 2 hours after which Bitbucket stops a step, unless its `max-time` is higher",
             ),

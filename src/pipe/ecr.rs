@@ -152,6 +152,7 @@ fn dockerfile(path: &Path) -> String {
 mod tests {
     use super::*;
     use crate::registry::ecr::Keys;
+    use crate::registry::reference::Reference;
 
     const NAMED: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
@@ -179,6 +180,31 @@ mod tests {
         let logins = AmazonLogins::new(Arc::new(ecr), &access, false, named);
         let credential = logins.credential(host).await;
         credential.map_err(|error| error.cause.to_string())
+    }
+
+    #[test]
+    fn a_build_names_the_image_of_its_scanner() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+        let named_by = |sbom: &str| {
+            let variables = [
+                ("DEPOT_TOKEN", "token"),
+                ("DEPOT_PROJECT_ID", "project"),
+                ("SBOM", sbom),
+            ];
+            let variables = variables.map(|(name, value)| (name.into(), value.into()));
+            let (plan, _) = crate::config::read(variables, folder.path()).unwrap();
+            named(&plan)
+        };
+        let scanner = format!("{NAMED}/scanner:1");
+        let read = named_by(&format!("generator={scanner}"));
+        assert!(read.hosts.contains(NAMED), "{read:?}");
+        let image = NamedImage::new(&Reference::parse(&scanner).unwrap(), false);
+        assert!(read.images.contains(&image), "{read:?}");
+        let default = Reference::parse("docker/buildkit-syft-scanner:stable-1").unwrap();
+        let default = NamedImage::new(&default, false);
+        assert!(named_by("true").images.contains(&default));
+        assert!(!named_by("false").images.contains(&default));
     }
 
     #[tokio::test(start_paused = true)]

@@ -232,17 +232,16 @@ impl Failure {
             Self::Image(image) => image.failure.exit(),
             Self::Create(error) => api_exit(error),
             Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
-            Self::Sbom {
-                source: SbomError::None,
-                ..
-            } => Exit::BuildFailed,
+            Self::Sbom { source, .. } => match source {
+                SbomError::None => Exit::BuildFailed,
+                _ => Exit::Infrastructure,
+            },
             Self::Tls(_)
             | Self::Client(_)
             | Self::Machine(_)
             | Self::Connect(_)
             | Self::SavedReference { .. }
-            | Self::NoDigest(_)
-            | Self::Sbom { .. } => Exit::Infrastructure,
+            | Self::NoDigest(_) => Exit::Infrastructure,
             Self::Solve { error, .. } => solve_exit(error),
             Self::Push(_)
             | Self::Publish(_)

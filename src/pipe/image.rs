@@ -11,7 +11,7 @@ use super::job::Job;
 use super::load::choice::LoadChoice;
 use super::load::{self, Loading, StepDaemon};
 use super::merge;
-use super::round::Form;
+use super::round::{Form, docker_form_hosts};
 use super::run::Run;
 use super::sboms;
 use super::share::{Share, ShareResult};
@@ -23,6 +23,7 @@ use crate::platform::Platform;
 ///
 /// Not cancel safe: stop it through the image's `cancel`.
 pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
+    warn_of_bare_names(job);
     let shares = shares(run, job);
     let results = together(&job.cancel, shares.iter().map(Share::build)).await?;
     let sboms = match run.plan.outputs.sboms {
@@ -78,6 +79,19 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
         saved: job.names.saved(),
         sboms,
     })
+}
+
+/// Warns of registries that get the image without the requested annotations and attestations.
+fn warn_of_bare_names(job: &Job<'_>) {
+    let metadata = &job.plan.metadata;
+    if metadata.sbom.is_none() && metadata.annotations.iter().next().is_none() {
+        return;
+    }
+    for host in docker_form_hosts(job.names.pushed()) {
+        tracing::warn!(
+            "`{host}` does not accept OCI manifests; pushing Docker manifests without attestations and annotations"
+        );
+    }
 }
 
 /// One share for each machine, in the order of the targets.

@@ -78,6 +78,16 @@ pub(super) fn rounds<'a>(
     rounds
 }
 
+/// The hosts among these names that are known not to accept OCI manifests, which hold annotations and attestations.
+pub(super) fn docker_form_hosts<'a>(
+    names: impl IntoIterator<Item = &'a Reference>,
+) -> BTreeSet<&'a str> {
+    let hosts = names.into_iter().map(Reference::host);
+    hosts
+        .filter(|host| DOCKER_FORM_ONLY.contains(&&*canonical_host(host)))
+        .collect()
+}
+
 impl Round {
     /// The names for the exporter: full names, or of a part each repository once and without a tag.
     pub(super) fn exported(&self, form: Form) -> Vec<String> {
@@ -190,6 +200,19 @@ mod tests {
 
     fn first(texts: &[&str]) -> Round {
         rounds(&names(texts), &[]).pop_front().unwrap()
+    }
+
+    #[test]
+    fn registries_that_accept_no_oci_manifests_are_known() {
+        let names = names(&[
+            "a.example/x:1",
+            "registry.heroku.com/x/y",
+            "registry.heroku.com/x/z",
+        ]);
+        assert_eq!(
+            docker_form_hosts(&names),
+            BTreeSet::from(["registry.heroku.com"])
+        );
     }
 
     #[test]

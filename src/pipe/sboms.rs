@@ -120,7 +120,7 @@ async fn of_solve(
     };
     let mut left = MAX_SBOM_BYTES;
     let mut sboms: Vec<Sbom> = Vec::new();
-    for (platform, digest) in last_of_each(statements) {
+    for (platform, digest) in first_of_each(statements) {
         let statement = document(connection, &digest, left).await?;
         left = left.saturating_sub(statement.len());
         let document = sbom::document(&statement).map_err(|source| SbomError::Malformed {
@@ -135,16 +135,15 @@ async fn of_solve(
     Ok(sboms)
 }
 
-/// The last statement of each platform, which is that of the image, as in the released CLI.
-fn last_of_each(statements: Vec<(String, String)>) -> Vec<(String, String)> {
-    let mut last: Vec<(String, String)> = Vec::new();
+/// The first statement of each platform, which is that of the image; those of build stages follow.
+fn first_of_each(statements: Vec<(String, String)>) -> Vec<(String, String)> {
+    let mut first: Vec<(String, String)> = Vec::new();
     for (platform, digest) in statements {
-        match last.iter_mut().find(|(known, _)| *known == platform) {
-            Some((_, earlier)) => *earlier = digest,
-            None => last.push((platform, digest)),
+        if !first.iter().any(|(known, _)| *known == platform) {
+            first.push((platform, digest));
         }
     }
-    last
+    first
 }
 
 /// The platforms and the digests of the statements in the attestations of an index.
@@ -199,11 +198,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_statement_of_a_platform_is_that_of_the_image() {
+    fn the_first_statement_of_a_platform_is_that_of_the_image() {
         let pair = |platform: &str, digest: &str| (platform.to_owned(), digest.to_owned());
-        let statements = vec![pair("a", "stage"), pair("b", "only"), pair("a", "image")];
+        let statements = vec![pair("a", "image"), pair("b", "only"), pair("a", "stage")];
         assert_eq!(
-            last_of_each(statements),
+            first_of_each(statements),
             [pair("a", "image"), pair("b", "only")]
         );
     }

@@ -107,7 +107,9 @@ pub(crate) fn merge(parts: &[Part], added: &Annotations) -> Result<Manifest, Mer
     });
     let media_type = if is_docker { DOCKER_LIST } else { OCI_INDEX };
     if !is_docker {
-        entries.iter_mut().for_each(|entry| annotate(entry, added));
+        for entry in &mut entries {
+            annotate(entry, added);
+        }
         let index = added.of(Level::Index, None);
         annotations.extend(index.map(|(name, value)| (name.to_owned(), value.into())));
     }

@@ -93,15 +93,14 @@ pub(crate) fn attestations(index: &[u8]) -> Result<Vec<(Platform, String)>, Sbom
     Ok(found)
 }
 
-/// The digest of the statement with the SBOM in a manifest of attestations. A scanner can add SBOMs of build stages; the SBOM of
-/// the image is the last one, because BuildKit sorts them by the names of their files.
+/// The digest of the statement with the SBOM in a manifest of attestations. A scanner can add SBOMs of build stages; BuildKit lists
+/// the SBOM of the image before them (`exporter/attestation/unbundle.go`).
 pub(crate) fn statement(manifest: &[u8]) -> Result<Option<String>, SbomFault> {
     let manifest: Manifest = serde_json::from_slice(manifest).map_err(|_| SbomFault::Malformed)?;
-    let mut layers = manifest.layers.iter().take(MAX_ENTRIES);
     let is_sbom =
         |layer: &&Layer| layer.annotations.get(PREDICATE_TYPE).map(String::as_str) == Some(SPDX);
-    let last = layers.by_ref().filter(is_sbom).last();
-    last.map(|layer| valid(&layer.digest)).transpose()
+    let first = manifest.layers.iter().take(MAX_ENTRIES).find(is_sbom);
+    first.map(|layer| valid(&layer.digest)).transpose()
 }
 
 /// The SPDX document in a statement, with its bytes unchanged.
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_spdx_statement_is_that_of_the_image() {
+    fn the_first_spdx_statement_is_that_of_the_image() {
         let layer = |character, kind: &str| json!({ "digest": digest(character), "annotations": { PREDICATE_TYPE: kind } });
         let layers = json!([
             layer('a', "https://slsa.dev/provenance/v0.2"),
@@ -177,7 +176,7 @@ mod tests {
             json!({ "digest": digest('d') }),
         ]);
         let manifest = json!({ "layers": layers }).to_string();
-        assert_eq!(statement(manifest.as_bytes()).unwrap(), Some(digest('c')));
+        assert_eq!(statement(manifest.as_bytes()).unwrap(), Some(digest('b')));
         assert_eq!(statement(b"{}").unwrap(), None);
         assert_eq!(statement(b"[]"), Ok(None));
         assert_eq!(statement(b"x"), Err(SbomFault::Malformed));

@@ -36,6 +36,7 @@ mod proxies;
 mod registries;
 mod registry_faults;
 mod saved;
+mod sboms;
 mod secrets;
 mod several;
 mod ssh;

@@ -33,8 +33,8 @@ pub(super) fn read(value: &str, build: Option<&BuildPlan>, findings: &mut Findin
         };
         let parsed = parse(&place, &value).and_then(|parsed| {
             let mut platforms = parsed.iter().filter_map(|one| one.platform.as_ref());
-            let built = build.map(BuildPlan::built_platforms);
-            match built.and_then(|built| platforms.find(|one| !built.contains(one))) {
+            let all = build.map(BuildPlan::built_platforms);
+            match all.and_then(|all| platforms.find(|one| !all.contains(one))) {
                 Some(platform) => Err(AnnotationFault::NotBuilt(platform.clone())),
                 None => Ok(parsed),
             }

@@ -231,106 +231,110 @@ fn a_directory_for_sboms_implies_an_sbom_and_is_not_sent_to_the_builder() {
     assert!(metadata_of(&[]).0.sbom.is_none());
 }
 
+const TWO: (&str, &str) = ("PLATFORMS", "linux/amd64,linux/arm64");
+
+/// Variables, and the start of the only message.
+const WRONG: &[(&[(&str, &str)], &str)] = &[
+    (
+        &[("LABELS", "=b")],
+        "LABELS: entry 1 has no name, or white space or quotes in its name; write",
+    ),
+    (
+        &[("LABELS", "a=b\n- c=d")],
+        "LABELS: entry 2 has no name, or white space",
+    ),
+    (&[("LABELS", "\"a\"=b")], "LABELS: entry 1 has no name"),
+    (
+        &[("LABELS", "--label a=hunter22")],
+        "LABELS: entry 1 has no name",
+    ),
+    (
+        &[("LABELS", "a: [b]")],
+        "LABELS: not a YAML mapping of names to plain values",
+    ),
+    (
+        &[("ANNOTATIONS", "a")],
+        "ANNOTATIONS: entry 1 has no `=`; write `NAME=VALUE`",
+    ),
+    (
+        &[("ANNOTATIONS", "a b=hunter22")],
+        "ANNOTATIONS: entry 1 has no name",
+    ),
+    (
+        &[("ANNOTATIONS", "a=b\nindx:a=b")],
+        "ANNOTATIONS: entry 2 has the unknown type `indx`; write",
+    ),
+    (
+        &[("ANNOTATIONS", "hunter22:a=b")],
+        "ANNOTATIONS: entry 1 has an unknown type before the `:`",
+    ),
+    (
+        &[("ANNOTATIONS", "index[linux/amd64]:a=b")],
+        "ANNOTATIONS: entry 1 has a platform for `index`",
+    ),
+    (
+        &[("ANNOTATIONS", "index-descriptor:a=b")],
+        "ANNOTATIONS: entry 1 has the type `index-descriptor`, which no registry stores",
+    ),
+    (
+        &[("ANNOTATIONS", "manifest[linux/mips]:a=b")],
+        "ANNOTATIONS: entry 1 has a text in brackets that is not a platform",
+    ),
+    (
+        &[TWO, ("ANNOTATIONS", "manifest[linux/386]:a=b")],
+        "ANNOTATIONS: entry 1 is for linux/386, but the image is not built for it; add `linux/386` to PLATFORMS",
+    ),
+    (
+        &[("ANNOTATIONS", "index:a=b"), ("PROVENANCE", "false")],
+        "ANNOTATIONS: `index` requires an image index, but without provenance and SBOM",
+    ),
+    (
+        &[
+            ("ANNOTATIONS", "manifest-descriptor:a=b"),
+            ("PROVENANCE", "false"),
+        ],
+        "ANNOTATIONS: `manifest-descriptor` requires",
+    ),
+    (
+        &[("OCI_LABELS", "maybe")],
+        "OCI_LABELS: `maybe` is neither true nor false",
+    ),
+    (
+        &[("PROVENANCE", "maximum")],
+        "PROVENANCE: `maximum` has no `=`",
+    ),
+    (&[("SBOM", "syft")], "SBOM: `syft` has no `=`"),
+    (
+        &[("SBOM", "false"), ("SBOM_DIR", "out")],
+        "SBOM_DIR: set, but SBOM is false; set `SBOM: 'true'`",
+    ),
+    (
+        &[("SBOM_DIR", "file")],
+        "SBOM_DIR: `CLONE/file` is not a directory; write the path of a directory",
+    ),
+    (
+        &[("SBOM_DIR", "file/x")],
+        "SBOM_DIR: `CLONE/file/x` has a parent that is a file",
+    ),
+    (&[("SBOM_DIR", "../x")], "SBOM_DIR: `"),
+    (
+        &[("SBOM_DIR", "/etc")],
+        "SBOM_DIR: `/etc` is outside of the clone directory",
+    ),
+    (
+        &[("SBOM_DIR", "taken")],
+        "SBOM_DIR: `CLONE/taken/sbom.spdx.json` is a directory",
+    ),
+    (
+        &[("SBOM_DIR", "out"), ("OUTPUT_FILE", "out/sbom.spdx.json")],
+        "SBOM_DIR: `CLONE/out/sbom.spdx.json` is the file of another variable",
+    ),
+];
+
 #[test]
 fn every_wrong_value_is_reported_with_its_variable() {
-    const TWO: (&str, &str) = ("PLATFORMS", "linux/amd64,linux/arm64");
-    for (variables, problem) in [
-        (
-            vec![("LABELS", "=b")],
-            "LABELS: entry 1 has no name, or white space or quotes in its name; write",
-        ),
-        (
-            vec![("LABELS", "a=b\n- c=d")],
-            "LABELS: entry 2 has no name, or white space",
-        ),
-        (vec![("LABELS", "\"a\"=b")], "LABELS: entry 1 has no name"),
-        (
-            vec![("LABELS", "--label a=hunter22")],
-            "LABELS: entry 1 has no name",
-        ),
-        (
-            vec![("LABELS", "a: [b]")],
-            "LABELS: not a YAML mapping of names to plain values",
-        ),
-        (
-            vec![("ANNOTATIONS", "a")],
-            "ANNOTATIONS: entry 1 has no `=`; write `NAME=VALUE`",
-        ),
-        (
-            vec![("ANNOTATIONS", "a b=hunter22")],
-            "ANNOTATIONS: entry 1 has no name",
-        ),
-        (
-            vec![("ANNOTATIONS", "a=b\nindx:a=b")],
-            "ANNOTATIONS: entry 2 has the unknown type `indx`; write",
-        ),
-        (
-            vec![("ANNOTATIONS", "hunter22:a=b")],
-            "ANNOTATIONS: entry 1 has an unknown type before the `:`",
-        ),
-        (
-            vec![("ANNOTATIONS", "index[linux/amd64]:a=b")],
-            "ANNOTATIONS: entry 1 has a platform for `index`",
-        ),
-        (
-            vec![("ANNOTATIONS", "index-descriptor:a=b")],
-            "ANNOTATIONS: entry 1 has the type `index-descriptor`, which no registry stores",
-        ),
-        (
-            vec![("ANNOTATIONS", "manifest[linux/mips]:a=b")],
-            "ANNOTATIONS: entry 1 has a text in brackets that is not a platform",
-        ),
-        (
-            vec![TWO, ("ANNOTATIONS", "manifest[linux/386]:a=b")],
-            "ANNOTATIONS: entry 1 is for linux/386, but the image is not built for it; add `linux/386` to PLATFORMS",
-        ),
-        (
-            vec![("ANNOTATIONS", "index:a=b"), ("PROVENANCE", "false")],
-            "ANNOTATIONS: `index` requires an image index, but without provenance and SBOM",
-        ),
-        (
-            vec![
-                ("ANNOTATIONS", "manifest-descriptor:a=b"),
-                ("PROVENANCE", "false"),
-            ],
-            "ANNOTATIONS: `manifest-descriptor` requires",
-        ),
-        (
-            vec![("OCI_LABELS", "maybe")],
-            "OCI_LABELS: `maybe` is neither true nor false",
-        ),
-        (
-            vec![("PROVENANCE", "maximum")],
-            "PROVENANCE: `maximum` has no `=`",
-        ),
-        (vec![("SBOM", "syft")], "SBOM: `syft` has no `=`"),
-        (
-            vec![("SBOM", "false"), ("SBOM_DIR", "out")],
-            "SBOM_DIR: set, but SBOM is false; set `SBOM: 'true'`",
-        ),
-        (
-            vec![("SBOM_DIR", "file")],
-            "SBOM_DIR: `CLONE/file` is not a directory; write the path of a directory",
-        ),
-        (
-            vec![("SBOM_DIR", "file/x")],
-            "SBOM_DIR: `CLONE/file/x` has a parent that is a file",
-        ),
-        (vec![("SBOM_DIR", "../x")], "SBOM_DIR: `"),
-        (
-            vec![("SBOM_DIR", "/etc")],
-            "SBOM_DIR: `/etc` is outside of the clone directory",
-        ),
-        (
-            vec![("SBOM_DIR", "taken")],
-            "SBOM_DIR: `CLONE/taken/sbom.spdx.json` is a directory",
-        ),
-        (
-            vec![("SBOM_DIR", "out"), ("OUTPUT_FILE", "out/sbom.spdx.json")],
-            "SBOM_DIR: `CLONE/out/sbom.spdx.json` is the file of another variable",
-        ),
-    ] {
-        let (plan, error) = read_plan(&variables);
+    for (variables, problem) in WRONG {
+        let (plan, error) = read_plan(variables);
         assert!(plan.is_none(), "{variables:?}");
         assert!(error.starts_with(problem), "{variables:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
