@@ -7,7 +7,7 @@ mod sboms;
 
 use serde::Deserialize;
 
-use super::build::BuildPlan;
+use super::build::{BuildPlan, ContextPlan};
 use super::fault::Fault;
 use super::findings::Findings;
 use super::warning::Warning;
@@ -64,7 +64,9 @@ pub(super) fn read(
         None => Annotations::default(),
     };
     let mut provenance = attestations::provenance(variables.provenance.as_deref(), findings);
-    if let Some(provenance) = &mut provenance {
+    // The image of another repository is not built from the commit of the pipeline. BuildKit records that repository itself.
+    let is_of_pipeline = build.is_none_or(|build| !matches!(build.context, ContextPlan::Git(_)));
+    if let (Some(provenance), true) = (&mut provenance, is_of_pipeline) {
         provenance.source = pipeline.source();
         provenance.revision.clone_from(&pipeline.commit);
     }
