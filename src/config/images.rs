@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::branch::{branch, branch_hint, branch_in_any_case, may_be_branch};
 use super::build::BuildPlan;
+use super::compression::Compression;
 use super::fault::Fault;
 use super::findings::{Findings, begins_with_host, can_contain_login};
 use super::metadata::MetadataPlan;
@@ -33,6 +34,8 @@ pub(crate) struct ImagePlan {
     pub(crate) metadata: MetadataPlan,
     /// The names and destinations.
     pub(crate) destinations: Destinations,
+    /// The compression of its layers; `None` for the builder's choice, which keeps the layers of base images.
+    pub(crate) compression: Option<Compression>,
 }
 
 /// The name of the only image of a run.

@@ -12,6 +12,7 @@ mod amazon;
 mod authorities;
 mod branch;
 mod build;
+mod compression;
 mod contexts;
 mod csv;
 mod depot;
@@ -56,6 +57,7 @@ use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
 use self::build::{Arguments, BuildVariables, SourceAsWritten};
+use self::compression::CompressionVariables;
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
 use self::findings::Findings;
@@ -118,6 +120,7 @@ fn plan_of(
         secrets: _,
         ssh,
         image,
+        compression,
         docker,
         registry,
         amazon,
@@ -135,6 +138,7 @@ fn plan_of(
     let (context, dockerfile) = source.paths(working_directory);
     let depot = DepotPlan::read(depot, context, dockerfile, findings);
     let destinations = images::read(&image, findings);
+    let compression = compression::read(&compression, &destinations, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
     let (arguments, secrets) = values;
@@ -174,6 +178,7 @@ fn plan_of(
         build: build?,
         metadata: image_metadata,
         destinations,
+        compression,
     };
     Some(Plan {
         depot: depot?,
@@ -199,6 +204,7 @@ struct Variables {
     secrets: SecretVariables,
     ssh: SshVariables,
     image: ImageVariables,
+    compression: CompressionVariables,
     docker: DockerVariables,
     registry: RegistryVariables,
     amazon: AmazonVariables,
@@ -217,6 +223,7 @@ impl Variables {
             secrets: environment.variables(findings),
             ssh: environment.variables(findings),
             image: environment.variables(findings),
+            compression: environment.variables(findings),
             docker: environment.variables(findings),
             registry: environment.variables(findings),
             amazon: environment.variables(findings),

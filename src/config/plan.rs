@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub(crate) use super::build::{BuildPlan, ContextPlan};
+pub(crate) use super::compression::{Algorithm, Compression};
 pub(crate) use super::contexts::NamedContext;
 pub(crate) use super::depot::DepotPlan;
 pub(crate) use super::images::{Destinations, ImagePlan};

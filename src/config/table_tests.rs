@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use super::PipeVariables;
 use super::amazon::{AmazonVariables, IdentityVariables};
 use super::build::BuildVariables;
+use super::compression::CompressionVariables;
 use super::depot::DepotVariables;
 use super::images::ImageVariables;
 use super::load::DockerVariables;
@@ -73,6 +74,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<SecretVariables>(),
         fields::<SshVariables>(),
         fields::<ImageVariables>(),
+        fields::<CompressionVariables>(),
         fields::<RegistryVariables>(),
         fields::<AmazonVariables>(),
         fields::<OutputVariables>(),

@@ -127,6 +127,8 @@ pub enum Warning {
     LongTimeout,
     /// Tags for an image that is not saved.
     TagsWithoutSave,
+    /// A compression for an image that is neither pushed, loaded nor saved.
+    CompressionWithoutImage,
     /// The image has a name, but is not pushed.
     NamedButNotPushed {
         /// Whether Depot keeps it.
@@ -296,6 +298,9 @@ impl fmt::Display for Warning {
             Self::UnsetReference { variable, unset } => unset_reference(variable, unset.as_deref(), formatter),
             Self::LongTimeout => formatter.write_str(
                 "TIMEOUT is longer than the 2 hours after which Bitbucket stops a step, unless its `max-time` is higher",
+            ),
+            Self::CompressionWithoutImage => formatter.write_str(
+                "COMPRESSION is set, but the image is neither pushed, loaded nor saved, so no layers are compressed",
             ),
             Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is set, but SAVE is false: nothing is saved"),
             Self::RoleWithoutIdentity => write!(formatter, "AWS_OIDC_ROLE_ARN is set but not used: the step lacks `{OIDC}`"),

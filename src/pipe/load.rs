@@ -32,6 +32,7 @@ use super::run::Run;
 use super::solving::Solver;
 use crate::buildkit::{session, status_message};
 use crate::cancel::{Cancel, Reason};
+use crate::config::plan::Algorithm;
 use crate::depot::{PullInfo, Step};
 use crate::docker::{
     BlobError, Image, Load, LoadError, Loaded, Passing, PullLogin, Sent, Transfer,
@@ -176,7 +177,8 @@ impl Loading<'_> {
                 }
                 (Way::Layers(_), None) => cause.as_ref().map(ToString::to_string),
                 (Way::Archive, image) => {
-                    let gzip = matches!(cause, Some(LoadError::Zstd { .. }));
+                    let gzip =
+                        matches!(cause, Some(LoadError::Zstd { .. })) || self.exports_unreadable();
                     // The loaded image must be the pushed one.
                     let destinations = &self.job.plan.destinations;
                     let is_elsewhere = destinations.push || destinations.save.is_some();
@@ -192,7 +194,9 @@ impl Loading<'_> {
     /// The ways to load the image, in the order in which they are tried. A few missing layers are faster to send than to pull: a
     /// pull needs several consecutive requests to the registry.
     async fn ways(&self, image: Option<&Image>, look: &mut Look) -> Vec<Way> {
-        let Some(pull) = look.pull.take() else {
+        // A daemon would reject a pull of layers that it cannot read only after it has downloaded them.
+        let pull = look.pull.take().filter(|_| !self.exports_unreadable());
+        let Some(pull) = pull else {
             return vec![Way::Layers(None), Way::Archive];
         };
         let small = match image {
@@ -203,6 +207,13 @@ impl Loading<'_> {
             Some(load) => vec![Way::Layers(Some(load)), Way::Pull(pull), Way::Archive],
             None => vec![Way::Pull(pull), Way::Layers(None), Way::Archive],
         }
+    }
+
+    /// Whether the daemon cannot read the compression that the image is exported with.
+    fn exports_unreadable(&self) -> bool {
+        let compression = self.job.plan.compression;
+        compression.is_some_and(|compression| compression.algorithm == Algorithm::Zstd)
+            && !self.daemon.docker().about().reads_zstd()
     }
 
     fn masked(&self, text: impl Into<String>) -> String {

@@ -2,6 +2,7 @@
 
 mod annotations;
 mod attestations;
+mod compression;
 mod exporter;
 mod frontend;
 
@@ -80,8 +81,10 @@ pub(super) fn archive(
 ) -> Solve {
     let mut attributes = HashMap::from([("name".into(), exporter::joined(names))]);
     if gzip {
-        attributes.insert("compression".into(), "gzip".into());
-        attributes.insert("force-compression".into(), "true".into());
+        compression::add_gzip(&mut attributes);
+    } else {
+        // A daemon with containerd's store must get the layers that were pushed.
+        compression::add(&mut attributes, job.plan.compression, false);
     }
     let mut frontend =
         frontend::attributes(job, platform.map(std::slice::from_ref).unwrap_or_default());

@@ -16,6 +16,7 @@ use super::target::Target;
 use super::{Result, request};
 use crate::buildkit::{ErrorKind, Pushes, SolveError, Solved};
 use crate::cancel::Reason;
+use crate::config::plan::Compression;
 use crate::depot::fork;
 use crate::registry::reference::Reference;
 use crate::report::progress::Source;
@@ -225,6 +226,7 @@ impl<'a> Share<'a> {
             rounds.first = Some(solved);
         }
         while let Some(round) = rounds.waiting.pop_front() {
+            self.report_replaced_compression(&round);
             match self.solve(link, Export::Push(&round), pushes).await {
                 Ok(solved) => self.pushed(&mut rounds, round, solved).await?,
                 Err(Failure::Solve { error, .. }) => {
@@ -260,6 +262,20 @@ impl<'a> Share<'a> {
             },
             has_no_pull: rounds.has_no_pull,
         })
+    }
+
+    /// Reports layers that are not compressed as requested, because Docker manifests cannot hold them.
+    fn report_replaced_compression(&self, round: &Round) {
+        if let Some(Compression { algorithm, .. }) = self.job.plan.compression
+            && algorithm.needs_oci()
+            && round.docker_form
+        {
+            let names: Vec<_> = round.names.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                "Docker manifests hold no layers in {algorithm}: they are compressed with gzip for {}",
+                names.join(", ")
+            );
+        }
     }
 
     /// Records a round that pushed all its names.

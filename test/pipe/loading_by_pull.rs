@@ -8,7 +8,12 @@ use super::place::{Place, with_place};
 use super::program::Program;
 
 /// A Depot that requests loading from its registry.
-async fn by_registry(place: &Place, repository: &str, push: &str, password: &str) -> LocalDepot {
+pub async fn by_registry(
+    place: &Place,
+    repository: &str,
+    push: &str,
+    password: &str,
+) -> LocalDepot {
     let registry = &place.registry;
     let reference = format!("{}/{repository}:{{build_id}}", registry.host());
     let credential = HostCredential {

@@ -12,6 +12,7 @@ mod build_secrets;
 mod builds;
 mod cancel;
 mod changing_files;
+mod compression;
 mod content;
 mod context;
 mod depot_faults;

@@ -319,6 +319,40 @@ fn a_registry_that_rejects_oci_manifests_gets_docker_manifests() {
 }
 
 #[test]
+fn a_registry_that_rejects_oci_manifests_gets_layers_in_gzip() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let host = "old-gzip.example.com";
+        let registry = registry(internet, host).await;
+        let refusal = RegistryFault::RefuseOci(415);
+        internet.plan(fault(host, Method::PUT, "/manifests/", 1000, refusal));
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = program(&depot, internet, context.path())
+            .set("IMAGE", format!("{host}/app:1"))
+            .set("REGISTRIES", list(&[(host, &registry)]))
+            .set("COMPRESSION", "zstd")
+            .set("COMPRESSION_LEVEL", "19")
+            .run()
+            .await;
+        let expected = "Docker manifests hold no layers in zstd: they are compressed with gzip for old-gzip.example.com/app:1";
+        run.expect(
+            0,
+            &[
+                "does not accept OCI manifests",
+                expected,
+                "built and pushed",
+            ],
+        );
+        let manifest = registry.manifest("app", "1").await.unwrap().json().unwrap();
+        let layer = &manifest["layers"][0]["mediaType"];
+        assert_eq!(layer, "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    });
+}
+
+#[test]
 fn an_unknown_certificate_is_accepted_for_an_insecure_registry() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {

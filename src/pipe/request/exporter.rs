@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::annotations;
+use super::compression;
 use crate::buildkit;
 use crate::depot::fork;
 use crate::pipe::export::{Export, Retention};
@@ -20,10 +21,12 @@ pub(super) fn of(
 ) -> Option<buildkit::Export> {
     let form = job.form;
     let mut attributes = HashMap::new();
-    if !matches!(export, Export::Push(round) if round.docker_form) {
+    let docker_form = matches!(export, Export::Push(round) if round.docker_form);
+    if !docker_form {
         let annotations = &job.plan.metadata.annotations;
         attributes = annotations::attributes(annotations, target, form);
     }
+    compression::add(&mut attributes, job.plan.compression, docker_form);
     match export {
         Export::Cache => return None,
         // With a name, the builder keeps all layers, including those of base images.

@@ -42,4 +42,20 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::Described("the build's id"),
         "Tags of the image in Depot's registry, in the same forms as `IMAGE`. Requires `SAVE`.",
     ),
+    Variable::new(
+        Topic::Image,
+        "COMPRESSION",
+        Kind::Text,
+        Fallback::Described("`gzip` for new layers; layers of the base image stay as they are"),
+        "Compression of all layers of the image, including those of the base image: `gzip`, \
+         `zstd`, `estargz` or `uncompressed`.",
+    ),
+    Variable::new(
+        Topic::Image,
+        "COMPRESSION_LEVEL",
+        Kind::Text,
+        Fallback::Described("the builder's choice"),
+        "Level of `COMPRESSION`: 0 to 9 for `gzip` and `estargz`, 0 to 22 for `zstd`. A higher \
+         level makes smaller layers and takes longer.",
+    ),
 ];
