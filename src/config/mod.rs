@@ -14,7 +14,7 @@ mod branch;
 mod build;
 mod compression;
 mod contexts;
-mod csv;
+pub(crate) mod csv;
 mod depot;
 mod environment;
 mod fault;

@@ -12,7 +12,7 @@ use super::{SECRET, assert_harmless, fixed_parts, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
 use crate::config::metadata::read_values;
-use crate::config::{ConfigError, git_context, read, secrets};
+use crate::config::{ConfigError, csv, git_context, read, secrets};
 
 /// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
@@ -174,6 +174,30 @@ pub fn metadata(bytes: &[u8]) {
 fn warnings(error: &ConfigError) -> String {
     let warnings = error.warnings().iter().map(ToString::to_string);
     warnings.collect::<Vec<_>>().join("\n")
+}
+
+/// Reads entries of comma-separated values. The input contains entries.
+pub fn csv_entries(bytes: &[u8]) {
+    for entry in parts(bytes).map(lossy) {
+        match csv::fields(&entry) {
+            Ok(pairs) => {
+                let length: usize = pairs.iter().map(|(_, value)| value.len()).sum();
+                assert!(length <= entry.len());
+                assert!(pairs.iter().all(|(name, _)| !name.trim().is_empty()));
+            }
+            Err(fault) => assert_harmless(&fault.to_string()),
+        }
+        // A line end is normalized each time an entry is read.
+        if let Ok(record) = csv::record(&entry)
+            && !entry.contains('\r')
+        {
+            let quoted = record
+                .iter()
+                .map(|field| format!("\"{}\"", field.replace('"', "\"\"")));
+            let again = quoted.collect::<Vec<_>>().join(",");
+            assert_eq!(csv::record(&again).as_ref(), Ok(&record));
+        }
+    }
 }
 
 /// Writes outputs. The input contains their values, in the order of the names.

@@ -136,6 +136,7 @@ macro_rules! short_runs {
 
 short_runs! {
     challenges: 1000,
+    csv_entries: 1000,
     depot_responses: 1000,
     depot_errors: 1000,
     docker_responses: 200,

@@ -16,7 +16,7 @@ impl Parameters {
 
     pub(super) fn line(&self) -> String {
         let pairs = self.0.iter();
-        csv::line(pairs.map(|(key, value)| (key.as_str(), value.as_str())))
+        csv::entry(pairs.map(|(key, value)| (key.as_str(), value.as_str())))
     }
 }
 
@@ -54,10 +54,13 @@ impl<'a> Reader<'a> {
         text: &str,
         check: impl Fn(&mut Self, &str, &str) -> Option<String>,
     ) -> Option<Parameters> {
-        let fields = match csv::fields(text) {
+        let fields = match csv::record(text) {
             Ok(fields) => fields,
             Err(fault) => {
-                let problem = format!("{} {}", self.findings.shown(text), fault.problem());
+                let problem = format!(
+                    "{} is not a comma-separated entry: {fault}",
+                    self.findings.shown(text)
+                );
                 return self.fault(problem, self.advice);
             }
         };
