@@ -5,6 +5,7 @@
 //! futures are dropped.
 
 mod authorizer;
+mod caches;
 mod clock;
 mod closing;
 mod contexts;

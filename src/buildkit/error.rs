@@ -59,6 +59,25 @@ impl SolveError {
         *action != RegistryAction::Pull
     }
 
+    /// Whether exporting a cache outside of the builder failed. Only for the error of a solve with such an export: the exporter
+    /// of images has some of the same texts.
+    #[must_use]
+    pub(crate) fn is_of_cache_export(&self) -> bool {
+        // `cache/remotecache` and `control/control.go` of BuildKit.
+        let texts = [
+            "error writing layer blob",
+            "error writing config blob",
+            "error writing manifest",
+            " cache exporter",
+        ];
+        let message = &self.message;
+        // A lost connection is not the fault of the cache.
+        self.kind != ErrorKind::Connection
+            && !message.contains(STEP_FAILED)
+            && !message.contains("failed to push ")
+            && texts.iter().any(|text| message.contains(text))
+    }
+
     /// Reads the status of a failed call.
     pub(crate) fn from_status(status: &Status) -> Self {
         let Details { vertex, sources } = Details::of(status);

@@ -20,5 +20,5 @@ pub(crate) use error::{
     is_lost, status_message,
 };
 pub(crate) use pushes::Pushes;
-pub(crate) use solve::{Export, Solve, Solved};
+pub(crate) use solve::{Export, ExternalCache, Solve, Solved};
 pub(crate) use tls::MutualTls;

@@ -43,6 +43,11 @@ pub(crate) enum Algorithm {
 const VARIABLE: &str = "COMPRESSION";
 const LEVEL: &str = "COMPRESSION_LEVEL";
 
+const NO_EFFECT: Warning = Warning::NoEffect {
+    setting: VARIABLE,
+    reason: "the image is neither pushed, loaded nor saved",
+};
+
 impl Algorithm {
     const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Estargz, Self::Uncompressed];
 
@@ -54,6 +59,12 @@ impl Algorithm {
             Self::Estargz => "estargz",
             Self::Uncompressed => "uncompressed",
         }
+    }
+
+    /// The algorithm of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let mut known = Self::ALL.into_iter();
+        known.find(|known| known.name() == name)
     }
 
     /// Whether its layers can only be in OCI manifests (`OnlySupportOCITypes` of `BuildKit`'s `util/compression`).
@@ -97,15 +108,14 @@ pub(super) fn read(
     let level = level.and_then(|text| level_of(text, algorithm, findings));
     let algorithm = algorithm?;
     if !destinations.push && !destinations.load && destinations.save.is_none() {
-        findings.warn(Warning::CompressionWithoutImage);
+        findings.warn(NO_EFFECT);
     }
     Some(Compression { algorithm, level })
 }
 
 fn algorithm(value: &str, findings: &mut Findings) -> Option<Algorithm> {
     let name = value.trim();
-    let mut known = Algorithm::ALL.into_iter();
-    let known = known.find(|known| known.name().eq_ignore_ascii_case(name));
+    let known = Algorithm::named(&name.to_ascii_lowercase());
     if known.is_none() {
         let problem = format!("{} is not a compression of layers", findings.shown(name));
         let advice = "write `gzip`, `zstd`, `estargz` or `uncompressed`";
@@ -250,19 +260,19 @@ mod tests {
         ] {
             let (plan, error) = outcome(compression, level);
             assert!(error.contains(expected), "{error}");
-            assert!(plan.is_none() || plan.is_some_and(|plan| plan.level.is_none()));
+            assert!(plan.is_none_or(|plan| plan.level.is_none()));
         }
     }
 
     #[test]
-    fn a_compression_of_an_image_that_is_exported_nowhere_is_warned_of() {
+    fn a_compression_of_an_image_that_stays_in_the_builder_causes_a_warning() {
         let mut findings = Findings::default();
         let variables = CompressionVariables {
             compression: Some("zstd".into()),
             compression_level: None,
         };
         read(&variables, &Destinations::default(), &mut findings);
-        assert_eq!(findings.into_warnings(), [Warning::CompressionWithoutImage]);
+        assert_eq!(findings.into_warnings(), [NO_EFFECT]);
     }
 
     proptest! {

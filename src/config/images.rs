@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::branch::{branch, branch_hint, branch_in_any_case, may_be_branch};
 use super::build::BuildPlan;
+use super::caches::CachesPlan;
 use super::compression::Compression;
 use super::fault::Fault;
 use super::findings::{Findings, begins_with_host, can_contain_login};
@@ -36,6 +37,8 @@ pub(crate) struct ImagePlan {
     pub(crate) destinations: Destinations,
     /// The compression of its layers; `None` for the builder's choice, which keeps the layers of base images.
     pub(crate) compression: Option<Compression>,
+    /// Caches outside of the builders.
+    pub(crate) caches: CachesPlan,
 }
 
 /// The name of the only image of a run.

@@ -12,6 +12,7 @@ mod amazon;
 mod authorities;
 mod branch;
 mod build;
+pub(crate) mod caches;
 mod compression;
 mod contexts;
 pub(crate) mod csv;
@@ -57,6 +58,7 @@ use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
 use self::build::{Arguments, BuildVariables, SourceAsWritten};
+use self::caches::CacheVariables;
 use self::compression::CompressionVariables;
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
@@ -92,6 +94,7 @@ pub fn read(
     let build_args = variables.build.build_args.as_deref();
     let arguments = Arguments::parse(build_args, &environment, &mut findings);
     let secrets = Secrets::parse(&variables.secrets, &environment, &mut findings);
+    caches::keep_secrets(&variables.caches, &mut findings);
     proxies::keep_secrets(&environment, &mut findings);
     warn_of_near_misses(&environment, &variables, &mut findings);
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
@@ -121,6 +124,7 @@ fn plan_of(
         ssh,
         image,
         compression,
+        caches,
         docker,
         registry,
         amazon,
@@ -144,6 +148,7 @@ fn plan_of(
     let (arguments, secrets) = values;
     let values = (arguments, secrets, ssh.agents);
     let build = build::read(&build, places, &source, values, findings);
+    let caches = caches::read(&caches, build.as_ref(), &destinations, findings);
     let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
     withheld.extend(ssh.files);
     let registries = registries::Variables {
@@ -151,9 +156,12 @@ fn plan_of(
         amazon,
         identity,
     };
-    let pushed = destinations.pushed();
+    let used = registries::Used {
+        pushed: destinations.pushed(),
+        caches: &caches,
+    };
     let (registries, other_secrets) =
-        registries::read(registries, &pipeline, pushed, working_directory, findings);
+        registries::read(registries, &pipeline, &used, working_directory, findings);
     let authorities = pipe.ssl_cert_file.as_deref();
     let authorities = authorities::read(authorities, working_directory, findings);
     let proxies = proxies::read(environment, findings);
@@ -179,6 +187,7 @@ fn plan_of(
         metadata: image_metadata,
         destinations,
         compression,
+        caches,
     };
     Some(Plan {
         depot: depot?,
@@ -205,6 +214,7 @@ struct Variables {
     ssh: SshVariables,
     image: ImageVariables,
     compression: CompressionVariables,
+    caches: CacheVariables,
     docker: DockerVariables,
     registry: RegistryVariables,
     amazon: AmazonVariables,
@@ -224,6 +234,7 @@ impl Variables {
             ssh: environment.variables(findings),
             image: environment.variables(findings),
             compression: environment.variables(findings),
+            caches: environment.variables(findings),
             docker: environment.variables(findings),
             registry: environment.variables(findings),
             amazon: environment.variables(findings),

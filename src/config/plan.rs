@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub(crate) use super::build::{BuildPlan, ContextPlan};
+pub(crate) use super::caches::{CachePlan, CachesPlan};
 pub(crate) use super::compression::{Algorithm, Compression};
 pub(crate) use super::contexts::NamedContext;
 pub(crate) use super::depot::DepotPlan;
@@ -68,6 +69,7 @@ impl Plan {
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| build.build_args.secrets()))
             .chain(builds().flat_map(|build| build.secrets.secrets()))
+            .chain(self.images.iter().flat_map(|image| &image.caches.secrets))
             .chain(passwords)
             .chain(registries.aws.secrets())
             .chain(&self.other_secrets)

@@ -5,6 +5,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 use super::amazon::{self, AmazonVariables, IdentityVariables};
+use super::caches::{CachePlan, CachesPlan};
 use super::findings::Findings;
 use super::logins::{self, RegistryVariables};
 use super::pipeline::PipelineVariables;
@@ -35,13 +36,19 @@ pub(super) struct Variables {
     pub(super) identity: IdentityVariables,
 }
 
-/// Reads the plan, and the secrets that it does not use.
-///
-/// `pushed` are the names that the image is pushed under. Paths are relative to `working_directory`.
+/// The parts of the build that use registries.
+pub(super) struct Used<'a> {
+    /// The names that the image is pushed under.
+    pub(super) pushed: &'a [Reference],
+    /// The caches.
+    pub(super) caches: &'a CachesPlan,
+}
+
+/// Reads the plan, and the secrets that it does not use. Paths are relative to `working_directory`.
 pub(super) fn read(
     variables: Variables,
     pipeline: &PipelineVariables,
-    pushed: &[Reference],
+    used: &Used<'_>,
     working_directory: &Path,
     findings: &mut Findings,
 ) -> (RegistriesPlan, Vec<SecretString>) {
@@ -51,7 +58,7 @@ pub(super) fn read(
         identity,
     } = variables;
     let insecure = logins::insecure(registry.registry_insecure.as_deref(), findings);
-    let (credentials, unused) = logins::read(registry, working_directory, pushed, findings);
+    let (credentials, unused) = logins::read(registry, working_directory, used.pushed, findings);
     let create_repositories = read_boolean(
         "ECR_CREATE_REPOSITORY",
         amazon.ecr_create_repository.as_deref(),
@@ -59,7 +66,7 @@ pub(super) fn read(
     );
     let mut secrets = amazon::tokens(&identity);
     secrets.extend(unused);
-    let needs_amazon = needs_amazon(pushed, &credentials);
+    let needs_amazon = needs_amazon(used, &credentials);
     let aws = amazon::read(amazon, identity, pipeline, needs_amazon, findings);
     let plan = RegistriesPlan {
         credentials,
@@ -70,8 +77,12 @@ pub(super) fn read(
     (plan, secrets)
 }
 
-/// Whether an image is pushed to Amazon ECR and no other variable has a login for that registry.
-fn needs_amazon(pushed: &[Reference], credentials: &Credentials) -> bool {
-    let mut hosts = pushed.iter().map(Reference::host);
-    hosts.any(|host| credentials.for_host(host).is_none() && EcrHost::parse(host).is_some())
+/// Whether an image or a cache is in Amazon ECR and no other variable has a login for that registry, or a cache in S3 has no keys.
+fn needs_amazon(used: &Used<'_>, credentials: &Credentials) -> bool {
+    let hosts = used.pushed.iter().chain(used.caches.references());
+    let mut hosts = hosts.map(Reference::host);
+    let caches = &used.caches;
+    let mut caches = caches.imports.iter().chain(&caches.exports);
+    caches.any(CachePlan::lacks_keys)
+        || hosts.any(|host| credentials.for_host(host).is_none() && EcrHost::parse(host).is_some())
 }

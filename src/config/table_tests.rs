@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 use super::PipeVariables;
 use super::amazon::{AmazonVariables, IdentityVariables};
 use super::build::BuildVariables;
+use super::caches::CacheVariables;
 use super::compression::CompressionVariables;
 use super::depot::DepotVariables;
 use super::images::ImageVariables;
@@ -75,6 +76,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<SshVariables>(),
         fields::<ImageVariables>(),
         fields::<CompressionVariables>(),
+        fields::<CacheVariables>(),
         fields::<RegistryVariables>(),
         fields::<AmazonVariables>(),
         fields::<OutputVariables>(),

@@ -127,8 +127,13 @@ pub enum Warning {
     LongTimeout,
     /// Tags for an image that is not saved.
     TagsWithoutSave,
-    /// A compression for an image that is neither pushed, loaded nor saved.
-    CompressionWithoutImage,
+    /// A setting that has no effect in this build.
+    NoEffect {
+        /// The setting.
+        setting: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// The image has a name, but is not pushed.
     NamedButNotPushed {
         /// Whether Depot keeps it.
@@ -299,9 +304,7 @@ impl fmt::Display for Warning {
             Self::LongTimeout => formatter.write_str(
                 "TIMEOUT is longer than the 2 hours after which Bitbucket stops a step, unless its `max-time` is higher",
             ),
-            Self::CompressionWithoutImage => formatter.write_str(
-                "COMPRESSION is set, but the image is neither pushed, loaded nor saved, so no layers are compressed",
-            ),
+            Self::NoEffect { setting, reason } => write!(formatter, "{setting} has no effect: {reason}"),
             Self::TagsWithoutSave => formatter.write_str("SAVE_TAGS is set, but SAVE is false: nothing is saved"),
             Self::RoleWithoutIdentity => write!(formatter, "AWS_OIDC_ROLE_ARN is set but not used: the step lacks `{OIDC}`"),
             Self::KeysBesideRole => formatter.write_str("AWS_OIDC_ROLE_ARN and AWS_ACCESS_KEY_ID are both set: the role is used, the key is not"),

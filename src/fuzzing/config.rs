@@ -12,7 +12,7 @@ use super::{SECRET, assert_harmless, fixed_parts, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
 use crate::config::metadata::read_values;
-use crate::config::{ConfigError, csv, git_context, read, secrets};
+use crate::config::{ConfigError, caches, csv, git_context, read, secrets};
 
 /// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
@@ -196,6 +196,26 @@ pub fn csv_entries(bytes: &[u8]) {
                 .map(|field| format!("\"{}\"", field.replace('"', "\"\"")));
             let again = quoted.collect::<Vec<_>>().join(",");
             assert_eq!(csv::record(&again).as_ref(), Ok(&record));
+        }
+    }
+}
+
+/// Reads caches. The input contains `CACHE_FROM` and `CACHE_TO`.
+pub fn cache_entries(bytes: &[u8]) {
+    let [from, to] = fixed_parts(bytes).map(lossy);
+    let (plan, faults) = caches::read_texts(Some(&from), Some(&to));
+    assert_harmless(&faults);
+    let written = |name: &str| format!("{name}={SECRET}");
+    let is_key = [&from, &to].into_iter().any(|text| {
+        text.contains(&written("secret_access_key")) || text.contains(&written("session_token"))
+    });
+    if is_key {
+        assert!(!faults.contains(SECRET), "{faults}");
+        assert!(!format!("{plan:?}").contains(SECRET), "{plan:?}");
+    }
+    for cache in plan.imports.iter().chain(&plan.exports) {
+        if let Some(suffixed) = cache.suffixed("linux-amd64") {
+            assert_ne!(suffixed.to_string(), cache.to_string());
         }
     }
 }

@@ -133,6 +133,12 @@ pub(super) fn named(plan: &Plan) -> Named {
         let read = named::read(contexts, build.build_args.iter(), &dockerfile);
         named.hosts.extend(read.hosts);
         named.images.extend(read.images);
+        for reference in image.caches.references() {
+            named.hosts.insert(canonical_host(reference.host()));
+            let mut exported = image.caches.exported_references();
+            let is_exported = exported.any(|exported| exported == reference);
+            named.images.insert(NamedImage::new(reference, is_exported));
+        }
         for reference in &destinations.references {
             named.hosts.insert(canonical_host(reference.host()));
             let image = NamedImage::new(reference, destinations.push);

@@ -64,6 +64,16 @@ pub(super) enum Failure {
         error: Box<SolveError>,
         target: Option<String>,
     },
+    /// A cache outside of the builder was not written.
+    #[error(transparent)]
+    CacheExport(Box<CacheExportFailure>),
+    /// AWS issued no keys for a cache.
+    #[error("no keys for the cache in `{place}`")]
+    CacheKeys {
+        place: String,
+        #[source]
+        source: Box<EcrError>,
+    },
     /// The image was built, but not pushed to all registries.
     #[error(transparent)]
     Push(Box<PushFailure>),
@@ -148,6 +158,17 @@ impl Error for ImageFailure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.failure.source()
     }
+}
+
+/// An export of a cache by a builder that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to export the cache to `{}`{}", .places.join("`, `"), for_target(.target.as_deref()))]
+pub(super) struct CacheExportFailure {
+    #[source]
+    pub(super) error: SolveError,
+    pub(super) target: Option<String>,
+    /// The places of all caches that the solve exports. At least one.
+    pub(super) places: Vec<String>,
 }
 
 /// A push by a builder that failed.
@@ -244,6 +265,8 @@ impl Failure {
             | Self::NoDigest(_) => Exit::Infrastructure,
             Self::Solve { error, .. } => solve_exit(error),
             Self::Push(_)
+            | Self::CacheExport(_)
+            | Self::CacheKeys { .. }
             | Self::Publish(_)
             | Self::ReadBack { .. }
             | Self::Credentials(_)
@@ -325,6 +348,9 @@ impl Failure {
         let block = match cause {
             Self::Solve { error, .. } => solve_block(self, error, &hints, output, progress),
             Self::Push(failure) => solve_block(self, &failure.error, &hints, output, progress),
+            Self::CacheExport(failure) => {
+                solve_block(self, &failure.error, &hints, output, progress)
+            }
             _ => chain::render(self, &hints, output.options()),
         };
         output.say(block);

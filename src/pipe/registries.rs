@@ -15,7 +15,7 @@ use crate::depot::Saved;
 use crate::http::proxies::Proxies;
 use crate::registry::client::Client;
 use crate::registry::credentials::{Credential, canonical_host};
-use crate::registry::ecr::{Ecr, EcrHost, Ensured};
+use crate::registry::ecr::{Ecr, EcrError, EcrHost, Ensured, Keys};
 use crate::registry::keyring::Keyring;
 use crate::registry::reach::Reach;
 use crate::registry::reference::Reference;
@@ -56,7 +56,12 @@ impl Registries {
         // Depot's come first, because they are for this build only.
         let all = of_depot.chain(plan.registries.credentials.iter().cloned());
         let images = plan.images.iter();
-        let mut pushed = images.flat_map(|image| image.destinations.pushed());
+        let caches = images
+            .clone()
+            .flat_map(|image| image.caches.exported_references());
+        let mut pushed = images
+            .flat_map(|image| image.destinations.pushed())
+            .chain(caches);
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
         let Named {
@@ -140,6 +145,14 @@ impl Registries {
             }
         });
         try_join_all(creating).await.map(|_| ())
+    }
+
+    /// Keys for a cache in S3 in `region`, of the identity that is configured for AWS; `None` if none is.
+    pub(super) async fn cache_keys(
+        &self,
+        region: &str,
+    ) -> std::result::Result<Option<Keys>, EcrError> {
+        self.ecr.session_keys(region).await
     }
 
     /// Queries each registry for its authentication scheme while the image is built, so that a push need not wait for it.

@@ -8,6 +8,7 @@ mod frontend;
 
 use std::collections::HashMap;
 
+use super::caches;
 use super::export::{Export, Retention};
 use super::job::Job;
 use super::round::Form;
@@ -97,6 +98,14 @@ pub(super) fn archive(
             attributes,
         }),
         internal: true,
+        // The loaded image has the same configuration as the pushed one.
+        cache_exports: job
+            .plan
+            .caches
+            .inline
+            .then(caches::inline)
+            .into_iter()
+            .collect(),
         ..Solve::default()
     }
 }

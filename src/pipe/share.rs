@@ -1,11 +1,12 @@
 //! The share of one machine in an image: it builds its platforms and pushes them, round by round.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, VecDeque};
 
+use super::caches::ShareCaches;
 use super::delivered::{Built, Delivered};
 use super::export::{Export, Retention};
-use super::failure::{Failure, PushFailure};
+use super::failure::{CacheExportFailure, Failure, PushFailure};
 use super::job::Job;
 use super::machines::{Link, Machine};
 use super::one_digest::{model_of, rejected_tag, with_one_digest};
@@ -33,6 +34,10 @@ pub(super) struct Share<'a> {
     retention: Retention,
     /// Every step has run, so another solve takes all of them from the cache.
     is_built: Cell<bool>,
+    /// Set before the first solve.
+    caches: OnceCell<ShareCaches>,
+    /// The caches outside of the builder were exported, so later solves do not export them again.
+    is_cache_exported: Cell<bool>,
 }
 
 /// The result of a share.
@@ -93,6 +98,8 @@ impl<'a> Share<'a> {
             loaded,
             retention,
             is_built: Cell::new(false),
+            caches: OnceCell::new(),
+            is_cache_exported: Cell::new(false),
         }
     }
 
@@ -193,12 +200,28 @@ impl<'a> Share<'a> {
         };
         // The session key needs a walk through the context, which runs while the machine starts.
         let naming = cancel.unless_fired(self.job.files.contexts.key());
-        match tokio::join!(linking, preparing, naming) {
-            (Ok(link), Ok(()), _) => Ok(link),
-            (Ok(_) | Err(Failure::Canceled(Reason::Sibling)), Err(cause), _) | (Err(cause), ..) => {
-                Err(cause)
+        let caching = async {
+            let preparing = ShareCaches::prepare(self.run, self.job, self.target);
+            let caches = cancel.unless_fired(preparing).await;
+            let caches = caches.map_err(Failure::Canceled).flatten();
+            stop_if_failed(caches.is_err());
+            caches
+        };
+        let (link, prepared, _named, caches) = tokio::join!(linking, preparing, naming, caching);
+        let failures = match (link, prepared, caches) {
+            (Ok(link), Ok(()), Ok(caches)) => {
+                // It is empty: a share is built once.
+                let _first = self.caches.set(caches);
+                return Ok(link);
             }
-        }
+            (link, prepared, caches) => [link.err(), prepared.err(), caches.err()],
+        };
+        let is_consequence =
+            |failure: &Failure| matches!(failure, Failure::Canceled(Reason::Sibling));
+        let failures = failures.into_iter().flatten();
+        let cause =
+            failures.reduce(|first, next| if is_consequence(&first) { next } else { first });
+        Err(cause.unwrap_or(Failure::Canceled(Reason::Sibling)))
     }
 
     /// Runs all rounds.
@@ -420,6 +443,11 @@ impl<'a> Share<'a> {
             // The image is already built and must not be built again: the result could differ.
             solve.frontend_attributes.remove("no-cache");
         }
+        let caches = self.caches.get();
+        let exports_caches = !self.is_cache_exported.get();
+        if let Some(caches) = caches {
+            caches.add_to(&mut solve, export, exports_caches);
+        }
         let solved = self.solver.solve(link, &solve, pushes).await;
         let is_after_build = match &solved {
             Ok(_) => true,
@@ -430,7 +458,19 @@ impl<'a> Share<'a> {
         if is_after_build || !pushes.is_empty() {
             self.is_built.set(true);
         }
-        let solved = solved?;
+        let solved = solved.map_err(|failure| match (failure, caches) {
+            (Failure::Solve { error, target }, Some(caches))
+                if exports_caches && !caches.places().is_empty() && error.is_of_cache_export() =>
+            {
+                Failure::CacheExport(Box::new(CacheExportFailure {
+                    error: *error,
+                    target,
+                    places: caches.places().to_vec(),
+                }))
+            }
+            (failure, _) => failure,
+        })?;
+        self.is_cache_exported.set(true);
         if self.retention == Retention::Content
             && let Some(lease) = fork::lease(&solved.response)
         {

@@ -144,6 +144,16 @@ impl Reference {
         self.digest.as_deref()
     }
 
+    /// The same reference with `-suffix` after its tag. `None` with a digest, or if the tag would be too long.
+    #[must_use]
+    pub(crate) fn with_tag_suffix(&self, suffix: &str) -> Option<Self> {
+        let tag = format!("{}-{suffix}", self.tag());
+        (self.digest.is_none() && tag.len() <= TAG_MAX_CHARACTERS).then(|| Self {
+            tag: Some(tag),
+            ..self.clone()
+        })
+    }
+
     /// Whether the first component is a host only because of its upper-case letters, as in `Acme/app`.
     ///
     /// That is valid, but rarely intended.

@@ -10,6 +10,7 @@ mod api_faults;
 mod attestations;
 mod build_secrets;
 mod builds;
+mod caches;
 mod cancel;
 mod changing_files;
 mod compression;

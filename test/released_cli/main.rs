@@ -11,6 +11,7 @@
 )]
 
 mod builds;
+mod caches;
 mod cli;
 mod contexts;
 mod ground;

@@ -145,3 +145,27 @@ fn only_the_builders_own_inconsistent_state_is_reported_as_such() {
         ErrorKind::Build
     );
 }
+
+#[test]
+fn a_failed_export_of_a_cache_is_recognised_by_the_builders_text() {
+    let is_export = |status: Status| SolveError::from_status(&status).is_of_cache_export();
+    for message in [
+        "error writing layer blob: failed to authorize: failed to fetch oauth token: denied",
+        "error writing manifest blob: unexpected status from PUT request to https://r.example/v2/app/manifests/c: 400 Bad Request",
+        "error writing manifest: buildkit-linux-amd64: AccessDenied",
+        "failed to configure registry cache exporter: invalid reference format",
+        "unknown cache exporter: \"s3\"",
+    ] {
+        assert!(is_export(Status::unknown(message)), "{message}");
+    }
+    for message in [
+        "process \"sh -c echo error writing layer blob\" did not complete successfully: exit code: 1",
+        "failed to push r.example/app:1: error writing manifest blob",
+        "failed to configure registry cache importer: r.example/app:c: not found",
+        "failed to solve: make",
+    ] {
+        assert!(!is_export(Status::unknown(message)), "{message}");
+    }
+    let reset = Status::from_error(Box::new(std::io::Error::other("error writing layer blob")));
+    assert!(!is_export(reset));
+}

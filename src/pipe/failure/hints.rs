@@ -3,7 +3,7 @@
 mod ssh;
 
 use self::ssh::{agent_hint, missing_agent, ssh_hint};
-use super::{Failure, LoadCause, SbomError};
+use super::{CacheExportFailure, Failure, LoadCause, SbomError};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, Mounts, SolveError};
 use crate::config::Plan;
@@ -34,7 +34,10 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
         Failure::Credentials(error) => amazon_hint(error.cause()?),
-        Failure::Repository { source, .. } => amazon_hint(source),
+        Failure::Repository { source, .. } | Failure::CacheKeys { source, .. } => {
+            amazon_hint(source)
+        }
+        Failure::CacheExport(failure) => Some(cache_hint(failure, plan)),
         Failure::Daemon(DaemonError::Unreachable { .. }) => {
             Some("LOAD needs the step's Docker daemon; add to the step, next to `script:`".into())
         }
@@ -54,6 +57,47 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         },
         _ => None,
     }
+}
+
+/// After a failed export of a cache: the entry of `CACHE_TO`, or the login for its registry.
+fn cache_hint(failure: &CacheExportFailure, plan: &Plan) -> String {
+    let message = failure.error.message.to_ascii_lowercase();
+    let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+    let of_registries = failure.places.iter().filter(|place| !place.contains("://"));
+    let hosts = of_registries.filter_map(|place| place.split('/').next());
+    // With several places, the message shows which one failed, unless the builder omits it.
+    let mut hosts = hosts.filter(|host| failure.places.len() == 1 || message.contains(*host));
+    let host = hosts.next().unwrap_or_default();
+    let ignore = "with `ignore-error=true` in its entry of CACHE_TO, a cache that cannot be exported does not fail the build";
+    if has(&["unknown cache exporter"]) {
+        return "the builder does not support this type of cache: write `type=registry,ref=REFERENCE` in CACHE_TO".into();
+    }
+    if has(&[
+        "unauthorized",
+        "forbidden",
+        "denied",
+        "authorization failed",
+        "no basic auth",
+        "(http 401)",
+        "(http 403)",
+    ]) {
+        return if host.contains(['.', ':']) {
+            format!("{}; {ignore}", login_hint(host, plan))
+        } else {
+            format!("check the keys in CACHE_TO and their permissions; {ignore}")
+        };
+    }
+    let is_manifest = has(&["error writing manifest"]);
+    if is_manifest
+        && (EcrHost::parse(host).is_some()
+            || has(&["400 bad request", "405 method", "415 unsupported"]))
+    {
+        return format!(
+            "some registries, such as Amazon ECR, accept a cache only in the form of an image: add \
+             `image-manifest=true,oci-mediatypes=true` to its entry of CACHE_TO; {ignore}"
+        );
+    }
+    format!("check its entry in CACHE_TO; {ignore}")
 }
 
 fn load_hint(error: &LoadError) -> Option<String> {

@@ -167,9 +167,36 @@ impl Ecr {
         action: &'static str,
         body: &Value,
     ) -> Result<Value, EcrError> {
+        let keys = self.keys_for(host).await?;
+        let endpoint = self.access.endpoint.as_ref();
+        call::signed(&self.http, host, endpoint, &keys, action, body).await
+    }
+
+    /// Keys for other services of AWS in `region`, from the configured identity; `None` if none is configured.
+    ///
+    /// The identity of the machine is not used: only its registries are read with it.
+    pub(crate) async fn session_keys(&self, region: &str) -> Result<Option<Keys>, EcrError> {
+        let Access {
+            role,
+            keys,
+            container,
+            ..
+        } = &self.access;
+        if role.is_none() && keys.is_none() && container.is_none() {
+            return Ok(None);
+        }
+        let host = EcrHost::Private {
+            account: String::new(),
+            region: region.to_owned(),
+            fips: false,
+        };
+        self.keys_for(&host).await.map(Some)
+    }
+
+    /// Valid keys. Concurrent callers share one request.
+    async fn keys_for(&self, host: &EcrHost) -> Result<Keys, EcrError> {
         let is_china = host.region().starts_with("cn-");
-        let keys = self
-            .keys
+        self.keys
             .get(is_china, async || {
                 if self.has_no_identity.load(Ordering::Relaxed) {
                     return Err(EcrError::NoIdentity);
@@ -187,9 +214,7 @@ impl Ecr {
                     .unwrap_or_else(|| SystemTime::now() + LOGIN_LIFETIME);
                 Ok((keys, until))
             })
-            .await?;
-        let endpoint = self.access.endpoint.as_ref();
-        call::signed(&self.http, host, endpoint, &keys, action, body).await
+            .await
     }
 }
 

@@ -347,6 +347,17 @@ async fn moto_returns_logins_and_creates_repositories_and_rejects_strangers() {
         format!("{ACCOUNT}-auth-token")
     );
     assert!(secrets.lock().unwrap().len() >= 3);
+    // For other services: a session of the role, and nothing without an identity.
+    let session = by_role.session_keys("us-west-2").await.unwrap().unwrap();
+    assert!(session.session.is_some());
+    let masked = secrets.lock().unwrap().clone();
+    assert!(
+        masked
+            .iter()
+            .any(|secret| secret == session.secret.expose_secret())
+    );
+    let (nobody, _) = ecr(Access::default());
+    assert!(nobody.session_keys("us-west-2").await.unwrap().is_none());
 
     let user = moto.user("reader").await.unwrap();
     moto.check_signatures().await.unwrap();

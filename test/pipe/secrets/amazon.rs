@@ -101,3 +101,29 @@ fn amazons_keys_are_never_sent_and_its_tokens_only_to_amazon() {
         moto.stop().await.unwrap();
     });
 }
+
+#[test]
+fn keys_reach_a_builder_only_for_a_cache_in_s3_that_has_none() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let mut scene = Scene::start(place, internet).await;
+        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"] {
+            scene.allow_in_builder(name);
+        }
+        let depot = place.depot(scene.scenario()).await;
+        let program = scene.program(&depot).await;
+        // The builder of the tests reads no such cache, which does not fail the build.
+        let program = program.set("CACHE_FROM", "type=s3,bucket=b,region=eu-west-1");
+        let run = program.run().await;
+        run.expect(0, &["built"]);
+        scene.check(
+            &run,
+            &[
+                ("AWS_SECRET_ACCESS_KEY", "builder"),
+                ("AWS_SESSION_TOKEN", "builder"),
+            ],
+        );
+    });
+}

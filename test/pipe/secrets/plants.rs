@@ -130,6 +130,11 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
     ("GIT_AUTH_TOKEN", IN_TOKENS, &[TO_STEP]),
     // A private key. It never leaves the pipe.
     (SSH, "", &[]),
+    (
+        "CACHE_FROM",
+        IN_TOKENS,
+        &[("builder", "Control/Solve", "request body")],
+    ),
     // Build arguments should contain no secrets. The pipe still protects them.
     (
         "BUILD_ARGS",

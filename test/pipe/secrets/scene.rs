@@ -259,6 +259,13 @@ impl Scene {
             .set("BUILD_ARGS", format!("WORD={}", secret("BUILD_ARGS")))
             .set("SECRETS", self.build_secrets())
             .set("SECRET_FILES", "key=keys/key.pem")
+            .set(
+                "CACHE_FROM",
+                format!(
+                    "type=s3,bucket=b,region=r,access_key_id=A,secret_access_key={}",
+                    secret("CACHE_FROM")
+                ),
+            )
             .set("OUTPUT_FILE", "image.env")
             .set("OUTPUT_VARIABLES", "DEPOT_BUILD_ID")
             .set("METADATA_FILE", "metadata.json")
