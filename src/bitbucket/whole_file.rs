@@ -6,14 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path};
+use std::os::fd::AsFd;
+use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, renameat, unlinkat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, unlinkat};
 use uuid::Uuid;
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+use crate::io::beneath::descend;
 
 /// Writes a file below `root` and creates its missing parent directories. An existing file or link is replaced.
 ///
@@ -37,28 +36,6 @@ pub(crate) fn write_whole(root: &Path, path: &Path, content: &[u8]) -> io::Resul
     written
 }
 
-/// Opens a directory below `root` and creates its missing components.
-fn descend(root: &Path, relative: &Path) -> io::Result<OwnedFd> {
-    let mut folder = open(root, DIRECTORY, Mode::empty())?;
-    for component in relative.components() {
-        let Component::Normal(name) = component else {
-            return Err(io::Error::from(io::ErrorKind::InvalidInput));
-        };
-        let flags = DIRECTORY | OFlags::NOFOLLOW;
-        folder = match openat(&folder, name, flags, Mode::empty()) {
-            Err(Errno::NOENT) => {
-                match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                openat(&folder, name, flags, Mode::empty())?
-            }
-            opened => opened?,
-        };
-    }
-    Ok(folder)
-}
-
 fn write_new(folder: impl AsFd, name: &str, content: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(openat(folder, name, flags, Mode::from_raw_mode(0o666))?);
@@ -70,6 +47,8 @@ fn write_new(folder: impl AsFd, name: &str, content: &[u8]) -> io::Result<()> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
+
+    use rustix::io::Errno;
 
     use super::*;
 

@@ -2,34 +2,28 @@
 //!
 //! The folder is an open descriptor, and every lookup below it rejects symbolic links: if a directory
 //! is replaced by a link during a walk, the result is an error or nothing, but never the link's target.
-//! The kernel does this in one call (`openat2`, Linux 5.6); if that is missing or blocked, each name
-//! is opened separately.
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::announced::TimeTrust;
 use super::error::{OpenError, TreeError, shown};
 use super::version::FileVersion;
-
-/// The flags to open a folder: neither for reading nor for writing.
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+use crate::io::beneath::{Beneath, DIRECTORY};
 
 /// A folder whose content may be sent to a builder.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    root: OwnedFd,
+    root: Beneath,
     never: Never,
     /// Whether files may be announced with their own times.
     trust: TimeTrust,
-    /// Whether the kernel supports `openat2`.
-    has_openat2: bool,
 }
 
 /// The files and directories in a folder that are never sent.
@@ -127,10 +121,9 @@ impl Tree {
         };
         let identity = Identity::of(&fstat(&directory).map_err(|error| failed(error.into()))?);
         let mut tree = Self {
-            root: directory,
+            root: Beneath::new(directory),
             never: Never::default(),
             trust: TimeTrust::Natural,
-            has_openat2: true,
         };
         for never in never {
             if !tree.never.add(never, path) || tree.never.identities.contains(&identity) {
@@ -140,15 +133,13 @@ impl Tree {
                 });
             }
         }
-        // If this fails for any reason (old kernel, system call filter), the fallback still works.
-        tree.has_openat2 = tree.resolve(b".", DIRECTORY).is_ok();
         Ok(tree)
     }
 
     /// Behaves as on a kernel without `openat2`.
     #[cfg(test)]
     pub(super) fn without_openat2(mut self) -> Self {
-        self.has_openat2 = false;
+        self.root = self.root.without_openat2();
         self
     }
 
@@ -171,7 +162,8 @@ impl Tree {
             source: error.into(),
         };
         // NONBLOCK changes nothing for regular files.
-        let file = match self.beneath(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = match self.root.open(path, flags, Mode::empty()) {
             Ok(file) => file,
             Err(error @ (Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
                 return Err(OpenError::Gone {
@@ -203,7 +195,8 @@ impl Tree {
         if self.withholds(path) {
             return Err(Errno::NOENT);
         }
-        self.identified(self.beneath(path, flags | OFlags::DIRECTORY)?)
+        let flags = flags | OFlags::DIRECTORY;
+        self.identified(self.root.open(path, flags, Mode::empty())?)
     }
 
     /// Opens a directory by its name in an open directory, to list it.
@@ -237,41 +230,6 @@ impl Tree {
 
     pub(super) fn withholds_identity(&self, identity: Identity) -> bool {
         self.never.identities.contains(&identity)
-    }
-
-    fn beneath(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        retry_on_intr(|| {
-            if self.has_openat2 {
-                self.resolve(path, flags)
-            } else {
-                self.step_down(path, flags)
-            }
-        })
-    }
-
-    fn resolve(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let beneath =
-            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.root, path, flags, Mode::empty(), beneath)
-    }
-
-    /// Does the same as [`Self::resolve`], one name at a time.
-    fn step_down(&self, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-        let on_the_way = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut names = path.split(|&byte| byte == b'/').peekable();
-        let mut parent = None;
-        loop {
-            let directory = parent.as_ref().map_or(self.root.as_fd(), OwnedFd::as_fd);
-            let name = names.next().unwrap_or(b".");
-            if name == b".." {
-                return Err(Errno::XDEV);
-            }
-            if names.peek().is_none() {
-                return openat(directory, name, flags, Mode::empty());
-            }
-            parent = Some(openat(directory, name, on_the_way, Mode::empty())?);
-        }
     }
 }
 
