@@ -13,6 +13,7 @@ pub mod cancel;
 pub mod config;
 mod context;
 mod depot;
+mod destination;
 mod docker;
 pub mod exit;
 #[cfg(any(test, feature = "fuzzing"))]

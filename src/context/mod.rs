@@ -44,7 +44,7 @@ pub(crate) use error::shown;
 pub(crate) use error::{OpenError, TreeError};
 pub(crate) use filter::Selection;
 pub(crate) use named::NamedFile;
-pub(crate) use stat::Entry;
+pub(crate) use stat::{Entry, mode};
 pub(crate) use tree::Tree;
 pub(crate) use version::FileVersion;
 pub(crate) use view::Directory;

@@ -15,6 +15,7 @@ mod service;
 mod ssh;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod upload;
 
 use std::fmt;
@@ -37,8 +38,11 @@ pub(crate) use filesync::file_service;
 pub(crate) use filesync::{Changes, FileSync};
 pub(crate) use health::Health;
 pub(crate) use secrets::{SECRET_LIMIT_BYTES, SecretSource, Secrets};
-pub(crate) use service::Services;
+pub(crate) use service::{Service, Services};
 pub(crate) use ssh::Ssh;
+pub(crate) use tree::TreeSink;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use tree::tree_service;
 pub(crate) use upload::{FileSink, file};
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
