@@ -13,6 +13,7 @@ mod delivered;
 mod display;
 mod ecr;
 mod export;
+mod exporting;
 mod failure;
 mod image;
 mod job;

@@ -59,6 +59,11 @@ impl Findings {
         self.warnings.push(warning);
     }
 
+    /// Removes warnings that do not apply because of a variable that is read later.
+    pub(super) fn withdraw(&mut self, does_not_apply: impl Fn(&Warning) -> bool) {
+        self.warnings.retain(|warning| !does_not_apply(warning));
+    }
+
     pub(super) fn is_faultless(&self) -> bool {
         self.faults.is_empty()
     }

@@ -6,6 +6,7 @@ use super::branch::{branch, branch_hint, branch_in_any_case, may_be_branch};
 use super::build::BuildPlan;
 use super::caches::CachesPlan;
 use super::compression::Compression;
+use super::exports::ExportPlan;
 use super::fault::Fault;
 use super::findings::{Findings, begins_with_host, can_contain_login};
 use super::metadata::MetadataPlan;
@@ -39,6 +40,8 @@ pub(crate) struct ImagePlan {
     pub(crate) compression: Option<Compression>,
     /// Caches outside of the builders.
     pub(crate) caches: CachesPlan,
+    /// Files of the result that are written into the clone, in the order of the variable.
+    pub(crate) exports: Vec<ExportPlan>,
 }
 
 /// The name of the only image of a run.

@@ -18,6 +18,7 @@ mod contexts;
 pub(crate) mod csv;
 mod depot;
 mod environment;
+mod exports;
 mod fault;
 mod findings;
 pub(crate) mod git_context;
@@ -62,6 +63,7 @@ use self::caches::CacheVariables;
 use self::compression::CompressionVariables;
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
+use self::exports::ExportVariables;
 use self::findings::Findings;
 use self::images::{DEFAULT_IMAGE, ImagePlan, ImageVariables};
 use self::load::DockerVariables;
@@ -131,6 +133,7 @@ fn plan_of(
         identity,
         outputs,
         metadata,
+        exports,
         pipe,
         pipeline,
     } = variables;
@@ -177,6 +180,14 @@ fn plan_of(
     withheld.extend(others.map(Path::to_owned));
     let secrets = build.iter().flat_map(|build| build.secrets.files());
     withheld.extend(secrets.map(|file| file.path.clone()));
+    let source = exports::Source {
+        platforms: build.as_ref().map_or(&[], |build| &build.platforms),
+        machine: build.as_ref().and_then(|build| build.machine),
+        image: &destinations,
+        outputs: &outputs,
+    };
+    let exports = exports::read(&exports, places, source, findings);
+    withheld.extend(exports.iter().map(|export| export.place.staging.clone()));
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
@@ -188,6 +199,7 @@ fn plan_of(
         destinations,
         compression,
         caches,
+        exports,
     };
     Some(Plan {
         depot: depot?,
@@ -221,6 +233,7 @@ struct Variables {
     identity: IdentityVariables,
     outputs: OutputVariables,
     metadata: MetadataVariables,
+    exports: ExportVariables,
     pipe: PipeVariables,
     pipeline: PipelineVariables,
 }
@@ -241,6 +254,7 @@ impl Variables {
             identity: environment.variables(findings),
             outputs: environment.variables(findings),
             metadata: environment.variables(findings),
+            exports: environment.variables(findings),
             pipe: environment.variables(findings),
             pipeline: environment.variables(findings),
         }

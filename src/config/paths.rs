@@ -344,10 +344,50 @@ impl<'a> Places<'a> {
             .ok()
     }
 
+    /// The path of an exported directory or file. It and its parent directories may not exist.
+    pub(super) fn export(
+        &self,
+        variable: &str,
+        value: &str,
+        is_directory: bool,
+        findings: &mut Findings,
+    ) -> Option<PathBuf> {
+        let path = cleaned(&self.working_directory.join(value.trim()));
+        let advice = if is_directory {
+            "write the path of a directory in the clone, relative to the working directory"
+        } else {
+            "write the path of a file in the clone, relative to the working directory"
+        };
+        let checked = self.replaceable(&path, is_directory);
+        checked
+            .map_err(|unusable| unusable.report(variable, advice, findings))
+            .ok()
+    }
+
+    fn replaceable(&self, path: &Path, is_directory: bool) -> Result<PathBuf, Unusable> {
+        if fs::canonicalize(path).is_ok_and(|real| self.clone.starts_with(&real)) {
+            let problem = "contains the whole clone, which the result must not change";
+            return Err(Unusable::new(path, problem));
+        }
+        let problem = match path.symlink_metadata() {
+            Ok(found) if found.is_symlink() => "is a link",
+            Ok(found) if found.is_dir() && !is_directory => "is a directory",
+            Ok(found) if !found.is_dir() && is_directory => "is a file, not a directory",
+            Ok(found) if !found.is_dir() && !found.is_file() => "is not a regular file",
+            _ => return self.below_clone(path),
+        };
+        Err(Unusable::new(path, problem))
+    }
+
     fn writable(&self, path: &Path) -> Result<PathBuf, Unusable> {
         if path.is_dir() {
             return Err(Unusable::new(path, "is a directory"));
         }
+        self.below_clone(path)
+    }
+
+    /// The real path of an entry in the clone, which may not exist.
+    fn below_clone(&self, path: &Path) -> Result<PathBuf, Unusable> {
         // The existing part of the path determines the real path.
         let parents = path.ancestors().skip(1);
         let existing = parents

@@ -13,6 +13,7 @@ pub(crate) use super::caches::{CachePlan, CachesPlan};
 pub(crate) use super::compression::{Algorithm, Compression};
 pub(crate) use super::contexts::NamedContext;
 pub(crate) use super::depot::DepotPlan;
+pub(crate) use super::exports::{ExportKind, ExportPlan};
 pub(crate) use super::images::{Destinations, ImagePlan};
 pub(crate) use super::metadata::MetadataPlan;
 pub(crate) use super::outputs::OutputsPlan;

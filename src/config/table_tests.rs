@@ -11,6 +11,7 @@ use super::build::BuildVariables;
 use super::caches::CacheVariables;
 use super::compression::CompressionVariables;
 use super::depot::DepotVariables;
+use super::exports::ExportVariables;
 use super::images::ImageVariables;
 use super::load::DockerVariables;
 use super::logins::RegistryVariables;
@@ -81,6 +82,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<AmazonVariables>(),
         fields::<OutputVariables>(),
         fields::<MetadataVariables>(),
+        fields::<ExportVariables>(),
         fields::<PipeVariables>(),
     ];
     let read = structs.iter().flatten().map(String::as_str);

@@ -52,6 +52,11 @@ impl WriteError {
         )
     }
 
+    /// A file, named as the user wrote it, cannot be written.
+    pub(crate) fn writing(label: &str, source: io::Error) -> Self {
+        Self::system("write", label.as_bytes())(source)
+    }
+
     /// An error of a system call about a path, which is shown escaped.
     pub(super) fn system<E: Into<io::Error>>(
         action: &'static str,

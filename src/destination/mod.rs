@@ -11,6 +11,7 @@
 //!
 //! All functions block, except those that are `async`.
 
+mod archive;
 mod entry;
 mod error;
 mod order;
@@ -20,6 +21,7 @@ mod staging;
 mod tests;
 mod tree;
 
+pub(crate) use archive::{ArchiveError, write_pieces};
 pub(crate) use entry::{Entry, Kind};
 pub(crate) use error::WriteError;
 pub(crate) use place::Place;

@@ -47,7 +47,6 @@ pub(crate) struct Staging {
     folder: OwnedFd,
     /// The names of results are numbers.
     next: AtomicUsize,
-    is_removed: bool,
 }
 
 /// A result that is complete, in its staging directory.
@@ -75,7 +74,6 @@ impl Staging {
             name,
             folder,
             next: AtomicUsize::new(0),
-            is_removed: false,
         })
     }
 
@@ -168,15 +166,7 @@ impl Staging {
         self.next.fetch_add(1, Ordering::Relaxed).to_string()
     }
 
-    /// Removes the staging directory with everything in it.
-    pub(crate) fn remove(mut self) {
-        self.remove_now();
-    }
-
-    fn remove_now(&mut self) {
-        if std::mem::replace(&mut self.is_removed, true) {
-            return;
-        }
+    fn remove(&self) {
         if let Err(error) = remove_all(self.parent.as_fd(), &self.name) {
             tracing::debug!("the staging directory remains: {error}");
         }
@@ -185,6 +175,6 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        self.remove_now();
+        self.remove();
     }
 }

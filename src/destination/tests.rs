@@ -85,11 +85,10 @@ impl Ground {
                 listing.complete(file)?;
             }
         }
-        listing.link()?;
-        listing.end();
+        listing.end()?;
         let received = staging.received_tree(name, &tree)?;
         staging.place(&received, &self.place)?;
-        staging.remove();
+        drop(staging);
         Ok(received.totals)
     }
 
@@ -350,11 +349,13 @@ fn a_result_is_incomplete_until_every_list_has_ended() {
     let ground = Ground::new();
     let staging = Staging::create(&ground.place).unwrap();
     let (name, tree) = staging.tree().unwrap();
-    let (first, second) = (tree.begin(), tree.begin());
-    first.end();
+    let (mut first, mut second) = (tree.begin(), tree.begin());
+    first.end().unwrap();
     let unfinished = tree.take();
     assert!(matches!(unfinished, Err(WriteError::Incomplete)));
-    drop(second);
+    second.end().unwrap();
+    // A transfer that goes on after its end is not valid.
+    first.fail();
     assert!(matches!(tree.take(), Err(WriteError::Incomplete)));
     staging.discard(&name, &tree);
     let closed = tree.begin().entry(entry("a", Kind::Directory));

@@ -54,6 +54,7 @@ struct State {
     /// Listings that have begun and not ended.
     open_listings: usize,
     complete_listings: usize,
+    has_failed: bool,
 }
 
 /// A directory, whose permissions and time are set when the result is in its place: files are still created in it.
@@ -74,6 +75,7 @@ pub(crate) struct Listing {
     hasher: RandomState,
     /// Hard links, which are created when the files are complete: path and target.
     hard_links: Vec<(Vec<u8>, Vec<u8>)>,
+    is_complete: bool,
 }
 
 /// A listed file whose content has not been received.
@@ -112,6 +114,7 @@ impl Tree {
             files: HashSet::new(),
             hasher: RandomState::new(),
             hard_links: Vec::new(),
+            is_complete: false,
         }
     }
 
@@ -126,7 +129,7 @@ impl Tree {
     /// There was no list, or one is not complete.
     pub(super) fn take(&self) -> Result<(Totals, Vec<DirectoryEntry>), WriteError> {
         let mut state = self.state();
-        if state.open_listings > 0 || state.complete_listings == 0 {
+        if state.has_failed || state.open_listings > 0 || state.complete_listings == 0 {
             return Err(WriteError::Incomplete);
         }
         let state = std::mem::take(&mut *state);
@@ -285,34 +288,35 @@ impl Listing {
         file.complete()
     }
 
-    /// Creates the hard links, when all files are complete.
+    /// Ends the list when all files are complete: creates the hard links.
     ///
     /// # Errors
     /// A hard link cannot be created.
-    pub(crate) fn link(&self) -> Result<(), WriteError> {
+    pub(crate) fn end(&mut self) -> Result<(), WriteError> {
         let _permit = self.tree.permit()?;
-        for (path, target) in &self.hard_links {
-            let failed = || WriteError::system("create the hard link", path);
-            let (from, target_name) = self.tree.parent(target)?;
-            let (to, name) = self.tree.parent(path)?;
+        for (path, target) in std::mem::take(&mut self.hard_links) {
+            let failed = || WriteError::system("create the hard link", &path);
+            let (from, target_name) = self.tree.parent(&target)?;
+            let (to, name) = self.tree.parent(&path)?;
             let stat = statat(&from, target_name, AtFlags::SYMLINK_NOFOLLOW);
             let stat = stat.map_err(failed())?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                return Err(WriteError::invalid(
-                    path,
-                    "is a hard link to something that is not a file",
-                ));
+                let problem = "is a hard link to something that is not a file";
+                return Err(WriteError::invalid(&path, problem));
             }
             linkat(&from, target_name, &to, name, AtFlags::empty()).map_err(failed())?;
+        }
+        if !std::mem::replace(&mut self.is_complete, true) {
+            let mut state = self.tree.state();
+            state.open_listings -= 1;
+            state.complete_listings += 1;
         }
         Ok(())
     }
 
-    /// Ends the list: the builder has confirmed that it is complete.
-    pub(crate) fn end(self) {
-        let mut state = self.tree.state();
-        state.open_listings -= 1;
-        state.complete_listings += 1;
+    /// Makes the whole result unusable, also after the end of the list.
+    pub(crate) fn fail(&self) {
+        self.tree.state().has_failed = true;
     }
 }
 

@@ -44,14 +44,20 @@ fn of_image(
         let names = image.names.iter().map(ToString::to_string);
         names.map(|name| (name, image.digest.as_deref()))
     });
+    let exported = finished.exported.iter();
+    let exported: Vec<_> = exported
+        .map(|export| (export.label.clone(), export.amount()))
+        .collect();
     let summary = Summary {
         delivery: Delivery {
             pushed: destinations.push,
             saved: destinations.save.is_some(),
             loaded: destinations.load,
+            exported: !finished.exported.is_empty(),
         },
         references: &named.collect::<Vec<_>>(),
         saved: &finished.saved,
+        exported: &exported,
         digest: delivered.first().and_then(|image| image.digest.as_deref()),
         elapsed: took,
         url,

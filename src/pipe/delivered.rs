@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::exporting::Exported;
 use super::machines::Link;
 use super::sboms::Sbom;
 use crate::buildkit::Solved;
@@ -35,6 +36,8 @@ pub(super) struct Finished {
     pub(super) response: HashMap<String, String>,
     /// The image in the daemon, if it was loaded.
     pub(super) loaded: Option<Loaded>,
+    /// The exports, in the order of the plan.
+    pub(super) exported: Vec<Exported>,
     /// The names in Depot's registry, if Depot keeps the image.
     pub(super) saved: Vec<String>,
     /// The SBOM of each platform, if they are written to files.

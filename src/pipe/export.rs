@@ -1,6 +1,7 @@
 //! The export of a solve, and the part of it that the builder keeps.
 
 use super::round::Round;
+use crate::config::plan::ExportPlan;
 use crate::registry::reference::Reference;
 
 /// The destination of a solve's result.
@@ -10,6 +11,8 @@ pub(super) enum Export<'a> {
     Cache,
     /// The builder stores the complete image under these names, so that it can be read.
     Store(&'a [Reference]),
+    /// The builder sends files of the result, or the image as an archive, to this program.
+    Files(&'a ExportPlan),
     /// The builder pushes the image under the names of the round.
     Push(&'a Round),
 }

@@ -13,6 +13,7 @@ use crate::cancel::Reason;
 use crate::config::Plan;
 use crate::context::TreeError;
 use crate::depot::{ApiError, MachineError};
+use crate::destination::WriteError;
 use crate::docker::{BlobError, DaemonError, LoadError};
 use crate::exit::Exit;
 use crate::registry::client::ClientError;
@@ -132,6 +133,9 @@ pub(super) enum Failure {
         #[source]
         source: SbomError,
     },
+    /// A file of the result was not written into the clone.
+    #[error(transparent)]
+    Export(Box<ExportFailure>),
     /// The run was stopped.
     #[error("{0}")]
     Canceled(Reason),
@@ -224,6 +228,36 @@ pub(super) struct LoadFailure {
     pub(super) missing: Vec<String>,
 }
 
+/// Why files of the result were not written into the clone.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExportCause {
+    /// The directory for incomplete results cannot be used.
+    #[error("cannot write to `{path}`")]
+    Staging {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// They cannot be received.
+    #[error(transparent)]
+    Receive(Box<SolveError>),
+    /// They cannot be written.
+    #[error(transparent)]
+    Write(WriteError),
+}
+
+/// Files of the result that were not written into the clone.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to write the output `{label}`")]
+pub(super) struct ExportFailure {
+    /// The destination as written in the variable.
+    pub(super) label: String,
+    #[source]
+    pub(super) cause: ExportCause,
+    /// The names that were delivered.
+    pub(super) pushed: Vec<String>,
+}
+
 fn for_target(target: Option<&str>) -> String {
     target
         .map(|target| format!(" for {target}"))
@@ -275,6 +309,7 @@ impl Failure {
             Self::Directory(_)
             | Self::Merge(_)
             | Self::Output { .. }
+            | Self::Export(_)
             | Self::Canceled(Reason::Sibling) => Exit::BuildFailed,
             Self::Daemon(_) => Exit::Docker,
             Self::NoPlatform { .. } | Self::Agent(_) => Exit::BadVariables,
@@ -312,10 +347,12 @@ impl Failure {
         }
     }
 
-    /// Adds the names that were already pushed to a failed load.
+    /// Adds the names that were already pushed to a failed load or export.
     pub(super) fn after_pushing(mut self, pushed: Vec<String>) -> Self {
-        if let Self::Load(failure) = &mut self {
-            failure.pushed = pushed;
+        match &mut self {
+            Self::Load(failure) => failure.pushed = pushed,
+            Self::Export(failure) => failure.pushed = pushed,
+            _ => {}
         }
         self
     }
@@ -363,6 +400,12 @@ impl Failure {
             Self::Publish(failure) => report_names(&failure.pushed, &failure.missing),
             Self::Output { delivered, .. } if !delivered.is_empty() => {
                 tracing::error!("the image itself was delivered: {}", delivered.join(", "));
+            }
+            Self::Export(failure) if !failure.pushed.is_empty() => {
+                tracing::error!(
+                    "the image itself was delivered: {}",
+                    failure.pushed.join(", ")
+                );
             }
             Self::Load(failure) if !failure.pushed.is_empty() => tracing::error!(
                 "pushed: {}; not loaded: {}",
@@ -422,6 +465,7 @@ fn solve_exit(error: &SolveError) -> Exit {
     match error.kind {
         ErrorKind::Build
         | ErrorKind::Session
+        | ErrorKind::Export
         | ErrorKind::FilesChanged
         | ErrorKind::InconsistentState => Exit::BuildFailed,
         ErrorKind::Registry { .. } => Exit::Registry,

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 
 use super::Result;
 use super::delivered::{Built, Delivered, Finished};
+use super::exporting::Exports;
 use super::failure::Failure;
 use super::job::Job;
 use super::load::choice::LoadChoice;
@@ -19,22 +20,30 @@ use super::together::together;
 use crate::docker::{Loaded, Passing};
 use crate::platform::Platform;
 
-/// Builds the image on all its machines, merges the parts if there are several, and loads the image.
+/// Builds the image on all its machines, merges the parts if there are several, loads the image, and writes its exports.
 ///
 /// Not cancel safe: stop it through the image's `cancel`.
 pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
+    let exports = Exports::begin(job)?;
+    let finished = deliver_with(run, job, &exports).await;
+    exports.remove(run.cancel).await;
+    finished
+}
+
+async fn deliver_with(run: &Run<'_>, job: &Job<'_>, exports: &Exports<'_>) -> Result<Finished> {
     warn_of_bare_names(job);
-    let shares = shares(run, job);
-    let results = together(&job.cancel, shares.iter().map(Share::build)).await?;
+    let shares = shares(run, job, exports);
+    let mut results = together(&job.cancel, shares.iter().map(Share::build)).await?;
     let sboms = match run.plan.outputs.sboms {
         Some(_) => sboms::read(job, &shares, &results).await?,
         None => Vec::new(),
     };
     let platforms = platforms(run, job, &results).await;
     let is_pushed = !job.names.is_pushed_nowhere();
-    // Without a push, only the loaded share was exported.
+    // Without a push, only the loaded share was exported as an image.
+    let is_only_exported = !is_pushed && job.load.is_none();
     let mut exported = shares.iter().zip(&results);
-    let exported = exported.find(|(share, _)| is_pushed || share.is_loaded());
+    let exported = exported.find(|(share, _)| is_pushed || is_only_exported || share.is_loaded());
     let mut response = exported.map_or_else(HashMap::new, |(_, result)| {
         result.built.solved.response.clone()
     });
@@ -49,17 +58,16 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
     remove_names_for_pull(job, &mut delivered);
     run.note_pushed(&job.plan.name, names_of(&delivered));
     let mut loaded = None;
-    let mut built = shares.iter().zip(results);
+    let mut built = shares.iter().zip(&mut results);
     let built = built.find(|(share, _)| share.is_loaded());
-    if let (Some(daemon), Some(choice), Some((share, mut result))) = (run.daemon, &job.load, built)
-    {
-        let loading = load(run, job, (daemon, choice), share, &mut result);
+    if let (Some(daemon), Some(choice), Some((share, result))) = (run.daemon, &job.load, built) {
+        let loading = load(run, job, (daemon, choice), share, result);
         let image = Box::pin(loading).await;
         let image = image.map_err(|failure| failure.after_pushing(names_of(&delivered)))?;
-        let solved = result.built.solved;
+        let solved = &result.built.solved;
         // After a loss, a machine may have built a different image for the load.
         if !is_pushed && solved.ids().any(|id| *id == image.id) {
-            response = solved.response;
+            response.clone_from(&solved.response);
         }
         loaded = Some(image);
         if !job.plan.destinations.push {
@@ -71,7 +79,13 @@ pub(super) async fn deliver(run: &Run<'_>, job: &Job<'_>) -> Result<Finished> {
             });
         }
     }
+    if let Some(reason) = job.cancel.reason() {
+        return Err(Failure::Canceled(reason));
+    }
+    let exported = exports.place(run, &results).await;
+    let exported = exported.map_err(|failure| failure.after_pushing(names_of(&delivered)))?;
     Ok(Finished {
+        exported,
         delivered,
         platforms,
         response,
@@ -95,13 +109,13 @@ fn warn_of_bare_names(job: &Job<'_>) {
 }
 
 /// One share for each machine, in the order of the targets.
-fn shares<'a>(run: &'a Run<'a>, job: &'a Job<'a>) -> Vec<Share<'a>> {
+fn shares<'a>(run: &'a Run<'a>, job: &'a Job<'a>, exports: &'a Exports<'a>) -> Vec<Share<'a>> {
     let targets = job.targets.iter().enumerate();
     let shares = targets.map(|(index, (target, source))| {
         let machine = run.machines.of(target.machine);
         let is_loaded = job.load.as_ref().is_some_and(|load| load.target == index);
         let loaded = is_loaded.then(|| job.names.loaded());
-        Share::new(run, job, machine, (target, *source), loaded)
+        Share::new(run, job, machine, (target, *source), loaded, exports)
     });
     shares.collect()
 }

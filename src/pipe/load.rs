@@ -29,8 +29,8 @@ use super::failure::{Failure, LoadCause, LoadFailure};
 use super::job::Job;
 use super::request;
 use super::run::Run;
-use super::solving::Solver;
-use crate::buildkit::{session, status_message};
+use super::solving::{Attempts, Solver};
+use crate::buildkit::{Pushes, session, status_message};
 use crate::cancel::{Cancel, Reason};
 use crate::config::plan::Algorithm;
 use crate::depot::{PullInfo, Step};
@@ -318,7 +318,10 @@ impl Loading<'_> {
         let solve = request::archive(self.job, self.choice.platform.as_ref(), self.names, gzip);
         let (ids_sender, ids) = oneshot::channel();
         let solving = async {
-            let solved = self.solver.export(&self.built.link, &solve, sink).await?;
+            let (link, last) = (&self.built.link, Attempts::last());
+            let pushes = &mut Pushes::default();
+            let exporting = self.solver.export(link, &solve, sink, last, pushes);
+            let solved = exporting.await?;
             // The receiver is dropped if the daemon has already rejected the archive.
             let _rejected = ids_sender.send(solved.ids().cloned().collect::<Vec<_>>());
             Ok(())

@@ -15,7 +15,7 @@ use super::round::Form;
 use super::target::Target;
 use crate::buildkit::{self, Address, MutualTls, Solve};
 use crate::config::Plan;
-use crate::config::plan::ImagePlan;
+use crate::config::plan::{ExportKind, ImagePlan};
 use crate::depot;
 use crate::depot::messages::{BuildOptions, BuildOutput, Command};
 use crate::platform::Platform;
@@ -36,11 +36,16 @@ fn options_of(image: &ImagePlan) -> BuildOptions {
             ("push".into(), "true".into()),
         ]),
     };
+    let files = image.exports.iter().map(|export| BuildOutput {
+        kind: export.kind.name().into(),
+        attributes: export.attributes.iter().cloned().collect(),
+    });
+    let outputs = destinations.push.then_some(output).into_iter().chain(files);
     let tags = destinations.references.iter();
     BuildOptions {
         command: Command::Build.into(),
         tags: tags.map(ToString::to_string).collect(),
-        outputs: destinations.push.then_some(output).into_iter().collect(),
+        outputs: outputs.collect(),
         push: destinations.push,
         load: destinations.load,
         save: save.is_some(),
@@ -56,10 +61,17 @@ pub(super) fn solve(
     retention: Retention,
 ) -> Solve {
     let mut attributes = frontend::attributes(job, &target.platforms);
-    if !matches!(export, Export::Push(round) if round.docker_form) {
+    let has_attestations = match export {
+        // Docker manifests cannot hold attestations.
+        Export::Push(round) => !round.docker_form,
+        Export::Files(plan) => plan.kind != ExportKind::Docker,
+        Export::Cache | Export::Store(_) => true,
+    };
+    if has_attestations {
         attributes.extend(attestations::attributes(&job.plan.metadata));
     }
-    if job.form == Form::Part {
+    let has_folder = matches!(export, Export::Files(plan) if plan.has_platform_folder);
+    if job.form == Form::Part || has_folder {
         // An index even for one platform, so that all parts have the same form.
         attributes.insert("multi-platform".into(), "true".into());
     }

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use super::caches::ShareCaches;
 use super::delivered::{Built, Delivered};
 use super::export::{Export, Retention};
+use super::exporting::{self, Exports, ReceivedExports};
 use super::failure::{CacheExportFailure, Failure, PushFailure};
 use super::job::Job;
 use super::machines::{Link, Machine};
@@ -15,10 +17,11 @@ use super::run::Run;
 use super::solving::Solver;
 use super::target::Target;
 use super::{Result, request};
-use crate::buildkit::{ErrorKind, Pushes, SolveError, Solved};
+use crate::buildkit::{ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::Reason;
 use crate::config::plan::Compression;
 use crate::depot::fork;
+use crate::destination::Received;
 use crate::registry::reference::Reference;
 use crate::report::progress::Source;
 
@@ -32,6 +35,7 @@ pub(super) struct Share<'a> {
     /// The names of the image in the daemon, if it is loaded from this machine.
     loaded: Option<Vec<Reference>>,
     retention: Retention,
+    exports: &'a Exports<'a>,
     /// Every step has run, so another solve takes all of them from the cache.
     is_built: Cell<bool>,
     /// Set before the first solve.
@@ -49,6 +53,8 @@ pub(super) struct ShareResult {
     pub(super) attested: Option<Solved>,
     /// The daemon cannot pull the image, because that push failed.
     pub(super) has_no_pull: bool,
+    /// The result of each export.
+    pub(super) received: Vec<Arc<Received>>,
 }
 
 /// The rounds of a share while they run.
@@ -72,6 +78,7 @@ impl<'a> Share<'a> {
         machine: &'a Machine<'a>,
         target: (&'a Target, Source),
         loaded: Option<Vec<Reference>>,
+        exports: &'a Exports<'a>,
     ) -> Self {
         let (target, source) = target;
         let retention = match &loaded {
@@ -97,6 +104,7 @@ impl<'a> Share<'a> {
             },
             loaded,
             retention,
+            exports,
             is_built: Cell::new(false),
             caches: OnceCell::new(),
             is_cache_exported: Cell::new(false),
@@ -113,7 +121,7 @@ impl<'a> Share<'a> {
         self.loaded.is_some()
     }
 
-    /// Builds, and pushes in as many rounds as needed.
+    /// Builds, pushes in as many rounds as needed, and receives the exports.
     ///
     /// Not cancel safe: stop it through the image's `cancel`.
     ///
@@ -122,8 +130,9 @@ impl<'a> Share<'a> {
     pub(super) async fn build(&self) -> Result<ShareResult> {
         let mut link = self.ready().await?;
         let mut pushes = Pushes::default();
+        let mut received = ReceivedExports::default();
         loop {
-            let failure = match self.rounds(&link, &mut pushes).await {
+            let failure = match self.attempt(&link, &mut pushes, &mut received).await {
                 Ok(result) => {
                     self.note_success();
                     return Ok(result);
@@ -224,6 +233,64 @@ impl<'a> Share<'a> {
         Err(cause.unwrap_or(Failure::Canceled(Reason::Sibling)))
     }
 
+    /// Runs all rounds, and then the exports that are not in `received`.
+    async fn attempt(
+        &self,
+        link: &Link,
+        pushes: &mut Pushes,
+        received: &mut ReceivedExports,
+    ) -> Result<ShareResult> {
+        // SBOMs are read from a stored image.
+        let is_only_exported = self.job.names.is_pushed_nowhere()
+            && self.loaded.is_none()
+            && self.run.plan.outputs.sboms.is_none();
+        let result = if is_only_exported && !self.exports.is_empty() {
+            // The first export is the build.
+            None
+        } else {
+            Some(self.rounds(link, pushes).await?)
+        };
+        for export in self.exports.iter().skip(received.results.len()) {
+            let solve = exporting::solve(self.job, self.target, export.plan);
+            let mut solve = self.after_build(solve);
+            let exports_caches = self.add_caches(&mut solve, Export::Files(export.plan));
+            let exported = export.receive(&self.solver, link, &solve, pushes).await;
+            let (result, solved) =
+                exported.map_err(|failure| self.cache_failure(failure, exports_caches))?;
+            self.is_built.set(true);
+            self.is_cache_exported.set(true);
+            received.results.push(Arc::new(result));
+            received.first.get_or_insert(solved);
+        }
+        let mut result = result.unwrap_or_else(|| {
+            let solved = received.first.clone().unwrap_or_default();
+            ShareResult {
+                delivered: vec![Delivered {
+                    names: Vec::new(),
+                    digest: solved.digest().map(str::to_owned),
+                }],
+                built: Built {
+                    link: link.clone(),
+                    solved,
+                },
+                attested: None,
+                has_no_pull: false,
+                received: Vec::new(),
+            }
+        });
+        result.received.clone_from(&received.results);
+        Ok(result)
+    }
+
+    /// The request, without the attribute that runs steps again if they have run.
+    fn after_build(&self, mut solve: Solve) -> Solve {
+        if self.is_built.get() {
+            // The image is already built and must not be built again: the result could differ.
+            solve.frontend_attributes.remove("no-cache");
+        }
+        solve
+    }
+
     /// Runs all rounds.
     async fn rounds(&self, link: &Link, pushes: &mut Pushes) -> Result<ShareResult> {
         let names = &self.job.names;
@@ -284,6 +351,7 @@ impl<'a> Share<'a> {
                 solved,
             },
             has_no_pull: rounds.has_no_pull,
+            received: Vec::new(),
         })
     }
 
@@ -437,28 +505,18 @@ impl<'a> Share<'a> {
         self.solve(link, export, pushes).await
     }
 
-    async fn solve(&self, link: &Link, export: Export<'_>, pushes: &mut Pushes) -> Result<Solved> {
-        let mut solve = request::solve(self.job, self.target, export, self.retention);
-        if self.is_built.get() {
-            // The image is already built and must not be built again: the result could differ.
-            solve.frontend_attributes.remove("no-cache");
-        }
-        let caches = self.caches.get();
+    /// Adds the caches outside of the builder. Returns whether the solve exports them, which the first one does.
+    fn add_caches(&self, solve: &mut Solve, export: Export<'_>) -> bool {
         let exports_caches = !self.is_cache_exported.get();
-        if let Some(caches) = caches {
-            caches.add_to(&mut solve, export, exports_caches);
+        if let Some(caches) = self.caches.get() {
+            caches.add_to(solve, export, exports_caches);
         }
-        let solved = self.solver.solve(link, &solve, pushes).await;
-        let is_after_build = match &solved {
-            Ok(_) => true,
-            Err(Failure::Solve { error, .. }) => error.is_after_build(),
-            Err(_) => false,
-        };
-        // If at least one name was pushed, the build itself succeeded.
-        if is_after_build || !pushes.is_empty() {
-            self.is_built.set(true);
-        }
-        let solved = solved.map_err(|failure| match (failure, caches) {
+        exports_caches
+    }
+
+    /// Recognizes a cache that was not exported. `exports_caches`: the solve was to export them.
+    fn cache_failure(&self, failure: Failure, exports_caches: bool) -> Failure {
+        match (failure, self.caches.get()) {
             (Failure::Solve { error, target }, Some(caches))
                 if exports_caches && !caches.places().is_empty() && error.is_of_cache_export() =>
             {
@@ -469,7 +527,24 @@ impl<'a> Share<'a> {
                 }))
             }
             (failure, _) => failure,
-        })?;
+        }
+    }
+
+    async fn solve(&self, link: &Link, export: Export<'_>, pushes: &mut Pushes) -> Result<Solved> {
+        let solve = request::solve(self.job, self.target, export, self.retention);
+        let mut solve = self.after_build(solve);
+        let exports_caches = self.add_caches(&mut solve, export);
+        let solved = self.solver.solve(link, &solve, pushes).await;
+        let is_after_build = match &solved {
+            Ok(_) => true,
+            Err(Failure::Solve { error, .. }) => error.is_after_build(),
+            Err(_) => false,
+        };
+        // If at least one name was pushed, the build itself succeeded.
+        if is_after_build || !pushes.is_empty() {
+            self.is_built.set(true);
+        }
+        let solved = solved.map_err(|failure| self.cache_failure(failure, exports_caches))?;
         self.is_cache_exported.set(true);
         if self.retention == Retention::Content
             && let Some(lease) = fork::lease(&solved.response)

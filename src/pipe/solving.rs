@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::machines::{Link, MAX_TRANSFERS, Machine, SharedSession};
 use super::run::Run;
 use super::{Result, STATUS_IN_FLIGHT};
-use crate::buildkit::session::{FileSink, Session};
+use crate::buildkit::session::{Service, Session};
 use crate::buildkit::{ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
 use crate::io::idle::while_moving;
@@ -26,6 +26,34 @@ const UNREAD_QUIET: Duration = Duration::from_secs(5);
 
 /// How long the request may take that checks whether Depot canceled the build.
 const CANCEL_QUERY_LIMIT: Duration = Duration::from_secs(2);
+
+/// The attempts of a solve.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempts {
+    /// The number of the transfer of the context, from one on.
+    transfer: u32,
+    /// How often the solve may be repeated after an inconsistent state.
+    retries_left: usize,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            transfer: 1,
+            retries_left: MAX_SOLVE_RETRIES,
+        }
+    }
+}
+
+impl Attempts {
+    /// The last attempt: files that change are tolerated.
+    pub(super) fn last() -> Self {
+        Self {
+            transfer: MAX_TRANSFERS,
+            retries_left: 0,
+        }
+    }
+}
 
 /// Runs solves of one image on one machine.
 pub(super) struct Solver<'a> {
@@ -50,10 +78,10 @@ impl Solver<'_> {
         solve: &Solve,
         pushes: &mut Pushes,
     ) -> Result<Solved> {
-        let mut retries_left = MAX_SOLVE_RETRIES;
-        let (mut previous, mut transfer) = (None::<Arc<SharedSession>>, 1);
+        let mut attempts = Attempts::default();
+        let mut previous = None::<Arc<SharedSession>>;
         loop {
-            let replaced = (previous.as_ref(), transfer);
+            let replaced = (previous.as_ref(), attempts.transfer);
             let opening = self
                 .machine
                 .session(link, self.contexts, replaced, self.cancel);
@@ -62,43 +90,48 @@ impl Solver<'_> {
                 // No other image uses it.
                 previous.session.close().await;
             }
+            attempts.transfer = shared.transfer;
             match self.once(link, &shared.session, solve, pushes).await {
-                Err(failure) if shared.transfer < MAX_TRANSFERS && has_changed_files(&failure) => {
-                    transfer = shared.transfer + 1;
-                    let why = self.run.masker.mask(failure.cause_line());
-                    tracing::warn!(
-                        "{why}; sending the context again ({transfer} of {MAX_TRANSFERS})"
-                    );
-                    previous = Some(shared);
-                }
-                Err(failure) if retries_left > 0 && has_inconsistent_state(&failure) => {
-                    retries_left -= 1;
-                    let why = self.run.masker.mask(failure.one_line());
-                    tracing::warn!(
-                        "the builder's state is inconsistent; repeating the build: {why}"
-                    );
-                    // The builder then loads the local files as new steps.
-                    previous = Some(shared);
-                }
+                Err(failure) if self.repeats(&failure, &mut attempts) => previous = Some(shared),
                 ended => return ended,
             }
         }
     }
 
-    /// Runs a solve whose exporter sends a file to `file`, in a session of its own.
+    /// Whether a failed solve is repeated, with another session, because another attempt is likely to succeed. Logs the reason.
+    pub(super) fn repeats(&self, failure: &Failure, attempts: &mut Attempts) -> bool {
+        if attempts.transfer < MAX_TRANSFERS && has_changed_files(failure) {
+            attempts.transfer += 1;
+            let why = self.run.masker.mask(failure.cause_line());
+            let transfer = attempts.transfer;
+            tracing::warn!("{why}; sending the context again ({transfer} of {MAX_TRANSFERS})");
+            return true;
+        }
+        if attempts.retries_left > 0 && has_inconsistent_state(failure) {
+            attempts.retries_left -= 1;
+            let why = self.run.masker.mask(failure.one_line());
+            tracing::warn!("the builder's state is inconsistent; repeating the build: {why}");
+            // The builder then loads the local files as new steps.
+            return true;
+        }
+        false
+    }
+
+    /// Runs a solve once, whose exporter sends its result to `sink`, in a session of its own.
     pub(super) async fn export(
         &self,
         link: &Link,
         solve: &Solve,
-        file: FileSink,
+        sink: impl Service + 'static,
+        attempts: Attempts,
+        pushes: &mut Pushes,
     ) -> Result<Solved> {
+        let sink = (sink, attempts.transfer);
         let opening = self
             .machine
-            .session_with_file(link, self.contexts, file, self.cancel);
+            .session_with_sink(link, self.contexts, sink, self.cancel);
         let session = opening.await?;
-        let solved = self
-            .once(link, &session, solve, &mut Pushes::default())
-            .await;
+        let solved = self.once(link, &session, solve, pushes).await;
         session.close().await;
         solved
     }

@@ -20,6 +20,8 @@ pub struct Delivery {
     pub saved: bool,
     /// To the step's Docker daemon.
     pub loaded: bool,
+    /// To files of the clone.
+    pub exported: bool,
 }
 
 impl Delivery {
@@ -30,6 +32,7 @@ impl Delivery {
             (self.pushed, "pushed"),
             (self.saved, "saved"),
             (self.loaded, "loaded"),
+            (self.exported, "exported"),
         ];
         let done: Vec<_> = done
             .into_iter()
@@ -51,6 +54,8 @@ pub struct Summary<'a> {
     pub references: &'a [(String, Option<&'a str>)],
     /// The references in Depot's registry.
     pub saved: &'a [String],
+    /// The exported directories and files, each with its amount, such as `12 files (3.4MB)`.
+    pub exported: &'a [(String, String)],
     /// The digest of an image without names, if the builder returned one.
     pub digest: Option<&'a str>,
     /// Time since the start of the program.
@@ -104,7 +109,18 @@ impl Summary<'_> {
             "" => String::new(),
             url => page(url, options),
         };
-        options.paint.message(Kind::Success, &text) + &pull + &page
+        options.paint.message(Kind::Success, &text) + &self.files(options) + &pull + &page
+    }
+
+    /// The exported directories and files, one on each line.
+    fn files(&self, options: &OutputOptions) -> String {
+        let line = |text: &str| text::one_line(text, CHARACTERS, &options.masker);
+        let exported = self.exported.iter();
+        let lines = exported.map(|(path, amount)| {
+            let text = format!("exported to {}: {}", line(path), line(amount));
+            options.paint.message(Kind::Info, &text)
+        });
+        lines.collect()
     }
 
     /// The commands that pull the image from Depot's registry.
@@ -148,20 +164,29 @@ mod tests {
         pushed: true,
         saved: false,
         loaded: false,
+        exported: false,
     };
 
     #[test]
     fn every_delivery_is_printed() {
-        for (pushed, saved, loaded, words) in [
-            (false, false, false, "built"),
-            (false, false, true, "built and loaded"),
-            (true, false, true, "built, pushed and loaded"),
-            (true, true, true, "built, pushed, saved and loaded"),
+        for (pushed, saved, loaded, exported, words) in [
+            (false, false, false, false, "built"),
+            (false, false, true, false, "built and loaded"),
+            (false, false, false, true, "built and exported"),
+            (true, false, true, false, "built, pushed and loaded"),
+            (
+                true,
+                true,
+                true,
+                true,
+                "built, pushed, saved, loaded and exported",
+            ),
         ] {
             let delivery = Delivery {
                 pushed,
                 saved,
                 loaded,
+                exported,
             };
             assert_eq!(delivery.words(), words);
         }
@@ -177,6 +202,7 @@ mod tests {
             delivery,
             references: &references,
             saved: &[],
+            exported: &[],
             digest,
             elapsed,
             url: URL,
@@ -214,6 +240,7 @@ mod tests {
             delivery: PUSHED,
             references: &references,
             saved: &[],
+            exported: &[],
             digest: Some(DIGEST),
             elapsed: Duration::from_millis(12_345),
             url: URL,
@@ -238,6 +265,30 @@ mod tests {
         ");
         insta::assert_snapshot!(summary(Delivery::default(), &["docker.io/org/app:1.0"], None), @"
         ✔ built docker.io/org/app:1.0 in 12.3s
+        INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
+        ");
+    }
+
+    #[test]
+    fn exported_files_are_listed() {
+        let exported = [("dist", "12 files (3.4MB)"), ("image\n.tar", "1.0MB")]
+            .map(|(path, amount)| (path.to_owned(), amount.to_owned()));
+        let summary = Summary {
+            delivery: Delivery {
+                exported: true,
+                ..Delivery::default()
+            },
+            references: &[],
+            saved: &[],
+            exported: &exported,
+            digest: None,
+            elapsed: Duration::from_millis(12_345),
+            url: URL,
+        };
+        insta::assert_snapshot!(summary.render(&OutputOptions::default()), @"
+        ✔ built and exported in 12.3s
+        INFO: exported to dist: 12 files (3.4MB)
+        INFO: exported to image .tar: 1.0MB
         INFO: build: https://depot.dev/orgs/o/projects/p/builds/b
         ");
     }

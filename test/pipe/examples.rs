@@ -78,6 +78,11 @@ fn clone(place: &Place, internet: &Internet) -> Context {
         ("services/web/page", "page\n"),
         ("services/web/Dockerfile", "FROM scratch\nCOPY page /page\n"),
         (
+            "Dockerfile.test",
+            "FROM scratch AS test\nCOPY file /app/reports/tests.xml\n\
+             FROM scratch AS reports\nCOPY --from=test /app/reports /\nFROM scratch\nCOPY missing /\n",
+        ),
+        (
             "services/packaged/Dockerfile",
             "FROM scratch\nCOPY --from=dist app /app\n",
         ),

@@ -18,6 +18,7 @@ mod content;
 mod context;
 mod depot_faults;
 mod examples;
+mod exports;
 mod git;
 mod hints;
 mod large_logs;

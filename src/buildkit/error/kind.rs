@@ -31,6 +31,8 @@ pub(crate) enum ErrorKind {
     InvalidResult,
     /// This program could not provide requested data, usually files of the context.
     Session,
+    /// This program could not write an exported result.
+    Export,
     /// A file changed while it was sent. The same solve may succeed with another transfer.
     FilesChanged,
 }

@@ -77,6 +77,7 @@ impl SolveError {
             | ErrorKind::Connection
             | ErrorKind::InconsistentState
             | ErrorKind::Session
+            | ErrorKind::Export
             | ErrorKind::FilesChanged
             | ErrorKind::InvalidResult => return None,
         };

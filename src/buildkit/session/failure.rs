@@ -19,7 +19,7 @@ struct FailureState {
 /// A failure on this side, with a message for the user.
 #[derive(Clone, Debug)]
 pub(in crate::buildkit) struct FailureReport {
-    /// [`ErrorKind::Session`] or [`ErrorKind::FilesChanged`].
+    /// [`ErrorKind::Session`], [`ErrorKind::Export`] or [`ErrorKind::FilesChanged`].
     pub(in crate::buildkit) kind: ErrorKind,
     /// The message.
     pub(in crate::buildkit) message: String,

@@ -43,7 +43,7 @@ pub(crate) use ssh::Ssh;
 pub(crate) use tree::TreeSink;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use tree::tree_service;
-pub(crate) use upload::{FileSink, file};
+pub(crate) use upload::file;
 
 use super::connect::{Connection, HEADER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES};
 use super::error::SolveError;

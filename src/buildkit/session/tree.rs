@@ -221,20 +221,17 @@ impl Receiver {
         let mut ready = Vec::new();
         while let Some(packet) = packets.blocking_recv() {
             match self.handle(packet, &mut ready) {
-                Ok(State::Done) => {
-                    self.listing.end();
-                    return;
-                }
+                Ok(State::Done) => return,
                 Ok(State::Running) => {}
                 Err(error) => {
                     let text = one_line(&error);
                     match &error {
                         ReceiveError::Sender(_) => tracing::debug!("{text}"),
                         ReceiveError::Write(error) => {
-                            failure.record(ErrorKind::Session, text.clone(), error.hint());
+                            failure.record(ErrorKind::Export, text.clone(), error.hint());
                         }
                         ReceiveError::Protocol(_) => {
-                            failure.record(ErrorKind::Session, text.clone(), None);
+                            failure.record(ErrorKind::Export, text.clone(), None);
                         }
                     }
                     let reply = Packet {
@@ -253,8 +250,16 @@ impl Receiver {
         }
     }
 
-    /// Handles a packet, and adds the replies to it.
+    /// Handles a packet, and adds the replies to it. After an error, the whole result is unusable.
     fn handle(&mut self, packet: Packet, replies: &mut Vec<Packet>) -> Result<State, ReceiveError> {
+        let state = self.accept(packet, replies);
+        if state.is_err() {
+            self.listing.fail();
+        }
+        state
+    }
+
+    fn accept(&mut self, packet: Packet, replies: &mut Vec<Packet>) -> Result<State, ReceiveError> {
         let Packet {
             r#type,
             stat,
@@ -327,7 +332,8 @@ impl Receiver {
             replies.push(reply(PacketType::Request, id));
         }
         if self.is_listed && self.open.is_empty() && !self.is_received {
-            self.listing.link()?;
+            // Before the reply: the builder then reports success without waiting for us.
+            self.listing.end()?;
             self.is_received = true;
             replies.push(reply(PacketType::Finish, 0));
         }

@@ -3,7 +3,7 @@
 mod ssh;
 
 use self::ssh::{agent_hint, missing_agent, ssh_hint};
-use super::{CacheExportFailure, Failure, LoadCause, SbomError};
+use super::{CacheExportFailure, ExportCause, Failure, LoadCause, SbomError};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, Mounts, SolveError};
 use crate::config::Plan;
@@ -54,6 +54,11 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         Failure::Load(failure) => match &failure.cause {
             LoadCause::Load(error) => load_hint(error),
             LoadCause::Export(error) => solve_hint(error, plan, output),
+        },
+        Failure::Export(failure) => match &failure.cause {
+            ExportCause::Receive(error) => error.hint.map(str::to_owned),
+            ExportCause::Write(error) => error.hint().map(str::to_owned),
+            ExportCause::Staging { .. } => None,
         },
         _ => None,
     }

@@ -8,7 +8,7 @@ use super::super::Result;
 use super::super::contexts::Contexts;
 use super::super::failure::Failure;
 use super::{Link, Machine};
-use crate::buildkit::session::{Auth, Changes, FileSink, Health, Services, Session, Ssh};
+use crate::buildkit::session::{Auth, Changes, Health, Service, Services, Session, Ssh};
 use crate::cancel::Cancel;
 
 /// How often a context is sent if its files change while it is being sent.
@@ -59,14 +59,8 @@ impl Machine<'_> {
             number = current.number + 1;
             transfer = transfer.max(current.transfer);
         }
-        // A file that changes constantly must not fail every build.
-        let changes = if transfer < MAX_TRANSFERS {
-            Changes::Refused
-        } else {
-            Changes::Tolerated
-        };
         let session = Arc::new(SharedSession {
-            session: self.open(link, key, contexts, changes, None)?,
+            session: open(link, self.services(key, contexts, transfer))?,
             contexts: Arc::clone(contexts),
             transfer,
             number,
@@ -76,48 +70,48 @@ impl Machine<'_> {
         Ok(session)
     }
 
-    /// A session of its own for a solve whose exporter sends a file to `file`.
-    pub(in super::super) async fn session_with_file(
+    /// A session of its own for a solve whose exporter sends its result to `sink`. `transfer`: the number of the transfer.
+    pub(in super::super) async fn session_with_sink(
         &self,
         link: &Link,
         contexts: &Contexts,
-        file: FileSink,
+        (sink, transfer): (impl Service + 'static, u32),
         cancel: &Cancel,
     ) -> Result<Session> {
         let key = cancel.unless_fired(contexts.key()).await;
         let key = key.map_err(Failure::Canceled)?;
-        self.open(link, key, contexts, Changes::Tolerated, Some(file))
+        let services = self.services(key, contexts, transfer).with(sink);
+        open(link, services)
     }
 
-    fn open(
-        &self,
-        link: &Link,
-        shared_key: String,
-        contexts: &Contexts,
-        changes: Changes,
-        file: Option<FileSink>,
-    ) -> Result<Session> {
+    /// The services for the files of `contexts` and for registries.
+    fn services(&self, shared_key: String, contexts: &Contexts, transfer: u32) -> Services {
+        // A file that changes constantly must not fail every build.
+        let changes = if transfer < MAX_TRANSFERS {
+            Changes::Refused
+        } else {
+            Changes::Tolerated
+        };
         let services = Services::new(shared_key)
             .with(Health)
             .with(contexts.files(changes))
             .with(contexts.secrets())
             .with(Auth::new(self.authorizer()));
         let agents = contexts.agents();
-        let services = if agents.is_empty() {
+        if agents.is_empty() {
             services
         } else {
             services.with(Ssh::new(agents.clone()))
-        };
-        let services = match file {
-            Some(file) => services.with(file),
-            None => services,
-        };
-        let opened = link.connection.open_session(services);
-        opened.map_err(|error| Failure::Solve {
-            error: Box::new(error),
-            target: None,
-        })
+        }
     }
+}
+
+fn open(link: &Link, services: Services) -> Result<Session> {
+    let opened = link.connection.open_session(services);
+    opened.map_err(|error| Failure::Solve {
+        error: Box::new(error),
+        target: None,
+    })
 }
 
 impl Sessions {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::annotations;
 use super::compression;
 use crate::buildkit;
+use crate::config::plan::ExportKind;
 use crate::depot::fork;
 use crate::pipe::export::{Export, Retention};
 use crate::pipe::job::Job;
@@ -21,7 +22,11 @@ pub(super) fn of(
 ) -> Option<buildkit::Export> {
     let form = job.form;
     let mut attributes = HashMap::new();
-    let docker_form = matches!(export, Export::Push(round) if round.docker_form);
+    let docker_form = match export {
+        Export::Push(round) => round.docker_form,
+        Export::Files(plan) => plan.kind == ExportKind::Docker,
+        Export::Cache | Export::Store(_) => false,
+    };
     if !docker_form {
         let annotations = &job.plan.metadata.annotations;
         attributes = annotations::attributes(annotations, target, form);
@@ -29,6 +34,19 @@ pub(super) fn of(
     compression::add(&mut attributes, job.plan.compression, docker_form);
     match export {
         Export::Cache => return None,
+        Export::Files(plan) => {
+            if !plan.kind.is_image() {
+                // Files have neither layers nor annotations.
+                attributes.clear();
+            } else if plan.has_compression() {
+                attributes.retain(|name, _| !name.contains("compression"));
+            }
+            attributes.extend(plan.attributes.iter().cloned());
+            return Some(buildkit::Export {
+                kind: plan.kind.name().into(),
+                attributes,
+            });
+        }
         // With a name, the builder keeps all layers, including those of base images.
         Export::Store(names) => {
             attributes.insert("name".into(), joined(names));

@@ -66,6 +66,22 @@ impl Skopeo {
         serde_json::from_slice(&manifest).map_err(io::Error::other)
     }
 
+    /// Reads every manifest, config and layer of the image in an archive, such as `oci-archive:image.tar`, checks their digests, and
+    /// returns the index or manifest as JSON.
+    ///
+    /// # Errors
+    /// skopeo's message, if anything is missing or does not match its digest.
+    pub async fn read_archive(&self, archive: &str) -> io::Result<Value> {
+        let folder = tempfile::tempdir()?;
+        let image = folder.path().join("image");
+        let mut command = self.copy();
+        command.args(["--all", archive]);
+        command.arg(format!("dir:{}", image.display()));
+        run(command).await?;
+        let manifest = fs::read(image.join("manifest.json"))?;
+        serde_json::from_slice(&manifest).map_err(io::Error::other)
+    }
+
     /// Copies an image for this machine's platform to a second name in the same registry and compresses its layers
     /// with zstd.
     pub async fn compress_with_zstd(

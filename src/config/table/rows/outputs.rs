@@ -5,6 +5,17 @@ use super::super::{Fallback, Kind, Topic, Variable};
 pub(super) const ROWS: &[Variable] = &[
     Variable::new(
         Topic::Outputs,
+        "OUTPUTS",
+        Kind::Lines,
+        Fallback::None,
+        "Files of the result to write into the clone, one on each line or as a list, in the form \
+         of `--output`: `type=local,dest=DIR` (or `DIR` alone) for the files of the last stage, \
+         `type=tar,dest=FILE` for the same as an archive, `type=oci,dest=FILE` or \
+         `type=docker,dest=FILE` for the image as an archive. See \
+         [Files of the result](#markdown-header-files-of-the-result).",
+    ),
+    Variable::new(
+        Topic::Outputs,
         "OUTPUT_FILE",
         Kind::Text,
         Fallback::None,
