@@ -43,7 +43,8 @@ pub(crate) enum Algorithm {
 const VARIABLE: &str = "COMPRESSION";
 const LEVEL: &str = "COMPRESSION_LEVEL";
 
-const NO_EFFECT: Warning = Warning::NoEffect {
+/// Withdrawn for an image that is written into the clone.
+pub(super) const NO_EFFECT: Warning = Warning::NoEffect {
     setting: VARIABLE,
     reason: "the image is neither pushed, loaded nor saved",
 };

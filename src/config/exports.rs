@@ -1,11 +1,14 @@
 //! Files of the result that are written into the clone: `OUTPUTS`, in the form of `--output` of `docker buildx build`.
 
+mod entry;
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::csv;
+use self::entry::{Entry, Problem, problem};
+use super::compression;
 use super::fault::Fault;
 use super::findings::Findings;
 use super::images::Destinations;
@@ -15,7 +18,6 @@ use super::values::entries;
 use super::warning::Warning;
 use crate::destination::Place;
 use crate::platform::{Architecture, Platform};
-use crate::registry::reference::Reference;
 
 /// The variable for exported files.
 #[derive(Default, Deserialize)]
@@ -80,31 +82,8 @@ impl ExportKind {
 
 const VARIABLE: &str = "OUTPUTS";
 
-const FORMS: &str = "write `type=local,dest=DIR`, `type=tar,dest=FILE`, `type=oci,dest=FILE` or `type=docker,dest=FILE`";
-
 /// Paths for which the clone has other uses. A builder must not replace hooks or the files of other pipes.
 const RESERVED: [&str; 2] = [".git", ".bitbucket"];
-
-/// A problem of an entry, and the correction.
-struct Problem {
-    problem: String,
-    advice: String,
-}
-
-fn problem(problem: impl Into<String>, advice: impl Into<String>) -> Problem {
-    Problem {
-        problem: problem.into(),
-        advice: advice.into(),
-    }
-}
-
-/// An entry whose destination is not checked yet.
-struct Entry {
-    kind: ExportKind,
-    dest: String,
-    attributes: Vec<(String, String)>,
-    has_platform_folder: bool,
-}
 
 /// The parts of an image's plan that its exports depend on.
 #[derive(Clone, Copy)]
@@ -128,7 +107,7 @@ pub(super) fn read(
     let lines = variables.outputs.iter().flat_map(|value| entries(value));
     for (index, line) in lines.enumerate() {
         let number = index + 1;
-        let read = entry(line, findings).and_then(|entry| {
+        let read = entry::read(line, findings).and_then(|entry| {
             check_platforms(&entry, source)?;
             Ok(entry)
         });
@@ -157,6 +136,12 @@ pub(super) fn read(
     if plans.iter().any(|plan| plan.kind.is_image()) {
         // The names are used.
         findings.withdraw(|warning| matches!(warning, Warning::NamedButNotPushed { .. }));
+    }
+    if plans
+        .iter()
+        .any(|plan| plan.kind.is_image() && !plan.has_compression())
+    {
+        findings.withdraw(|warning| *warning == compression::NO_EFFECT);
     }
     plans
 }
@@ -191,191 +176,6 @@ fn plan(entry: Entry, path: PathBuf, clone: &Path, image: &Destinations) -> Expo
     }
 }
 
-/// Reads an entry.
-fn entry(line: &str, findings: &Findings) -> Result<Entry, Problem> {
-    let line = line.trim();
-    let invalid = |fault: csv::CsvFault| problem(format!("is not valid: {fault}"), FORMS);
-    let record = csv::record(line).map_err(invalid)?;
-    if let [path] = &*record
-        && !path.contains('=')
-    {
-        return Ok(Entry {
-            kind: ExportKind::Local,
-            dest: destination(path)?,
-            attributes: Vec::new(),
-            has_platform_folder: false,
-        });
-    }
-    let fields = csv::fields(line).map_err(invalid)?;
-    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    if let Some([name, _]) = names.array_windows().find(|[one, other]| one == other) {
-        let repeated = format!("sets {} more than once", findings.shown(name));
-        return Err(problem(repeated, "write each attribute once"));
-    }
-    let value = |wanted: &str| {
-        let mut fields = fields.iter();
-        fields.find_map(|(name, value)| (name == wanted).then_some(value.as_str()))
-    };
-    let kind = kind(value("type"), value("dest").is_some(), findings)?;
-    let Some(dest) = value("dest") else {
-        let what = format!("has no `dest` for `type={}`", kind.name());
-        return Err(problem(what, FORMS));
-    };
-    let mut entry = Entry {
-        kind,
-        dest: destination(dest)?,
-        attributes: Vec::new(),
-        has_platform_folder: false,
-    };
-    for (name, value) in &fields {
-        if name != "type" && name != "dest" {
-            attribute(&mut entry, name, value, findings)?;
-        }
-    }
-    Ok(entry)
-}
-
-/// The form of the result.
-fn kind(value: Option<&str>, has_dest: bool, findings: &Findings) -> Result<ExportKind, Problem> {
-    let Some(value) = value else {
-        return Err(problem("has no `type`", FORMS));
-    };
-    match value {
-        "image" | "registry" => Err(problem(
-            format!("has `type={value}`, which is not a file"),
-            "remove it, and set IMAGE and `PUSH: 'true'`",
-        )),
-        "cacheonly" => Err(problem(
-            "has `type=cacheonly`, which exports nothing",
-            "remove it: without OUTPUTS, PUSH, LOAD and SAVE, the result stays in the builder's cache",
-        )),
-        "docker" if !has_dest => Err(problem(
-            "has `type=docker` without `dest`",
-            "set `LOAD: 'true'` to load the image into the step's Docker daemon, or write `type=docker,dest=FILE`",
-        )),
-        value => {
-            let known = ExportKind::ALL.into_iter();
-            let mut known = known.filter(|kind| kind.name() == value);
-            known.next().ok_or_else(|| {
-                problem(
-                    format!("has an unknown type {}", findings.shown(value)),
-                    FORMS,
-                )
-            })
-        }
-    }
-}
-
-/// A destination that is not empty, and not standard output.
-fn destination(value: &str) -> Result<String, Problem> {
-    match value.trim() {
-        "" => Err(problem("has an empty `dest`", FORMS)),
-        "-" => Err(problem(
-            "writes to standard output, which a pipe does not have",
-            "write the path of a file or a directory of the clone",
-        )),
-        value => Ok(value.to_owned()),
-    }
-}
-
-/// Reads an attribute and adds it to the entry.
-fn attribute(
-    entry: &mut Entry,
-    name: &str,
-    value: &str,
-    findings: &Findings,
-) -> Result<(), Problem> {
-    let kind = entry.kind;
-    let wrong = |expected: &str| {
-        let what = format!("has {} in `{name}`", findings.shown(value));
-        problem(what, format!("write {expected}"))
-    };
-    let boolean = || go_boolean(value).ok_or_else(|| wrong("`true` or `false`"));
-    let value = match (name, kind.is_image()) {
-        ("platform-split", false) => {
-            if boolean()? {
-                entry.has_platform_folder = true;
-            }
-            return Ok(());
-        }
-        ("tar", true) => {
-            return match boolean()? {
-                true => Ok(()),
-                false => Err(problem(
-                    "has `tar=false`: a directory as the result is not supported",
-                    "remove it; the result is an archive",
-                )),
-            };
-        }
-        ("attestation-prefix", false) => value.to_owned(),
-        ("source-date-epoch", _) => {
-            let seconds: i64 = value.parse().map_err(|_| wrong("seconds since 1970"))?;
-            seconds.to_string()
-        }
-        ("name", true) => names(value, findings)?,
-        ("compression", true) => {
-            let known = ["uncompressed", "gzip", "estargz", "zstd"];
-            if !known.contains(&value) {
-                return Err(wrong("`uncompressed`, `gzip`, `estargz` or `zstd`"));
-            }
-            value.to_owned()
-        }
-        ("compression-level", true) => {
-            let level: u8 = value.parse().map_err(|_| wrong("a number from 0 to 22"))?;
-            if level > 22 {
-                return Err(wrong("a number from 0 to 22"));
-            }
-            level.to_string()
-        }
-        ("force-compression" | "oci-mediatypes", true) => boolean()?.to_string(),
-        _ if name.starts_with("annotation") && kind == ExportKind::Oci => {
-            // The names of annotations are case-sensitive, and the names of attributes are not.
-            let advice = "remove it, and set ANNOTATIONS";
-            return Err(problem("sets an annotation", advice));
-        }
-        _ => {
-            let shown = findings.shown(name);
-            let what = format!(
-                "has the attribute {shown}, which `type={}` does not have",
-                kind.name()
-            );
-            let known = match kind.is_image() {
-                true => {
-                    "`name`, `compression`, `compression-level`, `force-compression`, `oci-mediatypes` or `source-date-epoch`"
-                }
-                false => "`platform-split`, `attestation-prefix` or `source-date-epoch`",
-            };
-            return Err(problem(what, format!("remove it, or write {known}")));
-        }
-    };
-    entry.attributes.push((name.to_owned(), value));
-    Ok(())
-}
-
-/// Valid names, in their complete form.
-fn names(value: &str, findings: &Findings) -> Result<String, Problem> {
-    let mut names = Vec::new();
-    for name in value.split(',').map(str::trim) {
-        let reference = Reference::parse(name).map_err(|error| {
-            let text = format!("has the name {}: {error}", findings.shown(name));
-            let advice = format!("write {}", findings.masked(&error.advice()));
-            problem(findings.masked(&text), advice)
-        })?;
-        names.push(reference.to_string());
-    }
-    Ok(names.join(","))
-}
-
-/// The words for true and false in Go, as the builder reads them.
-fn go_boolean(value: &str) -> Option<bool> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
-}
-
 /// Checks the form against the platforms of the build.
 fn check_platforms(entry: &Entry, source: Source<'_>) -> Result<(), Problem> {
     let several = source.platforms.len() > 1;
@@ -406,7 +206,7 @@ fn check_platforms(entry: &Entry, source: Source<'_>) -> Result<(), Problem> {
 fn check_path(path: &Path, is_directory: bool, clone: &Path) -> Result<(), Problem> {
     const ADVICE: &str = "write another directory of the clone";
     let relative = path.strip_prefix(clone).unwrap_or(path);
-    let mut names = relative.components().map(|name| name.as_os_str());
+    let mut names = relative.components().map(std::path::Component::as_os_str);
     let reserved = names.find(|name| RESERVED.iter().any(|reserved| name == reserved));
     if let Some(reserved) = reserved {
         let what = format!(
@@ -469,5 +269,5 @@ fn check_other_paths(
 }
 
 #[cfg(test)]
-#[path = "exports_tests.rs"]
+#[path = "exports/tests.rs"]
 mod tests;

@@ -70,9 +70,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let create = || File::create(&path).unwrap();
-        let pieces = (0..20).map(|number| Ok::<_, ()>(Bytes::from(format!("{number} "))));
+        let texts: Vec<String> = (0..20).map(|number| format!("{number} ")).collect();
+        let pieces = texts
+            .clone()
+            .into_iter()
+            .map(|text| Ok::<_, ()>(Bytes::from(text)));
         let written = write_pieces(create(), stream::iter(pieces)).await.unwrap();
-        let expected: String = (0..20).map(|number| format!("{number} ")).collect();
+        let expected = texts.concat();
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
         assert_eq!(written, expected.len() as u64);
 

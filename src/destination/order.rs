@@ -85,6 +85,10 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn first_invalid<'a>(paths: &[&'a str]) -> Option<&'a str> {
@@ -148,5 +152,28 @@ mod tests {
             path.extend_from_slice(b"/d");
         }
         assert_eq!(depth, MAX_DEPTH);
+    }
+
+    proptest! {
+        #[test]
+        fn an_accepted_entry_is_new_and_in_a_listed_directory(
+            list in prop::collection::vec(("[ab./\0]{0,6}|[a-c](/[a-c]){0,3}", any::<bool>()), 0..12),
+        ) {
+            let mut order = Order::new();
+            let mut directories = HashSet::from([String::new()]);
+            let mut accepted = HashSet::new();
+            for (path, is_directory) in list {
+                if order.check(path.as_bytes(), is_directory).is_err() {
+                    continue;
+                }
+                let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+                prop_assert!(directories.contains(parent), "{path}");
+                prop_assert!(!path.split('/').any(|name| ["", ".", ".."].contains(&name)));
+                prop_assert!(accepted.insert(path.clone()), "{path} twice");
+                if is_directory {
+                    directories.insert(path);
+                }
+            }
+        }
     }
 }

@@ -59,6 +59,38 @@ pub(crate) struct Received {
     is_directory: bool,
 }
 
+impl Received {
+    /// Closes a directory, and returns its result. `name`: its name in the staging directory.
+    ///
+    /// # Errors
+    /// The result is not complete.
+    pub(crate) fn of_tree(name: String, tree: &Tree) -> Result<Self, WriteError> {
+        tree.close();
+        let (totals, directories) = tree.take()?;
+        Ok(Self {
+            name,
+            totals,
+            directories,
+            is_directory: true,
+        })
+    }
+
+    /// The result in a complete file of `bytes` bytes. `name`: its name in the staging directory.
+    pub(crate) fn of_file(name: String, bytes: u64) -> Self {
+        let totals = Totals {
+            files: 1,
+            bytes,
+            ..Totals::default()
+        };
+        Self {
+            name,
+            totals,
+            directories: Vec::new(),
+            is_directory: false,
+        }
+    }
+}
+
 impl Staging {
     /// Creates the staging directory of `place`.
     ///
@@ -77,7 +109,7 @@ impl Staging {
         })
     }
 
-    /// An empty directory for a result. Its name is for [`Self::received_tree`].
+    /// An empty directory for a result. Its name is for [`Received::of_tree`].
     ///
     /// # Errors
     /// It cannot be created.
@@ -93,7 +125,7 @@ impl Staging {
         Ok((name, Arc::new(Tree::new(root, limits))))
     }
 
-    /// An empty file for a result. Its name is for [`Self::received_file`].
+    /// An empty file for a result. Its name is for [`Received::of_file`].
     ///
     /// # Errors
     /// It cannot be created.
@@ -108,36 +140,6 @@ impl Staging {
             Mode::from_raw_mode(0o666),
         )?;
         Ok((name, file.into()))
-    }
-
-    /// Closes a directory, and returns its result.
-    ///
-    /// # Errors
-    /// The result is not complete.
-    pub(crate) fn received_tree(&self, name: String, tree: &Tree) -> Result<Received, WriteError> {
-        tree.close();
-        let (totals, directories) = tree.take()?;
-        Ok(Received {
-            name,
-            totals,
-            directories,
-            is_directory: true,
-        })
-    }
-
-    /// The result in a complete file of `bytes` bytes.
-    pub(crate) fn received_file(&self, name: String, bytes: u64) -> Received {
-        let totals = Totals {
-            files: 1,
-            bytes,
-            ..Totals::default()
-        };
-        Received {
-            name,
-            totals,
-            directories: Vec::new(),
-            is_directory: false,
-        }
     }
 
     /// Closes a directory that did not receive a complete result, and removes it.

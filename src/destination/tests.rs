@@ -86,7 +86,7 @@ impl Ground {
             }
         }
         listing.end()?;
-        let received = staging.received_tree(name, &tree)?;
+        let received = Received::of_tree(name, &tree)?;
         staging.place(&received, &self.place)?;
         drop(staging);
         Ok(received.totals)
@@ -200,6 +200,9 @@ fn devices_fifos_and_sockets_are_skipped_and_counted() {
     assert_eq!(fs::read_dir(ground.out("")).unwrap().count(), 1);
 }
 
+/// Makes a list for the path of a directory outside of the clone.
+type List = fn(&str) -> Vec<(Entry, &'static [u8])>;
+
 #[test]
 fn a_hostile_list_writes_nothing_outside_and_nothing_to_the_place() {
     let target = |ground: &Ground| {
@@ -210,7 +213,7 @@ fn a_hostile_list_writes_nothing_outside_and_nothing_to_the_place() {
             .to_string_lossy()
             .into_owned()
     };
-    let lists: Vec<fn(&str) -> Vec<(Entry, &'static [u8])>> = vec![
+    let lists: Vec<List> = vec![
         // A link, then an entry below it.
         |outside| vec![link("a", outside), file("a/file", "new")],
         |outside| vec![link("a", outside), directory("a/b")],
@@ -329,7 +332,7 @@ fn a_file_is_replaced_and_a_directory_is_not() {
         let staging = Staging::create(&ground.place).unwrap();
         let (name, mut file) = staging.file().unwrap();
         std::io::Write::write_all(&mut file, content.as_bytes()).unwrap();
-        let received = staging.received_file(name, content.len() as u64);
+        let received = Received::of_file(name, content.len() as u64);
         staging.place(&received, &ground.place)
     };
     symlink("../outside/file", ground.out("")).unwrap();
@@ -362,7 +365,7 @@ fn a_result_is_incomplete_until_every_list_has_ended() {
     assert!(matches!(closed, Err(WriteError::Closed)));
 
     let (name, tree) = staging.tree().unwrap();
-    let nothing = staging.received_tree(name, &tree);
+    let nothing = Received::of_tree(name, &tree);
     assert!(matches!(nothing, Err(WriteError::Incomplete)));
 }
 

@@ -118,7 +118,7 @@ macro_rules! short_runs {
         /// Every target in `fuzz/` has a short run, and every short run has a target.
         #[test]
         fn every_target_has_a_short_run() {
-            let mut targets = vec![$(stringify!($target)),*, "config", "file_sync"];
+            let mut targets = vec![$(stringify!($target)),*, "config", "file_send", "file_sync"];
             targets.sort_unstable();
             let seeds = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
             let mut seeded: Vec<_> = fs::read_dir(seeds).unwrap().map(|folder| folder.unwrap().file_name()).collect();
@@ -170,5 +170,13 @@ fn file_sync() {
     let folder = TempDir::new().unwrap();
     short_run("file_sync", 150, |bytes| {
         super::file_sync(bytes, folder.path());
+    });
+}
+
+#[test]
+fn file_send() {
+    let folder = TempDir::new().unwrap();
+    short_run("file_send", 150, |bytes| {
+        super::file_send(bytes, folder.path());
     });
 }

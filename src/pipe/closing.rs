@@ -53,7 +53,6 @@ fn of_image(
             pushed: destinations.push,
             saved: destinations.save.is_some(),
             loaded: destinations.load,
-            exported: !finished.exported.is_empty(),
         },
         references: &named.collect::<Vec<_>>(),
         saved: &finished.saved,

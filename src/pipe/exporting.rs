@@ -207,12 +207,12 @@ impl Exporting<'_> {
         let created = self.staging.tree();
         let (name, tree) = created.map_err(|source| self.not_created(source))?;
         let sink = TreeSink::new(Arc::clone(&tree));
-        let solved = solver.export(link, solve, sink, attempts, pushes).await;
-        match solved {
-            Ok(solved) => {
-                let received = self.staging.received_tree(name, &tree);
+        let response = solver.export(link, solve, sink, attempts, pushes).await;
+        match response {
+            Ok(response) => {
+                let received = Received::of_tree(name, &tree);
                 let received = received.map_err(|error| self.failure(ExportCause::Write(error)))?;
-                Ok((received, solved))
+                Ok((received, response))
             }
             Err(failure) => {
                 let staging = Arc::clone(&self.staging);
@@ -237,9 +237,9 @@ impl Exporting<'_> {
         let (sink, pieces) = file();
         let pieces = pieces.map_err(|status| status_message(&status));
         let solving = solver.export(link, solve, sink, attempts, pushes);
-        let (solved, written) = tokio::join!(solving, write_pieces(archive, pieces));
-        match (solved, written) {
-            (Ok(solved), Ok(bytes)) => Ok((self.staging.received_file(name, bytes), solved)),
+        let (response, written) = tokio::join!(solving, write_pieces(archive, pieces));
+        match (response, written) {
+            (Ok(response), Ok(bytes)) => Ok((Received::of_file(name, bytes), response)),
             // The builder's error is a consequence.
             (_, Err(ArchiveError::Write(source))) if solver.cancel.reason().is_none() => {
                 let error = WriteError::writing(&self.plan.label, source);

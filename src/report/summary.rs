@@ -20,19 +20,17 @@ pub struct Delivery {
     pub saved: bool,
     /// To the step's Docker daemon.
     pub loaded: bool,
-    /// To files of the clone.
-    pub exported: bool,
 }
 
 impl Delivery {
-    /// `built, pushed and loaded`.
-    fn words(self) -> String {
+    /// `built, pushed and loaded`. `is_exported`: whether files were written into the clone.
+    fn words(self, is_exported: bool) -> String {
         let done = [
             (true, "built"),
             (self.pushed, "pushed"),
             (self.saved, "saved"),
             (self.loaded, "loaded"),
-            (self.exported, "exported"),
+            (is_exported, "exported"),
         ];
         let done: Vec<_> = done
             .into_iter()
@@ -80,7 +78,7 @@ impl Summary<'_> {
     /// Renders the last lines. The page of the build comes last.
     #[must_use]
     pub fn render(&self, options: &OutputOptions) -> String {
-        let done = self.delivery.words();
+        let done = self.delivery.words(!self.exported.is_empty());
         let line = |text: &str| text::one_line(text, CHARACTERS, &options.masker);
         let full = |(reference, digest): &(String, Option<&str>)| match digest {
             Some(digest) => format!("{}@{}", line(reference), line(digest)),
@@ -164,7 +162,6 @@ mod tests {
         pushed: true,
         saved: false,
         loaded: false,
-        exported: false,
     };
 
     #[test]
@@ -186,9 +183,8 @@ mod tests {
                 pushed,
                 saved,
                 loaded,
-                exported,
             };
-            assert_eq!(delivery.words(), words);
+            assert_eq!(delivery.words(exported), words);
         }
     }
 
@@ -274,10 +270,7 @@ mod tests {
         let exported = [("dist", "12 files (3.4MB)"), ("image\n.tar", "1.0MB")]
             .map(|(path, amount)| (path.to_owned(), amount.to_owned()));
         let summary = Summary {
-            delivery: Delivery {
-                exported: true,
-                ..Delivery::default()
-            },
+            delivery: Delivery::default(),
             references: &[],
             saved: &[],
             exported: &exported,

@@ -14,6 +14,7 @@ mod builds;
 mod caches;
 mod cli;
 mod contexts;
+mod exports;
 mod ground;
 mod loads;
 mod machines;

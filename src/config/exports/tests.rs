@@ -5,7 +5,9 @@ use std::os::unix::fs::symlink;
 
 use proptest::prelude::*;
 
+use super::entry::FORMS;
 use super::*;
+use crate::registry::reference::Reference;
 
 /// A clone with files, directories and links.
 struct Clone(tempfile::TempDir);
@@ -168,238 +170,241 @@ fn attributes_are_checked_and_passed_on() {
     );
 }
 
+/// An entry, the problem, and the advice.
+const WRONG_ENTRIES: &[(&str, &str, &str)] = &[
+    (
+        "type=local",
+        "entry 1 has no `dest` for `type=local`",
+        FORMS,
+    ),
+    ("dest=dist", "entry 1 has no `type`", FORMS),
+    ("type=,dest=x", "entry 1 has an unknown type ``", FORMS),
+    (
+        "type=zip,dest=x",
+        "entry 1 has an unknown type `zip`",
+        FORMS,
+    ),
+    (
+        "type=Local,dest=x",
+        "entry 1 has an unknown type `Local`",
+        FORMS,
+    ),
+    (
+        "type=image,name=acme/app",
+        "entry 1 has `type=image`, which is not a file",
+        "set IMAGE and `PUSH: 'true'`",
+    ),
+    (
+        "type=registry",
+        "entry 1 has `type=registry`, which is not a file",
+        "set IMAGE and `PUSH: 'true'`",
+    ),
+    (
+        "type=docker",
+        "entry 1 has `type=docker` without `dest`",
+        "set `LOAD: 'true'`",
+    ),
+    (
+        "type=cacheonly",
+        "entry 1 has `type=cacheonly`, which exports nothing",
+        "remove it",
+    ),
+    (
+        "-",
+        "entry 1 writes to standard output",
+        "write the path of a file",
+    ),
+    (
+        "type=tar,dest=-",
+        "entry 1 writes to standard output",
+        "write the path of a file",
+    ),
+    ("type=tar,dest=", "entry 1 has an empty `dest`", FORMS),
+    (
+        "type=tar,dest=a,dest=b",
+        "entry 1 sets `dest` more than once",
+        "write each attribute once",
+    ),
+    (
+        "a,b",
+        "entry 1 is not valid: field 1 is not of the form `name=value`",
+        FORMS,
+    ),
+    (
+        "type=tar,dest=a\"b",
+        "entry 1 is not valid: field 2 contains a `\"`",
+        FORMS,
+    ),
+    (
+        "\"type=tar,dest=a",
+        "entry 1 is not valid: field 1 has no closing quote",
+        FORMS,
+    ),
+    (
+        "dist\ntype=tar,=x",
+        "entry 2 is not valid: field 2 has no name before its `=`",
+        FORMS,
+    ),
+    (
+        "type=local,dest=x,mode=delete",
+        "entry 1 has the attribute `mode`, which `type=local` does not have",
+        "remove it",
+    ),
+    (
+        "type=local,dest=x,name=a",
+        "has the attribute `name`, which `type=local` does not have",
+        "remove it",
+    ),
+    (
+        "type=oci,dest=x,push=true",
+        "has the attribute `push`, which `type=oci` does not have",
+        "remove it",
+    ),
+    (
+        "type=oci,dest=x,platform-split=true",
+        "has the attribute `platform-split`",
+        "remove it",
+    ),
+    (
+        "type=oci,dest=x,tar=false",
+        "entry 1 has `tar=false`",
+        "the result is an archive",
+    ),
+    (
+        "type=oci,dest=x,tar=no",
+        "entry 1 has `no` in `tar`",
+        "write `true` or `false`",
+    ),
+    (
+        "type=oci,dest=x,compression=lz4",
+        "entry 1 has `lz4` in `compression`",
+        "`estargz` or `zstd`",
+    ),
+    (
+        "type=oci,dest=x,compression-level=23",
+        "entry 1 has `23` in `compression-level`",
+        "from 0 to 22",
+    ),
+    (
+        "type=oci,dest=x,compression-level=high",
+        "entry 1 has `high` in `compression-level`",
+        "from 0 to 22",
+    ),
+    (
+        "type=oci,dest=x,name=Acme/App",
+        "entry 1 has the name `Acme/App`:",
+        "write `acme/app`",
+    ),
+    (
+        "type=tar,dest=x,source-date-epoch=now",
+        "entry 1 has `now` in `source-date-epoch`",
+        "seconds since 1970",
+    ),
+    (
+        "type=oci,dest=x,annotation.a=b",
+        "entry 1 sets an annotation",
+        "set ANNOTATIONS",
+    ),
+    // Destinations.
+    (
+        ".",
+        "`CLONE` contains the whole clone",
+        "a directory in the clone",
+    ),
+    ("..", "contains the whole clone", "a directory in the clone"),
+    (
+        "/",
+        "`/` contains the whole clone",
+        "a directory in the clone",
+    ),
+    (
+        "../outside",
+        "is outside of the clone directory `CLONE`",
+        "a directory in the clone",
+    ),
+    (
+        "/etc/dist",
+        "`/etc/dist` is outside of the clone directory `CLONE`",
+        "a directory in the clone",
+    ),
+    (
+        "out/x",
+        "is outside of the clone directory `CLONE`",
+        "a directory in the clone",
+    ),
+    ("link", "`CLONE/link` is a link", "a directory in the clone"),
+    (
+        "type=tar,dest=out",
+        "`CLONE/out` is a link",
+        "a file in the clone",
+    ),
+    (
+        "file",
+        "`CLONE/file` is a file, not a directory",
+        "a directory in the clone",
+    ),
+    (
+        "file/x",
+        "`CLONE/file/x` has a parent that is a file, not a directory",
+        "a directory in the clone",
+    ),
+    (
+        "type=tar,dest=taken",
+        "`CLONE/taken` is a directory",
+        "a file in the clone",
+    ),
+    (
+        "type=oci,dest=fifo",
+        "`CLONE/fifo` is not a regular file",
+        "a file in the clone",
+    ),
+    (
+        ".git",
+        "`.git` is in a directory `.git`, which the result must not change",
+        "another directory",
+    ),
+    (
+        ".git/hooks",
+        "`.git/hooks` is in a directory `.git`",
+        "another directory",
+    ),
+    (
+        "type=tar,dest=.bitbucket/x",
+        "is in a directory `.bitbucket`",
+        "another directory",
+    ),
+    ("module", "`module` contains a `.git`", "another directory"),
+    (
+        "module/.git/x",
+        "has a parent that is a file, not a directory",
+        "a directory in the clone",
+    ),
+    (
+        "dist\ntype=tar,dest=dist",
+        "`dist` overlaps with the destination `dist` of another entry",
+        "not inside each other",
+    ),
+    (
+        "dist\ndist/x",
+        "`dist/x` overlaps with the destination `dist`",
+        "not inside each other",
+    ),
+    (
+        "taken/x\ntaken",
+        "`taken` overlaps with the destination `taken/x`",
+        "not inside each other",
+    ),
+    (
+        "type=tar,dest=image.env",
+        "`image.env` overlaps with OUTPUT_FILE",
+        "write another path",
+    ),
+];
+
 #[test]
 fn wrong_entries_are_reported_with_the_correction() {
     let clone = Clone::new();
-    for (value, problem, advice) in [
-        (
-            "type=local",
-            "entry 1 has no `dest` for `type=local`",
-            FORMS,
-        ),
-        ("dest=dist", "entry 1 has no `type`", FORMS),
-        ("type=,dest=x", "entry 1 has an unknown type ``", FORMS),
-        (
-            "type=zip,dest=x",
-            "entry 1 has an unknown type `zip`",
-            FORMS,
-        ),
-        (
-            "type=Local,dest=x",
-            "entry 1 has an unknown type `Local`",
-            FORMS,
-        ),
-        (
-            "type=image,name=acme/app",
-            "entry 1 has `type=image`, which is not a file",
-            "set IMAGE and `PUSH: 'true'`",
-        ),
-        (
-            "type=registry",
-            "entry 1 has `type=registry`, which is not a file",
-            "set IMAGE and `PUSH: 'true'`",
-        ),
-        (
-            "type=docker",
-            "entry 1 has `type=docker` without `dest`",
-            "set `LOAD: 'true'`",
-        ),
-        (
-            "type=cacheonly",
-            "entry 1 has `type=cacheonly`, which exports nothing",
-            "remove it",
-        ),
-        (
-            "-",
-            "entry 1 writes to standard output",
-            "write the path of a file",
-        ),
-        (
-            "type=tar,dest=-",
-            "entry 1 writes to standard output",
-            "write the path of a file",
-        ),
-        ("type=tar,dest=", "entry 1 has an empty `dest`", FORMS),
-        (
-            "type=tar,dest=a,dest=b",
-            "entry 1 sets `dest` more than once",
-            "write each attribute once",
-        ),
-        (
-            "a,b",
-            "entry 1 is not valid: field 1 is not of the form `name=value`",
-            FORMS,
-        ),
-        (
-            "type=tar,dest=a\"b",
-            "entry 1 is not valid: field 2 contains a `\"`",
-            FORMS,
-        ),
-        (
-            "\"type=tar,dest=a",
-            "entry 1 is not valid: field 1 has no closing quote",
-            FORMS,
-        ),
-        (
-            "dist\ntype=tar,=x",
-            "entry 2 is not valid: field 2 has no name before its `=`",
-            FORMS,
-        ),
-        (
-            "type=local,dest=x,mode=delete",
-            "entry 1 has the attribute `mode`, which `type=local` does not have",
-            "remove it",
-        ),
-        (
-            "type=local,dest=x,name=a",
-            "has the attribute `name`, which `type=local` does not have",
-            "remove it",
-        ),
-        (
-            "type=oci,dest=x,push=true",
-            "has the attribute `push`, which `type=oci` does not have",
-            "remove it",
-        ),
-        (
-            "type=oci,dest=x,platform-split=true",
-            "has the attribute `platform-split`",
-            "remove it",
-        ),
-        (
-            "type=oci,dest=x,tar=false",
-            "entry 1 has `tar=false`",
-            "the result is an archive",
-        ),
-        (
-            "type=oci,dest=x,tar=no",
-            "entry 1 has `no` in `tar`",
-            "write `true` or `false`",
-        ),
-        (
-            "type=oci,dest=x,compression=lz4",
-            "entry 1 has `lz4` in `compression`",
-            "`estargz` or `zstd`",
-        ),
-        (
-            "type=oci,dest=x,compression-level=23",
-            "entry 1 has `23` in `compression-level`",
-            "from 0 to 22",
-        ),
-        (
-            "type=oci,dest=x,compression-level=high",
-            "entry 1 has `high` in `compression-level`",
-            "from 0 to 22",
-        ),
-        (
-            "type=oci,dest=x,name=Acme/App",
-            "entry 1 has the name `Acme/App`:",
-            "write `acme/app`",
-        ),
-        (
-            "type=tar,dest=x,source-date-epoch=now",
-            "entry 1 has `now` in `source-date-epoch`",
-            "seconds since 1970",
-        ),
-        (
-            "type=oci,dest=x,annotation.a=b",
-            "entry 1 sets an annotation",
-            "labels in the Dockerfile",
-        ),
-        // Destinations.
-        (
-            ".",
-            "`CLONE` contains the whole clone",
-            "a directory in the clone",
-        ),
-        ("..", "contains the whole clone", "a directory in the clone"),
-        (
-            "/",
-            "`/` contains the whole clone",
-            "a directory in the clone",
-        ),
-        (
-            "../outside",
-            "is outside of the clone directory `CLONE`",
-            "a directory in the clone",
-        ),
-        (
-            "/etc/dist",
-            "`/etc/dist` is outside of the clone directory `CLONE`",
-            "a directory in the clone",
-        ),
-        (
-            "out/x",
-            "is outside of the clone directory `CLONE`",
-            "a directory in the clone",
-        ),
-        ("link", "`CLONE/link` is a link", "a directory in the clone"),
-        (
-            "type=tar,dest=out",
-            "`CLONE/out` is a link",
-            "a file in the clone",
-        ),
-        (
-            "file",
-            "`CLONE/file` is a file, not a directory",
-            "a directory in the clone",
-        ),
-        (
-            "file/x",
-            "`CLONE/file/x` has a parent that is a file, not a directory",
-            "a directory in the clone",
-        ),
-        (
-            "type=tar,dest=taken",
-            "`CLONE/taken` is a directory",
-            "a file in the clone",
-        ),
-        (
-            "type=oci,dest=fifo",
-            "`CLONE/fifo` is not a regular file",
-            "a file in the clone",
-        ),
-        (
-            ".git",
-            "`.git` is in a directory `.git`, which the result must not change",
-            "another directory",
-        ),
-        (
-            ".git/hooks",
-            "`.git/hooks` is in a directory `.git`",
-            "another directory",
-        ),
-        (
-            "type=tar,dest=.bitbucket/x",
-            "is in a directory `.bitbucket`",
-            "another directory",
-        ),
-        ("module", "`module` contains a `.git`", "another directory"),
-        (
-            "module/.git/x",
-            "has a parent that is a file, not a directory",
-            "a directory in the clone",
-        ),
-        (
-            "dist\ntype=tar,dest=dist",
-            "`dist` overlaps with the destination `dist` of another entry",
-            "not inside each other",
-        ),
-        (
-            "dist\ndist/x",
-            "`dist/x` overlaps with the destination `dist`",
-            "not inside each other",
-        ),
-        (
-            "taken/x\ntaken",
-            "`taken` overlaps with the destination `taken/x`",
-            "not inside each other",
-        ),
-        (
-            "type=tar,dest=image.env",
-            "`image.env` overlaps with OUTPUT_FILE",
-            "write another path",
-        ),
-    ] {
+    for (value, problem, advice) in WRONG_ENTRIES {
         let (_, error) = clone.read(value, Variables::default());
         let [line] = &error.lines().collect::<Vec<_>>()[..] else {
             panic!("{value}: not one fault:\n{error}");
