@@ -225,16 +225,16 @@ fn every_form_is_written_together_with_a_push_and_a_load_from_one_build() {
         );
         let archive = list_of(&out.join("daemon.tar"));
         assert!(archive.contains(&"manifest.json".to_owned()), "{archive:?}");
-        // It is the pushed image, with its provenance.
+        // It is the pushed image.
         let pushed = place
             .registry
             .manifest("exports-all", "test")
             .await
             .unwrap();
-        let digest = pushed.digest.strip_prefix("sha256:").unwrap().to_owned();
-        let blob = format!("blobs/sha256/{digest}");
-        let is_index = pushed.json().unwrap()["manifests"].is_array();
-        assert!(is_index && !layout.is_empty(), "{blob}");
+        let pushed = pushed.json().unwrap();
+        let digest = pushed["manifests"][0]["digest"].as_str().unwrap();
+        let blob = format!("blobs/{}", digest.replace(':', "/"));
+        assert!(layout.contains(&blob), "{blob} {layout:?}");
         match Skopeo::fetch(&state_folder()).await {
             Ok(skopeo) => {
                 let read = skopeo
@@ -325,6 +325,48 @@ fn several_platforms_of_one_machine_have_one_directory_each_and_one_archive() {
         .await;
         run.expect(0, &[]);
         assert!(context.path().join("single/linux_amd64/file").is_file());
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn results_are_not_part_of_the_context_of_their_own_run() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = Context::new("FROM scratch\nCOPY . /\n").unwrap();
+        context.file("dist/from before", "x").unwrap();
+        let image = place.image("exports-context");
+        for push in [false, true] {
+            let program = exporting(&depot, &context, "dist\ntype=tar,dest=files.tar\nnew/copy");
+            let program = if push {
+                program.push(&image, &place.registry)
+            } else {
+                program
+            };
+            let run = program.run().await;
+            run.expect(0, &[]);
+            let dist = entries(&context.path().join("dist"));
+            assert_eq!(dist["dist/from before"], "100644 1 x");
+            // All results are of the same files.
+            let copy = entries(&context.path().join("new/copy"));
+            let without = |name: &&String| name.as_str() != "from before";
+            let names: Vec<_> = dist.keys().filter(without).collect();
+            assert_eq!(names, copy.keys().collect::<Vec<_>>());
+            let files = list_of(&context.path().join("files.tar"));
+            assert_eq!(files.len(), copy.len(), "{files:?}");
+            for name in copy.keys().chain(&files) {
+                assert!(
+                    !name.contains(".depot-build")
+                        && !name.contains("files.tar")
+                        && !name.contains("new/"),
+                    "{name}"
+                );
+            }
+            fs::remove_dir_all(context.path().join("new")).unwrap();
+            fs::remove_dir_all(context.path().join("dist")).unwrap();
+            fs::remove_file(context.path().join("files.tar")).unwrap();
+            context.file("dist/from before", "x").unwrap();
+        }
         depot.check().unwrap();
     });
 }
