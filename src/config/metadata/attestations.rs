@@ -250,11 +250,11 @@ mod tests {
             ),
             (
                 "mode=\"max\"",
-                "PROVENANCE: `mode=\"max\"` has a quote in the middle of a part",
+                "PROVENANCE: `mode=\"max\"` is not valid: field 1 contains a `\"",
             ),
             (
                 "\"mode=max",
-                "PROVENANCE: `\"mode=max` has a quote that is not closed",
+                "PROVENANCE: `\"mode=max` is not valid: field 1 has no closing quote",
             ),
         ] {
             let (parameters, error) = parameters_of(Some(value));

@@ -57,10 +57,7 @@ impl<'a> Reader<'a> {
         let fields = match csv::record(text) {
             Ok(fields) => fields,
             Err(fault) => {
-                let problem = format!(
-                    "{} is not a comma-separated entry: {fault}",
-                    self.findings.shown(text)
-                );
+                let problem = format!("{} is not valid: {fault}", self.findings.shown(text));
                 return self.fault(problem, self.advice);
             }
         };
