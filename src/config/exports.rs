@@ -146,6 +146,27 @@ pub(super) fn read(
     plans
 }
 
+/// Reports attestations that nothing of the result can hold, because its only form is an archive for `docker load`.
+///
+/// `requested`: the variables that request attestations.
+pub(super) fn check_attestations(
+    exports: &[ExportPlan],
+    image: &Destinations,
+    requested: &[&'static str],
+    findings: &mut Findings,
+) {
+    let has_holder = image.push || image.save.is_some();
+    let is_archive = |plan: &ExportPlan| plan.kind == ExportKind::Docker;
+    if has_holder || exports.is_empty() || !exports.iter().all(is_archive) {
+        return;
+    }
+    for variable in requested {
+        let problem = "set, but `type=docker` in OUTPUTS cannot hold attestations";
+        let advice = "write `type=oci`, or remove it";
+        findings.fault(Fault::new(*variable, problem, advice));
+    }
+}
+
 fn plan(entry: Entry, path: PathBuf, clone: &Path, image: &Destinations) -> ExportPlan {
     let Entry {
         kind,

@@ -43,6 +43,21 @@ pub(crate) struct MetadataPlan {
     pub(crate) sbom: Option<SbomPlan>,
 }
 
+/// The variables that explicitly request attestations of the image itself.
+pub(super) fn requested_attestations(
+    variables: &MetadataVariables,
+    plan: &MetadataPlan,
+) -> Vec<&'static str> {
+    let provenance = variables.provenance.is_some() && plan.provenance.is_some();
+    // Files in `SBOM_DIR` do not depend on the form of the image.
+    let sbom = plan.sbom.is_some() && variables.sbom_dir.is_none();
+    let requested = [("PROVENANCE", provenance), ("SBOM", sbom)];
+    let requested = requested.into_iter();
+    requested
+        .filter_map(|(name, is_requested)| is_requested.then_some(name))
+        .collect()
+}
+
 const LABELS_ADVICE: &str =
     "write `NAME=VALUE` lines without quotes or dashes, a list, or a YAML mapping";
 

@@ -187,6 +187,8 @@ fn plan_of(
         outputs: &outputs,
     };
     let exports = exports::read(&exports, places, source, findings);
+    let requested = metadata::requested_attestations(&metadata, &image_metadata);
+    exports::check_attestations(&exports, &destinations, &requested, findings);
     withheld.extend(exports.iter().map(|export| export.place.staging.clone()));
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);

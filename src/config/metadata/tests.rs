@@ -360,3 +360,35 @@ fn every_wrong_value_is_reported_with_its_variable() {
         assert!(plan.is_some(), "{error}");
     }
 }
+
+#[test]
+fn attestations_need_a_form_of_the_image_that_holds_them() {
+    let docker = ("OUTPUTS", "type=docker,dest=image.tar");
+    for requested in [("PROVENANCE", "max"), ("SBOM", "true")] {
+        let (plan, text) = read_plan(&[docker, requested]);
+        let expected = format!(
+            "{}: set, but `type=docker` in OUTPUTS cannot hold attestations; write `type=oci`",
+            requested.0
+        );
+        assert!(plan.is_none() && text.contains(&expected), "{text}");
+    }
+    for variables in [
+        &[docker][..],
+        &[docker, ("PROVENANCE", "false"), ("SBOM", "false")],
+        &[docker, ("SBOM_DIR", "sbom")],
+        &[docker, ("SBOM", "true"), ("SAVE", "true")],
+        &[
+            docker,
+            ("SBOM", "true"),
+            ("IMAGE", "acme/app:1"),
+            ("PUSH", "true"),
+        ],
+        &[
+            ("OUTPUTS", "['type=docker,dest=a', 'type=oci,dest=b']"),
+            ("PROVENANCE", "max"),
+        ],
+    ] {
+        let (plan, text) = read_plan(variables);
+        assert!(plan.is_some(), "{variables:?}: {text}");
+    }
+}
