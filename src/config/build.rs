@@ -8,14 +8,17 @@ use serde::Deserialize;
 
 use super::contexts::{self, NamedContext};
 use super::environment::Environment;
+use super::epoch;
 use super::fault::Fault;
 use super::findings::Findings;
+use super::freshness::Freshness;
 use super::git_context::{self, GitContext};
 use super::pairs::{self, Pair, PairFault};
 use super::paths::{DockerfilePlan, FolderPlan, Places};
 use super::read_boolean;
 use super::secret_names::{self, Search};
 use super::secrets::{Secrets, SecretsPlan};
+use super::steps::StepsPlan;
 use super::values::{boolean, words};
 use super::warning::Warning;
 use crate::platform::{Architecture, Platform};
@@ -32,6 +35,7 @@ pub(super) struct BuildVariables {
     pub(super) platforms: Option<String>,
     pub(super) build_platform: Option<String>,
     pub(super) no_cache: Option<String>,
+    pub(super) source_date_epoch: Option<String>,
 }
 
 /// The context with the Dockerfile.
@@ -74,6 +78,10 @@ pub(crate) struct BuildPlan {
     pub(crate) machine: Option<Architecture>,
     /// Whether to run every step without the cache.
     pub(crate) no_cache: bool,
+    /// The stages and base images that are not taken from the cache.
+    pub(crate) freshness: Freshness,
+    /// The environment of its steps.
+    pub(crate) steps: StepsPlan,
 }
 
 /// `CONTEXT` and `DOCKERFILE`, before they are checked.
@@ -174,6 +182,17 @@ impl BuildArguments {
         &self.secrets
     }
 
+    /// Adds an argument with each of these names, unless one of them is set.
+    pub(super) fn add_missing(&mut self, names: &[&str], value: &str) {
+        let mut known = self.arguments.iter().map(|(name, _)| name);
+        if !known.any(|known| names.contains(&known.as_str())) {
+            let added = names
+                .iter()
+                .map(|&name| (name.to_owned(), value.to_owned()));
+            self.arguments.extend(added);
+        }
+    }
+
     /// Name and value of each, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.arguments
@@ -204,7 +223,11 @@ pub(super) fn read(
         .target
         .as_deref()
         .and_then(|value| target(value, findings));
-    let build_args = arguments.finish(findings);
+    let mut build_args = arguments.finish(findings);
+    let epoch = variables.source_date_epoch.as_deref();
+    if let Some(epoch) = epoch.and_then(|value| epoch::read(value, findings)) {
+        build_args.add_missing(&[epoch::VARIABLE], &epoch.to_string());
+    }
     let contexts = variables
         .build_contexts
         .as_deref()
@@ -229,6 +252,9 @@ pub(super) fn read(
         platforms: platforms.unwrap_or_default(),
         machine,
         no_cache,
+        // From the variables of other topics.
+        freshness: Freshness::default(),
+        steps: StepsPlan::default(),
     })
 }
 

@@ -22,12 +22,13 @@ const PROXY_ROWS: &str = "\
 | NO_PROXY | Hosts that are reached without the proxy, separated by commas. Default: none. |
 ";
 
-const TOPICS: [Topic; 10] = [
+const TOPICS: [Topic; 11] = [
     Topic::Depot,
     Topic::Image,
     Topic::Source,
     Topic::Secrets,
     Topic::Cache,
+    Topic::Steps,
     Topic::Metadata,
     Topic::Registries,
     Topic::Amazon,
@@ -43,6 +44,7 @@ impl Topic {
             Self::Source => "Source and build",
             Self::Secrets => "Secrets and keys",
             Self::Cache => "Cache",
+            Self::Steps => "Steps of the Dockerfile",
             Self::Metadata => "Labels and attestations",
             Self::Registries => "Registries",
             Self::Amazon => "Amazon ECR",

@@ -18,9 +18,11 @@ mod contexts;
 pub(crate) mod csv;
 mod depot;
 mod environment;
+mod epoch;
 mod exports;
 mod fault;
 mod findings;
+mod freshness;
 pub(crate) mod git_context;
 mod images;
 mod load;
@@ -39,6 +41,7 @@ mod secret_names;
 pub(crate) mod secrets;
 mod ssh;
 mod ssh_address;
+pub(crate) mod steps;
 pub mod table;
 mod timeout;
 mod values;
@@ -58,13 +61,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
-use self::build::{Arguments, BuildVariables, SourceAsWritten};
+use self::build::{Arguments, BuildPlan, BuildVariables, SourceAsWritten};
 use self::caches::CacheVariables;
 use self::compression::CompressionVariables;
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
 use self::exports::ExportVariables;
 use self::findings::Findings;
+use self::freshness::FreshnessVariables;
 use self::images::{DEFAULT_IMAGE, ImagePlan, ImageVariables};
 use self::load::DockerVariables;
 use self::logins::RegistryVariables;
@@ -74,6 +78,7 @@ use self::paths::Places;
 use self::pipeline::PipelineVariables;
 use self::secrets::{SecretVariables, Secrets};
 use self::ssh::SshVariables;
+use self::steps::StepVariables;
 use crate::bitbucket::Pipeline;
 
 pub use self::fault::{ConfigError, Fault};
@@ -124,6 +129,8 @@ fn plan_of(
         build,
         secrets: _,
         ssh,
+        freshness,
+        steps,
         image,
         compression,
         caches,
@@ -150,8 +157,16 @@ fn plan_of(
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
     let (arguments, secrets) = values;
     let values = (arguments, secrets, ssh.agents);
+    let no_cache = build.no_cache.as_deref();
     let build = build::read(&build, places, &source, values, findings);
     let caches = caches::read(&caches, build.as_ref(), &destinations, findings);
+    let freshness = freshness::read(&freshness, no_cache, findings);
+    let steps = steps::read(&steps, findings);
+    let build = build.map(|build| BuildPlan {
+        freshness,
+        steps,
+        ..build
+    });
     let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
     withheld.extend(ssh.files);
     let registries = registries::Variables {
@@ -226,6 +241,8 @@ struct Variables {
     build: BuildVariables,
     secrets: SecretVariables,
     ssh: SshVariables,
+    freshness: FreshnessVariables,
+    steps: StepVariables,
     image: ImageVariables,
     compression: CompressionVariables,
     caches: CacheVariables,
@@ -247,6 +264,8 @@ impl Variables {
             build: environment.variables(findings),
             secrets: environment.variables(findings),
             ssh: environment.variables(findings),
+            freshness: environment.variables(findings),
+            steps: environment.variables(findings),
             image: environment.variables(findings),
             compression: environment.variables(findings),
             caches: environment.variables(findings),

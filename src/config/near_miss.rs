@@ -15,7 +15,7 @@ const ONE_SLIP_FROM_CHARACTERS: usize = 4;
 const TWO_SLIPS_FROM_CHARACTERS: usize = 9;
 
 /// Names of the same variables in other tools and pipes.
-const SYNONYMS: [(&str, &str); 32] = [
+const SYNONYMS: &[(&str, &str)] = &[
     ("DEPOT_API_TOKEN", "DEPOT_TOKEN"),
     ("TOKEN", "DEPOT_TOKEN"),
     ("DEPOT_PROJECT", "DEPOT_PROJECT_ID"),
@@ -48,6 +48,18 @@ const SYNONYMS: [(&str, &str); 32] = [
     ("REGISTRY_TOKEN", "REGISTRY_PASSWORD"),
     ("SSH_KEY", "SSH"),
     ("SSH_KEYS", "SSH"),
+    ("NO_CACHE_STAGES", "NO_CACHE_FILTER"),
+    ("ALWAYS_PULL", "PULL"),
+    ("NETWORK_MODE", "NETWORK"),
+    ("BUILD_NETWORK", "NETWORK"),
+    ("EXTRA_HOST", "ADD_HOSTS"),
+    ("EXTRA_HOSTS", "ADD_HOSTS"),
+    ("SHM", "SHM_SIZE"),
+    ("ULIMIT_OPTIONS", "ULIMITS"),
+    ("CGROUP", "CGROUP_PARENT"),
+    ("ENTITLEMENT", "ALLOW"),
+    ("ENTITLEMENTS", "ALLOW"),
+    ("EPOCH", "SOURCE_DATE_EPOCH"),
 ];
 
 /// Warns of every name that is probably a mistake.
@@ -96,13 +108,20 @@ fn meant(name: &str) -> Option<&'static str> {
         .iter()
         .find(|(synonym, _)| self::plain(synonym) == plain)
         .map(|&(_, meant)| meant);
-    synonym.or_else(|| {
-        let names = all_variables().map(|variable| variable.name);
-        let close = names.filter_map(|known| Some((slips(&plain, &self::plain(known))?, known)));
-        close
-            .min_by_key(|&(slips, _)| slips)
-            .map(|(_, known)| known)
-    })
+    synonym.or_else(|| nearest(name, all_variables().map(|variable| variable.name)))
+}
+
+/// The name of which `text` is probably a misspelling.
+pub(super) fn nearest(
+    text: &str,
+    names: impl IntoIterator<Item = &'static str>,
+) -> Option<&'static str> {
+    let text = plain(text);
+    let close = names
+        .into_iter()
+        .filter_map(|known| Some((slips(&text, &plain(known))?, known)));
+    let nearest = close.min_by_key(|&(slips, _)| slips);
+    nearest.map(|(_, known)| known)
 }
 
 /// Whether `name` is probably a misspelling of `known`.
@@ -204,6 +223,14 @@ mod tests {
             ("PSUH", "PUSH"),
             ("DEBG", "DEBUG"),
             ("ssh", "SSH"),
+            ("NO_CACHE_FILTERS", "NO_CACHE_FILTER"),
+            ("ADD_HOST", "ADD_HOSTS"),
+            ("EXTRA_HOSTS_0", "ADD_HOSTS"),
+            ("ULIMIT", "ULIMITS"),
+            ("SHMSIZE", "SHM_SIZE"),
+            ("ENTITLEMENTS", "ALLOW"),
+            ("CGROUPPARENT", "CGROUP_PARENT"),
+            ("SOURCE_DATE_EPOC", "SOURCE_DATE_EPOCH"),
         ] {
             assert_eq!(meant_by(name), Some(meant), "{name}");
         }
@@ -271,7 +298,7 @@ mod tests {
 
     #[test]
     fn every_synonym_has_a_known_name_and_is_not_one() {
-        for (synonym, meant) in SYNONYMS {
+        for &(synonym, meant) in SYNONYMS {
             assert!(
                 all_variables().any(|variable| variable.name == meant),
                 "{meant}"

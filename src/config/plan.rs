@@ -21,6 +21,7 @@ pub(crate) use super::paths::{DockerfilePlan, FolderPlan};
 pub(crate) use super::project::ProjectSource;
 pub(crate) use super::registries::RegistriesPlan;
 pub(crate) use super::secrets::SecretsPlan;
+pub(crate) use super::steps::{Network, StepsPlan};
 use crate::bitbucket::Pipeline;
 use crate::docker::Endpoint;
 use crate::http::proxies::Proxies;

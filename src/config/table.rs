@@ -58,6 +58,7 @@ pub(super) enum Topic {
     Source,
     Secrets,
     Cache,
+    Steps,
     Metadata,
     Registries,
     Amazon,

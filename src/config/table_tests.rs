@@ -12,6 +12,7 @@ use super::caches::CacheVariables;
 use super::compression::CompressionVariables;
 use super::depot::DepotVariables;
 use super::exports::ExportVariables;
+use super::freshness::FreshnessVariables;
 use super::images::ImageVariables;
 use super::load::DockerVariables;
 use super::logins::RegistryVariables;
@@ -20,6 +21,7 @@ use super::outputs::OutputVariables;
 use super::pipeline::PipelineVariables;
 use super::secrets::SecretVariables;
 use super::ssh::SshVariables;
+use super::steps::StepVariables;
 use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, all_variables};
 
 use crate::bitbucket::variables::CONTEXT;
@@ -75,6 +77,8 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<BuildVariables>(),
         fields::<SecretVariables>(),
         fields::<SshVariables>(),
+        fields::<FreshnessVariables>(),
+        fields::<StepVariables>(),
         fields::<ImageVariables>(),
         fields::<CompressionVariables>(),
         fields::<CacheVariables>(),

@@ -5,6 +5,7 @@ mod attestations;
 mod compression;
 mod exporter;
 mod frontend;
+mod steps;
 
 use std::collections::HashMap;
 
@@ -78,6 +79,7 @@ pub(super) fn solve(
     Solve {
         frontend_attributes: attributes,
         export: exporter::of(job, target, export, retention),
+        entitlements: steps::entitlements(&job.plan.build),
         internal: retention == Retention::Nothing,
         ..Solve::default()
     }
@@ -109,6 +111,8 @@ pub(super) fn archive(
             kind: "docker".into(),
             attributes,
         }),
+        // The steps are part of the request, although none of them runs.
+        entitlements: steps::entitlements(&job.plan.build),
         internal: true,
         // The loaded image has the same configuration as the pushed one.
         cache_exports: job

@@ -10,16 +10,18 @@ mod registries;
 mod rest;
 mod secrets;
 mod source;
+mod steps;
 
 use super::Variable;
 
 /// The topics in the order in which they are documented.
-const TOPICS: [&[Variable]; 10] = [
+const TOPICS: [&[Variable]; 11] = [
     depot::ROWS,
     image::ROWS,
     source::ROWS,
     secrets::ROWS,
     cache::ROWS,
+    steps::ROWS,
     metadata::ROWS,
     registries::ROWS,
     amazon::ROWS,

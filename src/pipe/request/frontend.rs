@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use secrecy::ExposeSecret;
 
+use super::steps;
 use crate::config::plan::{ContextPlan, NamedContext};
 use crate::depot::fork;
 use crate::pipe::contexts;
@@ -56,5 +57,6 @@ pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<Strin
     if build.no_cache {
         attributes.insert("no-cache".into(), String::new());
     }
+    steps::add_attributes(&mut attributes, build);
     attributes
 }

@@ -12,6 +12,22 @@ pub(super) const ROWS: &[Variable] = &[
     ),
     Variable::new(
         Topic::Cache,
+        "NO_CACHE_FILTER",
+        Kind::Words,
+        Fallback::None,
+        "Stages of the Dockerfile whose steps run again, in the same forms as `IMAGE`. Not together \
+         with `NO_CACHE`.",
+    ),
+    Variable::new(
+        Topic::Cache,
+        "PULL",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Read base images from their registries even if the builder has an image of that name. \
+         Builders check for newer base images without it, too.",
+    ),
+    Variable::new(
+        Topic::Cache,
         "CACHE_FROM",
         Kind::Lines,
         Fallback::None,

@@ -63,4 +63,12 @@ pub(super) const ROWS: &[Variable] = &[
         "Architecture of the builder for all platforms: `linux/amd64` or `linux/arm64`. \
          `dynamic` uses a builder of each platform's own architecture.",
     ),
+    Variable::new(
+        Topic::Source,
+        "SOURCE_DATE_EPOCH",
+        Kind::Text,
+        Fallback::Described("the time of the build"),
+        "Time in the image, as seconds since 1970, for reproducible builds. The Dockerfile can read \
+         it with `ARG SOURCE_DATE_EPOCH`. A value in `BUILD_ARGS` takes precedence.",
+    ),
 ];
