@@ -15,6 +15,7 @@ mod caches;
 mod cli;
 mod contexts;
 mod exports;
+mod flags;
 mod ground;
 mod loads;
 mod machines;

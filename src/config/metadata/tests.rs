@@ -384,7 +384,7 @@ fn attestations_need_a_form_of_the_image_that_holds_them() {
             ("PUSH", "true"),
         ],
         &[
-            ("OUTPUTS", "['type=docker,dest=a', 'type=oci,dest=b']"),
+            ("OUTPUTS", "type=docker,dest=a\ntype=oci,dest=b"),
             ("PROVENANCE", "max"),
         ],
     ] {

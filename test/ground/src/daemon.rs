@@ -24,6 +24,10 @@ use crate::engine::{Address, EngineError, http as one_request};
 use crate::packages::Set;
 use crate::process::Supervised;
 
+/// How often the log of an ended container is read until it is not empty, and the pause in between.
+const LOG_READS: usize = 20;
+const LOG_PAUSE: Duration = Duration::from_millis(100);
+
 /// The largest response of the daemon.
 const RESPONSE_LIMIT_BYTES: usize = 8 << 20;
 
@@ -231,9 +235,18 @@ impl Daemon {
             StatusCode::NO_CONTENT => self.send(post("wait"), Bytes::new()).await?,
             _ => started,
         };
-        let (_, log) = self
-            .get(&format!("/containers/{id}/logs?stdout=1&stderr=1"))
-            .await?;
+        let mut log = Bytes::new();
+        // A busy daemon can write the log after the container has ended.
+        for _ in 0..LOG_READS {
+            log = self
+                .get(&format!("/containers/{id}/logs?stdout=1&stderr=1"))
+                .await?
+                .1;
+            if !log.is_empty() {
+                break;
+            }
+            tokio::time::sleep(LOG_PAUSE).await;
+        }
         let remove = Request::delete(format!("/containers/{id}?force=true"));
         self.send(remove, Bytes::new()).await?;
         if waited.0 != StatusCode::OK {
