@@ -17,6 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::error::rejection::{Rejection, RejectionStream, client_certificate_alert};
 use super::tls::{MutualTls, TlsError};
+use super::version;
 use crate::http::authority;
 use crate::http::tunnel::Proxy;
 use crate::io::one_stream::Once;
@@ -210,11 +211,12 @@ impl Connection {
             channel,
             compression: gzip.then_some(CompressionEncoding::Gzip),
         };
-        connection
+        let workers = connection
             .control()
             .list_workers(ListWorkersRequest::default())
             .await
             .map_err(|status| AttemptError::Later(status.into()))?;
+        tracing::debug!("{}", version::described(workers.get_ref()));
         Ok(connection)
     }
 

@@ -3,6 +3,7 @@
 mod details;
 mod kind;
 mod known_cause;
+mod privilege;
 pub(super) mod rejection;
 mod ssh;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use tonic::{Code, Status};
 pub(crate) use details::Source;
 pub(crate) use kind::{ErrorKind, RegistryAction};
 pub(crate) use known_cause::{KnownCause, Mounts};
+pub(crate) use privilege::Refusal;
 pub(crate) use ssh::SshFailure;
 
 use details::Details;

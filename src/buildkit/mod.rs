@@ -12,12 +12,13 @@ mod pushes;
 pub(crate) mod session;
 mod solve;
 mod tls;
+mod version;
 mod wire;
 
 pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
 pub(crate) use error::{
-    CANCELED, ErrorKind, KnownCause, Mounts, RegistryAction, SolveError, Source, SshFailure,
-    is_lost, status_message,
+    CANCELED, ErrorKind, KnownCause, Mounts, Refusal, RegistryAction, SolveError, Source,
+    SshFailure, is_lost, status_message,
 };
 pub(crate) use pushes::Pushes;
 pub(crate) use solve::{Export, ExternalCache, Solve, Solved};

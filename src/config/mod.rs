@@ -162,10 +162,19 @@ fn plan_of(
     let caches = caches::read(&caches, build.as_ref(), &destinations, findings);
     let freshness = freshness::read(&freshness, no_cache, findings);
     let steps = steps::read(&steps, findings);
-    let build = build.map(|build| BuildPlan {
-        freshness,
-        steps,
-        ..build
+    let proxies = registry.docker_config.as_deref().map(|value| {
+        let host = docker.docker_host.as_deref();
+        logins::proxies_of_steps(value, host, working_directory, findings)
+    });
+    let build = build.map(|mut build| {
+        for (names, value) in proxies.into_iter().flatten() {
+            build.build_args.add_missing(&names, &value);
+        }
+        BuildPlan {
+            freshness,
+            steps,
+            ..build
+        }
     });
     let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
     withheld.extend(ssh.files);

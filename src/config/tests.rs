@@ -1,6 +1,7 @@
 //! Whole environments in, whole plans and errors out.
 
 mod secrets;
+mod steps;
 
 use std::ffi::OsString;
 use std::fs;

@@ -104,6 +104,14 @@ fn clone(place: &Place, internet: &Internet) -> Context {
     context.file("services/portal/Dockerfile", portal).unwrap();
     let busybox = context.path().join("services/portal/busybox");
     std::fs::copy(place.busybox.path(), busybox).unwrap();
+    let lines = "RUN grep -q '^203.0.113.7.*mirror.example.com$' /etc/hosts\n\
+                 RUN test \"$(ulimit -Sn) $(ulimit -Hn)\" = '4096 8192' && df -m /dev/shm | grep -q ' 256 '\n";
+    let crawler = format!("{BUSYBOX_BASE}{lines}");
+    context
+        .file("services/crawler/Dockerfile", crawler)
+        .unwrap();
+    let busybox = context.path().join("services/crawler/busybox");
+    std::fs::copy(place.busybox.path(), busybox).unwrap();
     let authority = std::fs::read(internet.authority()).unwrap();
     context.file("certs/company.pem", authority).unwrap();
     own(context.path());

@@ -43,5 +43,6 @@ mod sboms;
 mod secrets;
 mod several;
 mod ssh;
+mod steps;
 mod tokens;
 mod variables;

@@ -5,6 +5,7 @@
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
 
+use super::privilege::{Refusal, refused};
 use super::ssh::{DEFAULT_AGENT, SshFailure, missing_agent, ssh_failure};
 use super::{ErrorKind, RegistryAction, STEP_FAILED, SolveError, Source};
 
@@ -37,6 +38,13 @@ pub(crate) enum KnownCause {
     },
     /// A Git repository requires a login, or the host rejected the one that the client provided.
     GitLogin,
+    /// A step cannot have a privilege.
+    Privilege {
+        /// Who refused it.
+        refusal: Refusal,
+        /// Its name.
+        name: &'static str,
+    },
     /// The builder's disk is full.
     DiskFull,
     /// A registry returned status 429.
@@ -97,6 +105,8 @@ impl SolveError {
         let lower = self.message.to_ascii_lowercase();
         if has("unsupported frontend capability moby.buildkit.frontend.contexts") {
             Some(KnownCause::NoNamedContexts)
+        } else if let Some((refusal, name)) = refused(&self.message) {
+            Some(KnownCause::Privilege { refusal, name })
         } else if let Some(id) = missing_agent(&self.message) {
             let id = id.to_owned();
             Some(KnownCause::MissingSshKey { id })

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
 use super::precedence::{Match, is_hostname, precedence};
-use super::{is_same, pair};
+use super::{is_same, pair, proxies};
 use crate::config::fault::Fault;
 use crate::config::findings::Findings;
 use crate::config::warning::Warning;
@@ -20,7 +20,7 @@ use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::EcrHost;
 use crate::registry::reference::Reference;
 
-const VARIABLE: &str = "DOCKER_CONFIG";
+pub(super) const VARIABLE: &str = "DOCKER_CONFIG";
 const FILE: &str = "config.json";
 
 /// Larger than any such file.
@@ -114,9 +114,8 @@ pub(super) fn keep_secrets(value: &str, directory: &Path, findings: &mut Finding
         findings.keep_secret(value);
         return;
     }
-    let text =
-        bounded_file::read_text(&place(value, directory), SIZE_LIMIT_BYTES).unwrap_or_default();
-    let json: Value = serde_json::from_str(&text).unwrap_or_default();
+    let json = contents(value, directory);
+    proxies::keep_secrets(&json, findings);
     let entries = json.get("auths").and_then(Value::as_object);
     for entry in entries.into_iter().flat_map(Map::values) {
         for name in ["auth", "password", "identitytoken", "registrytoken"] {
@@ -127,6 +126,15 @@ pub(super) fn keep_secrets(value: &str, directory: &Path, findings: &mut Finding
             }
         }
     }
+}
+
+/// The configuration; null if it cannot be read. Faults are reported by [`read`].
+pub(super) fn contents(value: &str, directory: &Path) -> Value {
+    if is_content(value) {
+        return Value::Null;
+    }
+    let text = bounded_file::read_text(&place(value, directory), SIZE_LIMIT_BYTES);
+    serde_json::from_str(&text.unwrap_or_default()).unwrap_or_default()
 }
 
 /// Whether this is the content of a configuration, as it is or in base64. Such a value is never shown.
@@ -145,7 +153,7 @@ pub(in crate::config) fn secret_files(value: &str, directory: &Path) -> Vec<Path
 }
 
 /// The path of the configuration. `DOCKER_CONFIG` is this path or its directory.
-fn place(value: &str, directory: &Path) -> PathBuf {
+pub(super) fn place(value: &str, directory: &Path) -> PathBuf {
     let path = directory.join(value.trim());
     if path.is_dir() { path.join(FILE) } else { path }
 }
@@ -201,7 +209,7 @@ fn decoded(auth: &str) -> Option<(String, String)> {
         .then(|| (username.to_owned(), password.to_owned()))
 }
 
-fn origin(path: &Path) -> String {
+pub(super) fn origin(path: &Path) -> String {
     let name: PathBuf = path
         .components()
         .rev()

@@ -12,10 +12,12 @@ mod host;
 mod list;
 mod pair;
 mod precedence;
+mod proxies;
 #[cfg(test)]
 mod tests;
 
 pub(super) use docker::secret_files as docker_config_files;
+pub(super) use proxies::read as proxies_of_steps;
 
 use std::path::Path;
 

@@ -1,7 +1,9 @@
 //! Hints: the settings to change after a failure. The only place besides `config` that names variables.
 
+mod privilege;
 mod ssh;
 
+use self::privilege::privilege_hint;
 use self::ssh::{agent_hint, missing_agent, ssh_hint};
 use super::{CacheExportFailure, ExportCause, Failure, LoadCause, SbomError};
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
@@ -247,6 +249,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
              `GIT_AUTH_TOKEN.HOST=$NAME` in SECRETS for a token that only HOST gets"
                 .into()
         }
+        KnownCause::Privilege { refusal, name } => privilege_hint(refusal, name, plan),
         KnownCause::DiskFull => {
             "the disk of the builder is full: reset the cache of the Depot project or raise its size, in the project's \
              settings"

@@ -43,6 +43,7 @@ pub mod messages;
 mod record;
 mod scenario;
 mod server;
+mod solves;
 
 pub mod released_cli;
 
@@ -62,6 +63,7 @@ pub use scenario::{
     Compressor, CreateBuildAnswer, HostCredential, Line, MachinePlan, Port, PullInfo, Scenario,
     Security,
 };
+pub use solves::{SolveRequest, solve_requests};
 
 /// The architecture of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

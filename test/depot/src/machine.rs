@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use builder::{Builder, BuilderStream, Connecting, NoBuilder};
+pub(crate) use fork::SOLVE;
 
 use crate::authority::{self, Credentials};
 use crate::record::{ConnectionNumber, ConnectionRecord, ConnectionState, Recorder};

@@ -20,7 +20,7 @@ pub use door::{Certificates, Door, DoorPlan, Hold};
 pub use image::{Config, Inspected, RootFs};
 
 use crate::engine::own::{self, Plan};
-use crate::engine::{Address, EngineError, http as one_request};
+use crate::engine::{Address, EngineError, Grants, http as one_request};
 use crate::packages::Set;
 use crate::process::Supervised;
 
@@ -89,6 +89,7 @@ impl Daemon {
             },
             containerd: release == Release::Docker26Containerd,
             environment: Vec::new(),
+            grants: Grants::default(),
             disk,
         };
         let (daemon, address) = own::start(state, &plan).await?;

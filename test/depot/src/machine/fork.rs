@@ -24,7 +24,7 @@ use super::calls::{Body, BoxError, Sender};
 use super::takes_one;
 use crate::record::Recorder;
 
-pub(super) const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
+pub(crate) const SOLVE: &str = "/moby.buildkit.v1.Control/Solve";
 const READ: &str = "/containerd.services.content.v1.Content/Read";
 pub(super) const DELETE_LEASE: &str = "/containerd.services.leases.v1.Leases/Delete";
 

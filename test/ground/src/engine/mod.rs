@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 pub use address::{Address, AddressError, Duplex};
 pub use error::EngineError;
-pub use options::{EngineChoice, EngineOptions, state_folder};
+pub use options::{EngineChoice, EngineOptions, Grants, state_folder};
 
 pub use crate::packages::PackagesError;
 use crate::packages::Set;
@@ -285,6 +285,7 @@ impl Engine {
             set: Set::Engine,
             containerd: true,
             environment: options.environment.clone(),
+            grants: options.grants,
             disk: None,
         };
         let (daemon, address) = own::start(&options.state, &plan).await?;

@@ -46,6 +46,27 @@ pub struct EngineOptions {
     pub state: PathBuf,
     /// Variables of a private engine's environment, such as proxies.
     pub environment: Vec<(&'static str, String)>,
+    /// The privileges that a private engine grants to steps.
+    pub grants: Grants,
+}
+
+/// The privileges that an engine grants to steps of a Dockerfile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grants {
+    /// `network.host`.
+    pub network_host: bool,
+    /// `security.insecure`.
+    pub security_insecure: bool,
+}
+
+/// Docker's default.
+impl Default for Grants {
+    fn default() -> Self {
+        Self {
+            network_host: true,
+            security_insecure: false,
+        }
+    }
 }
 
 impl EngineOptions {
@@ -59,6 +80,7 @@ impl EngineOptions {
                 .map(|host| host.to_string_lossy().into_owned()),
             state: state_folder(),
             environment: Vec::new(),
+            grants: Grants::default(),
         }
     }
 }

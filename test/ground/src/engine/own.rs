@@ -15,6 +15,7 @@ use std::{env, fs, io};
 use serde_json::{Value, json};
 
 use super::address::Address;
+use super::options::Grants;
 use super::{EngineError, docker, memory};
 use crate::packages::{self, Set, Unpacked};
 use crate::process::{Kind, RunFolder, Supervised};
@@ -42,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) containerd: bool,
     /// Variables of its environment, such as proxies.
     pub(crate) environment: Vec<(&'static str, String)>,
+    /// The privileges that it grants to steps.
+    pub(crate) grants: Grants,
     /// The size of its RAM disk in bytes; `None` for a size that fits the machine, or no RAM disk.
     pub(crate) disk: Option<u64>,
 }
@@ -104,6 +107,10 @@ fn settings(folder: &RunFolder, socket: &Path, plan: &Plan) -> Value {
     let run = folder.path();
     json!({
         "features": { "containerd-snapshotter": plan.containerd },
+        "builder": { "entitlements": {
+            "network-host": plan.grants.network_host,
+            "security-insecure": plan.grants.security_insecure,
+        } },
         "hosts": [format!("unix://{}", socket.display())],
         "data-root": run.join("data"),
         "exec-root": run.join("exec"),

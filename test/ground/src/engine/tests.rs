@@ -18,6 +18,7 @@ fn options(choice: EngineChoice) -> EngineOptions {
         docker_host: None,
         state: state_folder(),
         environment: Vec::new(),
+        grants: Grants::default(),
     }
 }
 
