@@ -13,6 +13,7 @@ use super::fault::Fault;
 use super::findings::Findings;
 use super::freshness::Freshness;
 use super::git_context::{self, GitContext};
+use super::logins::ProxyArgument;
 use super::pairs::{self, Pair, PairFault};
 use super::paths::{DockerfilePlan, FolderPlan, Places};
 use super::read_boolean;
@@ -146,6 +147,23 @@ impl<'a> SourceAsWritten<'a> {
 }
 
 impl BuildPlan {
+    /// The plan with these options. `proxies`: build arguments for those that are not set.
+    pub(super) fn with_options(
+        mut self,
+        freshness: Freshness,
+        steps: StepsPlan,
+        proxies: Vec<ProxyArgument>,
+    ) -> Self {
+        for (names, value) in proxies {
+            self.build_args.add_missing(&names, &value);
+        }
+        Self {
+            freshness,
+            steps,
+            ..self
+        }
+    }
+
     /// The platforms of the image, also if none is set.
     pub(super) fn built_platforms(&self) -> Vec<Platform> {
         if !self.platforms.is_empty() {

@@ -46,6 +46,7 @@ pub mod table;
 mod timeout;
 mod values;
 mod warning;
+mod withheld;
 mod yaml;
 
 #[cfg(test)]
@@ -56,12 +57,12 @@ mod table_tests;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
-use self::build::{Arguments, BuildPlan, BuildVariables, SourceAsWritten};
+use self::build::{Arguments, BuildVariables, SourceAsWritten};
 use self::caches::CacheVariables;
 use self::compression::CompressionVariables;
 use self::depot::{DepotPlan, DepotVariables};
@@ -162,21 +163,9 @@ fn plan_of(
     let caches = caches::read(&caches, build.as_ref(), &destinations, findings);
     let freshness = freshness::read(&freshness, no_cache, findings);
     let steps = steps::read(&steps, findings);
-    let proxies = registry.docker_config.as_deref().map(|value| {
-        let host = docker.docker_host.as_deref();
-        logins::proxies_of_steps(value, host, working_directory, findings)
-    });
-    let build = build.map(|mut build| {
-        for (names, value) in proxies.into_iter().flatten() {
-            build.build_args.add_missing(&names, &value);
-        }
-        BuildPlan {
-            freshness,
-            steps,
-            ..build
-        }
-    });
-    let mut withheld = secret_files(&registry, &docker, &pipe, working_directory);
+    let proxies = proxies_of_steps(&registry, &docker, working_directory, findings);
+    let build = build.map(|build| build.with_options(freshness, steps, proxies));
+    let mut withheld = withheld::secret_files(&registry, &docker, &pipe, working_directory);
     withheld.extend(ssh.files);
     let registries = registries::Variables {
         registry,
@@ -197,13 +186,6 @@ fn plan_of(
     let mut outputs = outputs::read(&outputs, places, &destinations, findings);
     let sbom = image_metadata.sbom.as_ref();
     outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
-    if let (Some(folder), Some(build)) = (&outputs.sboms, &build) {
-        withheld.extend(folder.files(&build.built_platforms()));
-    }
-    let others = outputs.files().chain(registries.aws.authorization_file());
-    withheld.extend(others.map(Path::to_owned));
-    let secrets = build.iter().flat_map(|build| build.secrets.files());
-    withheld.extend(secrets.map(|file| file.path.clone()));
     let source = exports::Source {
         platforms: build.as_ref().map_or(&[], |build| &build.platforms),
         machine: build.as_ref().and_then(|build| build.machine),
@@ -213,11 +195,10 @@ fn plan_of(
     let exports = exports::read(&exports, places, source, findings);
     let requested = metadata::requested_attestations(&metadata, &image_metadata);
     exports::check_attestations(&exports, &destinations, &requested, findings);
-    withheld.extend(exports.iter().map(|export| export.place.staging.clone()));
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
-    withheld.extend(pipes_storage(&pipeline, &clone));
+    withheld.extend(withheld::pipes_storage(&pipeline, &clone));
     let image = ImagePlan {
         name: DEFAULT_IMAGE.to_owned(),
         build: build?,
@@ -227,6 +208,7 @@ fn plan_of(
         caches,
         exports,
     };
+    withheld.extend(withheld::files_of_plan(&image, &outputs, &registries));
     Some(Plan {
         depot: depot?,
         clone,
@@ -299,27 +281,18 @@ pub(super) struct PipeVariables {
     pub(super) debug: Option<String>,
 }
 
-/// The files with logins or keys. They can be in the clone, and must not be in an image.
-fn secret_files(
+/// The proxies of a Docker configuration, which steps get as build arguments.
+fn proxies_of_steps(
     registry: &RegistryVariables,
     docker: &DockerVariables,
-    pipe: &PipeVariables,
     working_directory: &Path,
-) -> Vec<PathBuf> {
-    let config = registry.docker_config.as_deref();
-    let config = config.map(|value| logins::docker_config_files(value, working_directory));
-    let keys = docker.docker_cert_path.as_deref();
-    let keys = keys.map(|folder| load::key_files(folder, working_directory));
-    let authorities = authorities::key_file(pipe.ssl_cert_file.as_deref(), working_directory);
-    let files = [config, keys].into_iter().flatten().flatten();
-    files.chain(authorities).collect()
-}
-
-/// The directories that pipes share. One that contains the clone, as outside of Bitbucket, cannot be withheld.
-fn pipes_storage(pipeline: &Pipeline, clone: &Path) -> Vec<PathBuf> {
-    let folders = pipeline.storage();
-    let folders = folders.filter(|folder| !clone.starts_with(folder));
-    folders.map(Path::to_owned).collect()
+    findings: &mut Findings,
+) -> Vec<logins::ProxyArgument> {
+    let Some(value) = registry.docker_config.as_deref() else {
+        return Vec::new();
+    };
+    let host = docker.docker_host.as_deref();
+    logins::proxies_of_steps(value, host, working_directory, findings)
 }
 
 fn warn_of_near_misses(environment: &Environment, variables: &Variables, findings: &mut Findings) {

@@ -17,7 +17,7 @@ mod proxies;
 mod tests;
 
 pub(super) use docker::secret_files as docker_config_files;
-pub(super) use proxies::read as proxies_of_steps;
+pub(super) use proxies::{ProxyArgument, read as proxies_of_steps};
 
 use std::path::Path;
 
