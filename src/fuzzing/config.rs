@@ -12,7 +12,7 @@ use super::{SECRET, assert_harmless, fixed_parts, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
 use crate::config::metadata::read_values;
-use crate::config::{ConfigError, caches, csv, git_context, read, secrets};
+use crate::config::{ConfigError, caches, csv, git_context, read, secrets, steps};
 
 /// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
@@ -218,6 +218,29 @@ pub fn cache_entries(bytes: &[u8]) {
             assert_ne!(suffixed.to_string(), cache.to_string());
         }
     }
+}
+
+/// Reads a variable of the steps. The input contains its name and its value.
+pub fn steps(bytes: &[u8]) {
+    let [name, value] = fixed_parts(bytes).map(lossy);
+    let (plan, faults) = steps::outcome(&name, &value);
+    assert_harmless(&faults);
+    let hosts = plan.hosts.iter().map(ToString::to_string);
+    let ulimits = plan.ulimits.iter().map(ToString::to_string);
+    // Each is one field of a line of CSV.
+    for field in hosts.chain(ulimits) {
+        assert!(!field.contains([',', '"']) && !field.contains(char::is_whitespace));
+        assert_eq!(field.matches('=').count(), 1, "{field}");
+    }
+    let mut names: Vec<String> = plan.ulimits.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    names.dedup_by_key(|ulimit| ulimit.split('=').next().map(str::to_owned));
+    assert_eq!(names.len(), plan.ulimits.len());
+    let is_signed = |size: u64| size > 0 && i64::try_from(size).is_ok();
+    assert!(plan.shm_size.is_none_or(is_signed));
+    assert!(plan.privileges.len() <= 2);
+    let parent = plan.cgroup_parent.unwrap_or_default();
+    assert!(!parent.contains(char::is_whitespace) && !parent.contains(char::is_control));
 }
 
 /// Writes outputs. The input contains their values, in the order of the names.

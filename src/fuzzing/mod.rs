@@ -16,7 +16,9 @@ mod ssh;
 mod tests;
 
 pub use builder::{proxy_responses, solve_errors};
-pub use config::{cache_entries, config, csv_entries, git_addresses, metadata, outputs, secrets};
+pub use config::{
+    cache_entries, config, csv_entries, git_addresses, metadata, outputs, secrets, steps,
+};
 pub use context::{file_sync, patterns};
 pub use depot::{depot_errors, depot_responses};
 pub use destination::file_send;

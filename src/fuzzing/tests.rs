@@ -155,6 +155,7 @@ short_runs! {
     solve_errors: 500,
     ssh_agent: 500,
     ssh_keys: 500,
+    steps: 1000,
     text: 1000,
     token_responses: 500,
 }

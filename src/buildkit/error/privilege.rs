@@ -4,7 +4,7 @@
 /// A privilege that a solve cannot use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// The request asks for the privilege, and the configuration of the builder forbids it.
+    /// The request contains the privilege, and the configuration of the builder forbids it.
     ByBuilder,
     /// A step requires the privilege, and the request does not contain it.
     NotRequested,

@@ -109,25 +109,29 @@ const WRONG: &[(&str, &str, &str)] = &[
     (
         "ULIMITS",
         "nofiles=1024",
-        "has the name `nofiles`, which is not a limit; write `nofile`",
+        "does not begin with the name of a limit; write `nofile`",
     ),
     (
         "ULIMITS",
         "NOFILE=1024",
-        "has the name `NOFILE`, which is not a limit; write `nofile`",
+        "does not begin with the name of a limit; write `nofile`",
     ),
     (
         "ULIMITS",
         "as=1024",
-        "has the name `as`, which is not a limit; write one of core, cpu, data",
+        "does not begin with the name of a limit; write one of core, cpu, data",
     ),
-    ("ULIMITS", "=1024", "has the name ``, which is not a limit"),
+    (
+        "ULIMITS",
+        "=1024",
+        "does not begin with the name of a limit",
+    ),
     ("ULIMITS", "nofile=", "has a limit that is not a number"),
     ("ULIMITS", "nofile=1k", "has a limit that is not a number"),
     (
         "ULIMITS",
         "nofile=-2",
-        "has a limit that is not a number; write `NAME=SOFT:HARD`, or `NAME=BOTH`, such as `nofile=1024:2048`; `-1` is",
+        "has a limit that is not a number; write `NAME=SOFT:HARD`, or `NAME=BOTH`, such as `nofile=1024:2048`; `-1` is unlimited",
     ),
     (
         "ULIMITS",

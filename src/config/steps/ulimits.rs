@@ -10,7 +10,7 @@ use crate::config::values::words;
 const VARIABLE: &str = "ULIMITS";
 
 const FORM: &str =
-    "write `NAME=SOFT:HARD`, or `NAME=BOTH`, such as `nofile=1024:2048`; `-1` is no limit";
+    "write `NAME=SOFT:HARD`, or `NAME=BOTH`, such as `nofile=1024:2048`; `-1` is unlimited";
 
 /// The limits of Linux that BuildKit can set.
 const NAMES: [&str; 15] = [
@@ -55,7 +55,7 @@ impl fmt::Display for Ulimit {
 pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Ulimit> {
     let mut ulimits: Vec<Ulimit> = Vec::new();
     for word in words(value) {
-        let parsed = parse(word, findings).and_then(|ulimit| {
+        let parsed = parse(word).and_then(|ulimit| {
             let mut others = ulimits.iter().filter(|other| other.name == ulimit.name);
             if others.any(|other| *other != ulimit) {
                 let problem = format!("sets `{}` a second time", ulimit.name);
@@ -76,21 +76,17 @@ pub(super) fn read(value: &str, findings: &mut Findings) -> Vec<Ulimit> {
 }
 
 /// Reads an entry. An error has the problem and the advice.
-fn parse(word: &str, findings: &Findings) -> Result<Ulimit, (String, String)> {
+fn parse(word: &str) -> Result<Ulimit, (String, String)> {
     let invalid = |problem: &str| (problem.to_owned(), FORM.to_owned());
     let (name, limits) = word
         .split_once('=')
         .ok_or_else(|| invalid("has no limit"))?;
     let Some(name) = NAMES.into_iter().find(|known| *known == name) else {
-        let problem = format!(
-            "has the name {}, which is not a limit",
-            findings.shown(name)
-        );
         let advice = match nearest(name, NAMES) {
             Some(near) => format!("write `{near}`"),
             None => format!("write one of {}", NAMES.join(", ")),
         };
-        return Err((problem, advice));
+        return Err(("does not begin with the name of a limit".into(), advice));
     };
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     let limit =

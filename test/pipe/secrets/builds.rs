@@ -64,6 +64,7 @@ fn a_build_that_is_pushed_saved_and_loaded_reveals_no_secret() {
             ("REGISTRIES", "listed"),
             ("REGISTRIES", "builder"),
             ("DOCKER_CONFIG", "configured"),
+            ("DOCKER_CONFIG, in the address of a proxy", "builder"),
             ("the login of Depot's registry", "kept"),
             ("BUILD_CONTEXTS", "builder"),
             ("BUILD_ARGS", "builder"),
@@ -84,7 +85,7 @@ fn a_failed_step_that_prints_secrets_reveals_none() {
         let word = scene.secret("REGISTRY_PASSWORD").to_owned();
         scene.steps(
             place,
-            "ARG SECRET\nRUN --mount=type=ssh,required=true test -S \"$SSH_AUTH_SOCK\" && echo \"$SECRET\"; echo \"$SECRET\" >&2; echo \"me:$SECRET\" | base64 -w 0; exit 3",
+            "ARG SECRET\nRUN --mount=type=ssh,required=true test -S \"$SSH_AUTH_SOCK\" && echo \"$SECRET\"; echo \"$SECRET\" >&2; echo \"me:$SECRET\" | base64 -w 0; env | grep -i proxy; exit 3",
         );
         let depot = place.depot(scene.scenario()).await;
         let program = scene.program(&depot).await;
@@ -94,6 +95,7 @@ fn a_failed_step_that_prints_secrets_reveals_none() {
             .await;
         run.expect(1, &["exit code: 3", "***"]);
         scene.allow_in_builder("REGISTRY_PASSWORD");
+        scene.allow_in_builder("DOCKER_CONFIG, in the address of a proxy");
         scene.check(&run, &TOKENS);
     });
 }

@@ -80,6 +80,11 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
     ),
     ("DOCKER_CONFIG, for a host that is not used", IN_TOKENS, &[]),
     (
+        "DOCKER_CONFIG, in the address of a proxy",
+        IN_PASSWORDS,
+        &[("builder", "Control/Solve", "request body")],
+    ),
+    (
         "the login of Depot's registry",
         IN_PASSWORDS,
         &[

@@ -341,7 +341,10 @@ impl Scene {
     /// The file of `DOCKER_CONFIG`.
     fn docker_configuration(&self) -> String {
         let login = format!("{USER}:{}", self.secret("DOCKER_CONFIG"));
-        let configuration = serde_json::json!({ "auths": {
+        let proxy = self.planted("DOCKER_CONFIG, in the address of a proxy");
+        let proxy = format!("http://{USER}:{}@proxy.example.com", proxy.in_address());
+        let proxies = serde_json::json!({ "default": { "httpProxy": proxy } });
+        let configuration = serde_json::json!({ "proxies": proxies, "auths": {
             self.configured.host(): { "auth": STANDARD.encode(login) },
             "unused-too.example.com": {
                 "identitytoken": self.secret("DOCKER_CONFIG, for a host that is not used"),

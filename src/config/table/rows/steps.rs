@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Variable] = &[
         Kind::Words,
         Fallback::Described("those of the builder"),
         "Limits of the processes in every `RUN` step, as `NAME=SOFT:HARD` or `NAME=BOTH`, such as \
-         `nofile=1024:2048`, in the same forms as `IMAGE`. `-1` is no limit.",
+         `nofile=1024:2048`, in the same forms as `IMAGE`. `-1` is unlimited.",
     ),
     Variable::new(
         Topic::Steps,
