@@ -24,4 +24,5 @@ mod refusals;
 mod saves;
 mod secrets;
 mod ssh;
+mod steps;
 mod two_engines;
