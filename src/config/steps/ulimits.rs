@@ -35,19 +35,43 @@ const NAMES: [&str; 15] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ulimit {
     name: &'static str,
-    /// In the unit of the limit; `None` for no limit.
-    soft: Option<u64>,
+    soft: Limit,
     /// At least `soft`.
-    hard: Option<u64>,
+    hard: Limit,
+}
+
+/// The order is that of the numbers; the last one is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    /// In the unit of the limit. BuildKit represents it as a signed number.
+    Number(u64),
+    Unlimited,
+}
+
+impl Limit {
+    fn parse(text: &str) -> Option<Self> {
+        if matches!(text, "-1" | "infinity") {
+            return Some(Self::Unlimited);
+        }
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        let limit = text.parse::<i64>().ok().filter(|_| is_number)?;
+        limit.try_into().ok().map(Self::Number)
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(limit) => write!(formatter, "{limit}"),
+            Self::Unlimited => formatter.write_str("-1"),
+        }
+    }
 }
 
 /// As in the frontend's attribute `ulimit`.
 impl fmt::Display for Ulimit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown =
-            |limit: Option<u64>| limit.map_or_else(|| "-1".to_owned(), |limit| limit.to_string());
-        let (soft, hard) = (shown(self.soft), shown(self.hard));
-        write!(formatter, "{}={soft}:{hard}", self.name)
+        write!(formatter, "{}={}:{}", self.name, self.soft, self.hard)
     }
 }
 
@@ -90,28 +114,13 @@ fn parse(word: &str) -> Result<Ulimit, (String, String)> {
     };
     let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
     let limit =
-        |text: &str| parse_limit(text).ok_or_else(|| invalid("has a limit that is not a number"));
+        |text: &str| Limit::parse(text).ok_or_else(|| invalid("has a limit that is not a number"));
     let (soft, hard) = (limit(soft)?, limit(hard)?);
-    let is_above = match (soft, hard) {
-        (Some(soft), Some(hard)) => soft > hard,
-        (None, Some(_)) => true,
-        (_, None) => false,
-    };
-    if is_above {
+    if soft > hard {
         let problem = "has a soft limit above its hard limit".to_owned();
         return Err((problem, "write the lower one first".into()));
     }
     Ok(Ulimit { name, soft, hard })
-}
-
-/// `Some(None)` is no limit. BuildKit represents a limit as a signed number.
-fn parse_limit(text: &str) -> Option<Option<u64>> {
-    if matches!(text, "-1" | "infinity") {
-        return Some(None);
-    }
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = is_number.then(|| text.parse::<i64>().ok()).flatten()?;
-    u64::try_from(limit).ok().map(Some)
 }
 
 #[cfg(test)]
