@@ -19,6 +19,7 @@ mod context;
 mod depot_faults;
 mod examples;
 mod exports;
+mod freshness;
 mod git;
 mod hints;
 mod large_logs;

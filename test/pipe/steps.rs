@@ -1,4 +1,4 @@
-//! The environment of `RUN` steps, and the parts of a build that do not come from the cache.
+//! The environment of `RUN` steps: network, host names, limits, privileges and proxies.
 
 use std::fs;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use depot_ground::fixtures::Context;
 use depot_ground::skopeo::Skopeo;
 use depot_ground::traffic::Traffic;
 use local_depot::{Builder, LocalDepot, MachinePlan, Scenario, solve_requests};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -17,21 +17,21 @@ use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};
 
 /// Runs a build with these variables.
-async fn run(place: &Place, context: &Context, variables: &[(&str, &str)]) -> Run {
+pub async fn run(place: &Place, context: &Context, variables: &[(&str, &str)]) -> Run {
     let depot = place.depot(Scenario::default()).await;
     let run = program(&depot, context, variables).run().await;
     depot.check().unwrap();
     run
 }
 
-fn program(depot: &LocalDepot, context: &Context, variables: &[(&str, &str)]) -> Program {
+pub fn program(depot: &LocalDepot, context: &Context, variables: &[(&str, &str)]) -> Program {
     let program = Program::of(depot, context.path());
     let variables = variables.iter();
     variables.fold(program, |program, (name, value)| program.set(name, value))
 }
 
 /// An engine that grants `security.insecure` but not `network.host`.
-async fn unusual_engine() -> Arc<Engine> {
+pub async fn unusual_engine() -> Arc<Engine> {
     static ENGINE: OnceCell<Arc<Engine>> = OnceCell::const_new();
     let start = async || {
         let options = EngineOptions {
@@ -48,7 +48,7 @@ async fn unusual_engine() -> Arc<Engine> {
 }
 
 /// Runs a build on that engine.
-async fn run_on_unusual(context: &Context, variables: &[(&str, &str)]) -> Run {
+pub async fn run_on_unusual(context: &Context, variables: &[(&str, &str)]) -> Run {
     let engine: Arc<dyn Builder> = unusual_engine().await;
     let depot = LocalDepot::start(engine, Scenario::default()).await;
     let depot = depot.unwrap();
@@ -208,78 +208,8 @@ fn a_privilege_that_the_builder_does_not_grant_causes_a_hint() {
     });
 }
 
-#[test]
-fn only_the_named_stages_run_again() {
-    with_place(async |place| {
-        let stage = |name: &str| format!("RUN echo \"{name}-$((40 + 2))\"; date > /{name}\n");
-        let context = place.busybox_context(&format!(
-            "ARG MARK={}\n{}FROM scratch AS busybox\nCOPY busybox /bin/busybox\nSHELL [\"/bin/busybox\", \"sh\", \"-c\"]\n\
-             RUN /bin/busybox --install -s /bin\n\
-             FROM busybox AS First\n{}FROM busybox AS second\n{}FROM scratch\nCOPY --from=first /first /\nCOPY --from=second /second /",
-            Uuid::new_v4(),
-            stage("base"),
-            stage("first"),
-            stage("second"),
-        ));
-        let all = run(place, &context, &[]).await;
-        all.expect(0, &["first-42", "second-42"]);
-        let again = run(place, &context, &[]).await;
-        again
-            .expect(0, &[])
-            .without("first-42")
-            .without("second-42");
-        let first = run(place, &context, &[("NO_CACHE_FILTER", "first")]).await;
-        first.expect(0, &["first-42"]).without("second-42");
-        let both = run(place, &context, &[("NO_CACHE_FILTER", "second, first")]).await;
-        both.expect(0, &["first-42", "second-42"]);
-    });
-}
-
-#[test]
-fn a_base_image_is_read_from_its_registry_even_if_the_builder_has_it() {
-    with_place(async |place| {
-        let engine = unusual_engine().await;
-        // No registry listens there.
-        let name = "127.0.0.1:1/base:1";
-        let base = small_context();
-        let host = engine.docker_host().unwrap();
-        let loaded = [("IMAGE", name), ("LOAD", "true"), ("DOCKER_HOST", &*host)];
-        run_on_unusual(&base, &loaded)
-            .await
-            .expect(0, &["built and loaded"]);
-        let context = Context::new(&format!("FROM {name}\nCOPY Dockerfile /\n")).unwrap();
-        run_on_unusual(&context, &[("PULL", "false")])
-            .await
-            .expect(0, &["built"]);
-        run_on_unusual(&context, &[("PULL", "true")])
-            .await
-            .expect(5, &["127.0.0.1:1/base:1", "connection refused"]);
-        // A base image that has moved.
-        let base_name = place.image("moved-base");
-        let registry = &place.registry;
-        for content in ["one", "two"] {
-            base.file("file", content).unwrap();
-            let depot = place.depot(Scenario::default()).await;
-            let pushing = program(&depot, &base, &[]).push(&base_name, registry);
-            pushing.run().await.expect(0, &["built and pushed"]);
-            let context = Context::new(&format!(
-                "FROM {base_name} AS base\n{}COPY --from=base /file /copy\nRUN echo \"base $(cat /copy)\"\n",
-                depot_ground::fixtures::BUSYBOX_BASE
-            ))
-            .unwrap();
-            fs::copy(place.busybox.path(), context.path().join("busybox")).unwrap();
-            let depot = place.depot(Scenario::default()).await;
-            let building = program(&depot, &context, &[("PULL", "true")])
-                .push(&place.image("of-moved-base"), registry)
-                .run()
-                .await;
-            building.expect(0, &[&format!("base {content}")]);
-        }
-    });
-}
-
 /// The config of an image in the shared registry, as text.
-async fn config(place: &Place, repository: &str) -> String {
+pub async fn config(place: &Place, repository: &str) -> String {
     let index = place.registry.manifest(repository, "test").await.unwrap();
     let index = index.json().unwrap();
     let digest = index["manifests"][0]["digest"].as_str().unwrap();
@@ -288,36 +218,6 @@ async fn config(place: &Place, repository: &str) -> String {
     let digest = manifest["config"]["digest"].as_str().unwrap();
     let blob = place.registry.blob(repository, digest).await.unwrap();
     String::from_utf8(blob.to_vec()).unwrap()
-}
-
-#[test]
-fn the_epoch_is_the_time_of_the_image() {
-    with_place(async |place| {
-        let context =
-            place.busybox_context("ARG SOURCE_DATE_EPOCH\nRUN echo \"epoch $SOURCE_DATE_EPOCH\"");
-        let image = place.image("of-epoch");
-        for (build_args, epoch, time) in [
-            ("A=b", "1700000000", "2023-11-14T22:13:20Z"),
-            (
-                "SOURCE_DATE_EPOCH=1000000000",
-                "1000000000",
-                "2001-09-09T01:46:40Z",
-            ),
-        ] {
-            let depot = place.depot(Scenario::default()).await;
-            let variables = [
-                ("SOURCE_DATE_EPOCH", "1700000000"),
-                ("BUILD_ARGS", build_args),
-                ("NO_CACHE", "true"),
-            ];
-            let run = program(&depot, &context, &variables).push(&image, &place.registry);
-            run.run().await.expect(0, &[&format!("epoch {epoch}")]);
-            let config: Value = serde_json::from_str(&config(place, "of-epoch").await).unwrap();
-            assert_eq!(config["created"], time);
-            let last = config["history"].as_array().unwrap().last().unwrap();
-            assert_eq!(last["created"], time);
-        }
-    });
 }
 
 #[test]
