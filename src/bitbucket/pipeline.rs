@@ -57,6 +57,11 @@ impl Pipeline {
             None => (rest, ""),
         };
         let host = authority.rsplit('@').next().unwrap_or_default();
+        // Bitbucket's variable has `http`, which its server redirects.
+        let scheme = match host {
+            "bitbucket.org" => "https",
+            _ => scheme,
+        };
         (!host.is_empty()).then(|| format!("{scheme}://{host}{path}"))
     }
 
@@ -93,12 +98,13 @@ mod tests {
             ),
             (
                 "http://me:w@rd@bitbucket.org/acme/app.git?x#y",
-                Some("http://bitbucket.org/acme/app.git"),
+                Some("https://bitbucket.org/acme/app.git"),
             ),
             (
                 "https://x-token-auth:secret@bitbucket.org",
                 Some("https://bitbucket.org"),
             ),
+            ("http://git.test/acme/app", Some("http://git.test/acme/app")),
             ("git@bitbucket.org:acme/app.git", None),
             ("ssh://git@bitbucket.org/acme/app", None),
             ("https://", None),

@@ -37,7 +37,7 @@ async fn blob(place: &Place, repository: &str, descriptor: &Value) -> Value {
 }
 
 /// The entries of the images of an index, with their manifests and configs.
-async fn images(place: &Place, repository: &str, index: &Value) -> Vec<(Value, Value, Value)> {
+pub async fn images(place: &Place, repository: &str, index: &Value) -> Vec<(Value, Value, Value)> {
     let mut images = Vec::new();
     for entry in index["manifests"].as_array().unwrap() {
         if entry["platform"]["os"] == "linux" {

@@ -384,7 +384,7 @@ async fn assert_labelled(hub: &TokenRegistry) {
     let index = hub.manifest("acme/app", "labelled").await.unwrap();
     let annotations = index.json().unwrap()["annotations"].clone();
     for (name, value) in [
-        ("source", "http://bitbucket.org/acme/app"),
+        ("source", "https://bitbucket.org/acme/app"),
         ("revision", "0123456789ab"),
         ("ref.name", "v1.2.3"),
         ("description", "The API, and its jobs"),

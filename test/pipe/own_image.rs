@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 use depot_ground::daemon::{Daemon, PipeRun, Release};
 use local_depot::Scenario;
 
+use super::attestations::{images, predicates, read};
+use super::pipeline::{self, Line};
 use super::place::{Place, with_place};
 use super::program::{Program, Run};
+use super::sboms::{SPDX, scanner};
 
 /// The name of the pipe in a pipeline.
 pub const NAME: &str = concat!("org/depot-build:", env!("CARGO_PKG_VERSION"));
@@ -170,5 +173,87 @@ fn the_pipe_builds_its_own_image_which_is_small_and_reports_a_missing_token() {
             .await
             .expect(2, &["ERROR: DEPOT_TOKEN"])
             .without("\x1b[");
+    });
+}
+
+/// The variables that the pipeline sets that releases the pipe. None is a list.
+fn release_variables() -> BTreeMap<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::read_to_string(root.join("bitbucket-pipelines.yml")).unwrap();
+    let lines = pipeline::steps(&file)
+        .into_iter()
+        .flat_map(|step| step.script);
+    let mut calls = lines.filter_map(|line| match line {
+        Line::Pipe(call) => Some(call),
+        Line::Command(_) => None,
+    });
+    let call = calls.next().unwrap();
+    assert!(calls.next().is_none());
+    let repository = BTreeMap::from([("BITBUCKET_TAG", "9.9.9".to_owned())]);
+    let mut variables = pipeline::environment(&call, &repository);
+    variables.retain(|name, _| call.variables.contains_key(name));
+    variables
+}
+
+#[test]
+fn a_release_of_the_pipe_names_its_commit_and_lists_its_software() {
+    with_place(async |place| {
+        let scanner = scanner(place, "scanner-of-release", "").await;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let clone = tempfile::tempdir().unwrap();
+        for file in ["Dockerfile", "LICENSE", "README.md", "pipe.yml"] {
+            std::fs::copy(root.join(file), clone.path().join(file)).unwrap();
+        }
+        let out = clone.path().join("builder/out");
+        std::fs::create_dir_all(&out).unwrap();
+        std::fs::write(out.join("depot-build"), "program").unwrap();
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let mut program = Program::of(&depot, clone.path());
+        for (name, value) in release_variables() {
+            program = program.set(&name, value);
+        }
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let run = program
+            .push(&place.image("own-release"), &place.registry)
+            .set("BUILD_CONTEXTS", "builder=builder")
+            // The default scanner is on Docker Hub.
+            .set("SBOM", format!("generator={scanner}"))
+            .set(
+                "BITBUCKET_GIT_HTTP_ORIGIN",
+                "http://bitbucket.org/org/depot-build",
+            )
+            .set("BITBUCKET_COMMIT", commit)
+            .set("BITBUCKET_TAG", "9.9.9")
+            .run()
+            .await;
+        run.expect(0, &["built and pushed"]).without("WARNING");
+
+        let index = read(place, "own-release", "test").await;
+        let images = images(place, "own-release", &index).await;
+        assert_eq!(images.len(), 2, "{index:#}");
+        for (_, _, config) in images {
+            let labels = &config["config"]["Labels"];
+            assert_eq!(labels["org.opencontainers.image.revision"], commit);
+            assert_eq!(labels["org.opencontainers.image.version"], "9.9.9");
+            let source = &labels["org.opencontainers.image.source"];
+            assert_eq!(source, "https://bitbucket.org/org/depot-build");
+            assert_eq!(labels["org.opencontainers.image.title"], "depot-build");
+        }
+        let provenance = predicates(place, "own-release", &index, "https://slsa.dev/").await;
+        assert_eq!(provenance.len(), 2);
+        for predicate in provenance {
+            let text = predicate.to_string();
+            assert!(
+                text.contains(commit) && text.contains("llbDefinition"),
+                "{predicate:#}"
+            );
+        }
+        let sboms = predicates(place, "own-release", &index, SPDX).await;
+        assert!(sboms.len() >= 2, "{index:#}");
+        for platform in ["linux_amd64", "linux_arm64"] {
+            let file = clone.path().join(format!("sbom/{platform}.spdx.json"));
+            let text = std::fs::read_to_string(file).unwrap();
+            assert!(text.contains("depot-build"), "{text}");
+        }
     });
 }

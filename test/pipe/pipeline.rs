@@ -122,16 +122,21 @@ pub fn examples() -> Vec<Example> {
             let step: Vec<_> = lines.collect();
             format!("pipelines:\n  default:\n    - step:\n{}", step.concat())
         };
-        let parsed: Pipelines =
-            serde_yaml::from_str(&file).unwrap_or_else(|error| panic!("{error} in\n{file}"));
-        let items = parsed.pipelines.into_values().flat_map(Trigger::items);
         Some(Example {
             title: title.trim_start_matches("# ").to_owned(),
+            steps: steps(&file),
             file,
-            steps: items.flat_map(Item::steps).collect(),
         })
     };
     titled.filter_map(example).collect()
+}
+
+/// The steps of a complete `bitbucket-pipelines.yml`.
+pub fn steps(file: &str) -> Vec<Step> {
+    let parsed: Pipelines =
+        serde_yaml::from_str(file).unwrap_or_else(|error| panic!("{error} in\n{file}"));
+    let items = parsed.pipelines.into_values().flat_map(Trigger::items);
+    items.flat_map(Item::steps).collect()
 }
 
 /// Replaces the names of existing variables by their values. Other names are unchanged, as in Bitbucket.

@@ -14,7 +14,7 @@ use super::place::{Place, small_context, with_place};
 use super::program::Program;
 
 const BOTH: &str = "linux/amd64, linux/arm64";
-const SPDX: &str = "https://spdx.dev/Document";
+pub const SPDX: &str = "https://spdx.dev/Document";
 
 /// A scanner that lists the files of the image, and of each build stage that is scanned too (BuildKit's
 /// `docs/attestations/sbom-protocol.md`).
@@ -27,7 +27,7 @@ done
 "#;
 
 /// Pushes a scanner that lists the files of an image, with this script instead if it is not empty.
-async fn scanner(place: &Place, name: &str, script: &str) -> String {
+pub async fn scanner(place: &Place, name: &str, script: &str) -> String {
     let depot = place.depot(Scenario::default()).await;
     let context =
         place.busybox_context("COPY scan /scan\nENTRYPOINT [\"/bin/busybox\", \"sh\", \"/scan\"]");
