@@ -194,9 +194,10 @@ pub(super) fn read(
     let imports = list(variables.cache_from.as_deref(), Direction::Import, findings);
     let mut exports = list(variables.cache_to.as_deref(), Direction::Export, findings);
     let has_several_builders = build.is_some_and(has_several_builders);
-    report_overwritten(&exports, has_several_builders, findings);
     let is_listed = exports.iter().any(|cache| cache.kind == CacheType::Inline);
     exports.retain(|cache| cache.kind != CacheType::Inline);
+    report_overwritten(&exports, has_several_builders, findings);
+    report_replaced_images(&exports, destinations, has_several_builders, findings);
     let is_argument = build.is_some_and(has_inline_argument);
     let is_pushed = destinations.push || destinations.save.is_some();
     if (is_listed || is_argument) && !is_pushed {
@@ -266,28 +267,21 @@ fn list(value: Option<&str>, direction: Direction, findings: &mut Findings) -> V
     caches
 }
 
-/// Reports exports to one reference, of which the last would replace the others, and tags that the suffix does not fit in.
+/// Reports exports to one place, of which the last would replace the others, and tags that the suffix does not fit in.
 fn report_overwritten(exports: &[CachePlan], has_several_builders: bool, findings: &mut Findings) {
     let variable = Direction::Export.variable();
-    let references: Vec<_> = exports
-        .iter()
-        .filter_map(|cache| cache.reference.as_ref())
-        .collect();
-    for (index, reference) in references.iter().enumerate() {
-        let shown = findings.masked(&reference.to_string());
-        if references
-            .iter()
-            .take(index)
-            .any(|earlier| earlier == reference)
-        {
+    for (index, cache) in exports.iter().enumerate() {
+        let shown = findings.masked(&cache.to_string());
+        let mut earlier = exports.iter().take(index);
+        if earlier.any(|earlier| earlier.to_string() == cache.to_string()) {
             let problem =
                 format!("two entries write to `{shown}`, and the second would replace the first");
-            findings.fault(Fault::new(
-                variable,
-                problem,
-                "write each reference once, or use two tags",
-            ));
+            let advice = "write each place once, or use two tags or names";
+            findings.fault(Fault::new(variable, problem, advice));
         }
+        let Some(reference) = &cache.reference else {
+            continue;
+        };
         if has_several_builders && reference.tag().len() + SUFFIX_CHARACTERS > TAG_MAX_CHARACTERS {
             let problem =
                 format!("the tag of `{shown}` is too long to append the platform of each builder");
@@ -296,6 +290,31 @@ fn report_overwritten(exports: &[CachePlan], has_several_builders: bool, finding
                 TAG_MAX_CHARACTERS - SUFFIX_CHARACTERS
             );
             findings.fault(Fault::new(variable, problem, advice));
+        }
+    }
+}
+
+/// Reports a cache in the place of the pushed image: its export follows the push.
+fn report_replaced_images(
+    exports: &[CachePlan],
+    destinations: &Destinations,
+    has_several_builders: bool,
+    findings: &mut Findings,
+) {
+    let builders = [Architecture::Amd64, Architecture::Arm64];
+    let places = exports.iter().flat_map(|cache| {
+        let suffixed = |builder| cache.suffixed(&format!("linux-{builder}"));
+        match has_several_builders {
+            true => builders.into_iter().filter_map(suffixed).collect(),
+            false => vec![cache.clone()],
+        }
+    });
+    for reference in places.filter_map(|cache| cache.reference) {
+        if destinations.pushed().contains(&reference) {
+            let shown = findings.masked(&reference.to_string());
+            let problem = format!("the cache in `{shown}` would replace the image of that name");
+            let advice = "write another tag, such as `buildcache`, or `type=inline`";
+            findings.fault(Fault::new(Direction::Export.variable(), problem, advice));
         }
     }
 }

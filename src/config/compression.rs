@@ -49,6 +49,12 @@ pub(super) const NO_EFFECT: Warning = Warning::NoEffect {
     reason: "the image is neither pushed, loaded nor saved",
 };
 
+/// In its place if every archive of `OUTPUTS` has a compression of its own.
+pub(super) const NO_EFFECT_ON_ARCHIVES: Warning = Warning::NoEffect {
+    setting: VARIABLE,
+    reason: "each archive in OUTPUTS sets `compression`",
+};
+
 impl Algorithm {
     const ALL: [Self; 4] = [Self::Gzip, Self::Zstd, Self::Estargz, Self::Uncompressed];
 
@@ -74,7 +80,7 @@ impl Algorithm {
     }
 
     /// The levels that `BuildKit` passes on to the compressor; `None` if it has no levels.
-    const fn levels(self) -> Option<RangeInclusive<u8>> {
+    pub(super) const fn levels(self) -> Option<RangeInclusive<u8>> {
         match self {
             Self::Gzip | Self::Estargz => Some(0..=9),
             Self::Zstd => Some(0..=22),
@@ -87,6 +93,23 @@ impl fmt::Display for Algorithm {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.name())
     }
+}
+
+/// The problem of a level in an entry with attributes, and the correction; `None` if it is valid. `algorithm`: the builder's
+/// default is gzip.
+pub(super) fn wrong_level(algorithm: Option<&str>, level: &str) -> Option<(String, String)> {
+    let algorithm = algorithm.map_or(Some(Algorithm::Gzip), Algorithm::named)?;
+    let Some(levels) = algorithm.levels() else {
+        let problem = format!("has a `compression-level`, but `{algorithm}` has no levels");
+        return Some((problem, "remove it".to_owned()));
+    };
+    let level: u8 = level.parse().ok()?;
+    (!levels.contains(&level)).then(|| {
+        let problem =
+            format!("has the `compression-level` {level}, which `{algorithm}` does not have");
+        let advice = format!("write a number from {} to {}", levels.start(), levels.end());
+        (problem, advice)
+    })
 }
 
 /// Reads the compression, and reports each fault.

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 
 use super::fault::Fault;
 use super::findings::Findings;
+use super::git_context::default_key_advice;
 use super::pairs;
 use super::paths::{FolderPlan, Places};
 use super::secret_names::logins_of_address;
@@ -122,8 +123,9 @@ fn over_ssh(
     if agents.get(DEFAULT_ID).is_none() {
         let problem = "is the address of a Git repository over SSH, but SSH has no default key";
         let advice = format!(
-            "set `SSH: 'true'` to use the key of the step, or write {}, with a user and a token before the host if the repository \
+            "{}, or write {}, with a user and a token before the host if the repository \
              is private",
+            default_key_advice(agents),
             address.over_https(findings)
         );
         return Err((problem.into(), advice));

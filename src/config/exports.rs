@@ -1,6 +1,7 @@
 //! Files of the result that are written into the clone: `OUTPUTS`, in the form of `--output` of `docker buildx build`.
 
 mod entry;
+mod held;
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use self::entry::{Entry, Problem, problem};
+pub(super) use self::held::check as check_held;
+use super::build::{BuildPlan, ContextPlan};
 use super::compression;
 use super::fault::Fault;
 use super::findings::Findings;
@@ -93,6 +96,32 @@ pub(super) struct Source<'a> {
     pub(super) machine: Option<Architecture>,
     pub(super) image: &'a Destinations,
     pub(super) outputs: &'a OutputsPlan,
+    /// The files for SBOMs.
+    pub(super) sboms: &'a [PathBuf],
+    /// Files of the build, with the words for them in messages.
+    pub(super) inputs: &'a [(PathBuf, &'static str)],
+}
+
+/// The files of the build that no result may replace, with the words for them, and the files for SBOMs.
+pub(super) fn reserved_files(
+    build: Option<&BuildPlan>,
+    outputs: &OutputsPlan,
+) -> (Vec<(PathBuf, &'static str)>, Vec<PathBuf>) {
+    let Some(build) = build else {
+        return (Vec::new(), Vec::new());
+    };
+    let dockerfile = match &build.context {
+        ContextPlan::Directory(_, dockerfile) => Some((dockerfile.file.clone(), "the Dockerfile")),
+        ContextPlan::Git(_) => None,
+    };
+    let secrets = build.secrets.files().iter();
+    let secrets = secrets.map(|file| (file.path.clone(), "a file of SECRET_FILES"));
+    let sboms = outputs.sboms.as_ref();
+    let sboms = sboms.map(|folder| folder.files(&build.built_platforms()));
+    (
+        dockerfile.into_iter().chain(secrets).collect(),
+        sboms.unwrap_or_default(),
+    )
 }
 
 /// Reads all entries, and reports each fault.
@@ -124,7 +153,7 @@ pub(super) fn read(
             continue;
         };
         if let Err(problem) = check_path(&path, is_directory, places.clone_directory())
-            .and_then(|()| check_other_paths(&path, &plans, source.outputs))
+            .and_then(|()| check_other_paths(&path, is_directory, &plans, source))
         {
             let shown = findings.shown(&entry.dest);
             let fault = format!("{shown} {}", problem.problem);
@@ -137,34 +166,14 @@ pub(super) fn read(
         // The names are used.
         findings.withdraw(|warning| matches!(warning, Warning::NamedButNotPushed { .. }));
     }
-    if plans
-        .iter()
-        .any(|plan| plan.kind.is_image() && !plan.has_compression())
+    let mut images = plans.iter().filter(|plan| plan.kind.is_image()).peekable();
+    if images.peek().is_some()
+        && findings.withdraw(|warning| *warning == compression::NO_EFFECT)
+        && images.all(ExportPlan::has_compression)
     {
-        findings.withdraw(|warning| *warning == compression::NO_EFFECT);
+        findings.warn(compression::NO_EFFECT_ON_ARCHIVES);
     }
     plans
-}
-
-/// Reports attestations that nothing of the result can hold, because its only form is an archive for `docker load`.
-///
-/// `requested`: the variables that request attestations.
-pub(super) fn check_attestations(
-    exports: &[ExportPlan],
-    image: &Destinations,
-    requested: &[&'static str],
-    findings: &mut Findings,
-) {
-    let has_holder = image.push || image.save.is_some();
-    let is_archive = |plan: &ExportPlan| plan.kind == ExportKind::Docker;
-    if has_holder || exports.is_empty() || !exports.iter().all(is_archive) {
-        return;
-    }
-    for variable in requested {
-        let problem = "set, but `type=docker` in OUTPUTS cannot hold attestations";
-        let advice = "write `type=oci`, or remove it";
-        findings.fault(Fault::new(*variable, problem, advice));
-    }
 }
 
 fn plan(entry: Entry, path: PathBuf, clone: &Path, image: &Destinations) -> ExportPlan {
@@ -223,17 +232,18 @@ fn check_platforms(entry: &Entry, source: Source<'_>) -> Result<(), Problem> {
     }
 }
 
+/// The directory of `clone` that has another use and contains `path`.
+pub(super) fn reserved_directory(path: &Path, clone: &Path) -> Option<&'static str> {
+    let relative = path.strip_prefix(clone).unwrap_or(path);
+    let mut names = relative.components().map(std::path::Component::as_os_str);
+    names.find_map(|name| RESERVED.into_iter().find(|reserved| name == *reserved))
+}
+
 /// Checks that a path is not for something else, and can be written.
 fn check_path(path: &Path, is_directory: bool, clone: &Path) -> Result<(), Problem> {
     const ADVICE: &str = "write another directory of the clone";
-    let relative = path.strip_prefix(clone).unwrap_or(path);
-    let mut names = relative.components().map(std::path::Component::as_os_str);
-    let reserved = names.find(|name| RESERVED.iter().any(|reserved| name == reserved));
-    if let Some(reserved) = reserved {
-        let what = format!(
-            "is in a directory `{}`, which the result must not change",
-            reserved.display()
-        );
+    if let Some(reserved) = reserved_directory(path, clone) {
+        let what = format!("is in a directory `{reserved}`, which the result must not change");
         return Err(problem(what, ADVICE));
     }
     if is_directory && path.join(".git").symlink_metadata().is_ok() {
@@ -260,8 +270,14 @@ fn check_path(path: &Path, is_directory: bool, clone: &Path) -> Result<(), Probl
 /// Checks that nothing else is written to the same path, or above or below it.
 fn check_other_paths(
     path: &Path,
+    is_directory: bool,
     plans: &[ExportPlan],
-    outputs: &OutputsPlan,
+    Source {
+        outputs,
+        sboms,
+        inputs,
+        ..
+    }: Source<'_>,
 ) -> Result<(), Problem> {
     let is_near = |other: &Path| path.starts_with(other) || other.starts_with(path);
     if let Some(other) = plans.iter().find(|plan| is_near(&plan.place.path)) {
@@ -277,14 +293,23 @@ fn check_other_paths(
         ("METADATA_FILE", &outputs.metadata),
         ("IID_FILE", &outputs.image_id),
     ];
-    for (variable, file) in files {
+    let files = files.into_iter();
+    let files = files.filter_map(|(variable, file)| Some((variable, file.clone()?)));
+    let sboms = sboms.iter().map(|file| ("SBOM_DIR", file.clone()));
+    for (variable, file) in files.chain(sboms) {
         // A file in an exported directory is possible: it is written afterwards.
-        if file.as_deref().is_some_and(|file| path.starts_with(file)) {
+        if path.starts_with(&file) || (!is_directory && file.starts_with(path)) {
             return Err(problem(
                 format!("overlaps with {variable}"),
                 "write another path",
             ));
         }
+    }
+    if let Some((_, what)) = inputs.iter().find(|(input, _)| input == path) {
+        return Err(problem(
+            format!("would replace {what}"),
+            "write another path",
+        ));
     }
     Ok(())
 }

@@ -60,8 +60,10 @@ impl Findings {
     }
 
     /// Removes warnings that do not apply because of a variable that is read later.
-    pub(super) fn withdraw(&mut self, does_not_apply: impl Fn(&Warning) -> bool) {
+    pub(super) fn withdraw(&mut self, does_not_apply: impl Fn(&Warning) -> bool) -> bool {
+        let before = self.warnings.len();
         self.warnings.retain(|warning| !does_not_apply(warning));
+        self.warnings.len() < before
     }
 
     pub(super) fn is_faultless(&self) -> bool {

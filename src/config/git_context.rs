@@ -159,7 +159,8 @@ fn check_ssh(
             "{shown} is the address of a Git repository over SSH, but SSH has no default key"
         );
         let advice = format!(
-            "set `SSH: 'true'` to use the key of the step, or write {}, and set GIT_AUTH_TOKEN if the repository is private",
+            "{}, or write {}, and set GIT_AUTH_TOKEN if the repository is private",
+            default_key_advice(agents),
             address.over_https(findings)
         );
         return Err((problem, advice));
@@ -168,10 +169,20 @@ fn check_ssh(
 }
 
 /// The path of the Dockerfile, relative to the directory of the repository.
+/// The advice for a missing default key.
+pub(super) fn default_key_advice(agents: &Agents) -> &'static str {
+    if agents.is_empty() {
+        "set `SSH: 'true'` to use the key of the step"
+    } else {
+        "add a line `default=PATH` with a key to SSH"
+    }
+}
+
 fn dockerfile(value: Option<&str>, findings: &mut Findings) -> Option<String> {
     let value = value.map_or("Dockerfile", str::trim);
     let is_inside = !value.starts_with('/') && value.split('/').all(|name| name != "..");
-    if is_inside && !value.contains(char::is_control) {
+    let is_file = !matches!(value.rsplit('/').next(), None | Some("" | "."));
+    if is_inside && is_file && !value.contains(char::is_control) {
         return Some(value.to_owned());
     }
     let problem = format!(
@@ -341,7 +352,15 @@ mod tests {
             let (context, error) = outcome(address, Some(value));
             assert_eq!((&*context.unwrap().dockerfile, &*error), (expected, ""));
         }
-        for value in ["/Dockerfile", "../Dockerfile", "a/../../b", "..", "a\u{1}b"] {
+        for value in [
+            "/Dockerfile",
+            "../Dockerfile",
+            "a/../../b",
+            "..",
+            ".",
+            "a/",
+            "a\u{1}b",
+        ] {
             let (context, error) = outcome("https://example.com/x", Some(value));
             assert!(context.is_none());
             // Both faults at once.

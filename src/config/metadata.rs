@@ -41,21 +41,21 @@ pub(crate) struct MetadataPlan {
     pub(crate) provenance: Option<ProvenancePlan>,
     /// The list of software; `None` for none.
     pub(crate) sbom: Option<SbomPlan>,
+    /// The variables of annotations and attestations that the user set.
+    pub(crate) requested: Vec<&'static str>,
+    /// The level of the first annotation in `ANNOTATIONS` that only an index can hold.
+    pub(crate) index_annotation: Option<Level>,
 }
 
-/// The variables that explicitly request attestations of the image itself.
-pub(super) fn requested_attestations(
-    variables: &MetadataVariables,
-    plan: &MetadataPlan,
-) -> Vec<&'static str> {
-    let provenance = variables.provenance.is_some() && plan.provenance.is_some();
-    // Files in `SBOM_DIR` do not depend on the form of the image.
-    let sbom = plan.sbom.is_some() && variables.sbom_dir.is_none();
-    let requested = [("PROVENANCE", provenance), ("SBOM", sbom)];
-    let requested = requested.into_iter();
-    requested
-        .filter_map(|(name, is_requested)| is_requested.then_some(name))
-        .collect()
+impl MetadataPlan {
+    /// Whether an archive of the image holds an index. Attestations that are `inline-only` are only in registries.
+    pub(crate) fn is_index_in_archive(&self, build: &BuildPlan) -> bool {
+        let provenance = self.provenance.as_ref();
+        provenance.is_some_and(|provenance| !provenance.is_inline_only())
+            || self.sbom.is_some()
+            || build.platforms.len() > 1
+            || build.is_always_index()
+    }
 }
 
 const LABELS_ADVICE: &str =
@@ -101,6 +101,18 @@ pub(super) fn read(
         let advice = "write `manifest`, or remove `PROVENANCE: 'false'`";
         findings.fault(Fault::new("ANNOTATIONS", problem, advice));
     }
+    let requested = [
+        ("ANNOTATIONS", annotations.iter().next().is_some()),
+        (
+            "PROVENANCE",
+            variables.provenance.is_some() && provenance.is_some(),
+        ),
+        // Files in `SBOM_DIR` do not depend on the form of the image.
+        ("SBOM", variables.sbom_dir.is_none() && sbom.is_some()),
+    ];
+    let requested = requested.into_iter();
+    let requested = requested.filter_map(|(name, is_requested)| is_requested.then_some(name));
+    let index_annotation = annotations.first_of_index().map(|first| first.level);
     if read_boolean("OCI_LABELS", variables.oci_labels.as_deref(), findings) {
         let derived = derived(pipeline);
         if derived.is_empty() {
@@ -115,6 +127,8 @@ pub(super) fn read(
         annotations,
         provenance,
         sbom,
+        requested: requested.collect(),
+        index_annotation,
     }
 }
 

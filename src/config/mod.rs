@@ -186,15 +186,19 @@ fn plan_of(
     let mut outputs = outputs::read(&outputs, places, &destinations, findings);
     let sbom = image_metadata.sbom.as_ref();
     outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
+    let (inputs, sboms) = exports::reserved_files(build.as_ref(), &outputs);
     let source = exports::Source {
         platforms: build.as_ref().map_or(&[], |build| &build.platforms),
         machine: build.as_ref().and_then(|build| build.machine),
         image: &destinations,
         outputs: &outputs,
+        sboms: &sboms,
+        inputs: &inputs,
     };
     let exports = exports::read(&exports, places, source, findings);
-    let requested = metadata::requested_attestations(&metadata, &image_metadata);
-    exports::check_attestations(&exports, &destinations, &requested, findings);
+    if let Some(build) = &build {
+        exports::check_held(&exports, &destinations, build, &image_metadata, findings);
+    }
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();

@@ -136,10 +136,16 @@ impl<'a> Exports<'a> {
             Some(Reason::Signal(_)) => STOPPED_REMOVE_LIMIT,
             _ => REMOVE_LIMIT,
         };
+        let places = self.0.iter();
+        let places = places.map(|export| export.plan.place.staging.display().to_string());
+        let places: Vec<_> = places.collect();
         let stagings: Vec<_> = self.0.into_iter().map(|export| export.staging).collect();
         let removing = spawn_blocking(move || drop(stagings));
         if cancel.within(limit, removing).await.is_none() {
-            tracing::debug!("incomplete results remain in the clone");
+            tracing::warn!(
+                "incomplete results for OUTPUTS remain in the clone; remove {}",
+                places.join(", ")
+            );
         }
     }
 }

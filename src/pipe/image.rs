@@ -98,7 +98,8 @@ async fn deliver_with(run: &Run<'_>, job: &Job<'_>, exports: &Exports<'_>) -> Re
 /// Warns of registries that get the image without the requested annotations and attestations.
 fn warn_of_bare_names(job: &Job<'_>) {
     let metadata = &job.plan.metadata;
-    if metadata.sbom.is_none() && metadata.annotations.iter().next().is_none() {
+    let has_annotations = metadata.annotations.iter().next().is_some();
+    if metadata.sbom.is_none() && metadata.requested.is_empty() && !has_annotations {
         return;
     }
     for host in docker_form_hosts(job.names.pushed()) {

@@ -123,7 +123,7 @@ impl KeyError {
                 "write the path of a private key, as `ssh-keygen` makes it"
             }
             Self::PublicKey => {
-                "write the path of the private key, which mostly has the same name without `.pub`"
+                "write the path of the private key, which usually has the same name without `.pub`"
             }
             Self::Passphrase => {
                 "make a key for pipelines without one (`ssh-keygen -t ed25519 -N ''`), or remove the passphrase of a copy \

@@ -185,7 +185,7 @@ fn a_second_signal_stops_immediately_although_depot_does_not_respond() {
 fn a_signal_while_the_context_is_sent_stops_the_transfer() {
     with_place(async |place| {
         let depot = place.depot(Scenario::default().machines(slow())).await;
-        let context = layers(&[("large", noise("stopped", 32 << 20))]);
+        let context = layers(&[("large", noise("stopped", 96 << 20))]);
         let running = Program::of(&depot, context.path()).start();
         depot
             .wait_for("some of the context", Duration::from_secs(30), |record| {

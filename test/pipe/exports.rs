@@ -513,3 +513,47 @@ fn wrong_outputs_are_reported_before_anything_is_started() {
         assert_eq!(depot.record().calls.len(), 0);
     });
 }
+
+#[test]
+fn an_oci_archive_has_the_annotations_that_it_can_hold() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let (image, registry) = (place.image("annotated-archive"), &place.registry);
+        for (provenance, has_index) in [(None, false), (Some("min"), true)] {
+            let context = small_context();
+            let mut program = exporting(
+                &depot,
+                &context,
+                "type=oci,dest=image.tar,compression=gzip,force-compression=true",
+            )
+            .push(&image, registry)
+            .set("COMPRESSION", "uncompressed")
+            .set("OCI_LABELS", "true")
+            .set("BITBUCKET_COMMIT", "0123456789abcdef")
+            .set("ANNOTATIONS", "com.acme.compression=kept");
+            if let Some(provenance) = provenance {
+                program = program.set("PROVENANCE", provenance);
+            }
+            let run = program.run().await;
+            run.expect(0, &["built, pushed and exported"]);
+            let folder = context.path().join("layout");
+            fs::create_dir(&folder).unwrap();
+            let archive = context.path().join("image.tar");
+            let mut tar = Command::new("tar");
+            tar.arg("-xf").arg(&archive).arg("-C").arg(&folder);
+            assert!(tar.status().unwrap().success());
+            let text = texts_of_blobs(&folder);
+            assert!(text.contains("com.acme.compression"), "{text}");
+            assert!(text.contains("tar+gzip"), "{text}");
+            let is_index = text.contains("attestation-manifest");
+            assert_eq!(is_index, has_index, "{text}");
+        }
+    });
+}
+
+/// The documents in an OCI layout, without its layers.
+fn texts_of_blobs(folder: &Path) -> String {
+    let blobs = fs::read_dir(folder.join("blobs/sha256")).unwrap();
+    let texts = blobs.filter_map(|blob| fs::read_to_string(blob.unwrap().path()).ok());
+    texts.filter(|text| text.starts_with('{')).collect()
+}

@@ -383,7 +383,7 @@ fn layers_that_an_old_daemon_cannot_read_are_recompressed() {
         ] {
             let daemon = place.daemon(release).await;
             let context = Context::new(&format!("FROM {zstd}\nCOPY file /file\n")).unwrap();
-            context.file("file", "content\n").unwrap();
+            context.file("file", "on zstd\n").unwrap();
             let run = Program::of(&depot, context.path())
                 .load("acme/zstd:1", &daemon.docker_host())
                 .set("REGISTRY", registry.host())

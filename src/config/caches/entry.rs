@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::compression;
 use super::super::csv;
 use super::super::fault::Fault;
 use super::super::findings::Findings;
@@ -123,6 +124,13 @@ fn of_fields(fields: &[(String, String)], place: &mut Place<'_>) -> Option<Cache
         }
     }
     is_valid &= has_whole_keys(kind, &seen, place);
+    let algorithm = attributes.get("compression").map(String::as_str);
+    if let Some(level) = attributes.get("compression-level")
+        && let Some((problem, advice)) = compression::wrong_level(algorithm, level)
+    {
+        place.fault(&problem, &advice);
+        is_valid = false;
+    }
     if is_valid {
         plan(kind, attributes, place)
     } else {

@@ -363,3 +363,37 @@ proptest! {
         prop_assert!(!debug.contains("hunter22"));
     }
 }
+
+#[test]
+fn a_cache_in_the_place_of_an_image_or_of_another_cache_is_reported() {
+    let report = |to: &str, has_several_builders| {
+        let (plan, error) = read_texts(None, Some(to));
+        let destinations = Destinations {
+            references: vec![
+                Reference::parse("acme/app").unwrap(),
+                Reference::parse("acme/app:1-linux-arm64").unwrap(),
+            ],
+            push: true,
+            ..Destinations::default()
+        };
+        let mut findings = Findings::default();
+        report_replaced_images(
+            &plan.exports,
+            &destinations,
+            has_several_builders,
+            &mut findings,
+        );
+        format!("{error}{}", findings.into_error())
+    };
+    let image = "the cache in `docker.io/acme/app:latest` would replace the image of that name";
+    assert!(report("acme/app", false).contains(image));
+    assert_eq!(report("acme/app", true), "");
+    assert!(report("acme/app:1", true).contains("app:1-linux-arm64` would replace"));
+    assert_eq!(report("acme/app:buildcache", false), "");
+    let twice = "type=s3,bucket=b,region=r\ntype=s3,bucket=b,region=r,mode=max";
+    assert!(report(twice, false).contains("two entries write to `s3://b/`"));
+    let named = "type=s3,bucket=b,region=r\ntype=s3,bucket=b,region=r,name=other";
+    assert_eq!(report(named, false), "");
+    let level = "acme/a:1\ntype=registry,ref=acme/a:2,compression=gzip,compression-level=22";
+    assert!(report(level, false).contains("entry 2 has the `compression-level` 22"));
+}

@@ -1,8 +1,8 @@
 //! The form of an entry: its type, its destination and its attributes.
 
 use super::ExportKind;
-use crate::config::csv;
 use crate::config::findings::Findings;
+use crate::config::{compression, csv};
 use crate::registry::reference::Reference;
 
 /// The forms of an entry.
@@ -71,6 +71,11 @@ pub(super) fn read(line: &str, findings: &Findings) -> Result<Entry, Problem> {
         if name != "type" && name != "dest" {
             attribute(&mut entry, name, value, findings)?;
         }
+    }
+    if let Some(level) = value("compression-level")
+        && let Some((what, advice)) = compression::wrong_level(value("compression"), level)
+    {
+        return Err(problem(what, advice));
     }
     Ok(entry)
 }

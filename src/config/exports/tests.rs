@@ -55,7 +55,11 @@ impl Clone {
             shell: Some(clone.join("image.env")),
             ..OutputsPlan::default()
         };
+        let inputs = [(clone.join("Dockerfile"), "the Dockerfile")];
+        let sboms = [clone.join("sboms/sbom.spdx.json")];
         let source = Source {
+            sboms: &sboms,
+            inputs: &inputs,
             platforms: &platforms,
             machine: variables.machine,
             image: &image,
@@ -284,6 +288,31 @@ const WRONG_ENTRIES: &[(&str, &str, &str)] = &[
         "type=oci,dest=x,compression-level=23",
         "entry 1 has `23` in `compression-level`",
         "from 0 to 22",
+    ),
+    (
+        "type=oci,dest=x,compression-level=10",
+        "entry 1 has the `compression-level` 10, which `gzip` does not have",
+        "write a number from 0 to 9",
+    ),
+    (
+        "type=oci,dest=x,compression=uncompressed,compression-level=1",
+        "entry 1 has a `compression-level`, but `uncompressed` has no levels",
+        "remove it",
+    ),
+    (
+        "type=tar,dest=sboms",
+        "`sboms` overlaps with SBOM_DIR",
+        "write another path",
+    ),
+    (
+        "type=tar,dest=sboms/sbom.spdx.json",
+        "`sboms/sbom.spdx.json` overlaps with SBOM_DIR",
+        "write another path",
+    ),
+    (
+        "type=tar,dest=Dockerfile",
+        "`Dockerfile` would replace the Dockerfile",
+        "write another path",
     ),
     (
         "type=oci,dest=x,compression-level=high",

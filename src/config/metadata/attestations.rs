@@ -30,6 +30,14 @@ pub(crate) struct ProvenancePlan {
     pub(crate) revision: Option<String>,
 }
 
+impl ProvenancePlan {
+    /// Whether only registries get it, and not archives and directories.
+    pub(crate) fn is_inline_only(&self) -> bool {
+        let mut fields = self.parameters.split(',');
+        fields.any(|field| field == "inline-only=true")
+    }
+}
+
 /// A list of the software in the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SbomPlan {
@@ -60,7 +68,7 @@ pub(super) fn provenance(value: Option<&str>, findings: &mut Findings) -> Option
         return Some(plan(DEFAULT_PROVENANCE.to_owned()));
     };
     match value {
-        "min" => return Some(plan(DEFAULT_PROVENANCE.to_owned())),
+        "min" => return Some(plan("mode=min".to_owned())),
         "max" => return Some(plan("mode=max".to_owned())),
         _ => {}
     }
@@ -164,7 +172,7 @@ mod tests {
     fn provenance_is_a_word_or_parameters() {
         for (value, expected) in [
             (None, Some("mode=min,inline-only=true")),
-            (Some("min"), Some("mode=min,inline-only=true")),
+            (Some("min"), Some("mode=min")),
             (Some(" max\n"), Some("mode=max")),
             (Some("true"), Some("mode=max")),
             (Some("false"), None),

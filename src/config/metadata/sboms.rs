@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{MetadataVariables, SbomPlan};
 use crate::config::build::BuildPlan;
+use crate::config::exports::reserved_directory;
 use crate::config::fault::Fault;
 use crate::config::findings::Findings;
 use crate::config::outputs::{OutputsPlan, unwritable};
@@ -63,6 +64,9 @@ pub(in crate::config) fn folder(
     let advice = "write the path of another directory in the clone";
     let problem = files.find_map(|file| {
         let shown = |file: &Path| findings.shown(&file.to_string_lossy());
+        if let Some(reserved) = reserved_directory(&file, places.clone_directory()) {
+            return Some(format!("{} is in a directory `{reserved}`", shown(&file)));
+        }
         if file.is_dir() {
             return Some(format!("{} is a directory", shown(&file)));
         }

@@ -362,12 +362,16 @@ fn every_wrong_value_is_reported_with_its_variable() {
 }
 
 #[test]
-fn attestations_need_a_form_of_the_image_that_holds_them() {
+fn annotations_and_attestations_need_a_form_of_the_image_that_holds_them() {
     let docker = ("OUTPUTS", "type=docker,dest=image.tar");
-    for requested in [("PROVENANCE", "max"), ("SBOM", "true")] {
+    for requested in [
+        ("PROVENANCE", "min"),
+        ("SBOM", "true"),
+        ("ANNOTATIONS", "a=b"),
+    ] {
         let (plan, text) = read_plan(&[docker, requested]);
         let expected = format!(
-            "{}: set, but `type=docker` in OUTPUTS cannot hold attestations; write `type=oci`",
+            "{}: set, but `type=docker` in OUTPUTS holds neither annotations nor attestations; write `type=oci`",
             requested.0
         );
         assert!(plan.is_none() && text.contains(&expected), "{text}");
@@ -376,6 +380,7 @@ fn attestations_need_a_form_of_the_image_that_holds_them() {
         &[docker][..],
         &[docker, ("PROVENANCE", "false"), ("SBOM", "false")],
         &[docker, ("SBOM_DIR", "sbom")],
+        &[docker, ("OCI_LABELS", "true"), ("BITBUCKET_TAG", "1")],
         &[docker, ("SBOM", "true"), ("SAVE", "true")],
         &[
             docker,
@@ -391,4 +396,29 @@ fn attestations_need_a_form_of_the_image_that_holds_them() {
         let (plan, text) = read_plan(variables);
         assert!(plan.is_some(), "{variables:?}: {text}");
     }
+}
+
+#[test]
+fn an_index_annotation_needs_an_index_in_an_archive() {
+    let oci = ("OUTPUTS", "type=oci,dest=image.tar");
+    let annotation = ("ANNOTATIONS", "index:a=b");
+    let (plan, text) = read_plan(&[oci, annotation]);
+    let expected = "ANNOTATIONS: `index` requires an image index, but `type=oci` in OUTPUTS gets a single manifest";
+    assert!(plan.is_none() && text.contains(expected), "{text}");
+    for other in [
+        ("PROVENANCE", "min"),
+        ("SBOM", "true"),
+        ("PLATFORMS", "linux/amd64,linux/386"),
+        ("BUILD_ARGS", "BUILDKIT_MULTI_PLATFORM=1"),
+    ] {
+        let (plan, text) = read_plan(&[oci, annotation, other]);
+        assert!(plan.is_some(), "{other:?}: {text}");
+    }
+    // Derived ones are omitted.
+    let (plan, text) = read_plan(&[oci, ("OCI_LABELS", "true"), ("BITBUCKET_TAG", "1")]);
+    assert!(plan.is_some(), "{text}");
+    let index = ("BUILD_ARGS", "BUILDKIT_MULTI_PLATFORM=1");
+    let (plan, text) = read_plan(&[("OUTPUTS", "type=docker,dest=image.tar"), index]);
+    let expected = "OUTPUTS: `type=docker` holds a single image";
+    assert!(plan.is_none() && text.contains(expected), "{text}");
 }

@@ -31,15 +31,18 @@ pub(super) fn of(
         let annotations = &job.plan.metadata.annotations;
         attributes = annotations::attributes(annotations, target, form);
     }
-    compression::add(&mut attributes, job.plan.compression, docker_form);
+    if !matches!(export, Export::Files(plan) if plan.has_compression()) {
+        compression::add(&mut attributes, job.plan.compression, docker_form);
+    }
     match export {
         Export::Cache => return None,
         Export::Files(plan) => {
             if !plan.kind.is_image() {
                 // Files have neither layers nor annotations.
                 attributes.clear();
-            } else if plan.has_compression() {
-                attributes.retain(|name, _| !name.contains("compression"));
+            } else if !job.plan.metadata.is_index_in_archive(&job.plan.build) {
+                // A builder rejects index annotations of a single manifest. These are derived ones.
+                attributes.retain(|name, _| !name.starts_with("annotation-index."));
             }
             attributes.extend(plan.attributes.iter().cloned());
             return Some(buildkit::Export {

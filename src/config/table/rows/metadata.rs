@@ -33,7 +33,7 @@ pub(super) const ROWS: &[Variable] = &[
         Topic::Metadata,
         "PROVENANCE",
         Kind::Text,
-        Fallback::Value("min"),
+        Fallback::Described("`min` for images in registries"),
         "Record of the build that is attached to the image: `min`, `max` (with build arguments \
          and build steps), `false`, or parameters as in `--provenance` (`mode=max,builder-id=URL`).",
     ),
