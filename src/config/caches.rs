@@ -304,9 +304,10 @@ fn report_replaced_images(
     let builders = [Architecture::Amd64, Architecture::Arm64];
     let places = exports.iter().flat_map(|cache| {
         let suffixed = |builder| cache.suffixed(&format!("linux-{builder}"));
-        match has_several_builders {
-            true => builders.into_iter().filter_map(suffixed).collect(),
-            false => vec![cache.clone()],
+        if has_several_builders {
+            builders.into_iter().filter_map(suffixed).collect()
+        } else {
+            vec![cache.clone()]
         }
     });
     for reference in places.filter_map(|cache| cache.reference) {

@@ -9,12 +9,12 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use self::entry::{Entry, Problem, problem};
-pub(super) use self::held::check as check_held;
 use super::build::{BuildPlan, ContextPlan};
 use super::compression;
 use super::fault::Fault;
 use super::findings::Findings;
 use super::images::Destinations;
+use super::metadata::MetadataPlan;
 use super::outputs::{OutputsPlan, unwritable};
 use super::paths::Places;
 use super::values::entries;
@@ -103,7 +103,7 @@ pub(super) struct Source<'a> {
 }
 
 /// The files of the build that no result may replace, with the words for them, and the files for SBOMs.
-pub(super) fn reserved_files(
+fn reserved_files(
     build: Option<&BuildPlan>,
     outputs: &OutputsPlan,
 ) -> (Vec<(PathBuf, &'static str)>, Vec<PathBuf>) {
@@ -124,8 +124,32 @@ pub(super) fn reserved_files(
     )
 }
 
+/// Reads the exports of an image. `build` is `None` if its variables are wrong.
+pub(super) fn of_image(
+    variables: &ExportVariables,
+    places: &Places<'_>,
+    build: Option<&BuildPlan>,
+    (image, outputs, metadata): (&Destinations, &OutputsPlan, &MetadataPlan),
+    findings: &mut Findings,
+) -> Vec<ExportPlan> {
+    let (inputs, sboms) = reserved_files(build, outputs);
+    let source = Source {
+        platforms: build.map_or(&[], |build| &build.platforms),
+        machine: build.and_then(|build| build.machine),
+        image,
+        outputs,
+        sboms: &sboms,
+        inputs: &inputs,
+    };
+    let exports = read(variables, places, source, findings);
+    if let Some(build) = build {
+        held::check(&exports, image, build, metadata, findings);
+    }
+    exports
+}
+
 /// Reads all entries, and reports each fault.
-pub(super) fn read(
+fn read(
     variables: &ExportVariables,
     places: &Places<'_>,
     source: Source<'_>,

@@ -186,19 +186,8 @@ fn plan_of(
     let mut outputs = outputs::read(&outputs, places, &destinations, findings);
     let sbom = image_metadata.sbom.as_ref();
     outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
-    let (inputs, sboms) = exports::reserved_files(build.as_ref(), &outputs);
-    let source = exports::Source {
-        platforms: build.as_ref().map_or(&[], |build| &build.platforms),
-        machine: build.as_ref().and_then(|build| build.machine),
-        image: &destinations,
-        outputs: &outputs,
-        sboms: &sboms,
-        inputs: &inputs,
-    };
-    let exports = exports::read(&exports, places, source, findings);
-    if let Some(build) = &build {
-        exports::check_held(&exports, &destinations, build, &image_metadata, findings);
-    }
+    let others = (&destinations, &outputs, &image_metadata);
+    let exports = exports::of_image(&exports, places, build.as_ref(), others, findings);
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
