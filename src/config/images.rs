@@ -226,7 +226,7 @@ fn may_be_both(tag: &str) -> bool {
 }
 
 /// Whether the text contains `user:password@host/…`, which is valid in addresses but not in references.
-fn contains_login(text: &str) -> bool {
+pub(super) fn contains_login(text: &str) -> bool {
     let rest = text.rsplit_once('@').map_or("", |(_, rest)| rest);
     can_contain_login(text) && (rest.is_empty() || rest.contains('/') || begins_with_host(rest))
 }

@@ -58,6 +58,11 @@ impl MetadataPlan {
     }
 }
 
+const NO_LABELS_OF_REPOSITORY: Warning = Warning::NoEffect {
+    setting: "OCI_LABELS",
+    reason: "CONTEXT is another repository, and its commit is not known",
+};
+
 const LABELS_ADVICE: &str =
     "write `NAME=VALUE` lines without quotes or dashes, a list, or a YAML mapping";
 
@@ -114,8 +119,14 @@ pub(super) fn read(
     let requested = requested.filter_map(|(name, is_requested)| is_requested.then_some(name));
     let index_annotation = annotations.first_of_index().map(|first| first.level);
     if read_boolean("OCI_LABELS", variables.oci_labels.as_deref(), findings) {
-        let derived = derived(pipeline);
-        if derived.is_empty() {
+        let derived = if is_of_pipeline {
+            derived(pipeline)
+        } else {
+            Vec::new()
+        };
+        if !is_of_pipeline {
+            findings.warn(NO_LABELS_OF_REPOSITORY);
+        } else if derived.is_empty() {
             findings.warn(Warning::NoPipelineLabels);
         }
         for (name, value) in derived {

@@ -243,6 +243,12 @@ impl<'a> Places<'a> {
         })
     }
 
+    /// Whether this path, relative to the working directory, exists.
+    pub(super) fn has_file(&self, value: &str) -> bool {
+        let path = cleaned(&self.working_directory.join(value.trim()));
+        path.symlink_metadata().is_ok()
+    }
+
     /// The real path of a file that contains a secret. It can be in a directory that no builder gets otherwise.
     pub(super) fn secret_file(
         &self,
@@ -329,15 +335,15 @@ impl<'a> Places<'a> {
         let path = cleaned(&self.working_directory.join(value.trim()));
         let advice =
             "write the path of a directory in the clone, relative to the working directory";
-        let checked = if path.symlink_metadata().is_ok() {
-            self.resolved(&path, |path, metadata| {
-                let is_folder = metadata.is_dir();
-                is_folder
-                    .then_some(())
-                    .ok_or_else(|| Unusable::new(path, "is not a directory"))
-            })
-        } else {
-            self.writable(&path)
+        let checked = match path.symlink_metadata() {
+            Ok(_) if path.is_dir() => {
+                // The path of a file in it: the directory itself may be a link.
+                let file = self.below_clone(&path.join("file"));
+                let folder = file.map(|file| file.parent().map_or(path.clone(), Path::to_owned));
+                folder.map_err(|unusable| Unusable { path, ..unusable })
+            }
+            Ok(_) => Err(Unusable::new(&path, "is not a directory")),
+            Err(_) => self.below_clone(&path),
         };
         checked
             .map_err(|unusable| unusable.report(variable, advice, findings))

@@ -220,7 +220,9 @@ fn entry_fault(plan: &SecretsPlan, id: &str, value: &str) -> Option<(String, &'s
 /// Whether this text can be the id of a mount: the options of a mount are separated by commas and white space.
 fn is_id(text: &str) -> bool {
     let is_other = |character: char| {
-        character.is_whitespace() || character.is_control() || matches!(character, ',' | '=')
+        character.is_whitespace()
+            || character.is_control()
+            || matches!(character, ',' | '=' | '"' | '\'' | '[' | ']' | '{' | '}')
     };
     !text.is_empty() && !text.contains(is_other)
 }

@@ -90,7 +90,7 @@ pub(super) fn read(
 }
 
 /// Whether a value is the text of a key. It must not be shown.
-fn contains_key(value: &str) -> bool {
+pub(super) fn contains_key(value: &str) -> bool {
     let is_long = |word: &str| word.len() > NAME_MAX_BYTES && !word.contains('/');
     KEY_WORDS.iter().any(|words| value.contains(words)) || value.split_whitespace().any(is_long)
 }

@@ -80,7 +80,18 @@ impl<'a> SshAddress<'a> {
 
     /// The address over HTTPS that most servers have for the same repository.
     pub(super) fn over_https(&self, findings: &Findings) -> String {
-        let address = format!("https://{}/{}", self.host, self.path);
+        let (path, rest) = match self.path.find(['#', '?']) {
+            Some(end) => self.path.split_at(end),
+            None => (self.path, ""),
+        };
+        // Builders take an address without it for that of a file.
+        let has_suffix = path.rsplit_once('.').is_some_and(|(_, end)| end == "git");
+        let suffix = if path.is_empty() || has_suffix {
+            ""
+        } else {
+            ".git"
+        };
+        let address = format!("https://{}/{path}{suffix}{rest}", self.host);
         format!("`{}`", findings.masked(&address))
     }
 }
@@ -111,21 +122,24 @@ mod tests {
                 "git@bitbucket.org:acme/x.git",
                 "`https://bitbucket.org/acme/x.git`",
             ),
-            (" git@host:x ", "`https://host/x`"),
+            (" git@host:x ", "`https://host/x.git`"),
             ("me@10.0.0.1:/srv/x.git", "`https://10.0.0.1/srv/x.git`"),
             (
                 "ssh://git@bitbucket.org/acme/x.git",
                 "`https://bitbucket.org/acme/x.git`",
             ),
             ("SSH://host:7999/x.git#main", "`https://host/x.git#main`"),
-            ("git+ssh://me:word@host/x", "`https://host/x`"),
+            ("git+ssh://me:word@host/x", "`https://host/x.git`"),
             ("ssh://", "`https:///`"),
             (
                 "github.com:acme/lib.git",
                 "`https://github.com/acme/lib.git`",
             ),
-            ("bitbucket.org:acme/lib", "`https://bitbucket.org/acme/lib`"),
-            ("10.0.0.1:/srv/x", "`https://10.0.0.1/srv/x`"),
+            (
+                "bitbucket.org:acme/lib",
+                "`https://bitbucket.org/acme/lib.git`",
+            ),
+            ("10.0.0.1:/srv/x", "`https://10.0.0.1/srv/x.git`"),
             ("alias:x.git#main:dir", "`https://alias/x.git#main:dir`"),
         ] {
             let address = SshAddress::parse(text).unwrap();

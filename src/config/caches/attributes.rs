@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use url::Url;
 
 use super::super::compression::Algorithm;
+use super::super::images::contains_login;
 use super::super::values::boolean;
 use crate::registry::reference::Reference;
 
@@ -217,6 +218,11 @@ pub(super) fn checked(form: Form, value: &str) -> Result<String, (String, String
         ),
         Form::Reference => match Reference::parse(value) {
             Ok(reference) => Ok(reference.to_string()),
+            // The error would show it.
+            Err(_) if contains_login(value) => wrong(
+                "contains a login",
+                "write the name without it; the pipe's logins apply to caches",
+            ),
             Err(error) => Err((error.to_string(), format!("write {}", error.advice()))),
         },
     }

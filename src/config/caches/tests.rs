@@ -397,3 +397,18 @@ fn a_cache_in_the_place_of_an_image_or_of_another_cache_is_reported() {
     let level = "acme/a:1\ntype=registry,ref=acme/a:2,compression=gzip,compression-level=22";
     assert!(report(level, false).contains("entry 2 has the `compression-level` 22"));
 }
+
+#[test]
+fn a_login_in_a_reference_is_not_shown() {
+    for value in [
+        "user:hunter2pass@reg.example.com/x",
+        "type=registry,ref=user:hunter2pass@reg.example.com/x",
+    ] {
+        let (_, error) = read_texts(Some(value), Some(value));
+        assert!(
+            error.contains("contains a login; write the name without it"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::ExportKind;
 use crate::config::findings::Findings;
+use crate::config::images::contains_login;
 use crate::config::{compression, csv};
 use crate::registry::reference::Reference;
 
@@ -201,6 +202,14 @@ fn names(value: &str, findings: &Findings) -> Result<String, Problem> {
     let mut names = Vec::new();
     for name in value.split(',').map(str::trim) {
         let reference = Reference::parse(name).map_err(|error| {
+            if contains_login(name) {
+                // The error would show it.
+                let text = format!(
+                    "has the name {}, which contains a login",
+                    findings.shown(name)
+                );
+                return problem(text, "write the name without it");
+            }
             let text = format!("has the name {}: {error}", findings.shown(name));
             let advice = format!("write {}", findings.masked(&error.advice()));
             problem(findings.masked(&text), advice)

@@ -300,6 +300,11 @@ const WRONG_ENTRIES: &[(&str, &str, &str)] = &[
         "remove it",
     ),
     (
+        "type=oci,dest=x,name=user:hunter2pass@reg.example.com/x",
+        "entry 1 has the name `***@reg.example.com/x`, which contains a login",
+        "write the name without it",
+    ),
+    (
         "type=tar,dest=sboms",
         "`sboms` overlaps with SBOM_DIR",
         "write another path",

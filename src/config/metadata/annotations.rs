@@ -144,7 +144,7 @@ pub(super) fn is_name(text: &str) -> bool {
     let is_wrong = |character: char| {
         character.is_whitespace() || character.is_control() || matches!(character, '"' | '\'')
     };
-    !text.is_empty() && !text.contains(is_wrong)
+    !text.is_empty() && !text.starts_with(['[', '{']) && !text.contains(is_wrong)
 }
 
 /// `TYPE` or `TYPE[PLATFORM]`.

@@ -422,3 +422,21 @@ fn an_index_annotation_needs_an_index_in_an_archive() {
     let expected = "OUTPUTS: `type=docker` holds a single image";
     assert!(plan.is_none() && text.contains(expected), "{text}");
 }
+
+#[test]
+fn the_labels_of_the_pipeline_are_not_those_of_another_repository() {
+    let context = ("CONTEXT", "https://git.test/acme/lib.git#main");
+    let (plan, text) = read_plan(&[
+        context,
+        ("OCI_LABELS", "true"),
+        ("BITBUCKET_COMMIT", "0123"),
+    ]);
+    let plan = plan.unwrap();
+    let metadata = &plan.images[0].metadata;
+    assert!(metadata.labels.is_empty(), "{:?}", metadata.labels);
+    assert_eq!(metadata.provenance.as_ref().unwrap().revision, None);
+    assert!(
+        text.contains("OCI_LABELS has no effect: CONTEXT is another repository"),
+        "{text}"
+    );
+}

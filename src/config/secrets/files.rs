@@ -8,6 +8,7 @@ use crate::config::fault::Fault;
 use crate::config::findings::Findings;
 use crate::config::pairs;
 use crate::config::paths::Places;
+use crate::config::ssh::contains_key;
 use crate::config::values::is_set;
 use crate::io::bounded_file;
 
@@ -53,6 +54,15 @@ pub(super) fn read(
             continue;
         }
         let written = path.unwrap_or_default();
+        if is_secret_text(&written) && !places.has_file(&written) {
+            findings.keep_secret_text(&written);
+            let problem = format!(
+                "{entry} has a value that looks like a secret, not like the path of a file"
+            );
+            let advice = "write the path of a file, or set the value in SECRETS";
+            findings.fault(Fault::new(VARIABLE, problem, advice));
+            continue;
+        }
         let limit = SECRET_LIMIT_BYTES as u64;
         let Some(path) = places.secret_file(VARIABLE, &written, limit, findings) else {
             continue;
@@ -69,6 +79,13 @@ pub(super) fn read(
         let label = format!("the secret `{id}` (`{}` in {VARIABLE})", written.trim());
         plan.files.push(SecretFile { id, path, label });
     }
+}
+
+/// Whether a value is a key or a token in place of a path. It must not be shown.
+fn is_secret_text(value: &str) -> bool {
+    const TOKEN_CHARACTERS: usize = 20;
+    let value = value.trim();
+    contains_key(value) || (value.len() >= TOKEN_CHARACTERS && !value.contains(['/', '.']))
 }
 
 /// Problem and advice of an invalid entry.

@@ -404,6 +404,28 @@ fn invalid_files_are_reported() {
 }
 
 #[test]
+fn a_secret_in_place_of_a_path_is_not_shown() {
+    let key = "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXktdjEAAAAA";
+    for secret in ["ghp_0123456789abcdefghijABCDEFGHIJ", key] {
+        let (_, error) = files(&format!("npm={secret}"), None);
+        let expected = "`npm` has a value that looks like a secret, not like the path of a file; write the path of a file, or set";
+        assert!(error.contains(expected), "{error}");
+        assert!(
+            !error.contains("ghp_") && !error.contains("b3Blbn"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_id_has_no_quotes_and_brackets() {
+    for value in ["'npm=x'", "\"npm=abcdefgh\"", "[\"npm=x\"]"] {
+        let (_, error) = outcome(value);
+        assert!(error.starts_with("SECRETS: "), "{value}: {error}");
+    }
+}
+
+#[test]
 fn plans_with_other_secrets_are_not_equal() {
     let plan = |secrets: &str| {
         Clone::new()

@@ -57,7 +57,7 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::None,
         "Directory that contains a Docker `config.json`, or the path of that file, relative to \
          the working directory. Its `auths` are used for hosts that no other variable has a \
-         login for. Credential helpers (`credHelpers`, `credsStore`) cannot run in the pipe.",
+         login for, and its `proxies` become build arguments. Credential helpers (`credHelpers`, `credsStore`) cannot run in the pipe.",
     ),
     Variable::new(
         Topic::Registries,
