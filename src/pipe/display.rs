@@ -76,6 +76,7 @@ pub(super) async fn own_steps(
         let update = Update {
             source: Source::default(),
             status: step,
+            is_repeated: false,
         };
         if status.send(update).await.is_err() {
             return; // the log has ended

@@ -36,8 +36,6 @@ pub(super) struct Share<'a> {
     loaded: Option<Vec<Reference>>,
     retention: Retention,
     exports: &'a Exports<'a>,
-    /// Every step has run, so another solve takes all of them from the cache.
-    is_built: Cell<bool>,
     /// Set before the first solve.
     caches: OnceCell<ShareCaches>,
     /// The caches outside of the builder were exported, so later solves do not export them again.
@@ -101,11 +99,11 @@ impl<'a> Share<'a> {
                 source,
                 cancel: &job.cancel,
                 label: (job.form == Form::Part).then(|| target.to_string()),
+                is_built: Cell::new(false),
             },
             loaded,
             retention,
             exports,
-            is_built: Cell::new(false),
             caches: OnceCell::new(),
             is_cache_exported: Cell::new(false),
         }
@@ -257,7 +255,7 @@ impl<'a> Share<'a> {
             let exported = export.receive(&self.solver, link, &solve, pushes).await;
             let (result, solved) =
                 exported.map_err(|failure| self.cache_failure(failure, exports_caches))?;
-            self.is_built.set(true);
+            self.solver.is_built.set(true);
             self.is_cache_exported.set(true);
             received.results.push(Arc::new(result));
             received.first.get_or_insert(solved);
@@ -284,7 +282,7 @@ impl<'a> Share<'a> {
 
     /// The request, without the attribute that runs steps again if they have run.
     fn after_build(&self, mut solve: Solve) -> Solve {
-        if self.is_built.get() {
+        if self.solver.is_built.get() {
             // The image is already built and must not be built again: the result could differ.
             solve.frontend_attributes.remove("no-cache");
         }
@@ -542,7 +540,7 @@ impl<'a> Share<'a> {
         };
         // If at least one name was pushed, the build itself succeeded.
         if is_after_build || !pushes.is_empty() {
-            self.is_built.set(true);
+            self.solver.is_built.set(true);
         }
         let solved = solved.map_err(|failure| self.cache_failure(failure, exports_caches))?;
         self.is_cache_exported.set(true);

@@ -66,6 +66,8 @@ pub(super) struct Solver<'a> {
     pub(super) cancel: &'a Cancel,
     /// The platforms, if other machines build other parts of the image.
     pub(super) label: Option<String>,
+    /// Every step has run, so another solve takes all of them from the cache.
+    pub(super) is_built: Cell<bool>,
 }
 
 impl Solver<'_> {
@@ -146,6 +148,7 @@ impl Solver<'_> {
     ) -> Result<Solved> {
         let (sender, mut statuses) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
         let forwarded = Cell::new(0);
+        let is_repeated = self.is_built.get();
         let mut forwarding = Box::pin(async {
             while let Some(status) = statuses.recv().await {
                 pushes.observe(&status);
@@ -154,7 +157,7 @@ impl Solver<'_> {
                 // names.
                 tokio::select! {
                     biased;
-                    _ended = self.run.status.send(Update { source, status }) => {}
+                    _ended = self.run.status.send(Update { source, status, is_repeated }) => {}
                     _reason = self.cancel.fired() => {}
                 }
                 forwarded.set(forwarded.get() + 1);

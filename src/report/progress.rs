@@ -13,6 +13,7 @@
 //! one message.
 
 mod failed;
+mod figures;
 mod focus;
 mod format;
 mod lines;
@@ -31,7 +32,7 @@ mod warnings;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
 use std::mem;
 use std::time::Duration;
@@ -40,6 +41,7 @@ use bollard_buildkit_proto::moby::buildkit::v1::{StatusResponse, Vertex, VertexL
 
 pub use self::failed::FailedStep;
 use self::failed::FailedSteps;
+pub use self::figures::{Figures, Phase, SlowStep};
 use self::focus::Focus;
 pub(crate) use self::format::size;
 use self::lines::Rules;
@@ -81,6 +83,8 @@ pub struct Progress {
     warnings: Warnings,
     splits: Splits,
     failed: FailedSteps,
+    /// The builds whose steps have all run; see [`Self::note_built`].
+    built: HashSet<Source>,
 }
 
 impl Progress {
@@ -187,6 +191,11 @@ impl Progress {
         let id = self
             .table
             .update(now, source, label, vertex, &self.options.masker);
+        if let Some(step) = id.and_then(|id| self.table.get_mut(id))
+            && !self.built.contains(&source)
+        {
+            step.note_origin(vertex);
+        }
         self.open(id);
     }
 

@@ -19,6 +19,8 @@ pub struct Update {
     pub source: Source,
     /// The message of the builder, or of one of our own steps.
     pub status: StatusResponse,
+    /// Whether all steps of the build have run before, so that this message is about a repetition.
+    pub is_repeated: bool,
 }
 
 /// Prints the messages of `updates` until its end, and then the remaining lines.
@@ -37,7 +39,10 @@ pub async fn show(
         let mut lines = String::new();
         let mut ended = false;
         tokio::select! {
-            update = updates.next() => if let Some(Update { source, status }) = update {
+            update = updates.next() => if let Some(Update { source, status, is_repeated }) = update {
+                if is_repeated {
+                    progress.note_built(source);
+                }
                 progress.apply_from(start.elapsed(), source, &status, &mut lines);
             } else {
                 progress.finish(start.elapsed(), &mut lines);
@@ -81,6 +86,7 @@ mod tests {
                     .send(Update {
                         source: Source::default(),
                         status,
+                        is_repeated: false,
                     })
                     .await
                     .unwrap();

@@ -101,6 +101,13 @@ impl Runs {
             .map_or(Duration::ZERO, |start| moment.since(start))
     }
 
+    /// The latest runs that have ended, and the total time of the older ones.
+    pub(super) fn spans(&self) -> (impl Iterator<Item = (Moment, Moment)>, Duration) {
+        let latest = self.latest.iter();
+        let spans = latest.filter_map(|run| Some((run.started, run.completed?)));
+        (spans, self.older_total)
+    }
+
     /// Time during which at least one run was active. Runs that have not ended are ignored.
     pub(super) fn total(&self) -> Duration {
         let mut spans: Vec<_> = self

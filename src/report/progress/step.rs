@@ -60,6 +60,8 @@ struct Member {
     /// Does not make its group visible.
     weak: bool,
     cached: bool,
+    /// Whether the result came from the cache when the image was built, not when the build was repeated.
+    from_cache: bool,
     error: String,
 }
 
@@ -165,6 +167,37 @@ impl Step {
         true
     }
 
+    /// Records whether the result of a vertex came from the cache.
+    pub(super) fn note_origin(&mut self, vertex: &Vertex) {
+        if vertex.started.is_none() {
+            return;
+        }
+        let mut members = self.members.iter_mut();
+        if let Some(member) = members.find(|member| member.digest == vertex.digest) {
+            member.from_cache = vertex.cached;
+        }
+    }
+
+    /// Whether its result came from the cache when the image was built.
+    pub(super) fn is_cached(&self) -> bool {
+        let started = || self.members.iter().filter(|member| member.has_started);
+        started().next().is_some() && started().all(|member| member.from_cache)
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.runs.have_started()
+    }
+
+    /// The time during which it ran.
+    pub(super) fn total(&self) -> Duration {
+        self.runs.total()
+    }
+
+    /// The latest runs that have ended, and the total time of the older ones.
+    pub(super) fn spans(&self) -> (impl Iterator<Item = (Moment, Moment)>, Duration) {
+        self.runs.spans()
+    }
+
     /// The index of the vertex among the members. `None` if it is new and there is no room for it.
     fn member(&mut self, vertex: &Vertex, has_room: bool) -> Option<usize> {
         let mut members = self.members.iter();
@@ -180,6 +213,7 @@ impl Step {
             has_started: false,
             weak: group.is_some_and(|group| group.weak),
             cached: false,
+            from_cache: false,
             error: String::new(),
         };
         self.bytes += member.bytes();

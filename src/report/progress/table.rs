@@ -57,6 +57,10 @@ impl Table {
         self.steps.get_mut(&id)
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.steps.values()
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Step> {
         self.steps.values_mut()
     }

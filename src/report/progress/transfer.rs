@@ -24,6 +24,9 @@ const NAME_CHARACTERS: usize = 300;
 /// Maximum number of statuses of one step. An image has at most 127 layers.
 const TRANSFERS: usize = 500;
 
+/// The prefix of the statuses of an exporter that pushes.
+const PUSHING: &str = "pushing ";
+
 /// Minimum time that is printed.
 const MIN_TIME: Duration = Duration::from_millis(50);
 
@@ -44,9 +47,17 @@ struct Transfer {
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
     transfers: Vec<Transfer>,
+    /// The time of pushes whose status was replaced or forgotten.
+    earlier_pushes: Duration,
 }
 
 impl Transfers {
+    /// The time of all pushes.
+    pub(super) fn pushing(&self) -> Duration {
+        let pushes = self.transfers.iter().map(Transfer::pushing);
+        pushes.fold(self.earlier_pushes, Duration::saturating_add)
+    }
+
     /// Applies a message. A new status is added only if there is `room`.
     pub(super) fn update(
         &mut self,
@@ -78,7 +89,10 @@ impl Transfers {
             None if room => self.transfers.push(new(now + FIRST)),
             None => {}
             // The status started again. All statuses of a step do so when the step runs again.
-            Some(known) if known.started < started => *known = new(now + FIRST),
+            Some(known) if known.started < started => {
+                self.earlier_pushes = self.earlier_pushes.saturating_add(known.pushing());
+                *known = new(now + FIRST);
+            }
             Some(known) if known.completed || known.started > started => {}
             Some(known) => {
                 let changed = (known.current, known.total) != (status.current, status.total)
@@ -110,7 +124,10 @@ impl Transfers {
 
     /// Forgets all statuses.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            earlier_pushes: self.pushing(),
+            ..Self::default()
+        };
     }
 
     /// Bytes held.
@@ -126,6 +143,15 @@ impl Transfers {
 }
 
 impl Transfer {
+    /// The time of a push; zero for another status.
+    fn pushing(&self) -> Duration {
+        if self.id.starts_with(PUSHING) {
+            self.latest.since(self.started)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     fn is_due(&self, now: Duration) -> bool {
         self.due.is_some_and(|due| due <= now)
     }
