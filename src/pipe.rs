@@ -9,6 +9,7 @@ mod caches;
 mod clock;
 mod closing;
 mod contexts;
+mod counted;
 mod delivered;
 mod display;
 mod ecr;
@@ -26,6 +27,7 @@ mod one_digest;
 mod outputs;
 mod registries;
 mod request;
+mod results;
 mod round;
 mod run;
 mod sboms;
@@ -64,6 +66,7 @@ use load::choice::LoadChoice;
 use machines::Machines;
 use names::Names;
 use registries::Registries;
+use results::{Results, warn_of_contexts};
 use round::Form;
 use run::Run;
 use target::Target;
@@ -113,10 +116,11 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
 
     let mut progress = Progress::new(output.options().clone());
     let result = build_and_finish(&inputs, &build, &mut progress, output, cancel).await;
+    warn_of_contexts(&inputs.files);
+    let results = Results::collect(plan, &build, &inputs.files, &progress, started);
     let exit = match result {
         Ok(Ok(images)) => {
-            let took = started.elapsed();
-            output.say(closing::summary(plan, &build, &images, took, output));
+            output.say(closing::summary(&results, &images, output));
             return Exit::Success;
         }
         Ok(Err(failure)) => failure.report(plan, output, Some(&progress)),

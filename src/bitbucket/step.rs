@@ -37,6 +37,13 @@ pub(crate) const OIDC: &str = "oidc: true";
 pub(crate) const NO_CLONE: &str = "the clone directory contains no clone of the repository: if the step has\n  clone:\n    enabled: false\n\
      then remove those lines, or get the files from the artifacts of an earlier step";
 
+/// Advice for a clone with Git LFS pointers instead of files (JSON schema of `bitbucket-pipelines.yml`, `clone`). Belongs to the
+/// step, next to `script:`.
+pub(crate) const CLONE_LFS: &str = "add to the step:\n  clone:\n    lfs: true";
+
+/// Advice for a clone without the content of its submodules, which Pipelines does not fetch.
+pub(crate) const CLONE_SUBMODULES: &str = "Pipelines does not fetch submodules, so add to the step's `script:`, before the pipe:\n  - git submodule update --init --recursive";
+
 /// A line of a script that derives a valid tag from the branch. Bitbucket has no variable with such a value.
 pub(crate) const TAG_OF_BRANCH: &str =
     "- export TAG=$(printf %s \"$BITBUCKET_BRANCH\" | tr -c 'a-zA-Z0-9_.-' -)";

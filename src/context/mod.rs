@@ -22,6 +22,8 @@
 //! each file with several hard links. About 64 directories are open at a time, at any depth.
 
 mod announced;
+mod census;
+pub(crate) mod checkout;
 mod directories;
 mod error;
 mod filter;
@@ -40,6 +42,7 @@ mod version;
 mod view;
 mod walk;
 
+pub(crate) use census::{Census, Counted, List};
 pub(crate) use error::shown;
 pub(crate) use error::{OpenError, TreeError};
 pub(crate) use filter::Selection;

@@ -234,6 +234,12 @@ impl Image {
         &self.manifest_descriptor.digest
     }
 
+    /// The size of all layers as they are stored in a registry, in bytes.
+    pub(crate) fn layer_bytes(&self) -> u64 {
+        let sizes = self.layers.iter().map(|layer| layer.blob.size);
+        sizes.fold(0, u64::saturating_add)
+    }
+
     /// The digests of the uncompressed layers, from the lowest to the topmost.
     pub(super) fn diff_ids(&self) -> impl Iterator<Item = &str> {
         self.layers.iter().map(|layer| &*layer.diff_id)

@@ -1,13 +1,13 @@
 //! The last lines of a run that succeeded, and the address of the build.
 
-use std::time::Duration;
-
 use super::delivered::Finished;
-use crate::config::Plan;
+use super::results::Results;
 use crate::config::plan::Destinations;
 use crate::depot::Build;
+use crate::report::message::Kind;
 use crate::report::output::Output;
-use crate::report::summary::{self, Delivery, Summary};
+use crate::report::summary::{self, Delivery, MAX_LINES, Summary};
+use crate::report::totals::Totals;
 
 /// The line with the URL of the build; empty if the URL is not known.
 pub(super) fn page(build: &Build, output: &Output) -> String {
@@ -15,19 +15,41 @@ pub(super) fn page(build: &Build, output: &Output) -> String {
     page.unwrap_or_default()
 }
 
-/// The summary: where the images were delivered, and how to pull them if Depot saved them. The address of the build comes last.
-pub(super) fn summary(
-    plan: &Plan,
-    build: &Build,
-    images: &[Finished],
-    took: Duration,
-    output: &Output,
-) -> String {
+/// The summary: where the images were delivered, the figures of the run, and how to pull the images if Depot saved them. The address of
+/// the build comes last.
+pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Output) -> String {
+    let totals = Totals {
+        figures: &results.figures,
+        elapsed: results.elapsed,
+        context: results.context,
+        loaded_bytes: results.loaded_bytes(images),
+    };
+    let totals = totals.lines(output.options());
+    let url = results.build.url().unwrap_or_default();
+    let lines = MAX_LINES.saturating_sub(totals.len() + usize::from(!url.is_empty()));
+    let count = images.len().max(1);
+    // The last image has the figures, and another line the number of images without a line.
+    let shown = match lines.checked_sub(count) {
+        Some(_) => count,
+        None => lines.saturating_sub(2),
+    };
     let mut text = String::new();
-    let last = images.len().saturating_sub(1);
-    for (index, (image, finished)) in plan.images.iter().zip(images).enumerate() {
-        let url = build.url().filter(|_| index == last).unwrap_or_default();
-        text += &of_image(&image.destinations, finished, took, url, output);
+    for (index, (image, finished)) in results.plan.images.iter().zip(images).enumerate() {
+        let is_last = index + 1 == count;
+        if index == shown && !is_last {
+            let more = format!("and {} more images", count - shown - 1);
+            text += &output.paint().message(Kind::Info, &more);
+        }
+        if index >= shown && !is_last {
+            continue;
+        }
+        let rest = if is_last {
+            (&*totals, url)
+        } else {
+            (&[][..], "")
+        };
+        let (destinations, max_lines) = (&image.destinations, lines / count);
+        text += &of_image(destinations, finished, results, rest, max_lines, output);
     }
     text
 }
@@ -35,8 +57,9 @@ pub(super) fn summary(
 fn of_image(
     destinations: &Destinations,
     finished: &Finished,
-    took: Duration,
-    url: &str,
+    results: &Results<'_>,
+    (totals, url): (&[String], &str),
+    max_lines: usize,
     output: &Output,
 ) -> String {
     let delivered = &finished.delivered;
@@ -48,6 +71,8 @@ fn of_image(
     let exported: Vec<_> = exported
         .map(|export| (export.label.clone(), export.amount()))
         .collect();
+    let platforms = finished.platforms.iter();
+    let platforms = platforms.filter_map(|image| Some((image.platform.to_string(), image.bytes?)));
     let summary = Summary {
         delivery: Delivery {
             pushed: destinations.push,
@@ -55,11 +80,14 @@ fn of_image(
             loaded: destinations.load,
         },
         references: &named.collect::<Vec<_>>(),
+        platforms: &platforms.collect::<Vec<_>>(),
         saved: &finished.saved,
         exported: &exported,
         digest: delivered.first().and_then(|image| image.digest.as_deref()),
-        elapsed: took,
+        elapsed: results.elapsed,
+        totals,
         url,
+        max_lines,
     };
     summary.render(output.options())
 }

@@ -9,6 +9,7 @@ use ring::digest::{Context, SHA256};
 use tokio::sync::OnceCell;
 
 use super::Result;
+use super::counted::{Checkout, CountedFolder};
 use super::failure::Failure;
 use crate::bitbucket::GENERATED_FOLDER;
 use crate::buildkit::session::{Changes, FileSync, SecretSource, Secrets};
@@ -25,9 +26,14 @@ const KEY_PREFIX: &str = "depot-build-2";
 /// The name by which a builder requests the Dockerfile, unless a session has several.
 pub(super) const DOCKERFILE: &str = "dockerfile";
 
+/// The name of the file with patterns of files that are not sent.
+const DOCKERIGNORE: &str = ".dockerignore";
+
 /// The directories of images that have the same context, and the key under which builders keep their files.
 pub(super) struct Contexts {
     files: FileSync,
+    /// The directories whose files are counted.
+    counted: Vec<CountedFolder>,
     secrets: Secrets,
     /// The SSH agents of the images' steps.
     agents: Agents,
@@ -54,6 +60,7 @@ pub(super) struct ImageFiles {
 pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
     let clone = &plan.clone;
     let tree = Arc::new(Tree::new(clone, &[]).map_err(Failure::Directory)?);
+    let checkout = Checkout::read(clone);
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places = Vec::new();
     for image in &plan.images {
@@ -71,6 +78,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
     for group in &groups {
         let opening = Opening {
             clone,
+            checkout: &checkout,
             tree: Arc::clone(&tree),
             never: never_sent(plan, group.build),
         };
@@ -131,8 +139,13 @@ impl<'a> Group<'a> {
     fn open(&self, plan: &Plan, opening: &Opening<'_>) -> Result<Contexts> {
         let build = self.build;
         let mut files = FileSync::default();
-        if let Some((context, _)) = local(build) {
+        let mut counted = Vec::new();
+        if let Some((context, dockerfile)) = local(build) {
             files = files.with("context", opening.folder(context)?);
+            let ignore_file = ignore_file(dockerfile);
+            let folder = opening.counted(context, "the context".to_owned(), ignore_file);
+            files = files.count("context", Arc::clone(&folder.census));
+            counted.push(folder);
         }
         for (index, dockerfile) in self.dockerfiles.iter().enumerate() {
             // The frontend looks for these two names. Other files in their directory are not offered.
@@ -144,9 +157,14 @@ impl<'a> Group<'a> {
         }
         for (name, folder) in named_directories(build) {
             files = files.with(directory_name(name), opening.folder(folder)?);
+            let label = format!("the context `{name}`");
+            let counting = opening.counted(folder, label, DOCKERIGNORE.to_owned());
+            files = files.count(directory_name(name), Arc::clone(&counting.census));
+            counted.push(counting);
         }
         Ok(Contexts {
             files,
+            counted,
             secrets: opening.secrets(&build.secrets),
             agents: build.ssh.clone(),
             identity: (!build.no_cache).then(|| identity(plan, build)),
@@ -162,6 +180,13 @@ fn local(build: &BuildPlan) -> Option<(&FolderPlan, &DockerfilePlan)> {
         ContextPlan::Directory(context, dockerfile) => Some((context, dockerfile)),
         ContextPlan::Git(_) => None,
     }
+}
+
+/// The name of the file whose patterns apply to the context of a Dockerfile.
+fn ignore_file(dockerfile: &DockerfilePlan) -> String {
+    let own = dockerfile.ignore_file.as_ref();
+    let own = own.map(|_| format!("{}.dockerignore", dockerfile.name));
+    own.unwrap_or_else(|| DOCKERIGNORE.to_owned())
 }
 
 fn dockerfile_name(index: usize) -> String {
@@ -185,6 +210,11 @@ impl Contexts {
     pub(super) fn renew_key(&self) {
         let mut key = self.new_key.lock().unwrap_or_else(PoisonError::into_inner);
         *key = Some(new_key());
+    }
+
+    /// The directories whose files are counted.
+    pub(super) fn counted(&self) -> &[CountedFolder] {
+        &self.counted
     }
 
     /// The directories for one solve.
@@ -235,6 +265,7 @@ impl Contexts {
 /// Opens files and folders in the clone.
 struct Opening<'a> {
     clone: &'a Path,
+    checkout: &'a Checkout,
     tree: Arc<Tree>,
     never: Vec<PathBuf>,
 }
@@ -245,8 +276,12 @@ impl Opening<'_> {
         let ignore_file = folder.ignore_file.as_ref();
         Ok(Directory::Tree {
             tree: tree.map_err(Failure::Directory)?,
-            ignore_file: ignore_file.map(|file| self.file(".dockerignore", file)),
+            ignore_file: ignore_file.map(|file| self.file(DOCKERIGNORE, file)),
         })
+    }
+
+    fn counted(&self, folder: &FolderPlan, label: String, ignore_file: String) -> CountedFolder {
+        CountedFolder::new(self.checkout, &folder.path, label, ignore_file)
     }
 
     fn secrets(&self, plan: &SecretsPlan) -> Secrets {

@@ -19,6 +19,16 @@ pub(super) struct Delivered {
     pub(super) digest: Option<String>,
 }
 
+/// The image of one platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PlatformImage {
+    pub(super) platform: Platform,
+    /// The digest of its manifest.
+    pub(super) digest: String,
+    /// The size of its layers as stored in a registry, if the builder returned the manifest.
+    pub(super) bytes: Option<u64>,
+}
+
 /// An exported image that can be read from its builder.
 #[derive(Debug)]
 pub(super) struct Built {
@@ -31,11 +41,13 @@ pub(super) struct Built {
 pub(super) struct Finished {
     pub(super) delivered: Vec<Delivered>,
     /// The manifest of each platform in the image, if the builders returned it.
-    pub(super) platforms: Vec<(Platform, String)>,
+    pub(super) platforms: Vec<PlatformImage>,
     /// The exporter's response.
     pub(super) response: HashMap<String, String>,
     /// The image in the daemon, if it was loaded.
     pub(super) loaded: Option<Loaded>,
+    /// The bytes that were sent to the daemon; `None` if it pulled the image.
+    pub(super) loaded_bytes: Option<u64>,
     /// The exports, in the order of the plan.
     pub(super) exported: Vec<Exported>,
     /// The names in Depot's registry, if Depot keeps the image.

@@ -1,11 +1,12 @@
 //! One image of a run: built on its machines, pushed, merged and loaded.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use futures_util::future::join_all;
 
 use super::Result;
-use super::delivered::{Built, Delivered, Finished};
+use super::delivered::{Built, Delivered, Finished, PlatformImage};
 use super::exporting::Exports;
 use super::failure::Failure;
 use super::job::Job;
@@ -18,7 +19,6 @@ use super::sboms;
 use super::share::{Share, ShareResult};
 use super::together::together;
 use crate::docker::{Loaded, Passing};
-use crate::platform::Platform;
 
 /// Builds the image on all its machines, merges the parts if there are several, loads the image, and writes its exports.
 ///
@@ -58,10 +58,11 @@ async fn deliver_with(run: &Run<'_>, job: &Job<'_>, exports: &Exports<'_>) -> Re
     remove_names_for_pull(job, &mut delivered);
     run.note_pushed(&job.plan.name, names_of(&delivered));
     let mut loaded = None;
+    let loaded_bytes = Cell::new(None);
     let mut built = shares.iter().zip(&mut results);
     let built = built.find(|(share, _)| share.is_loaded());
     if let (Some(daemon), Some(choice), Some((share, result))) = (run.daemon, &job.load, built) {
-        let loading = load(run, job, (daemon, choice), share, result);
+        let loading = load(run, job, (daemon, choice), share, (result, &loaded_bytes));
         let image = Box::pin(loading).await;
         let image = image.map_err(|failure| failure.after_pushing(names_of(&delivered)))?;
         let solved = &result.built.solved;
@@ -90,6 +91,7 @@ async fn deliver_with(run: &Run<'_>, job: &Job<'_>, exports: &Exports<'_>) -> Re
         platforms,
         response,
         loaded,
+        loaded_bytes: loaded_bytes.get(),
         saved: job.names.saved(),
         sboms,
     })
@@ -122,11 +124,7 @@ fn shares<'a>(run: &'a Run<'a>, job: &'a Job<'a>, exports: &'a Exports<'a>) -> V
 }
 
 /// The manifest of each platform, if it is available without delaying the build.
-async fn platforms(
-    run: &Run<'_>,
-    job: &Job<'_>,
-    results: &[ShareResult],
-) -> Vec<(Platform, String)> {
+async fn platforms(run: &Run<'_>, job: &Job<'_>, results: &[ShareResult]) -> Vec<PlatformImage> {
     let may_read = run.plan.outputs.shell.is_some();
     let results = results.iter();
     let reading = results.map(|result| load::platforms(&result.built, may_read));
@@ -140,7 +138,7 @@ async fn load(
     job: &Job<'_>,
     (daemon, choice): (&StepDaemon, &LoadChoice),
     share: &Share<'_>,
-    result: &mut ShareResult,
+    (result, loaded_bytes): (&mut ShareResult, &Cell<Option<u64>>),
 ) -> Result<Loaded> {
     let waiting = job.cancel.unless_fired(daemon.turn());
     let mut look = waiting.await.map_err(Failure::Canceled)?;
@@ -160,6 +158,7 @@ async fn load(
             solver: &share.solver,
             built: &result.built,
             passing: &passing,
+            loaded_bytes,
         };
         let failure = match loading.run(&mut look, &mut image).await {
             Err(failure) if failure.is_broken() => failure,

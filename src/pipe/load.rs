@@ -15,6 +15,7 @@ use daemon::Look;
 pub(super) use daemon::StepDaemon;
 pub(super) use exported::platforms;
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,8 @@ pub(super) struct Loading<'a> {
     pub(super) built: &'a Built,
     /// The temporary images in the daemon.
     pub(super) passing: &'a Passing,
+    /// The bytes sent to the daemon so far; `None` if none were to be sent.
+    pub(super) loaded_bytes: &'a Cell<Option<u64>>,
 }
 
 /// A way to load an image. Another way is tried if one fails.
@@ -298,7 +301,9 @@ impl Loading<'_> {
                 passing: self.passing,
             };
             let loading = daemon.load(&load, transfer);
-            match report_while(loading, step, &sent, Some(bytes)).await {
+            let outcome = report_while(loading, step, &sent, Some(bytes)).await;
+            self.note_sent(&sent);
+            match outcome {
                 Err(LoadError::LayerGone { reason } | LoadError::NeedsAllLayers { reason }) => {
                     step.say(format_args!("{reason}; sending all layers"));
                     load = daemon.plan_whole(image)?;
@@ -351,7 +356,15 @@ impl Loading<'_> {
                 error => error,
             },
         };
+        self.note_sent(&sent);
         loaded.map_err(|error| self.failure(error))
+    }
+
+    /// Adds the bytes of a transfer that has ended.
+    fn note_sent(&self, sent: &Sent) {
+        let before = self.loaded_bytes.get().unwrap_or(0);
+        self.loaded_bytes
+            .set(Some(before.saturating_add(sent.bytes())));
     }
 
     /// The failure of the export, after a successful build.

@@ -176,10 +176,10 @@ fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
             // A registry that got another form of the image has other manifests.
             let is_one = known.iter().all(|(_, other)| *other == Some(*digest));
             let platforms = first.iter().flat_map(|image| &image.platforms);
-            for (platform, digest) in platforms.filter(|_| is_one) {
+            for image in platforms.filter(|_| is_one) {
                 values.add(
-                    format!("DEPOT_BUILD_DIGEST_{}", variable_suffix(platform)),
-                    digest,
+                    format!("DEPOT_BUILD_DIGEST_{}", variable_suffix(&image.platform)),
+                    &image.digest,
                 );
             }
         }

@@ -19,4 +19,5 @@ pub mod output;
 pub mod progress;
 pub mod summary;
 pub(crate) mod text;
+pub mod totals;
 mod writer;

@@ -20,7 +20,7 @@ use super::diff_copy::{Answering, DiffCopy, Mounted};
 use super::failure::Failure;
 use super::service::Service;
 use crate::buildkit::wire::Packet;
-use crate::context::{Directory, Selection};
+use crate::context::{Census, Directory, Selection};
 
 /// How a transfer treats a file whose content changes while it is sent.
 ///
@@ -38,6 +38,8 @@ pub(crate) enum Changes {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileSync {
     directories: HashMap<String, Arc<Directory>>,
+    /// The census of each directory that has one.
+    censuses: HashMap<String, Arc<Census>>,
     changes: Changes,
 }
 
@@ -46,6 +48,13 @@ impl FileSync {
     #[must_use]
     pub(crate) fn with(mut self, name: impl Into<String>, directory: Directory) -> Self {
         self.directories.insert(name.into(), Arc::new(directory));
+        self
+    }
+
+    /// Counts what is sent of the directory with this name.
+    #[must_use]
+    pub(crate) fn count(mut self, name: impl Into<String>, census: Arc<Census>) -> Self {
+        self.censuses.insert(name.into(), census);
         self
     }
 
@@ -146,6 +155,7 @@ impl Server {
         );
         let packets = sender::start(
             directory.clone(),
+            self.files.censuses.get(&name).cloned(),
             selection,
             self.files.changes,
             request.into_inner(),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tonic::Status;
 
-use super::super::delivered::Built;
+use super::super::delivered::{Built, PlatformImage};
 use super::from_builder::read_error;
 use crate::buildkit::Connection;
 use crate::depot::fork::{self, EXPORTED_IMAGES};
@@ -86,14 +86,18 @@ pub(super) async fn image(built: &Built, platform: Option<&Platform>) -> Result<
 /// The manifest digest of each exported platform; empty if they are not known.
 ///
 /// `may_read`: whether an index that is not in the response may be read from the builder.
-pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<(Platform, String)> {
+pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<PlatformImage> {
     let response = &built.solved.response;
     let exported_images = response
         .get(EXPORTED_IMAGES)
         .map(|encoded| parse_images(encoded));
     if let Some(Ok(images)) = exported_images {
         let images = images.iter().filter(|image| is_platform(image.platform()));
-        let images = images.map(|image| (image.platform().clone(), image.manifest_digest().into()));
+        let images = images.map(|image| PlatformImage {
+            platform: image.platform().clone(),
+            digest: image.manifest_digest().into(),
+            bytes: Some(image.layer_bytes()),
+        });
         return images.take(MAX_IMAGES).collect();
     }
     let Some(digest) = built.solved.digest().filter(|_| may_read) else {
@@ -102,7 +106,11 @@ pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<(P
     match entries(&built.link.connection, digest).await {
         Ok(entries) => entries
             .into_iter()
-            .map(|(descriptor, platform)| (platform, descriptor.digest))
+            .map(|(descriptor, platform)| PlatformImage {
+                platform,
+                digest: descriptor.digest,
+                bytes: None,
+            })
             .collect(),
         Err(error) => {
             tracing::debug!("cannot read the digests of the platforms: {error}");

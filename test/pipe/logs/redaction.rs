@@ -5,6 +5,7 @@
 //! 1. Values that the test knows, such as ids and directories, are replaced by their names: `[build]`, `[context]`.
 //! 2. Statuses that are not `done` (`#5 transferring context: 1.2MB 5.0s`) are dropped, because only slow ones are printed.
 //!    The time in a status that is `done` is dropped for the same reason.
+//!    The slowest steps of the summary are dropped too.
 //! 3. Times, sizes, ports, versions of Docker, and a builder's references and mounts become `[time]`, `[size]`, `[port]`,
 //!    `[version]`, `[ref]` and `[mount]`. Digests are numbered: equal digests have equal numbers. In the address of a
 //!    blob the digest becomes `[blob]`: blobs are pushed concurrently, so any of them can fail first.
@@ -41,7 +42,7 @@ pub fn redact(log: &str, names: &[(String, &str)]) -> String {
         match step_line(line) {
             Some((number, text)) => step(&mut parts, number).add(text),
             // Separates steps.
-            None if line.is_empty() => {}
+            None if line.is_empty() || is_slow_step(line) => {}
             None => parts.push(Part::Line(redact_words(line))),
         }
     }
@@ -62,6 +63,14 @@ fn step(parts: &mut Vec<Part>, number: u32) -> &mut Step {
         Part::Step(step) => step,
         Part::Line(line) => panic!("{line}"),
     }
+}
+
+/// `  slowest  4.1s  33%  [2/4] RUN make`; only the first has the title.
+fn is_slow_step(line: &str) -> bool {
+    let line = line.strip_prefix("  slowest").unwrap_or(line);
+    let mut words = line.split_whitespace();
+    let has_time = words.next().is_some_and(is_seconds);
+    line.starts_with("  ") && has_time && words.next().is_some_and(|word| word.ends_with('%'))
 }
 
 /// Splits `#5 text`.

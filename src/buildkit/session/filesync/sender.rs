@@ -34,7 +34,7 @@ use super::Changes;
 use crate::buildkit::error::ErrorKind;
 use crate::buildkit::session::failure::Failure;
 use crate::buildkit::wire::{Packet, PacketType, Stat};
-use crate::context::{Directory, Entry, FileVersion, OpenError, Selection, shown};
+use crate::context::{Census, Directory, Entry, FileVersion, List, OpenError, Selection, shown};
 use crate::text::cause::one_line;
 
 /// The size of a file's part in one packet.
@@ -83,6 +83,7 @@ impl Stream for Packets {
 /// Starts a transfer. It ends when the builder has everything it needs, or when either side fails.
 pub(super) fn start(
     directory: Arc<Directory>,
+    census: Option<Arc<Census>>,
     selection: Selection,
     changes: Changes,
     requests: Streaming<Packet>,
@@ -91,6 +92,7 @@ pub(super) fn start(
     let (sender, parcels) = mpsc::channel(PARCELS_IN_FLIGHT);
     let transfer = Transfer {
         directory,
+        census,
         selection: Arc::new(selection),
         changes,
         listed: Arc::default(),
@@ -119,6 +121,7 @@ struct Listed {
 #[derive(Clone)]
 struct Transfer {
     directory: Arc<Directory>,
+    census: Option<Arc<Census>>,
     selection: Arc<Selection>,
     changes: Changes,
     /// By the number of the entry. Removed when it is requested.
@@ -219,11 +222,15 @@ impl Transfer {
     fn list(&self) {
         let mut entries = Vec::with_capacity(ENTRIES);
         let mut begun = Instant::now();
+        let mut list = List::default();
         let mut visit = |entry: Entry| {
             if str::from_utf8(&entry.path).is_err()
                 || str::from_utf8(&entry.stat.link_name).is_err()
             {
                 self.failure.note_invalid_name(&entry.path);
+            }
+            if let Some(census) = &self.census {
+                census.list(&mut list, &entry);
             }
             let listed = entry.stat.has_content().then(|| Listed {
                 path: entry.path.as_slice().into(),
@@ -250,8 +257,10 @@ impl Transfer {
             self.send(parcel)
         };
         let view = self.directory.view(&self.selection);
+        let mut is_complete = false;
         match view.walk(&self.selection, &mut visit) {
             Ok(summary) => {
+                is_complete = true;
                 for path in &summary.unreadable {
                     tracing::warn!(
                         "directory `{path}` cannot be read: its content is not sent to the builder"
@@ -273,7 +282,14 @@ impl Transfer {
             }
             Err(error) => entries.push(self.failed(&one_line(&error), error.hint())),
         }
-        let _gone = self.send(entries);
+        let goes_on = self.send(entries);
+        if let Some(census) = self
+            .census
+            .as_ref()
+            .filter(|_| is_complete && goes_on.is_continue())
+        {
+            census.complete(list, |path| view.open(path).ok());
+        }
     }
 
     fn take(&self, id: u32) -> Option<Listed> {
@@ -334,6 +350,12 @@ impl Transfer {
                 break;
             }
             chunk.truncate(filled);
+            if let Some(census) = &self.census {
+                if left == listed.size {
+                    census.check(&listed.path, listed.size, &chunk);
+                }
+                census.sent(filled);
+            }
             left -= filled as u64;
             parcel.push(data(id, chunk.freeze()));
             // The last chunk is sent together with the end packet.

@@ -23,6 +23,7 @@ fn sent_after(
     }
     let (sender, mut parcels) = mpsc::channel(PARCELS_IN_FLIGHT);
     let transfer = Transfer {
+        census: None,
         directory: Arc::new(Directory::of(Tree::new(folder.path(), &[]).unwrap())),
         selection: Arc::default(),
         changes,
