@@ -33,6 +33,7 @@ mod run;
 mod sboms;
 mod share;
 mod solving;
+mod summary_file;
 mod target;
 mod together;
 
@@ -117,7 +118,13 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let mut progress = Progress::new(output.options().clone());
     let result = build_and_finish(&inputs, &build, &mut progress, output, cancel).await;
     warn_of_contexts(&inputs.files);
-    let results = Results::collect(plan, &build, &inputs.files, &progress, started);
+    let masker = output.masker();
+    let results = Results::collect(plan, &build, &inputs.files, &progress, started, masker);
+    let result: Caught<Result<Vec<Finished>>> = result.map(|result| {
+        let images = result?;
+        summary_file::write(&results, &images)?;
+        Ok(images)
+    });
     let exit = match result {
         Ok(Ok(images)) => {
             output.say(closing::summary(&results, &images, output));

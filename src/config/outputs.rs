@@ -24,6 +24,7 @@ pub(super) struct OutputVariables {
     pub(super) output_variables: Option<String>,
     pub(super) metadata_file: Option<String>,
     pub(super) iid_file: Option<String>,
+    pub(super) summary_file: Option<String>,
 }
 
 /// Files for the rest of the pipeline.
@@ -37,6 +38,8 @@ pub(crate) struct OutputsPlan {
     pub(crate) metadata: Option<PathBuf>,
     /// The file for the image's id in the daemon, or its digest.
     pub(crate) image_id: Option<PathBuf>,
+    /// The file for the summary of the run, as JSON.
+    pub(crate) summary: Option<PathBuf>,
     /// The directory for the SBOMs.
     pub(crate) sboms: Option<SbomFolder>,
 }
@@ -44,7 +47,7 @@ pub(crate) struct OutputsPlan {
 impl OutputsPlan {
     /// The requested files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        let files = [&self.shell, &self.metadata, &self.image_id];
+        let files = [&self.shell, &self.metadata, &self.image_id, &self.summary];
         files.into_iter().flatten().map(PathBuf::as_path)
     }
 }
@@ -85,6 +88,7 @@ pub(super) fn read(
         variables: Vec::new(),
         metadata: path("METADATA_FILE", &variables.metadata_file),
         image_id: path("IID_FILE", &variables.iid_file),
+        summary: path("SUMMARY_FILE", &variables.summary_file),
         sboms: None,
     };
     let names = variables.output_variables.iter();
@@ -148,18 +152,24 @@ mod tests {
     use super::*;
 
     fn read_from(values: [&str; 3], has_image: bool) -> (OutputsPlan, String) {
+        let [first, second, third] = values;
+        read_all([first, second, third, ""], has_image)
+    }
+
+    fn read_all(values: [&str; 4], has_image: bool) -> (OutputsPlan, String) {
         let folder = tempfile::tempdir().unwrap();
         let clone = folder.path().canonicalize().unwrap().join("clone");
         fs::create_dir_all(clone.join("taken")).unwrap();
         fs::write(clone.join("file"), "").unwrap();
         std::os::unix::fs::symlink("/", clone.join("out")).unwrap();
         let text = |value: &str| (!value.is_empty()).then(|| value.to_owned());
-        let [output_file, metadata_file, iid_file] = values.map(text);
+        let [output_file, metadata_file, iid_file, summary_file] = values.map(text);
         let variables = OutputVariables {
             output_file,
             output_variables: None,
             metadata_file,
             iid_file,
+            summary_file,
         };
         let mut findings = Findings::default();
         let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
@@ -244,6 +254,30 @@ mod tests {
         fs::write(&file, "").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
         assert_eq!(unwritable(&file), None);
+    }
+
+    #[test]
+    fn wrong_paths_of_the_summary_are_faults() {
+        let long = "x".repeat(256);
+        for (value, words) in [
+            ("../x", "is outside of the clone directory"),
+            ("/etc/x", "is outside of the clone directory"),
+            ("out/etc/x", "is outside of the clone directory"),
+            ("taken", "is a directory"),
+            ("file/x", "has a parent that is a file"),
+            ("a", "names the same file as OUTPUT_FILE"),
+            ("x/../a", "names the same file as OUTPUT_FILE"),
+            ("b", "names the same file as METADATA_FILE"),
+            (&*long, "contains a name of 256 bytes"),
+            (".", "is a directory"),
+        ] {
+            let (_, error) = read_all(["a", "b", "", value], true);
+            let is_named = error.starts_with("SUMMARY_FILE: ");
+            assert!(is_named && error.contains(words), "{value}: {error}");
+        }
+        let (plan, error) = read_all(["a", "", "", "out.json"], false);
+        assert_eq!(error, "");
+        assert!(plan.files().any(|path| path.ends_with("clone/out.json")));
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn store(clone: &Path, folder: &Path, path: &Path, content: &[u8]) -> std::io::R
     write_whole(folder, path, content)
 }
 
-fn write_requested(
+pub(super) fn write_requested(
     plan: &Plan,
     variable: &'static str,
     path: &Path,
@@ -136,7 +136,7 @@ fn names<'a>(plan: &Plan, finished: &'a [Finished]) -> Vec<(&'a Reference, Optio
 }
 
 /// The names of one image.
-fn names_of<'a>(
+pub(super) fn names_of<'a>(
     destinations: &Destinations,
     finished: &'a Finished,
 ) -> Vec<(&'a Reference, Option<&'a str>)> {

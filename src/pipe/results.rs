@@ -9,6 +9,7 @@ use super::counted::CountedFolder;
 use super::delivered::Finished;
 use crate::config::Plan;
 use crate::depot::Build;
+use crate::report::mask::Masker;
 use crate::report::progress::{Figures, Progress};
 use crate::report::totals::ContextBytes;
 
@@ -20,6 +21,7 @@ pub(super) struct Results<'a> {
     pub(super) elapsed: Duration,
     pub(super) figures: Figures,
     pub(super) context: ContextBytes,
+    masker: Masker,
 }
 
 impl<'a> Results<'a> {
@@ -30,6 +32,7 @@ impl<'a> Results<'a> {
         files: &[ImageFiles],
         progress: &Progress,
         started: Instant,
+        masker: &Masker,
     ) -> Self {
         let mut context = ContextBytes::default();
         each_folder(files, |folder| {
@@ -43,7 +46,13 @@ impl<'a> Results<'a> {
             elapsed: started.elapsed(),
             figures: progress.figures(),
             context,
+            masker: masker.clone(),
         }
+    }
+
+    /// The text without secrets.
+    pub(super) fn masked(&self, text: &str) -> String {
+        self.masker.mask(text.to_owned())
     }
 
     /// The bytes sent to the Docker daemon; `None` if no layers were to be sent.

@@ -44,6 +44,8 @@ mod sboms;
 mod secrets;
 mod several;
 mod ssh;
+
 mod steps;
+mod summary;
 mod tokens;
 mod variables;

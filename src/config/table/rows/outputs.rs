@@ -45,4 +45,13 @@ pub(super) const ROWS: &[Variable] = &[
         Fallback::None,
         "File in the clone for the image's id in the daemon, or its digest if it is not loaded.",
     ),
+    Variable::new(
+        Topic::Outputs,
+        "SUMMARY_FILE",
+        Kind::Text,
+        Fallback::None,
+        "File in the clone for the figures at the end of the log, as JSON: names and sizes, the \
+         time of each phase, slow and cached steps, and the bytes that were sent. See \
+         [The summary](#markdown-header-the-summary).",
+    ),
 ];

@@ -1,0 +1,93 @@
+//! The file of `SUMMARY_FILE`: the summary of a successful run as JSON.
+//!
+//! The README documents its fields. Later versions of the pipe add fields, and change or remove none without another `version`.
+
+use serde_json::{Map, Value, json};
+
+use super::Result;
+use super::delivered::Finished;
+use super::outputs::{names_of, write_requested};
+use super::results::Results;
+use crate::config::plan::ImagePlan;
+
+/// The version of the fields.
+const VERSION: u32 = 1;
+
+/// Writes the file, if it is requested.
+pub(super) fn write(results: &Results<'_>, images: &[Finished]) -> Result<()> {
+    let Some(path) = &results.plan.outputs.summary else {
+        return Ok(());
+    };
+    let summary = summary(results, images);
+    let mut text = serde_json::to_string_pretty(&summary).unwrap_or_default();
+    text.push('\n');
+    write_requested(results.plan, "SUMMARY_FILE", path, text.as_bytes(), images)
+}
+
+fn summary(results: &Results<'_>, images: &[Finished]) -> Value {
+    let figures = &results.figures;
+    let phases = figures.phases.iter();
+    let phases: Map<String, Value> = phases
+        .map(|(phase, time)| (phase.name().to_owned(), seconds(*time)))
+        .collect();
+    let slowest = figures.slowest.iter();
+    let slowest: Vec<Value> = slowest
+        .map(|step| {
+            let name = results.masked(&step.name);
+            json!({ "name": name, "seconds": seconds(step.time) })
+        })
+        .collect();
+    let all = results.plan.images.iter().zip(images);
+    let all: Vec<Value> = all
+        .map(|(plan, finished)| image(results, plan, finished))
+        .collect();
+    json!({
+        "version": VERSION,
+        "build": {
+            "id": results.build.id(),
+            "project": results.build.project_id(),
+            "url": results.build.url(),
+        },
+        "images": all,
+        "seconds": seconds(results.elapsed),
+        "phases": phases,
+        "steps": { "total": figures.steps, "cached": figures.cached, "slowest": slowest },
+        "context": { "bytes": results.context.total, "sent_bytes": results.context.sent },
+        "loaded_bytes": results.loaded_bytes(images),
+    })
+}
+
+fn image(results: &Results<'_>, plan: &ImagePlan, finished: &Finished) -> Value {
+    let names = names_of(&plan.destinations, finished).into_iter();
+    let names: Vec<Value> = names
+        .map(|(name, digest)| json!({ "name": name.to_string(), "digest": digest }))
+        .collect();
+    let platforms = finished.platforms.iter();
+    let platforms: Vec<Value> = platforms
+        .map(|image| {
+            json!({
+                "platform": image.platform.to_string(),
+                "digest": image.digest,
+                "bytes": image.bytes,
+            })
+        })
+        .collect();
+    let exported = finished.exported.iter();
+    let exported: Vec<String> = exported
+        .map(|export| results.masked(&export.label))
+        .collect();
+    json!({
+        "target": plan.build.target,
+        "names": names,
+        "saved": finished.saved,
+        "loaded_id": finished.loaded.as_ref().map(|loaded| &loaded.id),
+        "platforms": platforms,
+        "outputs": exported,
+    })
+}
+
+/// Seconds with three digits after the point.
+#[expect(clippy::cast_precision_loss, reason = "exact below 285 000 years")]
+fn seconds(time: std::time::Duration) -> Value {
+    json!(time.as_millis() as f64 / 1000.0)
+}
