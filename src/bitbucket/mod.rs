@@ -1,7 +1,8 @@
 //! Everything specific to Bitbucket Pipelines: the pipeline that a run belongs to, facts and limits of steps, names of
-//! Bitbucket's variables, and the files for later steps.
+//! Bitbucket's variables, the files for later steps, and reports on a commit.
 
 mod git;
+pub(crate) mod insights;
 pub(crate) mod outputs;
 mod pipeline;
 mod step;
