@@ -17,6 +17,7 @@ mod export;
 mod exporting;
 mod failure;
 mod image;
+mod insights;
 mod job;
 mod lifecycle;
 pub(crate) mod load;
@@ -108,7 +109,17 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     }
     let (inputs, build) = match begin(plan, cancel).await {
         Ok(begun) => begun,
-        Err(failure) => return failure.report(plan, output, None),
+        Err(failure) => {
+            let ended = insights::Ended {
+                plan,
+                started,
+                build: None,
+                steps: None,
+                result: Err(&failure),
+            };
+            ended.publish(output, cancel).await;
+            return failure.report(plan, output, None);
+        }
     };
     for secret in build.secrets() {
         output.masker().add(secret.expose_secret());
@@ -125,6 +136,16 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         summary_file::write(&results, &images)?;
         Ok(images)
     });
+    if let Ok(result) = &result {
+        let ended = insights::Ended {
+            plan,
+            started,
+            build: Some(&build),
+            steps: Some((&results, &progress)),
+            result: result.as_deref(),
+        };
+        ended.publish(output, cancel).await;
+    }
     let exit = match result {
         Ok(Ok(images)) => {
             output.say(closing::summary(&results, &images, output));

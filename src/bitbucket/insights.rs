@@ -7,7 +7,7 @@
 
 mod body;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::http::body::read_start;
 use crate::http::proxies::Proxies;
 
-pub(crate) use body::{Annotation, Fact, Report, Severity};
+pub(crate) use body::{Annotation, Fact, MAX_DETAILS, MAX_LINE, Report, Severity};
 
 /// The proxy of a step, as a pipe reaches it.
 const PROXY: &str = "http://host.docker.internal:29418";

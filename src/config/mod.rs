@@ -183,6 +183,7 @@ fn plan_of(
     let proxies = proxies::read(environment, findings);
     let pipeline: Pipeline = pipeline.into();
     let image_metadata = metadata::read(&metadata, build.as_ref(), &pipeline, findings);
+    let insights = outputs::read_insights(&outputs, &pipeline, findings);
     let mut outputs = outputs::read(&outputs, places, &destinations, findings);
     let sbom = image_metadata.sbom.as_ref();
     outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
@@ -212,6 +213,7 @@ fn plan_of(
         authorities,
         other_secrets,
         outputs,
+        insights,
         proxies,
         timeout,
         pipeline,

@@ -11,7 +11,11 @@ use super::findings::Findings;
 use super::images::Destinations;
 use super::metadata::SbomFolder;
 use super::paths::Places;
+use super::read_boolean;
 use super::values::words;
+use super::warning::Warning;
+use crate::bitbucket::Pipeline;
+use crate::bitbucket::insights::Insights;
 
 /// The variables for output files.
 #[derive(Default, Deserialize)]
@@ -25,6 +29,7 @@ pub(super) struct OutputVariables {
     pub(super) metadata_file: Option<String>,
     pub(super) iid_file: Option<String>,
     pub(super) summary_file: Option<String>,
+    pub(super) code_insights: Option<String>,
 }
 
 /// Files for the rest of the pipeline.
@@ -111,6 +116,26 @@ pub(super) fn read(
     plan
 }
 
+/// The commit for the report of `CODE_INSIGHTS`; `None` without a report.
+pub(super) fn read_insights(
+    variables: &OutputVariables,
+    pipeline: &Pipeline,
+    findings: &mut Findings,
+) -> Option<Insights> {
+    let value = variables.code_insights.as_deref();
+    if !read_boolean("CODE_INSIGHTS", value, findings) {
+        return None;
+    }
+    let repository = pipeline.repository();
+    let commit = pipeline.commit.as_deref();
+    let known = repository.zip(commit);
+    let insights = known.and_then(|(repository, commit)| Insights::new(&repository, commit));
+    if insights.is_none() {
+        findings.warn(Warning::NoCommit);
+    }
+    insights
+}
+
 /// Why a file cannot be written to this absolute path, if that is known beforehand.
 ///
 /// The file is written next to its final path and renamed, so the directory must be writable; an existing file need not be.
@@ -170,6 +195,7 @@ mod tests {
             metadata_file,
             iid_file,
             summary_file,
+            code_insights: None,
         };
         let mut findings = Findings::default();
         let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
@@ -254,6 +280,63 @@ mod tests {
         fs::write(&file, "").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
         assert_eq!(unwritable(&file), None);
+    }
+
+    #[test]
+    fn a_report_needs_the_commit_of_the_pipeline() {
+        let commit = "0123456789abcdef";
+        for (value, repository, commit, is_published, message) in [
+            ("true", "acme/app", commit, true, ""),
+            ("false", "acme/app", commit, false, ""),
+            ("", "", "", false, ""),
+            ("true", "", commit, false, "CODE_INSIGHTS is set, but"),
+            ("yes", "acme/app", "", false, "CODE_INSIGHTS is set, but"),
+            ("on", "app", commit, false, "CODE_INSIGHTS is set, but"),
+            ("1", "acme/app", "main", false, "CODE_INSIGHTS is set, but"),
+            (
+                "maybe",
+                "acme/app",
+                commit,
+                false,
+                "CODE_INSIGHTS: `maybe` is neither true nor false",
+            ),
+            (
+                "PASSED",
+                "acme/app",
+                commit,
+                false,
+                "CODE_INSIGHTS: `PASSED` is neither",
+            ),
+            (
+                "2",
+                "acme/app",
+                commit,
+                false,
+                "CODE_INSIGHTS: `2` is neither",
+            ),
+        ] {
+            let text = |value: &str| (!value.is_empty()).then(|| value.to_owned());
+            let variables = OutputVariables {
+                code_insights: text(value),
+                ..OutputVariables::default()
+            };
+            let pipeline = Pipeline {
+                repo_full_name: text(repository),
+                commit: text(commit),
+                ..Pipeline::default()
+            };
+            let mut findings = Findings::default();
+            let insights = read_insights(&variables, &pipeline, &mut findings);
+            assert_eq!(insights.is_some(), is_published, "{value}");
+            let shown = if findings.is_faultless() {
+                let warnings = findings.into_warnings();
+                warnings.iter().map(ToString::to_string).collect()
+            } else {
+                findings.into_error().to_string()
+            };
+            assert_eq!(shown.is_empty(), message.is_empty(), "{value}: {shown}");
+            assert!(shown.contains(message), "{value}: {shown}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub(crate) use super::registries::RegistriesPlan;
 pub(crate) use super::secrets::SecretsPlan;
 pub(crate) use super::steps::{Network, StepsPlan};
 use crate::bitbucket::Pipeline;
+use crate::bitbucket::insights::Insights;
 use crate::docker::Endpoint;
 use crate::http::proxies::Proxies;
 use crate::http::roots::Authorities;
@@ -49,6 +50,8 @@ pub struct Plan {
     pub(crate) other_secrets: Vec<SecretString>,
     /// Files for the rest of the pipeline.
     pub(crate) outputs: OutputsPlan,
+    /// Where a report on the commit is published, if it is requested.
+    pub(crate) insights: Option<Insights>,
     /// The proxies for Depot's API, its machines, registries and AWS.
     pub(crate) proxies: Proxies,
     /// The limit for the run; `None` for no limit.

@@ -53,6 +53,8 @@ pub enum Warning {
     },
     /// None of the pipeline's variables is set that labels are derived from.
     NoPipelineLabels,
+    /// The commit or the repository is not known that a report is about.
+    NoCommit,
     /// Build arguments that look like secrets.
     SecretBuildArguments {
         /// Each of them, or its place in the list.
@@ -253,6 +255,9 @@ impl fmt::Display for Warning {
             ),
             Self::NoPipelineLabels => formatter.write_str(
                 "OCI_LABELS is set, but Bitbucket's variables of the commit are not: no labels are added",
+            ),
+            Self::NoCommit => formatter.write_str(
+                "CODE_INSIGHTS is set, but Bitbucket's variables of the repository and the commit are not: no report is published",
             ),
             Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
             Self::ReadableBuildArguments { names } => readable_build_arguments(names, formatter),

@@ -1,5 +1,7 @@
 //! Several images in one run, on the local Depot with real builders. No variable offers that yet, so the plans are made here.
 
+mod insights;
+
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -49,6 +49,7 @@ pub use self::runner::{Update, show};
 use self::split::Splits;
 use self::step::{Outcome, Step};
 use self::table::{StepId, Table};
+pub use self::warnings::Finding;
 use self::warnings::Warnings;
 use super::output::OutputOptions;
 
@@ -164,8 +165,13 @@ impl Progress {
             let _infallible = writeln!(out, "\n{skipped} further steps were not shown");
         }
         out.push_str(&self.warnings.render());
-        self.warnings = Warnings::default();
+        self.warnings.note_rendered();
         self.focus.release();
+    }
+
+    /// The warnings of the builders, each once. At most 100.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        self.warnings.findings()
     }
 
     /// The step to print again at the end of a failed build: the last failed step, if possible one with output.

@@ -54,4 +54,12 @@ pub(super) const ROWS: &[Variable] = &[
          time of each phase, slow and cached steps, and the bytes that were sent. See \
          [The summary](#markdown-header-the-summary).",
     ),
+    Variable::new(
+        Topic::Outputs,
+        "CODE_INSIGHTS",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Publish a report on the commit with the result, and annotations at the lines of \
+         warnings and of a failed step. See [Code Insights](#markdown-header-code-insights).",
+    ),
 ];
