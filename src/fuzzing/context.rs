@@ -19,10 +19,31 @@ use tower_service::Service;
 use super::{lossy, run};
 use crate::buildkit::session::{FileSync, file_service};
 use crate::context::patterns::{MAX_PATTERN_BYTES, Matcher, Scratch};
-use crate::context::{Directory, Tree};
+use crate::context::{Directory, Tree, checkout};
 
 /// Content that no builder may get.
 const OUTSIDE: &str = "outside of the context";
+
+/// Reads the files of a checkout that name submodules and files in Git LFS, and the start of such a file.
+pub fn checkouts(bytes: &[u8]) {
+    let text = lossy(bytes);
+    for path in checkout::submodules(&text) {
+        assert!(
+            !path.is_empty() && !Path::new(&path).is_absolute(),
+            "{path}"
+        );
+        assert!(
+            path.split('/').all(|name| !matches!(name, "" | "." | "..")),
+            "{path}"
+        );
+    }
+    if checkout::uses_lfs(bytes) {
+        assert!(text.contains("filter=lfs"), "{text}");
+    }
+    if checkout::is_pointer(bytes) {
+        assert!(text.starts_with("version "), "{text}");
+    }
+}
 
 /// Matches a path against patterns. The input contains the path and the patterns, one per line.
 pub fn patterns(bytes: &[u8]) {

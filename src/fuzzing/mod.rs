@@ -19,7 +19,7 @@ pub use builder::{proxy_responses, solve_errors};
 pub use config::{
     cache_entries, config, csv_entries, git_addresses, metadata, outputs, secrets, steps,
 };
-pub use context::{file_sync, patterns};
+pub use context::{checkouts, file_sync, patterns};
 pub use depot::{depot_errors, depot_responses};
 pub use destination::file_send;
 pub use docker::{docker_responses, images};

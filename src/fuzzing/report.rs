@@ -13,9 +13,13 @@ use crate::report::mask::Masker;
 use crate::report::output::OutputOptions;
 use crate::report::progress::{Progress, Source};
 use crate::report::text::{lines, one_line};
+use crate::report::totals::{ContextBytes, Totals};
 
 /// The maximum output for one byte of a message: the name of a step is printed again with its next output.
 const SHOWN_PER_BYTE: usize = 8 << 10;
+
+/// The maximum number of lines with figures.
+const TOTALS_LINES: usize = 9;
 
 pub(super) fn options() -> OutputOptions {
     let options = OutputOptions::default();
@@ -73,6 +77,20 @@ pub fn progress(bytes: &[u8]) {
         hints: &[],
     };
     assert_shown(&failure.render(&options()));
+    let figures = progress.figures();
+    assert!(figures.cached <= figures.steps);
+    let totals = Totals {
+        figures: &figures,
+        elapsed: now,
+        context: ContextBytes::default(),
+        loaded_bytes: None,
+    };
+    let lines = totals.lines(&options());
+    assert!(lines.len() <= TOTALS_LINES);
+    lines.iter().for_each(|line| assert_shown(line));
+    for finding in progress.findings() {
+        assert_shown(&[&*finding.text, &finding.details, &finding.url].join("\n"));
+    }
 }
 
 /// Masks a text. The input contains a length in one byte, two secrets, and the text.

@@ -137,6 +137,7 @@ macro_rules! short_runs {
 short_runs! {
     cache_entries: 1000,
     challenges: 1000,
+    checkouts: 1000,
     csv_entries: 1000,
     depot_responses: 1000,
     depot_errors: 1000,
