@@ -107,6 +107,13 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     for secret in plan.secrets() {
         output.masker().add(secret.expose_secret());
     }
+    for note in plan
+        .images
+        .iter()
+        .flat_map(|image| &image.destinations.notes)
+    {
+        tracing::info!("{note}");
+    }
     let (inputs, build) = match begin(plan, cancel).await {
         Ok(begun) => begun,
         Err(failure) => {

@@ -14,5 +14,5 @@ pub(crate) use outputs::Outputs;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use step::{
     CLONE_LFS, CLONE_SUBMODULES, DOCKER_MEMORY, DOCKER_SERVICE, GENERATED_FOLDER, NO_CLONE, OIDC,
-    SSH_FOLDER, SSH_KEY_NAMES, SSH_KEY_SETTINGS, STEP_LIMIT, TAG_OF_BRANCH, secured_variable,
+    SSH_FOLDER, SSH_KEY_NAMES, SSH_KEY_SETTINGS, STEP_LIMIT, secured_variable,
 };

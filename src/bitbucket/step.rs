@@ -44,10 +44,6 @@ pub(crate) const CLONE_LFS: &str = "add to the step:\n  clone:\n    lfs: true";
 /// Advice for a clone without the content of its submodules, which Pipelines does not fetch.
 pub(crate) const CLONE_SUBMODULES: &str = "Pipelines does not fetch submodules, so add to the step's `script:`, before the pipe:\n  - git submodule update --init --recursive";
 
-/// A line of a script that derives a valid tag from the branch. Bitbucket has no variable with such a value.
-pub(crate) const TAG_OF_BRANCH: &str =
-    "- export TAG=$(printf %s \"$BITBUCKET_BRANCH\" | tr -c 'a-zA-Z0-9_.-' -)";
-
 /// Advice to store `variable` as a secured variable. A fork has variables of its own, so its pull requests get none of
 /// these (Bitbucket's "Variables and secrets").
 #[must_use]

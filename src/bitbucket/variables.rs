@@ -12,8 +12,8 @@ pub(crate) const VARIABLES_PATH: &str = "BITBUCKET_PIPELINES_VARIABLES_PATH";
 /// The private key of the step, if the repository has one. Its name, as Bitbucket passes it, is a path in the pipe's container.
 pub(crate) const SSH_KEY_FILE: &str = "BITBUCKET_SSH_KEY_FILE";
 
-/// The variables of [`Pipeline`](super::Pipeline), and the number of the pipeline.
-pub(crate) const CONTEXT: [&str; 12] = [
+/// The variables of [`Pipeline`](super::Pipeline), and the numbers of the pipeline and of its pull request.
+pub(crate) const CONTEXT: [&str; 13] = [
     "BITBUCKET_WORKSPACE",
     "BITBUCKET_REPO_SLUG",
     "BITBUCKET_REPO_FULL_NAME",
@@ -22,8 +22,19 @@ pub(crate) const CONTEXT: [&str; 12] = [
     "BITBUCKET_COMMIT",
     "BITBUCKET_TAG",
     "BITBUCKET_BRANCH",
+    "BITBUCKET_PR_ID",
     "BITBUCKET_PIPE_STORAGE_DIR",
     "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
     VARIABLES_PATH,
     SSH_KEY_FILE,
+];
+
+/// Those of [`CONTEXT`] that `pipe.yml` requests from the step: Bitbucket may not pass all of them to a pipe by itself.
+#[cfg(test)]
+pub(crate) const REQUESTED: [&str; 5] = [
+    "BITBUCKET_BRANCH",
+    "BITBUCKET_TAG",
+    "BITBUCKET_PR_ID",
+    "BITBUCKET_COMMIT",
+    "BITBUCKET_BUILD_NUMBER",
 ];

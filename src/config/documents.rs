@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::bitbucket::variables::REQUESTED;
+
 use super::table::{Fallback, Kind, Topic, Variable, all_variables};
 
 /// Start and end of a generated part of the README. Markdown does not render these lines.
@@ -124,7 +126,7 @@ fn tables() -> String {
     tables.join("\n")
 }
 
-/// The list of `pipe.yml`.
+/// The list of `pipe.yml`. It ends with variables of Bitbucket, which users do not set.
 fn pipe_list() -> String {
     let mut text = String::new();
     for variable in all_variables() {
@@ -132,6 +134,9 @@ fn pipe_list() -> String {
         if let Some(default) = variable.pipe_default() {
             writeln!(text, "    default: \"{default}\"").unwrap();
         }
+    }
+    for name in REQUESTED {
+        writeln!(text, "  - name: {name}\n    default: \"${name}\"").unwrap();
     }
     text
 }

@@ -217,6 +217,22 @@ impl Environment {
         (other != name).then_some(other)
     }
 
+    /// Whether a list is written, but refers only to variables that are not set.
+    pub(super) fn has_only_unset(&self, list: &str) -> bool {
+        let is_of_list = |name: &str| {
+            name.strip_prefix(list).is_some_and(|rest| {
+                let index = rest.strip_prefix('_').unwrap_or(rest);
+                rest.is_empty()
+                    || (!index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()))
+            })
+        };
+        let is_written = self.all.iter().any(|(name, value)| {
+            let is_blank = value.to_str().is_none_or(|value| value.trim().is_empty());
+            !is_blank && name.to_str().is_some_and(is_of_list)
+        });
+        is_written && !self.set.contains_key(list)
+    }
+
     /// The value of a variable that is set; `Err` if it is not UTF-8.
     fn text(&self, name: &str) -> Option<Result<&str, ()>> {
         match self.lookup(name)?.to_str() {

@@ -95,6 +95,11 @@ impl Findings {
         fitting(&self.without_secrets(text))
     }
 
+    /// Whether a text contains a secret, so that its parts cannot be shown.
+    pub(super) fn has_secret(&self, text: &str) -> bool {
+        self.secrets.iter().any(|secret| text.contains(secret))
+    }
+
     fn without_secrets(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &self.secrets {

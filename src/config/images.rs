@@ -2,15 +2,17 @@
 
 use serde::Deserialize;
 
-use super::branch::{branch, branch_hint, branch_in_any_case, may_be_branch};
+use super::branch::BranchAsTag;
 use super::build::BuildPlan;
 use super::caches::CachesPlan;
 use super::compression::Compression;
+use super::environment::Environment;
 use super::exports::ExportPlan;
 use super::fault::Fault;
 use super::findings::{Findings, begins_with_host, can_contain_login};
 use super::metadata::MetadataPlan;
 use super::read_boolean;
+use super::tags::{self, Tags, Values};
 use super::values::words;
 use super::warning::Warning;
 use crate::registry::reference::{Reference, ReferenceError};
@@ -19,6 +21,7 @@ use crate::registry::reference::{Reference, ReferenceError};
 #[derive(Default, Deserialize)]
 pub(super) struct ImageVariables {
     pub(super) image: Option<String>,
+    pub(super) tags: Option<String>,
     pub(super) push: Option<String>,
     pub(super) load: Option<String>,
     pub(super) save: Option<String>,
@@ -58,6 +61,8 @@ pub(crate) struct Destinations {
     pub(crate) load: bool,
     /// The tags under which Depot's registry keeps it; `None` if it is not saved.
     pub(crate) save: Option<SavePlan>,
+    /// Lines for the log: the names that result from `TAGS` and `SAVE_TAGS`, and the entries that are omitted.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Destinations {
@@ -76,34 +81,52 @@ pub(crate) struct SavePlan {
 }
 
 const VARIABLE: &str = "IMAGE";
+const TAGS: &str = "TAGS";
+const SAVE_TAGS: &str = "SAVE_TAGS";
 const UNSET_HINT: &str = "a variable in IMAGE is not set in this pipeline; for example, BITBUCKET_TAG is set only in builds of a tag";
 
+/// The limit for the names that result from `IMAGE` and `TAGS`.
+const MAX_NAMES: usize = 1000;
+
+/// Reports a list of tags that refers only to variables that are not set. Treated as unset, it would push `latest`.
+pub(super) fn check_references(
+    environment: &Environment,
+    variables: &ImageVariables,
+    findings: &mut Findings,
+) {
+    let has_entry = |list: &str| words(list).next().is_some();
+    let is_empty = match variables.tags.as_deref() {
+        Some(list) => !has_entry(list),
+        None => environment.has_only_unset(TAGS) && findings.has_no_fault_of(TAGS),
+    };
+    if is_empty {
+        findings.withdraw(
+            |warning| matches!(warning, Warning::UnsetReference { variable, .. } if *variable == TAGS),
+        );
+        let problem = "refers only to variables that are not set in this pipeline";
+        let advice = "write placeholders such as `{tag}`, or remove TAGS to use the tag `latest`";
+        findings.fault(Fault::new(TAGS, problem, advice));
+    }
+}
+
 /// Reads every reference, and reports each fault.
-pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Destinations {
+pub(super) fn read(
+    variables: &ImageVariables,
+    values: &Values,
+    findings: &mut Findings,
+) -> Destinations {
     let push = read_boolean("PUSH", variables.push.as_deref(), findings);
     let load = read_boolean("LOAD", variables.load.as_deref(), findings);
-    let mut references: Vec<Reference> = Vec::new();
-    let mut has_name = false;
-    let texts: Vec<&str> = variables
-        .image
-        .iter()
-        .flat_map(|value| words(value))
-        .collect();
-    let has_login = texts.iter().any(|text| contains_login(text));
-    for text in texts {
-        has_name = true;
-        match reference(text, has_login, findings) {
-            // Repeated names are ignored.
-            Ok(reference) if references.contains(&reference) => {}
-            Ok(reference) => references.push(reference),
-            Err(fault) => findings.fault(fault),
-        }
-    }
+    let image = variables.image.as_deref().unwrap_or_default();
+    let texts: Vec<&str> = words(image).collect();
+    let has_name = !texts.is_empty();
+    let mut notes = Vec::new();
+    let references = references(&texts, variables, values, &mut notes, findings);
     if push && !has_name {
         let advice = "write the name to push the image under, such as `acme/app:1.0`";
         findings.fault(Fault::new(VARIABLE, "not set, but PUSH is true", advice));
     }
-    let save = save(variables, findings);
+    let save = save(variables, values, &mut notes, findings);
     if has_name && variables.push.is_none() && !load {
         findings.warn(Warning::NamedButNotPushed {
             saved: save.is_some(),
@@ -114,37 +137,112 @@ pub(super) fn read(variables: &ImageVariables, findings: &mut Findings) -> Desti
         push,
         load,
         save,
+        notes,
     }
 }
 
-/// Reads `SAVE` and `SAVE_TAGS`.
-fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan> {
-    let is_wanted = read_boolean("SAVE", variables.save.as_deref(), findings);
-    let mut tags: Vec<String> = Vec::new();
-    for tag in variables.save_tags.iter().flat_map(|value| words(value)) {
-        // A tag is valid if a reference with it is.
-        let reference = Reference::parse(&format!("a:{tag}"));
-        if reference.is_ok_and(|reference| reference.tag() == tag && reference.digest().is_none()) {
-            if !tags.iter().any(|known| known == tag) {
-                tags.push(tag.to_owned());
-            }
-            continue;
+/// The names in `IMAGE`, each once; those without a tag under every tag in `TAGS`.
+fn references(
+    texts: &[&str],
+    variables: &ImageVariables,
+    values: &Values,
+    notes: &mut Vec<String>,
+    findings: &mut Findings,
+) -> Vec<Reference> {
+    let mut references: Vec<Reference> = Vec::new();
+    let mut faults = Vec::new();
+    let mut names: Vec<(Reference, bool)> = Vec::new();
+    let has_login = texts.iter().any(|text| {
+        let as_tag = BranchAsTag::of(text, values);
+        contains_login(text) && !as_tag.is_some_and(|as_tag| as_tag.is_certain)
+    });
+    for text in texts {
+        match reference(text, has_login, values, findings) {
+            Ok(reference) => names.push((reference, has_tag(text))),
+            Err(fault) => faults.push(fault),
         }
-        let fault = Fault::new(
-            "SAVE_TAGS",
-            format!("{} is not a valid tag", findings.shown(tag)),
-            "write a tag of letters, digits, `_`, `.` and `-`, such as `1.0`",
-        );
-        findings.fault(if may_be_branch(tag) {
-            fault.with_hint(branch_hint())
-        } else {
-            fault
-        });
     }
+    let list = variables.tags.as_deref();
+    let tags = list.map(|list| tags::read(TAGS, list, values, findings));
+    let untagged = names.iter().filter(|(_, has_tag)| !has_tag).count();
+    if tags.is_some() && faults.is_empty() && untagged == 0 {
+        let (problem, advice) = match texts {
+            [] => (
+                "set, but IMAGE is not set",
+                "write the name without a tag in IMAGE, such as `acme/app`; for Depot's registry, set SAVE_TAGS",
+            ),
+            _ => (
+                "set, but every name in IMAGE has a tag of its own",
+                "remove the tag of a name in IMAGE, or remove TAGS",
+            ),
+        };
+        findings.fault(Fault::new(TAGS, problem, advice));
+    }
+    for fault in faults {
+        findings.fault(fault);
+    }
+    let Tags { tags, omitted, .. } = tags.clone().unwrap_or_default();
+    if untagged.saturating_mul(tags.len()) > MAX_NAMES {
+        let problem = format!(
+            "has {} tags for {untagged} names in IMAGE, which are more than {MAX_NAMES} names in total",
+            tags.len()
+        );
+        findings.fault(Fault::new(TAGS, problem, "write fewer tags"));
+        return references;
+    }
+    let is_set = list.is_some();
+    for (name, has_tag) in names {
+        let tagged: Vec<Reference> = match is_set && !has_tag {
+            true => tags
+                .iter()
+                .filter_map(|tag| name.with_tag(tag).ok())
+                .collect(),
+            false => vec![name],
+        };
+        // Repeated names are ignored.
+        for reference in tagged {
+            if !references.contains(&reference) {
+                references.push(reference);
+            }
+        }
+    }
+    notes.extend(omitted);
+    if is_set && !references.is_empty() {
+        notes.push(format!("names of the image: {}", joined(&references)));
+    }
+    references
+}
+
+fn joined<Name: ToString>(names: &[Name]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+/// Whether a valid name has a tag.
+fn has_tag(name: &str) -> bool {
+    let last = name.rsplit('/').next();
+    last.is_some_and(|last| last.contains(':'))
+}
+
+/// Reads `SAVE` and `SAVE_TAGS`.
+fn save(
+    variables: &ImageVariables,
+    values: &Values,
+    notes: &mut Vec<String>,
+    findings: &mut Findings,
+) -> Option<SavePlan> {
+    let is_wanted = read_boolean("SAVE", variables.save.as_deref(), findings);
+    let list = variables.save_tags.as_deref();
+    let tags = list.map(|list| tags::read(SAVE_TAGS, list, values, findings));
+    let Tags {
+        tags,
+        omitted,
+        has_placeholder,
+    } = tags.unwrap_or_default();
     if variables.save_tags.is_some() && variables.save.is_none() {
         let problem = "set, but SAVE is not set";
         findings.fault(Fault::new(
-            "SAVE_TAGS",
+            SAVE_TAGS,
             problem,
             "set `SAVE: 'true'`, or remove SAVE_TAGS",
         ));
@@ -152,71 +250,101 @@ fn save(variables: &ImageVariables, findings: &mut Findings) -> Option<SavePlan>
     if !tags.is_empty() && !is_wanted && variables.save.is_some() {
         findings.warn(Warning::TagsWithoutSave);
     }
+    if is_wanted {
+        notes.extend(omitted);
+        if has_placeholder && !tags.is_empty() {
+            notes.push(format!("tags in Depot's registry: {}", joined(&tags)));
+        }
+    }
     is_wanted.then_some(SavePlan { tags })
 }
 
 /// `has_login`: whether one of the names contains a login. If its password contains a space, each part is read as a name.
-fn reference(text: &str, has_login: bool, findings: &Findings) -> Result<Reference, Fault> {
+fn reference(
+    text: &str,
+    has_login: bool,
+    values: &Values,
+    findings: &Findings,
+) -> Result<Reference, Fault> {
     let shown = findings.shown(text);
-    let (problem, advice, is_unset) = match Reference::parse_push_target(text) {
+    let error = match Reference::parse_push_target(text) {
         Ok(reference) if !reference.host_is_bare_word() => return Ok(reference),
         Ok(reference) => {
             let problem = format!(
                 "refers to the registry `{}`, because its first part has upper-case letters",
                 reference.host()
             );
-            (problem, format!("`{}`", text.to_ascii_lowercase()), false)
+            let advice = format!("`{}`", text.to_ascii_lowercase());
+            return Err(fault_of(&shown, &problem, &advice, findings));
         }
-        Err(_) if contains_login(text) && branch(text).is_some_and(may_be_both) => {
-            let problem = format!("{shown} contains a login, or a tag with an `@`");
-            let advice = "if it is a login, write the name without it, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD; \
-                          if it is a tag, write one of letters, digits, `_`, `.` and `-`";
-            return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
-        }
-        Err(_) if contains_login(text) => {
-            return Err(Fault::new(
-                VARIABLE,
-                format!("{shown} contains a login"),
-                "write the name without it, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD",
-            ));
-        }
-        Err(_) if has_login => {
-            let problem = "contains an invalid name, which is not shown because another name contains a login";
-            let advice = "write names without a login, such as `acme/app:1.0`";
-            return Err(Fault::new(VARIABLE, problem, advice));
-        }
-        Err(_) if let Some(tag) = branch(text).filter(|_| !can_contain_login(text)) => {
-            let problem = format!("{shown} has an invalid tag `{}`", findings.masked(tag));
-            let advice = "write a tag of letters, digits, `_`, `.` and `-`";
-            return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
-        }
-        // Two faults: with only the first one corrected, the next run would report the second one.
-        Err(ReferenceError::UpperCase { .. })
-            if let Some(tag) = branch_in_any_case(text).filter(|_| !can_contain_login(text)) =>
-        {
-            let problem = format!(
-                "{shown} has upper-case letters in its repository name, and an invalid tag `{}`",
-                findings.masked(tag)
-            );
-            let advice = "write the repository in lower case, and a tag of letters, digits, `_`, `.` and `-`";
-            return Err(Fault::new(VARIABLE, problem, advice).with_hint(branch_hint()));
-        }
-        Err(error) => {
-            let is_unset = matches!(error, ReferenceError::EmptyTag) || text.contains('$');
-            (error.to_string(), error.advice(), is_unset)
-        }
+        Err(error) => error,
     };
-    let problem = format!("{shown} {}", findings.masked(&problem));
-    let fault = Fault::new(
-        VARIABLE,
-        problem,
-        format!("write {}", findings.masked(&advice)),
-    );
+    let as_tag = BranchAsTag::of(text, values);
+    if let Some(as_tag) = as_tag.as_ref().filter(|as_tag| as_tag.is_certain) {
+        // It contains no login, even if the name of the branch has an `@`.
+        let shown = format!("`{}`", findings.masked(text));
+        return Err(invalid_tag(&shown, as_tag, findings));
+    }
+    if contains_login(text) {
+        const LOGIN_ADVICE: &str =
+            "write the name without it, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD";
+        let both = as_tag.filter(|as_tag| may_be_both(as_tag.tag) && !as_tag.has_upper_case_name());
+        return Err(match both {
+            Some(as_tag) => {
+                let problem = format!("{shown} contains a login, or a tag with an `@`");
+                let advice = format!(
+                    "if it is a login, {LOGIN_ADVICE}; if it is a tag, write one of letters, digits, `_`, `.` and `-`"
+                );
+                let fault = Fault::new(VARIABLE, problem, advice);
+                fault.with_hint(as_tag.hint(&findings.masked(as_tag.name)))
+            }
+            None => Fault::new(VARIABLE, format!("{shown} contains a login"), LOGIN_ADVICE),
+        });
+    }
+    if has_login {
+        let problem =
+            "contains an invalid name, which is not shown because another name contains a login";
+        let advice = "write names without a login, such as `acme/app:1.0`";
+        return Err(Fault::new(VARIABLE, problem, advice));
+    }
+    if let Some(as_tag) = as_tag.filter(|_| !can_contain_login(text)) {
+        return Err(invalid_tag(&shown, &as_tag, findings));
+    }
+    let is_unset = matches!(error, ReferenceError::EmptyTag) || text.contains('$');
+    let fault = fault_of(&shown, &error.to_string(), &error.advice(), findings);
     Err(if is_unset {
         fault.with_hint(UNSET_HINT)
     } else {
         fault
     })
+}
+
+/// The fault of a name with a part in place of its tag that is not a tag. If its repository has upper-case letters too, both faults are
+/// reported: with only the first one corrected, the next run would report the second one.
+fn invalid_tag(shown: &str, as_tag: &BranchAsTag<'_>, findings: &Findings) -> Fault {
+    let tag = findings.masked(as_tag.tag);
+    let (problem, advice) = if as_tag.has_upper_case_name() {
+        (
+            format!(
+                "{shown} has upper-case letters in its repository name, and an invalid tag `{tag}`"
+            ),
+            "write the repository in lower case, and a tag of letters, digits, `_`, `.` and `-`",
+        )
+    } else {
+        (
+            format!("{shown} has an invalid tag `{tag}`"),
+            "write a tag of letters, digits, `_`, `.` and `-`",
+        )
+    };
+    Fault::new(VARIABLE, problem, advice).with_hint(as_tag.hint(&findings.masked(as_tag.name)))
+}
+
+fn fault_of(shown: &str, problem: &str, advice: &str, findings: &Findings) -> Fault {
+    Fault::new(
+        VARIABLE,
+        format!("{shown} {}", findings.masked(problem)),
+        format!("write {}", findings.masked(advice)),
+    )
 }
 
 /// Whether a tag can be both the name of a branch, such as `fix/user@example.com`, and the rest of a login.

@@ -9,7 +9,7 @@ fn plan(image: Option<&str>, push: Option<&str>) -> (Vec<String>, String, Vec<Wa
         push: push.map(Into::into),
         ..ImageVariables::default()
     };
-    let plan = read(&variables, &mut findings);
+    let plan = read(&variables, &Values::default(), &mut findings);
     let error = findings.into_error();
     (
         plan.references.iter().map(ToString::to_string).collect(),
@@ -131,8 +131,17 @@ fn a_branch_in_place_of_a_tag_is_explained() {
             error.starts_with("IMAGE: ") && error.contains(problem),
             "{error}"
         );
+        let name = image
+            .split_at(
+                image
+                    .rfind("app:")
+                    .unwrap_or_else(|| image.find("App:").unwrap())
+                    + 3,
+            )
+            .0;
+        let lines = format!("\n  IMAGE: {}\n  TAGS: '{{branch}}'", name.to_lowercase());
         assert!(
-            !error.contains("login;") && hint.as_deref() == Some(&branch_hint()),
+            !error.contains("login;") && hint.as_deref().unwrap().ends_with(&lines),
             "{error} {hint:?}"
         );
     }
@@ -142,7 +151,10 @@ fn a_branch_in_place_of_a_tag_is_explained() {
             error.starts_with(&format!("SAVE_TAGS: `{tag}` is not a valid tag")),
             "{error}"
         );
-        assert_eq!(hint, Some(branch_hint()), "{tag}");
+        assert!(
+            hint.unwrap().ends_with("\n  SAVE_TAGS: '{branch}'"),
+            "{tag}"
+        );
     }
     for image in [
         "app:1:2",
@@ -152,7 +164,10 @@ fn a_branch_in_place_of_a_tag_is_explained() {
         "app:-x",
     ] {
         let (error, hint) = explained(Some(image), None);
-        assert_ne!(hint, Some(branch_hint()), "{image}: {error}");
+        assert!(
+            !hint.unwrap_or_default().contains("{branch}"),
+            "{image}: {error}"
+        );
     }
 }
 
@@ -165,7 +180,7 @@ fn explained(image: Option<&str>, tag: Option<&str>) -> (String, Option<String>)
         save_tags: tag.map(Into::into),
         ..ImageVariables::default()
     };
-    read(&variables, &mut findings);
+    read(&variables, &Values::default(), &mut findings);
     let error = findings.into_error();
     (error.to_string(), error.hint().map(str::to_owned))
 }
@@ -203,6 +218,7 @@ fn an_unset_variable_in_a_name_is_reported_with_a_hint() {
                 image: Some(image.into()),
                 ..ImageVariables::default()
             },
+            &Values::default(),
             &mut findings,
         );
         assert_eq!(findings.into_error().hint().is_some(), has_hint, "{image}");
@@ -219,7 +235,7 @@ fn an_image_is_saved_under_tags() {
             ..ImageVariables::default()
         };
         let mut findings = Findings::default();
-        let plan = read(&variables, &mut findings);
+        let plan = read(&variables, &Values::default(), &mut findings);
         let error = findings.into_error();
         let tags = plan.save.map(|save| save.tags.join(" "));
         (tags, error.to_string(), error.warnings().to_vec())
@@ -264,12 +280,15 @@ fn an_image_is_loaded_with_or_without_a_name() {
             load: load.map(Into::into),
             ..ImageVariables::default()
         };
-        assert_eq!(read(&variables, &mut findings).load, is_loaded);
+        assert_eq!(
+            read(&variables, &Values::default(), &mut findings).load,
+            is_loaded
+        );
         let variables = ImageVariables {
             image: Some("app".into()),
             ..variables
         };
-        let plan = read(&variables, &mut findings);
+        let plan = read(&variables, &Values::default(), &mut findings);
         assert_eq!(plan.references.len(), 1);
         let warnings = findings.into_error().warnings().to_vec();
         assert_eq!(warnings.is_empty(), is_loaded, "{warnings:?}");
@@ -302,5 +321,185 @@ fn a_name_that_can_contain_a_login_or_a_branch_has_advice_for_both() {
                 && !error.contains("word"),
             "{error}"
         );
+    }
+}
+
+/// The values of a pipeline with this branch.
+fn on_branch(branch: &str) -> Values {
+    Values {
+        branch: Some(branch.into()),
+        commit: Some("0123456789abcdef".into()),
+        ..Values::default()
+    }
+}
+
+/// The names, the fault, and the notes of these values of IMAGE and TAGS.
+fn tagged(image: &str, tags: &str, values: &Values) -> (Vec<String>, String, Vec<String>) {
+    let mut findings = Findings::default();
+    let variables = ImageVariables {
+        image: (!image.is_empty()).then(|| image.into()),
+        tags: Some(tags.into()),
+        push: Some("false".into()),
+        ..ImageVariables::default()
+    };
+    let plan = read(&variables, values, &mut findings);
+    let names = plan.references.iter().map(ToString::to_string).collect();
+    (names, findings.into_error().to_string(), plan.notes)
+}
+
+#[test]
+fn every_name_without_a_tag_gets_all_tags() {
+    let values = on_branch("feature/ABC-1_x");
+    let (names, error, notes) = tagged(
+        "acme/app, ghcr.io/acme/app, localhost:5000/app acme/app:1.0, acme/app:latest",
+        "{branch}, {sha} {tag} \0latest, {sha}",
+        &values,
+    );
+    assert_eq!(error, "");
+    assert_eq!(
+        names,
+        [
+            "docker.io/acme/app:feature-ABC-1_x",
+            "docker.io/acme/app:0123456",
+            "docker.io/acme/app:latest",
+            "ghcr.io/acme/app:feature-ABC-1_x",
+            "ghcr.io/acme/app:0123456",
+            "ghcr.io/acme/app:latest",
+            "localhost:5000/app:feature-ABC-1_x",
+            "localhost:5000/app:0123456",
+            "localhost:5000/app:latest",
+            "docker.io/acme/app:1.0",
+        ]
+    );
+    assert_eq!(
+        notes,
+        [
+            "TAGS: `{tag}` is omitted, because it needs the pipeline of a tag".to_owned(),
+            format!("names of the image: {}", names.join(", ")),
+        ]
+    );
+}
+
+#[test]
+fn tags_need_a_name_without_a_tag() {
+    let values = on_branch("main");
+    for (image, problem) in [
+        (
+            "",
+            "TAGS: set, but IMAGE is not set; write the name without a tag in IMAGE",
+        ),
+        (
+            "acme/app:1, r.example:5000/app:2",
+            "TAGS: set, but every name in IMAGE has a tag of its own; remove ",
+        ),
+        ("acme/app:a b:c:d", "IMAGE: `b:c:d` has two tags"),
+    ] {
+        let (_, error, _) = tagged(image, "{branch}", &values);
+        assert!(
+            error.starts_with(problem) && error.lines().count() == 1,
+            "{error}"
+        );
+    }
+    let many: Vec<String> = (0..501).map(|number| format!("t{number}")).collect();
+    let (_, error, _) = tagged("a b", &many.join(" "), &values);
+    assert_eq!(
+        error,
+        "TAGS: has 501 tags for 2 names in IMAGE, which are more than 1000 names in total; write fewer tags"
+    );
+}
+
+#[test]
+fn saved_tags_are_templates_too() {
+    let mut findings = Findings::default();
+    let variables = ImageVariables {
+        save: Some("true".into()),
+        save_tags: Some("{branch}-{sha}, {pr}".into()),
+        ..ImageVariables::default()
+    };
+    let plan = read(&variables, &on_branch("fix/a b"), &mut findings);
+    assert_eq!(plan.save.unwrap().tags, ["fix-a-b-0123456"]);
+    assert_eq!(
+        plan.notes,
+        [
+            "SAVE_TAGS: `{pr}` is omitted, because it needs the pipeline of a pull request",
+            "tags in Depot's registry: fix-a-b-0123456"
+        ]
+    );
+    let variables = ImageVariables {
+        save_tags: Some("{pr}".into()),
+        ..variables
+    };
+    read(&variables, &on_branch("main"), &mut findings);
+    assert_eq!(
+        findings.into_error().to_string(),
+        "SAVE_TAGS: no entry has a value in this pipeline: `{pr}` needs the pipeline of a pull request; add an entry for this \
+         pipeline, such as `{branch}`, or run the step only in those pipelines"
+    );
+}
+
+#[test]
+fn the_branch_of_the_pipeline_in_a_name_is_never_a_login() {
+    for branch in [
+        "feature/x@v2",
+        "x@v2",
+        "fix/user@example.com",
+        "renovate/foo@2.x",
+        "feature/x@v2/y",
+        "deps/@types/node",
+        "a:b@c.example/d",
+    ] {
+        for (image, template) in [
+            (format!("name:{branch}"), "{branch}"),
+            (format!("acme/app:v-{branch}.1"), "v-{branch}.1"),
+            (format!("r.example:5000/acme/app:{branch}"), "{branch}"),
+        ] {
+            let mut findings = Findings::default();
+            let name = image
+                .split_at(image.len() - image.rsplit(":").next().unwrap().len() - 1)
+                .0;
+            let variables = ImageVariables {
+                image: Some(image.clone()),
+                push: Some("true".into()),
+                ..ImageVariables::default()
+            };
+            read(&variables, &on_branch(branch), &mut findings);
+            let error = findings.into_error();
+            let shown = error.to_string();
+            assert!(
+                shown.contains(&format!("IMAGE: `{image}` has an invalid tag `")),
+                "{shown}"
+            );
+            assert!(!shown.contains("login"), "{shown}");
+            let lines = format!("  TAGS: '{template}'");
+            let hint = error.hint().unwrap();
+            assert!(hint.ends_with(&lines), "{name} {hint}");
+        }
+    }
+    // The same text in the pipeline of another branch can be a login.
+    let (_, error, _) = plan(Some("name:fix/user@example.com"), Some("true"));
+    assert!(
+        error.contains("contains a login, or a tag with an `@`"),
+        "{error}"
+    );
+    let (_, error, _) = plan(Some("name:feature/x@v2"), Some("true"));
+    assert!(
+        error.contains("has an invalid tag `feature/x@v2`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn placeholders_in_a_name_are_explained() {
+    for (image, lines) in [
+        ("acme/app:{sha}", "\n  IMAGE: acme/app\n  TAGS: '{sha}'"),
+        (
+            "Acme/App:v{minor}",
+            "\n  IMAGE: acme/app\n  TAGS: 'v{minor}'",
+        ),
+        ("acme/app:{shaa}", "\n  IMAGE: acme/app\n  TAGS: '{branch}'"),
+    ] {
+        let (error, hint) = explained(Some(image), None);
+        assert!(error.contains("an invalid tag `"), "{error}");
+        assert!(hint.as_deref().unwrap().ends_with(lines), "{hint:?}");
     }
 }

@@ -43,6 +43,7 @@ mod ssh;
 mod ssh_address;
 pub(crate) mod steps;
 pub mod table;
+pub(crate) mod tags;
 mod timeout;
 mod values;
 mod warning;
@@ -58,6 +59,7 @@ mod tests;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
@@ -94,6 +96,15 @@ pub fn read(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     working_directory: &Path,
 ) -> Result<(Plan, Vec<Warning>), ConfigError> {
+    read_at(environment, working_directory, SystemTime::now())
+}
+
+/// The same at this time, which is the date in tags.
+fn read_at(
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+    working_directory: &Path,
+    now: SystemTime,
+) -> Result<(Plan, Vec<Warning>), ConfigError> {
     let mut findings = Findings::default();
     let environment = Environment::read(environment, &mut findings);
     let variables = Variables::read(&environment, &mut findings);
@@ -107,7 +118,14 @@ pub fn read(
     warn_of_near_misses(&environment, &variables, &mut findings);
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
     let values = (arguments, secrets);
-    let plan = plan_of(variables, &environment, &places, values, &mut findings);
+    let tags = tags::Values::new(&variables.pipeline, now);
+    let plan = plan_of(
+        variables,
+        &environment,
+        &places,
+        (values, tags),
+        &mut findings,
+    );
     match plan {
         Some(mut plan) if findings.is_faultless() => {
             plan.other_secrets.extend(findings.secrets());
@@ -122,7 +140,7 @@ fn plan_of(
     variables: Variables,
     environment: &Environment,
     places: &Places<'_>,
-    values: (Arguments, Secrets),
+    (values, tags): ((Arguments, Secrets), tags::Values),
     findings: &mut Findings,
 ) -> Option<Plan> {
     let Variables {
@@ -152,7 +170,8 @@ fn plan_of(
     let source = SourceAsWritten::read(&build, places, findings);
     let (context, dockerfile) = source.paths(working_directory);
     let depot = DepotPlan::read(depot, context, dockerfile, findings);
-    let destinations = images::read(&image, findings);
+    images::check_references(environment, &image, findings);
+    let destinations = images::read(&image, &tags, findings);
     let compression = compression::read(&compression, &destinations, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));

@@ -22,11 +22,10 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("PROJECT", "DEPOT_PROJECT_ID"),
     ("PROJECT_ID", "DEPOT_PROJECT_ID"),
     ("DEPOT_URL", "DEPOT_API_URL"),
-    ("TAG", "IMAGE"),
-    ("TAGS", "IMAGE"),
+    ("TAG", "TAGS"),
     ("IMAGE_NAME", "IMAGE"),
-    ("IMAGE_TAG", "IMAGE"),
-    ("IMAGE_TAGS", "IMAGE"),
+    ("IMAGE_TAG", "TAGS"),
+    ("IMAGE_TAGS", "TAGS"),
     ("PUSH_IMAGE", "PUSH"),
     ("BUILD_CONTEXT", "BUILD_CONTEXTS"),
     ("NAMED_CONTEXTS", "BUILD_CONTEXTS"),
@@ -182,7 +181,7 @@ fn slips(name: &str, known: &str) -> Option<usize> {
 }
 
 /// The optimal string alignment distance, row by row.
-fn distance(name: &[u8], known: &[u8]) -> usize {
+pub(super) fn distance(name: &[u8], known: &[u8]) -> usize {
     let mut before_last: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=known.len()).collect();
     let mut name_before = None;
@@ -225,9 +224,10 @@ mod tests {
     fn misspellings_and_names_of_other_tools_are_recognised() {
         for (name, meant) in [
             ("PLATFORM", "PLATFORMS"),
-            ("TAG", "IMAGE"),
-            ("TAGS", "IMAGE"),
-            ("TAGS_0", "IMAGE"),
+            ("TAG", "TAGS"),
+            ("tags", "TAGS"),
+            ("TAG_0", "TAGS"),
+            ("IMAGE_TAGS", "TAGS"),
             ("IMAGES", "IMAGE"),
             ("IMAGES_COUNT", "IMAGE"),
             ("IMGAE", "IMAGE"),
@@ -314,13 +314,13 @@ mod tests {
 
     #[test]
     fn an_array_causes_one_warning_and_used_names_none() {
-        let names = ["TAGS_COUNT", "TAGS_0", "TAGS_1", "TAG"];
+        let names = ["IMAGE_TAGS_COUNT", "IMAGE_TAGS_0", "IMAGE_TAGS_1", "TAG"];
         let found = warnings(names.into_iter(), &["TAG".to_owned()]);
         assert_eq!(
             found,
             [Warning::NearMiss {
-                name: "TAGS".into(),
-                meant: "IMAGE"
+                name: "IMAGE_TAGS".into(),
+                meant: "TAGS"
             }]
         );
     }

@@ -19,6 +19,7 @@ pub(super) struct PipelineVariables {
     pub(super) bitbucket_commit: Option<String>,
     pub(super) bitbucket_tag: Option<String>,
     pub(super) bitbucket_branch: Option<String>,
+    pub(super) bitbucket_pr_id: Option<String>,
     pub(super) bitbucket_pipe_storage_dir: Option<String>,
     pub(super) bitbucket_pipe_shared_storage_dir: Option<String>,
     pub(super) bitbucket_pipelines_variables_path: Option<String>,

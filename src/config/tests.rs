@@ -316,7 +316,7 @@ fn a_variable_that_a_build_argument_reads_is_not_a_near_miss() {
     };
     assert_eq!(
         warnings,
-        [miss("PLATFORM", "PLATFORMS"), miss("TAG", "IMAGE")]
+        [miss("PLATFORM", "PLATFORMS"), miss("TAG", "TAGS")]
     );
 }
 
@@ -363,5 +363,64 @@ proptest! {
             prop_assert!(!error.faults().is_empty());
             prop_assert_eq!(error.to_string().lines().count(), error.faults().len());
         }
+    }
+}
+
+#[test]
+fn the_date_in_a_tag_is_that_of_the_passed_time() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    let variables = [
+        ("DEPOT_TOKEN", "token"),
+        ("DEPOT_PROJECT_ID", "abcdefghij"),
+        ("IMAGE", "acme/app"),
+        ("TAGS", "{date}"),
+        ("PUSH", "true"),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    let now = humantime::parse_rfc3339("2026-11-27T23:59:59Z").unwrap();
+    let (plan, warnings) = read_at(variables, folder.path(), now).unwrap();
+    assert_eq!(warnings, []);
+    let destinations = &plan.images[0].destinations;
+    assert_eq!(
+        destinations.references[0].to_string(),
+        "docker.io/acme/app:20261127"
+    );
+}
+
+#[test]
+fn tags_that_refer_only_to_unset_variables_are_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    let fault = |tags: &[(&str, &str)]| {
+        let common = [
+            ("DEPOT_TOKEN", "token"),
+            ("DEPOT_PROJECT_ID", "abcdefghij"),
+            ("IMAGE", "acme/app"),
+            ("PUSH", "true"),
+        ];
+        let variables = common.iter().chain(tags);
+        let variables = variables.map(|&(name, value)| (name.into(), value.into()));
+        read(variables, folder.path()).map_err(|error| {
+            assert_eq!(error.warnings(), []);
+            error.to_string()
+        })
+    };
+    let expected = "TAGS: refers only to variables that are not set in this pipeline; write placeholders such as `{tag}`, or \
+                    remove TAGS to use the tag `latest`";
+    for tags in [
+        &[("TAGS", "$BITBUCKET_TAG")][..],
+        &[("TAGS", "$BITBUCKET_TAG, ${OTHER}")],
+        &[("TAGS_COUNT", "1"), ("TAGS_0", "$BITBUCKET_TAG")],
+        &[
+            ("TAGS_COUNT", "2"),
+            ("TAGS_0", ""),
+            ("TAGS_1", "$BITBUCKET_TAG"),
+        ],
+    ] {
+        assert_eq!(fault(tags).unwrap_err(), expected);
+    }
+    for tags in [&[("TAGS", "")][..], &[("TAGS", "$BITBUCKET_TAG 1.0")]] {
+        assert!(fault(tags).is_ok());
     }
 }

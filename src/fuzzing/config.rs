@@ -12,7 +12,8 @@ use super::{SECRET, assert_harmless, fixed_parts, lossy, parts};
 use crate::bitbucket::outputs::{NAMES, Outputs};
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
 use crate::config::metadata::read_values;
-use crate::config::{ConfigError, caches, csv, git_context, read, secrets, steps};
+use crate::config::{ConfigError, caches, csv, git_context, read, secrets, steps, tags};
+use crate::registry::reference::Reference;
 
 /// The files that an input can set, with their default content. An empty file does not exist.
 const FILES: [(&str, &str); 5] = [
@@ -97,6 +98,36 @@ fn occurrences(bytes: &[u8]) -> usize {
 
 fn os_string(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
+}
+
+/// Reads `TAGS` in a pipeline. The input contains branch, Git tag, pull request, commit, build number and the list; a value that is
+/// empty is not set.
+pub fn tags(bytes: &[u8]) {
+    let texts: [String; 6] = fixed_parts(bytes).map(lossy);
+    let [branch, tag, pull_request, commit, build_number, list] = texts;
+    let set = |text: String| (!text.is_empty()).then_some(text);
+    let values = tags::Values {
+        branch: set(branch),
+        tag: set(tag),
+        pull_request: set(pull_request),
+        commit: set(commit),
+        build_number: set(build_number),
+        date: Some("20261127".to_owned()),
+    };
+    let (tags, error) = tags::read_values(&list, &values);
+    assert_harmless(&error.to_string());
+    for (index, tag) in tags.tags.iter().enumerate() {
+        let reference = Reference::parse(&format!("a:{tag}"));
+        assert_eq!(reference.ok().as_ref().map(Reference::tag), Some(&**tag));
+        assert!(!tags.tags.iter().take(index).any(|earlier| earlier == tag));
+        assert_eq!(&tags::clean(tag), tag);
+    }
+    for line in &tags.omitted {
+        assert_harmless(line);
+    }
+    if let Some(version) = values.tag.as_deref().and_then(tags::Version::of_tag) {
+        assert_eq!(tags::Version::parse(version.text), Some(version));
+    }
 }
 
 /// Reads `CONTEXT` as the address of a repository, and the path of its Dockerfile. The input contains both.

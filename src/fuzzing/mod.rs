@@ -17,7 +17,7 @@ mod tests;
 
 pub use builder::{proxy_responses, solve_errors};
 pub use config::{
-    cache_entries, config, csv_entries, git_addresses, metadata, outputs, secrets, steps,
+    cache_entries, config, csv_entries, git_addresses, metadata, outputs, secrets, steps, tags,
 };
 pub use context::{checkouts, file_sync, patterns};
 pub use depot::{depot_errors, depot_responses};

@@ -157,6 +157,7 @@ short_runs! {
     ssh_agent: 500,
     ssh_keys: 500,
     steps: 1000,
+    tags: 1000,
     text: 1000,
     token_responses: 500,
 }

@@ -144,6 +144,20 @@ impl Reference {
         self.digest.as_deref()
     }
 
+    /// The same repository under another tag, without a digest.
+    ///
+    /// # Errors
+    /// The tag is not valid.
+    pub(crate) fn with_tag(&self, tag: &str) -> Result<Self, ReferenceError> {
+        check_tag(tag)?;
+        Ok(Self {
+            host: self.host.clone(),
+            repository: self.repository.clone(),
+            tag: Some(tag.to_owned()),
+            digest: None,
+        })
+    }
+
     /// The same reference with `-suffix` after its tag. `None` with a digest, or if the tag would be too long.
     #[must_use]
     pub(crate) fn with_tag_suffix(&self, suffix: &str) -> Option<Self> {

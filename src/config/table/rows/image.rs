@@ -9,7 +9,15 @@ pub(super) const ROWS: &[Variable] = &[
         Kind::Words,
         Fallback::None,
         "Names of the image, such as `acme/app:1.0`: a list, or a text separated by commas, \
-         spaces or line breaks.",
+         spaces or line breaks. A name without a tag gets those of `TAGS`, else `latest`.",
+    ),
+    Variable::new(
+        Topic::Image,
+        "TAGS",
+        Kind::Words,
+        Fallback::None,
+        "Tags for every name in `IMAGE` without a tag, in the same forms as `IMAGE`. Placeholders such as `{branch}` stand for \
+         values of the pipeline, see [Tags](#markdown-header-tags).",
     ),
     // No default in `pipe.yml`: a name without PUSH causes a warning, a name with `PUSH: 'false'` does not.
     Variable::new(
@@ -40,7 +48,7 @@ pub(super) const ROWS: &[Variable] = &[
         "SAVE_TAGS",
         Kind::Words,
         Fallback::Described("the build's id"),
-        "Tags of the image in Depot's registry, in the same forms as `IMAGE`. Requires `SAVE`.",
+        "Tags of the image in Depot's registry, in the same forms as `TAGS`. Requires `SAVE`.",
     ),
     Variable::new(
         Topic::Image,
