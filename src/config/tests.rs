@@ -379,7 +379,7 @@ fn the_date_in_a_tag_is_that_of_the_passed_time() {
     ];
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     let now = humantime::parse_rfc3339("2026-11-27T23:59:59Z").unwrap();
-    let (plan, warnings) = read_at(variables, folder.path(), now).unwrap();
+    let (plan, warnings) = super::read_at(variables, folder.path(), now).unwrap();
     assert_eq!(warnings, []);
     let destinations = &plan.images[0].destinations;
     assert_eq!(

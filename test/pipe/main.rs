@@ -47,5 +47,6 @@ mod ssh;
 
 mod steps;
 mod summary;
+mod tags;
 mod tokens;
 mod variables;

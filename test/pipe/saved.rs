@@ -25,7 +25,8 @@ fn an_image_is_saved_at_depot_and_pushed_to_the_users_registry() {
                 .set("PUSH", push)
                 .set("PLATFORMS", platforms)
                 .set("SAVE", "true")
-                .set("SAVE_TAGS", "nightly")
+                .set("SAVE_TAGS", "nightly, {branch}, {tag}")
+                .set("BITBUCKET_BRANCH", "feature/x")
                 .set("REGISTRY", "own-registry.example.com")
                 .set("REGISTRY_USERNAME", own.username())
                 .set("REGISTRY_PASSWORD", own.password())
@@ -44,6 +45,7 @@ fn an_image_is_saved_at_depot_and_pushed_to_the_users_registry() {
                 0,
                 &[
                     done,
+                    "INFO: tags in Depot's registry: nightly, feature-x\n",
                     &format!("docker pull {reference}"),
                     "docker login registry.depot.dev --username x-token --password-stdin",
                 ],
@@ -59,7 +61,7 @@ fn an_image_is_saved_at_depot_and_pushed_to_the_users_registry() {
                 panic!("{build:#?}");
             };
             assert!(options.save);
-            assert_eq!(options.save_tags, ["nightly"]);
+            assert_eq!(options.save_tags, ["nightly", "feature-x"]);
         }
         assert_eq!(own.tags("app").await.unwrap(), ["1"]);
         assert_only_user(internet, "registry.depot.dev", depots.username());
