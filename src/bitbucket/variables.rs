@@ -12,6 +12,9 @@ pub(crate) const VARIABLES_PATH: &str = "BITBUCKET_PIPELINES_VARIABLES_PATH";
 /// The private key of the step, if the repository has one. Its name, as Bitbucket passes it, is a path in the pipe's container.
 pub(crate) const SSH_KEY_FILE: &str = "BITBUCKET_SSH_KEY_FILE";
 
+/// The host of Bitbucket Packages, the registry of every workspace (Bitbucket's "Working with the container registry").
+pub(crate) const PACKAGES_HOST: &str = "crg.apkg.io";
+
 /// The variables of [`Pipeline`](super::Pipeline), and the numbers of the pipeline and of its pull request.
 pub(crate) const CONTEXT: [&str; 13] = [
     "BITBUCKET_WORKSPACE",

@@ -11,6 +11,7 @@ pub(crate) mod machine;
 pub(crate) mod messages;
 pub(crate) mod own_step;
 mod redact;
+mod registry;
 mod retry;
 mod steps;
 
@@ -19,4 +20,5 @@ pub(crate) use build::{Build, Outcome, PullInfo, Saved};
 pub(crate) use error::{ApiError, Code};
 pub(crate) use machine::{Machine, MachineError};
 pub(crate) use redact::Redactor;
+pub(crate) use registry::{RegistryLogins, is_registry};
 pub(crate) use steps::{Step, Steps};

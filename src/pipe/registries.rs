@@ -11,7 +11,7 @@ use super::Result;
 use super::ecr::{AmazonLogins, Named};
 use super::failure::Failure;
 use crate::config::Plan;
-use crate::depot::Saved;
+use crate::depot::{RegistryLogins, Saved};
 use crate::http::proxies::Proxies;
 use crate::registry::client::Client;
 use crate::registry::credentials::{Credential, canonical_host};
@@ -89,7 +89,11 @@ impl Registries {
             pushes_public,
             named,
         ));
-        let keyring = Arc::new(Keyring::new(all.collect()).with_source(amazon));
+        let of_depot = Arc::new(RegistryLogins::new(plan.depot.token.clone()));
+        let keyring = Keyring::new(all.collect())
+            .with_source(amazon)
+            .with_source(of_depot);
+        let keyring = Arc::new(keyring);
         if !insecure.is_empty() {
             let unchecked = crate::http::roots::unchecked_client_config().map_err(Failure::Tls)?;
             reach = reach.trusting(insecure, client(proxies, &unchecked)?);
@@ -167,7 +171,8 @@ impl Registries {
 
     /// Reports logins that were not used: their hosts are often misspelled.
     pub(super) fn report_unused(&self) {
-        for credential in self.keyring.unused() {
+        let unused = self.keyring.unused().into_iter();
+        for credential in unused.filter(|credential| !credential.is_automatic()) {
             if let Some(origin) = credential.origin() {
                 tracing::info!(
                     "the login for `{}` ({origin}) was not needed by this build",

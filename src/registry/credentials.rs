@@ -25,6 +25,8 @@ pub(crate) struct Credential {
     password: SecretString,
     is_identity_token: bool,
     origin: Option<String>,
+    is_automatic: bool,
+    domain: Option<&'static str>,
 }
 
 impl Credential {
@@ -37,6 +39,8 @@ impl Credential {
             password,
             is_identity_token: false,
             origin: None,
+            is_automatic: false,
+            domain: None,
         }
     }
 
@@ -55,6 +59,32 @@ impl Credential {
     pub(crate) fn with_origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
+    }
+
+    /// Marks a login that exists in every run, so that a build that does not need it is no mistake.
+    #[must_use]
+    pub(crate) fn automatic(mut self) -> Self {
+        self.is_automatic = true;
+        self
+    }
+
+    /// Limits the token servers that get the password to the hosts of a domain.
+    #[must_use]
+    pub(crate) fn within(mut self, domain: &'static str) -> Self {
+        self.domain = Some(domain);
+        self
+    }
+
+    /// Whether it exists in every run.
+    #[must_use]
+    pub(crate) fn is_automatic(&self) -> bool {
+        self.is_automatic
+    }
+
+    /// Whether a token server on this host may get the password.
+    #[must_use]
+    pub(crate) fn is_for_token_server(&self, host: &str) -> bool {
+        self.domain.is_none_or(|domain| is_in_domain(host, domain))
     }
 
     /// Where it was found, for messages.
@@ -121,6 +151,24 @@ impl Credentials {
 impl FromIterator<Credential> for Credentials {
     fn from_iter<I: IntoIterator<Item = Credential>>(credentials: I) -> Self {
         Self(credentials.into_iter().collect())
+    }
+}
+
+/// Whether a host, without a port, is a domain or below it. False for a text that is not a host: a builder can request a login for
+/// `evil.example#.registry.example.com`, which ends with the domain, but leads elsewhere.
+#[must_use]
+pub(crate) fn is_in_domain(host: &str, domain: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.bytes().all(is_valid)
+    };
+    let host = host.to_ascii_lowercase();
+    if !host.split('.').all(is_label) {
+        return false;
+    }
+    match host.strip_suffix(domain) {
+        Some(before) => before.is_empty() || before.ends_with('.'),
+        None => false,
     }
 }
 

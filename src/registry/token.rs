@@ -243,6 +243,11 @@ impl Tokens {
         let Some(credential) = &credential else {
             return self.get(&query).await;
         };
+        if !credential.is_for_token_server(query.realm.host_str().unwrap_or_default()) {
+            return Err(unusable(
+                "it is outside of the domain that the password belongs to, so the password is not sent",
+            ));
+        }
         if !is_own(host, &query.realm) {
             match self
                 .auth_scheme_of_images(host, attempts)

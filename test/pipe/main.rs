@@ -32,6 +32,7 @@ mod machines;
 mod on_internet;
 mod outputs;
 mod own_image;
+mod own_registries;
 mod pipeline;
 mod place;
 mod platforms;

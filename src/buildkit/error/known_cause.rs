@@ -4,6 +4,7 @@
 
 use crate::registry::immutable::is_immutable;
 use crate::registry::quota::is_quota_exceeded;
+use crate::registry::reference::DOCKER_HUB;
 
 use super::privilege::{Refusal, refused};
 use super::ssh::{DEFAULT_AGENT, SshFailure, missing_agent, ssh_failure};
@@ -58,6 +59,8 @@ pub(crate) enum KnownCause {
     ImmutableTag,
     /// A storage quota of a registry is reached.
     RegistryQuota,
+    /// The registry has no such repository, and does not create it on a push.
+    UnknownRepository,
     /// The certificate of a registry is not trusted.
     UntrustedCertificate,
 }
@@ -126,6 +129,8 @@ impl SolveError {
             Some(KnownCause::RegistryQuota)
         } else if is_push && is_immutable(&self.message) {
             Some(KnownCause::ImmutableTag)
+        } else if is_push && is_unknown_repository(&lower) {
+            Some(KnownCause::UnknownRepository)
         } else if is_disk_full(&self.message) {
             // A registry's own disk can be full too.
             (!has("unexpected status")).then_some(KnownCause::DiskFull)
@@ -168,7 +173,12 @@ impl SolveError {
         {
             return Some(host.to_owned());
         }
-        let (_, address) = self.message.split_once("https://")?;
+        let mut addresses = self.message.split("https://").skip(1);
+        let address = addresses.find(|address| !is_page_of_limit(address));
+        let Some(address) = address else {
+            let is_hub = self.message.contains(DOCKER_HUB_LIMIT);
+            return is_hub.then(|| DOCKER_HUB.to_owned());
+        };
         let end = address.find(['/', ' ', '"']).unwrap_or(address.len());
         let host = address.get(..end).filter(|host| !host.is_empty())?;
         Some(host.to_owned())
@@ -190,6 +200,22 @@ const RATE_TEXTS: [&str; 4] = [
     "pull rate limit",
     "(http 429)",
 ];
+
+/// Whether a registry rejected a push because it has no such repository. Not every builder passes on the reason of a 404.
+fn is_unknown_repository(lower_case: &str) -> bool {
+    UNKNOWN_TEXTS.iter().any(|words| lower_case.contains(words))
+}
+
+/// Texts of registries without the repository of a push, in lower case.
+const UNKNOWN_TEXTS: [&str; 3] = ["name unknown", "name_unknown", ": 404 not found"];
+
+/// The page of Docker Hub's limit, which its message names. It is not a registry.
+const DOCKER_HUB_LIMIT: &str = "docker.com/increase-rate-limit";
+
+fn is_page_of_limit(address: &str) -> bool {
+    let page = address.strip_prefix("www.").unwrap_or(address);
+    page.starts_with(DOCKER_HUB_LIMIT)
+}
 
 /// The statuses of registries that do not allow moving a tag: Amazon, Azure and Google, Docker Hub, Harbor.
 const IMMUTABLE_STATUSES: [&str; 5] = [
@@ -370,6 +396,20 @@ mod tests {
                 "failed to compute cache key: failed to copy: httpReadSeeker: failed open: unexpected status code \
                  https://registry-1.docker.io/v2/library/node/blobs/sha256:00: 429 Too Many Requests",
                 limit("registry-1.docker.io", false),
+            ),
+            (
+                "failed to authorize: toomanyrequests: You have reached your unauthenticated pull rate limit. \
+                 https://www.docker.com/increase-rate-limit",
+                limit("docker.io", true),
+            ),
+            (
+                "failed to push r.example/app:1: unexpected status from POST request to https://r.example/v2/app/blobs/uploads/: \
+                 404 Not Found",
+                KnownCause::UnknownRepository,
+            ),
+            (
+                "failed to push r.example/app:1: unexpected status: 400 Bad Request: name unknown: acme/app does not exist",
+                KnownCause::UnknownRepository,
             ),
             (
                 "failed to push r.example/app:1: unexpected status from PUT request to https://r.example/v2/app/manifests/1: \

@@ -30,6 +30,7 @@ use super::fault::Fault;
 use super::findings::Findings;
 use super::values::words;
 use super::warning::Warning;
+use crate::depot::is_registry;
 use crate::http::zones::{Zone, host_zone};
 use crate::registry::credentials::{Credential, Credentials, canonical_host};
 use crate::registry::ecr::EcrHost;
@@ -40,6 +41,8 @@ use crate::registry::reference::{DOCKER_HUB, Reference};
 pub(super) struct RegistryVariables {
     pub(super) dockerhub_username: Option<String>,
     pub(super) dockerhub_token: Option<String>,
+    pub(super) bitbucket_packages_username: Option<String>,
+    pub(super) bitbucket_packages_token: Option<String>,
     pub(super) registry: Option<String>,
     pub(super) registry_username: Option<String>,
     pub(super) registry_password: Option<String>,
@@ -72,6 +75,7 @@ pub(super) fn read(
 ) -> (Credentials, Option<SecretString>) {
     let mut logins: Vec<Credential> = Vec::new();
     let docker_hub = pair::docker_hub(&mut variables, findings);
+    let packages = pair::packages(&mut variables, pushed, findings);
     let registry = pair::registry(&mut variables, findings);
     let listed = variables
         .registries
@@ -91,6 +95,12 @@ pub(super) fn read(
             add(&mut logins, login.clone(), findings);
         }
         docker::report_helpers(&configuration, &logins, pushed, findings);
+    }
+    // A login that the user has set takes precedence over the one that Bitbucket sets.
+    if let Some(login) = packages
+        && logins.iter().all(|known| known.host() != login.host())
+    {
+        logins.push(login);
     }
     let logins: Credentials = logins.into_iter().collect();
     (
@@ -146,9 +156,9 @@ fn incomplete(
     }
 }
 
-/// Whether the pipe obtains the login for `host` itself (Amazon ECR), or the registry is on this machine, where most need none.
+/// Whether the pipe has a login for `host` itself (Amazon ECR, Depot's registries), or the registry is on this machine, where most need none.
 fn needs_no_login(host: &str) -> bool {
-    EcrHost::parse(host).is_some() || is_on_this_machine(host)
+    EcrHost::parse(host).is_some() || is_registry(host) || is_on_this_machine(host)
 }
 
 fn is_on_this_machine(host: &str) -> bool {

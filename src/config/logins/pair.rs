@@ -9,14 +9,17 @@ use serde_json::Value;
 
 use super::{RegistryVariables, host};
 use crate::bitbucket::secured_variable;
+use crate::bitbucket::variables::PACKAGES_HOST;
 use crate::config::fault::Fault;
 use crate::config::findings::Findings;
 use crate::config::warning::Warning;
 use crate::registry::credentials::Credential;
-use crate::registry::reference::DOCKER_HUB;
+use crate::registry::reference::{DOCKER_HUB, Reference};
 
 const HUB_USERNAME: &str = "DOCKERHUB_USERNAME";
 const HUB_PASSWORD: &str = "DOCKERHUB_TOKEN";
+const PACKAGES_USERNAME: &str = "BITBUCKET_PACKAGES_USERNAME";
+const PACKAGES_TOKEN: &str = "BITBUCKET_PACKAGES_TOKEN";
 const REGISTRY: &str = "REGISTRY";
 const USERNAME: &str = "REGISTRY_USERNAME";
 const PASSWORD: &str = "REGISTRY_PASSWORD";
@@ -41,6 +44,26 @@ pub(super) fn docker_hub(
         (HUB_USERNAME, HUB_PASSWORD),
         findings,
     )
+}
+
+/// The login of Bitbucket Packages, which Bitbucket sets in every step. So half a login is a fault only for an image that is pushed there.
+pub(super) fn packages(
+    variables: &mut RegistryVariables,
+    pushed: &[Reference],
+    findings: &mut Findings,
+) -> Option<Credential> {
+    let login = (
+        variables.bitbucket_packages_username.take(),
+        variables.bitbucket_packages_token.take(),
+    );
+    let names = (PACKAGES_USERNAME, PACKAGES_TOKEN);
+    let is_used = pushed.iter().any(|name| name.host() == PACKAGES_HOST);
+    if !is_used && (login.0.is_none() || login.1.is_none()) {
+        return None;
+    }
+    let (username, password) = both(login, names, findings)?;
+    let login = credential(PACKAGES_HOST, &username, &password, names, findings)?;
+    Some(login.automatic())
 }
 
 /// The three variables for any registry. Each of them arrives by default from the variables of
@@ -284,6 +307,41 @@ mod tests {
         let (credential, error) = read(Some("me"), None);
         assert!(credential.is_none());
         assert!(error.starts_with("DOCKERHUB_TOKEN: not set, but DOCKERHUB_USERNAME is set; "));
+    }
+
+    #[test]
+    fn bitbucket_packages_has_a_login_that_bitbucket_sets() {
+        let read = |username: Option<&str>, token: Option<&str>, pushed: &[&str]| {
+            let mut variables = RegistryVariables {
+                bitbucket_packages_username: username.map(Into::into),
+                bitbucket_packages_token: token.map(Into::into),
+                ..RegistryVariables::default()
+            };
+            let pushed: Vec<_> = pushed.iter().map(|name| name.parse().unwrap()).collect();
+            let mut findings = Findings::default();
+            let credential = packages(&mut variables, &pushed, &mut findings);
+            (credential, findings.into_error().to_string())
+        };
+        let there = ["acme/app", "crg.apkg.io/acme/app:1"];
+        for pushed in [&there[..], &[]] {
+            let (credential, error) = read(Some("me"), Some("token"), pushed);
+            let credential = credential.unwrap();
+            assert_eq!(credential.host(), "crg.apkg.io");
+            assert!(credential.is_automatic());
+            assert_eq!(error, "");
+        }
+        for (username, token) in [(Some("me"), None), (None, Some("token")), (None, None)] {
+            let (credential, error) = read(username, token, &["acme/app"]);
+            assert!(credential.is_none() && error.is_empty(), "{error}");
+        }
+        let (_, error) = read(Some("me"), None, &there);
+        assert!(
+            error.starts_with(
+                "BITBUCKET_PACKAGES_TOKEN: not set, but BITBUCKET_PACKAGES_USERNAME is set; "
+            ),
+            "{error}"
+        );
+        assert_eq!(read(None, None, &there).1, "");
     }
 
     #[test]

@@ -6,16 +6,20 @@ mod ssh;
 use self::privilege::privilege_hint;
 use self::ssh::{agent_hint, missing_agent, ssh_hint};
 use super::{CacheExportFailure, ExportCause, Failure, LoadCause, SbomError};
+use crate::bitbucket::variables::PACKAGES_HOST;
 use crate::bitbucket::{DOCKER_MEMORY, OIDC};
 use crate::buildkit::{ConnectError, ErrorKind, KnownCause, Mounts, SolveError};
 use crate::config::Plan;
 use crate::config::plan::ProjectSource;
-use crate::depot::{ApiError, Code};
+use crate::depot::{ApiError, Code, is_registry};
 use crate::docker::{DaemonError, LoadError};
 use crate::registry::client::ClientError;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{EcrError, EcrHost};
 use crate::registry::reference::DOCKER_HUB;
+
+/// The variable of the login that Bitbucket sets.
+const PACKAGES_TOKEN: &str = "BITBUCKET_PACKAGES_TOKEN";
 
 /// The setting to change, if one helps. `output` is the end of the failed step's output.
 pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<String> {
@@ -261,6 +265,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
         } => rate_hint(registry.as_deref().unwrap_or(host), is_anonymous, plan),
         KnownCause::ImmutableTag => immutable_hint(host),
         KnownCause::RegistryQuota => quota_hint(host),
+        KnownCause::UnknownRepository => unknown_hint(host),
         KnownCause::UntrustedCertificate => insecure_hint(host),
     })
 }
@@ -343,6 +348,25 @@ fn immutable_hint(host: &str) -> String {
     )
 }
 
+/// After a push to a repository that does not exist.
+fn unknown_hint(host: &str) -> String {
+    if host == PACKAGES_HOST {
+        return format!(
+            "`{host}` has no such package in this workspace, and does not create it on a push: create it in the workspace's \
+             settings, under Packages, and link it to this repository; its address is `{host}/WORKSPACE/PACKAGE`"
+        );
+    }
+    if EcrHost::parse(host).is_some() {
+        return format!(
+            "`{host}` has no such repository: create it, or set `ECR_CREATE_REPOSITORY: 'true'`"
+        );
+    }
+    format!(
+        "`{host}` has no such repository, or does not show it to this login: check the name, and create the repository if the registry \
+         does not create it on a push"
+    )
+}
+
 fn quota_hint(host: &str) -> String {
     format!(
         "a storage quota of `{host}` is reached: delete images there, or request a higher quota from its administrator"
@@ -352,6 +376,8 @@ fn quota_hint(host: &str) -> String {
 fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
     if error.is_quota_exceeded() {
         Some(quota_hint(host))
+    } else if error.is_unknown_repository() {
+        Some(unknown_hint(host))
     } else if error.is_immutable_tag() {
         Some(immutable_hint(host))
     } else if error.is_denied() {
@@ -370,6 +396,17 @@ fn login_hint(host: &str, plan: &Plan) -> String {
     let credential = plan.registries.credentials.for_host(host);
     let origin = credential.and_then(|credential| credential.origin());
     match (host, origin) {
+        (PACKAGES_HOST, Some(PACKAGES_TOKEN)) => format!(
+            "Bitbucket's login applies only to packages that are linked to this repository: link the package in its settings, or add an \
+             entry for `{host}` in REGISTRIES"
+        ),
+        (PACKAGES_HOST, None) => format!(
+            "Bitbucket sets BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN in the steps of workspaces with Packages; elsewhere, \
+             add an entry for `{host}` in REGISTRIES"
+        ),
+        (host, None) if is_registry(host) => format!(
+            "check DEPOT_TOKEN: it must belong to the project or the organization of the repository at `{host}`"
+        ),
         ("", _) => {
             "check the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
         }

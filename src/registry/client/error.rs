@@ -48,6 +48,8 @@ pub(super) enum Cause {
         is_immutable: bool,
         /// A storage quota is exceeded.
         is_quota: bool,
+        /// The registry has no such repository.
+        is_unknown: bool,
     },
     /// The response cannot be used.
     #[error("{0}")]
@@ -99,9 +101,11 @@ impl Cause {
         }
         let is_quota = is_quota_exceeded(&message);
         let is_immutable = !is_quota && is_immutable(&message);
+        let is_unknown = message.contains("NAME_UNKNOWN");
         Self::Status {
             status: reply.status,
             message,
+            is_unknown,
             is_immutable,
             is_quota,
         }
@@ -164,6 +168,18 @@ impl ClientError {
     #[must_use]
     pub(crate) fn is_quota_exceeded(&self) -> bool {
         matches!(&*self.cause, Cause::Status { is_quota: true, .. })
+    }
+
+    /// Whether the registry has no such repository.
+    #[must_use]
+    pub(crate) fn is_unknown_repository(&self) -> bool {
+        matches!(
+            &*self.cause,
+            Cause::Status {
+                is_unknown: true,
+                ..
+            }
+        )
     }
 
     /// Whether the registry limits the rate of requests.
@@ -246,6 +262,9 @@ mod tests {
         assert!(error(403, b"<html>").is_denied());
         assert!(error(503, b"").is_transient());
         assert!(error(429, b"").is_rate_limited());
+        let unknown = br#"{"errors":[{"code":"NAME_UNKNOWN","message":"no such package"}]}"#;
+        assert!(error(404, unknown).is_unknown_repository());
+        assert!(!error(404, b"").is_unknown_repository());
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub const PLANTED: &[(&str, &str, &[Place])] = &[
         IN_PASSWORDS,
         &[("hub", "/token", "request body"), ("hub", "/token", LOGIN)],
     ),
+    // For a host that is not used.
+    ("BITBUCKET_PACKAGES_TOKEN", IN_PASSWORDS, &[]),
     (
         "REGISTRY_PASSWORD",
         IN_PASSWORDS,

@@ -247,6 +247,7 @@ impl Scene {
             .set("DEPOT_API_URL", format!("http://{}", api.host()))
             .set("DEPOT_PROJECT_ID", project)
             .set("DOCKERHUB_USERNAME", USER)
+            .set("BITBUCKET_PACKAGES_USERNAME", USER)
             .set("REGISTRY", self.tokens.host())
             .set("REGISTRY_USERNAME", USER)
             .set("REGISTRIES", self.registries())
@@ -278,6 +279,7 @@ impl Scene {
         let unchanged = [
             "DEPOT_TOKEN",
             "DOCKERHUB_TOKEN",
+            "BITBUCKET_PACKAGES_TOKEN",
             "REGISTRY_PASSWORD",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_SESSION_TOKEN",

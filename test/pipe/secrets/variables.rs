@@ -45,6 +45,8 @@ const SPOILED: &[(&str, &[&str])] = &[
         "IMAGE",
         &["me:{}@a.example/app", "https://me:{}@a.example/app"],
     ),
+    ("TAGS", &["me:{}@a.example", "https://me:{}@a.example"]),
+    ("SAVE_TAGS", &["me:{}@a.example", "https://me:{}@a.example"]),
     ("BUILD_ARGS", &["- [{}]", "={}", "A=1\nA={}", "{}"]),
     (
         "SECRETS",

@@ -20,6 +20,21 @@ pub(super) const ROWS: &[Variable] = &[
     .secret(),
     Variable::new(
         Topic::Registries,
+        "BITBUCKET_PACKAGES_USERNAME",
+        Kind::Text,
+        Fallback::SameName,
+        "User name for Bitbucket Packages, `crg.apkg.io`. Bitbucket sets it in every step.",
+    ),
+    Variable::new(
+        Topic::Registries,
+        "BITBUCKET_PACKAGES_TOKEN",
+        Kind::Text,
+        Fallback::SameName,
+        "Token for Bitbucket Packages. Bitbucket sets it in every step.",
+    )
+    .secret(),
+    Variable::new(
+        Topic::Registries,
         "REGISTRY",
         Kind::Text,
         Fallback::SameName,
