@@ -181,7 +181,11 @@ fn references(
     for fault in faults {
         findings.fault(fault);
     }
-    let Tags { tags, omitted, .. } = tags.clone().unwrap_or_default();
+    let Tags {
+        names: tags,
+        omitted,
+        ..
+    } = tags.unwrap_or_default();
     if untagged.saturating_mul(tags.len()) > MAX_NAMES {
         let problem = format!(
             "has {} tags for {untagged} names in IMAGE, which are more than {MAX_NAMES} names in total",
@@ -192,12 +196,11 @@ fn references(
     }
     let is_set = list.is_some();
     for (name, has_tag) in names {
-        let tagged: Vec<Reference> = match is_set && !has_tag {
-            true => tags
-                .iter()
-                .filter_map(|tag| name.with_tag(tag).ok())
-                .collect(),
-            false => vec![name],
+        let tagged: Vec<Reference> = if is_set && !has_tag {
+            let tagged = tags.iter().filter_map(|tag| name.with_tag(tag).ok());
+            tagged.collect()
+        } else {
+            vec![name]
         };
         // Repeated names are ignored.
         for reference in tagged {
@@ -235,7 +238,7 @@ fn save(
     let list = variables.save_tags.as_deref();
     let tags = list.map(|list| tags::read(SAVE_TAGS, list, values, findings));
     let Tags {
-        tags,
+        names: tags,
         omitted,
         has_placeholder,
     } = tags.unwrap_or_default();

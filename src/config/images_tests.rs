@@ -454,9 +454,6 @@ fn the_branch_of_the_pipeline_in_a_name_is_never_a_login() {
             (format!("r.example:5000/acme/app:{branch}"), "{branch}"),
         ] {
             let mut findings = Findings::default();
-            let name = image
-                .split_at(image.len() - image.rsplit(":").next().unwrap().len() - 1)
-                .0;
             let variables = ImageVariables {
                 image: Some(image.clone()),
                 push: Some("true".into()),
@@ -472,7 +469,7 @@ fn the_branch_of_the_pipeline_in_a_name_is_never_a_login() {
             assert!(!shown.contains("login"), "{shown}");
             let lines = format!("  TAGS: '{template}'");
             let hint = error.hint().unwrap();
-            assert!(hint.ends_with(&lines), "{name} {hint}");
+            assert!(hint.ends_with(&lines), "{image} {hint}");
         }
     }
     // The same text in the pipeline of another branch can be a login.

@@ -116,10 +116,10 @@ pub fn tags(bytes: &[u8]) {
     };
     let (tags, error) = tags::read_values(&list, &values);
     assert_harmless(&error.to_string());
-    for (index, tag) in tags.tags.iter().enumerate() {
+    for (index, tag) in tags.names.iter().enumerate() {
         let reference = Reference::parse(&format!("a:{tag}"));
         assert_eq!(reference.ok().as_ref().map(Reference::tag), Some(&**tag));
-        assert!(!tags.tags.iter().take(index).any(|earlier| earlier == tag));
+        assert!(!tags.names.iter().take(index).any(|earlier| earlier == tag));
         assert_eq!(&tags::clean(tag), tag);
     }
     for line in &tags.omitted {

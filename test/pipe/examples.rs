@@ -35,10 +35,12 @@ const SECRETS: [&str; 6] = [
 ];
 
 /// Bitbucket's variables of a step. No build has both a tag and a branch; each example requires one of them.
-const CONTEXT: [(&str, &str); 3] = [
+const CONTEXT: [(&str, &str); 5] = [
     ("BITBUCKET_COMMIT", "0123456789ab"),
     ("BITBUCKET_TAG", "v1.2.3"),
     ("BITBUCKET_BRANCH", "feature/ABC-12"),
+    ("BITBUCKET_PR_ID", "7"),
+    ("BITBUCKET_BUILD_NUMBER", "42"),
 ];
 
 /// The variables that the earlier lines of a script have exported. A call of a pipe can refer to them.
@@ -133,6 +135,7 @@ struct Scene<'a> {
     place: &'a Place,
     internet: &'a Internet,
     hub: &'a TokenRegistry,
+    packages: &'a Registry,
     registries: BTreeMap<&'static str, Registry>,
     moto: Moto,
     daemon: &'a Daemon,
@@ -165,6 +168,7 @@ impl<'a> Scene<'a> {
             place,
             internet,
             hub: place.docker_hub(internet).await,
+            packages: place.packages(internet).await,
             registries,
             moto,
             daemon,
@@ -190,6 +194,8 @@ impl<'a> Scene<'a> {
             ("REGISTRY_PASSWORD", "pass: word #1"),
             ("ROBOT_TOKEN", "pass: word #1"),
             ("GHCR_TOKEN", "token-of-ghcr"),
+            ("BITBUCKET_PACKAGES_USERNAME", self.packages.username()),
+            ("BITBUCKET_PACKAGES_TOKEN", self.packages.password()),
             ("NPM_TOKEN", "npm-token-of-example"),
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "secret/of+the+key"),
@@ -271,6 +277,7 @@ impl<'a> Scene<'a> {
         for secret in SECRETS {
             run.without(secret);
         }
+        run.without(self.packages.password());
         let record = depot.record();
         let build = record.last_build().unwrap();
         assert_eq!(build.state, BuildState::Succeeded, "{title}");
@@ -353,12 +360,19 @@ fn every_example_of_the_readme_does_what_it_says() {
                 .await
                 .unwrap();
         }
+        for tag in ["0123456", "feature-ABC-12", "v1.2.3"] {
+            scene.packages.manifest("acme/app", tag).await.unwrap();
+        }
         for (repository, tag) in [
             ("acme/app", "0123456789ab"),
             ("acme/app", "v1.2.3"),
             ("acme/app", "1.2.3"),
             ("acme/app", "1.2"),
             ("acme/app", "1"),
+            ("acme/app", "latest"),
+            ("acme/app", "sha-0123456"),
+            ("acme/app", "pr-7"),
+            ("acme/app", "feature-ABC-12-42"),
             ("acme/app", "feature-ABC-12"),
             ("acme/app", "self-hosted"),
             ("acme/app", "labelled"),

@@ -32,19 +32,18 @@ async fn depots(depot: &LocalDepot, internet: &Internet, hosts: &[&str]) -> Regi
     registry
 }
 
-/// One after the other, because all parts of the test use the host of the only such registry.
 #[test]
 fn bitbucket_packages_needs_no_secret() {
     with_place(async |place| {
         let Some(internet) = place.internet() else {
             return;
         };
-        let packages = registry(internet, PACKAGES).await;
-        an_image_is_pushed_with_the_login_of_the_step(place, internet, &packages).await;
-        other_builds_do_not_mention_it(place, internet, &packages).await;
-        a_login_of_the_user_replaces_that_of_bitbucket(place, internet, &packages).await;
+        let packages = place.packages(internet).await;
+        an_image_is_pushed_with_the_login_of_the_step(place, internet, packages).await;
+        other_builds_do_not_mention_it(place, internet, packages).await;
+        a_login_of_the_user_replaces_that_of_bitbucket(place, internet, packages).await;
         let hint = "hint: `crg.apkg.io` has no such package in this workspace, and does not create it on a push: create it";
-        let run = unknown(place, internet, PACKAGES, &packages).await;
+        let run = unknown(place, internet, PACKAGES, packages).await;
         run.expect(5, &["404", hint]);
     });
 }
@@ -59,16 +58,16 @@ async fn an_image_is_pushed_with_the_login_of_the_step(
         let depot = place.depot_of_two(Scenario::default()).await;
         let program = program(&depot, internet, context.path());
         let run = with_packages(program, packages)
-            .set("IMAGE", "crg.apkg.io/acme/app")
+            .set("IMAGE", "crg.apkg.io/acme/packaged")
             .set("TAGS", "{branch}")
             .set("BITBUCKET_BRANCH", "feature/x")
             .set("PLATFORMS", platforms)
             .run()
             .await;
-        run.expect(0, &["crg.apkg.io/acme/app:feature-x@sha256:"]);
+        run.expect(0, &["crg.apkg.io/acme/packaged:feature-x@sha256:"]);
         silent(&run, &[packages]);
     }
-    assert_eq!(packages.tags("acme/app").await.unwrap(), ["feature-x"]);
+    assert_eq!(packages.tags("acme/packaged").await.unwrap(), ["feature-x"]);
     assert_only_user(internet, PACKAGES, packages.username());
 }
 
@@ -82,7 +81,7 @@ async fn other_builds_do_not_mention_it(place: &Place, internet: &Internet, pack
     let half = Program::of(&depot, context.path()).set("BITBUCKET_PACKAGES_USERNAME", "me");
     half.run().await.expect(0, &[]).without("PACKAGES");
     let half = program(&depot, internet, context.path())
-        .set("IMAGE", "crg.apkg.io/acme/app:1")
+        .set("IMAGE", "crg.apkg.io/acme/packaged:1")
         .set("BITBUCKET_PACKAGES_USERNAME", "me");
     half.run().await.expect(
         2,

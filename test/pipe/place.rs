@@ -21,6 +21,7 @@ pub struct Place {
     second: OnceCell<Arc<dyn Builder>>,
     internet: Internet,
     hub: OnceCell<TokenRegistry>,
+    packages: OnceCell<Registry>,
     daemons: [OnceCell<Daemon>; 3],
     own_image: OnceCell<()>,
     /// Whether the engine uses the internet of the tests. An engine that the tests did not start does not.
@@ -54,6 +55,7 @@ static PLACE: LazyLock<Place> = LazyLock::new(|| {
             has_internet: engine.is_own(),
             internet,
             hub: OnceCell::new(),
+            packages: OnceCell::new(),
             daemons: [const { OnceCell::const_new() }; 3],
             own_image: OnceCell::new(),
             builder: Arc::new(engine),
@@ -148,6 +150,16 @@ impl Place {
             hub
         };
         self.hub.get_or_init(start).await
+    }
+
+    /// The registry that replaces Bitbucket Packages, at `crg.apkg.io`.
+    pub async fn packages(&self, internet: &Internet) -> &Registry {
+        let start = async || {
+            let registry = Registry::start(&state_folder()).await.unwrap();
+            internet.route("crg.apkg.io", &registry.host());
+            registry
+        };
+        self.packages.get_or_init(start).await
     }
 
     /// A context with busybox's commands, whose Dockerfile ends with these lines.

@@ -181,7 +181,7 @@ fn a_branch_in_place_of_a_tag_has_the_lines_to_paste() {
             let pasted = format!("{}\n  PUSH: 'true'\n", lines.join("\n"));
             let depot = place.depot(Scenario::default()).await;
             run(place, &depot, &pasted, &pipeline).await.expect(0, &[]);
-            let tag = branch.replace("/", "-").replace('@', "-");
+            let tag = branch.replace(['/', '@'], "-");
             assert_tags(place, &name, &[&tag]).await;
         }
         let call = "  SAVE: 'true'\n  SAVE_TAGS: $BITBUCKET_BRANCH\n";

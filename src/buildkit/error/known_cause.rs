@@ -402,6 +402,14 @@ mod tests {
                  https://www.docker.com/increase-rate-limit",
                 limit("docker.io", true),
             ),
+        ] {
+            assert_eq!(known_cause(message), Some(cause), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_cause_of_a_failed_push_is_recognised_by_the_builders_text() {
+        for (message, cause) in [
             (
                 "failed to push r.example/app:1: unexpected status from POST request to https://r.example/v2/app/blobs/uploads/: \
                  404 Not Found",

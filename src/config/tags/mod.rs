@@ -35,7 +35,7 @@ const MAX_SHOWN_ENTRIES: usize = 8;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tags {
     /// Valid tags, each once, in the order of the entries.
-    pub(crate) tags: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Why entries were omitted, one line for each entry.
     pub(crate) omitted: Vec<String>,
     /// Whether an entry has a placeholder.
@@ -72,12 +72,12 @@ pub(super) fn read(
         };
         tags.has_placeholder |= template.placeholders().next().is_some();
         match values.tag_of(&template) {
-            Ok(tag) if tags.tags.contains(&tag) => {}
-            Ok(tag) => tags.tags.push(tag),
+            Ok(tag) if tags.names.contains(&tag) => {}
+            Ok(tag) => tags.names.push(tag),
             Err(placeholder) => missing.push((findings.shown(entry), placeholder)),
         }
     }
-    if tags.tags.is_empty() && is_faultless && !missing.is_empty() {
+    if tags.names.is_empty() && is_faultless && !missing.is_empty() {
         findings.fault(none_left(variable, &missing, values));
     }
     let omitted = missing.iter().map(|(entry, placeholder)| {

@@ -104,9 +104,8 @@ impl Placeholder {
         if name.is_empty() || name.len() > LONGEST_MISSPELLED_BYTES {
             return None;
         }
-        let synonyms = SYNONYMS.into_iter();
-        let synonym = synonyms.filter(|(synonym, _)| *synonym == name);
-        if let Some((_, meant)) = synonym.last() {
+        let mut synonyms = SYNONYMS.into_iter();
+        if let Some((_, meant)) = synonyms.find(|(synonym, _)| *synonym == name) {
             return Some(meant);
         }
         let distances =

@@ -27,7 +27,7 @@ pub(crate) struct TemplateError {
     pub(crate) kind: ErrorKind,
 }
 
-/// What is wrong.
+/// The kind of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
     /// A name in braces that is not the name of a placeholder, and the one that is probably meant.
@@ -208,13 +208,14 @@ mod tests {
         fn parts_are_read_back(
             parts in prop::collection::vec((0..ALL.len(), "[a-z0-9_.-]{0,5}"), 1..8),
         ) {
-            let entry: String = parts.iter().map(|(known, text)| format!("{{{}}}{text}", ALL[*known].name())).collect();
+            let written = parts.iter().map(|(known, text)| format!("{{{}}}{text}", ALL[*known].name()));
+            let entry = written.collect::<Vec<_>>().concat();
             let template = Template::parse(&entry).unwrap();
-            let written: String = template.parts.iter().map(|part| match part {
+            let written = template.parts.iter().map(|part| match part {
                 Part::Text(text) => (*text).to_owned(),
                 Part::Placeholder(known) => format!("{{{}}}", known.name()),
-            }).collect();
-            prop_assert_eq!(&written, &entry);
+            });
+            prop_assert_eq!(&written.collect::<Vec<_>>().concat(), &entry);
             prop_assert_eq!(template.placeholders().count(), parts.len());
         }
 

@@ -26,7 +26,7 @@ fn values(branch: Option<&str>, tag: Option<&str>, pull_request: Option<&str>) -
 fn tags_of(list: &str, values: &Values) -> Vec<String> {
     let (tags, error) = read_values(list, values);
     assert_eq!(error.to_string(), "");
-    tags.tags
+    tags.names
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn each_kind_of_pipeline_has_its_tags() {
         let expected = [before, &always, after].concat();
         assert_eq!(tags_of(EVERYTHING, &values), expected);
         let (tags, _) = read_values(EVERYTHING, &values);
-        assert_eq!(tags.tags.len() + tags.omitted.len(), ALL.len());
+        assert_eq!(tags.names.len() + tags.omitted.len(), ALL.len());
     };
     expect(values(Some("feature/x"), None, None), &["feature-x"], &[]);
     expect(
@@ -250,10 +250,10 @@ proptest! {
         pull_request in "[0-9]{0,5}",
     ) {
         let (tags, _) = read_values(&list, &values(Some(&branch), Some(&tag), Some(&pull_request)));
-        for (index, tag) in tags.tags.iter().enumerate() {
+        for (index, tag) in tags.names.iter().enumerate() {
             let reference = Reference::parse(&format!("a:{tag}")).unwrap();
             prop_assert_eq!(reference.tag(), tag);
-            prop_assert!(!tags.tags[..index].contains(tag));
+            prop_assert!(!tags.names[..index].contains(tag));
         }
     }
 }

@@ -31,6 +31,28 @@ async fn a_realm_on_another_host_gets_the_password_if_the_registry_confirms_it()
 }
 
 #[tokio::test]
+async fn a_realm_outside_of_the_domain_of_a_password_gets_nothing() {
+    // A request to it would fail the test.
+    let foreign = Fake::start([]).await;
+    let registry = Fake::start([]).await;
+    let login = |host: &str| Credential::new(host, "me".into(), SecretString::from(PASSWORD));
+    for (registry, realm) in [
+        (&registry, foreign.url("/token")),
+        (&foreign, foreign.url("/token")),
+    ] {
+        let host = registry.host();
+        let tokens = tokens([login(&host).within("registry.example")]);
+        let fetched = tokens.fetch(&host, &realm, "s", &scopes()).await;
+        let error = fetched.unwrap_err().to_string();
+        assert!(
+            error.contains("outside of the domain that the password belongs to"),
+            "{error}"
+        );
+    }
+    assert!(registry.seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_realm_that_the_registry_does_not_name_gets_nothing() {
     // A request to it would fail the test.
     let foreign = Fake::start([]).await;
