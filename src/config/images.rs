@@ -83,7 +83,8 @@ pub(crate) struct SavePlan {
 const VARIABLE: &str = "IMAGE";
 const TAGS: &str = "TAGS";
 const SAVE_TAGS: &str = "SAVE_TAGS";
-const UNSET_HINT: &str = "a variable in IMAGE is not set in this pipeline; for example, BITBUCKET_TAG is set only in builds of a tag";
+const UNSET_HINT: &str = "a variable in IMAGE is not set in this pipeline; for example, BITBUCKET_TAG is set only in builds of a tag; an entry of TAGS \
+                          such as `{tag}` is omitted in other pipelines";
 
 /// The limit for the names that result from `IMAGE` and `TAGS`.
 const MAX_NAMES: usize = 1000;

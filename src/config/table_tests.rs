@@ -24,7 +24,7 @@ use super::ssh::SshVariables;
 use super::steps::StepVariables;
 use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, all_variables};
 
-use crate::bitbucket::variables::CONTEXT;
+use crate::bitbucket::variables::{CONTEXT, REQUESTED};
 
 const PIPE_YML: &str = include_str!("../../pipe.yml");
 const README: &str = include_str!("../../README.md");
@@ -96,6 +96,7 @@ fn the_structs_have_a_field_for_each_variable() {
     );
     let read = fields::<PipelineVariables>();
     assert_eq!(sorted(read.iter().map(String::as_str)), sorted(CONTEXT));
+    assert!(REQUESTED.iter().all(|name| CONTEXT.contains(name)));
     let read = fields::<IdentityVariables>();
     assert_eq!(
         sorted(read.iter().map(String::as_str)),

@@ -158,19 +158,20 @@ fn fault(
             "write letters, digits, `_`, `.` and `-` outside of placeholders, and a letter, a digit or `_` at the start"
                 .to_owned(),
         ),
-        ErrorKind::Text => {
-            let fault = Fault::new(variable, format!("{shown} is not a valid tag"), TEXT_ADVICE);
-            let template = values.template_of(entry);
-            return match template {
-                Some(template) => fault.with_hint(tags_hint(None, variable, &template)),
-                None if may_be_branch(entry) => {
-                    fault.with_hint(tags_hint(None, variable, "{branch}"))
-                }
-                None => fault,
-            };
-        }
+        ErrorKind::Text => (
+            format!("{shown} is not a valid tag"),
+            TEXT_ADVICE.to_owned(),
+        ),
     };
-    Fault::new(variable, problem, advice)
+    let fault = Fault::new(variable, problem, advice);
+    let is_text = error.kind == ErrorKind::Text && !entry.contains('{');
+    match values.template_of(entry) {
+        Some(template) => fault.with_hint(tags_hint(None, variable, &template)),
+        None if is_text && may_be_branch(entry) => {
+            fault.with_hint(tags_hint(None, variable, "{branch}"))
+        }
+        None => fault,
+    }
 }
 
 fn placeholder_advice(meant: Option<Placeholder>) -> String {

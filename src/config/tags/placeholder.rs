@@ -82,7 +82,7 @@ impl Placeholder {
             Self::Pr => "the pipeline of a pull request",
             Self::Sha | Self::Commit => "a pipeline with BITBUCKET_COMMIT",
             Self::Build => "a pipeline with BITBUCKET_BUILD_NUMBER",
-            Self::Date => "a clock",
+            Self::Date => "a date before the year 10000",
             Self::Semver => "the pipeline of a tag with a version, such as `v1.2.3`",
             Self::Major | Self::Minor | Self::Latest => {
                 "the pipeline of a tag with a version that is not a pre-release, such as `v1.2.3`"

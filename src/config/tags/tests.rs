@@ -206,6 +206,14 @@ fn the_name_of_a_branch_has_the_placeholder_as_a_hint() {
         let (_, error) = read_values(entry, &values(Some("feature/x"), None, None));
         assert!(error.hint().unwrap().ends_with(hint), "{error:?}");
     }
+    // Its name has braces.
+    for branch in ["fix/{sha}", "fix/{x", "fix/{name}"] {
+        let (_, error) = read_values(branch, &values(Some(branch), None, None));
+        assert!(
+            error.hint().unwrap().ends_with("TAGS: '{branch}'"),
+            "{error:?}"
+        );
+    }
     let (_, error) = read_values("a:b", &values(Some("main"), None, None));
     assert_eq!(error.hint(), None);
 }
