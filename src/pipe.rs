@@ -124,7 +124,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
                 steps: None,
                 result: Err(&failure),
             };
-            ended.publish(output, cancel).await;
+            Box::pin(ended.publish(output, cancel)).await;
             return failure.report(plan, output, None);
         }
     };
@@ -134,7 +134,8 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     output.say(closing::page(&build, output));
 
     let mut progress = Progress::new(output.options().clone());
-    let result = build_and_finish(&inputs, &build, &mut progress, output, cancel).await;
+    let building = build_and_finish(&inputs, &build, &mut progress, output, cancel);
+    let result = Box::pin(building).await;
     warn_of_contexts(&inputs.files);
     let masker = output.masker();
     let results = Results::collect(plan, &build, &inputs.files, &progress, started, masker);
@@ -151,7 +152,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
             steps: Some((&results, &progress)),
             result: result.as_deref(),
         };
-        ended.publish(output, cancel).await;
+        Box::pin(ended.publish(output, cancel)).await;
     }
     let exit = match result {
         Ok(Ok(images)) => {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use crate::bitbucket::OIDC;
 
+const NO_COMMIT: &str = "CODE_INSIGHTS is set, but Bitbucket's variables of the repository and the commit are not: no report is published";
+
 /// A warning. Contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -256,9 +258,7 @@ impl fmt::Display for Warning {
             Self::NoPipelineLabels => formatter.write_str(
                 "OCI_LABELS is set, but Bitbucket's variables of the commit are not: no labels are added",
             ),
-            Self::NoCommit => formatter.write_str(
-                "CODE_INSIGHTS is set, but Bitbucket's variables of the repository and the commit are not: no report is published",
-            ),
+            Self::NoCommit => formatter.write_str(NO_COMMIT),
             Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
             Self::ReadableBuildArguments { names } => readable_build_arguments(names, formatter),
             Self::UnencryptedApi { host } => {

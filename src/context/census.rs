@@ -31,7 +31,7 @@ const LARGEST: usize = 3;
 /// A folder is replaced by one below it that has at least this many percent of its bytes.
 const MAIN_PART_PERCENT: u64 = 90;
 
-/// What transfers of one directory listed and sent.
+/// The counts of all transfers of one directory.
 #[derive(Debug, Default)]
 pub(crate) struct Census {
     /// Whether files may be Git LFS pointers.

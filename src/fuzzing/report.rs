@@ -87,7 +87,9 @@ pub fn progress(bytes: &[u8]) {
     };
     let lines = totals.lines(&options());
     assert!(lines.len() <= TOTALS_LINES);
-    lines.iter().for_each(|line| assert_shown(line));
+    for line in &lines {
+        assert_shown(line);
+    }
     for finding in progress.findings() {
         assert_shown(&[&*finding.text, &finding.details, &finding.url].join("\n"));
     }

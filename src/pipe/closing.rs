@@ -1,7 +1,7 @@
 //! The last lines of a run that succeeded, and the address of the build.
 
 use super::delivered::Finished;
-use super::results::Results;
+use super::results::{Results, loaded_bytes};
 use crate::config::plan::Destinations;
 use crate::depot::Build;
 use crate::report::message::Kind;
@@ -22,7 +22,7 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
         figures: &results.figures,
         elapsed: results.elapsed,
         context: results.context,
-        loaded_bytes: results.loaded_bytes(images),
+        loaded_bytes: loaded_bytes(images),
     };
     let totals = totals.lines(output.options());
     let url = results.build.url().unwrap_or_default();

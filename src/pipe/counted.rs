@@ -1,4 +1,4 @@
-//! What was sent of the contexts: its size, and warnings of files that Bitbucket's clone lacks.
+//! Counts the files of contexts that are sent, and warns of files that Bitbucket's clone lacks.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 
 use super::delivered::Finished;
 use super::failure::Failure;
-use super::results::Results;
+use super::results::{Results, loaded_bytes};
 use crate::bitbucket::insights::{Annotation, Fact, MAX_DETAILS, MAX_LINE, Report, Severity};
 use crate::cancel::Cancel;
 use crate::config::Plan;
@@ -57,7 +57,7 @@ impl Ended<'_> {
     fn report(&self, options: &OutputOptions) -> Report {
         let words = Words { options };
         let (details, annotations) = match self.result {
-            Ok(images) => (self.delivered(images), Vec::new()),
+            Ok(images) => (delivered(images), Vec::new()),
             Err(failure) => (failure.one_line(), self.failed_step(failure, words)),
         };
         let findings = self
@@ -79,19 +79,6 @@ impl Ended<'_> {
     fn url(&self, words: Words<'_>) -> Option<String> {
         let url = self.build?.url()?;
         Some(words.line(url))
-    }
-
-    /// The names with their digests, one on each line.
-    fn delivered(&self, images: &[Finished]) -> String {
-        let mut lines = vec!["The image was built.".to_owned()];
-        for delivered in images.iter().flat_map(|image| &image.delivered) {
-            let digest = delivered.digest.as_ref();
-            let digest = digest
-                .map(|digest| format!("@{digest}"))
-                .unwrap_or_default();
-            lines.extend(delivered.names.iter().map(|name| format!("{name}{digest}")));
-        }
-        lines.join("\n")
     }
 
     fn facts(&self, words: Words<'_>) -> Vec<(&'static str, Fact)> {
@@ -130,7 +117,7 @@ impl Ended<'_> {
                 facts.push(text("Cached steps", steps));
             }
             facts.push(text("Context sent", size(results.context.sent)));
-            if let Some(bytes) = results.loaded_bytes(images) {
+            if let Some(bytes) = loaded_bytes(images) {
                 facts.push(text("Loaded into Docker", size(bytes)));
             }
         }
@@ -203,6 +190,19 @@ impl Words<'_> {
     fn lines(self, text: &str) -> String {
         text::lines(text, MAX_DETAILS - 1, &self.options.masker)
     }
+}
+
+/// The names with their digests, one on each line.
+fn delivered(images: &[Finished]) -> String {
+    let mut lines = vec!["The image was built.".to_owned()];
+    for delivered in images.iter().flat_map(|image| &image.delivered) {
+        let digest = delivered.digest.as_ref();
+        let digest = digest
+            .map(|digest| format!("@{digest}"))
+            .unwrap_or_default();
+        lines.extend(delivered.names.iter().map(|name| format!("{name}{digest}")));
+    }
+    lines.join("\n")
 }
 
 /// The last lines of a step's output that fit.

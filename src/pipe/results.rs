@@ -54,12 +54,12 @@ impl<'a> Results<'a> {
     pub(super) fn masked(&self, text: &str) -> String {
         self.masker.mask(text.to_owned())
     }
+}
 
-    /// The bytes sent to the Docker daemon; `None` if no layers were to be sent.
-    pub(super) fn loaded_bytes(&self, images: &[Finished]) -> Option<u64> {
-        let loaded = images.iter().filter_map(|image| image.loaded_bytes);
-        loaded.reduce(u64::saturating_add)
-    }
+/// The bytes sent to the Docker daemon; `None` if no layers were to be sent.
+pub(super) fn loaded_bytes(images: &[Finished]) -> Option<u64> {
+    let loaded = images.iter().filter_map(|image| image.loaded_bytes);
+    loaded.reduce(u64::saturating_add)
 }
 
 /// Warns of files that are missing in what was sent, and of a large context.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Result;
 use super::delivered::Finished;
 use super::outputs::{names_of, write_requested};
-use super::results::Results;
+use super::results::{Results, loaded_bytes};
 use crate::config::plan::ImagePlan;
 
 /// The version of the fields.
@@ -53,7 +53,7 @@ fn summary(results: &Results<'_>, images: &[Finished]) -> Value {
         "phases": phases,
         "steps": { "total": figures.steps, "cached": figures.cached, "slowest": slowest },
         "context": { "bytes": results.context.total, "sent_bytes": results.context.sent },
-        "loaded_bytes": results.loaded_bytes(images),
+        "loaded_bytes": loaded_bytes(images),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The bodies of the calls, within Bitbucket's limits.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The maximum number of facts of a report.
 const MAX_FACTS: usize = 10;
@@ -69,17 +69,16 @@ impl Report {
         let facts = self.facts.iter().take(MAX_FACTS);
         let facts: Vec<Value> = facts.map(|(title, fact)| fact.body(title)).collect();
         let result = if self.has_passed { "PASSED" } else { "FAILED" };
-        let mut body = json!({
-            "title": cut(&self.title, MAX_LINE),
-            "details": cut(&self.details, MAX_DETAILS),
-            "external_id": self.id,
-            "report_type": "TEST",
-            "reporter": REPORTER,
-            "result": result,
-            "data": facts,
-        });
-        add_link(&mut body, self.link.as_deref());
-        body
+        object([
+            ("title", Some(json!(cut(&self.title, MAX_LINE)))),
+            ("details", Some(json!(cut(&self.details, MAX_DETAILS)))),
+            ("external_id", Some(json!(self.id))),
+            ("report_type", Some(json!("TEST"))),
+            ("reporter", Some(json!(REPORTER))),
+            ("result", Some(json!(result))),
+            ("data", Some(json!(facts))),
+            ("link", address(self.link.as_deref())),
+        ])
     }
 
     /// The body of `POST` for the annotations.
@@ -122,29 +121,34 @@ impl Annotation {
             summary if summary.trim().is_empty() => "warning".to_owned(),
             summary => summary,
         };
-        let mut body = json!({
-            "external_id": id,
-            "annotation_type": kind,
-            "severity": severity,
-            "summary": summary,
-        });
-        if !self.details.is_empty() {
-            body["details"] = json!(cut(&self.details, MAX_DETAILS));
-        }
-        if let Some((path, line)) = &self.place {
-            body["path"] = json!(path);
-            body["line"] = json!(line.max(&1));
-        }
-        add_link(&mut body, self.link.as_deref());
-        body
+        let details = (!self.details.is_empty()).then(|| cut(&self.details, MAX_DETAILS));
+        let place = self.place.as_ref();
+        object([
+            ("external_id", Some(json!(id))),
+            ("annotation_type", Some(json!(kind))),
+            ("severity", Some(json!(severity))),
+            ("summary", Some(json!(summary))),
+            ("details", details.map(|details| json!(details))),
+            ("path", place.map(|(path, _)| json!(path))),
+            ("line", place.map(|(_, line)| json!(line.max(&1)))),
+            ("link", address(self.link.as_deref())),
+        ])
     }
 }
 
-fn add_link(body: &mut Value, link: Option<&str>) {
-    let is_address = |link: &&str| link.starts_with("https://") || link.starts_with("http://");
-    if let Some(link) = link.filter(is_address) {
-        body["link"] = json!(link);
-    }
+/// An object without the fields that have no value.
+fn object<const FIELDS: usize>(fields: [(&str, Option<Value>); FIELDS]) -> Value {
+    let fields = fields.into_iter();
+    let fields: Map<String, Value> = fields
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect();
+    Value::Object(fields)
+}
+
+/// The address of a page; Bitbucket rejects other addresses.
+fn address(link: Option<&str>) -> Option<Value> {
+    let is_page = |link: &&str| link.starts_with("https://") || link.starts_with("http://");
+    link.filter(is_page).map(|link| json!(link))
 }
 
 /// At most `limit` characters.

@@ -230,9 +230,9 @@ fn times(phases: BTreeMap<Phase, PhaseTime>) -> Vec<(Phase, Duration)> {
         let of_builders = of_builders.map(|(source, spans)| (source, spans.covered()));
         let (mut longest, mut pushing) = (Duration::ZERO, Duration::ZERO);
         for (source, covered) in of_builders {
-            let pushed = pushes.get(&source).copied().unwrap_or_default();
-            longest = longest.max(covered.saturating_sub(pushed));
-            pushing = pushing.max(pushed.min(covered));
+            let part = pushes.get(&source).copied().unwrap_or_default();
+            longest = longest.max(covered.saturating_sub(part));
+            pushing = pushing.max(part.min(covered));
         }
         let mut add = |phase, time| {
             let total: &mut Duration = times.entry(phase).or_default();
@@ -254,11 +254,11 @@ mod tests {
     use super::*;
     use crate::report::output::OutputOptions;
 
-    fn at(tenths: i64) -> Option<Timestamp> {
-        Some(Timestamp {
+    fn at(tenths: i64) -> Timestamp {
+        Timestamp {
             seconds: 1000 + tenths / 10,
             nanos: i32::try_from(tenths % 10).unwrap() * 100_000_000,
-        })
+        }
     }
 
     fn vertex(name: &str, started: i64, completed: i64, cached: bool) -> StatusResponse {
@@ -266,8 +266,8 @@ mod tests {
             vertexes: vec![Vertex {
                 digest: name.to_owned(),
                 name: name.to_owned(),
-                started: at(started),
-                completed: at(completed),
+                started: Some(at(started)),
+                completed: Some(at(completed)),
                 cached,
                 ..Vertex::default()
             }],
@@ -280,9 +280,9 @@ mod tests {
             statuses: vec![VertexStatus {
                 id: id.to_owned(),
                 vertex: vertex.to_owned(),
-                timestamp: at(completed),
-                started: at(started),
-                completed: at(completed),
+                timestamp: Some(at(completed)),
+                started: Some(at(started)),
+                completed: Some(at(completed)),
                 ..VertexStatus::default()
             }],
             ..StatusResponse::default()

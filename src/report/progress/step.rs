@@ -53,6 +53,13 @@ struct Closed {
     runs: u64,
 }
 
+/// The origin of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    Cache,
+    Run,
+}
+
 #[derive(Debug)]
 struct Member {
     digest: String,
@@ -60,8 +67,8 @@ struct Member {
     /// Does not make its group visible.
     weak: bool,
     cached: bool,
-    /// Whether the result came from the cache when the image was built, not when the build was repeated.
-    from_cache: bool,
+    /// The origin of the result when the image was built, not when the build was repeated.
+    origin: Origin,
     error: String,
 }
 
@@ -174,14 +181,18 @@ impl Step {
         }
         let mut members = self.members.iter_mut();
         if let Some(member) = members.find(|member| member.digest == vertex.digest) {
-            member.from_cache = vertex.cached;
+            member.origin = if vertex.cached {
+                Origin::Cache
+            } else {
+                Origin::Run
+            };
         }
     }
 
     /// Whether its result came from the cache when the image was built.
     pub(super) fn is_cached(&self) -> bool {
         let started = || self.members.iter().filter(|member| member.has_started);
-        started().next().is_some() && started().all(|member| member.from_cache)
+        started().next().is_some() && started().all(|member| member.origin == Origin::Cache)
     }
 
     pub(super) fn has_started(&self) -> bool {
@@ -213,7 +224,7 @@ impl Step {
             has_started: false,
             weak: group.is_some_and(|group| group.weak),
             cached: false,
-            from_cache: false,
+            origin: Origin::Run,
             error: String::new(),
         };
         self.bytes += member.bytes();
