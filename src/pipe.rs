@@ -26,6 +26,7 @@ mod merge;
 mod names;
 mod one_digest;
 mod outputs;
+mod promote;
 mod registries;
 mod request;
 mod results;
@@ -53,7 +54,7 @@ use tokio::sync::{OnceCell, mpsc};
 
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
-use crate::config::plan::ImagePlan;
+use crate::config::plan::{DepotPlan, ImagePlan};
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
 use crate::report::mask::Masker;
@@ -107,14 +108,18 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     for secret in plan.secrets() {
         output.masker().add(secret.expose_secret());
     }
-    for note in plan
-        .images
-        .iter()
-        .flat_map(|image| &image.destinations.notes)
-    {
+    let destinations = plan.destinations();
+    for note in destinations.flat_map(|destinations| &destinations.notes) {
         tracing::info!("{note}");
     }
-    let (inputs, build) = match begin(plan, cancel).await {
+    if let Some(promotion) = &plan.promotion {
+        return Box::pin(promote::run(plan, promotion, output, cancel)).await;
+    }
+    let Some(depot) = &plan.depot else {
+        // A plan builds or copies.
+        return Exit::Internal;
+    };
+    let (inputs, build) = match begin(plan, depot, cancel).await {
         Ok(begun) => begun,
         Err(failure) => {
             let ended = insights::Ended {
@@ -182,9 +187,13 @@ struct Inputs<'a> {
 }
 
 /// Connects to SSH agents and to the daemon, and opens the contexts, then creates the build.
-async fn begin<'a>(plan: &'a Plan, cancel: &Cancel) -> Result<(Inputs<'a>, Build)> {
+async fn begin<'a>(
+    plan: &'a Plan,
+    depot: &DepotPlan,
+    cancel: &Cancel,
+) -> Result<(Inputs<'a>, Build)> {
     let tls = crate::http::roots::client_config(&plan.authorities).map_err(Failure::Tls)?;
-    let api = Api::new(plan.depot.api_url.clone(), tls, &plan.proxies);
+    let api = Api::new(depot.api_url.clone(), tls, &plan.proxies);
     let api = api.map_err(Failure::Client)?;
     check_agents(plan, cancel).await?;
     let (daemon, loads) = StepDaemon::connect(plan, cancel).await?;
@@ -194,7 +203,7 @@ async fn begin<'a>(plan: &'a Plan, cancel: &Cancel) -> Result<(Inputs<'a>, Build
         daemon,
         loads,
     };
-    let build = lifecycle::create(plan, api, cancel).await?;
+    let build = lifecycle::create(plan, depot, api, cancel).await?;
     Ok((inputs, build))
 }
 
@@ -346,7 +355,7 @@ async fn work(
         let _too_slow = cancel.within(REPORT_GRACE, reporting).await;
     }
     let finished = finished?;
-    outputs::write(plan, build, &finished)?;
+    outputs::write(plan, Some(build), &finished)?;
     Ok(finished)
 }
 

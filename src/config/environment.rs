@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 
 use super::fault::Fault;
 use super::findings::Findings;
-use super::table::{DAEMON_VARIABLES, IDENTITY_VARIABLES, Kind, Variable, all_variables};
-use super::values::{ENTRY_MARK, is_set};
+use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, Variable, all_variables};
+use super::values::{ENTRY_MARK, boolean, is_set};
 use super::warning::Warning;
 use crate::bitbucket::variables::{CLONE_DIR, CONTEXT, OIDC_TOKEN};
 
@@ -99,6 +99,18 @@ impl Environment {
     pub(super) fn clone_dir(&self) -> Option<&OsStr> {
         self.lookup(CLONE_DIR)
             .filter(|value| value.to_str().is_none_or(is_set))
+    }
+
+    /// Whether a variable is set to another value than its default.
+    pub(super) fn is_changed(&self, variable: &Variable) -> bool {
+        let Some(value) = self.set.get(variable.name) else {
+            return false;
+        };
+        match variable.fallback {
+            _ if variable.kind == Kind::Boolean => boolean(value) != Some(false),
+            Fallback::Value(default) => value.trim() != default,
+            Fallback::None | Fallback::SameName | Fallback::Described(_) => true,
+        }
     }
 
     /// The names of all variables that are set, except names that are not UTF-8.

@@ -35,6 +35,7 @@ mod paths;
 mod pipeline;
 pub(crate) mod plan;
 mod project;
+pub(crate) mod promotion;
 mod proxies;
 mod registries;
 mod secret_names;
@@ -79,6 +80,7 @@ use self::metadata::MetadataVariables;
 use self::outputs::OutputVariables;
 use self::paths::Places;
 use self::pipeline::PipelineVariables;
+use self::promotion::PromotionVariables;
 use self::secrets::{SecretVariables, Secrets};
 use self::ssh::SshVariables;
 use self::steps::StepVariables;
@@ -143,6 +145,9 @@ fn plan_of(
     (values, tags): ((Arguments, Secrets), tags::Values),
     findings: &mut Findings,
 ) -> Option<Plan> {
+    if variables.promotion.source_image.is_some() {
+        return promotion::plan(variables, environment, places, findings);
+    }
     let Variables {
         depot,
         build,
@@ -162,6 +167,7 @@ fn plan_of(
         exports,
         pipe,
         pipeline,
+        promotion: _,
     } = variables;
     let working_directory = places.working_directory();
     // Before all others: keys must be masked in every message.
@@ -193,6 +199,7 @@ fn plan_of(
     };
     let used = registries::Used {
         pushed: destinations.pushed(),
+        read: None,
         caches: &caches,
     };
     let (registries, other_secrets) =
@@ -223,7 +230,7 @@ fn plan_of(
     };
     withheld.extend(withheld::files_of_plan(&image, &outputs, &registries));
     Some(Plan {
-        depot: depot?,
+        depot: Some(depot?),
         clone,
         withheld,
         images: vec![image],
@@ -237,6 +244,7 @@ fn plan_of(
         timeout,
         pipeline,
         debug,
+        promotion: None,
     })
 }
 
@@ -260,6 +268,7 @@ struct Variables {
     exports: ExportVariables,
     pipe: PipeVariables,
     pipeline: PipelineVariables,
+    promotion: PromotionVariables,
 }
 
 impl Variables {
@@ -283,6 +292,7 @@ impl Variables {
             exports: environment.variables(findings),
             pipe: environment.variables(findings),
             pipeline: environment.variables(findings),
+            promotion: environment.variables(findings),
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) use super::metadata::MetadataPlan;
 pub(crate) use super::outputs::OutputsPlan;
 pub(crate) use super::paths::{DockerfilePlan, FolderPlan};
 pub(crate) use super::project::ProjectSource;
+pub(crate) use super::promotion::{PromotionPlan, PromotionSource, SavedBuild};
 pub(crate) use super::registries::RegistriesPlan;
 pub(crate) use super::secrets::SecretsPlan;
 pub(crate) use super::steps::{Network, StepsPlan};
@@ -32,13 +33,13 @@ use crate::registry::credentials::Credential;
 /// One run of the pipe.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The token, the project and the API.
-    pub(crate) depot: DepotPlan,
+    /// The token, the project and the API; `None` if nothing is built.
+    pub(crate) depot: Option<DepotPlan>,
     /// The clone, which contains all files of the builds. Absolute and without links.
     pub(crate) clone: PathBuf,
     /// Files and directories that are never sent to a builder, because they contain secrets or are outputs. They may not exist.
     pub(crate) withheld: Vec<PathBuf>,
-    /// The images, at least one. Today's variables describe exactly one.
+    /// The images to build. Today's variables describe exactly one, or none if one is copied.
     pub(crate) images: Vec<ImagePlan>,
     /// The Docker daemon that images are loaded into; `None` if none is loaded.
     pub(crate) daemon: Option<Endpoint>,
@@ -58,18 +59,34 @@ pub struct Plan {
     pub(crate) timeout: Option<Duration>,
     /// The pipeline of this run.
     pub(crate) pipeline: Pipeline,
+    /// The image that is copied, if nothing is built.
+    pub(crate) promotion: Option<PromotionPlan>,
     /// Whether to log details.
     pub debug: bool,
 }
 
 impl Plan {
+    /// The destinations of each image, built or copied.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destinations> {
+        let copied = self.promotion.iter().map(|image| &image.destinations);
+        let built = self.images.iter().map(|image| &image.destinations);
+        copied.chain(built)
+    }
+
     /// All secrets, which must be masked in the log.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let registries = &self.registries;
         let passwords = registries.credentials.iter().map(Credential::password);
         let builds = || self.images.iter().map(|image| &image.build);
         let contexts = builds().flat_map(|build| &build.contexts);
-        std::iter::once(&self.depot.token)
+        let promotion = self.promotion.iter();
+        let saved = promotion.filter_map(|promotion| match &promotion.source {
+            PromotionSource::Build(build) => Some(&build.token),
+            PromotionSource::Image(_) => None,
+        });
+        let depot = self.depot.iter().map(|depot| &depot.token);
+        depot
+            .chain(saved)
             .chain(builds().flat_map(|build| build.context.logins()))
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| build.build_args.secrets()))

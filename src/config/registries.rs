@@ -40,6 +40,8 @@ pub(super) struct Variables {
 pub(super) struct Used<'a> {
     /// The names that the image is pushed under.
     pub(super) pushed: &'a [Reference],
+    /// The image that is copied.
+    pub(super) read: Option<&'a Reference>,
     /// The caches.
     pub(super) caches: &'a CachesPlan,
 }
@@ -79,7 +81,8 @@ pub(super) fn read(
 
 /// Whether an image or a cache is in Amazon ECR and no other variable has a login for that registry, or a cache in S3 has no keys.
 fn needs_amazon(used: &Used<'_>, credentials: &Credentials) -> bool {
-    let hosts = used.pushed.iter().chain(used.caches.references());
+    let hosts = used.pushed.iter().chain(used.read);
+    let hosts = hosts.chain(used.caches.references());
     let mut hosts = hosts.map(Reference::host);
     let caches = &used.caches;
     let mut caches = caches.imports.iter().chain(&caches.exports);

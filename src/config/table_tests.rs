@@ -19,6 +19,7 @@ use super::logins::RegistryVariables;
 use super::metadata::MetadataVariables;
 use super::outputs::OutputVariables;
 use super::pipeline::PipelineVariables;
+use super::promotion::PromotionVariables;
 use super::secrets::SecretVariables;
 use super::ssh::SshVariables;
 use super::steps::StepVariables;
@@ -80,6 +81,7 @@ fn the_structs_have_a_field_for_each_variable() {
         fields::<FreshnessVariables>(),
         fields::<StepVariables>(),
         fields::<ImageVariables>(),
+        fields::<PromotionVariables>(),
         fields::<CompressionVariables>(),
         fields::<CacheVariables>(),
         fields::<RegistryVariables>(),

@@ -57,12 +57,19 @@ fn token_and_project_are_enough() {
     let clone = Clone::new();
     let (plan, warnings) = clone.read(&[TOKEN, PROJECT]).unwrap();
     assert_eq!(warnings, []);
-    assert_eq!(plan.depot.token.expose_secret(), "depot-token-hunter2");
     assert_eq!(
-        (plan.depot.project_id.as_str(), plan.depot.project_source),
+        plan.depot.as_ref().unwrap().token.expose_secret(),
+        "depot-token-hunter2"
+    );
+    let depot = plan.depot.as_ref().unwrap();
+    assert_eq!(
+        (depot.project_id.as_str(), depot.project_source.clone()),
         ("abc123", ProjectSource::Variable)
     );
-    assert_eq!(plan.depot.api_url.as_str(), "https://api.depot.dev/");
+    assert_eq!(
+        plan.depot.as_ref().unwrap().api_url.as_str(),
+        "https://api.depot.dev/"
+    );
     assert_eq!(
         paths(&plan.images[0]),
         (&*clone.path(), &*clone.path().join("Dockerfile"))
@@ -122,10 +129,14 @@ fn every_variable_is_part_of_the_plan() {
             argument: "`VERSION`".into()
         }]
     );
-    assert_eq!(plan.depot.api_url.as_str(), "http://127.0.0.1:4000/");
-    let file = clone.path().join("app/depot.yml");
     assert_eq!(
-        (plan.depot.project_id.as_str(), plan.depot.project_source),
+        plan.depot.as_ref().unwrap().api_url.as_str(),
+        "http://127.0.0.1:4000/"
+    );
+    let file = clone.path().join("app/depot.yml");
+    let depot = plan.depot.as_ref().unwrap();
+    assert_eq!(
+        (depot.project_id.as_str(), depot.project_source.clone()),
         ("from-file", ProjectSource::File(file))
     );
     assert_eq!(
@@ -244,7 +255,7 @@ fn a_repository_as_the_context_needs_no_files_of_the_clone() {
         .read(&[TOKEN, ("CONTEXT", address), ("DOCKERFILE", "ci/Dockerfile")])
         .unwrap();
     assert_eq!(warnings, []);
-    assert_eq!(plan.depot.project_id, "of-clone");
+    assert_eq!(plan.depot.as_ref().unwrap().project_id, "of-clone");
     let ContextPlan::Git(context) = &plan.images[0].build.context else {
         panic!("not a repository: {plan:?}");
     };

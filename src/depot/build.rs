@@ -48,6 +48,34 @@ pub(crate) struct PullInfo {
     pub(crate) password: SecretString,
 }
 
+impl Api {
+    /// Queries where the image of a build can be pulled from, if the build saved it. `token` is the user's.
+    pub(crate) async fn saved_image(
+        &self,
+        build_id: &str,
+        token: &SecretString,
+    ) -> Result<PullInfo, ApiError> {
+        self.pull_info(build_id, token, Call::GET_SAVED_IMAGE).await
+    }
+
+    async fn pull_info(
+        &self,
+        build_id: &str,
+        token: &SecretString,
+        call: Call,
+    ) -> Result<PullInfo, ApiError> {
+        let request = GetPullInfoRequest {
+            build_id: build_id.to_owned(),
+        };
+        let response: GetPullInfoResponse = self.unary(call, token, &request).await?;
+        Ok(PullInfo {
+            reference: response.reference,
+            username: response.username,
+            password: response.password.into(),
+        })
+    }
+}
+
 /// Where Depot keeps the image of a build, and the logins to push it there.
 #[derive(Debug, Default)]
 pub(crate) struct Saved {
@@ -176,16 +204,8 @@ impl Build {
 
     /// Queries where the saved image can be pulled from. `token` is the user's.
     pub(crate) async fn pull_info(&self, token: &SecretString) -> Result<PullInfo, ApiError> {
-        let request = GetPullInfoRequest {
-            build_id: self.id.to_string(),
-        };
-        let call = self.api.unary(Call::GET_PULL_INFO, token, &request);
-        let response: GetPullInfoResponse = call.await?;
-        Ok(PullInfo {
-            reference: response.reference,
-            username: response.username,
-            password: response.password.into(),
-        })
+        let call = Call::GET_PULL_INFO;
+        self.api.pull_info(&self.id, token, call).await
     }
 
     /// Where Depot keeps the image. Empty unless the build saves the image, or loads it from Depot's registry.

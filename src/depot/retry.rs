@@ -56,6 +56,9 @@ impl Call {
     /// Optional: without it the layers are read from the builder.
     pub(super) const GET_PULL_INFO: Self = Self::new("GetPullInfo", 2, 20, 10);
 
+    /// The same for an image that is copied: without it there is nothing to copy.
+    pub(super) const GET_SAVED_IMAGE: Self = Self::new("GetPullInfo", 6, 90, 30);
+
     /// An unfinished build costs its owner money, but the step waits for this call.
     pub(super) const FINISH_BUILD: Self = Self::new("FinishBuild", 8, 60, 15);
 }

@@ -30,6 +30,14 @@ pub(crate) enum BlobError {
         /// The builder's message.
         reason: String,
     },
+    /// A registry did not return it.
+    #[error("cannot read {digest} from the registry: {reason}")]
+    Registry {
+        /// The blob.
+        digest: String,
+        /// The cause.
+        reason: String,
+    },
     /// The transfer was interrupted.
     #[error("the transfer of {digest} from the builder was interrupted: {reason}")]
     Broken {

@@ -1,12 +1,15 @@
 //! The last lines of a run that succeeded, and the address of the build.
 
+use std::time::Duration;
+
 use super::delivered::Finished;
 use super::results::{Results, loaded_bytes};
+use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::Build;
 use crate::report::message::Kind;
 use crate::report::output::Output;
-use crate::report::summary::{self, Delivery, MAX_LINES, Summary};
+use crate::report::summary::{self, Delivery, MAX_LINES, Origin, Summary};
 use crate::report::totals::Totals;
 
 /// The line with the URL of the build; empty if the URL is not known.
@@ -43,23 +46,53 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
         if index >= shown && !is_last {
             continue;
         }
-        let rest = if is_last {
-            (&*totals, url)
-        } else {
-            (&[][..], "")
+        let end = End {
+            origin: Origin::Built,
+            elapsed: results.elapsed,
+            totals: if is_last { &totals } else { &[] },
+            url: if is_last { url } else { "" },
+            max_lines: lines / count,
         };
-        let (destinations, max_lines) = (&image.destinations, lines / count);
-        text += &of_image(destinations, finished, results, rest, max_lines, output);
+        text += &of_image(&image.destinations, finished, &end, output);
     }
     text
+}
+
+/// The summary of a run without a build.
+pub(super) fn without_build(
+    plan: &Plan,
+    finished: &Finished,
+    origin: Origin,
+    took: Duration,
+    output: &Output,
+) -> String {
+    let end = End {
+        origin,
+        elapsed: took,
+        totals: &[],
+        url: "",
+        max_lines: MAX_LINES,
+    };
+    let images = plan.destinations().take(1);
+    let texts = images.map(|image| of_image(image, finished, &end, output));
+    texts.collect()
+}
+
+/// The parts of an image's summary besides its names.
+struct End<'a> {
+    origin: Origin,
+    elapsed: Duration,
+    /// Lines with the figures of the run.
+    totals: &'a [String],
+    /// The address of the build, or nothing.
+    url: &'a str,
+    max_lines: usize,
 }
 
 fn of_image(
     destinations: &Destinations,
     finished: &Finished,
-    results: &Results<'_>,
-    (totals, url): (&[String], &str),
-    max_lines: usize,
+    end: &End<'_>,
     output: &Output,
 ) -> String {
     let delivered = &finished.delivered;
@@ -75,6 +108,7 @@ fn of_image(
     let platforms = platforms.filter_map(|image| Some((image.platform.to_string(), image.bytes?)));
     let summary = Summary {
         delivery: Delivery {
+            origin: end.origin,
             pushed: destinations.push,
             saved: destinations.save.is_some(),
             loaded: destinations.load,
@@ -84,10 +118,10 @@ fn of_image(
         saved: &finished.saved,
         exported: &exported,
         digest: delivered.first().and_then(|image| image.digest.as_deref()),
-        elapsed: results.elapsed,
-        totals,
-        url,
-        max_lines,
+        elapsed: end.elapsed,
+        totals: end.totals,
+        url: end.url,
+        max_lines: end.max_lines,
     };
     summary.render(output.options())
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use secrecy::ExposeSecret;
 
 use crate::config::Plan;
-use crate::config::plan::{ContextPlan, NamedContext};
+use crate::config::plan::{ContextPlan, Destinations, NamedContext, PromotionSource};
 use crate::io::bounded_file;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Ecr, EcrHost};
@@ -117,6 +117,13 @@ impl CredentialSource for AmazonLogins {
 /// The hosts and images that a build names.
 pub(super) fn named(plan: &Plan) -> Named {
     let mut named = Named::default();
+    if let Some(promotion) = &plan.promotion {
+        if let PromotionSource::Image(reference) = &promotion.source {
+            named.hosts.insert(canonical_host(reference.host()));
+            named.images.insert(NamedImage::new(reference, false));
+        }
+        add_destinations(&mut named, &promotion.destinations);
+    }
     for image in &plan.images {
         let (build, destinations) = (&image.build, &image.destinations);
         let contexts = build.contexts.iter().filter_map(|context| match context {
@@ -139,13 +146,17 @@ pub(super) fn named(plan: &Plan) -> Named {
             let is_exported = exported.any(|exported| exported == reference);
             named.images.insert(NamedImage::new(reference, is_exported));
         }
-        for reference in &destinations.references {
-            named.hosts.insert(canonical_host(reference.host()));
-            let image = NamedImage::new(reference, destinations.push);
-            named.images.insert(image);
-        }
+        add_destinations(&mut named, destinations);
     }
     named
+}
+
+fn add_destinations(named: &mut Named, destinations: &Destinations) {
+    for reference in &destinations.references {
+        named.hosts.insert(canonical_host(reference.host()));
+        let image = NamedImage::new(reference, destinations.push);
+        named.images.insert(image);
+    }
 }
 
 /// The Dockerfile's text. An unreadable file names no hosts; the build reports the error.

@@ -17,6 +17,8 @@ use crate::destination::WriteError;
 use crate::docker::{BlobError, DaemonError, LoadError};
 use crate::exit::Exit;
 use crate::registry::client::ClientError;
+use crate::registry::copy::image::ImageCopyError;
+use crate::registry::copy::tree::ReadError;
 use crate::registry::ecr::EcrError;
 use crate::registry::index::MergeError;
 use crate::registry::keyring::KeyringError;
@@ -136,6 +138,19 @@ pub(super) enum Failure {
     /// A file of the result was not written into the clone.
     #[error(transparent)]
     Export(Box<ExportFailure>),
+    /// Depot did not return the place of a saved image.
+    #[error("Depot returned no image of the build `{id}`")]
+    SavedBuild {
+        id: String,
+        #[source]
+        source: ApiError,
+    },
+    /// The image to copy cannot be read.
+    #[error(transparent)]
+    Source(Box<SourceFailure>),
+    /// The image was not copied.
+    #[error(transparent)]
+    Copy(Box<CopyFailure>),
     /// The run was stopped.
     #[error("{0}")]
     Canceled(Reason),
@@ -201,6 +216,33 @@ pub(super) struct PublishFailure {
     pub(super) pushed: Vec<String>,
     /// The names that were not pushed.
     pub(super) missing: Vec<String>,
+}
+
+/// An image that cannot be read from its registry.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the image `{image}`")]
+pub(super) struct SourceFailure {
+    pub(super) image: String,
+    /// The registry.
+    pub(super) host: String,
+    #[source]
+    pub(super) source: ReadError,
+}
+
+/// An image that was not copied. No name was pushed.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to copy the image `{image}`{}", to_target(.source))]
+pub(super) struct CopyFailure {
+    pub(super) image: String,
+    #[source]
+    pub(super) source: ImageCopyError,
+}
+
+fn to_target(error: &ImageCopyError) -> String {
+    match error {
+        ImageCopyError::Target(error) => format!(" to `{}/{}`", error.host(), error.repository()),
+        ImageCopyError::Source(_) | ImageCopyError::Content { .. } => String::new(),
+    }
 }
 
 /// Why an image was not loaded.
@@ -286,6 +328,7 @@ impl Failure {
         match self {
             Self::Image(image) => image.failure.exit(),
             Self::Create(error) => api_exit(error),
+            Self::SavedBuild { source, .. } => api_exit(source),
             Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
             Self::Sbom { source, .. } => match source {
                 SbomError::None => Exit::BuildFailed,
@@ -303,6 +346,8 @@ impl Failure {
             | Self::CacheKeys { .. }
             | Self::Publish(_)
             | Self::ReadBack { .. }
+            | Self::Source(_)
+            | Self::Copy(_)
             | Self::Credentials(_)
             | Self::Repository { .. } => Exit::Registry,
             // `Sibling` is only a consequence: the failure of the other part is reported.
@@ -314,6 +359,7 @@ impl Failure {
             Self::Daemon(_) => Exit::Docker,
             Self::NoPlatform { .. } | Self::Agent(_) => Exit::BadVariables,
             Self::Load(failure) => match &failure.cause {
+                LoadCause::Load(LoadError::Blob(BlobError::Registry { .. })) => Exit::Registry,
                 LoadCause::Load(LoadError::Blob(_)) => Exit::Infrastructure,
                 LoadCause::Load(_) => Exit::Docker,
                 LoadCause::Export(error) => solve_exit(error),

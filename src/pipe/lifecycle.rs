@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::{Result, request};
 use crate::cancel::Cancel;
 use crate::config::Plan;
+use crate::config::plan::DepotPlan;
 use crate::depot::{Api, Build, Outcome};
 
 /// How long to wait after a stop for the response to a pending `CreateBuild`, so that the build can be finished. After a signal
@@ -16,14 +17,19 @@ const CREATE_GRACE: Duration = Duration::from_secs(10);
 ///
 /// A build stays unfinished only if its ID never arrives: the response is lost, it arrives later than [`CREATE_GRACE`],
 /// or the process is killed.
-pub(super) async fn create(plan: &Plan, api: Api, cancel: &Cancel) -> Result<Build> {
+pub(super) async fn create(
+    plan: &Plan,
+    depot: &DepotPlan,
+    api: Api,
+    cancel: &Cancel,
+) -> Result<Build> {
     let stopped = async {
         cancel.fired().await;
     };
     let creating = Build::create(
         api,
-        &plan.depot.token,
-        Some(plan.depot.project_id.clone()),
+        &depot.token,
+        Some(depot.project_id.clone()),
         request::build_options(plan),
         stopped,
     );

@@ -8,7 +8,7 @@ pub(super) mod choice;
 pub(super) mod daemon;
 pub(crate) mod exported;
 mod from_builder;
-mod progress;
+pub(super) mod progress;
 
 use choice::LoadChoice;
 use daemon::Look;

@@ -22,9 +22,10 @@ use crate::registry::reference::Reference;
 const STORED: &str = "depot-build.env";
 
 /// Writes every requested file, and those in Bitbucket's storage folders.
+/// `build` is `None` if nothing was built.
 ///
 /// The values of several images are those of the first one, except for the lists of names and the metadata, which cover all.
-pub(super) fn write(plan: &Plan, build: &Build, finished: &[Finished]) -> Result<()> {
+pub(super) fn write(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Result<()> {
     let values = values(plan, build, finished);
     let requested = &plan.outputs;
     if let Some(path) = &requested.shell {
@@ -129,9 +130,9 @@ fn log_failure(path: &Path, written: std::io::Result<()>) {
 /// Every name with its digest, in the order of the plan, regardless of the order in which they were pushed. Names at Depot come
 /// last.
 fn names<'a>(plan: &Plan, finished: &'a [Finished]) -> Vec<(&'a Reference, Option<&'a str>)> {
-    let images = plan.images.iter().zip(finished);
+    let images = plan.destinations().zip(finished);
     images
-        .flat_map(|(plan, finished)| names_of(&plan.destinations, finished))
+        .flat_map(|(destinations, finished)| names_of(destinations, finished))
         .collect()
 }
 
@@ -153,7 +154,7 @@ pub(super) fn names_of<'a>(
     names
 }
 
-fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
+fn values(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Outputs {
     let mut values = Outputs::default();
     let all = names(plan, finished);
     // The values of one image are those of the first one.
@@ -187,11 +188,13 @@ fn values(plan: &Plan, build: &Build, finished: &[Finished]) -> Outputs {
     if let Some(loaded) = first.iter().find_map(|image| image.loaded.as_ref()) {
         values.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }
-    values.add("DEPOT_BUILD_ID", build.id());
-    if let Some(url) = build.url() {
-        values.add("DEPOT_BUILD_URL", url);
+    if let Some(build) = build {
+        values.add("DEPOT_BUILD_ID", build.id());
+        if let Some(url) = build.url() {
+            values.add("DEPOT_BUILD_URL", url);
+        }
+        values.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
     }
-    values.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
     values
 }
 
@@ -224,7 +227,7 @@ fn image_id<'a>(plan: &Plan, finished: &'a [Finished]) -> Option<&'a str> {
 /// response of each image with base64-encoded JSON decoded, and the build.
 ///
 /// Adds the digest of each name, because the response covers only the names of one push.
-fn metadata(plan: &Plan, build: &Build, finished: &[Finished]) -> Value {
+fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value {
     let mut metadata = match finished {
         [image] => response(image),
         images => {
@@ -234,8 +237,10 @@ fn metadata(plan: &Plan, build: &Build, finished: &[Finished]) -> Value {
             images.collect()
         }
     };
-    let depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
-    metadata.insert("depot.build".into(), depot);
+    if let Some(build) = build {
+        let depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
+        metadata.insert("depot.build".into(), depot);
+    }
     let digests = names(plan, finished).into_iter();
     let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
     let digests: Map<String, Value> = digests.collect();

@@ -11,6 +11,7 @@ use super::Result;
 use super::ecr::{AmazonLogins, Named};
 use super::failure::Failure;
 use crate::config::Plan;
+use crate::config::plan::Destinations;
 use crate::depot::{RegistryLogins, Saved};
 use crate::http::proxies::Proxies;
 use crate::registry::client::Client;
@@ -29,7 +30,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Registries {
     pub(super) keyring: Arc<Keyring>,
     pub(super) tokens: Arc<Tokens>,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
     ecr: Arc<Ecr>,
     creates_repositories: bool,
     /// Running probes; see [`Self::probe`]. Dropping this stops them.
@@ -56,11 +57,10 @@ impl Registries {
         // Depot's come first, because they are for this build only.
         let all = of_depot.chain(plan.registries.credentials.iter().cloned());
         let images = plan.images.iter();
-        let caches = images
-            .clone()
-            .flat_map(|image| image.caches.exported_references());
-        let mut pushed = images
-            .flat_map(|image| image.destinations.pushed())
+        let caches = images.flat_map(|image| image.caches.exported_references());
+        let mut pushed = plan
+            .destinations()
+            .flat_map(Destinations::pushed)
             .chain(caches);
         let pushes_public = pushed.any(|name| EcrHost::parse(name.host()) == Some(EcrHost::Public));
         let aws = &plan.registries.aws;
@@ -89,10 +89,10 @@ impl Registries {
             pushes_public,
             named,
         ));
-        let of_depot = Arc::new(RegistryLogins::new(plan.depot.token.clone()));
-        let keyring = Keyring::new(all.collect())
-            .with_source(amazon)
-            .with_source(of_depot);
+        let mut keyring = Keyring::new(all.collect()).with_source(amazon);
+        if let Some(depot) = &plan.depot {
+            keyring = keyring.with_source(Arc::new(RegistryLogins::new(depot.token.clone())));
+        }
         let keyring = Arc::new(keyring);
         if !insecure.is_empty() {
             let unchecked = crate::http::roots::unchecked_client_config().map_err(Failure::Tls)?;
@@ -103,7 +103,7 @@ impl Registries {
             .with_images(images)
             .with_listener(Arc::new(move |token: &str| fetched.add_foreign(token)));
         let tokens = Arc::new(tokens);
-        let client = Client::new(Arc::clone(&tokens));
+        let client = Arc::new(Client::new(Arc::clone(&tokens)));
         Ok(Self {
             keyring,
             tokens,

@@ -1,7 +1,11 @@
-//! Copies an index to another repository that already has the image.
+//! Copies images between repositories: here an index, to a repository that already has the image. `image.rs` copies whole images.
 //!
 //! Two solves of the same build create the same image, but each has its own provenance, so their indexes differ only in
 //! the attestations. Those are small, and everything else is in both repositories.
+
+mod blob;
+pub(crate) mod image;
+pub(crate) mod tree;
 
 use bytes::Bytes;
 use serde::Deserialize;

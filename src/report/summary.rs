@@ -13,9 +13,21 @@ use super::totals::row;
 /// Characters printed of a reference or a URL.
 const CHARACTERS: usize = 1000;
 
+/// Where an image came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// This run built it.
+    #[default]
+    Built,
+    /// This run copied it from a registry.
+    Copied,
+}
+
 /// Where the image was delivered. Without any of these, it is only in the builder's cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
+    /// The origin of the image.
+    pub origin: Origin,
     /// To its registries.
     pub pushed: bool,
     /// To Depot's registry.
@@ -27,9 +39,11 @@ pub struct Delivery {
 impl Delivery {
     /// `built, pushed and loaded`. `is_exported`: whether files were written into the clone.
     fn words(self, is_exported: bool) -> String {
+        let is_built = self.origin == Origin::Built;
         let done = [
-            (true, "built"),
-            (self.pushed, "pushed"),
+            (is_built, "built"),
+            (self.pushed && is_built, "pushed"),
+            (self.pushed && !is_built, "copied"),
             (self.saved, "saved"),
             (self.loaded, "loaded"),
             (is_exported, "exported"),
@@ -257,6 +271,7 @@ mod tests {
     const URL: &str = "https://depot.dev/orgs/o/projects/p/builds/b";
     const DIGEST: &str = "sha256:0123";
     const PUSHED: Delivery = Delivery {
+        origin: Origin::Built,
         pushed: true,
         saved: false,
         loaded: false,
@@ -278,6 +293,7 @@ mod tests {
             ),
         ] {
             let delivery = Delivery {
+                origin: Origin::Built,
                 pushed,
                 saved,
                 loaded,

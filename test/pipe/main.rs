@@ -37,6 +37,8 @@ mod pipeline;
 mod place;
 mod platforms;
 mod program;
+mod promote;
+mod promote_faults;
 mod proxies;
 mod registries;
 mod registry_faults;

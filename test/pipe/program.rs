@@ -166,6 +166,13 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
+    /// The maximum memory so far, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let id = self.child.id().expect("still running");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"));
+        high_water_kib(&status.unwrap_or_default())
+    }
+
     /// Passes each further line of the log to `take`, without its end, and keeps none.
     pub async fn pass(mut self, mut take: impl FnMut(&[u8])) -> Passed {
         let id = self.child.id().expect("still running");

@@ -14,6 +14,8 @@ use crate::config::plan::ProjectSource;
 use crate::depot::{ApiError, Code, is_registry};
 use crate::docker::{DaemonError, LoadError};
 use crate::registry::client::ClientError;
+use crate::registry::copy::image::ImageCopyError;
+use crate::registry::copy::tree::ReadError;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{EcrError, EcrHost};
 use crate::registry::reference::DOCKER_HUB;
@@ -38,6 +40,9 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         Failure::Push(push) if push.is_taken => taken_hint(&push.error, plan),
         Failure::Push(push) => solve_hint(&push.error, plan, output),
         Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
+        Failure::SavedBuild { source, .. } => saved_hint(source),
+        Failure::Source(failure) => source_hint(&failure.source, &failure.host, plan),
+        Failure::Copy(failure) => copy_hint(&failure.source, plan),
         Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
         Failure::Credentials(error) => amazon_hint(error.cause()?),
         Failure::Repository { source, .. } | Failure::CacheKeys { source, .. } => {
@@ -54,6 +59,9 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
             "the scanner must write an SPDX file: check the image after `generator=` in SBOM, or remove SBOM_DIR"
                 .into(),
         ),
+        Failure::NoPlatform { daemon, .. } if plan.promotion.is_some() => {
+            Some(format!("build SOURCE_IMAGE for `{daemon}` too, or remove LOAD"))
+        }
         Failure::NoPlatform { daemon, .. } => {
             Some(format!("add `{daemon}` to PLATFORMS, or remove LOAD"))
         }
@@ -111,6 +119,46 @@ fn cache_hint(failure: &CacheExportFailure, plan: &Plan) -> String {
     format!("check its entry in CACHE_TO; {ignore}")
 }
 
+/// After a failed query for a saved image.
+fn saved_hint(error: &ApiError) -> Option<String> {
+    let ApiError::Refused { code, .. } = error else {
+        return None;
+    };
+    let hint = match code {
+        Code::Unauthenticated => {
+            "Depot rejected DEPOT_TOKEN: create a project token on the project's settings page and store it as a secured \
+             variable of the repository"
+        }
+        Code::PermissionDenied | Code::NotFound => {
+            "check the id in SOURCE_IMAGE: its build must have `SAVE: 'true'` and belong to the project of DEPOT_TOKEN; Depot \
+             deletes saved images after some days"
+        }
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+/// After a failed read of the image to copy.
+fn source_hint(error: &ReadError, host: &str, plan: &Plan) -> Option<String> {
+    match error {
+        ReadError::Client(error) if error.status() == Some(404) => {
+            Some("check SOURCE_IMAGE: the registry has no such image".into())
+        }
+        ReadError::Client(error) => client_hint(error, host, plan),
+        ReadError::Invalid { .. } | ReadError::TooLarge { .. } => None,
+    }
+}
+
+/// After a failed copy: the settings of the registry concerned.
+fn copy_hint(error: &ImageCopyError, plan: &Plan) -> Option<String> {
+    match error {
+        ImageCopyError::Source(error) | ImageCopyError::Target(error) => {
+            client_hint(error, error.host(), plan)
+        }
+        ImageCopyError::Content { .. } => None,
+    }
+}
+
 fn load_hint(error: &LoadError) -> Option<String> {
     let hint = match error {
         error if error.is_disk_full() => {
@@ -163,8 +211,9 @@ fn amazon_hint(error: &EcrError) -> Option<String> {
 }
 
 fn create_hint(error: &ApiError, plan: &Plan) -> Option<String> {
-    let project = &plan.depot.project_id;
-    let origin = match &plan.depot.project_source {
+    let depot = plan.depot.as_ref()?;
+    let project = &depot.project_id;
+    let origin = match &depot.project_source {
         ProjectSource::Variable => "DEPOT_PROJECT_ID".to_owned(),
         ProjectSource::File(path) => format!("`{}`", path.display()),
     };

@@ -74,12 +74,12 @@ impl StepDaemon {
         Ok((Some(daemon), choices))
     }
 
-    pub(super) fn docker(&self) -> &Daemon {
+    pub(in super::super) fn docker(&self) -> &Daemon {
         &self.daemon
     }
 
     /// The daemon's version.
-    pub(super) fn version(&self) -> &str {
+    pub(in super::super) fn version(&self) -> &str {
         &self.daemon.about().version
     }
 
@@ -102,16 +102,15 @@ impl StepDaemon {
         masker: &Masker,
     ) {
         let daemon = self.daemon.clone();
-        let (build, token) = (build.clone(), plan.depot.token.clone());
+        let build = build.clone();
+        let token = plan.depot.as_ref().map(|depot| depot.token.clone());
         let masker = masker.clone();
         // Depot's name for a pull is that of a single image.
         let may_pull = build.loads_by_registry() && plan.images.len() == 1;
         let looking = async move {
             let mut look = Look::default();
             let pulling = async {
-                if !may_pull {
-                    return None;
-                }
+                let token = token.filter(|_| may_pull)?;
                 let pull = build.pull_info(&token).await;
                 let pull = pull.inspect_err(|error| {
                     let why = crate::text::cause::one_line(error);
@@ -167,7 +166,7 @@ impl Looking {
 /// The result of the inspection during the build.
 #[derive(Debug, Default)]
 pub(in super::super) struct Look {
-    pub(super) present: Present,
+    pub(in super::super) present: Present,
     pub(super) pull: Option<PullInfo>,
 }
 
@@ -178,7 +177,7 @@ impl Look {
     }
 
     /// Updates the list of layers. If it cannot be listed, all layers are sent.
-    pub(super) async fn again(&mut self, daemon: &Daemon) {
+    pub(in super::super) async fn again(&mut self, daemon: &Daemon) {
         if daemon.about().store != Store::Classic {
             return;
         }

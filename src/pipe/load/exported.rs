@@ -129,6 +129,16 @@ async fn entries(
 }
 
 impl Document {
+    /// Whether it is the manifest of one image, and not an index.
+    pub(in super::super) fn is_manifest(&self) -> bool {
+        self.manifests.is_empty() && self.config.is_some()
+    }
+
+    /// The digest of the config of a manifest.
+    pub(in super::super) fn config_digest(&self) -> Option<&str> {
+        Some(&self.config.as_ref()?.digest)
+    }
+
     /// The images. Entries without a platform are attestations of other entries, and are skipped.
     pub(crate) fn images(self) -> Vec<(Descriptor, Platform)> {
         self.manifests
@@ -143,7 +153,7 @@ impl Document {
 }
 
 /// Whether the platform can be part of a variable's name.
-fn is_platform(platform: &Platform) -> bool {
+pub(in super::super) fn is_platform(platform: &Platform) -> bool {
     let Platform {
         os,
         architecture,

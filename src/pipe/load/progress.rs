@@ -10,7 +10,7 @@ pub(super) use crate::report::progress::size;
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs `loading`, and prints periodically how many bytes were sent, of `total` if it is known.
-pub(super) async fn report_while<Loading: Future>(
+pub(in super::super) async fn report_while<Loading: Future>(
     loading: Loading,
     step: &Step,
     sent: &Sent,

@@ -15,6 +15,16 @@ use super::request::{Call, Reply};
 use crate::registry::challenge::{self, bearer, is_basic};
 use crate::registry::credentials::{Credential, canonical_host};
 
+/// The purpose that an authorization is valid for.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Purpose {
+    host: String,
+    repository: String,
+    is_push: bool,
+    /// The repository that blobs are mounted from.
+    mounted: Option<String>,
+}
+
 /// The value of an `Authorization` header, which `Debug` does not show.
 pub(super) type Authorization = HeaderValue;
 
@@ -41,12 +51,9 @@ impl Client {
     ) -> Result<Option<Authorization>, ClientError> {
         let challenges = challenge::headers(&unauthorized.headers);
         let value = if let Some(challenge) = challenges.iter().copied().find_map(bearer) {
-            let actions = if call.is_push() { "pull,push" } else { "pull" };
-            let scope = format!("repository:{}:{actions}", call.repository);
-            let fetched = self
-                .tokens
-                .fetch(call.host, &challenge.realm, &challenge.service, &[scope])
-                .await;
+            let (realm, service) = (&challenge.realm, &challenge.service);
+            let scopes = call.scopes();
+            let fetched = self.tokens.fetch(call.host, realm, service, &scopes).await;
             let token =
                 fetched.map_err(|error| ClientError::new(call, Cause::Token(Box::new(error))))?;
             sensitive("Bearer ", &token.value)
@@ -70,9 +77,13 @@ impl Client {
     }
 }
 
-fn key(call: &Call<'_>) -> (String, String, bool) {
-    let host = canonical_host(call.host);
-    (host, call.repository.to_owned(), call.is_push())
+fn key(call: &Call<'_>) -> Purpose {
+    Purpose {
+        host: canonical_host(call.host),
+        repository: call.repository.to_owned(),
+        is_push: call.is_push,
+        mounted: call.mount.map(|(_, from)| from.to_owned()),
+    }
 }
 
 fn sensitive(scheme: &str, secret: &SecretString) -> Option<HeaderValue> {

@@ -1,18 +1,14 @@
-//! Reading and pushing small blobs: those of attestations, which are copied between registries.
+//! Looking for blobs, and reading and pushing small ones, such as those of attestations.
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode};
-use url::Url;
 
-use super::call::{CALL_LIMIT, read};
+use super::Client;
+use super::call::CALL_LIMIT;
 use super::error::{Cause, ClientError};
-use super::request::{Call, Reply};
-use super::{Client, header_value};
+use super::request::Call;
+use super::upload::Begun;
 use crate::text::digest::sha256;
-
-/// The path at which an upload begins.
-const UPLOADS: &str = "uploads/";
 
 impl Client {
     /// Reads a blob. It must not be larger than the limit for manifests.
@@ -38,66 +34,39 @@ impl Client {
         Ok(reply.body)
     }
 
-    /// Pushes a blob in one piece: `POST` begins an upload, and `PUT` to the returned address completes it.
+    /// Whether a repository that is pushed to has a blob. False if that is not known.
+    pub(crate) async fn has_blob(
+        &self,
+        host: &str,
+        repository: &str,
+        digest: &str,
+    ) -> Result<bool, ClientError> {
+        let call = Call {
+            kind: "blobs",
+            is_push: true,
+            ..Call::new(Method::HEAD, host, repository, digest)
+        };
+        Ok(self.exchange(&call).await?.status == StatusCode::OK)
+    }
+
+    /// Pushes a small blob.
     pub(crate) async fn put_blob(
         &self,
         host: &str,
         repository: &str,
         blob: Bytes,
     ) -> Result<(), ClientError> {
-        let call = Call {
-            kind: "blobs",
-            ..Call::new(Method::POST, host, repository, UPLOADS)
-        };
-        let reply = self.exchange(&call).await?;
-        if reply.status != StatusCode::ACCEPTED {
-            return Err(ClientError::new(&call, Cause::of_reply(&reply)));
-        }
-        let url =
-            upload_url(&reply, &sha256(&blob)).map_err(|cause| ClientError::new(&call, cause))?;
-        let mut request = self
-            .tokens
-            .reach
-            .client_for_registry(host, &url)
-            .put(url)
-            .timeout(CALL_LIMIT)
-            .body(blob);
-        if let Some(value) = header_value("application/octet-stream") {
-            request = request.header(CONTENT_TYPE, value);
-        }
-        if let Some(value) = self.cached_authorization(&call) {
-            request = request.header(AUTHORIZATION, value);
-        }
-        let sending = async {
-            let response = crate::http::trace::send(request)
-                .await
-                .map_err(Cause::transport)?;
-            read(response, false).await
-        };
-        let reply = sending
-            .await
-            .map_err(|cause| ClientError::new(&call, cause))?;
-        if reply.status.is_success() {
-            Ok(())
-        } else {
-            Err(ClientError::new(&call, Cause::of_reply(&reply)))
+        let digest = sha256(&blob);
+        match self.begin_upload(host, repository, None).await? {
+            Begun::Mounted => Ok(()),
+            Begun::Upload(upload) => {
+                let length = blob.len() as u64;
+                let sending = self.complete_upload(&upload, &digest, length, blob);
+                match tokio::time::timeout(CALL_LIMIT, sending).await {
+                    Ok(sent) => sent,
+                    Err(_) => Err(upload.stalled()),
+                }
+            }
         }
     }
-}
-
-/// The address at which an upload is completed. It must be the registry's own: the request contains our authorization.
-fn upload_url(reply: &Reply, digest: &str) -> Result<Url, Cause> {
-    let malformed = || Cause::Malformed("its response to the upload has no usable Location".into());
-    let begun_at = reply.url.as_ref().ok_or_else(malformed)?;
-    let location = reply.header(LOCATION.as_str());
-    if location.is_empty() {
-        return Err(malformed());
-    }
-    let mut url = begun_at.join(location).map_err(|_| malformed())?;
-    if url.origin() != begun_at.origin() {
-        let to = url.host_str().unwrap_or_default().to_owned();
-        return Err(Cause::Redirected { to });
-    }
-    url.query_pairs_mut().append_pair("digest", digest);
-    Ok(url)
 }

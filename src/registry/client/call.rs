@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use reqwest::{Response, StatusCode};
 use url::Url;
@@ -102,8 +103,7 @@ impl Client {
         base: &Url,
         authorization: Option<&HeaderValue>,
     ) -> Result<Reply, Cause> {
-        let path = format!("{}/{}/{}", call.repository, call.kind, call.reference);
-        let origin = base.join(&path).map_err(|_| Cause::invalid_host())?;
+        let origin = base.join(&call.path()).map_err(|_| Cause::invalid_host())?;
         let mut url = origin.clone();
         for _ in 0..=MAX_REDIRECTS {
             let mut request = self
@@ -111,7 +111,6 @@ impl Client {
                 .reach
                 .client_for_target(call.host, &url, true)
                 .request(call.method.clone(), url.clone())
-                .timeout(CALL_LIMIT)
                 .body(call.body.clone());
             for (name, value) in &call.headers {
                 request = request.header(name, value);
@@ -121,7 +120,9 @@ impl Client {
             if let Some(value) = authorization {
                 request = request.header(AUTHORIZATION, value);
             }
-            let response = match crate::http::trace::send(request).await {
+            let sending = crate::http::trace::send(request);
+            let sent = tokio::time::timeout(CALL_LIMIT, sending).await;
+            let response = match sent.map_err(|_| Cause::Stalled)? {
                 Ok(response) => response,
                 Err(error) if ForbiddenAddress::is_cause_of(&error) => {
                     let to = url.host_str().unwrap_or_default().to_owned();
@@ -131,13 +132,20 @@ impl Client {
             };
             let Some(next) = redirect_target(&response, &url) else {
                 let is_foreign = url.origin() != origin.origin();
-                let mut reply = read(response, is_foreign).await?;
+                let is_streamed = call.is_stream && response.status().is_success();
+                let mut reply = if is_streamed {
+                    streamed(response, is_foreign)
+                } else {
+                    let reading = read(response, is_foreign);
+                    let read = tokio::time::timeout(CALL_LIMIT, reading).await;
+                    read.map_err(|_| Cause::Stalled)??
+                };
                 reply.authorization = authorization.cloned();
                 reply.url = Some(url);
                 return Ok(reply);
             };
             let to = next.host_str().unwrap_or_default().to_owned();
-            if call.is_push() {
+            if !call.is_read() {
                 return Err(Cause::Redirected { to });
             }
             // A registry elsewhere cannot cause requests to this machine.
@@ -184,5 +192,19 @@ pub(super) async fn read(mut response: Response, is_foreign: bool) -> Result<Rep
         is_foreign,
         url: None,
         authorization: None,
+        stream: None,
     })
+}
+
+/// A success whose body follows.
+fn streamed(response: Response, is_foreign: bool) -> Reply {
+    Reply {
+        status: response.status(),
+        headers: response.headers().clone(),
+        body: Bytes::new(),
+        is_foreign,
+        url: None,
+        authorization: None,
+        stream: Some(response),
+    }
 }

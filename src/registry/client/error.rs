@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::request::{Call, Reply, authorization_forms};
@@ -35,6 +35,9 @@ pub(super) enum Cause {
     /// No response, or an incomplete one.
     #[error("{0}")]
     Transport(String, #[source] reqwest::Error),
+    /// No response or no progress within the limits.
+    #[error("it did not respond in time")]
+    Stalled,
     /// No token or login could be obtained.
     #[error(transparent)]
     Token(Box<TokenError>),
@@ -118,7 +121,7 @@ impl ClientError {
             host: call.host.to_owned(),
             repository: call.repository.to_owned(),
             reference: call.reference.to_owned(),
-            action: match (call.method == Method::GET, call.kind) {
+            action: match (call.is_read(), call.kind) {
                 (true, "manifests") => "did not return the manifest of",
                 (true, _) => "did not return the blob of",
                 (false, "manifests") => "did not accept the manifest for",
@@ -132,6 +135,12 @@ impl ClientError {
     #[must_use]
     pub(crate) fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The repository there.
+    #[must_use]
+    pub(crate) fn repository(&self) -> &str {
+        &self.repository
     }
 
     /// The status of the response, if there was one.
@@ -197,6 +206,7 @@ impl ClientError {
         match &*self.cause {
             // This includes a name that cannot be resolved now.
             Cause::Transport(_, source) => retry::is_transient(source),
+            Cause::Stalled => true,
             Cause::Token(error) => error.is_transient(),
             Cause::Status { status, .. } => is_unavailable(*status),
             _ => false,
@@ -226,7 +236,7 @@ pub(crate) fn rejected(
     body: bytes::Bytes,
     authorization: Option<reqwest::header::HeaderValue>,
 ) -> ClientError {
-    let call = Call::new(Method::PUT, "r.example", "acme/app", "1.0");
+    let call = Call::new(reqwest::Method::PUT, "r.example", "acme/app", "1.0");
     let reply = Reply {
         status,
         headers: reqwest::header::HeaderMap::new(),
@@ -234,6 +244,7 @@ pub(crate) fn rejected(
         is_foreign: false,
         url: None,
         authorization,
+        stream: None,
     };
     ClientError::new(&call, Cause::of_reply(&reply))
 }

@@ -1,7 +1,7 @@
 //! A client for the part of the distribution API that the program itself needs: reading and pushing manifests.
 //!
-//! Builders push blobs, except small ones that are copied between registries. Responses are limited in size and verified
-//! against their digest. Redirects are followed without our authorization. Rejected requests are not repeated. The protocol
+//! Builders push blobs, except those that are copied between registries. Responses are limited in size and verified
+//! against their digest, except streams, which the caller verifies. Redirects are followed without our authorization. Rejected requests are not repeated. The protocol
 //! is OCI's distribution specification 1.1.
 
 mod authorization;
@@ -9,8 +9,10 @@ mod blobs;
 mod call;
 pub(crate) mod error;
 mod request;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,10 +23,12 @@ use reqwest::{Method, StatusCode};
 use super::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST};
 use super::token::Tokens;
 use crate::text::cut::printable;
-use authorization::Authorization;
+use authorization::{Authorization, Purpose};
 use error::Cause;
 pub(crate) use error::ClientError;
 use request::{Call, Reply};
+pub(crate) use stream::BlobRange;
+pub(crate) use upload::{Begun, Upload};
 
 /// Registries reject larger manifests.
 const MAX_MANIFEST_BYTES: usize = 4 << 20;
@@ -33,8 +37,8 @@ const MAX_MANIFEST_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Client {
     tokens: Arc<Tokens>,
-    /// Accepted values, by host, repository, and whether the call was a push.
-    authorizations: Mutex<HashMap<(String, String, bool), Authorization>>,
+    /// Accepted values.
+    authorizations: Mutex<HashMap<Purpose, Authorization>>,
 }
 
 impl Client {
@@ -57,6 +61,21 @@ impl Client {
         let call = manifest_call(host, repository, reference);
         let reply = self.exchange(&call).await?;
         manifest_of(&call, &reply)
+    }
+
+    /// Whether a repository that is pushed to has the manifest with this digest. False if that is not known.
+    pub(crate) async fn has_manifest(
+        &self,
+        host: &str,
+        repository: &str,
+        digest: &str,
+    ) -> Result<bool, ClientError> {
+        let call = Call {
+            method: Method::HEAD,
+            is_push: true,
+            ..manifest_call(host, repository, digest)
+        };
+        Ok(self.exchange(&call).await?.status == StatusCode::OK)
     }
 
     /// The digest of the manifest at a tag. `None` if it does not exist or cannot be read, after the usual retries.

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use url::Url;
 
 use crate::http::header;
@@ -21,9 +21,16 @@ pub(super) struct Call<'a> {
     pub(super) reference: &'a str,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Bytes,
+    /// The authorization must be valid for a push. Set also for reads of a repository that is pushed to, so that both need one
+    /// token.
+    pub(super) is_push: bool,
+    /// The digest of a blob to mount, and the repository of the same registry that has it.
+    pub(super) mount: Option<(&'a str, &'a str)>,
+    /// The body of a success is not read: see [`Reply::stream`].
+    pub(super) is_stream: bool,
 }
 
-/// A complete response of a registry.
+/// A response of a registry.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -35,6 +42,8 @@ pub(super) struct Reply {
     pub(super) url: Option<Url>,
     /// The `Authorization` of the request, which an error message may repeat.
     pub(super) authorization: Option<HeaderValue>,
+    /// The success of a call with [`Call::is_stream`], whose body follows.
+    pub(super) stream: Option<Response>,
 }
 
 impl Reply {
@@ -52,6 +61,9 @@ impl<'a> Call<'a> {
         reference: &'a str,
     ) -> Self {
         Self {
+            is_push: !matches!(method, Method::GET | Method::HEAD),
+            mount: None,
+            is_stream: false,
             method,
             host,
             repository,
@@ -62,8 +74,28 @@ impl<'a> Call<'a> {
         }
     }
 
-    pub(super) fn is_push(&self) -> bool {
-        self.method != Method::GET
+    /// Whether the call changes nothing at the registry.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// The path below `/v2/`, with its query.
+    pub(super) fn path(&self) -> String {
+        let path = format!("{}/{}/{}", self.repository, self.kind, self.reference);
+        match self.mount {
+            Some((digest, from)) => format!("{path}?mount={digest}&from={from}"),
+            None => path,
+        }
+    }
+
+    /// The scopes of a token for the call.
+    pub(super) fn scopes(&self) -> Vec<String> {
+        let actions = if self.is_push { "pull,push" } else { "pull" };
+        let own = format!("repository:{}:{actions}", self.repository);
+        let mounted = self
+            .mount
+            .map(|(_, from)| format!("repository:{from}:pull"));
+        std::iter::once(own).chain(mounted).collect()
     }
 }
 

@@ -132,6 +132,11 @@ impl Internet {
         lock(&self.world.faults).push(fault);
     }
 
+    /// Removes the planned faults of a host.
+    pub fn forget(&self, host: &str) {
+        lock(&self.world.faults).retain(|fault| fault.host != host);
+    }
+
     /// How many planned faults of a host have not occurred.
     #[must_use]
     pub fn unmet(&self, host: &str) -> usize {

@@ -37,6 +37,15 @@ pub(super) const ROWS: &[Variable] = &[
     ),
     Variable::new(
         Topic::Image,
+        "SOURCE_IMAGE",
+        Kind::Text,
+        Fallback::None,
+        "Image to copy to every name in `IMAGE` instead of a build, unchanged, with all its platforms: \
+         a name, preferably with a digest, or `depot:BUILD_ID` for a build with `SAVE`. See \
+         [Promote an image](#markdown-header-promote-an-image).",
+    ),
+    Variable::new(
+        Topic::Image,
         "SAVE",
         Kind::Boolean,
         Fallback::Value("false"),

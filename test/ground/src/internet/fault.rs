@@ -21,6 +21,8 @@ pub enum RegistryFault {
     Delay(Duration),
     /// The end of the connection after this many bytes of the request's body.
     CutAfter(u64),
+    /// The registry's response, cut after this many bytes of its body. Responses with an error are passed on.
+    CutAnswerAfter(usize),
 }
 
 /// A fault and the requests that it affects.

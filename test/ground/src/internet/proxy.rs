@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{client, server};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -185,6 +185,15 @@ async fn faulty(
             }
             return Err(Cut);
         }
+        RegistryFault::CutAnswerAfter(limit) => {
+            let path = request.uri().path().to_owned();
+            let response = forwarded(world, host, route, request).await;
+            if !response.status().is_success() {
+                renew(world, host, &path, &RegistryFault::CutAnswerAfter(limit));
+                return Ok(response);
+            }
+            cut_after(response, limit).await
+        }
         RegistryFault::Delay(delay) => {
             tokio::time::sleep(delay).await;
             forwarded(world, host, route, request).await
@@ -208,16 +217,32 @@ async fn lost(
         return Err(Cut);
     }
     // A challenge, for example: the response to be lost is yet to come.
+    renew(world, host, &path, &RegistryFault::LoseAnswer);
+    Ok(response)
+}
+
+/// Plans a fault once more, because a request did not use it up.
+fn renew(world: &World, host: &str, path: &str, fault: &RegistryFault) {
     let mut faults = lock(&world.faults);
-    let is_same = |fault: &&mut Planned| {
-        fault.host == host
-            && matches!(fault.fault, RegistryFault::LoseAnswer)
-            && path.contains(fault.path_part)
+    let is_same = |planned: &&mut Planned| {
+        planned.host == host
+            && std::mem::discriminant(&planned.fault) == std::mem::discriminant(fault)
+            && path.contains(planned.path_part)
     };
     if let Some(planned) = faults.iter_mut().find(is_same) {
         planned.times += 1;
     }
-    Ok(response)
+}
+
+/// The response with a body that ends after this many bytes, although its header has a larger length. So the connection ends.
+async fn cut_after(response: BoxedResponse, limit: usize) -> BoxedResponse {
+    let (head, body) = response.into_parts();
+    let whole = body.collect().await.map(|whole| whole.to_bytes());
+    let mut start = whole.unwrap_or_default();
+    start.truncate(limit);
+    let frame: Result<_, hyper::Error> = Ok(Frame::data(start));
+    let body = StreamBody::new(futures_util::stream::iter([frame]));
+    Response::from_parts(head, body.boxed())
 }
 
 async fn forwarded(

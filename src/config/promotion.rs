@@ -1,0 +1,510 @@
+//! An image that exists already and is copied instead of built: `SOURCE_IMAGE`.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use super::caches::CachesPlan;
+use super::environment::Environment;
+use super::fault::Fault;
+use super::findings::Findings;
+use super::images::{self, Destinations, ImageVariables};
+use super::outputs;
+use super::paths::Places;
+use super::table::all_variables;
+use super::values::{boolean, words};
+use super::{
+    Plan, Variables, authorities, depot, load, proxies, read_boolean, registries, timeout,
+};
+use crate::bitbucket::Pipeline;
+use crate::registry::reference::Reference;
+
+/// The variables of an image that exists already.
+#[derive(Default, Deserialize)]
+pub(super) struct PromotionVariables {
+    pub(super) source_image: Option<String>,
+}
+
+/// An image to copy.
+#[derive(Debug, Clone)]
+pub(crate) struct PromotionPlan {
+    /// The image.
+    pub(crate) source: PromotionSource,
+    /// Where it is copied to. Never saved.
+    pub(crate) destinations: Destinations,
+}
+
+/// The place of an image to copy.
+#[derive(Debug, Clone)]
+pub(crate) enum PromotionSource {
+    /// In a registry.
+    Image(Reference),
+    /// In Depot's registry.
+    Build(SavedBuild),
+}
+
+/// A build whose image Depot keeps.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedBuild {
+    /// Its id. Letters, digits, `-` and `_`.
+    pub(crate) id: String,
+    /// The token for Depot's API.
+    pub(crate) token: SecretString,
+    /// The address of Depot's API; ends in `/`.
+    pub(crate) api_url: Url,
+}
+
+const VARIABLE: &str = "SOURCE_IMAGE";
+
+/// The prefix of the id of a build.
+const BUILD_PREFIX: &str = "depot:";
+
+/// The longest id of a build.
+const ID_MAX_CHARACTERS: usize = 128;
+
+const ADVICE: &str = "write the name of one image, such as `acme/app@sha256:…` or `acme/app:1.0`, or `depot:BUILD_ID` for a \
+                      build that was saved";
+
+/// Variables that describe a build, or destinations that only a build has. Those that `pipe.yml` takes from the repository are
+/// not among them: they may be meant for other steps.
+const OF_BUILDS: &[&str] = &[
+    "SAVE",
+    "SAVE_TAGS",
+    "COMPRESSION",
+    "COMPRESSION_LEVEL",
+    "CONTEXT",
+    "DOCKERFILE",
+    "TARGET",
+    "BUILD_ARGS",
+    "BUILD_CONTEXTS",
+    "PLATFORMS",
+    "BUILD_PLATFORM",
+    "SOURCE_DATE_EPOCH",
+    "SECRET_FILES",
+    "SSH",
+    "NO_CACHE",
+    "NO_CACHE_FILTER",
+    "PULL",
+    "CACHE_FROM",
+    "CACHE_TO",
+    "NETWORK",
+    "ADD_HOSTS",
+    "SHM_SIZE",
+    "ULIMITS",
+    "CGROUP_PARENT",
+    "ALLOW",
+    "LABELS",
+    "ANNOTATIONS",
+    "OCI_LABELS",
+    "PROVENANCE",
+    "SBOM",
+    "SBOM_DIR",
+    "OUTPUTS",
+];
+
+/// Reads the plan of a run that copies an image. All faults are reported. `None` after a fault.
+pub(super) fn plan(
+    variables: Variables,
+    environment: &Environment,
+    places: &Places<'_>,
+    findings: &mut Findings,
+) -> Option<Plan> {
+    refuse_build_variables(environment, findings);
+    let Variables {
+        promotion,
+        depot,
+        mut image,
+        docker,
+        registry,
+        amazon,
+        identity,
+        outputs,
+        pipe,
+        pipeline,
+        ..
+    } = variables;
+    let working_directory = places.working_directory();
+    let source = source(promotion.source_image.as_deref(), depot, findings);
+    let destinations = destinations(&mut image, source.as_ref(), findings);
+    let daemon = destinations.load;
+    let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
+    let registries = registries::Variables {
+        registry,
+        amazon,
+        identity,
+    };
+    let used = registries::Used {
+        pushed: destinations.pushed(),
+        read: match &source {
+            Some(PromotionSource::Image(reference)) => Some(reference),
+            _ => None,
+        },
+        caches: &CachesPlan::default(),
+    };
+    let (registries, other_secrets) =
+        registries::read(registries, &pipeline, &used, working_directory, findings);
+    let plan = Plan {
+        depot: None,
+        clone: places.clone_directory().to_owned(),
+        withheld: Vec::new(),
+        images: Vec::new(),
+        daemon,
+        registries,
+        authorities: authorities::read(pipe.ssl_cert_file.as_deref(), working_directory, findings),
+        other_secrets,
+        outputs: outputs::read(&outputs, places, &destinations, findings),
+        proxies: proxies::read(environment, findings),
+        timeout: timeout::read(pipe.timeout.as_deref(), findings),
+        pipeline: Pipeline::from(pipeline),
+        debug: read_boolean("DEBUG", pipe.debug.as_deref(), findings),
+        promotion: None,
+    };
+    let source = source?;
+    Some(Plan {
+        promotion: Some(PromotionPlan {
+            source,
+            destinations,
+        }),
+        ..plan
+    })
+}
+
+/// Reports every variable that only a build uses. A variable with its default is not reported: `pipe.yml` sets some.
+fn refuse_build_variables(environment: &Environment, findings: &mut Findings) {
+    let is_of_build = |name: &str| OF_BUILDS.contains(&name);
+    for variable in all_variables().filter(|variable| is_of_build(variable.name)) {
+        if environment.is_changed(variable) {
+            findings.fault(Fault::new(
+                variable.name,
+                "set, but SOURCE_IMAGE is set too, so nothing is built",
+                format!(
+                    "remove {}, or remove SOURCE_IMAGE to build an image",
+                    variable.name
+                ),
+            ));
+        }
+    }
+}
+
+/// The image to copy. The token and the address of the API are read only for a saved build.
+fn source(
+    value: Option<&str>,
+    depot: depot::DepotVariables,
+    findings: &mut Findings,
+) -> Option<PromotionSource> {
+    let value = value?.trim();
+    if words(value).count() > 1 {
+        let problem = format!("{} is more than one name", findings.shown(value));
+        findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+        return None;
+    }
+    if let Some(id) = value.strip_prefix(BUILD_PREFIX) {
+        let token = depot::token(depot.depot_token, findings);
+        let api_url = depot::api_url(depot.depot_api_url.as_deref(), findings);
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if id.is_empty() || id.len() > ID_MAX_CHARACTERS || !id.bytes().all(is_part) {
+            let problem = format!("{} contains no valid id of a build", findings.shown(value));
+            let advice = "write `depot:` and the id, such as the value of DEPOT_BUILD_ID";
+            findings.fault(Fault::new(VARIABLE, problem, advice));
+            return None;
+        }
+        return Some(PromotionSource::Build(SavedBuild {
+            id: id.to_owned(),
+            token: token?,
+            api_url: api_url?,
+        }));
+    }
+    let shown = findings.shown(value);
+    let (problem, advice) = match Reference::parse(value) {
+        Ok(reference) if reference.host_is_bare_word() => {
+            let problem = format!(
+                "refers to the registry `{}`, because its first part has upper-case letters",
+                reference.host()
+            );
+            (problem, format!("write `{}`", value.to_ascii_lowercase()))
+        }
+        Ok(reference)
+            if reference
+                .digest()
+                .is_some_and(|digest| !digest.starts_with("sha256:")) =>
+        {
+            (
+                format!("{shown} has a digest other than SHA-256"),
+                ADVICE.to_owned(),
+            )
+        }
+        Ok(reference) => return Some(PromotionSource::Image(reference)),
+        Err(_) if images::contains_login(value) => (
+            format!("{shown} contains a login"),
+            "write the name without it, and set REGISTRY, REGISTRY_USERNAME and REGISTRY_PASSWORD"
+                .into(),
+        ),
+        Err(error) => (
+            format!("{shown} {}", findings.masked(&error.to_string())),
+            ADVICE.to_owned(),
+        ),
+    };
+    findings.fault(Fault::new(VARIABLE, problem, advice));
+    None
+}
+
+/// The destinations. `SOURCE_IMAGE` implies `PUSH`.
+fn destinations(
+    image: &mut ImageVariables,
+    source: Option<&PromotionSource>,
+    findings: &mut Findings,
+) -> Destinations {
+    let is_loaded = image.load.as_deref().and_then(boolean) == Some(true);
+    let is_pushed = image.push.as_deref().and_then(boolean);
+    let has_name = image.image.is_some();
+    if is_pushed == Some(false) && !is_loaded {
+        findings.fault(Fault::new(
+            "PUSH",
+            "`false`, but SOURCE_IMAGE is copied to the names in IMAGE",
+            "remove PUSH, or set `LOAD: 'true'` to load the image only",
+        ));
+    }
+    if !has_name && !is_loaded {
+        findings.fault(Fault::new(
+            "IMAGE",
+            "not set, but SOURCE_IMAGE is copied to the names in it",
+            "write the names of the copy, such as `acme/app:1.0`",
+        ));
+        image.push = None;
+    } else if image.push.is_none() && has_name {
+        image.push = Some("true".into());
+    }
+    // Reported above.
+    image.save = None;
+    image.save_tags = None;
+    let mut destinations = images::read(image, findings);
+    if destinations.references.is_empty() && destinations.load && !has_name {
+        match source {
+            Some(PromotionSource::Image(reference)) => match own_name(reference) {
+                Some(name) => destinations.references.push(name),
+                None => findings.fault(Fault::new(
+                    "IMAGE",
+                    "not set, and SOURCE_IMAGE has no tag to load the image under",
+                    "write the name of the image in the daemon, such as `acme/app:1.0`",
+                )),
+            },
+            Some(PromotionSource::Build(build)) => {
+                let name = Reference::parse(&format!("depot-build:{}", build.id));
+                destinations.references.extend(name);
+            }
+            None => {}
+        }
+    }
+    destinations
+}
+
+/// The name of the source in a daemon: without its digest.
+fn own_name(source: &Reference) -> Option<Reference> {
+    let full = source.to_string();
+    let (name, _) = full.split_once('@').unwrap_or((&full, ""));
+    let name = Reference::parse(name).ok()?;
+    (source.digest().is_none() || full.starts_with(&format!("{name}@"))).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::config::table::Fallback;
+    use crate::config::{ConfigError, read};
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn read_all(variables: &[(&str, &str)]) -> Result<Plan, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let variables = variables.iter();
+        let variables =
+            variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        read(variables, folder.path()).map(|(plan, _)| plan)
+    }
+
+    fn promotion(variables: &[(&str, &str)]) -> PromotionPlan {
+        read_all(variables).unwrap().promotion.unwrap()
+    }
+
+    fn names(plan: &PromotionPlan) -> Vec<String> {
+        let references = plan.destinations.references.iter();
+        references.map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_image_is_copied_without_a_token_a_project_and_a_dockerfile() {
+        let source = format!("acme/app@{DIGEST}");
+        let plan = promotion(&[
+            ("SOURCE_IMAGE", &source),
+            ("IMAGE", "acme/app:1.0 x.example/app"),
+        ]);
+        let PromotionSource::Image(reference) = &plan.source else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(reference.to_string(), format!("docker.io/{source}"));
+        assert!(plan.destinations.push && !plan.destinations.load);
+        assert_eq!(
+            names(&plan),
+            ["docker.io/acme/app:1.0", "x.example/app:latest"]
+        );
+    }
+
+    #[test]
+    fn a_saved_build_needs_the_token() {
+        let plan = promotion(&[
+            ("SOURCE_IMAGE", "depot:0a1b-C_2"),
+            ("IMAGE", "acme/app"),
+            ("DEPOT_TOKEN", "token"),
+        ]);
+        assert!(matches!(&plan.source, PromotionSource::Build(build) if build.id == "0a1b-C_2"));
+        let error = read_all(&[("SOURCE_IMAGE", "depot:x"), ("IMAGE", "acme/app")]).unwrap_err();
+        assert!(
+            error.to_string().starts_with("DEPOT_TOKEN: not set"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_image_can_be_loaded_without_a_push() {
+        let load = ("LOAD", "true");
+        let plan = promotion(&[("SOURCE_IMAGE", "acme/app:1"), load]);
+        assert!(!plan.destinations.push && plan.destinations.load);
+        assert_eq!(names(&plan), ["docker.io/acme/app:1"]);
+        let tagged = format!("x.example:5000/app:1@{DIGEST}");
+        assert_eq!(
+            names(&promotion(&[("SOURCE_IMAGE", &tagged), load])),
+            ["x.example:5000/app:1"]
+        );
+        let build = [("SOURCE_IMAGE", "depot:b1"), load, ("DEPOT_TOKEN", "t")];
+        assert_eq!(
+            names(&promotion(&build)),
+            ["docker.io/library/depot-build:b1"]
+        );
+        let named = [("SOURCE_IMAGE", "acme/app:1"), load, ("IMAGE", "b")];
+        let both = promotion(&named);
+        assert!(both.destinations.push && both.destinations.load);
+        let only = promotion(&[named[0], named[1], named[2], ("PUSH", "false")]);
+        assert!(!only.destinations.push && only.destinations.load);
+    }
+
+    #[test]
+    fn wrong_values_are_reported() {
+        let image = ("IMAGE", "acme/app:1");
+        let source = ("SOURCE_IMAGE", "acme/app:2");
+        let by_digest = format!("acme/app@{DIGEST}");
+        let sha512 = format!("acme/app@sha512:{}", "0".repeat(128));
+        let long = format!("depot:{}", "a".repeat(129));
+        let token = ("DEPOT_TOKEN", "t");
+        for (variables, fault) in [
+            (
+                vec![source],
+                "IMAGE: not set, but SOURCE_IMAGE is copied to the names in it; ",
+            ),
+            (
+                vec![source, image, ("PUSH", "false")],
+                "PUSH: `false`, but SOURCE_IMAGE is copied",
+            ),
+            (vec![source, ("IMAGE", &by_digest)], "IMAGE: "),
+            (
+                vec![("SOURCE_IMAGE", &by_digest), ("LOAD", "true")],
+                "IMAGE: not set, and SOURCE_IMAGE has no tag",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "acme/app:1 acme/app:2"), image],
+                "SOURCE_IMAGE: `acme/app:1 acme/app:2` is more than one name; ",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "Acme/app"), image],
+                "SOURCE_IMAGE: refers to the registry `Acme`",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "https://x.example/app"), image],
+                "SOURCE_IMAGE: `https://x.example/app` ",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "acme/app:"), image],
+                "SOURCE_IMAGE: `acme/app:` ",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "acme/app@sha256:12"), image],
+                "SOURCE_IMAGE: `acme/app@sha256:12` ",
+            ),
+            (vec![("SOURCE_IMAGE", &sha512), image], "SOURCE_IMAGE: "),
+            (
+                vec![("SOURCE_IMAGE", "me:hunter2/x@x.example/app"), image],
+                "SOURCE_IMAGE: `***@x.example/app` contains a login; ",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "depot:"), image, token],
+                "SOURCE_IMAGE: `depot:` contains no valid id of a build; ",
+            ),
+            (
+                vec![("SOURCE_IMAGE", "depot:a/b"), image, token],
+                "SOURCE_IMAGE: `depot:a/b` contains no valid id",
+            ),
+            (
+                vec![("SOURCE_IMAGE", &long), image, token],
+                "SOURCE_IMAGE: ",
+            ),
+        ] {
+            let error = read_all(&variables).unwrap_err().to_string();
+            assert!(error.starts_with(fault), "{variables:?}: {error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_variable_of_a_build_is_refused_at_once() {
+        let mut variables = vec![("SOURCE_IMAGE", "acme/app"), ("IMAGE", "acme/app:1")];
+        // Values that are valid in a build, except for files that do not exist.
+        variables.extend(OF_BUILDS.iter().map(|name| (*name, "true")));
+        let error = read_all(&variables).unwrap_err().to_string();
+        for name in OF_BUILDS {
+            let line = format!("{name}: set, but SOURCE_IMAGE is set too, so nothing is built; ");
+            assert!(error.contains(&line), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_pipe_yml_are_not_refused() {
+        let mut variables = vec![("SOURCE_IMAGE", "acme/app"), ("IMAGE", "acme/app:1")];
+        for variable in all_variables() {
+            if let Fallback::Value(value) = variable.fallback {
+                variables.push((variable.name, value));
+            }
+        }
+        assert!(read_all(&variables).unwrap().promotion.is_some());
+        let no = [
+            ("SOURCE_IMAGE", "a"),
+            ("IMAGE", "b"),
+            ("NO_CACHE", "no"),
+            ("SAVE", "0"),
+        ];
+        assert!(read_all(&no).is_ok());
+    }
+
+    #[test]
+    fn every_variable_of_a_build_is_listed() {
+        use crate::config::table::Topic;
+        let of_builds = [
+            Topic::Source,
+            Topic::Secrets,
+            Topic::Cache,
+            Topic::Steps,
+            Topic::Metadata,
+        ];
+        for variable in all_variables().filter(|variable| of_builds.contains(&variable.topic)) {
+            let is_of_repository = variable.fallback == Fallback::SameName;
+            let is_refused = OF_BUILDS.contains(&variable.name);
+            assert!(is_refused != is_of_repository, "{}", variable.name);
+        }
+        for name in OF_BUILDS {
+            assert!(
+                all_variables().any(|variable| variable.name == *name),
+                "{name}"
+            );
+        }
+    }
+}
