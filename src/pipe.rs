@@ -34,6 +34,7 @@ mod round;
 mod run;
 mod sboms;
 mod share;
+mod skip;
 mod solving;
 mod summary_file;
 mod target;
@@ -60,6 +61,7 @@ use crate::exit::Exit;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update};
+use crate::report::summary::Origin;
 use contexts::ImageFiles;
 use delivered::Finished;
 use failure::{Failure, ImageFailure};
@@ -119,6 +121,21 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         // A plan builds or copies.
         return Exit::Internal;
     };
+    match skip::existing(plan, output.masker(), cancel).await {
+        Ok(None) => {}
+        Ok(Some(images)) => {
+            return match outputs::write(plan, None, &images) {
+                Ok(()) => {
+                    let took = started.elapsed();
+                    let end = Origin::Existing;
+                    output.say(closing::without_build(plan, &images, end, took, output));
+                    Exit::Success
+                }
+                Err(failure) => failure.report(plan, output, None),
+            };
+        }
+        Err(failure) => return failure.report(plan, output, None),
+    }
     let (inputs, build) = match begin(plan, depot, cancel).await {
         Ok(begun) => begun,
         Err(failure) => {

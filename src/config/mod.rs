@@ -167,7 +167,7 @@ fn plan_of(
         exports,
         pipe,
         pipeline,
-        promotion: _,
+        promotion,
     } = variables;
     let working_directory = places.working_directory();
     // Before all others: keys must be masked in every message.
@@ -215,6 +215,8 @@ fn plan_of(
     outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
     let others = (&destinations, &outputs, &image_metadata);
     let exports = exports::of_image(&exports, places, build.as_ref(), others, findings);
+    let skip_if_exists =
+        promotion::skip_if_exists(&promotion, &destinations, environment, findings);
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
@@ -245,6 +247,7 @@ fn plan_of(
         pipeline,
         debug,
         promotion: None,
+        skip_if_exists,
     })
 }
 

@@ -61,6 +61,8 @@ pub struct Plan {
     pub(crate) pipeline: Pipeline,
     /// The image that is copied, if nothing is built.
     pub(crate) promotion: Option<PromotionPlan>,
+    /// Whether nothing is built if every name of every image exists.
+    pub(crate) skip_if_exists: bool,
     /// Whether to log details.
     pub debug: bool,
 }

@@ -23,6 +23,7 @@ use crate::registry::reference::Reference;
 #[derive(Default, Deserialize)]
 pub(super) struct PromotionVariables {
     pub(super) source_image: Option<String>,
+    pub(super) skip_if_exists: Option<String>,
 }
 
 /// An image to copy.
@@ -55,6 +56,7 @@ pub(crate) struct SavedBuild {
 }
 
 const VARIABLE: &str = "SOURCE_IMAGE";
+const SKIP: &str = "SKIP_IF_EXISTS";
 
 /// The prefix of the id of a build.
 const BUILD_PREFIX: &str = "depot:";
@@ -68,6 +70,7 @@ const ADVICE: &str = "write the name of one image, such as `acme/app@sha256:…`
 /// Variables that describe a build, or destinations that only a build has. Those that `pipe.yml` takes from the repository are
 /// not among them: they may be meant for other steps.
 const OF_BUILDS: &[&str] = &[
+    "SKIP_IF_EXISTS",
     "SAVE",
     "SAVE_TAGS",
     "COMPRESSION",
@@ -101,6 +104,41 @@ const OF_BUILDS: &[&str] = &[
     "SBOM_DIR",
     "OUTPUTS",
 ];
+
+/// Destinations that a skipped build would not reach.
+const NOT_SKIPPED: [&str; 5] = ["LOAD", "SAVE", "OUTPUTS", "SBOM_DIR", "CACHE_TO"];
+
+/// Reads `SKIP_IF_EXISTS`. All faults are reported.
+pub(super) fn skip_if_exists(
+    variables: &PromotionVariables,
+    image: &Destinations,
+    environment: &Environment,
+    findings: &mut Findings,
+) -> bool {
+    let value = variables.skip_if_exists.as_deref();
+    if !read_boolean(SKIP, value, findings) {
+        return false;
+    }
+    if !image.push {
+        findings.fault(Fault::new(
+            SKIP,
+            "`true`, but PUSH is not, so no name is looked up",
+            "set `PUSH: 'true'` and IMAGE, or remove SKIP_IF_EXISTS",
+        ));
+    }
+    let all = all_variables().filter(|variable| NOT_SKIPPED.contains(&variable.name));
+    for variable in all.filter(|variable| environment.is_changed(variable)) {
+        let name = variable.name;
+        findings.fault(Fault::new(
+            SKIP,
+            format!(
+                "`true`, but {name} is set, whose result would be missing after a skipped build"
+            ),
+            format!("remove {name}, or remove SKIP_IF_EXISTS"),
+        ));
+    }
+    true
+}
 
 /// Reads the plan of a run that copies an image. All faults are reported. `None` after a fault.
 pub(super) fn plan(
@@ -158,6 +196,7 @@ pub(super) fn plan(
         pipeline: Pipeline::from(pipeline),
         debug: read_boolean("DEBUG", pipe.debug.as_deref(), findings),
         promotion: None,
+        skip_if_exists: false,
     };
     let source = source?;
     Some(Plan {
@@ -483,6 +522,49 @@ mod tests {
             ("SAVE", "0"),
         ];
         assert!(read_all(&no).is_ok());
+    }
+
+    #[test]
+    fn a_build_that_can_be_skipped_only_pushes() {
+        let build = |others: &[(&str, &str)]| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+            let always = [
+                ("DEPOT_TOKEN", "t"),
+                ("DEPOT_PROJECT_ID", "p"),
+                ("IMAGE", "acme/app:1"),
+            ];
+            let variables = always.iter().chain(others);
+            let variables =
+                variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            let read = read(variables, folder.path());
+            read.map(|(plan, _)| plan.skip_if_exists)
+                .map_err(|error| error.to_string())
+        };
+        let (skip, push) = (("SKIP_IF_EXISTS", "yes"), ("PUSH", "true"));
+        assert_eq!(build(&[skip, push]), Ok(true));
+        assert_eq!(build(&[("SKIP_IF_EXISTS", "no"), push]), Ok(false));
+        let unclear = build(&[("SKIP_IF_EXISTS", "maybe"), push]).unwrap_err();
+        assert!(
+            unclear.contains("`maybe` is neither true nor false"),
+            "{unclear}"
+        );
+        let no_push = build(&[skip]).unwrap_err();
+        assert!(
+            no_push.starts_with("SKIP_IF_EXISTS: `true`, but PUSH is not"),
+            "{no_push}"
+        );
+        for (name, value) in [
+            ("LOAD", "true"),
+            ("SAVE", "true"),
+            ("OUTPUTS", "type=tar,dest=out.tar"),
+            ("SBOM_DIR", "sboms"),
+            ("CACHE_TO", "acme/cache:1"),
+        ] {
+            let error = build(&[skip, push, (name, value)]).unwrap_err();
+            let fault = format!("SKIP_IF_EXISTS: `true`, but {name} is set, whose result");
+            assert!(error.contains(&fault), "{error}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
 /// The summary of a run without a build.
 pub(super) fn without_build(
     plan: &Plan,
-    finished: &Finished,
+    images: &[Finished],
     origin: Origin,
     took: Duration,
     output: &Output,
@@ -73,8 +73,8 @@ pub(super) fn without_build(
         url: "",
         max_lines: MAX_LINES,
     };
-    let images = plan.destinations().take(1);
-    let texts = images.map(|image| of_image(image, finished, &end, output));
+    let images = plan.destinations().zip(images);
+    let texts = images.map(|(image, finished)| of_image(image, finished, &end, output));
     texts.collect()
 }
 

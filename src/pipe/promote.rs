@@ -78,7 +78,7 @@ pub(super) async fn run(
             let took = started.elapsed();
             output.say(closing::without_build(
                 plan,
-                &finished,
+                std::slice::from_ref(&finished),
                 Origin::Copied,
                 took,
                 output,

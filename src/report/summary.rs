@@ -21,6 +21,8 @@ pub enum Origin {
     Built,
     /// This run copied it from a registry.
     Copied,
+    /// It existed under all its names.
+    Existing,
 }
 
 /// Where the image was delivered. Without any of these, it is only in the builder's cache.
@@ -43,7 +45,8 @@ impl Delivery {
         let done = [
             (is_built, "built"),
             (self.pushed && is_built, "pushed"),
-            (self.pushed && !is_built, "copied"),
+            (self.pushed && self.origin == Origin::Copied, "copied"),
+            (self.origin == Origin::Existing, "found"),
             (self.saved, "saved"),
             (self.loaded, "loaded"),
             (is_exported, "exported"),

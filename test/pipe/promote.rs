@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use depot_ground::daemon::Release;
 use depot_ground::engine::state_folder;
-use depot_ground::internet::Internet;
+use depot_ground::internet::{Internet, Planned, RegistryFault};
 use depot_ground::registry::Registry;
 use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
 use depot_ground::skopeo::Skopeo;
 use http::Method;
-use local_depot::Scenario;
+use local_depot::{Method as CallOf, PullInfo, Scenario};
 
 use super::loading::{layers, noise};
-use super::on_internet::{list, registry, silent};
+use super::on_internet::{assert_only_user, list, registry, saving_at, silent};
 use super::place::{Place, small_context, with_place};
 use super::program::{Program, Run};
 
@@ -276,6 +276,137 @@ fn an_image_is_loaded_from_its_registry_without_the_layers_that_the_daemon_has()
                 .await
                 .expect(0, &["2 of 2 layers already exist, sending 0"]);
         }
+    });
+}
+
+#[test]
+fn a_build_whose_names_exist_is_skipped() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let near = "near.skips.example.com";
+        let source = registry(internet, near).await;
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let run = async |names: &str| {
+            Program::of(&depot, context.path())
+                .on(internet)
+                .set("IMAGE", names)
+                .set("PUSH", "true")
+                .set("SKIP_IF_EXISTS", "true")
+                .set("OUTPUT_FILE", "out.env")
+                .set("REGISTRIES", list(&[(near, &source)]))
+                .run()
+                .await
+        };
+        let builds = || depot.record().calls_of(CallOf::CreateBuild).count();
+        let (one, two) = (
+            format!("{near}/app:1"),
+            format!("{near}/app:1 {near}/app:2"),
+        );
+        run(&one)
+            .await
+            .expect(0, &["does not exist yet", "built and pushed"]);
+        let digest = source.manifest("app", "1").await.unwrap().digest;
+        let skipped = run(&one).await;
+        skipped.expect(
+            0,
+            &["nothing is built", &format!("found {near}/app:1@{digest}")],
+        );
+        assert_eq!(builds(), 1);
+        let values = std::fs::read_to_string(context.path().join("out.env")).unwrap();
+        assert!(
+            values.contains(&format!("DEPOT_BUILD_DIGEST='{digest}'")),
+            "{values}"
+        );
+        run(&two)
+            .await
+            .expect(0, &["`near.skips.example.com/app:2` does not exist yet"]);
+        run(&two)
+            .await
+            .expect(0, &["nothing is built", "found one image as 2 references"]);
+        assert_eq!(builds(), 2);
+        // Another image under one of the names.
+        context.file("file", "other\n").unwrap();
+        run(&format!("{near}/app:3"))
+            .await
+            .expect(0, &["built and pushed"]);
+        run(&format!("{one} {near}/app:3"))
+            .await
+            .expect(0, &["are different images", "built and pushed"]);
+        let refusal = RegistryFault::Answer(403, Vec::new());
+        for method in [Method::HEAD, Method::GET] {
+            internet.plan(Planned {
+                host: near.to_owned(),
+                method,
+                path_part: "/app/manifests/1",
+                times: 1,
+                fault: refusal.clone(),
+            });
+        }
+        run(&one).await.expect(
+            0,
+            &[
+                "cannot look up `near.skips.example.com/app:1`",
+                "built and pushed",
+            ],
+        );
+    });
+}
+
+#[test]
+fn a_saved_build_is_copied_with_the_login_from_depot() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let far = "far.saved-promote.example.com";
+        let depots = registry(internet, "registry.promote.depot.dev").await;
+        let target = registry(internet, far).await;
+        let scenario = saving_at("registry.promote.depot.dev", &depots).pull(PullInfo {
+            reference: "registry.promote.depot.dev/{project_id}:{build_id}".into(),
+            username: depots.username().to_owned(),
+            password: depots.password().to_owned(),
+        });
+        let depot = place.depot(scenario).await;
+        let context = small_context();
+        let built = Program::of(&depot, context.path())
+            .on(internet)
+            .set("SAVE", "true")
+            .run()
+            .await;
+        built.expect(0, &["built and saved"]);
+        let id = depot.record().last_build().unwrap().id.clone();
+        let copy = async |id: &str| {
+            Program::of(&depot, context.path())
+                .on(internet)
+                .set("SOURCE_IMAGE", format!("depot:{id}"))
+                .set("IMAGE", format!("{far}/app:1"))
+                .set("REGISTRIES", list(&[(far, &target)]))
+                .run()
+                .await
+        };
+        let run = copy(&id).await;
+        run.expect(
+            0,
+            &[
+                "finding the image of build",
+                "copied far.saved-promote.example.com/app:1@",
+            ],
+        );
+        silent(&run, &[&depots, &target]);
+        let digest = depots
+            .manifest(depot.project_id(), &id)
+            .await
+            .unwrap()
+            .digest;
+        assert_eq!(target.manifest("app", "1").await.unwrap().digest, digest);
+        assert_only_user(internet, "registry.promote.depot.dev", depots.username());
+        copy("unknown")
+            .await
+            .expect(3, &["hint: check the id in SOURCE_IMAGE"]);
+        assert_eq!(depot.record().calls_of(CallOf::CreateBuild).count(), 1);
     });
 }
 

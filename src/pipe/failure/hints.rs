@@ -129,7 +129,7 @@ fn saved_hint(error: &ApiError) -> Option<String> {
             "Depot rejected DEPOT_TOKEN: create a project token on the project's settings page and store it as a secured \
              variable of the repository"
         }
-        Code::PermissionDenied | Code::NotFound => {
+        Code::PermissionDenied | Code::NotFound | Code::FailedPrecondition => {
             "check the id in SOURCE_IMAGE: its build must have `SAVE: 'true'` and belong to the project of DEPOT_TOKEN; Depot \
              deletes saved images after some days"
         }

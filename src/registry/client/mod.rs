@@ -89,6 +89,31 @@ impl Client {
         digest_of(&call, self.exchange(&call).await)
     }
 
+    /// The digest of the manifest at a tag; `None` if the tag or the repository does not exist.
+    pub(crate) async fn digest_of_tag(
+        &self,
+        host: &str,
+        repository: &str,
+        tag: &str,
+    ) -> Result<Option<String>, ClientError> {
+        let call = Call {
+            method: Method::HEAD,
+            ..manifest_call(host, repository, tag)
+        };
+        let reply = self.exchange(&call).await?;
+        let digest = reply.header("docker-content-digest");
+        match reply.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            StatusCode::OK if crate::text::shape::is_digest(digest) => Ok(Some(digest.to_owned())),
+            // Some registries do not support HEAD, or return no digest.
+            _ => match self.manifest(host, repository, tag).await {
+                Ok(manifest) => Ok(Some(manifest.digest)),
+                Err(error) if error.status() == Some(404) => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    }
+
     /// Pushes a manifest or index under `reference`, a tag or its digest.
     ///
     /// Everything that it refers to must exist in the repository. Retries are safe: the same bytes are the same manifest. If

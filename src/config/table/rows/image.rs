@@ -46,6 +46,14 @@ pub(super) const ROWS: &[Variable] = &[
     ),
     Variable::new(
         Topic::Image,
+        "SKIP_IF_EXISTS",
+        Kind::Boolean,
+        Fallback::Value("false"),
+        "Build nothing if every name in `IMAGE` exists and all are the same image, as after a re-run. \
+         Requires `PUSH`.",
+    ),
+    Variable::new(
+        Topic::Image,
         "SAVE",
         Kind::Boolean,
         Fallback::Value("false"),
