@@ -83,9 +83,11 @@ pub(super) fn read(
 fn needs_amazon(used: &Used<'_>, credentials: &Credentials) -> bool {
     let hosts = used.pushed.iter().chain(used.read);
     let hosts = hosts.chain(used.caches.references());
-    let mut hosts = hosts.map(Reference::host);
+    let mut hosts = hosts.map(|name| (name.host(), name.repository()));
     let caches = &used.caches;
     let mut caches = caches.imports.iter().chain(&caches.exports);
     caches.any(CachePlan::lacks_keys)
-        || hosts.any(|host| credentials.for_host(host).is_none() && EcrHost::parse(host).is_some())
+        || hosts.any(|(host, repository)| {
+            credentials.for_repository(host, repository).is_none() && EcrHost::parse(host).is_some()
+        })
 }

@@ -27,6 +27,8 @@ pub(crate) struct Credential {
     origin: Option<String>,
     is_automatic: bool,
     domain: Option<&'static str>,
+    /// The start of the names of the repositories that it is for; `None` for all of the registry.
+    prefix: Option<String>,
 }
 
 impl Credential {
@@ -41,6 +43,7 @@ impl Credential {
             origin: None,
             is_automatic: false,
             domain: None,
+            prefix: None,
         }
     }
 
@@ -52,6 +55,27 @@ impl Credential {
             is_identity_token: true,
             ..Self::new(host, String::new(), token)
         }
+    }
+
+    /// Limits it to the repository `prefix` and those below it.
+    #[must_use]
+    pub(crate) fn with_prefix(mut self, prefix: Option<String>) -> Self {
+        self.prefix = prefix;
+        self
+    }
+
+    /// The repository that it is limited to, with those below it.
+    #[must_use]
+    pub(crate) fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
+    /// Whether it is for this repository of its registry.
+    fn covers(&self, repository: &str) -> bool {
+        self.prefix.as_deref().is_none_or(|prefix| {
+            let rest = repository.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
     }
 
     /// Sets where it was found, for messages.
@@ -134,11 +158,29 @@ impl fmt::Debug for Credential {
 pub(crate) struct Credentials(Vec<Credential>);
 
 impl Credentials {
-    /// For `host`, in the form of a reference, a Docker configuration or a builder.
+    /// For `host`, in the form of a reference, a Docker configuration or a builder. One for the whole registry comes before those
+    /// for parts of it.
     #[must_use]
     pub(crate) fn for_host(&self, host: &str) -> Option<&Credential> {
         let host = canonical_host(host);
-        self.0.iter().find(|credential| credential.host == host)
+        let of_host = || self.0.iter().filter(|credential| credential.host == host);
+        let whole = of_host().find(|credential| credential.prefix.is_none());
+        whole.or_else(|| of_host().next())
+    }
+
+    /// For a repository of `host`: the one with the longest prefix.
+    #[must_use]
+    pub(crate) fn for_repository(&self, host: &str, repository: &str) -> Option<&Credential> {
+        let host = canonical_host(host);
+        let of_host = self.0.iter().filter(|credential| credential.host == host);
+        let mut found: Option<&Credential> = None;
+        for credential in of_host.filter(|credential| credential.covers(repository)) {
+            let length = |credential: &Credential| credential.prefix().map_or(0, str::len);
+            if found.is_none_or(|known| length(credential) > length(known)) {
+                found = Some(credential);
+            }
+        }
+        found
     }
 
     /// The credentials of every host.
@@ -248,6 +290,48 @@ mod tests {
             .for_host("Registry.Example.com")
             .map(Credential::username);
         assert_eq!(found, Some("user of registry.example.com"));
+    }
+
+    #[test]
+    fn the_longest_prefix_of_a_repository_decides() {
+        let login = |user: &str, prefix: Option<&str>| {
+            let login = Credential::new("r.example", user.into(), "hunter2".into());
+            login.with_prefix(prefix.map(str::to_owned))
+        };
+        let credentials: Credentials = [
+            login("team", Some("team")),
+            login("all", None),
+            login("app", Some("team/app")),
+        ]
+        .into_iter()
+        .collect();
+        let user = |repository: &str| {
+            let found = credentials.for_repository("R.example", repository);
+            found.map(Credential::username)
+        };
+        for (repository, expected) in [
+            ("team", "team"),
+            ("team/other", "team"),
+            ("team/app", "app"),
+            ("team/app/cache", "app"),
+            ("team/application", "team"),
+            ("teams/app", "all"),
+            ("other", "all"),
+        ] {
+            assert_eq!(user(repository), Some(expected), "{repository}");
+        }
+        assert_eq!(
+            credentials.for_host("r.example").map(Credential::username),
+            Some("all")
+        );
+        assert!(
+            credentials
+                .for_repository("other.example", "team")
+                .is_none()
+        );
+        let parts: Credentials = [login("team", Some("team"))].into_iter().collect();
+        assert!(parts.for_repository("r.example", "other").is_none());
+        assert!(parts.for_host("r.example").is_some());
     }
 
     #[test]

@@ -91,9 +91,27 @@ impl Keyring {
 
     /// The login for `host`, in the form of a reference, a Docker configuration or a builder.
     pub(crate) async fn for_host(&self, host: &str) -> Result<Option<Credential>, KeyringError> {
+        self.find(host, self.configured.for_host(host)).await
+    }
+
+    /// The login for a repository of `host`.
+    pub(crate) async fn for_repository(
+        &self,
+        host: &str,
+        repository: &str,
+    ) -> Result<Option<Credential>, KeyringError> {
+        let configured = self.configured.for_repository(host, repository);
+        self.find(host, configured).await
+    }
+
+    async fn find(
+        &self,
+        host: &str,
+        configured: Option<&Credential>,
+    ) -> Result<Option<Credential>, KeyringError> {
         self.note(host);
         let (source, host) = (self.source(host), canonical_host(host));
-        if let Some(configured) = self.configured.for_host(&host)
+        if let Some(configured) = configured
             && source.is_none_or(|source| source.is_named(&host))
         {
             return Ok(Some(configured.clone()));

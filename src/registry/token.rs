@@ -90,6 +90,20 @@ impl NamedImage {
     }
 }
 
+/// The repository in the scopes of a token, such as `repository:acme/app:pull,push`: the one to push to, or the first.
+fn repository_of(scopes: &[String]) -> Option<&str> {
+    let scopes = scopes.iter().flat_map(|scopes| scopes.split_whitespace());
+    let scopes = scopes.filter_map(|scope| scope.strip_prefix("repository:")?.rsplit_once(':'));
+    let mut first = None;
+    for (repository, actions) in scopes {
+        if actions.split(',').any(|action| action == "push") {
+            return Some(repository);
+        }
+        first = first.or(Some(repository));
+    }
+    first
+}
+
 /// A token and its lifetime.
 #[derive(Clone, Debug)]
 pub(crate) struct Token {
@@ -184,9 +198,14 @@ impl Tokens {
         }
     }
 
-    /// The login for `host`, of any kind.
-    pub(crate) async fn login(&self, host: &str) -> Result<Option<Credential>, TokenError> {
-        self.keyring.for_host(host).await.map_err(TokenError::Login)
+    /// The login for a repository of `host`, of any kind.
+    pub(crate) async fn login(
+        &self,
+        host: &str,
+        repository: &str,
+    ) -> Result<Option<Credential>, TokenError> {
+        let login = self.keyring.for_repository(host, repository).await;
+        login.map_err(TokenError::Login)
     }
 
     /// A token of `host` for `scopes`, from `realm`. Concurrent callers with the same arguments share it.
@@ -218,11 +237,11 @@ impl Tokens {
             realm: printable(realm, 200),
             reason,
         };
-        let credential = self
-            .keyring
-            .for_host(host)
-            .await
-            .map_err(TokenError::Login)?;
+        let credential = match repository_of(scopes) {
+            Some(repository) => self.keyring.for_repository(host, repository).await,
+            None => self.keyring.for_host(host).await,
+        };
+        let credential = credential.map_err(TokenError::Login)?;
         let is_local = self.reach.is_local(host);
         let url = match realm::parse(realm, is_local, credential.is_some()) {
             Ok(url) => url,

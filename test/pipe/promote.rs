@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use depot_ground::daemon::Release;
 use depot_ground::engine::state_folder;
 use depot_ground::internet::{Internet, Planned, RegistryFault};
-use depot_ground::registry::Registry;
 use depot_ground::registry::tokens::{TokenPlan, TokenRegistry};
+use depot_ground::registry::{Login, Registry};
 use depot_ground::skopeo::Skopeo;
 use http::Method;
 use local_depot::{Method as CallOf, PullInfo, Scenario};
@@ -241,6 +241,49 @@ fn a_registry_with_tokens_mounts_blobs_of_a_repository_that_the_login_can_read()
             tokens.manifest("prod/app", "1").await.unwrap().digest,
             digest
         );
+    });
+}
+
+#[test]
+fn repositories_of_one_registry_have_logins_of_their_own() {
+    with_place(async |place| {
+        let Some(internet) = place.internet() else {
+            return;
+        };
+        let tokens = TokenRegistry::start(&state_folder(), TokenPlan::default()).await;
+        let tokens = tokens.unwrap();
+        let (host, owner, reader) = (tokens.host(), tokens.owner(), tokens.reader());
+        let entry = |prefix: &str, login: &Login| {
+            let (username, password) = (login.username(), login.password());
+            format!(
+                "- {{registry: {host}/{prefix}, username: {username}, password: '{password}'}}\n"
+            )
+        };
+        let right = entry("team", reader) + &entry("team/prod", owner);
+        let wrong = entry("team", owner) + &entry("team/prod", reader);
+        let depot = place.depot(Scenario::default()).await;
+        let context = small_context();
+        let build = async |logins: &str| {
+            Program::of(&depot, context.path())
+                .set("IMAGE", format!("{host}/team/prod/app:1"))
+                .set("PUSH", "true")
+                .set("REGISTRIES", logins)
+                .run()
+                .await
+        };
+        build(&wrong).await.expect(5, &["hint: "]);
+        build(&right).await.expect(0, &["built and pushed"]);
+        let copy = async |logins: &str| {
+            promote(internet, &format!("{host}/team/prod/app:1"), &[])
+                .set("NO_PROXY", "127.0.0.1,localhost")
+                .set("IMAGE", format!("{host}/team/prod/copy:1"))
+                .set("REGISTRIES", logins)
+                .run()
+                .await
+        };
+        copy(&wrong).await.expect(5, &["failed to copy", "hint: "]);
+        let run = copy(&right).await;
+        run.expect(0, &["copied "]).without(owner.password());
     });
 }
 

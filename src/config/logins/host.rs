@@ -24,6 +24,20 @@ pub(super) fn read(variable: &str, value: &str, findings: &mut Findings) -> Opti
     }
 }
 
+/// Reads `HOST/PREFIX`, such as `registry.example.com/team`: a host, and the start of the names of repositories there. `None` if
+/// it has another form, such as that of an address.
+pub(super) fn with_prefix(value: &str) -> Option<(String, String)> {
+    let (host, prefix) = value.trim().split_once('/')?;
+    let prefix = prefix.trim_end_matches('/');
+    let is_api = matches!(prefix.split('/').next(), Some("v1" | "v2"));
+    let reference = Reference::parse(&format!("{host}/{prefix}")).ok()?;
+    let is_whole = reference.digest().is_none()
+        && !reference.host_is_bare_word()
+        && reference.host() == canonical(host)
+        && prefix.bytes().all(|byte| byte != b':' && byte != b'@');
+    (is_whole && !is_api && !prefix.is_empty()).then(|| (host.to_owned(), prefix.to_owned()))
+}
+
 /// The fault of a value that is not a host. `meant`: the host in it, if there is one.
 pub(super) fn no_host(
     variable: &str,

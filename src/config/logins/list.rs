@@ -135,10 +135,15 @@ fn login(number: usize, entry: &Value, findings: &mut Findings) -> Option<Creden
         }
     };
     let (registry, username, password) = (text("registry"), text("username"), text("password"));
-    let host = registry.and_then(|value| host::read(&name, value, findings));
-    let (host, username, password) = (host?, username?, password?);
+    let place = registry.and_then(|value| match host::with_prefix(value) {
+        Some((host, prefix)) => Some((host, Some(prefix))),
+        None => Some((host::read(&name, value, findings)?, None)),
+    });
+    let ((host, prefix), username, password) = (place?, username?, password?);
     let login = pair::credential(&host, username, password, (&name, &name), findings);
-    login.filter(|_| is_good)
+    login
+        .map(|login| login.with_prefix(prefix))
+        .filter(|_| is_good)
 }
 
 /// Whether `key` was probably meant to be `known`: a slip of it, or one of its other names.
@@ -184,6 +189,15 @@ mod tests {
         assert_eq!(outcome(value).0, expected);
         let array = "\0{registry: a.example, username: me, password: x}\0- {registry: c.example, username: u, password: y}";
         assert_eq!(outcome(array).0, ["a.example me x", "c.example u y"]);
+        let parts = "- {registry: a.example/team, username: t, password: x}\n- {registry: a.example, username: me, password: y}";
+        let mut findings = Findings::default();
+        let logins = read(parts, &mut findings);
+        let prefixes: Vec<_> = logins
+            .iter()
+            .map(|login| (login.host(), login.prefix()))
+            .collect();
+        assert_eq!(prefixes, [("a.example", Some("team")), ("a.example", None)]);
+        assert!(findings.is_faultless());
         let one = "{registry: a.example, username: me, password: x}";
         assert_eq!(outcome(one).0, ["a.example me x"]);
     }

@@ -186,7 +186,7 @@ pub(super) fn insecure(value: Option<&str>, findings: &mut Findings) -> Vec<Stri
 
 /// Adds a login, or warns that another one is used for its host.
 fn add(logins: &mut Vec<Credential>, login: Credential, findings: &mut Findings) {
-    match logins.iter().find(|known| known.host() == login.host()) {
+    match logins.iter().find(|known| is_for_same(known, &login)) {
         None => logins.push(login),
         Some(known) if is_same(known, &login) || known.origin() == login.origin() => {}
         Some(known) => findings.warn(Warning::TwoLogins {
@@ -204,7 +204,7 @@ fn without_conflicts(
 ) -> Vec<Credential> {
     let mut logins: Vec<Credential> = Vec::new();
     for login in listed {
-        match logins.iter().find(|known| known.host() == login.host()) {
+        match logins.iter().find(|known| is_for_same(known, &login)) {
             None => logins.push(login),
             Some(known) if is_same(known, &login) => {}
             Some(known) => {
@@ -218,6 +218,11 @@ fn without_conflicts(
         }
     }
     logins
+}
+
+/// Whether both are for the same repositories.
+fn is_for_same(one: &Credential, other: &Credential) -> bool {
+    one.host() == other.host() && one.prefix() == other.prefix()
 }
 
 fn is_same(one: &Credential, other: &Credential) -> bool {

@@ -58,7 +58,7 @@ impl Client {
                 fetched.map_err(|error| ClientError::new(call, Cause::Token(Box::new(error))))?;
             sensitive("Bearer ", &token.value)
         } else if challenges.iter().copied().any(is_basic) {
-            let login = self.tokens.login(call.host).await;
+            let login = self.tokens.login(call.host, call.repository).await;
             let login =
                 login.map_err(|error| ClientError::new(call, Cause::Token(Box::new(error))))?;
             if login.as_ref().is_some_and(Credential::is_identity_token) {

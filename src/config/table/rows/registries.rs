@@ -62,7 +62,8 @@ pub(super) const ROWS: &[Variable] = &[
         Kind::List,
         Fallback::SameName,
         "Logins for any number of registries: a text with one `- {registry: HOST, username: \
-         USER, password: PASSWORD}` on each line, or a list of such entries without the dash.",
+         USER, password: PASSWORD}` on each line, or a list of such entries without the dash. With `HOST/PREFIX` a login is \
+         only for the repositories below that name; the longest one is used.",
     )
     .secret(),
     Variable::new(
