@@ -65,7 +65,7 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
-use self::build::{Arguments, BuildVariables, SourceAsWritten};
+use self::build::{Arguments, BuildPlan, BuildVariables, SourceAsWritten};
 use self::caches::CacheVariables;
 use self::compression::CompressionVariables;
 use self::depot::{DepotPlan, DepotVariables};
@@ -73,11 +73,11 @@ use self::environment::Environment;
 use self::exports::ExportVariables;
 use self::findings::Findings;
 use self::freshness::FreshnessVariables;
-use self::images::{DEFAULT_IMAGE, ImagePlan, ImageVariables};
+use self::images::{DEFAULT_IMAGE, Destinations, ImagePlan, ImageVariables};
 use self::load::DockerVariables;
 use self::logins::RegistryVariables;
 use self::metadata::MetadataVariables;
-use self::outputs::OutputVariables;
+use self::outputs::{OutputVariables, OutputsPlan};
 use self::paths::Places;
 use self::pipeline::PipelineVariables;
 use self::promotion::PromotionVariables;
@@ -121,13 +121,12 @@ fn read_at(
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
     let values = (arguments, secrets);
     let tags = tags::Values::new(&variables.pipeline, now);
-    let plan = plan_of(
-        variables,
-        &environment,
-        &places,
-        (values, tags),
-        &mut findings,
-    );
+    let plan = if variables.promotion.source_image.is_some() {
+        promotion::plan(variables, &environment, &places, &tags, &mut findings)
+    } else {
+        let values = (values, tags);
+        plan_of(variables, &environment, &places, values, &mut findings)
+    };
     match plan {
         Some(mut plan) if findings.is_faultless() => {
             plan.other_secrets.extend(findings.secrets());
@@ -145,9 +144,6 @@ fn plan_of(
     (values, tags): ((Arguments, Secrets), tags::Values),
     findings: &mut Findings,
 ) -> Option<Plan> {
-    if variables.promotion.source_image.is_some() {
-        return promotion::plan(variables, environment, places, findings);
-    }
     let Variables {
         depot,
         build,

@@ -12,6 +12,7 @@ use super::images::{self, Destinations, ImageVariables};
 use super::outputs;
 use super::paths::Places;
 use super::table::all_variables;
+use super::tags;
 use super::values::{boolean, words};
 use super::{
     Plan, Variables, authorities, depot, load, proxies, read_boolean, registries, timeout,
@@ -145,6 +146,7 @@ pub(super) fn plan(
     variables: Variables,
     environment: &Environment,
     places: &Places<'_>,
+    tags: &tags::Values,
     findings: &mut Findings,
 ) -> Option<Plan> {
     refuse_build_variables(environment, findings);
@@ -163,7 +165,7 @@ pub(super) fn plan(
     } = variables;
     let working_directory = places.working_directory();
     let source = source(promotion.source_image.as_deref(), depot, findings);
-    let destinations = destinations(&mut image, source.as_ref(), findings);
+    let destinations = destinations(&mut image, source.as_ref(), tags, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
     let registries = registries::Variables {
@@ -291,6 +293,7 @@ fn source(
 fn destinations(
     image: &mut ImageVariables,
     source: Option<&PromotionSource>,
+    tags: &tags::Values,
     findings: &mut Findings,
 ) -> Destinations {
     let is_loaded = image.load.as_deref().and_then(boolean) == Some(true);
@@ -316,7 +319,7 @@ fn destinations(
     // Reported above.
     image.save = None;
     image.save_tags = None;
-    let mut destinations = images::read(image, findings);
+    let mut destinations = images::read(image, tags, findings);
     if destinations.references.is_empty() && destinations.load && !has_name {
         match source {
             Some(PromotionSource::Image(reference)) => match own_name(reference) {

@@ -328,8 +328,9 @@ impl Failure {
         match self {
             Self::Image(image) => image.failure.exit(),
             Self::Create(error) => api_exit(error),
-            Self::SavedBuild { source, .. } => api_exit(source),
-            Self::Machine(MachineError::Api { source, .. }) => api_exit(source),
+            Self::Machine(MachineError::Api { source, .. }) | Self::SavedBuild { source, .. } => {
+                api_exit(source)
+            }
             Self::Sbom { source, .. } => match source {
                 SbomError::None => Exit::BuildFailed,
                 _ => Exit::Infrastructure,

@@ -36,10 +36,10 @@ use source::Source;
 /// The interval of progress lines.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the parts of the run share.
+/// The state that all parts of the run share.
 struct Promotion<'a> {
     plan: &'a Plan,
-    promotion: &'a PromotionPlan,
+    image: &'a PromotionPlan,
     steps: Steps,
     masker: &'a Masker,
     cancel: &'a Cancel,
@@ -62,17 +62,18 @@ pub(super) async fn run(
         // Owns the steps, so that the progress ends with the work.
         let working = Promotion {
             plan,
-            promotion,
+            image: promotion,
             steps,
             masker,
             cancel,
         };
         let working = cancel.unless_stuck(async move { working.run().await });
-        let caught = AssertUnwindSafe(working).catch_unwind().await;
+        let caught = Box::pin(AssertUnwindSafe(working).catch_unwind()).await;
         caught.map(|ended| ended.unwrap_or_else(|reason| Err(Failure::Canceled(reason))))
     };
     let shown = (shown, own_steps);
-    let result = display::beside(&mut progress, shown, output, cancel, working).await;
+    let showing = display::beside(&mut progress, shown, output, cancel, working);
+    let result = Box::pin(showing).await;
     match result {
         Ok(Ok(finished)) => {
             let took = started.elapsed();
@@ -101,7 +102,7 @@ impl Promotion<'_> {
         let (source, registries) = source::find(self).await?;
         let registries = Arc::new(registries);
         let tree = self.read(&source, &registries).await?;
-        let destinations = &self.promotion.destinations;
+        let destinations = &self.image.destinations;
         let names = destinations.pushed();
         if !names.is_empty() {
             self.copy(&source, &registries, &tree, names).await?;

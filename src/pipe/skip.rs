@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use super::Result;
 use super::delivered::{Delivered, Finished};
 use super::failure::Failure;
-use super::load::exported::parse;
+use super::load::exported::{Document, parse};
 use super::registries::Registries;
 use crate::cancel::Cancel;
 use crate::config::Plan;
@@ -37,9 +37,7 @@ pub(super) async fn existing(
         let mut images = Vec::new();
         for destinations in plan.destinations() {
             let names = destinations.pushed();
-            let Some(digest) = digest_of(client, names).await else {
-                return None;
-            };
+            let digest = digest_of(client, names).await?;
             images.push(finished(plan, client, names, digest).await);
         }
         Some(images)
@@ -123,7 +121,7 @@ async fn platforms(client: &Client, name: &Reference, digest: &str) -> Vec<(Plat
     let Ok(index) = index.await else {
         return Vec::new();
     };
-    let images = parse(digest, &index.bytes).map(|document| document.images());
+    let images = parse(digest, &index.bytes).map(Document::images);
     let images = images.unwrap_or_default().into_iter();
     images
         .map(|(descriptor, platform)| (platform, descriptor.digest))

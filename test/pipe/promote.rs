@@ -100,7 +100,7 @@ fn an_image_is_copied_unchanged_with_all_platforms_and_attestations() {
                 .set("IID_FILE", clone.path().join("out.id"))
                 .run()
                 .await;
-            silent(&run, &[&source_of(&logins), &target_of(&logins)]);
+            silent(&run, &[logins[0].1, logins[1].1]);
             run
         };
         let by_digest = format!("{near}/app@{digest}");
@@ -161,14 +161,6 @@ fn an_image_is_copied_unchanged_with_all_platforms_and_attestations() {
             uploads
         );
     });
-}
-
-fn source_of<'a>(logins: &[(&str, &'a Registry); 2]) -> &'a Registry {
-    logins[0].1
-}
-
-fn target_of<'a>(logins: &[(&str, &'a Registry); 2]) -> &'a Registry {
-    logins[1].1
 }
 
 #[test]

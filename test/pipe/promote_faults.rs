@@ -26,6 +26,92 @@ fn plan(
     });
 }
 
+/// Host, method, part of the path, fault, and a text of the log.
+type TemporaryFault<'a> = (&'a str, Method, &'static str, RegistryFault, &'static str);
+
+fn temporary_faults<'a>(near: &'a str, far: &'a str) -> [TemporaryFault<'a>; 11] {
+    let unavailable = || RegistryFault::Answer(503, Vec::new());
+    [
+        (
+            near,
+            Method::GET,
+            "/app/blobs/",
+            RegistryFault::CutAnswerAfter(100),
+            "was interrupted",
+        ),
+        (
+            near,
+            Method::GET,
+            "/app/blobs/",
+            unavailable(),
+            "trying again in",
+        ),
+        (
+            near,
+            Method::GET,
+            "/app/manifests/",
+            RegistryFault::CutAnswerAfter(10),
+            "trying again in",
+        ),
+        (
+            far,
+            Method::PUT,
+            "/blobs/uploads/",
+            RegistryFault::CutAfter(20_000),
+            "trying again in",
+        ),
+        (
+            far,
+            Method::PUT,
+            "/blobs/uploads/",
+            unavailable(),
+            "trying again in",
+        ),
+        (
+            far,
+            Method::PUT,
+            "/blobs/uploads/",
+            RegistryFault::LoseAnswer,
+            "trying again in",
+        ),
+        (
+            far,
+            Method::POST,
+            "/blobs/uploads/",
+            unavailable(),
+            "trying again in",
+        ),
+        (
+            far,
+            Method::POST,
+            "/blobs/uploads/",
+            RegistryFault::LoseAnswer,
+            "trying again in",
+        ),
+        (
+            far,
+            Method::HEAD,
+            "/blobs/",
+            unavailable(),
+            "trying again in",
+        ),
+        (
+            far,
+            Method::PUT,
+            "/manifests/sha256:",
+            unavailable(),
+            "trying again in",
+        ),
+        (
+            far,
+            Method::PUT,
+            "/manifests/1",
+            RegistryFault::LoseAnswer,
+            "trying again in",
+        ),
+    ]
+}
+
 #[test]
 fn an_image_is_copied_although_both_registries_fail_temporarily() {
     with_place(async |place| {
@@ -36,89 +122,8 @@ fn an_image_is_copied_although_both_registries_fail_temporarily() {
         let source = registry(internet, near).await;
         let target = registry(internet, far).await;
         let digest = build(place, internet, &format!("{near}/app:1"), &source).await;
-        let unavailable = || RegistryFault::Answer(503, Vec::new());
-        for (number, (host, method, path_part, fault, message)) in [
-            (
-                near,
-                Method::GET,
-                "/app/blobs/",
-                RegistryFault::CutAnswerAfter(100),
-                "was interrupted",
-            ),
-            (
-                near,
-                Method::GET,
-                "/app/blobs/",
-                unavailable(),
-                "trying again in",
-            ),
-            (
-                near,
-                Method::GET,
-                "/app/manifests/",
-                RegistryFault::CutAnswerAfter(10),
-                "trying again in",
-            ),
-            (
-                far,
-                Method::PUT,
-                "/blobs/uploads/",
-                RegistryFault::CutAfter(20_000),
-                "trying again in",
-            ),
-            (
-                far,
-                Method::PUT,
-                "/blobs/uploads/",
-                unavailable(),
-                "trying again in",
-            ),
-            (
-                far,
-                Method::PUT,
-                "/blobs/uploads/",
-                RegistryFault::LoseAnswer,
-                "trying again in",
-            ),
-            (
-                far,
-                Method::POST,
-                "/blobs/uploads/",
-                unavailable(),
-                "trying again in",
-            ),
-            (
-                far,
-                Method::POST,
-                "/blobs/uploads/",
-                RegistryFault::LoseAnswer,
-                "trying again in",
-            ),
-            (
-                far,
-                Method::HEAD,
-                "/blobs/",
-                unavailable(),
-                "trying again in",
-            ),
-            (
-                far,
-                Method::PUT,
-                "/manifests/sha256:",
-                unavailable(),
-                "trying again in",
-            ),
-            (
-                far,
-                Method::PUT,
-                "/manifests/1",
-                RegistryFault::LoseAnswer,
-                "trying again in",
-            ),
-        ]
-        .into_iter()
-        .enumerate()
-        {
+        let faults = temporary_faults(near, far);
+        for (number, (host, method, path_part, fault, message)) in faults.into_iter().enumerate() {
             plan(internet, host, method, path_part, 1, fault);
             let repository = format!("app-{number}");
             let run = promote(

@@ -56,7 +56,7 @@ pub(super) async fn load(
     registries: &Registries,
     tree: &Tree,
 ) -> Result<Loaded> {
-    let names = &promotion.promotion.destinations.references;
+    let names = &promotion.image.destinations.references;
     let listed: Vec<String> = names.iter().map(ToString::to_string).collect();
     let title = format!(
         "[load] {} into Docker {}",

@@ -37,7 +37,7 @@ impl Source {
 /// Finds the image, and prepares access to the registries.
 pub(super) async fn find(promotion: &Promotion<'_>) -> Result<(Source, Registries)> {
     let (plan, masker) = (promotion.plan, promotion.masker);
-    match &promotion.promotion.source {
+    match &promotion.image.source {
         PromotionSource::Image(reference) => {
             let registries = Registries::new(plan, &Saved::default(), masker)?;
             let source = Source {
@@ -95,7 +95,7 @@ pub(super) async fn finished(
     tree: &Tree,
 ) -> Finished {
     let root = tree.root();
-    let names = promotion.promotion.destinations.pushed().iter();
+    let names = promotion.image.destinations.pushed().iter();
     let names: Vec<String> = names.map(ToString::to_string).collect();
     let mut response = HashMap::from([("containerimage.digest".to_owned(), root.digest.clone())]);
     if !names.is_empty() {
@@ -103,9 +103,10 @@ pub(super) async fn finished(
     }
     let needs_platforms = promotion.plan.outputs.shell.is_some();
     let platforms = async {
-        match needs_platforms {
-            true => platforms(source, registries, tree).await,
-            false => Vec::new(),
+        if needs_platforms {
+            platforms(source, registries, tree).await
+        } else {
+            Vec::new()
         }
     };
     let platforms = promotion.cancel.unless_fired(platforms).await;

@@ -17,7 +17,7 @@ use super::{Client, header_value};
 use crate::http::header;
 
 /// The time without any data after which a stream is interrupted.
-const QUIET_LIMIT: Duration = Duration::from_secs(60);
+const QUIET_LIMIT: Duration = Duration::from_mins(1);
 
 /// The number of interruptions without [`PROGRESS_BYTES`] in between.
 const MAX_INTERRUPTIONS: u32 = 5;

@@ -91,7 +91,7 @@ impl Progress {
         self.0.sent.load(Ordering::Relaxed)
     }
 
-    /// The highest number of bytes that may have to be sent, as far as it is known.
+    /// The maximum number of bytes to send: the blobs that may be missing.
     #[must_use]
     pub(crate) fn max_bytes(&self) -> u64 {
         self.0.to_check.load(Ordering::Relaxed)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full, StreamBody};
+use http_body_util::{BodyExt, Collected, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{client, server};
@@ -237,7 +237,7 @@ fn renew(world: &World, host: &str, path: &str, fault: &RegistryFault) {
 /// The response with a body that ends after this many bytes, although its header has a larger length. So the connection ends.
 async fn cut_after(response: BoxedResponse, limit: usize) -> BoxedResponse {
     let (head, body) = response.into_parts();
-    let whole = body.collect().await.map(|whole| whole.to_bytes());
+    let whole = body.collect().await.map(Collected::to_bytes);
     let mut start = whole.unwrap_or_default();
     start.truncate(limit);
     let frame: Result<_, hyper::Error> = Ok(Frame::data(start));
