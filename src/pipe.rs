@@ -39,6 +39,7 @@ mod solving;
 mod summary_file;
 mod target;
 mod together;
+mod unbuilt;
 
 #[cfg(test)]
 mod tests;
@@ -121,33 +122,29 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
         // A plan builds or copies.
         return Exit::Internal;
     };
-    match skip::existing(plan, output.masker(), cancel).await {
-        Ok(None) => {}
-        Ok(Some(images)) => {
-            return match outputs::write(plan, None, &images) {
-                Ok(()) => {
-                    let took = started.elapsed();
-                    let end = Origin::Existing;
-                    output.say(closing::without_build(plan, &images, end, took, output));
-                    Exit::Success
-                }
-                Err(failure) => failure.report(plan, output, None),
-            };
+    let end = |origin| unbuilt::End {
+        plan,
+        origin,
+        started,
+        progress: None,
+    };
+    let existing = skip::existing(plan, output.masker(), cancel).await;
+    match existing.transpose() {
+        None => {}
+        Some(existing) => {
+            let written = existing.and_then(|images| {
+                outputs::write(plan, None, &images)?;
+                Ok(images)
+            });
+            let end = end(Origin::Existing);
+            return Box::pin(end.report(written, output, cancel)).await;
         }
-        Err(failure) => return failure.report(plan, output, None),
     }
     let (inputs, build) = match begin(plan, depot, cancel).await {
         Ok(begun) => begun,
         Err(failure) => {
-            let ended = insights::Ended {
-                plan,
-                started,
-                build: None,
-                steps: None,
-                result: Err(&failure),
-            };
-            Box::pin(ended.publish(output, cancel)).await;
-            return failure.report(plan, output, None);
+            let end = end(Origin::Built);
+            return Box::pin(end.report(Err(failure), output, cancel)).await;
         }
     };
     for secret in build.secrets() {
@@ -169,6 +166,7 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     if let Ok(result) = &result {
         let ended = insights::Ended {
             plan,
+            origin: Origin::Built,
             started,
             build: Some(&build),
             steps: Some((&results, &progress)),

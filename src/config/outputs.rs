@@ -55,6 +55,11 @@ impl OutputsPlan {
         let files = [&self.shell, &self.metadata, &self.image_id, &self.summary];
         files.into_iter().flatten().map(PathBuf::as_path)
     }
+
+    /// Whether a file lists the platforms of the image.
+    pub(crate) fn need_platforms(&self) -> bool {
+        self.shell.is_some() || self.summary.is_some()
+    }
 }
 
 /// The longest path that a system call accepts, without the final zero byte.

@@ -1,5 +1,7 @@
 //! An image that exists already and is copied instead of built: `SOURCE_IMAGE`.
 
+use std::fmt::{self, Display, Formatter};
+
 use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
@@ -43,6 +45,15 @@ pub(crate) enum PromotionSource {
     Image(Reference),
     /// In Depot's registry.
     Build(SavedBuild),
+}
+
+impl Display for PromotionSource {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Image(reference) => reference.fmt(formatter),
+            Self::Build(build) => write!(formatter, "{BUILD_PREFIX}{}", build.id),
+        }
+    }
 }
 
 /// A build whose image Depot keeps.
@@ -183,6 +194,8 @@ pub(super) fn plan(
     };
     let (registries, other_secrets) =
         registries::read(registries, &pipeline, &used, working_directory, findings);
+    let pipeline = Pipeline::from(pipeline);
+    let insights = outputs::read_insights(&outputs, &pipeline, findings);
     let plan = Plan {
         depot: None,
         clone: places.clone_directory().to_owned(),
@@ -195,7 +208,8 @@ pub(super) fn plan(
         outputs: outputs::read(&outputs, places, &destinations, findings),
         proxies: proxies::read(environment, findings),
         timeout: timeout::read(pipe.timeout.as_deref(), findings),
-        pipeline: Pipeline::from(pipeline),
+        insights,
+        pipeline,
         debug: read_boolean("DEBUG", pipe.debug.as_deref(), findings),
         promotion: None,
         skip_if_exists: false,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::delivered::Finished;
 use super::results::{Results, loaded_bytes};
-use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::Build;
 use crate::report::message::Kind;
@@ -18,17 +17,21 @@ pub(super) fn page(build: &Build, output: &Output) -> String {
     page.unwrap_or_default()
 }
 
-/// The summary: where the images were delivered, the figures of the run, and how to pull the images if Depot saved them. The address of
+/// The summary: where the images were delivered or found, the figures of the run, and how to pull the images if Depot saved them. The address of
 /// the build comes last.
 pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Output) -> String {
-    let totals = Totals {
-        figures: &results.figures,
-        elapsed: results.elapsed,
-        context: results.context,
-        loaded_bytes: loaded_bytes(images),
+    let totals = if results.origin == Origin::Built {
+        let totals = Totals {
+            figures: &results.figures,
+            elapsed: results.elapsed,
+            context: results.context,
+            loaded_bytes: loaded_bytes(images),
+        };
+        totals.lines(output.options())
+    } else {
+        Vec::new()
     };
-    let totals = totals.lines(output.options());
-    let url = results.build.url().unwrap_or_default();
+    let url = results.build.and_then(Build::url).unwrap_or_default();
     let lines = MAX_LINES.saturating_sub(totals.len() + usize::from(!url.is_empty()));
     let count = images.len().max(1);
     // The last image has the figures, and another line the number of images without a line.
@@ -37,7 +40,8 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
         None => lines.saturating_sub(2),
     };
     let mut text = String::new();
-    for (index, (image, finished)) in results.plan.images.iter().zip(images).enumerate() {
+    let all = results.plan.destinations().zip(images);
+    for (index, (destinations, finished)) in all.enumerate() {
         let is_last = index + 1 == count;
         if index == shown && !is_last {
             let more = format!("and {} more images", count - shown - 1);
@@ -47,35 +51,15 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
             continue;
         }
         let end = End {
-            origin: Origin::Built,
+            origin: results.origin,
             elapsed: results.elapsed,
             totals: if is_last { &totals } else { &[] },
             url: if is_last { url } else { "" },
             max_lines: lines / count,
         };
-        text += &of_image(&image.destinations, finished, &end, output);
+        text += &of_image(destinations, finished, &end, output);
     }
     text
-}
-
-/// The summary of a run without a build.
-pub(super) fn without_build(
-    plan: &Plan,
-    images: &[Finished],
-    origin: Origin,
-    took: Duration,
-    output: &Output,
-) -> String {
-    let end = End {
-        origin,
-        elapsed: took,
-        totals: &[],
-        url: "",
-        max_lines: MAX_LINES,
-    };
-    let images = plan.destinations().zip(images);
-    let texts = images.map(|(image, finished)| of_image(image, finished, &end, output));
-    texts.collect()
 }
 
 /// The parts of an image's summary besides its names.

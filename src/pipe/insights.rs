@@ -16,6 +16,7 @@ use crate::depot::Build;
 use crate::http::roots::client_config;
 use crate::report::output::{Output, OutputOptions};
 use crate::report::progress::{FailedStep, Finding, Progress, size};
+use crate::report::summary::Origin;
 use crate::report::text;
 use crate::text::cause::one_line;
 use crate::text::digest::sha256;
@@ -26,6 +27,8 @@ const ID_DIGITS: usize = 16;
 /// A run that has ended.
 pub(super) struct Ended<'a> {
     pub(super) plan: &'a Plan,
+    /// The origin of the images.
+    pub(super) origin: Origin,
     pub(super) started: Instant,
     /// `None` if no build was created.
     pub(super) build: Option<&'a Build>,
@@ -57,7 +60,7 @@ impl Ended<'_> {
     fn report(&self, options: &OutputOptions) -> Report {
         let words = Words { options };
         let (details, annotations) = match self.result {
-            Ok(images) => (delivered(images), Vec::new()),
+            Ok(images) => (delivered(self.origin, images), Vec::new()),
             Err(failure) => (failure.one_line(), self.failed_step(failure, words)),
         };
         let findings = self
@@ -193,8 +196,13 @@ impl Words<'_> {
 }
 
 /// The names with their digests, one on each line.
-fn delivered(images: &[Finished]) -> String {
-    let mut lines = vec!["The image was built.".to_owned()];
+fn delivered(origin: Origin, images: &[Finished]) -> String {
+    let first = match origin {
+        Origin::Built => "The image was built.",
+        Origin::Copied => "The image was copied.",
+        Origin::Existing => "The image exists already, so nothing was built.",
+    };
+    let mut lines = vec![first.to_owned()];
     for delivered in images.iter().flat_map(|image| &image.delivered) {
         let digest = delivered.digest.as_ref();
         let digest = digest
@@ -234,8 +242,11 @@ fn relative(plan: &Plan, path: &Path) -> Option<String> {
     path.to_str().map(str::to_owned)
 }
 
-/// Names the Dockerfiles and targets.
+/// Names the image that is copied, or the Dockerfiles and targets.
 fn title(plan: &Plan) -> String {
+    if let Some(promotion) = &plan.promotion {
+        return format!("Copy of {}", promotion.source);
+    }
     let images = plan.images.iter().map(|image| {
         let build = &image.build;
         let file = match &build.context {
@@ -251,7 +262,7 @@ fn title(plan: &Plan) -> String {
     format!("Image of {}", images.collect::<Vec<_>>().join(", "))
 }
 
-/// The same for the same contexts, Dockerfiles and targets.
+/// The same for the same contexts, Dockerfiles and targets, or for the same copy.
 fn id(plan: &Plan, words: Words<'_>) -> String {
     let mut parts = Vec::new();
     for image in &plan.images {
@@ -269,6 +280,11 @@ fn id(plan: &Plan, words: Words<'_>) -> String {
             }
         };
         parts.extend([context, file, build.target.clone().unwrap_or_default()]);
+    }
+    if let Some(promotion) = &plan.promotion {
+        let names = promotion.destinations.references.iter();
+        parts.push("copy".to_owned());
+        parts.extend(names.map(ToString::to_string));
     }
     let digest = sha256(parts.join("\0").as_bytes());
     let digits = digest.trim_start_matches("sha256:").chars().take(ID_DIGITS);

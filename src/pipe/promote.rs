@@ -17,7 +17,7 @@ use super::delivered::{Delivered, Finished};
 use super::failure::{CopyFailure, Failure, PublishFailure};
 use super::load::StepDaemon;
 use super::registries::Registries;
-use super::{Result, STATUS_IN_FLIGHT, closing, display, outputs, redactor};
+use super::{Result, STATUS_IN_FLIGHT, display, outputs, redactor, unbuilt};
 use crate::cancel::Cancel;
 use crate::config::Plan;
 use crate::config::plan::PromotionPlan;
@@ -74,26 +74,22 @@ pub(super) async fn run(
     let shown = (shown, own_steps);
     let showing = display::beside(&mut progress, shown, output, cancel, working);
     let result = Box::pin(showing).await;
-    match result {
-        Ok(Ok(finished)) => {
-            let took = started.elapsed();
-            output.say(closing::without_build(
-                plan,
-                std::slice::from_ref(&finished),
-                Origin::Copied,
-                took,
-                output,
-            ));
-            Exit::Success
-        }
-        Ok(Err(failure)) => failure.report(plan, output, Some(&progress)),
+    let result = match result {
+        Ok(result) => result.map(|finished| vec![finished]),
         Err(_panic) => {
             tracing::error!(
                 "internal error in depot-build (see the message above); please report it"
             );
-            Exit::Internal
+            return Exit::Internal;
         }
-    }
+    };
+    let end = unbuilt::End {
+        plan,
+        origin: Origin::Copied,
+        started,
+        progress: Some(&progress),
+    };
+    end.report(result, output, cancel).await
 }
 
 impl Promotion<'_> {
@@ -115,7 +111,9 @@ impl Promotion<'_> {
         if let Some(daemon) = &daemon {
             let loaded = load::load(self, daemon, &source, &registries, &tree).await;
             let pushed = || names.iter().map(ToString::to_string).collect();
-            finished.loaded = Some(loaded.map_err(|failure| failure.after_pushing(pushed()))?);
+            let (loaded, bytes) = loaded.map_err(|failure| failure.after_pushing(pushed()))?;
+            finished.loaded = Some(loaded);
+            finished.loaded_bytes = Some(bytes);
         }
         finished.delivered = vec![if names.is_empty() {
             // Without a name in a registry, a digest has no use.

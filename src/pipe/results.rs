@@ -11,12 +11,16 @@ use crate::config::Plan;
 use crate::depot::Build;
 use crate::report::mask::Masker;
 use crate::report::progress::{Figures, Progress};
+use crate::report::summary::Origin;
 use crate::report::totals::ContextBytes;
 
 /// The figures of a run that has ended.
 pub(super) struct Results<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) build: &'a Build,
+    /// The origin of the images.
+    pub(super) origin: Origin,
+    /// `None` if no build was created.
+    pub(super) build: Option<&'a Build>,
     /// Time since the start of the program.
     pub(super) elapsed: Duration,
     pub(super) figures: Figures,
@@ -25,7 +29,7 @@ pub(super) struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Collects the figures of a run that began at `started`.
+    /// Collects the figures of a build. The run began at `started`.
     pub(super) fn collect(
         plan: &'a Plan,
         build: &'a Build,
@@ -42,10 +46,29 @@ impl<'a> Results<'a> {
         });
         Self {
             plan,
-            build,
+            origin: Origin::Built,
+            build: Some(build),
             elapsed: started.elapsed(),
             figures: progress.figures(),
             context,
+            masker: masker.clone(),
+        }
+    }
+
+    /// The figures of a run without a build. The run began at `started`.
+    pub(super) fn without_build(
+        plan: &'a Plan,
+        origin: Origin,
+        started: Instant,
+        masker: &Masker,
+    ) -> Self {
+        Self {
+            plan,
+            origin,
+            build: None,
+            elapsed: started.elapsed(),
+            figures: Figures::default(),
+            context: ContextBytes::default(),
             masker: masker.clone(),
         }
     }

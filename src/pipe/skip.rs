@@ -9,14 +9,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Result;
-use super::delivered::{Delivered, Finished};
+use super::delivered::{Delivered, Finished, PlatformImage};
 use super::failure::Failure;
 use super::load::exported::{Document, parse};
 use super::registries::Registries;
 use crate::cancel::Cancel;
 use crate::config::Plan;
 use crate::depot::Saved;
-use crate::platform::Platform;
 use crate::registry::client::Client;
 use crate::registry::reference::Reference;
 use crate::report::mask::Masker;
@@ -97,7 +96,7 @@ async fn finished(
         ("image.name".to_owned(), listed.join(",")),
     ]);
     let platforms = match names.first() {
-        Some(name) if plan.outputs.shell.is_some() => platforms(client, name, &digest).await,
+        Some(name) if plan.outputs.need_platforms() => platforms(client, name, &digest).await,
         _ => Vec::new(),
     };
     let delivered = Delivered {
@@ -109,6 +108,7 @@ async fn finished(
         platforms,
         response,
         loaded: None,
+        loaded_bytes: None,
         exported: Vec::new(),
         saved: Vec::new(),
         sboms: Vec::new(),
@@ -116,7 +116,7 @@ async fn finished(
 }
 
 /// The manifest of each platform of an index; empty if it cannot be read.
-async fn platforms(client: &Client, name: &Reference, digest: &str) -> Vec<(Platform, String)> {
+async fn platforms(client: &Client, name: &Reference, digest: &str) -> Vec<PlatformImage> {
     let index = client.manifest(name.host(), name.repository(), digest);
     let Ok(index) = index.await else {
         return Vec::new();
@@ -124,6 +124,10 @@ async fn platforms(client: &Client, name: &Reference, digest: &str) -> Vec<(Plat
     let images = parse(digest, &index.bytes).map(Document::images);
     let images = images.unwrap_or_default().into_iter();
     images
-        .map(|(descriptor, platform)| (platform, descriptor.digest))
+        .map(|(descriptor, platform)| PlatformImage {
+            platform,
+            digest: descriptor.digest,
+            bytes: None,
+        })
         .collect()
 }

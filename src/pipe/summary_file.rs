@@ -8,7 +8,8 @@ use super::Result;
 use super::delivered::Finished;
 use super::outputs::{names_of, write_requested};
 use super::results::{Results, loaded_bytes};
-use crate::config::plan::ImagePlan;
+use crate::config::plan::Destinations;
+use crate::report::summary::Origin;
 
 /// The version of the fields.
 const VERSION: u32 = 1;
@@ -37,17 +38,30 @@ fn summary(results: &Results<'_>, images: &[Finished]) -> Value {
             json!({ "name": name, "seconds": seconds(step.time) })
         })
         .collect();
-    let all = results.plan.images.iter().zip(images);
+    let all = results.plan.destinations().zip(images).enumerate();
     let all: Vec<Value> = all
-        .map(|(plan, finished)| image(results, plan, finished))
+        .map(|(index, (destinations, finished))| {
+            let plan = results.plan.images.get(index);
+            let target = plan.and_then(|plan| plan.build.target.as_deref());
+            image(results, target, destinations, finished)
+        })
         .collect();
+    let origin = match results.origin {
+        Origin::Built => "built",
+        Origin::Copied => "copied",
+        Origin::Existing => "existing",
+    };
+    let build = results.build.map(|build| {
+        json!({
+            "id": build.id(),
+            "project": build.project_id(),
+            "url": build.url(),
+        })
+    });
     json!({
         "version": VERSION,
-        "build": {
-            "id": results.build.id(),
-            "project": results.build.project_id(),
-            "url": results.build.url(),
-        },
+        "origin": origin,
+        "build": build,
         "images": all,
         "seconds": seconds(results.elapsed),
         "phases": phases,
@@ -57,8 +71,13 @@ fn summary(results: &Results<'_>, images: &[Finished]) -> Value {
     })
 }
 
-fn image(results: &Results<'_>, plan: &ImagePlan, finished: &Finished) -> Value {
-    let names = names_of(&plan.destinations, finished).into_iter();
+fn image(
+    results: &Results<'_>,
+    target: Option<&str>,
+    destinations: &Destinations,
+    finished: &Finished,
+) -> Value {
+    let names = names_of(destinations, finished).into_iter();
     let names: Vec<Value> = names
         .map(|(name, digest)| json!({ "name": name.to_string(), "digest": digest }))
         .collect();
@@ -77,7 +96,7 @@ fn image(results: &Results<'_>, plan: &ImagePlan, finished: &Finished) -> Value 
         .map(|export| results.masked(&export.label))
         .collect();
     json!({
-        "target": plan.build.target,
+        "target": target,
         "names": names,
         "saved": finished.saved,
         "loaded_id": finished.loaded.as_ref().map(|loaded| &loaded.id),

@@ -98,6 +98,7 @@ fn an_image_is_copied_unchanged_with_all_platforms_and_attestations() {
                 .set("OUTPUT_FILE", clone.path().join("out.env"))
                 .set("METADATA_FILE", clone.path().join("out.json"))
                 .set("IID_FILE", clone.path().join("out.id"))
+                .set("SUMMARY_FILE", clone.path().join("summary.json"))
                 .run()
                 .await;
             silent(&run, &[logins[0].1, logins[1].1]);
@@ -138,6 +139,13 @@ fn an_image_is_copied_unchanged_with_all_platforms_and_attestations() {
         assert_eq!(file("out.id"), digest);
         let metadata: serde_json::Value = serde_json::from_str(&file("out.json")).unwrap();
         assert_eq!(metadata["containerimage.digest"], digest.as_str());
+        let summary: serde_json::Value = serde_json::from_str(&file("summary.json")).unwrap();
+        assert_eq!(summary["origin"], "copied");
+        assert_eq!(summary["build"], serde_json::Value::Null);
+        let image = &summary["images"][0];
+        assert_eq!(image["names"].as_array().unwrap().len(), 4, "{summary}");
+        assert_eq!(image["names"][0]["digest"], digest.as_str());
+        assert_eq!(image["platforms"][1]["platform"], "linux/arm64");
         // Nothing is sent to a registry that has the image, and nothing was sent within one registry.
         assert_eq!(
             requests(internet, near, &Method::PUT, "/prod/blobs/"),
@@ -331,6 +339,7 @@ fn a_build_whose_names_exist_is_skipped() {
                 .set("PUSH", "true")
                 .set("SKIP_IF_EXISTS", "true")
                 .set("OUTPUT_FILE", "out.env")
+                .set("SUMMARY_FILE", "summary.json")
                 .set("REGISTRIES", list(&[(near, &source)]))
                 .run()
                 .await
@@ -355,6 +364,10 @@ fn a_build_whose_names_exist_is_skipped() {
             values.contains(&format!("DEPOT_BUILD_DIGEST='{digest}'")),
             "{values}"
         );
+        let summary = std::fs::read(context.path().join("summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+        assert_eq!(summary["origin"], "existing");
+        assert_eq!(summary["images"][0]["names"][0]["digest"], digest.as_str());
         run(&two)
             .await
             .expect(0, &["`near.skips.example.com/app:2` does not exist yet"]);

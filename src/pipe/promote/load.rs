@@ -10,6 +10,7 @@ use crate::docker::{
     BlobError, Blobs, Chunks, Descriptor, Image, LoadError, Loaded, Passing, Sent, Transfer,
 };
 use crate::pipe::Result;
+use crate::pipe::delivered::PlatformImage;
 use crate::pipe::failure::{Failure, LoadCause, LoadFailure};
 use crate::pipe::load::daemon::Look;
 use crate::pipe::load::exported::parse;
@@ -48,14 +49,14 @@ impl Blobs for FromRegistry {
     }
 }
 
-/// Loads the platform of the image that fits the daemon best.
+/// Loads the platform of the image that fits the daemon best. Returns the number of bytes sent too.
 pub(super) async fn load(
     promotion: &Promotion<'_>,
     daemon: &StepDaemon,
     source: &Source,
     registries: &Registries,
     tree: &Tree,
-) -> Result<Loaded> {
+) -> Result<(Loaded, u64)> {
     let names = &promotion.image.destinations.references;
     let listed: Vec<String> = names.iter().map(ToString::to_string).collect();
     let title = format!(
@@ -75,6 +76,7 @@ pub(super) async fn load(
             look.again(daemon.docker()).await;
             let load = daemon.docker().plan(&image, &look.present).await;
             let mut load = load.map_err(|error| failure(error, daemon, names))?;
+            let mut all_sent = 0_u64;
             loop {
                 let (present, missing, bytes) = (load.present(), load.missing(), load.bytes());
                 step.say(format_args!(
@@ -97,13 +99,14 @@ pub(super) async fn load(
                 match report_while(loading, step, &sent, Some(bytes)).await {
                     Err(LoadError::LayerGone { reason } | LoadError::NeedsAllLayers { reason }) => {
                         step.say(format_args!("{reason}; sending all layers"));
+                        all_sent = all_sent.saturating_add(sent.bytes());
                         let whole = daemon.docker().plan_whole(&image);
                         load = whole.map_err(|error| failure(error, daemon, names))?;
                     }
                     Err(error) => return Err(failure(error, daemon, names)),
                     Ok(loaded) => {
                         step.say(format_args!("loaded {}", loaded.id));
-                        return Ok(loaded);
+                        return Ok((loaded, all_sent.saturating_add(sent.bytes())));
                     }
                 }
             }
@@ -114,20 +117,18 @@ pub(super) async fn load(
 }
 
 /// The manifest of the platform that runs best on the daemon; `None` if no platform is known.
-fn choose(daemon: &Platform, offered: &[(Platform, String)]) -> Result<Option<String>> {
-    let platforms: Vec<_> = offered
-        .iter()
-        .map(|(platform, _)| platform.clone())
-        .collect();
+fn choose(daemon: &Platform, offered: &[PlatformImage]) -> Result<Option<String>> {
+    let platforms: Vec<_> = offered.iter().map(|image| image.platform.clone()).collect();
     let best = best_for(daemon, &platforms).and_then(|index| offered.get(index));
     match (best, offered) {
-        (Some((_, digest)), _) => Ok(Some(digest.clone())),
+        (Some(image), _) => Ok(Some(image.digest.clone())),
         (None, []) => Ok(None),
-        (None, [(platform, digest)]) => {
+        (None, [image]) => {
+            let platform = &image.platform;
             tracing::warn!(
                 "the Docker daemon is for {daemon}; it needs an emulator to run the image for {platform}"
             );
-            Ok(Some(digest.clone()))
+            Ok(Some(image.digest.clone()))
         }
         (None, _) => {
             let offered = platforms.iter().map(ToString::to_string);

@@ -8,7 +8,7 @@ use super::Promotion;
 use crate::config::plan::{PromotionSource, SavedBuild};
 use crate::depot::{Api, Saved};
 use crate::pipe::Result;
-use crate::pipe::delivered::Finished;
+use crate::pipe::delivered::{Finished, PlatformImage};
 use crate::pipe::failure::{Failure, SourceFailure};
 use crate::pipe::load::exported::{is_platform, parse};
 use crate::pipe::registries::Registries;
@@ -101,7 +101,7 @@ pub(super) async fn finished(
     if !names.is_empty() {
         response.insert("image.name".into(), names.join(","));
     }
-    let needs_platforms = promotion.plan.outputs.shell.is_some();
+    let needs_platforms = promotion.plan.outputs.need_platforms();
     let platforms = async {
         if needs_platforms {
             platforms(source, registries, tree).await
@@ -115,6 +115,7 @@ pub(super) async fn finished(
         platforms: platforms.unwrap_or_default(),
         response,
         loaded: None,
+        loaded_bytes: None,
         exported: Vec::new(),
         saved: Vec::new(),
         sboms: Vec::new(),
@@ -126,7 +127,7 @@ pub(super) async fn platforms(
     source: &Source,
     registries: &Registries,
     tree: &Tree,
-) -> Vec<(Platform, String)> {
+) -> Vec<PlatformImage> {
     let root = tree.root();
     let Ok(document) = parse(&root.digest, &root.bytes) else {
         return Vec::new();
@@ -134,7 +135,11 @@ pub(super) async fn platforms(
     if !document.is_manifest() {
         let images = document.images().into_iter();
         return images
-            .map(|(descriptor, platform)| (platform, descriptor.digest))
+            .map(|(descriptor, platform)| PlatformImage {
+                platform,
+                digest: descriptor.digest,
+                bytes: None,
+            })
             .collect();
     }
     let platform = async {
@@ -152,6 +157,10 @@ pub(super) async fn platforms(
     let digest = root.digest.clone();
     platform
         .into_iter()
-        .map(|platform| (platform, digest.clone()))
+        .map(|platform| PlatformImage {
+            platform,
+            digest: digest.clone(),
+            bytes: None,
+        })
         .collect()
 }
