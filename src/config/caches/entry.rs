@@ -29,6 +29,9 @@ impl Place<'_> {
     }
 }
 
+/// The longest text that is shown as a type.
+const MAX_TYPE_CHARACTERS: usize = 16;
+
 const FORMS: &str =
     "write `type=registry,ref=REFERENCE` or another type (`s3`, `azblob`), or the reference alone";
 
@@ -166,13 +169,20 @@ fn kind_of(written: &str, place: &mut Place<'_>) -> Option<CacheType> {
                 .to_owned(),
         ),
         _ => {
-            let shown = place.findings.shown(written);
             let near = CacheType::ALL.into_iter().find(|kind| is_slip(written, kind.name()));
             let advice = match near {
                 Some(kind) => format!("did you mean `{}`?", kind.name()),
                 None => "write `registry`, `inline` (only in CACHE_TO), `s3` or `azblob`".to_owned(),
             };
-            (format!("has the unknown type {shown}"), advice)
+            // A text that is no word can be another attribute, with a secret.
+            let is_word = written.len() <= MAX_TYPE_CHARACTERS
+                && written.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            let problem = if is_word {
+                format!("has the unknown type {}", place.findings.shown(written))
+            } else {
+                "has an unknown type".to_owned()
+            };
+            (problem, advice)
         }
     };
     place.fault(&problem, &advice);

@@ -412,3 +412,19 @@ fn a_login_in_a_reference_is_not_shown() {
         assert!(!error.contains("hunter2"), "{error}");
     }
 }
+
+#[test]
+fn a_key_in_the_place_of_a_type_is_not_shown() {
+    for entry in [
+        "type=secret_access_key=hunter2pass",
+        "type=hunter2-pass",
+        "type=s3 secret_access_key=hunter2",
+    ] {
+        let (_, error) = read_texts(None, Some(entry));
+        assert!(
+            error.contains("entry 1 has an unknown type; write `registry`"),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
