@@ -10,12 +10,13 @@ use std::path::Path;
 use crate::io::bounded_file;
 
 /// The names of all outputs, except those with a digest per platform.
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 10] = [
     "DEPOT_BUILD_IMAGE",
     "DEPOT_BUILD_IMAGES",
     "DEPOT_BUILD_DIGEST",
     "DEPOT_BUILD_IMAGE_DIGEST",
     "DEPOT_BUILD_IMAGE_DIGESTS",
+    "DEPOT_BUILD_SAVED_IMAGE_DIGEST",
     "DEPOT_BUILD_IMAGE_ID",
     "DEPOT_BUILD_ID",
     "DEPOT_BUILD_URL",

@@ -75,6 +75,13 @@ impl Plan {
         copied.chain(built)
     }
 
+    /// The token of Depot; `None` if a copy needs none.
+    pub(crate) fn depot_token(&self) -> Option<&SecretString> {
+        let of_copy = || self.promotion.as_ref()?.token.as_ref();
+        let of_build = self.depot.as_ref().map(|depot| &depot.token);
+        of_build.or_else(of_copy)
+    }
+
     /// All secrets, which must be masked in the log.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let registries = &self.registries;
@@ -82,13 +89,10 @@ impl Plan {
         let builds = || self.images.iter().map(|image| &image.build);
         let contexts = builds().flat_map(|build| &build.contexts);
         let promotion = self.promotion.iter();
-        let saved = promotion.filter_map(|promotion| match &promotion.source {
-            PromotionSource::Build(build) => Some(&build.token),
-            PromotionSource::Image(_) => None,
-        });
+        let copies = promotion.filter_map(|promotion| promotion.token.as_ref());
         let depot = self.depot.iter().map(|depot| &depot.token);
         depot
-            .chain(saved)
+            .chain(copies)
             .chain(builds().flat_map(|build| build.context.logins()))
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| build.build_args.secrets()))

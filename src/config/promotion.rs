@@ -36,6 +36,8 @@ pub(crate) struct PromotionPlan {
     pub(crate) source: PromotionSource,
     /// Where it is copied to. Never saved.
     pub(crate) destinations: Destinations,
+    /// The token of Depot, if it is set. It is a login for Depot's registries.
+    pub(crate) token: Option<SecretString>,
 }
 
 /// The place of an image to copy.
@@ -175,7 +177,15 @@ pub(super) fn plan(
         ..
     } = variables;
     let working_directory = places.working_directory();
-    let source = source(promotion.source_image.as_deref(), depot, findings);
+    let access = Access {
+        is_token_set: depot.depot_token.is_some(),
+        token: depot
+            .depot_token
+            .and_then(|token| depot::token(Some(token), findings)),
+        api_url: depot.depot_api_url.as_deref(),
+    };
+    let source = source(promotion.source_image.as_deref(), &access, findings);
+    let token = access.token;
     let destinations = destinations(&mut image, source.as_ref(), tags, findings);
     let daemon = destinations.load;
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
@@ -219,6 +229,7 @@ pub(super) fn plan(
         promotion: Some(PromotionPlan {
             source,
             destinations,
+            token,
         }),
         ..plan
     })
@@ -241,10 +252,19 @@ fn refuse_build_variables(environment: &Environment, findings: &mut Findings) {
     }
 }
 
-/// The image to copy. The token and the address of the API are read only for a saved build.
+/// Access to Depot.
+struct Access<'a> {
+    /// The token, if it is valid. Faults of a token that is set are reported.
+    token: Option<SecretString>,
+    is_token_set: bool,
+    /// The address of the API as written.
+    api_url: Option<&'a str>,
+}
+
+/// The image to copy. Only a saved build requires the token and the address of the API.
 fn source(
     value: Option<&str>,
-    depot: depot::DepotVariables,
+    access: &Access<'_>,
     findings: &mut Findings,
 ) -> Option<PromotionSource> {
     let value = value?.trim();
@@ -254,8 +274,10 @@ fn source(
         return None;
     }
     if let Some(id) = value.strip_prefix(BUILD_PREFIX) {
-        let token = depot::token(depot.depot_token, findings);
-        let api_url = depot::api_url(depot.depot_api_url.as_deref(), findings);
+        if !access.is_token_set {
+            depot::token(None, findings);
+        }
+        let api_url = depot::api_url(access.api_url, findings);
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if id.is_empty() || id.len() > ID_MAX_CHARACTERS || !id.bytes().all(is_part) {
             let problem = format!("{} contains no valid id of a build", findings.shown(value));
@@ -265,7 +287,7 @@ fn source(
         }
         return Some(PromotionSource::Build(SavedBuild {
             id: id.to_owned(),
-            token: token?,
+            token: access.token.clone()?,
             api_url: api_url?,
         }));
     }

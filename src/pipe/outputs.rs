@@ -185,6 +185,14 @@ fn values(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Outputs 
             }
         }
     }
+    let saved = known.iter().find_map(|(name, digest)| {
+        let is_saved = |image: &Finished| image.saved.contains(&name.to_string());
+        let digest = digest.filter(|_| first.iter().any(is_saved))?;
+        Some(format!("{}/{}@{digest}", name.host(), name.repository()))
+    });
+    if let Some(saved) = saved {
+        values.add("DEPOT_BUILD_SAVED_IMAGE_DIGEST", saved);
+    }
     if let Some(loaded) = first.iter().find_map(|image| image.loaded.as_ref()) {
         values.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }

@@ -90,8 +90,8 @@ impl Registries {
             named,
         ));
         let mut keyring = Keyring::new(all.collect()).with_source(amazon);
-        if let Some(depot) = &plan.depot {
-            keyring = keyring.with_source(Arc::new(RegistryLogins::new(depot.token.clone())));
+        if let Some(token) = plan.depot_token() {
+            keyring = keyring.with_source(Arc::new(RegistryLogins::new(token.clone())));
         }
         let keyring = Arc::new(keyring);
         if !insecure.is_empty() {

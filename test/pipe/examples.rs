@@ -14,15 +14,17 @@ use depot_ground::internet::{Internet, variables};
 use depot_ground::registry::tokens::TokenRegistry;
 use depot_ground::registry::{Login, Registry};
 use depot_ground::schema;
-use local_depot::{BuildState, LocalDepot};
+use local_depot::{BuildState, CreateBuildAnswer, LocalDepot, Scenario};
 use tempfile::TempDir;
 
-use super::on_internet::saving_at;
 use super::own_image::InStep;
 use super::pipeline::{Call, Example, Line, Step, environment, examples, expanded};
 use super::place::{Place, with_place};
 
 const AMAZON: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+
+/// The registry in which Depot keeps images.
+const DEPOTS_REGISTRY: &str = "examples.registry.depot.dev";
 
 /// The secrets that no log may contain.
 const SECRETS: [&str; 6] = [
@@ -120,6 +122,14 @@ fn clone(place: &Place, internet: &Internet) -> Context {
     context
 }
 
+/// A Depot that keeps images in its registry. The token of Depot is the login.
+fn saving() -> Scenario {
+    Scenario::default().answer(CreateBuildAnswer {
+        additional_tags: vec![format!("{DEPOTS_REGISTRY}/{{project_id}}:{{build_id}}")],
+        ..CreateBuildAnswer::default()
+    })
+}
+
 /// Changes the owner of a folder and of everything in it.
 fn own(path: &Path) {
     chown(path, Some(1000), Some(1000)).unwrap();
@@ -207,14 +217,33 @@ impl<'a> Scene<'a> {
         .collect()
     }
 
-    /// Runs a step's script in a separate clone.
-    async fn step(&self, title: &str, step: &Step) {
+    /// Runs an example with a Depot of its own, whose registry accepts the token of Depot.
+    async fn example(&self, example: &Example) {
+        let depot = self.place.depot_of_two(saving()).await;
+        let login = Login::of("x-token", depot.token());
+        let kept = Registry::start_for(&state_folder(), login).await.unwrap();
+        self.internet.route(DEPOTS_REGISTRY, &kept.host());
+        let artifacts = TempDir::new().unwrap();
+        for step in &example.steps {
+            self.step(&example.title, step, &depot, artifacts.path())
+                .await;
+        }
+        depot.check().unwrap();
+    }
+
+    /// Runs a step's script in a separate clone, to which the artifacts of earlier steps are added.
+    async fn step(&self, title: &str, step: &Step, depot: &LocalDepot, artifacts: &Path) {
         let clone = clone(self.place, self.internet);
+        for artifact in std::fs::read_dir(artifacts).unwrap() {
+            let artifact = artifact.unwrap();
+            std::fs::copy(artifact.path(), clone.path().join(artifact.file_name())).unwrap();
+        }
         let mut shell = String::from("set -e\n");
         for line in &step.script {
             match line {
                 Line::Pipe(call) => {
                     let exported = exported(&shell, clone.path());
+                    let call = (depot, call);
                     self.pipe(title, step, call, clone.path(), &exported).await;
                 }
                 Line::Command(command) if command.starts_with("docker run --rm ") => {
@@ -236,6 +265,13 @@ impl<'a> Scene<'a> {
                 }
             }
         }
+        for artifact in step
+            .artifacts
+            .iter()
+            .filter(|path| !path.contains(['*', '/']))
+        {
+            std::fs::copy(clone.path().join(artifact), artifacts.join(artifact)).unwrap();
+        }
     }
 
     /// Checks that the image of a command exists in the step's daemon. The image has only files, so it cannot run.
@@ -254,18 +290,16 @@ impl<'a> Scene<'a> {
         &self,
         title: &str,
         step: &Step,
-        call: &Call,
+        (depot, call): (&LocalDepot, &Call),
         clone: &Path,
         exported: &BTreeMap<String, String>,
     ) {
         assert_eq!(call.pipe, super::own_image::NAME, "{title}");
-        let kept = &self.place.registry;
-        let scenario = saving_at(&kept.host(), kept);
-        let depot = self.place.depot_of_two(scenario).await;
+        let earlier_builds = depot.record().builds.len();
         let in_step = InStep {
             daemon: self.daemon,
             clone,
-            variables: self.environment(&depot, step, call, exported),
+            variables: self.environment(depot, step, call, exported),
             mounts: vec![
                 self.internet.authority().parent().unwrap().to_owned(),
                 self.ssh.path().to_owned(),
@@ -279,6 +313,11 @@ impl<'a> Scene<'a> {
         }
         run.without(self.packages.password());
         let record = depot.record();
+        if call.variables.contains_key("SOURCE_IMAGE") {
+            assert_eq!(record.builds.len(), earlier_builds, "{title}");
+            return;
+        }
+        assert_eq!(record.builds.len(), earlier_builds + 1, "{title}");
         let build = record.last_build().unwrap();
         assert_eq!(build.state, BuildState::Succeeded, "{title}");
         let stored =
@@ -288,7 +327,6 @@ impl<'a> Scene<'a> {
             stored.contains(&format!("DEPOT_BUILD_ID='{}'\n", build.id)),
             "{stored}"
         );
-        depot.check().unwrap();
     }
 
     /// The environment of the pipe in a step.
@@ -340,11 +378,9 @@ fn every_example_of_the_readme_does_what_it_says() {
         };
         let examples = examples();
         assert!(examples.len() >= 15, "{examples:#?}");
-        for Example { title, steps, .. } in &examples {
-            for step in steps {
-                scene.step(title, step).await;
-            }
-            let line = format!("README, {title}: passed\n");
+        for example in &examples {
+            scene.example(example).await;
+            let line = format!("README, {}: passed\n", example.title);
             let _not_shown = std::io::stderr().write_all(line.as_bytes());
         }
         // The promised results exist.
@@ -380,6 +416,8 @@ fn every_example_of_the_readme_does_what_it_says() {
             ("acme/web", "0123456789ab"),
             ("acme/site", "0123456789ab"),
             ("acme/portal", "0123456789ab"),
+            ("acme/app", "42"),
+            ("acme/app", "released"),
         ] {
             scene.hub.manifest(repository, tag).await.unwrap();
         }

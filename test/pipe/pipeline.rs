@@ -27,6 +27,9 @@ pub struct Step {
     #[serde(default)]
     pub services: Vec<String>,
     pub script: Vec<Line>,
+    /// Paths and patterns of files for later steps.
+    #[serde(default)]
+    pub artifacts: Vec<String>,
 }
 
 /// The structure of an example file.
