@@ -147,20 +147,19 @@ impl<'a> SourceAsWritten<'a> {
 }
 
 impl BuildPlan {
-    /// The plan with these options. `proxies`: build arguments for those that are not set.
-    pub(super) fn with_options(
-        mut self,
-        freshness: Freshness,
-        steps: StepsPlan,
-        proxies: Vec<ProxyArgument>,
-    ) -> Self {
-        for (names, value) in proxies {
-            self.build_args.add_missing(&names, &value);
-        }
+    /// The plan with these options.
+    pub(super) fn with_options(self, freshness: Freshness, steps: StepsPlan) -> Self {
         Self {
             freshness,
             steps,
             ..self
+        }
+    }
+
+    /// Adds the build arguments of proxies, unless they are set.
+    pub(super) fn add_proxies(&mut self, proxies: &[ProxyArgument]) {
+        for (names, value) in proxies {
+            self.build_args.add_missing(names, value);
         }
     }
 

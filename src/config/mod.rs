@@ -24,6 +24,7 @@ mod fault;
 mod findings;
 mod freshness;
 pub(crate) mod git_context;
+mod image;
 mod images;
 mod load;
 mod logins;
@@ -65,25 +66,19 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
-use self::build::{Arguments, BuildVariables, SourceAsWritten};
-use self::caches::CacheVariables;
-use self::compression::CompressionVariables;
+use self::build::{Arguments, SourceAsWritten};
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
-use self::exports::ExportVariables;
 use self::findings::Findings;
-use self::freshness::FreshnessVariables;
-use self::images::{DEFAULT_IMAGE, ImagePlan, ImageVariables};
+use self::image::{Described, Draft, Shared};
+use self::images::DEFAULT_IMAGE;
 use self::load::DockerVariables;
 use self::logins::RegistryVariables;
-use self::metadata::MetadataVariables;
 use self::outputs::OutputVariables;
 use self::paths::Places;
 use self::pipeline::PipelineVariables;
 use self::promotion::PromotionVariables;
 use self::secrets::{SecretVariables, Secrets};
-use self::ssh::SshVariables;
-use self::steps::StepVariables;
 use crate::bitbucket::Pipeline;
 
 pub use self::fault::{ConfigError, Fault};
@@ -112,10 +107,10 @@ fn read_at(
     let variables = Variables::read(&environment, &mut findings);
     // First of all: secrets must be masked in every message.
     logins::keep_secrets(&variables.registry, working_directory, &mut findings);
-    let build_args = variables.build.build_args.as_deref();
+    let build_args = variables.image.build.build_args.as_deref();
     let arguments = Arguments::parse(build_args, &environment, &mut findings);
     let secrets = Secrets::parse(&variables.secrets, &environment, &mut findings);
-    caches::keep_secrets(&variables.caches, &mut findings);
+    caches::keep_secrets(&variables.image.caches, &mut findings);
     proxies::keep_secrets(&environment, &mut findings);
     warn_of_near_misses(&environment, &variables, &mut findings);
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
@@ -145,22 +140,14 @@ fn plan_of(
     findings: &mut Findings,
 ) -> Option<Plan> {
     let Variables {
+        image: described,
         depot,
-        build,
         secrets: _,
-        ssh,
-        freshness,
-        steps,
-        image,
-        compression,
-        caches,
         docker,
         registry,
         amazon,
         identity,
         outputs,
-        metadata,
-        exports,
         pipe,
         pipeline,
         promotion,
@@ -168,24 +155,26 @@ fn plan_of(
     let working_directory = places.working_directory();
     // Before all others: keys must be masked in every message.
     let key_file = pipeline.bitbucket_ssh_key_file.as_deref();
-    let ssh = ssh::read(&ssh, key_file, places, findings);
-    let source = SourceAsWritten::read(&build, places, findings);
+    let ssh = ssh::read(&described.ssh, key_file, places, findings);
+    let source = SourceAsWritten::read(&described.build, places, findings);
     let (context, dockerfile) = source.paths(working_directory);
     let depot = DepotPlan::read(depot, context, dockerfile, findings);
-    images::check_references(environment, &image, findings);
-    let destinations = images::read(&image, &tags, findings);
-    let compression = compression::read(&compression, &destinations, findings);
-    let daemon = destinations.load;
-    let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
+    images::check_references(environment, &described.image, findings);
+    let run_pipeline: Pipeline = pipeline.clone().into();
     let (arguments, secrets) = values;
+    let shared = Shared {
+        places,
+        tags: &tags,
+        pipeline: &run_pipeline,
+    };
     let values = (arguments, secrets, ssh.agents);
-    let no_cache = build.no_cache.as_deref();
-    let build = build::read(&build, places, &source, values, findings);
-    let caches = caches::read(&caches, build.as_ref(), &destinations, findings);
-    let freshness = freshness::read(&freshness, no_cache, findings);
-    let steps = steps::read(&steps, findings);
+    let mut draft = Draft::read(&described, &source, values, &shared, findings);
     let proxies = proxies_of_steps(&registry, &docker, working_directory, findings);
-    let build = build.map(|build| build.with_options(freshness, steps, proxies));
+    if let Some(build) = &mut draft.build {
+        build.add_proxies(&proxies);
+    }
+    let daemon = draft.destinations.load;
+    let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
     let mut withheld = withheld::secret_files(&registry, &docker, &pipe, working_directory);
     withheld.extend(ssh.files);
     let registries = registries::Variables {
@@ -194,38 +183,29 @@ fn plan_of(
         identity,
     };
     let used = registries::Used {
-        pushed: destinations.pushed(),
+        pushed: draft.destinations.pushed(),
         read: None,
-        caches: &caches,
+        caches: std::slice::from_ref(&draft.caches),
     };
     let (registries, other_secrets) =
         registries::read(registries, &pipeline, &used, working_directory, findings);
     let authorities = pipe.ssl_cert_file.as_deref();
     let authorities = authorities::read(authorities, working_directory, findings);
     let proxies = proxies::read(environment, findings);
-    let pipeline: Pipeline = pipeline.into();
-    let image_metadata = metadata::read(&metadata, build.as_ref(), &pipeline, findings);
-    let insights = outputs::read_insights(&outputs, &pipeline, findings);
-    let mut outputs = outputs::read(&outputs, places, &destinations, findings);
-    let sbom = image_metadata.sbom.as_ref();
-    outputs.sboms = metadata::folder(&metadata, sbom, build.as_ref(), &outputs, places, findings);
-    let others = (&destinations, &outputs, &image_metadata);
-    let exports = exports::of_image(&exports, places, build.as_ref(), others, findings);
+    let insights = outputs::read_insights(&outputs, &run_pipeline, findings);
+    let mut outputs = outputs::read(&outputs, places, &draft.destinations, findings);
+    let sbom = draft.metadata.sbom.as_ref();
+    let build = draft.build.as_ref();
+    outputs.sboms = metadata::folder(&described.metadata, sbom, build, &outputs, places, findings);
     let skip_if_exists =
-        promotion::skip_if_exists(&promotion, &destinations, environment, findings);
+        promotion::skip_if_exists(&promotion, &draft.destinations, environment, findings);
+    let files = (places, &outputs);
+    let image = draft.finish(DEFAULT_IMAGE, &described, files, findings);
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
-    withheld.extend(withheld::pipes_storage(&pipeline, &clone));
-    let image = ImagePlan {
-        name: DEFAULT_IMAGE.to_owned(),
-        build: build?,
-        metadata: image_metadata,
-        destinations,
-        compression,
-        caches,
-        exports,
-    };
+    withheld.extend(withheld::pipes_storage(&run_pipeline, &clone));
+    let image = image?;
     withheld.extend(withheld::files_of_plan(&image, &outputs, &registries));
     Some(Plan {
         depot: Some(depot?),
@@ -240,7 +220,7 @@ fn plan_of(
         insights,
         proxies,
         timeout,
-        pipeline,
+        pipeline: run_pipeline,
         debug,
         promotion: None,
         skip_if_exists,
@@ -249,22 +229,14 @@ fn plan_of(
 
 /// All variables as written, one struct for each topic.
 struct Variables {
+    image: Described,
     depot: DepotVariables,
-    build: BuildVariables,
     secrets: SecretVariables,
-    ssh: SshVariables,
-    freshness: FreshnessVariables,
-    steps: StepVariables,
-    image: ImageVariables,
-    compression: CompressionVariables,
-    caches: CacheVariables,
     docker: DockerVariables,
     registry: RegistryVariables,
     amazon: AmazonVariables,
     identity: IdentityVariables,
     outputs: OutputVariables,
-    metadata: MetadataVariables,
-    exports: ExportVariables,
     pipe: PipeVariables,
     pipeline: PipelineVariables,
     promotion: PromotionVariables,
@@ -273,22 +245,14 @@ struct Variables {
 impl Variables {
     fn read(environment: &Environment, findings: &mut Findings) -> Self {
         Self {
+            image: Described::read(environment, findings),
             depot: environment.variables(findings),
-            build: environment.variables(findings),
             secrets: environment.variables(findings),
-            ssh: environment.variables(findings),
-            freshness: environment.variables(findings),
-            steps: environment.variables(findings),
-            image: environment.variables(findings),
-            compression: environment.variables(findings),
-            caches: environment.variables(findings),
             docker: environment.variables(findings),
             registry: environment.variables(findings),
             amazon: environment.variables(findings),
             identity: environment.variables(findings),
             outputs: environment.variables(findings),
-            metadata: environment.variables(findings),
-            exports: environment.variables(findings),
             pipe: environment.variables(findings),
             pipeline: environment.variables(findings),
             promotion: environment.variables(findings),
@@ -320,7 +284,10 @@ fn proxies_of_steps(
 
 fn warn_of_near_misses(environment: &Environment, variables: &Variables, findings: &mut Findings) {
     let inherited = |value: &Option<String>| value.as_deref().map(pairs::inherited_names);
-    let lists = [&variables.build.build_args, &variables.secrets.secrets];
+    let lists = [
+        &variables.image.build.build_args,
+        &variables.secrets.secrets,
+    ];
     let used: Vec<String> = lists.into_iter().filter_map(inherited).flatten().collect();
     for warning in near_miss::warnings(environment.names(), &used) {
         findings.warn(warning);

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::bitbucket::Pipeline;
 
 /// The names are in [`CONTEXT`](crate::bitbucket::variables::CONTEXT).
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[expect(
     clippy::struct_field_names,
     reason = "`envy` finds variables by the names of fields"

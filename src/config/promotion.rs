@@ -6,10 +6,10 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 
-use super::caches::CachesPlan;
 use super::environment::Environment;
 use super::fault::Fault;
 use super::findings::Findings;
+use super::image::Described;
 use super::images::{self, Destinations, ImageVariables};
 use super::outputs;
 use super::paths::Places;
@@ -166,7 +166,7 @@ pub(super) fn plan(
     let Variables {
         promotion,
         depot,
-        mut image,
+        image: Described { mut image, .. },
         docker,
         registry,
         amazon,
@@ -200,7 +200,7 @@ pub(super) fn plan(
             Some(PromotionSource::Image(reference)) => Some(reference),
             _ => None,
         },
-        caches: &CachesPlan::default(),
+        caches: &[],
     };
     let (registries, other_secrets) =
         registries::read(registries, &pipeline, &used, working_directory, findings);

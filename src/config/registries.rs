@@ -42,8 +42,8 @@ pub(super) struct Used<'a> {
     pub(super) pushed: &'a [Reference],
     /// The image that is copied.
     pub(super) read: Option<&'a Reference>,
-    /// The caches.
-    pub(super) caches: &'a CachesPlan,
+    /// The caches of each image.
+    pub(super) caches: &'a [CachesPlan],
 }
 
 /// Reads the plan, and the secrets that it does not use. Paths are relative to `working_directory`.
@@ -82,10 +82,10 @@ pub(super) fn read(
 /// Whether an image or a cache is in Amazon ECR and no other variable has a login for that registry, or a cache in S3 has no keys.
 fn needs_amazon(used: &Used<'_>, credentials: &Credentials) -> bool {
     let hosts = used.pushed.iter().chain(used.read);
-    let hosts = hosts.chain(used.caches.references());
+    let hosts = hosts.chain(used.caches.iter().flat_map(CachesPlan::references));
     let mut hosts = hosts.map(|name| (name.host(), name.repository()));
-    let caches = &used.caches;
-    let mut caches = caches.imports.iter().chain(&caches.exports);
+    let caches = used.caches.iter();
+    let mut caches = caches.flat_map(|caches| caches.imports.iter().chain(&caches.exports));
     caches.any(CachePlan::lacks_keys)
         || hosts.any(|(host, repository)| {
             credentials.for_repository(host, repository).is_none() && EcrHost::parse(host).is_some()
