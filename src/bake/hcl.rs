@@ -1,0 +1,12 @@
+//! Expressions, templates and bodies of HCL and of its JSON form.
+//!
+//! The module `definition` resolves everything that an expression mentions before it evaluates it, as the CLI does: an undeclared
+//! name or a cycle in a branch that is not taken has effects, too. So an expression also has
+//!
+//! - `references()`: each variable that occurs anywhere in it, with the constant attribute names that follow (`target.a.tags[0]` is
+//!   `target` with `["a", "tags"]`), in order of occurrence; names bound by `for` are not references;
+//! - `calls()`: the names of all functions that occur in it.
+//!
+//! In JSON, those of all templates in strings and keys.
+
+pub(crate) mod scope;

@@ -1,0 +1,35 @@
+//! The names that an expression can use.
+
+use std::rc::Rc;
+
+use crate::Error;
+use crate::budget::Budget;
+use crate::value::Value;
+
+/// The variables and functions of an expression. They can be resolved when they are first used.
+pub(crate) trait Scope {
+    /// The value of a variable; `None` if it does not exist. `path` are the names of the attributes that follow in the expression, as
+    /// far as they are constant: a scope need not resolve more of a block than these.
+    fn variable(&self, name: &str, path: &[&str]) -> Result<Option<Value>, Error>;
+
+    /// A function; `None` if it does not exist.
+    fn function(&self, name: &str) -> Result<Option<Rc<dyn Function>>, Error>;
+
+    /// The limits of the evaluation.
+    fn budget(&self) -> &Budget;
+}
+
+/// A function of the language or of a definition.
+pub(crate) trait Function {
+    /// Calls the function. The error has no place: the caller adds that of the call or of the argument.
+    fn call(&self, arguments: &[Value], budget: &Budget) -> Result<Value, CallError>;
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub(crate) struct CallError {
+    /// The index of the argument that is wrong, if one is.
+    pub(crate) argument: Option<usize>,
+    /// The problem.
+    pub(crate) error: Error,
+}

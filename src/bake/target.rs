@@ -1,0 +1,237 @@
+//! A target and a group, and how targets merge.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::flags::{Attestation, Cache, Export, Secret, Ssh};
+
+/// Names of targets and groups under one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The name.
+    pub name: String,
+    /// A text for readers.
+    pub description: String,
+    /// The members; `None` if the definition says `null`.
+    pub targets: Option<Vec<String>>,
+}
+
+/// An image to build.
+///
+/// In lists and maps, `None` and an empty one are not the same: an empty one replaces an inherited list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The name.
+    pub name: String,
+    /// A text for readers.
+    pub description: String,
+    /// The names of the targets that this one extends; empty after [`crate::read`].
+    pub inherits: Option<Vec<String>>,
+    /// Provenance and SBOM.
+    pub attest: Option<Vec<Attestation>>,
+    /// The directory or the address of the files to build from.
+    pub context: Option<String>,
+    /// Further contexts by name. A value `target:NAME` is the result of another target.
+    pub contexts: Option<BTreeMap<String, String>>,
+    /// The path of the Dockerfile in the context.
+    pub dockerfile: Option<String>,
+    /// The content of the Dockerfile; wins over `dockerfile`.
+    pub dockerfile_inline: Option<String>,
+    /// Build arguments. `None` as a value is no argument.
+    pub args: Option<BTreeMap<String, Option<String>>>,
+    /// Labels of the image. `None` as a value is no label.
+    pub labels: Option<BTreeMap<String, Option<String>>>,
+    /// Names of the image.
+    pub tags: Option<Vec<String>>,
+    /// Caches to import.
+    pub cache_from: Option<Vec<Cache>>,
+    /// Caches to export.
+    pub cache_to: Option<Vec<Cache>>,
+    /// The stage of the Dockerfile.
+    pub target: Option<String>,
+    /// Secrets for `RUN --mount=type=secret`.
+    pub secrets: Option<Vec<Secret>>,
+    /// Agents and keys for `RUN --mount=type=ssh`.
+    pub ssh: Option<Vec<Ssh>>,
+    /// The platforms, such as `linux/arm64`.
+    pub platforms: Option<Vec<String>>,
+    /// The outputs.
+    pub outputs: Option<Vec<Export>>,
+    /// Whether base images are looked up again.
+    pub pull: Option<bool>,
+    /// Whether every step runs again.
+    pub no_cache: Option<bool>,
+    /// The network of `RUN`.
+    pub network: Option<String>,
+    /// Stages of which every step runs again.
+    pub no_cache_filter: Option<Vec<String>>,
+    /// The size of `/dev/shm`, such as `1g`.
+    pub shm_size: Option<String>,
+    /// The Depot project; empty for the default one.
+    pub project_id: String,
+    /// The attributes that the CLI does not have.
+    pub extra: Extra,
+    /// Whether the target is built only because another one links to it.
+    pub linked: bool,
+}
+
+/// Attributes that buildx has and the depot CLI ignores. `--print` does not show them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extra {
+    /// Annotations, such as `index:org.opencontainers.image.title=x`.
+    pub annotations: Option<Vec<String>>,
+    /// Limits of `RUN`, such as `nofile=1024:2048`.
+    pub ulimits: Option<Vec<String>>,
+    /// Lines of `/etc/hosts`: address by name.
+    pub extra_hosts: Option<BTreeMap<String, Option<String>>>,
+    /// Privileges of `RUN`, such as `network.host`.
+    pub entitlements: Option<Vec<String>>,
+    /// The image name that compose uses when a service has none: `<project>-<service>`.
+    pub default_tags: Option<Vec<String>>,
+}
+
+impl Target {
+    /// Takes over all that `other` sets.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        if !other.description.is_empty() {
+            self.description.clone_from(&other.description);
+        }
+        if !other.project_id.is_empty() {
+            self.project_id.clone_from(&other.project_id);
+        }
+        replace(&mut self.context, &other.context);
+        replace(&mut self.dockerfile, &other.dockerfile);
+        replace(&mut self.dockerfile_inline, &other.dockerfile_inline);
+        replace(&mut self.target, &other.target);
+        replace(&mut self.pull, &other.pull);
+        replace(&mut self.no_cache, &other.no_cache);
+        replace(&mut self.network, &other.network);
+        replace(&mut self.shm_size, &other.shm_size);
+        replace(&mut self.tags, &other.tags);
+        replace(&mut self.platforms, &other.platforms);
+        replace(&mut self.cache_to, &other.cache_to);
+        replace(&mut self.outputs, &other.outputs);
+        merge_values(&mut self.args, &other.args);
+        merge_values(&mut self.labels, &other.labels);
+        for (name, value) in other.contexts.iter().flatten() {
+            let contexts = self.contexts.get_or_insert_default();
+            contexts.insert(name.clone(), value.clone());
+        }
+        merge_attestations(&mut self.attest, &other.attest);
+        merge_list(&mut self.secrets, &other.secrets);
+        merge_list(&mut self.ssh, &other.ssh);
+        merge_list(&mut self.cache_from, &other.cache_from);
+        append(&mut self.no_cache_filter, &other.no_cache_filter);
+        append(&mut self.inherits, &other.inherits);
+        self.extra.merge(&other.extra);
+    }
+
+    /// Removes duplicates and empty entries.
+    pub(crate) fn normalize(&mut self) {
+        for list in [
+            &mut self.tags,
+            &mut self.platforms,
+            &mut self.no_cache_filter,
+            &mut self.extra.annotations,
+            &mut self.extra.ulimits,
+            &mut self.extra.entitlements,
+        ] {
+            let mut seen = BTreeSet::new();
+            for list in list.iter_mut() {
+                list.retain(|entry| !entry.is_empty() && seen.insert(entry.clone()));
+            }
+        }
+        self.attest = normal_attestations(self.attest.take());
+        self.secrets = normal(self.secrets.take());
+        self.ssh = normal(self.ssh.take());
+        self.cache_from = normal(self.cache_from.take());
+        self.cache_to = normal(self.cache_to.take());
+        self.outputs = normal(self.outputs.take());
+        if let Some(contexts) = &mut self.contexts {
+            contexts.retain(|_, value| !value.is_empty());
+            if contexts.is_empty() {
+                self.contexts = None;
+            }
+        }
+    }
+}
+
+impl Extra {
+    fn merge(&mut self, other: &Self) {
+        append(&mut self.annotations, &other.annotations);
+        append(&mut self.entitlements, &other.entitlements);
+        replace(&mut self.ulimits, &other.ulimits);
+        replace(&mut self.default_tags, &other.default_tags);
+        merge_values(&mut self.extra_hosts, &other.extra_hosts);
+    }
+}
+
+fn replace<T: Clone>(value: &mut Option<T>, other: &Option<T>) {
+    if other.is_some() {
+        value.clone_from(other);
+    }
+}
+
+fn append<T: Clone>(list: &mut Option<Vec<T>>, other: &Option<Vec<T>>) {
+    if let Some(other) = other {
+        list.get_or_insert_default().extend_from_slice(other);
+    }
+}
+
+fn merge_values(
+    values: &mut Option<BTreeMap<String, Option<String>>>,
+    other: &Option<BTreeMap<String, Option<String>>>,
+) {
+    for (name, value) in other.iter().flatten() {
+        if value.is_some() {
+            let values = values.get_or_insert_default();
+            values.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Appends a list and removes duplicates.
+pub(crate) fn merge_list<T: Clone + PartialEq>(list: &mut Option<Vec<T>>, other: &Option<Vec<T>>) {
+    if other.is_some() {
+        append(list, other);
+        *list = normal(list.take());
+    }
+}
+
+/// Appends attestations; of each kind the last one wins.
+pub(crate) fn merge_attestations(
+    list: &mut Option<Vec<Attestation>>,
+    other: &Option<Vec<Attestation>>,
+) {
+    if other.is_some() {
+        append(list, other);
+        *list = normal_attestations(list.take());
+    }
+}
+
+/// Removes duplicates in the order of the CLI: the first of equal entries stays, and the last entry takes the place of the other.
+fn normal<T: PartialEq>(list: Option<Vec<T>>) -> Option<Vec<T>> {
+    let mut list = list.filter(|list| !list.is_empty())?;
+    for index in (0..list.len().saturating_sub(1)).rev() {
+        let duplicate = list.get(index).and_then(|entry| {
+            let others = list.iter().skip(index + 1);
+            others.clone().position(|other| other == entry)
+        });
+        if let Some(duplicate) = duplicate {
+            list.swap_remove(index + 1 + duplicate);
+        }
+    }
+    Some(list)
+}
+
+/// Keeps the place of the first attestation of a kind and the content of the last one.
+fn normal_attestations(list: Option<Vec<Attestation>>) -> Option<Vec<Attestation>> {
+    let list = list.filter(|list| !list.is_empty())?;
+    let mut kept: Vec<Attestation> = Vec::with_capacity(list.len());
+    for attestation in list {
+        match kept.iter_mut().find(|other| other.kind == attestation.kind) {
+            Some(place) => *place = attestation,
+            None => kept.push(attestation),
+        }
+    }
+    Some(kept)
+}
