@@ -62,6 +62,7 @@ use crate::exit::Exit;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update};
+use crate::report::stdout;
 use crate::report::summary::Origin;
 use contexts::ImageFiles;
 use delivered::Finished;
@@ -110,6 +111,9 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     let started = Instant::now();
     for secret in plan.secrets() {
         output.masker().add(secret.expose_secret());
+    }
+    if let Some(definition) = &plan.printed {
+        return print(definition, output).await;
     }
     let destinations = plan.destinations();
     for note in destinations.flat_map(|destinations| &destinations.notes) {
@@ -189,6 +193,21 @@ async fn run_to_end(plan: &Plan, output: &Output, cancel: &Cancel) -> Exit {
     };
     output.say(closing::page(&build, output));
     exit
+}
+
+/// Prints a definition to the standard output, without secrets.
+async fn print(definition: &str, output: &Output) -> Exit {
+    let definition = output.masker().mask(format!("{definition}\n"));
+    // It may block.
+    let printing = tokio::task::spawn_blocking(move || stdout::print(&definition));
+    match printing.await {
+        Ok(Ok(())) => Exit::Success,
+        Ok(Err(error)) => {
+            tracing::error!("the definition cannot be printed: {error}");
+            Exit::Infrastructure
+        }
+        Err(_panic) => Exit::Internal,
+    }
 }
 
 /// The inputs of the work, checked before the build is created.
@@ -422,7 +441,7 @@ fn jobs<'a>(
     let images = inputs.plan.images.iter().zip(&inputs.files);
     let images = images.zip(&inputs.loads).zip(targets).enumerate();
     let jobs = images.map(|(index, (((plan, files), load), targets))| {
-        let suffix = (!is_only).then(|| names::tag_suffix(&plan.name, index));
+        let suffix = (run.plan.is_bake || !is_only).then(|| names::tag_suffix(&plan.name, index));
         Ok(Job {
             plan,
             files: files.clone(),

@@ -86,17 +86,21 @@ pub(crate) struct BuildPlan {
 }
 
 /// `CONTEXT` and `DOCKERFILE`, before they are checked.
-pub(super) enum SourceAsWritten<'a> {
+#[derive(Default)]
+pub(super) enum SourceAsWritten {
+    /// Not read yet.
+    #[default]
+    None,
     /// The absolute paths of the context and the Dockerfile. They may not exist.
     Directory(PathBuf, PathBuf),
     /// The address of a repository.
-    Git(&'a str),
+    Git(String),
 }
 
-impl<'a> SourceAsWritten<'a> {
+impl SourceAsWritten {
     /// An existing directory takes precedence over an address.
     pub(super) fn read(
-        variables: &'a BuildVariables,
+        variables: &BuildVariables,
         places: &Places<'_>,
         findings: &mut Findings,
     ) -> Self {
@@ -104,7 +108,7 @@ impl<'a> SourceAsWritten<'a> {
         let is_address =
             |value: &&str| git_context::is_address(value) && !places.has_directory(value);
         if let Some(address) = value.filter(is_address) {
-            return Self::Git(address);
+            return Self::Git(address.to_owned());
         }
         let context = places.context_as_written(value);
         let dockerfile = variables.dockerfile.as_deref();
@@ -116,7 +120,7 @@ impl<'a> SourceAsWritten<'a> {
     pub(super) fn paths<'b>(&'b self, working_directory: &'b Path) -> (&'b Path, &'b Path) {
         match self {
             Self::Directory(context, dockerfile) => (context, dockerfile),
-            Self::Git(_) => (working_directory, working_directory),
+            Self::None | Self::Git(_) => (working_directory, working_directory),
         }
     }
 
@@ -131,6 +135,7 @@ impl<'a> SourceAsWritten<'a> {
         let written = variables.dockerfile.as_deref();
         let (context, dockerfile) = match self {
             Self::Directory(context, dockerfile) => (context, dockerfile),
+            Self::None => return None,
             Self::Git(address) => {
                 return git_context::read(address, written, agents, findings).map(ContextPlan::Git);
             }
@@ -231,7 +236,7 @@ impl fmt::Debug for BuildArguments {
 pub(super) fn read(
     variables: &BuildVariables,
     places: &Places<'_>,
-    source: &SourceAsWritten<'_>,
+    source: &SourceAsWritten,
     (arguments, secrets, ssh): (Arguments, Secrets, Agents),
     findings: &mut Findings,
 ) -> Option<BuildPlan> {

@@ -24,10 +24,11 @@ const PROXY_ROWS: &str = "\
 | NO_PROXY | Hosts that are reached without the proxy, separated by commas. Default: none. |
 ";
 
-const TOPICS: [Topic; 11] = [
+const TOPICS: [Topic; 12] = [
     Topic::Depot,
     Topic::Image,
     Topic::Source,
+    Topic::Bake,
     Topic::Secrets,
     Topic::Cache,
     Topic::Steps,
@@ -44,6 +45,7 @@ impl Topic {
             Self::Depot => "Depot",
             Self::Image => "Image",
             Self::Source => "Source and build",
+            Self::Bake => "Several images (bake)",
             Self::Secrets => "Secrets and keys",
             Self::Cache => "Cache",
             Self::Steps => "Steps of the Dockerfile",

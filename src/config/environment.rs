@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -28,7 +29,7 @@ const SECRET_IDENTITIES: [&str; 2] = [OIDC_TOKEN, "AWS_CONTAINER_AUTHORIZATION_T
 
 /// The environment, and the known variables that are set in it.
 pub(super) struct Environment {
-    all: BTreeMap<OsString, OsString>,
+    all: Arc<BTreeMap<OsString, OsString>>,
     set: BTreeMap<&'static str, String>,
 }
 
@@ -43,7 +44,7 @@ impl Environment {
             all.entry(name).or_insert(value);
         }
         let mut environment = Self {
-            all,
+            all: Arc::new(all),
             set: BTreeMap::new(),
         };
         // The names in pairs are not secret. The reader of the variable masks the values.
@@ -73,6 +74,18 @@ impl Environment {
         environment
     }
 
+    /// The variables of a target of a definition: its own, and `shared` variables of the run.
+    pub(super) fn of_target(&self, shared: &[&str], own: BTreeMap<&'static str, String>) -> Self {
+        let shared = self.set.iter().filter(|(name, _)| shared.contains(name));
+        let mut set: BTreeMap<&'static str, String> =
+            shared.map(|(name, value)| (*name, value.clone())).collect();
+        set.extend(own);
+        Self {
+            all: Arc::clone(&self.all),
+            set,
+        }
+    }
+
     /// The variables of one struct.
     pub(super) fn variables<T: Default + DeserializeOwned>(&self, findings: &mut Findings) -> T {
         let set = self
@@ -88,6 +101,11 @@ impl Environment {
             ));
             T::default()
         })
+    }
+
+    /// The value of a known variable; `None` if it is not set.
+    pub(super) fn value_of(&self, name: &str) -> Option<&str> {
+        self.set.get(name).map(String::as_str)
     }
 
     /// Any variable of the environment, known or not.

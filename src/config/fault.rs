@@ -17,7 +17,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// `problem` follows the name of the variable. `advice` is the correction.
+    /// `problem` follows the name of the variable. `advice` is the correction; empty if the problem
+    /// includes it.
     pub(super) fn new(
         variable: impl Into<String>,
         problem: impl Into<String>,
@@ -29,6 +30,11 @@ impl Fault {
             advice: advice.into(),
             hint: None,
         }
+    }
+
+    /// Replaces the name of the variable by `place` of it.
+    pub(super) fn place(&mut self, place: impl Fn(&str) -> String) {
+        self.variable = place(&self.variable);
     }
 
     /// Adds advice for something else than the variable, such as a setting of the step.
@@ -52,11 +58,11 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}: {}; {}",
-            self.variable, self.problem, self.advice
-        )
+        write!(formatter, "{}: {}", self.variable, self.problem)?;
+        if !self.advice.is_empty() {
+            write!(formatter, "; {}", self.advice)?;
+        }
+        Ok(())
     }
 }
 

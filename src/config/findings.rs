@@ -66,6 +66,26 @@ impl Findings {
         self.warnings.len() < before
     }
 
+    /// Runs `read`, and changes the place of every fault and warning that it adds.
+    pub(super) fn placed<T>(
+        &mut self,
+        place: impl Fn(&str) -> String,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let (faults, warnings) = (self.faults.len(), self.warnings.len());
+        let result = read(self);
+        for fault in self.faults.iter_mut().skip(faults) {
+            fault.place(&place);
+        }
+        let added = self.warnings.split_off(warnings);
+        let placed = added.into_iter().map(|warning| Warning::Placed {
+            place: place(""),
+            warning: Box::new(warning),
+        });
+        self.warnings.extend(placed);
+        result
+    }
+
     pub(super) fn is_faultless(&self) -> bool {
         self.faults.is_empty()
     }

@@ -66,6 +66,11 @@ pub(crate) struct Destinations {
 }
 
 impl Destinations {
+    /// Whether the image is pushed, loaded or saved.
+    pub(crate) fn has_any(&self) -> bool {
+        self.push || self.load || self.save.is_some()
+    }
+
     /// The names that the image is pushed under.
     #[must_use]
     pub(crate) fn pushed(&self) -> &[Reference] {

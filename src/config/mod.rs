@@ -10,6 +10,7 @@
 
 mod amazon;
 mod authorities;
+mod bake;
 mod branch;
 mod build;
 pub(crate) mod caches;
@@ -66,12 +67,13 @@ use std::time::SystemTime;
 use serde::Deserialize;
 
 use self::amazon::{AmazonVariables, IdentityVariables};
-use self::build::{Arguments, SourceAsWritten};
+use self::bake::BakeVariables;
+use self::build::Arguments;
 use self::depot::{DepotPlan, DepotVariables};
 use self::environment::Environment;
 use self::findings::Findings;
-use self::image::{Described, Draft, Shared};
-use self::images::DEFAULT_IMAGE;
+use self::image::{Described, Drafts, ImageInput, Shared};
+use self::images::Destinations;
 use self::load::DockerVariables;
 use self::logins::RegistryVariables;
 use self::outputs::OutputVariables;
@@ -106,7 +108,7 @@ fn read_at(
     let environment = Environment::read(environment, &mut findings);
     let variables = Variables::read(&environment, &mut findings);
     // First of all: secrets must be masked in every message.
-    logins::keep_secrets(&variables.registry, working_directory, &mut findings);
+    logins::keep_secrets(&variables.run.registry, working_directory, &mut findings);
     let build_args = variables.image.build.build_args.as_deref();
     let arguments = Arguments::parse(build_args, &environment, &mut findings);
     let secrets = Secrets::parse(&variables.secrets, &environment, &mut findings);
@@ -114,13 +116,27 @@ fn read_at(
     proxies::keep_secrets(&environment, &mut findings);
     warn_of_near_misses(&environment, &variables, &mut findings);
     let places = Places::new(working_directory, environment.clone_dir(), &mut findings);
-    let values = (arguments, secrets);
-    let tags = tags::Values::new(&variables.pipeline, now);
-    let plan = if variables.promotion.source_image.is_some() {
+    let tags = tags::Values::new(&variables.run.pipeline, now);
+    let plan = if variables.run.promotion.source_image.is_some() {
         promotion::plan(variables, &environment, &places, &tags, &mut findings)
     } else {
-        let values = (values, tags);
-        plan_of(variables, &environment, &places, values, &mut findings)
+        let Variables {
+            image: described,
+            secrets: _,
+            run,
+        } = variables;
+        let only = (described, arguments, secrets);
+        let images = images_of(&run, only, &environment, &places, &mut findings);
+        match images {
+            Some(Images::Printed(definition)) => Some(Plan {
+                printed: Some(definition),
+                ..Plan::default()
+            }),
+            Some(Images::Built(images)) => {
+                plan_of(run, images, &environment, &places, &tags, &mut findings)
+            }
+            None => None,
+        }
     };
     match plan {
         Some(mut plan) if findings.is_faultless() => {
@@ -131,18 +147,50 @@ fn read_at(
     }
 }
 
-/// Reads every part of the plan, so that all faults are found. `None` if a required part is missing.
-fn plan_of(
-    variables: Variables,
+/// The images of a run, as variables.
+enum Images {
+    Built(Vec<ImageInput>),
+    /// The definition, which is only printed.
+    Printed(String),
+}
+
+/// The only image of the variables, or the targets of a definition. `None` after a fault in the definition.
+fn images_of(
+    run: &RunVariables,
+    (described, arguments, secrets): (Described, Arguments, Secrets),
     environment: &Environment,
     places: &Places<'_>,
-    (values, tags): ((Arguments, Secrets), tags::Values),
+    findings: &mut Findings,
+) -> Option<Images> {
+    if !run.bake.is_set() {
+        images::check_references(environment, &described.image, findings);
+        let image = ImageInput::only(described, arguments, secrets);
+        return Some(Images::Built(vec![image]));
+    }
+    let bake = bake::read(&run.bake, &described, environment, places, findings)?;
+    if bake.is_printed {
+        return Some(Images::Printed(bake.to_json()));
+    }
+    let key_file = run.pipeline.bitbucket_ssh_key_file.as_deref();
+    let ssh = ssh::read(&described.ssh, key_file, places, findings);
+    let shared = (&secrets, &ssh);
+    let targets = bake::described(&bake, environment).into_iter();
+    let targets = targets.map(|target| ImageInput::of_target(target, shared, findings));
+    Some(Images::Built(targets.collect()))
+}
+
+/// Reads every part of the plan, so that all faults are found. `None` if a required part is missing.
+fn plan_of(
+    variables: RunVariables,
+    images: Vec<ImageInput>,
+    environment: &Environment,
+    places: &Places<'_>,
+    tags: &tags::Values,
     findings: &mut Findings,
 ) -> Option<Plan> {
-    let Variables {
-        image: described,
-        depot,
-        secrets: _,
+    let RunVariables {
+        bake,
+        mut depot,
         docker,
         registry,
         amazon,
@@ -152,40 +200,39 @@ fn plan_of(
         pipeline,
         promotion,
     } = variables;
+    let is_bake = bake.is_set();
     let working_directory = places.working_directory();
-    // Before all others: keys must be masked in every message.
     let key_file = pipeline.bitbucket_ssh_key_file.as_deref();
-    let ssh = ssh::read(&described.ssh, key_file, places, findings);
-    let source = SourceAsWritten::read(&described.build, places, findings);
-    let (context, dockerfile) = source.paths(working_directory);
-    let depot = DepotPlan::read(depot, context, dockerfile, findings);
-    images::check_references(environment, &described.image, findings);
     let run_pipeline: Pipeline = pipeline.clone().into();
-    let (arguments, secrets) = values;
+    let mut withheld = withheld::secret_files(&registry, &docker, &pipe, working_directory);
     let shared = Shared {
         places,
-        tags: &tags,
+        tags,
         pipeline: &run_pipeline,
+        key_file,
     };
-    let values = (arguments, secrets, ssh.agents);
-    let mut draft = Draft::read(&described, &source, values, &shared, findings);
-    let proxies = proxies_of_steps(&registry, &docker, working_directory, findings);
-    if let Some(build) = &mut draft.build {
-        build.add_proxies(&proxies);
+    let mut drafts = Drafts::begin(images, &shared, findings);
+    withheld.append(&mut drafts.withheld);
+    if let Some(project) = drafts.project(findings) {
+        depot.depot_project_id = Some(project);
     }
-    let daemon = draft.destinations.load;
+    let (context, dockerfile) = drafts.project_paths(working_directory);
+    let depot = DepotPlan::read(depot, context, dockerfile, findings);
+    drafts.read(&shared, findings);
+    let daemon = drafts.destinations().any(|image| image.load);
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
-    let mut withheld = withheld::secret_files(&registry, &docker, &pipe, working_directory);
-    withheld.extend(ssh.files);
+    let proxies = proxies_of_steps(&registry, &docker, working_directory, findings);
+    drafts.add_proxies(&proxies);
     let registries = registries::Variables {
         registry,
         amazon,
         identity,
     };
+    let (pushed, caches) = drafts.used();
     let used = registries::Used {
-        pushed: draft.destinations.pushed(),
+        pushed: &pushed,
         read: None,
-        caches: std::slice::from_ref(&draft.caches),
+        caches: &caches,
     };
     let (registries, other_secrets) =
         registries::read(registries, &pipeline, &used, working_directory, findings);
@@ -193,25 +240,24 @@ fn plan_of(
     let authorities = authorities::read(authorities, working_directory, findings);
     let proxies = proxies::read(environment, findings);
     let insights = outputs::read_insights(&outputs, &run_pipeline, findings);
-    let mut outputs = outputs::read(&outputs, places, &draft.destinations, findings);
-    let sbom = draft.metadata.sbom.as_ref();
-    let build = draft.build.as_ref();
-    outputs.sboms = metadata::folder(&described.metadata, sbom, build, &outputs, places, findings);
-    let skip_if_exists =
-        promotion::skip_if_exists(&promotion, &draft.destinations, environment, findings);
-    let files = (places, &outputs);
-    let image = draft.finish(DEFAULT_IMAGE, &described, files, findings);
+    let has_image = drafts.destinations().any(Destinations::has_any);
+    let mut outputs = outputs::read(&outputs, places, has_image, findings);
+    outputs.sboms = drafts.sboms(&outputs, places, findings);
+    let are_pushed = drafts.destinations().all(|image| image.push);
+    let skip_if_exists = promotion::skip_if_exists(&promotion, are_pushed, environment, findings);
     let timeout = timeout::read(pipe.timeout.as_deref(), findings);
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
     withheld.extend(withheld::pipes_storage(&run_pipeline, &clone));
-    let image = image?;
-    withheld.extend(withheld::files_of_plan(&image, &outputs, &registries));
+    let images = drafts.finish((places, &outputs), findings)?;
+    for image in &images {
+        withheld.extend(withheld::files_of_plan(image, &outputs, &registries));
+    }
     Some(Plan {
         depot: Some(depot?),
         clone,
         withheld,
-        images: vec![image],
+        images,
         daemon,
         registries,
         authorities,
@@ -224,14 +270,22 @@ fn plan_of(
         debug,
         promotion: None,
         skip_if_exists,
+        is_bake,
+        printed: None,
     })
 }
 
 /// All variables as written, one struct for each topic.
 struct Variables {
     image: Described,
-    depot: DepotVariables,
     secrets: SecretVariables,
+    run: RunVariables,
+}
+
+/// The variables that are not about one image.
+struct RunVariables {
+    bake: BakeVariables,
+    depot: DepotVariables,
     docker: DockerVariables,
     registry: RegistryVariables,
     amazon: AmazonVariables,
@@ -246,16 +300,19 @@ impl Variables {
     fn read(environment: &Environment, findings: &mut Findings) -> Self {
         Self {
             image: Described::read(environment, findings),
-            depot: environment.variables(findings),
             secrets: environment.variables(findings),
-            docker: environment.variables(findings),
-            registry: environment.variables(findings),
-            amazon: environment.variables(findings),
-            identity: environment.variables(findings),
-            outputs: environment.variables(findings),
-            pipe: environment.variables(findings),
-            pipeline: environment.variables(findings),
-            promotion: environment.variables(findings),
+            run: RunVariables {
+                bake: environment.variables(findings),
+                depot: environment.variables(findings),
+                docker: environment.variables(findings),
+                registry: environment.variables(findings),
+                amazon: environment.variables(findings),
+                identity: environment.variables(findings),
+                outputs: environment.variables(findings),
+                pipe: environment.variables(findings),
+                pipeline: environment.variables(findings),
+                promotion: environment.variables(findings),
+            },
         }
     }
 }

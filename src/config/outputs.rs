@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use super::fault::Fault;
 use super::findings::Findings;
-use super::images::Destinations;
 use super::metadata::SbomFolder;
 use super::paths::Places;
 use super::read_boolean;
@@ -72,10 +71,9 @@ const NAME_MAX_BYTES: u64 = 255;
 pub(super) fn read(
     variables: &OutputVariables,
     places: &Places<'_>,
-    image: &Destinations,
+    has_image: bool,
     findings: &mut Findings,
 ) -> OutputsPlan {
-    let has_image = image.push || image.load || image.save.is_some();
     let mut taken: Vec<(&'static str, PathBuf)> = Vec::new();
     let mut path = |variable: &'static str, value: &Option<String>| {
         let path = places.output(variable, value.as_deref()?, findings)?;
@@ -171,7 +169,13 @@ pub(super) fn unwritable(path: &Path) -> Option<String> {
 
 /// Whether it is the name of an output: one of the fixed names, or that of the digest of a platform.
 fn is_output(name: &str) -> bool {
-    crate::bitbucket::outputs::NAMES.contains(&name) || name.starts_with("DEPOT_BUILD_DIGEST_")
+    let of_target = |name: &str| {
+        let ends = ["_IMAGE", "_DIGEST", "_IMAGE_DIGEST", "_IMAGE_ID"];
+        ends.iter().any(|end| name.ends_with(end))
+    };
+    crate::bitbucket::outputs::NAMES.contains(&name)
+        || name.starts_with("DEPOT_BUILD_DIGEST_")
+        || name.strip_prefix("DEPOT_BUILD_").is_some_and(of_target)
 }
 
 #[cfg(test)]
@@ -204,11 +208,7 @@ mod tests {
         };
         let mut findings = Findings::default();
         let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
-        let image = Destinations {
-            push: has_image,
-            ..Destinations::default()
-        };
-        let plan = read(&variables, &places, &image, &mut findings);
+        let plan = read(&variables, &places, has_image, &mut findings);
         let error = findings.into_error().to_string();
         let clone = clone.display().to_string();
         (plan, error.replace(&clone, "CLONE"))

@@ -31,7 +31,7 @@ use crate::http::roots::Authorities;
 use crate::registry::credentials::Credential;
 
 /// One run of the pipe.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// The token, the project and the API; `None` if nothing is built.
     pub(crate) depot: Option<DepotPlan>,
@@ -39,7 +39,7 @@ pub struct Plan {
     pub(crate) clone: PathBuf,
     /// Files and directories that are never sent to a builder, because they contain secrets or are outputs. They may not exist.
     pub(crate) withheld: Vec<PathBuf>,
-    /// The images to build. Today's variables describe exactly one, or none if one is copied.
+    /// The images to build: one, the targets of a definition, or none if an image is copied.
     pub(crate) images: Vec<ImagePlan>,
     /// The Docker daemon that images are loaded into; `None` if none is loaded.
     pub(crate) daemon: Option<Endpoint>,
@@ -63,6 +63,10 @@ pub struct Plan {
     pub(crate) promotion: Option<PromotionPlan>,
     /// Whether nothing is built if every name of every image exists.
     pub(crate) skip_if_exists: bool,
+    /// Whether the images are targets of a definition.
+    pub(crate) is_bake: bool,
+    /// The definition to print instead of a build.
+    pub(crate) printed: Option<String>,
     /// Whether to log details.
     pub debug: bool,
 }

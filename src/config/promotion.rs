@@ -17,7 +17,8 @@ use super::table::all_variables;
 use super::tags;
 use super::values::{boolean, words};
 use super::{
-    Plan, Variables, authorities, depot, load, proxies, read_boolean, registries, timeout,
+    Plan, RunVariables, Variables, authorities, depot, load, proxies, read_boolean, registries,
+    timeout,
 };
 use crate::bitbucket::Pipeline;
 use crate::registry::reference::Reference;
@@ -125,7 +126,7 @@ const NOT_SKIPPED: [&str; 5] = ["LOAD", "SAVE", "OUTPUTS", "SBOM_DIR", "CACHE_TO
 /// Reads `SKIP_IF_EXISTS`. All faults are reported.
 pub(super) fn skip_if_exists(
     variables: &PromotionVariables,
-    image: &Destinations,
+    is_pushed: bool,
     environment: &Environment,
     findings: &mut Findings,
 ) -> bool {
@@ -133,7 +134,7 @@ pub(super) fn skip_if_exists(
     if !read_boolean(SKIP, value, findings) {
         return false;
     }
-    if !image.push {
+    if !is_pushed {
         findings.fault(Fault::new(
             SKIP,
             "`true`, but PUSH is not, so no name is looked up",
@@ -164,16 +165,20 @@ pub(super) fn plan(
 ) -> Option<Plan> {
     refuse_build_variables(environment, findings);
     let Variables {
-        promotion,
-        depot,
         image: Described { mut image, .. },
-        docker,
-        registry,
-        amazon,
-        identity,
-        outputs,
-        pipe,
-        pipeline,
+        run:
+            RunVariables {
+                promotion,
+                depot,
+                docker,
+                registry,
+                amazon,
+                identity,
+                outputs,
+                pipe,
+                pipeline,
+                ..
+            },
         ..
     } = variables;
     let working_directory = places.working_directory();
@@ -215,7 +220,7 @@ pub(super) fn plan(
         registries,
         authorities: authorities::read(pipe.ssl_cert_file.as_deref(), working_directory, findings),
         other_secrets,
-        outputs: outputs::read(&outputs, places, &destinations, findings),
+        outputs: outputs::read(&outputs, places, destinations.has_any(), findings),
         proxies: proxies::read(environment, findings),
         timeout: timeout::read(pipe.timeout.as_deref(), findings),
         insights,
@@ -223,6 +228,8 @@ pub(super) fn plan(
         debug: read_boolean("DEBUG", pipe.debug.as_deref(), findings),
         promotion: None,
         skip_if_exists: false,
+        is_bake: false,
+        printed: None,
     };
     let source = source?;
     Some(Plan {

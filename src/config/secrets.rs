@@ -16,7 +16,7 @@ use super::findings::Findings;
 use super::pairs::{self, Pair, PairFault};
 use super::paths::Places;
 use super::secret_names;
-use super::values::is_set;
+use super::values::{entries, is_set};
 use crate::buildkit::session::SECRET_LIMIT_BYTES;
 
 pub(crate) use self::files::SecretFile;
@@ -143,6 +143,34 @@ impl Secrets {
             files: variables.secret_files.clone(),
             token: variables.git_auth_token.clone(),
         }
+    }
+
+    /// Adds the secrets of `others` whose ids are not among these.
+    pub(super) fn add_missing(&mut self, others: &Self) {
+        let mut ids: Vec<String> = self
+            .parsed
+            .iter()
+            .flatten()
+            .map(|(id, _)| id.clone())
+            .collect();
+        let files = self.files.as_deref().unwrap_or_default();
+        ids.extend(entries(files).filter_map(|entry| Some(entry.split_once('=')?.0.to_owned())));
+        let is_new = |id: &str| !ids.iter().any(|known| known == id);
+        match (&mut self.parsed, &others.parsed) {
+            (Ok(pairs), Ok(others)) => {
+                pairs.extend(others.iter().filter(|(id, _)| is_new(id)).cloned());
+            }
+            (parsed @ Ok(_), Err(faults)) => *parsed = Err(faults.clone()),
+            (Err(_), _) => {}
+        }
+        let others = others.files.as_deref().unwrap_or_default();
+        let others = entries(others).filter(|entry| {
+            let id = entry.split_once('=').map_or(*entry, |(id, _)| id);
+            is_new(id.trim())
+        });
+        let all: Vec<&str> = entries(files).chain(others).collect();
+        let joined: String = all.iter().flat_map(|entry| ["\0", entry]).collect();
+        self.files = (!joined.is_empty()).then_some(joined);
     }
 
     /// Reports faults, and returns the secrets.

@@ -56,6 +56,7 @@ pub(super) enum Topic {
     Depot,
     Image,
     Source,
+    Bake,
     Secrets,
     Cache,
     Steps,

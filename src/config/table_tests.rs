@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, forward_to_deserialize_any};
 
 use super::PipeVariables;
 use super::amazon::{AmazonVariables, IdentityVariables};
+use super::bake::BakeVariables;
 use super::build::BuildVariables;
 use super::caches::CacheVariables;
 use super::compression::CompressionVariables;
@@ -75,6 +76,7 @@ fn sorted<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
 fn the_structs_have_a_field_for_each_variable() {
     let structs = [
         fields::<DepotVariables>(),
+        fields::<BakeVariables>(),
         fields::<BuildVariables>(),
         fields::<SecretVariables>(),
         fields::<SshVariables>(),

@@ -55,6 +55,18 @@ pub enum Warning {
     },
     /// None of the pipeline's variables is set that labels are derived from.
     NoPipelineLabels,
+    /// A warning about one of several images.
+    Placed {
+        /// The image.
+        place: String,
+        /// The warning.
+        warning: Box<Self>,
+    },
+    /// A part of a definition that has no effect.
+    Definition {
+        /// The place and the problem.
+        text: String,
+    },
     /// The commit or the repository is not known that a report is about.
     NoCommit,
     /// Build arguments that look like secrets.
@@ -258,6 +270,8 @@ impl fmt::Display for Warning {
             Self::NoPipelineLabels => formatter.write_str(
                 "OCI_LABELS is set, but Bitbucket's variables of the commit are not: no labels are added",
             ),
+            Self::Placed { place, warning } => write!(formatter, "{place}: {warning}"),
+            Self::Definition { text } => formatter.write_str(text),
             Self::NoCommit => formatter.write_str(NO_COMMIT),
             Self::SecretBuildArguments { names } => secret_build_arguments(names, formatter),
             Self::ReadableBuildArguments { names } => readable_build_arguments(names, formatter),

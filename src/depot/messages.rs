@@ -20,7 +20,7 @@ pub(crate) struct CreateBuildRequest {
     /// The project; absent if the token determines it.
     #[prost(string, optional, tag = "1")]
     pub(crate) project_id: Option<String>,
-    /// One entry for each image of the build; a pipe builds one.
+    /// One entry for each image of the build.
     #[prost(message, repeated, tag = "2")]
     pub(crate) options: Vec<BuildOptions>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct CreateBuildRequest {
 /// The build's options, for Depot's records and its choice of a registry.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct BuildOptions {
-    /// The kind of command; always [`Command::Build`] here.
+    /// The kind of command.
     #[prost(enumeration = "Command", tag = "1")]
     pub(crate) command: i32,
     /// References of the image.
@@ -43,6 +43,9 @@ pub(crate) struct BuildOptions {
     /// The image is loaded into a Docker daemon.
     #[prost(bool, tag = "5")]
     pub(crate) load: bool,
+    /// The name of a target of a definition.
+    #[prost(string, optional, tag = "6")]
+    pub(crate) target_name: Option<String>,
     /// The image is kept in Depot's registry.
     #[prost(bool, tag = "8")]
     pub(crate) save: bool,
@@ -59,6 +62,8 @@ pub(crate) enum Command {
     Unspecified = 0,
     /// One image from one Dockerfile.
     Build = 1,
+    /// The targets of a definition.
+    Bake = 2,
 }
 
 /// One output of a build.

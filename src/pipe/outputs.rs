@@ -1,5 +1,6 @@
 //! Writes the output files for the rest of the pipeline, after everything else is done.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use base64::Engine;
@@ -81,7 +82,7 @@ fn write_sboms(plan: &Plan, finished: &[Finished]) -> Result<()> {
     let Some(folder) = &plan.outputs.sboms else {
         return Ok(());
     };
-    let is_only = plan.images.len() == 1;
+    let is_only = plan.images.len() == 1 && !plan.is_bake;
     for (image, finished_image) in plan.images.iter().zip(finished) {
         let image = (!is_only).then_some(image.name.as_str());
         let has_several = finished_image.sboms.len() > 1;
@@ -203,7 +204,34 @@ fn values(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Outputs 
         }
         values.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
     }
+    if plan.is_bake {
+        add_targets(plan, finished, &mut values);
+    }
     values
+}
+
+/// Adds the values of each target. Of two targets whose names differ only in characters that a variable cannot have, the first is used.
+fn add_targets(plan: &Plan, finished: &[Finished], values: &mut Outputs) {
+    let mut known = BTreeSet::new();
+    for (target, image) in plan.images.iter().zip(finished) {
+        let name = target.name.to_ascii_uppercase();
+        let name = name.replace(|character: char| !character.is_ascii_alphanumeric(), "_");
+        if !known.insert(name.clone()) {
+            continue;
+        }
+        let prefix = format!("DEPOT_BUILD_{name}");
+        if let Some((reference, digest)) = names_of(&target.destinations, image).first() {
+            values.add(format!("{prefix}_IMAGE"), reference.to_string());
+            if let Some(digest) = digest {
+                let image = format!("{}/{}@{digest}", reference.host(), reference.repository());
+                values.add(format!("{prefix}_DIGEST"), digest);
+                values.add(format!("{prefix}_IMAGE_DIGEST"), image);
+            }
+        }
+        if let Some(loaded) = &image.loaded {
+            values.add(format!("{prefix}_IMAGE_ID"), &loaded.id);
+        }
+    }
 }
 
 /// A platform as part of a variable's name. The default variant of an architecture is omitted.
@@ -237,7 +265,7 @@ fn image_id<'a>(plan: &Plan, finished: &'a [Finished]) -> Option<&'a str> {
 /// Adds the digest of each name, because the response covers only the names of one push.
 fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value {
     let mut metadata = match finished {
-        [image] => response(image),
+        [image] if !plan.is_bake => response(image),
         images => {
             let images = plan.images.iter().zip(images);
             let images =
@@ -246,7 +274,17 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
         }
     };
     if let Some(build) = build {
-        let depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
+        let mut depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
+        if plan.is_bake
+            && let Some(depot) = depot.as_object_mut()
+        {
+            let targets: Vec<&str> = plan
+                .images
+                .iter()
+                .map(|image| image.name.as_str())
+                .collect();
+            depot.insert("targets".into(), json!(targets));
+        }
         metadata.insert("depot.build".into(), depot);
     }
     let digests = names(plan, finished).into_iter();

@@ -24,7 +24,20 @@ use crate::registry::reference::Reference;
 
 /// The options that Depot records for each image of the build.
 pub(super) fn build_options(plan: &Plan) -> Vec<BuildOptions> {
-    plan.images.iter().map(options_of).collect()
+    let images = plan.images.iter();
+    images
+        .map(|image| {
+            let options = options_of(image);
+            if !plan.is_bake {
+                return options;
+            }
+            BuildOptions {
+                command: Command::Bake.into(),
+                target_name: Some(image.name.clone()),
+                ..options
+            }
+        })
+        .collect()
 }
 
 fn options_of(image: &ImagePlan) -> BuildOptions {
@@ -49,6 +62,7 @@ fn options_of(image: &ImagePlan) -> BuildOptions {
         outputs: outputs.collect(),
         push: destinations.push,
         load: destinations.load,
+        target_name: None,
         save: save.is_some(),
         save_tags: save.map(|save| save.tags.clone()).unwrap_or_default(),
     }

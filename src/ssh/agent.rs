@@ -33,6 +33,17 @@ impl Agents {
         ))
     }
 
+    /// These agents, and those of `others` whose ids are not among them.
+    pub(crate) fn or(&self, others: &Self) -> Self {
+        let mut all = (*others.0).clone();
+        all.extend(
+            self.0
+                .iter()
+                .map(|(id, agent)| (id.clone(), Arc::clone(agent))),
+        );
+        Self(Arc::new(all))
+    }
+
     /// The agent with this id.
     pub(crate) fn get(&self, id: &str) -> Option<&Arc<Agent>> {
         self.0.get(id)

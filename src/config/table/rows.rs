@@ -1,6 +1,7 @@
 //! The rows of the table, in one file for each topic.
 
 mod amazon;
+mod bake;
 mod cache;
 mod depot;
 mod image;
@@ -15,10 +16,11 @@ mod steps;
 use super::Variable;
 
 /// The topics in the order in which they are documented.
-const TOPICS: [&[Variable]; 11] = [
+const TOPICS: [&[Variable]; 12] = [
     depot::ROWS,
     image::ROWS,
     source::ROWS,
+    bake::ROWS,
     secrets::ROWS,
     cache::ROWS,
     steps::ROWS,

@@ -1,0 +1,154 @@
+//! Reads the definition.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use depot_bake::{Definition, Flags, Request};
+
+use super::BakeVariables;
+use crate::config::environment::Environment;
+use crate::config::fault::Fault;
+use crate::config::findings::Findings;
+use crate::config::paths::Places;
+use crate::config::values::{boolean, entries, words};
+use crate::config::{Described, read_boolean};
+use crate::platform::Architecture;
+
+/// The limit for a file of a definition, in bytes.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// The limit for the targets of a run. Each needs its own solve and its own lines in the log.
+const MAX_TARGETS: usize = 500;
+
+/// A definition, and how it is used.
+pub(in super::super) struct Bake {
+    pub(super) definition: Definition,
+    /// Whether the definition is only printed.
+    pub(in super::super) is_printed: bool,
+}
+
+impl Bake {
+    /// The definition as JSON, in the form of `depot bake --print`.
+    pub(in super::super) fn to_json(&self) -> String {
+        let json = self.definition.to_json();
+        serde_json::to_string_pretty(&json).unwrap_or_default()
+    }
+}
+
+/// Reads the definition. Reports all faults, and returns `None` after one.
+pub(in super::super) fn read(
+    variables: &BakeVariables,
+    described: &Described,
+    environment: &Environment,
+    places: &Places<'_>,
+    findings: &mut Findings,
+) -> Option<Bake> {
+    super::refused::report(environment, findings);
+    let values = super::values::read(variables.bake_vars.as_deref(), environment, findings);
+    let is_printed = read_boolean("BAKE_PRINT", variables.bake_print.as_deref(), findings);
+    let list = |value: &Option<String>| -> Vec<String> {
+        let value = value.as_deref().unwrap_or_default();
+        words(value).map(str::to_owned).collect()
+    };
+    let files = list(&variables.bake_files);
+    if files.iter().any(|file| file == "-") {
+        findings.fault(Fault::new(
+            "BAKE_FILES",
+            "`-` is the standard input, which a pipe does not have",
+            "write the path of a file",
+        ));
+        return None;
+    }
+    let targets = list(&variables.targets);
+    if let Some(address) = targets.iter().find(|target| target.contains("://")) {
+        let problem = format!(
+            "{} is an address; definitions of other repositories are not supported",
+            findings.shown(address)
+        );
+        findings.fault(Fault::new(
+            "TARGETS",
+            problem,
+            "write the names of targets; the definition must be in the clone",
+        ));
+        return None;
+    }
+    let set = variables.bake_set.as_deref().unwrap_or_default();
+    let mut overrides: Vec<String> = entries(set).map(str::to_owned).collect();
+    let platforms = described.build.platforms.as_deref().unwrap_or_default();
+    overrides.extend(words(platforms).map(|platform| format!("*.platform={platform}")));
+    let variable = |name: &str| values.get(name).cloned();
+    let read_file = |path: &Path| file(path, places);
+    let architecture = Architecture::of_this_program().unwrap_or(Architecture::Amd64);
+    let request = Request {
+        files,
+        targets,
+        overrides,
+        flags: flags(described),
+        platform: format!("linux/{}", architecture.name()),
+        ..Request::new(&variable, &read_file)
+    };
+    let definition = match depot_bake::read(&request) {
+        Ok(definition) => definition,
+        Err(error) => {
+            findings.fault(fault(&error, findings));
+            return None;
+        }
+    };
+    let count = definition.targets.len();
+    if count == 0 || count > MAX_TARGETS {
+        let problem = format!("{count} targets are selected; 1 to {MAX_TARGETS} are possible");
+        findings.fault(Fault::new("TARGETS", problem, "write the targets to build"));
+        return None;
+    }
+    for warning in &definition.warnings {
+        let text = findings.masked(&warning.to_string().replace('\n', " "));
+        findings.warn(crate::config::Warning::Definition { text });
+    }
+    Some(Bake {
+        definition,
+        is_printed,
+    })
+}
+
+/// The flags of `depot bake` for all targets.
+fn flags(described: &Described) -> Flags {
+    let is_true = |value: &Option<String>| value.as_deref().and_then(boolean);
+    Flags {
+        push: is_true(&described.image.push) == Some(true),
+        no_cache: is_true(&described.build.no_cache).filter(|is_set| *is_set),
+        pull: is_true(&described.freshness.pull).filter(|is_set| *is_set),
+        sbom: described.metadata.sbom.clone(),
+        provenance: described.metadata.provenance.clone(),
+    }
+}
+
+/// Reads a file of the clone.
+fn file(path: &Path, places: &Places<'_>) -> io::Result<Vec<u8>> {
+    let path = places.working_directory().join(path).canonicalize()?;
+    if !path.starts_with(places.clone_directory()) {
+        let text = "it is outside of the clone directory";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    let file = std::fs::File::open(&path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut content = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_FILE_BYTES {
+        let text = format!("it has more than {MAX_FILE_BYTES} bytes");
+        return Err(io::Error::other(text));
+    }
+    Ok(content)
+}
+
+/// The fault of a definition, with its place.
+fn fault(error: &depot_bake::Error, findings: &Findings) -> Fault {
+    let text = error.to_string();
+    let lines: Vec<String> = text.lines().map(|line| findings.masked(line)).collect();
+    let (first, source) = lines
+        .split_first()
+        .map_or(("", &[][..]), |(first, source)| (first.as_str(), source));
+    let source: String = source.iter().map(|line| format!("\n{line}")).collect();
+    Fault::new("bake definition", format!("{first}{source}"), "")
+}

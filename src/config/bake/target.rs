@@ -1,0 +1,394 @@
+//! The variables of a target, as if it were the only image of a run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use depot_bake::{Attestation, Cache, Export, Secret, Ssh, Target};
+
+use super::definition::Bake;
+use crate::config::environment::Environment;
+use crate::config::fault::Fault;
+use crate::config::values::{ENTRY_MARK, boolean};
+
+/// The attribute of a target for each variable. Faults name the attribute.
+const ATTRIBUTES: &[(&str, &str)] = &[
+    ("ADD_HOSTS", "extra-hosts"),
+    ("ALLOW", "entitlements"),
+    ("ANNOTATIONS", "annotations"),
+    ("BUILD_ARGS", "args"),
+    ("BUILD_CONTEXTS", "contexts"),
+    ("CACHE_FROM", "cache-from"),
+    ("CACHE_TO", "cache-to"),
+    ("COMPRESSION", "output"),
+    ("COMPRESSION_LEVEL", "output"),
+    ("CONTEXT", "context"),
+    ("DOCKERFILE", "dockerfile"),
+    ("IMAGE", "tags"),
+    ("LABELS", "labels"),
+    ("NETWORK", "network"),
+    ("NO_CACHE", "no-cache"),
+    ("NO_CACHE_FILTER", "no-cache-filter"),
+    ("OUTPUTS", "output"),
+    ("PLATFORMS", "platforms"),
+    ("PROVENANCE", "attest"),
+    ("PULL", "pull"),
+    ("SBOM", "attest"),
+    ("SECRETS", "secret"),
+    ("SECRET_FILES", "secret"),
+    ("SHM_SIZE", "shm-size"),
+    ("SSH", "ssh"),
+    ("TARGET", "target"),
+    ("ULIMITS", "ulimits"),
+];
+
+/// The attribute for a variable.
+pub(in super::super) fn attribute(variable: &str) -> Option<&'static str> {
+    let mut attributes = ATTRIBUTES.iter();
+    attributes.find_map(|(known, attribute)| (*known == variable).then_some(*attribute))
+}
+
+/// Variables of the run that are for all targets. The others are applied by the definition, or are for the run itself.
+const SHARED: &[&str] = &[
+    "BUILD_PLATFORM",
+    "COMPRESSION",
+    "COMPRESSION_LEVEL",
+    "GIT_AUTH_TOKEN",
+    "OCI_LABELS",
+    "SAVE",
+    "SAVE_TAGS",
+    "SBOM_DIR",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// A target as variables.
+pub(in super::super) struct Named {
+    pub(in super::super) name: String,
+    pub(in super::super) environment: Environment,
+    /// What has no variable.
+    pub(in super::super) faults: Vec<Fault>,
+}
+
+/// The variables of every target. Those of the run that are for all targets are among them.
+pub(in super::super) fn described(bake: &Bake, environment: &Environment) -> Vec<Named> {
+    let targets = bake.definition.targets.values();
+    targets
+        .map(|target| {
+            let mut translation = Translation {
+                target,
+                environment,
+                set: BTreeMap::new(),
+                faults: Vec::new(),
+            };
+            translation.translate();
+            Named {
+                name: target.name.clone(),
+                environment: environment.of_target(SHARED, translation.set),
+                faults: translation.faults,
+            }
+        })
+        .collect()
+}
+
+struct Translation<'a> {
+    target: &'a Target,
+    environment: &'a Environment,
+    set: BTreeMap<&'static str, String>,
+    faults: Vec<Fault>,
+}
+
+impl Translation<'_> {
+    fn translate(&mut self) {
+        let target = self.target;
+        self.source();
+        self.text("TARGET", target.target.as_deref());
+        self.text("NETWORK", target.network.as_deref());
+        self.text("SHM_SIZE", target.shm_size.as_deref());
+        self.flag("NO_CACHE", target.no_cache);
+        self.flag("PULL", target.pull);
+        self.pairs("BUILD_ARGS", target.args.as_ref());
+        self.pairs("LABELS", target.labels.as_ref());
+        self.contexts();
+        self.list("IMAGE", target.tags.as_ref());
+        self.list("PLATFORMS", target.platforms.as_ref());
+        self.list("NO_CACHE_FILTER", target.no_cache_filter.as_ref());
+        self.list("ANNOTATIONS", target.extra.annotations.as_ref());
+        self.list("ULIMITS", target.extra.ulimits.as_ref());
+        self.list("ALLOW", target.extra.entitlements.as_ref());
+        let hosts = target.extra.extra_hosts.iter().flatten();
+        let hosts =
+            hosts.filter_map(|(name, address)| Some(format!("{name}={}", address.as_ref()?)));
+        self.array("ADD_HOSTS", hosts.collect());
+        let caches = |list: &Option<Vec<Cache>>| -> Vec<String> {
+            let caches = list.iter().flatten();
+            caches
+                .map(|cache| fields(("type", &cache.kind), &cache.attributes))
+                .collect()
+        };
+        self.array("CACHE_FROM", caches(&target.cache_from));
+        self.array("CACHE_TO", caches(&target.cache_to));
+        self.secrets();
+        self.ssh();
+        self.attestations();
+        // Explicit, because a target without an output is not pushed on purpose.
+        self.set.insert("PUSH", "false".to_owned());
+        let load = self.environment.value_of("LOAD");
+        let is_loaded = load.and_then(boolean) == Some(true);
+        if is_loaded {
+            self.set.insert("LOAD", "true".to_owned());
+        }
+        self.outputs();
+        if !target.project_id.is_empty() {
+            self.set
+                .insert("DEPOT_PROJECT_ID", target.project_id.clone());
+        }
+    }
+
+    fn fault(&mut self, attribute: &str, problem: impl Into<String>, advice: &str) {
+        let place = place(&self.target.name, attribute);
+        self.faults.push(Fault::new(place, problem, advice));
+    }
+
+    fn text(&mut self, variable: &'static str, value: Option<&str>) {
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            self.set.insert(variable, value.to_owned());
+        }
+    }
+
+    fn flag(&mut self, variable: &'static str, value: Option<bool>) {
+        if value == Some(true) {
+            self.set.insert(variable, "true".to_owned());
+        } else {
+            self.set.remove(variable);
+        }
+    }
+
+    fn array(&mut self, variable: &'static str, entries: Vec<String>) {
+        if entries.is_empty() {
+            return;
+        }
+        let text = entries
+            .into_iter()
+            .flat_map(|entry| [ENTRY_MARK.to_string(), entry]);
+        self.set.insert(variable, text.collect());
+    }
+
+    fn list(&mut self, variable: &'static str, entries: Option<&Vec<String>>) {
+        self.array(variable, entries.cloned().unwrap_or_default());
+    }
+
+    fn pairs(&mut self, variable: &'static str, pairs: Option<&BTreeMap<String, Option<String>>>) {
+        let pairs = pairs.into_iter().flatten();
+        let pairs = pairs.filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
+        self.array(variable, pairs.collect());
+    }
+
+    /// The context, and the Dockerfile, whose path is relative to the context.
+    fn source(&mut self) {
+        let context = self.target.context.as_deref().unwrap_or(".");
+        let context = context.strip_prefix("cwd://").unwrap_or(context);
+        let context = if context.is_empty() { "." } else { context };
+        let is_address = crate::config::git_context::is_address(context);
+        self.set.insert("CONTEXT", context.to_owned());
+        if self.target.dockerfile_inline.is_some() {
+            let problem = "a Dockerfile in the definition is not supported yet";
+            self.fault(
+                "dockerfile-inline",
+                problem,
+                "write it to a file, and write `dockerfile`",
+            );
+        }
+        let dockerfile = self.target.dockerfile.as_deref().unwrap_or("Dockerfile");
+        let path = if is_address {
+            dockerfile.to_owned()
+        } else {
+            let path = Path::new(context).join(dockerfile);
+            path.display().to_string()
+        };
+        // The default of the pipe also finds `dockerfile` in lower case.
+        if dockerfile != "Dockerfile" {
+            self.set.insert("DOCKERFILE", path);
+        }
+    }
+
+    fn contexts(&mut self) {
+        let contexts = self.target.contexts.iter().flatten();
+        let mut entries = Vec::new();
+        for (name, value) in contexts {
+            if let Some(other) = value.strip_prefix("target:") {
+                self.fault(
+                    "contexts",
+                    format!("`{name}` is the result of the target `{other}`, which is not supported yet"),
+                    "build both in one Dockerfile with several stages, or push the image and write `docker-image://…`",
+                );
+                continue;
+            }
+            let value = value.strip_prefix("cwd://").unwrap_or(value);
+            entries.push(format!("{name}={value}"));
+        }
+        self.array("BUILD_CONTEXTS", entries);
+    }
+
+    /// Values from the variables of the pipe, and files.
+    fn secrets(&mut self) {
+        let (mut values, mut files) = (Vec::new(), Vec::new());
+        for Secret { id, path, variable } in self.target.secrets.iter().flatten() {
+            let lookup = |name: &str| self.environment.lookup(name)?.to_str().map(str::to_owned);
+            // Without both, the id is the name of a variable if one is set, else a path.
+            let value = match (path.is_empty(), variable.is_empty()) {
+                (_, false) => Some(lookup(variable)),
+                (true, true) => lookup(id).map(Some),
+                (false, true) => None,
+            };
+            match value {
+                Some(Some(value)) => values.push(format!("{id}={value}")),
+                Some(None) => {
+                    let problem = format!(
+                        "the secret `{id}` is in the variable {variable}, which the pipe does not have"
+                    );
+                    let advice =
+                        format!("add `{variable}: ${variable}` to the pipe's `variables:`");
+                    self.fault("secret", problem, &advice);
+                }
+                None if path.is_empty() => files.push(format!("{id}={id}")),
+                None => files.push(format!("{id}={path}")),
+            }
+        }
+        self.array("SECRETS", values);
+        self.array("SECRET_FILES", files);
+    }
+
+    fn ssh(&mut self) {
+        let keys = self.target.ssh.iter().flatten();
+        let mut entries = Vec::new();
+        for Ssh { id, paths } in keys {
+            match (&paths[..], id.as_str()) {
+                ([], "" | "default") => entries.push("true".to_owned()),
+                ([], id) => {
+                    let problem = format!(
+                        "the id `{id}` has no key; only `default` can be the step's own key"
+                    );
+                    self.fault("ssh", problem, "write `ID=PATH`");
+                }
+                (paths, id) => entries.push(format!("{id}={}", paths.join(","))),
+            }
+        }
+        self.array("SSH", entries);
+    }
+
+    fn attestations(&mut self) {
+        for attestation in self.target.attest.iter().flatten() {
+            let Attestation {
+                kind,
+                disabled,
+                attributes,
+            } = attestation;
+            let variable = match kind.as_str() {
+                "provenance" => "PROVENANCE",
+                "sbom" => "SBOM",
+                _ => {
+                    let problem = format!("the type `{kind}` is unknown");
+                    self.fault("attest", problem, "write `type=provenance` or `type=sbom`");
+                    continue;
+                }
+            };
+            let value = match (disabled, attributes.is_empty()) {
+                (true, _) => "false".to_owned(),
+                (false, true) => "true".to_owned(),
+                (false, false) => joined(
+                    attributes
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), value.as_str())),
+                ),
+            };
+            self.set.insert(variable, value);
+        }
+    }
+
+    fn outputs(&mut self) {
+        let mut files = Vec::new();
+        for export in self.target.outputs.iter().flatten() {
+            let Export {
+                kind,
+                destination,
+                attributes,
+            } = export;
+            match (kind.as_str(), destination.is_empty()) {
+                ("image" | "registry", true) => self.image(kind, attributes),
+                ("docker", true) => {
+                    self.set.insert("LOAD", "true".to_owned());
+                }
+                ("cacheonly", _) => {
+                    self.set.remove("LOAD");
+                }
+                _ => {
+                    let mut attributes = attributes.clone();
+                    if !destination.is_empty() {
+                        attributes.insert("dest".to_owned(), destination.clone());
+                    }
+                    files.push(fields(("type", kind), &attributes));
+                }
+            }
+        }
+        self.array("OUTPUTS", files);
+    }
+
+    /// An output to registries.
+    fn image(&mut self, kind: &str, attributes: &BTreeMap<String, String>) {
+        let mut is_pushed = kind == "registry";
+        let mut annotations = self.target.extra.annotations.clone().unwrap_or_default();
+        for (name, value) in attributes {
+            match name.as_str() {
+                "push" => is_pushed = value != "false",
+                "name" => {
+                    let names = value.split(',').map(str::to_owned).collect();
+                    self.array("IMAGE", names);
+                }
+                "compression" => {
+                    self.set.insert("COMPRESSION", value.clone());
+                }
+                "compression-level" => {
+                    self.set.insert("COMPRESSION_LEVEL", value.clone());
+                }
+                // The pipe chooses these.
+                "force-compression" | "oci-mediatypes" | "name-canonical" | "unpack" | "store" => {}
+                _ if name.starts_with("annotation.") => {
+                    let name = name.trim_start_matches("annotation.");
+                    annotations.push(format!("{name}={value}"));
+                }
+                _ => {
+                    let problem =
+                        format!("the attribute `{name}` of `type={kind}` is not supported");
+                    self.fault("output", problem, "remove it");
+                }
+            }
+        }
+        self.array("ANNOTATIONS", annotations);
+        self.set.insert("PUSH", is_pushed.to_string());
+    }
+}
+
+/// The place of an attribute in messages.
+pub(in super::super) fn place(target: &str, attribute: &str) -> String {
+    format!("target `{target}`: {attribute}")
+}
+
+fn fields(kind: (&str, &String), attributes: &BTreeMap<String, String>) -> String {
+    let first = (kind.0, kind.1.as_str());
+    let others = attributes
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    joined(std::iter::once(first).chain(others))
+}
+
+/// The fields of a comma-separated form. A field with a comma, a quote or a line end is quoted.
+fn joined<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let fields = fields.map(|(name, value)| {
+        let field = format!("{name}={value}");
+        if field.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field
+        }
+    });
+    fields.collect::<Vec<_>>().join(",")
+}
