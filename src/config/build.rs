@@ -93,14 +93,19 @@ pub(super) enum SourceAsWritten {
     None,
     /// The absolute paths of the context and the Dockerfile. They may not exist.
     Directory(PathBuf, PathBuf),
+    /// The absolute path of the context, and the text of the Dockerfile.
+    Inline(PathBuf, String),
     /// The address of a repository.
     Git(String),
 }
 
 impl SourceAsWritten {
     /// An existing directory takes precedence over an address.
+    ///
+    /// `inline` is the text of the Dockerfile, if it is in a definition.
     pub(super) fn read(
         variables: &BuildVariables,
+        inline: Option<String>,
         places: &Places<'_>,
         findings: &mut Findings,
     ) -> Self {
@@ -108,9 +113,17 @@ impl SourceAsWritten {
         let is_address =
             |value: &&str| git_context::is_address(value) && !places.has_directory(value);
         if let Some(address) = value.filter(is_address) {
+            if inline.is_some() {
+                let problem = "the text of a Dockerfile needs a directory as the context, not a Git repository";
+                let advice = "write `dockerfile` with the path of a file in the repository";
+                findings.fault(Fault::new("DOCKERFILE", problem, advice));
+            }
             return Self::Git(address.to_owned());
         }
         let context = places.context_as_written(value);
+        if let Some(text) = inline {
+            return Self::Inline(context, text);
+        }
         let dockerfile = variables.dockerfile.as_deref();
         let dockerfile = places.dockerfile_as_written(dockerfile, &context, findings);
         Self::Directory(context, dockerfile)
@@ -120,7 +133,7 @@ impl SourceAsWritten {
     pub(super) fn paths<'b>(&'b self, working_directory: &'b Path) -> (&'b Path, &'b Path) {
         match self {
             Self::Directory(context, dockerfile) => (context, dockerfile),
-            Self::None | Self::Git(_) => (working_directory, working_directory),
+            Self::None | Self::Inline(..) | Self::Git(_) => (working_directory, working_directory),
         }
     }
 
@@ -136,6 +149,12 @@ impl SourceAsWritten {
         let (context, dockerfile) = match self {
             Self::Directory(context, dockerfile) => (context, dockerfile),
             Self::None => return None,
+            Self::Inline(context, text) => {
+                // The path of the default Dockerfile is only for the hint about a missing context.
+                let context = places.context(context, &context.join("Dockerfile"), findings)?;
+                let dockerfile = Places::inline_dockerfile(text);
+                return Some(ContextPlan::Directory(context, dockerfile));
+            }
             Self::Git(address) => {
                 return git_context::read(address, written, agents, findings).map(ContextPlan::Git);
             }

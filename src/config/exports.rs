@@ -111,7 +111,10 @@ fn reserved_files(
         return (Vec::new(), Vec::new());
     };
     let dockerfile = match &build.context {
-        ContextPlan::Directory(_, dockerfile) => Some((dockerfile.file.clone(), "the Dockerfile")),
+        ContextPlan::Directory(_, dockerfile) => {
+            let file = dockerfile.file().map(Path::to_owned);
+            file.map(|file| (file, "the Dockerfile"))
+        }
         ContextPlan::Git(_) => None,
     };
     let secrets = build.secrets.files().iter();

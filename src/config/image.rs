@@ -70,6 +70,8 @@ pub(super) struct ImageInput {
     described: Described,
     arguments: Arguments,
     secrets: Secrets,
+    /// The text of the Dockerfile, if it is in a definition.
+    inline: Option<String>,
     /// Agents for the ids that the image has none for.
     ssh: SshPlan,
     /// Whether it is a target of a definition, whose name is in messages.
@@ -84,6 +86,7 @@ impl ImageInput {
             described,
             arguments,
             secrets,
+            inline: None,
             ssh: SshPlan::default(),
             is_target: false,
         }
@@ -98,6 +101,7 @@ impl ImageInput {
         let Named {
             name,
             environment,
+            inline,
             faults,
         } = target;
         for fault in faults {
@@ -119,6 +123,7 @@ impl ImageInput {
             described,
             arguments,
             secrets: own,
+            inline,
             ssh: SshPlan {
                 agents: ssh.agents.clone(),
                 files: ssh.files.clone(),
@@ -228,7 +233,8 @@ impl Drafts {
                 withheld.extend(own.files.into_iter().chain(image.ssh.files));
                 let agents = own.agents.or(&image.ssh.agents);
                 draft.values = Some((image.arguments, image.secrets, agents));
-                draft.source = SourceAsWritten::read(&draft.described.build, places, findings);
+                let build = &draft.described.build;
+                draft.source = SourceAsWritten::read(build, image.inline, places, findings);
             });
             draft
         });

@@ -16,6 +16,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::file_system::{
     DOCKERFILE, IGNORE_FILE, Unusable, cleaned, exists, ignore_file_of, is_same, lower_case,
@@ -41,10 +42,29 @@ pub(crate) struct FolderPlan {
 pub(crate) struct DockerfilePlan {
     /// The last component of the path as written, which can be a link.
     pub(crate) name: String,
-    /// The file, which is not empty. Absolute and without links.
-    pub(crate) file: PathBuf,
+    /// Its content.
+    pub(crate) source: DockerfileSource,
     /// The ignore file next to the path as written. Absolute and without links.
     pub(crate) ignore_file: Option<PathBuf>,
+}
+
+/// The place of the content of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DockerfileSource {
+    /// A file, which is not empty. Absolute and without links.
+    File(PathBuf),
+    /// A text in a definition.
+    Inline(Arc<str>),
+}
+
+impl DockerfilePlan {
+    /// The file; `None` for a text in a definition.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.source {
+            DockerfileSource::File(path) => Some(path),
+            DockerfileSource::Inline(_) => None,
+        }
+    }
 }
 
 const NO_VARIABLE_HINT: &str =
@@ -238,9 +258,18 @@ impl<'a> Places<'a> {
         let ignore_file = self.ignore_file("DOCKERFILE", &ignore_file_of(path), findings);
         Some(DockerfilePlan {
             name: path.file_name()?.to_str()?.to_owned(),
-            file: file?,
+            source: DockerfileSource::File(file?),
             ignore_file: ignore_file.ok()?,
         })
+    }
+
+    /// A Dockerfile whose text is in a definition.
+    pub(super) fn inline_dockerfile(content: &str) -> DockerfilePlan {
+        DockerfilePlan {
+            name: DOCKERFILE.to_owned(),
+            source: DockerfileSource::Inline(content.into()),
+            ignore_file: None,
+        }
     }
 
     /// Whether this path, relative to the working directory, exists.

@@ -72,7 +72,10 @@ impl Clone {
             &mut findings,
         );
         match places.dockerfile(&path, &mut findings) {
-            Some(dockerfile) => (Ok(dockerfile.file), findings.into_warnings()),
+            Some(dockerfile) => {
+                let file = dockerfile.file().unwrap().to_owned();
+                (Ok(file), findings.into_warnings())
+            }
             None => (Err(findings.into_error().to_string()), Vec::new()),
         }
     }
@@ -278,7 +281,7 @@ fn names_are_kept_and_ignore_files_are_found_next_to_them() {
         dockerfile,
         Some(DockerfilePlan {
             name: "file-link".into(),
-            file: root.join("app/Dockerfile"),
+            source: DockerfileSource::File(root.join("app/Dockerfile")),
             ignore_file: Some(root.join("file-link.dockerignore")),
         })
     );

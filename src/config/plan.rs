@@ -17,7 +17,7 @@ pub(crate) use super::exports::{ExportKind, ExportPlan};
 pub(crate) use super::images::{Destinations, ImagePlan};
 pub(crate) use super::metadata::MetadataPlan;
 pub(crate) use super::outputs::OutputsPlan;
-pub(crate) use super::paths::{DockerfilePlan, FolderPlan};
+pub(crate) use super::paths::{DockerfilePlan, DockerfileSource, FolderPlan};
 pub(crate) use super::project::ProjectSource;
 pub(crate) use super::promotion::{PromotionPlan, PromotionSource, SavedBuild};
 pub(crate) use super::registries::RegistriesPlan;

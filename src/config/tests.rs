@@ -44,7 +44,7 @@ impl Clone {
 /// The context and the Dockerfile.
 fn paths(image: &ImagePlan) -> (&Path, &Path) {
     match &image.build.context {
-        ContextPlan::Directory(context, dockerfile) => (&context.path, &dockerfile.file),
+        ContextPlan::Directory(context, dockerfile) => (&context.path, dockerfile.file().unwrap()),
         ContextPlan::Git(_) => panic!("not a directory"),
     }
 }

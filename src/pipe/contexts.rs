@@ -15,7 +15,7 @@ use crate::bitbucket::GENERATED_FOLDER;
 use crate::buildkit::session::{Changes, FileSync, SecretSource, Secrets};
 use crate::config::Plan;
 use crate::config::plan::{
-    BuildPlan, ContextPlan, DockerfilePlan, FolderPlan, NamedContext, SecretsPlan,
+    BuildPlan, ContextPlan, DockerfilePlan, DockerfileSource, FolderPlan, NamedContext, SecretsPlan,
 };
 use crate::context::{Directory, NamedFile, Tree};
 use crate::ssh::Agents;
@@ -149,7 +149,11 @@ impl<'a> Group<'a> {
         }
         for (index, dockerfile) in self.dockerfiles.iter().enumerate() {
             // The frontend looks for these two names. Other files in their directory are not offered.
-            let mut offered = vec![opening.file(&dockerfile.name, &dockerfile.file)];
+            let name = &dockerfile.name;
+            let mut offered = vec![match &dockerfile.source {
+                DockerfileSource::File(path) => opening.file(name, path),
+                DockerfileSource::Inline(text) => NamedFile::inline(name, Arc::clone(text)),
+            }];
             if let Some(file) = &dockerfile.ignore_file {
                 offered.push(opening.file(&format!("{}.dockerignore", dockerfile.name), file));
             }

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use secrecy::ExposeSecret;
 
 use crate::config::Plan;
-use crate::config::plan::{ContextPlan, Destinations, NamedContext, PromotionSource};
+use crate::config::plan::{
+    ContextPlan, Destinations, DockerfileSource, NamedContext, PromotionSource,
+};
 use crate::io::bounded_file;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Access, Ecr, EcrHost};
@@ -132,7 +134,10 @@ pub(super) fn named(plan: &Plan) -> Named {
         });
         // The Dockerfile of a repository that the builder fetches is not known here.
         let dockerfile = match &build.context {
-            ContextPlan::Directory(_, file) => dockerfile(&file.file),
+            ContextPlan::Directory(_, file) => match &file.source {
+                DockerfileSource::File(path) => dockerfile(path),
+                DockerfileSource::Inline(text) => text.to_string(),
+            },
             ContextPlan::Git(_) => String::new(),
         };
         let scanner = image.metadata.sbom.iter();

@@ -174,7 +174,7 @@ impl Ended<'_> {
             .iter()
             .filter_map(|image| dockerfile(&image.build.context));
         let mut named = dockerfiles.filter(|dockerfile| dockerfile.name == file);
-        let path = relative(self.plan, &named.next()?.file)?;
+        let path = relative(self.plan, named.next()?.file()?)?;
         (line > 0).then_some((path, line))
     }
 }
@@ -250,7 +250,9 @@ fn title(plan: &Plan) -> String {
     let images = plan.images.iter().map(|image| {
         let build = &image.build;
         let file = match &build.context {
-            ContextPlan::Directory(_, dockerfile) => relative(plan, &dockerfile.file),
+            ContextPlan::Directory(_, dockerfile) => {
+                dockerfile.file().and_then(|file| relative(plan, file))
+            }
             ContextPlan::Git(context) => Some(context.dockerfile.clone()),
         };
         let file = file.unwrap_or_else(|| "Dockerfile".to_owned());
@@ -270,7 +272,8 @@ fn id(plan: &Plan, words: Words<'_>) -> String {
         let (context, file) = match &build.context {
             ContextPlan::Directory(context, dockerfile) => {
                 let path = |path| relative(plan, path).unwrap_or_default();
-                (path(&context.path), path(&dockerfile.file))
+                let file = dockerfile.file().map(path);
+                (path(&context.path), file.unwrap_or_default())
             }
             ContextPlan::Git(context) => {
                 // Without its login, which can change.

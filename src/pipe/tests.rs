@@ -15,7 +15,7 @@ use local_depot::{
 
 use super::run;
 use crate::cancel::Cancel;
-use crate::config::plan::{ContextPlan, DockerfilePlan, ImagePlan};
+use crate::config::plan::{ContextPlan, DockerfilePlan, DockerfileSource, ImagePlan};
 use crate::config::{self, Plan};
 use crate::exit::Exit;
 use crate::registry::reference::Reference;
@@ -121,7 +121,7 @@ fn with_dockerfile(image: &mut ImagePlan, context: &Context, name: &str) {
     };
     *dockerfile = DockerfilePlan {
         name: name.rsplit('/').next().unwrap().to_owned(),
-        file: context.path().canonicalize().unwrap().join(name),
+        source: DockerfileSource::File(context.path().canonicalize().unwrap().join(name)),
         ignore_file: None,
     };
 }

@@ -64,6 +64,8 @@ const SHARED: &[&str] = &[
 pub(in super::super) struct Named {
     pub(in super::super) name: String,
     pub(in super::super) environment: Environment,
+    /// The text of the Dockerfile, if it is in the definition.
+    pub(in super::super) inline: Option<String>,
     /// What has no variable.
     pub(in super::super) faults: Vec<Fault>,
 }
@@ -83,6 +85,7 @@ pub(in super::super) fn described(bake: &Bake, environment: &Environment) -> Vec
             Named {
                 name: target.name.clone(),
                 environment: environment.of_target(SHARED, translation.set),
+                inline: target.dockerfile_inline.clone(),
                 faults: translation.faults,
             }
         })
@@ -190,12 +193,7 @@ impl Translation<'_> {
         let is_address = crate::config::git_context::is_address(context);
         self.set.insert("CONTEXT", context.to_owned());
         if self.target.dockerfile_inline.is_some() {
-            let problem = "a Dockerfile in the definition is not supported yet";
-            self.fault(
-                "dockerfile-inline",
-                problem,
-                "write it to a file, and write `dockerfile`",
-            );
+            return;
         }
         let dockerfile = self.target.dockerfile.as_deref().unwrap_or("Dockerfile");
         let path = if is_address {
