@@ -8,6 +8,7 @@
 mod amazon;
 mod api_faults;
 mod attestations;
+mod bake;
 mod build_secrets;
 mod builds;
 mod caches;

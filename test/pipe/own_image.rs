@@ -127,7 +127,11 @@ impl InStep<'_> {
         };
         let (code, log) = self.daemon.run_pipe(&pipe).await.unwrap();
         assert!(!log.contains("panicked"), "{log}");
-        Run { code, log }
+        Run {
+            code,
+            log,
+            stdout: String::new(),
+        }
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Run {
     pub code: i32,
     /// Everything that was printed, without colours.
     pub log: String,
+    /// The standard output, which only the print of a definition has.
+    pub stdout: String,
 }
 
 /// The result of a run whose log is too large to keep.
@@ -225,10 +227,9 @@ impl Running {
             );
             log.unwrap();
             out.unwrap();
-            assert!(stdout.is_empty(), "nothing belongs on standard output");
-            self.child.wait().await.unwrap()
+            (self.child.wait().await.unwrap(), stdout)
         };
-        let Ok(status) = tokio::time::timeout(LIMIT, reading).await else {
+        let Ok((status, stdout)) = tokio::time::timeout(LIMIT, reading).await else {
             panic!("not ended after {LIMIT:?}");
         };
         let log = self.log;
@@ -236,7 +237,8 @@ impl Running {
             .code()
             .unwrap_or_else(|| panic!("{status}, with the log:\n{log}"));
         assert!(!log.contains("panicked"), "{log}");
-        Run { code, log }
+        let stdout = String::from_utf8(stdout).unwrap();
+        Run { code, log, stdout }
     }
 }
 
@@ -252,6 +254,7 @@ impl Run {
     #[track_caller]
     pub fn expect(&self, code: i32, texts: &[&str]) -> &Self {
         assert_eq!(self.code, code, "{}", self.log);
+        assert_eq!(self.stdout, "", "nothing belongs on standard output");
         for text in texts {
             assert!(self.log.contains(text), "no `{text}` in:\n{}", self.log);
         }
