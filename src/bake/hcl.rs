@@ -8,5 +8,9 @@
 //! - `calls()`: the names of all functions that occur in it.
 //!
 //! In JSON, those of all templates in strings and keys.
+//!
+//! In work by D, to land by 20:40: the parsers `syntax` (a parser of our own: `hcl-edit` rejects `{ a = 1, a = 2 }` and lone details of
+//! heredocs that the CLI accepts), `json` and `tree` (the expression tree, references, calls, keyword, elements). Then the evaluation
+//! (operators, templates, for, splats, conditionals) on that tree in `evaluate`, unless it exists by then.
 
 pub(crate) mod scope;
