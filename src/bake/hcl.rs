@@ -13,4 +13,5 @@
 //! heredocs that the CLI accepts), `json` and `tree` (the expression tree, references, calls, keyword, elements). Then the evaluation
 //! (operators, templates, for, splats, conditionals) on that tree in `evaluate`, unless it exists by then.
 
+pub(crate) mod json;
 pub(crate) mod scope;
