@@ -9,9 +9,10 @@
 //!
 //! In JSON, those of all templates in strings and keys.
 //!
-//! In work by D, to land by 20:40: the parsers `syntax` (a parser of our own: `hcl-edit` rejects `{ a = 1, a = 2 }` and lone details of
-//! heredocs that the CLI accepts), `json` and `tree` (the expression tree, references, calls, keyword, elements). Then the evaluation
-//! (operators, templates, for, splats, conditionals) on that tree in `evaluate`, unless it exists by then.
+//! In work by D: the parser and the tree, bodies in HCL and JSON (`json` has the syntax of JSON with places, used by `value`, too).
+//! In work by A, on D's tree, to land by 20:50: `evaluate` (operators, templates, `for`, splats, calls, conditionals: `fn evaluate(node:
+//! &Node, place: &dyn Fn(&Range<usize>) -> Place, scope: &dyn Scope) -> Result<Value, Error>`) and `constraint` (`fn constraint(node:
+//! &Node, …) -> Result<Constraint, Error>`, type with defaults of `optional`).
 
 pub(crate) mod json;
 pub(crate) mod scope;
