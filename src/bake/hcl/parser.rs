@@ -217,7 +217,7 @@ impl<'a> Parser<'a> {
         self.deeper(|parser| {
             parser.skip()?;
             let start = parser.at;
-            let condition = parser.operation(0)?;
+            let condition = parser.operation()?;
             let end = parser.at;
             parser.skip()?;
             if !parser.take("?") {
@@ -235,33 +235,25 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// Operands and operators of a precedence and stronger ones.
-    fn operation(&mut self, precedence: usize) -> Result<Node, Error> {
-        let Some(operators) = OPERATORS.get(precedence) else {
-            return self.term();
-        };
-        self.skip()?;
-        let start = self.at;
-        let first = self.operation(precedence + 1)?;
-        let mut rest = Vec::new();
+    /// Operands and operators.
+    fn operation(&mut self) -> Result<Node, Error> {
+        let mut operands = vec![self.term()?];
+        let mut operators = Vec::new();
         loop {
             let end = self.at;
             self.skip()?;
-            let operator = operators.iter().find(|(text, _)| self.starts_with(text));
+            let all = OPERATORS.iter().flat_map(|operators| operators.iter());
+            let operator = all
+                .filter(|(text, _)| self.starts_with(text))
+                .max_by_key(|(text, _)| text.len());
             let Some((text, operator)) = operator else {
                 self.at = end;
-                break;
+                return Ok(chain(operands, &operators, 0));
             };
             self.at += text.len();
-            rest.push((*operator, self.operation(precedence + 1)?));
+            operators.push(*operator);
+            operands.push(self.term()?);
         }
-        if rest.is_empty() {
-            return Ok(first);
-        }
-        Ok(Node {
-            kind: Kind::Chain(Box::new(first), rest),
-            span: self.span(start),
-        })
     }
 
     /// A value, and the attributes and indexes that follow it.
@@ -598,6 +590,49 @@ impl<'a> Parser<'a> {
     pub(super) fn spaced_word(&mut self, word: &str) -> Result<bool, Error> {
         self.skip()?;
         Ok(self.word(word))
+    }
+}
+
+/// Groups operands by the precedence of the operators between them.
+fn chain(mut operands: Vec<Node>, operators: &[Operator], precedence: usize) -> Node {
+    let Some(level) = OPERATORS.get(precedence).filter(|_| operands.len() > 1) else {
+        return operands.swap_remove(0);
+    };
+    let mut groups: Vec<Node> = Vec::new();
+    let mut separators = Vec::new();
+    let mut group = Vec::new();
+    let mut inner = Vec::new();
+    let mut operators = operators.iter();
+    for operand in operands {
+        group.push(operand);
+        match operators.next() {
+            Some(operator) if !level.iter().any(|(_, other)| other == operator) => {
+                inner.push(*operator)
+            }
+            separator => {
+                groups.push(chain(
+                    std::mem::take(&mut group),
+                    &std::mem::take(&mut inner),
+                    precedence + 1,
+                ));
+                separators.extend(separator.copied());
+            }
+        }
+    }
+    let mut groups = groups.into_iter();
+    let Some(first) = groups.next() else {
+        return Node {
+            kind: Kind::Null,
+            span: 0..0,
+        };
+    };
+    let rest: Vec<(Operator, Node)> = separators.into_iter().zip(groups).collect();
+    let Some((_, last)) = rest.last() else {
+        return first;
+    };
+    Node {
+        span: first.span.start..last.span.end,
+        kind: Kind::Chain(Box::new(first), rest),
     }
 }
 
