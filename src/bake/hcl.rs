@@ -15,12 +15,11 @@
 //! | `parser`, `template`, `syntax` | HCL: expressions, templates, attributes and blocks |
 //! | `json`, `json_body` | JSON, and the attributes and blocks in it |
 //! | `scope` | the names that an expression can use |
-//!
-//! In work by A, on this tree, to land by 20:50: `evaluate` (operators, templates, `for`, splats, calls, conditionals: `fn evaluate(node:
-//! &Node, place: &dyn Fn(&Range<usize>) -> Place, scope: &dyn Scope) -> Result<Value, Error>`) and `constraint` (`fn constraint(node:
-//! &Node, …) -> Result<Constraint, Error>`, type with defaults of `optional`). Then `Expression::evaluate` and
-//! `Expression::constraint` call them with `Expression::node` and `Expression::type_node`.
+//! | `evaluate` | the value of an expression |
+//! | `constraint` | the type that an expression denotes |
 
+mod constraint;
+mod evaluate;
 pub(crate) mod json;
 mod json_body;
 mod parser;
@@ -32,8 +31,10 @@ pub(crate) mod tree;
 use std::ops::Range;
 use std::rc::Rc;
 
+use crate::value::{Type, Value};
 use crate::{Error, Place, Source};
 
+use scope::Scope;
 use tree::{Kind, Mentions, Node, Reference};
 
 pub(crate) use json_body::parse_json;
@@ -101,6 +102,16 @@ impl Expression {
     /// The tree.
     pub(crate) fn node(&self) -> Result<&Node, Error> {
         self.0.node.as_ref().map_err(Clone::clone)
+    }
+
+    /// The value.
+    pub(crate) fn evaluate(&self, scope: &dyn Scope) -> Result<Value, Error> {
+        evaluate::evaluate(self.node()?, &self.0.source, scope)
+    }
+
+    /// The type that the expression denotes, such as `list(string)`.
+    pub(crate) fn constraint(&self) -> Result<Type, Error> {
+        constraint::constraint(&self.type_node()?, &self.0.source)
     }
 
     /// The tree of a type. In JSON, a type is a string with an expression in it.
