@@ -41,6 +41,15 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// A budget of few steps.
+    #[cfg(test)]
+    pub(crate) fn of_steps(steps: u64) -> Self {
+        Self {
+            steps: Cell::new(steps),
+            ..Self::default()
+        }
+    }
+
     /// One step: an expression, an element of a list, a call.
     pub(crate) fn step(&self) -> Result<(), Error> {
         self.steps(1)

@@ -1,12 +1,15 @@
 //! Caches, outputs, attestations, secrets and SSH keys, as text and as object.
 
 mod csv;
+mod value;
 
 use std::collections::BTreeMap;
 
 use crate::Error;
 
 use csv::fields;
+pub(crate) use csv::fields as csv_fields;
+pub(crate) use value::{entries, list};
 
 /// A cache to import from or to export to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,6 +19,7 @@
 //! | `print` | the JSON form |
 
 mod budget;
+mod compose;
 mod definition;
 mod files;
 mod flags;

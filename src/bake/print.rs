@@ -36,29 +36,33 @@ fn group(group: &Group) -> Value {
 fn target(target: &Target) -> Value {
     let mut members = Members::default();
     members.text("description", &target.description);
-    members.list("inherits", &target.inherits, |name| json!(name));
-    members.list("attest", &target.attest, attestation);
-    members.value("context", &target.context);
-    members.map("contexts", &target.contexts);
-    members.value("dockerfile", &target.dockerfile);
-    members.value("dockerfile-inline", &target.dockerfile_inline);
-    members.map("args", &target.args);
-    members.map("labels", &target.labels);
-    members.list("tags", &target.tags, |tag| json!(tag));
-    members.list("cache-from", &target.cache_from, cache);
-    members.list("cache-to", &target.cache_to, cache);
-    members.value("target", &target.target);
-    members.list("secret", &target.secrets, secret);
-    members.list("ssh", &target.ssh, ssh);
-    members.list("platforms", &target.platforms, |platform| json!(platform));
-    members.list("output", &target.outputs, export);
-    members.value("pull", &target.pull);
-    members.value("no-cache", &target.no_cache);
-    members.value("network", &target.network);
-    members.list("no-cache-filter", &target.no_cache_filter, |stage| {
-        json!(stage)
+    members.list("inherits", target.inherits.as_ref(), |name| json!(name));
+    members.list("attest", target.attest.as_ref(), attestation);
+    members.value("context", target.context.as_ref());
+    members.map("contexts", target.contexts.as_ref());
+    members.value("dockerfile", target.dockerfile.as_ref());
+    members.value("dockerfile-inline", target.dockerfile_inline.as_ref());
+    members.map("args", target.args.as_ref());
+    members.map("labels", target.labels.as_ref());
+    members.list("tags", target.tags.as_ref(), |tag| json!(tag));
+    members.list("cache-from", target.cache_from.as_ref(), cache);
+    members.list("cache-to", target.cache_to.as_ref(), cache);
+    members.value("target", target.target.as_ref());
+    members.list("secret", target.secrets.as_ref(), secret);
+    members.list("ssh", target.ssh.as_ref(), ssh);
+    members.list("platforms", target.platforms.as_ref(), |platform| {
+        json!(platform)
     });
-    members.value("shm-size", &target.shm_size);
+    members.list("output", target.outputs.as_ref(), export);
+    members.value("pull", target.pull.as_ref());
+    members.value("no-cache", target.no_cache.as_ref());
+    members.value("network", target.network.as_ref());
+    members.list(
+        "no-cache-filter",
+        target.no_cache_filter.as_ref(),
+        |stage| json!(stage),
+    );
+    members.value("shm-size", target.shm_size.as_ref());
     members.text("project_id", &target.project_id);
     Value::Object(members.0)
 }
@@ -120,20 +124,20 @@ impl Members {
         }
     }
 
-    fn value<T: Clone + Into<Value>>(&mut self, name: &str, value: &Option<T>) {
+    fn value<T: Clone + Into<Value>>(&mut self, name: &str, value: Option<&T>) {
         if let Some(value) = value {
             self.0.insert(name.into(), value.clone().into());
         }
     }
 
-    fn list<T>(&mut self, name: &str, list: &Option<Vec<T>>, entry: impl Fn(&T) -> Value) {
-        if let Some(list) = list.as_ref().filter(|list| !list.is_empty()) {
+    fn list<T>(&mut self, name: &str, list: Option<&Vec<T>>, entry: impl Fn(&T) -> Value) {
+        if let Some(list) = list.filter(|list| !list.is_empty()) {
             self.0.insert(name.into(), list.iter().map(entry).collect());
         }
     }
 
-    fn map<T: Clone + Into<Value>>(&mut self, name: &str, map: &Option<BTreeMap<String, T>>) {
-        if let Some(map) = map.as_ref().filter(|map| !map.is_empty()) {
+    fn map<T: Clone + Into<Value>>(&mut self, name: &str, map: Option<&BTreeMap<String, T>>) {
+        if let Some(map) = map.filter(|map| !map.is_empty()) {
             let members = map
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone().into()));

@@ -98,30 +98,33 @@ impl Target {
         if !other.project_id.is_empty() {
             self.project_id.clone_from(&other.project_id);
         }
-        replace(&mut self.context, &other.context);
-        replace(&mut self.dockerfile, &other.dockerfile);
-        replace(&mut self.dockerfile_inline, &other.dockerfile_inline);
-        replace(&mut self.target, &other.target);
-        replace(&mut self.pull, &other.pull);
-        replace(&mut self.no_cache, &other.no_cache);
-        replace(&mut self.network, &other.network);
-        replace(&mut self.shm_size, &other.shm_size);
-        replace(&mut self.tags, &other.tags);
-        replace(&mut self.platforms, &other.platforms);
-        replace(&mut self.cache_to, &other.cache_to);
-        replace(&mut self.outputs, &other.outputs);
-        merge_values(&mut self.args, &other.args);
-        merge_values(&mut self.labels, &other.labels);
+        replace(&mut self.context, other.context.as_ref());
+        replace(&mut self.dockerfile, other.dockerfile.as_ref());
+        replace(
+            &mut self.dockerfile_inline,
+            other.dockerfile_inline.as_ref(),
+        );
+        replace(&mut self.target, other.target.as_ref());
+        replace(&mut self.pull, other.pull.as_ref());
+        replace(&mut self.no_cache, other.no_cache.as_ref());
+        replace(&mut self.network, other.network.as_ref());
+        replace(&mut self.shm_size, other.shm_size.as_ref());
+        replace(&mut self.tags, other.tags.as_ref());
+        replace(&mut self.platforms, other.platforms.as_ref());
+        replace(&mut self.cache_to, other.cache_to.as_ref());
+        replace(&mut self.outputs, other.outputs.as_ref());
+        merge_values(&mut self.args, other.args.as_ref());
+        merge_values(&mut self.labels, other.labels.as_ref());
         for (name, value) in other.contexts.iter().flatten() {
             let contexts = self.contexts.get_or_insert_default();
             contexts.insert(name.clone(), value.clone());
         }
-        merge_attestations(&mut self.attest, &other.attest);
-        merge_list(&mut self.secrets, &other.secrets);
-        merge_list(&mut self.ssh, &other.ssh);
-        merge_list(&mut self.cache_from, &other.cache_from);
-        append(&mut self.no_cache_filter, &other.no_cache_filter);
-        append(&mut self.inherits, &other.inherits);
+        merge_attestations(&mut self.attest, other.attest.as_ref());
+        merge_list(&mut self.secrets, other.secrets.as_ref());
+        merge_list(&mut self.ssh, other.ssh.as_ref());
+        merge_list(&mut self.cache_from, other.cache_from.as_ref());
+        append(&mut self.no_cache_filter, other.no_cache_filter.as_ref());
+        append(&mut self.inherits, other.inherits.as_ref());
         self.extra.merge(&other.extra);
     }
 
@@ -157,21 +160,21 @@ impl Target {
 
 impl Extra {
     fn merge(&mut self, other: &Self) {
-        append(&mut self.annotations, &other.annotations);
-        append(&mut self.entitlements, &other.entitlements);
-        replace(&mut self.ulimits, &other.ulimits);
-        replace(&mut self.default_tags, &other.default_tags);
-        merge_values(&mut self.extra_hosts, &other.extra_hosts);
+        append(&mut self.annotations, other.annotations.as_ref());
+        append(&mut self.entitlements, other.entitlements.as_ref());
+        replace(&mut self.ulimits, other.ulimits.as_ref());
+        replace(&mut self.default_tags, other.default_tags.as_ref());
+        merge_values(&mut self.extra_hosts, other.extra_hosts.as_ref());
     }
 }
 
-fn replace<T: Clone>(value: &mut Option<T>, other: &Option<T>) {
+fn replace<T: Clone>(value: &mut Option<T>, other: Option<&T>) {
     if other.is_some() {
-        value.clone_from(other);
+        *value = other.cloned();
     }
 }
 
-fn append<T: Clone>(list: &mut Option<Vec<T>>, other: &Option<Vec<T>>) {
+fn append<T: Clone>(list: &mut Option<Vec<T>>, other: Option<&Vec<T>>) {
     if let Some(other) = other {
         list.get_or_insert_default().extend_from_slice(other);
     }
@@ -179,9 +182,9 @@ fn append<T: Clone>(list: &mut Option<Vec<T>>, other: &Option<Vec<T>>) {
 
 fn merge_values(
     values: &mut Option<BTreeMap<String, Option<String>>>,
-    other: &Option<BTreeMap<String, Option<String>>>,
+    other: Option<&BTreeMap<String, Option<String>>>,
 ) {
-    for (name, value) in other.iter().flatten() {
+    for (name, value) in other.into_iter().flatten() {
         if value.is_some() {
             let values = values.get_or_insert_default();
             values.insert(name.clone(), value.clone());
@@ -190,7 +193,7 @@ fn merge_values(
 }
 
 /// Appends a list and removes duplicates.
-pub(crate) fn merge_list<T: Clone + PartialEq>(list: &mut Option<Vec<T>>, other: &Option<Vec<T>>) {
+pub(crate) fn merge_list<T: Clone + PartialEq>(list: &mut Option<Vec<T>>, other: Option<&Vec<T>>) {
     if other.is_some() {
         append(list, other);
         *list = normal(list.take());
@@ -200,7 +203,7 @@ pub(crate) fn merge_list<T: Clone + PartialEq>(list: &mut Option<Vec<T>>, other:
 /// Appends attestations; of each kind the last one wins.
 pub(crate) fn merge_attestations(
     list: &mut Option<Vec<Attestation>>,
-    other: &Option<Vec<Attestation>>,
+    other: Option<&Vec<Attestation>>,
 ) {
     if other.is_some() {
         append(list, other);
@@ -234,4 +237,62 @@ fn normal_attestations(list: Option<Vec<Attestation>>) -> Option<Vec<Attestation
         }
     }
     Some(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache(reference: &str) -> Cache {
+        Cache {
+            kind: "registry".into(),
+            attributes: BTreeMap::from([("ref".into(), reference.into())]),
+        }
+    }
+
+    fn references(caches: Option<Vec<Cache>>) -> String {
+        let caches = caches.into_iter().flatten();
+        caches
+            .map(|cache| cache.attributes["ref"].clone())
+            .collect()
+    }
+
+    #[test]
+    fn duplicates_are_removed_in_the_order_of_the_cli() {
+        for (list, expected) in [
+            ("", ""),
+            ("a", "a"),
+            ("aa", "a"),
+            ("aab", "ab"),
+            ("abcab", "abc"),
+            ("abac", "abc"),
+            ("cabbc", "cab"),
+        ] {
+            let caches = list
+                .chars()
+                .map(|reference| cache(&reference.to_string()))
+                .collect();
+            assert_eq!(references(normal(Some(caches))), expected, "{list}");
+        }
+    }
+
+    #[test]
+    fn lists_are_replaced_or_extended() {
+        let mut target = Target {
+            tags: Some(vec!["a".into()]),
+            cache_from: Some(vec![cache("a")]),
+            no_cache_filter: Some(vec!["a".into()]),
+            ..Target::default()
+        };
+        target.merge(&Target {
+            tags: Some(Vec::new()),
+            cache_from: Some(vec![cache("b"), cache("a")]),
+            no_cache_filter: Some(vec!["a".into(), "b".into()]),
+            ..Target::default()
+        });
+        target.normalize();
+        assert_eq!(target.tags, Some(Vec::new()));
+        assert_eq!(references(target.cache_from), "ab");
+        assert_eq!(target.no_cache_filter, Some(vec!["a".into(), "b".into()]));
+    }
 }

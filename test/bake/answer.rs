@@ -14,7 +14,7 @@ pub enum Outcome {
 /// The shortest run of digits and signs that is a time.
 const MIN_TIME_DIGITS: usize = 8;
 
-/// What differs between the outcome and all right answers.
+/// The first difference between the outcome and the right answers.
 pub fn difference(
     folder: &Path,
     number: usize,

@@ -8,7 +8,7 @@ use depot_bake::{Flags, Request};
 
 use crate::answer::Outcome;
 
-/// What the answers of the corpus were made with; see the corpus' README.
+/// The environment of the corpus; see its README.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ("HOME", "/home/user"),

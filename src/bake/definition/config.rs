@@ -1,11 +1,13 @@
 //! All groups and targets of the files, before targets are selected.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::budget::Budget;
 use crate::target::{Group, Target};
 use crate::{Definition, Error, Request};
 
+use super::block::Output;
 use super::overrides::{self, Overrides};
 
 /// The groups and targets of all files. Names can occur twice; then the first one is meant.
@@ -33,6 +35,28 @@ impl Config {
             }
         }
         self.targets = merged;
+    }
+
+    /// Adds a group or a target of an HCL or JSON file. A group replaces one of its name; a target merges into it.
+    pub(crate) fn add(&mut self, output: Output) {
+        match output {
+            Output::Group(group) => match self
+                .groups
+                .iter_mut()
+                .find(|other| other.name == group.name)
+            {
+                Some(other) => *other = group,
+                None => self.groups.push(group),
+            },
+            Output::Target(target) => match self
+                .targets
+                .iter_mut()
+                .find(|other| other.name == target.name)
+            {
+                Some(other) => other.merge(&target),
+                None => self.targets.push(*target),
+            },
+        }
     }
 
     pub(crate) fn group(&self, name: &str) -> Option<&Group> {
@@ -68,9 +92,9 @@ impl Config {
         for name in &requested {
             let members = self.members(name, &mut BTreeMap::new(), budget)?;
             for target in members.targets {
-                if !definition.targets.contains_key(&target) {
-                    let resolved = self.resolve(&target, &overrides, request, budget)?;
-                    definition.targets.insert(target, resolved);
+                if let Entry::Vacant(place) = definition.targets.entry(target) {
+                    let resolved = self.resolve(place.key(), &overrides, budget)?;
+                    place.insert(resolved);
                 }
             }
             for group in members.groups {
@@ -85,7 +109,6 @@ impl Config {
             let mut links = Links {
                 config: self,
                 overrides: &overrides,
-                request,
                 budget,
                 done: BTreeSet::new(),
             };
@@ -141,15 +164,9 @@ impl Config {
     }
 
     /// A target with all that it inherits, overrides and defaults.
-    fn resolve(
-        &self,
-        name: &str,
-        overrides: &Overrides,
-        request: &Request<'_>,
-        budget: &Budget,
-    ) -> Result<Target, Error> {
+    fn resolve(&self, name: &str, overrides: &Overrides, budget: &Budget) -> Result<Target, Error> {
         let mut resolved = BTreeMap::new();
-        let mut target = self.inherit(name, &mut resolved, overrides, request, budget)?;
+        let mut target = self.inherit(name, &mut resolved, overrides, budget)?;
         target.inherits = None;
         target.context.get_or_insert_with(|| ".".into());
         target.dockerfile.get_or_insert_with(|| "Dockerfile".into());
@@ -161,7 +178,6 @@ impl Config {
         name: &str,
         resolved: &mut BTreeMap<String, Option<Target>>,
         overrides: &Overrides,
-        request: &Request<'_>,
         budget: &Budget,
     ) -> Result<Target, Error> {
         budget.step()?;
@@ -180,8 +196,7 @@ impl Config {
         resolved.insert(name.to_owned(), None);
         let mut target = Target::default();
         for parent in own.inherits.iter().flatten() {
-            let parent =
-                budget.deeper(|| self.inherit(parent, resolved, overrides, request, budget))?;
+            let parent = budget.deeper(|| self.inherit(parent, resolved, overrides, budget))?;
             target.merge(&parent);
         }
         target.merge(own);
@@ -255,7 +270,6 @@ fn add_default_group(definition: &mut Definition, requested: Vec<String>) {
 struct Links<'a> {
     config: &'a Config,
     overrides: &'a Overrides,
-    request: &'a Request<'a>,
     budget: &'a Budget,
     done: BTreeSet<String>,
 }
@@ -289,9 +303,7 @@ impl Links<'_> {
                 )));
             }
             if !targets.contains_key(&link) {
-                let mut linked =
-                    self.config
-                        .resolve(&link, self.overrides, self.request, self.budget)?;
+                let mut linked = self.config.resolve(&link, self.overrides, self.budget)?;
                 linked.outputs = None;
                 linked.linked = true;
                 targets.insert(link.clone(), linked);
@@ -326,3 +338,6 @@ pub(crate) fn deduplicate(names: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.clone()));
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,7 +206,7 @@ impl Override {
             ),
             "attest" => {
                 let attestations = self.parsed(Attestation::parse).map_err(wrong)?;
-                merge_attestations(&mut target.attest, &Some(attestations));
+                merge_attestations(&mut target.attest, Some(&attestations));
             }
             _ => {
                 return Err(Error::new(format!(
@@ -232,7 +232,7 @@ impl Override {
 
     fn entries<T: Clone + PartialEq>(&self, list: &mut Option<Vec<T>>, entries: Vec<T>) {
         if self.append {
-            merge_list(list, &Some(entries));
+            merge_list(list, Some(&entries));
         } else {
             *list = Some(entries);
         }

@@ -19,10 +19,24 @@ pub(crate) trait Scope {
     fn budget(&self) -> &Budget;
 }
 
+/// An argument that is evaluated by the function.
+pub(crate) type Argument<'a> = &'a dyn Fn() -> Result<Value, Error>;
+
 /// A function of the language or of a definition.
 pub(crate) trait Function {
     /// Calls the function. The error has no place: the caller adds that of the call or of the argument.
     fn call(&self, arguments: &[Value], budget: &Budget) -> Result<Value, CallError>;
+
+    /// Calls a function that evaluates its arguments itself, as `try` and `can` do: an argument that fails is no error of the call.
+    /// `None`, as for all other functions: the arguments are evaluated first, then [`Function::call`] has their values.
+    fn call_lazy(
+        &self,
+        arguments: &[Argument<'_>],
+        budget: &Budget,
+    ) -> Option<Result<Value, CallError>> {
+        let _ = (arguments, budget);
+        None
+    }
 }
 
 /// A call that failed.
