@@ -115,6 +115,7 @@ impl NamedFile {
                 mode: 0o644,
                 size: i64::try_from(text.len()).unwrap_or(i64::MAX),
                 modified_nanoseconds,
+                // `version` is that of a text.
                 ..Stat::default()
             },
         }

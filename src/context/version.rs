@@ -42,6 +42,12 @@ impl FileVersion {
         Ok(Self::of(&rustix::fs::fstat(file)?))
     }
 
+    /// Whether this is the version of a text that is no file, and so cannot change.
+    #[must_use]
+    pub(crate) fn is_fixed(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether the file has grown since `earlier`.
     #[must_use]
     pub(crate) fn has_grown_from(&self, earlier: &Self) -> bool {

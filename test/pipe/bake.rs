@@ -148,7 +148,7 @@ fn services_of_a_compose_file_are_loaded_and_saved() {
             &["docker.io/acme/bake-api:1", "docker.io/acme/bake-web:1"],
         );
         let image = daemon.image("acme/bake-api:1").await.unwrap().unwrap();
-        let labels = image.config.unwrap().labels.unwrap();
+        let labels = image.config.labels.unwrap();
         assert_eq!(labels["build"], "v3");
         assert!(daemon.image("acme/bake-web:1").await.unwrap().is_some());
         let record = depot.record();

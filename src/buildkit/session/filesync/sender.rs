@@ -364,7 +364,7 @@ impl Transfer {
             }
         }
         let version = FileVersion::of_file(&file)?;
-        if version != listed.version {
+        if version != listed.version && !listed.version.is_fixed() {
             let text = format!(
                 "`{}` changed while the directory was being sent",
                 shown(&listed.path)

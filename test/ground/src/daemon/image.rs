@@ -1,5 +1,7 @@
 //! Images of a daemon: their description and their files.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::Deserialize;
 
@@ -32,6 +34,9 @@ pub struct Config {
     /// The user; empty for root.
     #[serde(default)]
     pub user: String,
+    /// The labels.
+    #[serde(default)]
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 impl Inspected {
