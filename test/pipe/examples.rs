@@ -81,6 +81,11 @@ fn clone(place: &Place, internet: &Internet) -> Context {
         ),
         ("services/web/page", "page\n"),
         ("services/web/Dockerfile", "FROM scratch\nCOPY page /page\n"),
+        ("services/worker/job", "job\n"),
+        (
+            "services/worker/Dockerfile",
+            "FROM scratch\nCOPY job /job\n",
+        ),
         (
             "Dockerfile.test",
             "FROM scratch AS test\nCOPY file /app/reports/tests.xml\n\
@@ -225,15 +230,18 @@ impl<'a> Scene<'a> {
         self.internet.route(DEPOTS_REGISTRY, &kept.host());
         let artifacts = TempDir::new().unwrap();
         for step in &example.steps {
-            self.step(&example.title, step, &depot, artifacts.path())
-                .await;
+            self.step(example, step, &depot, artifacts.path()).await;
         }
         depot.check().unwrap();
     }
 
     /// Runs a step's script in a separate clone, to which the artifacts of earlier steps are added.
-    async fn step(&self, title: &str, step: &Step, depot: &LocalDepot, artifacts: &Path) {
+    async fn step(&self, example: &Example, step: &Step, depot: &LocalDepot, artifacts: &Path) {
+        let title = &example.title;
         let clone = clone(self.place, self.internet);
+        if let Some((name, content)) = &example.definition {
+            clone.file(name, content).unwrap();
+        }
         for artifact in std::fs::read_dir(artifacts).unwrap() {
             let artifact = artifact.unwrap();
             std::fs::copy(artifact.path(), clone.path().join(artifact.file_name())).unwrap();
@@ -416,6 +424,7 @@ fn every_example_of_the_readme_does_what_it_says() {
             ("acme/web", "0123456789ab"),
             ("acme/site", "0123456789ab"),
             ("acme/portal", "0123456789ab"),
+            ("acme/worker", "0123456789ab"),
             ("acme/app", "42"),
             ("acme/app", "released"),
         ] {

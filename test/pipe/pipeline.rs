@@ -15,6 +15,8 @@ pub struct Example {
     pub title: String,
     /// A whole `bitbucket-pipelines.yml`.
     pub file: String,
+    /// The bake definition that it builds: the name of the file, and its content.
+    pub definition: Option<(&'static str, String)>,
     /// All its steps.
     pub steps: Vec<Step>,
 }
@@ -128,10 +130,27 @@ pub fn examples() -> Vec<Example> {
         Some(Example {
             title: title.trim_start_matches("# ").to_owned(),
             steps: steps(&file),
+            definition: definition(text),
             file,
         })
     };
     titled.filter_map(example).collect()
+}
+
+/// The bake definition in the text of an example.
+fn definition(text: &str) -> Option<(&'static str, String)> {
+    let block = |start: &str| {
+        let (_, block) = text.split_once(start)?;
+        Some(block.split_once("```").unwrap().0.to_owned())
+    };
+    let hcl = block("```hcl\n").map(|text| ("docker-bake.hcl", text));
+    let compose = || {
+        Some((
+            "compose.yml",
+            block("```yml\n").filter(|text| text.starts_with("services:"))?,
+        ))
+    };
+    hcl.or_else(compose)
 }
 
 /// The steps of a complete `bitbucket-pipelines.yml`.
