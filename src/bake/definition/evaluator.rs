@@ -131,8 +131,11 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// A description is a constant.
+    /// A description is a constant. In JSON, it is no template.
     fn description(&self, expression: &Expression) -> Result<(), Error> {
+        if expression.is_json() {
+            return Ok(());
+        }
         if !expression.references().is_empty() || !expression.calls().is_empty() {
             return Err(Error::at(
                 expression.place(),
