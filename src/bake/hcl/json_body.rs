@@ -61,7 +61,7 @@ fn members<'a>(source: &Rc<Source>, node: &'a json::Node) -> Result<Vec<&'a Memb
         match &object.kind {
             json::Kind::Null => {}
             json::Kind::Object(members) => {
-                all.extend(members.iter().filter(|member| member.name != "//"))
+                all.extend(members.iter().filter(|member| member.name != "//"));
             }
             _ => return Err(error(source, &object.span, "expected an object")),
         }

@@ -21,7 +21,7 @@ enum Directive {
     EndFor,
 }
 
-/// What ends a template.
+/// The end of a template.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// A closing quote.
