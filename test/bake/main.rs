@@ -10,6 +10,7 @@
 
 mod answer;
 mod command;
+mod mutations;
 
 use std::collections::BTreeMap;
 use std::fs;
