@@ -36,6 +36,8 @@ mod time;
 
 use std::rc::Rc;
 
+use crate::Error;
+use crate::definition::hint::nearest;
 use crate::hcl::scope::Function;
 use call::Standard;
 
@@ -64,7 +66,7 @@ pub(crate) fn standard(name: &str) -> Option<Rc<dyn Function>> {
 }
 
 /// The names of all standard functions.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+fn names() -> impl Iterator<Item = &'static str> {
     let names = all().map(|function| function.name);
     names.chain(general::LAZY_NAMES)
 }
@@ -73,33 +75,11 @@ fn all() -> impl Iterator<Item = &'static Standard> {
     TOPICS.into_iter().flatten().chain(general::FUNCTIONS)
 }
 
-/// The name of a standard function that a name is probably meant to be.
-pub(crate) fn nearest(name: &str) -> Option<&'static str> {
-    let limit = name.chars().count() / 3 + 1;
-    let candidates = names().map(|candidate| (distance(name, candidate), candidate));
-    candidates
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The count of characters to insert, remove or replace.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, character) in left.chars().take(64).enumerate() {
-        let mut diagonal = index;
-        let mut before = index + 1;
-        let mut next = vec![before];
-        for (other, above) in right.iter().zip(row.iter().skip(1)) {
-            let replaced = diagonal + usize::from(*other != character);
-            before = replaced.min(above + 1).min(before + 1);
-            diagonal = *above;
-            next.push(before);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
+/// The error of a name that no function has.
+pub(crate) fn unknown(name: &str) -> Error {
+    let hint = nearest(name, names());
+    let hint = hint.map_or_else(String::new, |name| format!("; is `{name}` meant?"));
+    Error::new(format!("no function `{name}`{hint}"))
 }
 
 #[cfg(test)]
@@ -112,11 +92,14 @@ mod tests {
         all.sort_unstable();
         let count = all.len();
         all.dedup();
-        assert_eq!((all.len(), count), (104, 104));
+        assert_eq!((all.len(), count), (102, 102));
         assert!(all.iter().all(|name| standard(name).is_some()));
         assert!(standard("nope").is_none());
-        assert_eq!(nearest("split_"), Some("split"));
-        assert_eq!(nearest("regexreplace"), Some("regex_replace"));
-        assert_eq!(nearest("xyzzyxyzzy"), None);
+        let message = unknown("regexreplace").message().to_owned();
+        assert_eq!(
+            message,
+            "no function `regexreplace`; is `regex_replace` meant?"
+        );
+        assert_eq!(unknown("xyzzy").message(), "no function `xyzzy`");
     }
 }

@@ -113,38 +113,28 @@ impl Standard {
         };
         let plural = if expected == 1 { "" } else { "s" };
         Err(Error::new(format!(
-            "`{}` has {count} arguments, but needs {at_least}{expected} argument{plural}",
-            self.name
+            "the function needs {at_least}{expected} argument{plural}, not {count}"
         )))
     }
 }
 
 impl Function for &'static Standard {
     fn call(&self, arguments: &[Value], budget: &Budget) -> Outcome {
-        self.check_count(arguments.len()).map_err(CallError::whole)?;
+        self.check_count(arguments.len())
+            .map_err(CallError::whole)?;
         let mut converted = Vec::with_capacity(arguments.len());
         for (index, argument) in arguments.iter().enumerate() {
             budget.step().map_err(CallError::whole)?;
             let parameter = self.parameters.get(index).or(self.rest.as_ref());
             let parameter = parameter.copied().unwrap_or(Parameter::ANY);
             let value = parameter.accept(argument);
-            converted.push(value.map_err(|error| self.named(CallError::at(index, error)))?);
+            converted.push(value.map_err(|error| CallError::at(index, error))?);
         }
         let call = Call {
             arguments: converted,
             budget,
         };
-        (self.body)(&call).map_err(|error| self.named(error))
-    }
-}
-
-impl Standard {
-    /// Adds the name of the function to the message.
-    fn named(&self, error: CallError) -> CallError {
-        CallError {
-            argument: error.argument,
-            error: Error::new(format!("`{}`: {}", self.name, error.error.message())),
-        }
+        (self.body)(&call)
     }
 }
 

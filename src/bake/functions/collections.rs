@@ -14,7 +14,11 @@ const ANY: Parameter = Parameter::ANY;
 const MAX_RANGE: usize = 1024;
 
 pub(super) const FUNCTIONS: &[Standard] = &[
-    Standard::new("chunklist", &[Parameter::LIST, Parameter::NUMBER], chunk_list),
+    Standard::new(
+        "chunklist",
+        &[Parameter::LIST, Parameter::NUMBER],
+        chunk_list,
+    ),
     Standard::new("coalescelist", &[], coalesce_list).rest(Parameter::NULLABLE),
     Standard::new("compact", &[Parameter::STRINGS], |call| {
         let texts = call.elements(0)?.iter().filter_map(Value::as_str);
@@ -80,10 +84,7 @@ fn coalesce_list(call: &Call<'_>) -> Outcome {
         return Err(failure("at least one list is required"));
     }
     for (index, value) in call.arguments.iter().enumerate() {
-        if !matches!(
-            value.type_of(),
-            Type::List(_) | Type::Tuple(_)
-        ) {
+        if !matches!(value.type_of(), Type::List(_) | Type::Tuple(_)) {
             return Err(wrong(index, "a list or a tuple is required"));
         }
     }
@@ -125,7 +126,12 @@ fn concat(call: &Call<'_>) -> Outcome {
     for (index, argument) in call.arguments.iter().enumerate() {
         let argument = argument.convert(&list);
         let argument = argument.map_err(|error| CallError::at(index, error))?;
-        converted.extend(sequence(&argument).into_iter().flat_map(|values| values.iter()).cloned());
+        converted.extend(
+            sequence(&argument)
+                .into_iter()
+                .flat_map(|values| values.iter())
+                .cloned(),
+        );
     }
     Ok(Value::list((*element).clone(), converted))
 }
@@ -187,7 +193,11 @@ fn merge(call: &Call<'_>) -> Outcome {
         match argument {
             Value::Map(_, values) | Value::Object(values) => {
                 call.reserve_values(values.len())?;
-                merged.extend(values.iter().map(|(name, value)| (name.clone(), value.clone())));
+                merged.extend(
+                    values
+                        .iter()
+                        .map(|(name, value)| (name.clone(), value.clone())),
+                );
             }
             Value::Null(Type::Map(_) | Type::Object(_) | Type::Dynamic) => {}
             other => {
@@ -274,7 +284,10 @@ fn set_product(call: &Call<'_>) -> Outcome {
     }
     let element = Type::Tuple(Rc::new(types));
     let rows = product.into_iter().map(Value::tuple).collect();
-    let has_set = call.arguments.iter().any(|value| matches!(value, Value::Set(..)));
+    let has_set = call
+        .arguments
+        .iter()
+        .any(|value| matches!(value, Value::Set(..)));
     Ok(if has_set {
         Value::set(element, rows)
     } else {

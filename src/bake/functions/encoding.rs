@@ -70,7 +70,9 @@ fn csv_decode(call: &Call<'_>) -> Outcome {
     let text = call.text(0)?;
     let mut records = Records::new(text);
     let invalid = |error| CallError::at(0, error);
-    let header = records.next().ok_or_else(|| failure("the header is absent"))?;
+    let header = records
+        .next()
+        .ok_or_else(|| failure("the header is absent"))?;
     let header = header.map_err(invalid)?;
     let names: BTreeSet<&str> = header.iter().map(String::as_str).collect();
     if names.len() < header.len() {

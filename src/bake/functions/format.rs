@@ -84,10 +84,14 @@ fn format(call: &Call<'_>, format: &str, arguments: &[&Value]) -> Result<String,
                 arguments.len()
             ))
         })?;
-        call.reserve(verb.width.unwrap_or(0).saturating_add(verb.precision.unwrap_or(0)))?;
+        call.reserve(
+            verb.width
+                .unwrap_or(0)
+                .saturating_add(verb.precision.unwrap_or(0)),
+        )?;
         let formatted = formatted(&verb, argument);
-        let formatted = formatted
-            .map_err(|problem| wrong(position, format!("%{}: {problem}", verb.letter)))?;
+        let formatted =
+            formatted.map_err(|problem| wrong(position, format!("%{}: {problem}", verb.letter)))?;
         call.reserve(formatted.len())?;
         text.push_str(&formatted);
         rest = after;
@@ -97,7 +101,10 @@ fn format(call: &Call<'_>, format: &str, arguments: &[&Value]) -> Result<String,
     if highest < arguments.len() {
         return Err(wrong(
             highest + 1,
-            format!("the format uses {highest} arguments, but has {}", arguments.len()),
+            format!(
+                "the format uses {highest} arguments, but has {}",
+                arguments.len()
+            ),
         ));
     }
     Ok(text)
@@ -117,7 +124,10 @@ fn formatted(verb: &Verb, argument: &Value) -> Result<String, String> {
             Value::Number(number) if !verb.sharp => Ok(pad(verb, &number::shortest(number))),
             other => {
                 let json = other.to_json();
-                Ok(pad(verb, &json.map_err(|error| error.message().to_owned())?))
+                Ok(pad(
+                    verb,
+                    &json.map_err(|error| error.message().to_owned())?,
+                ))
             }
         },
         't' => match converted(&Type::Bool)? {
@@ -141,7 +151,10 @@ fn formatted(verb: &Verb, argument: &Value) -> Result<String, String> {
                 return Ok(pad(verb, &text));
             }
             let json = Value::string(text).to_json();
-            Ok(pad(verb, &json.map_err(|error| error.message().to_owned())?))
+            Ok(pad(
+                verb,
+                &json.map_err(|error| error.message().to_owned())?,
+            ))
         }
         letter => Err(format!("the verb `{letter}` does not exist")),
     }

@@ -64,7 +64,7 @@ impl Function for Can {
     fn call(&self, arguments: &[Value], _: &Budget) -> Outcome {
         match arguments {
             [_] => Ok(Value::Bool(true)),
-            _ => Err(failure("`can` needs 1 argument")),
+            _ => Err(failure("the function needs 1 argument")),
         }
     }
 
@@ -82,7 +82,7 @@ impl Function for Can {
 impl Function for Try {
     fn call(&self, arguments: &[Value], _: &Budget) -> Outcome {
         let first = arguments.first().cloned();
-        first.ok_or_else(|| failure("`try` needs at least 1 argument"))
+        first.ok_or_else(|| failure("the function needs at least 1 argument"))
     }
 
     fn call_lazy(&self, arguments: &[Argument<'_>], budget: &Budget) -> Option<Outcome> {
@@ -98,9 +98,7 @@ impl Function for Try {
             }
         }
         let problems = problems.join("; ");
-        Some(Err(failure(format!(
-            "no argument of `try` has a value: {problems}"
-        ))))
+        Some(Err(failure(format!("no argument has a value: {problems}"))))
     }
 }
 
@@ -113,6 +111,6 @@ fn attempt(argument: Argument<'_>, budget: &Budget) -> Result<Result<Value, Erro
 
 impl Function for Convert {
     fn call(&self, _: &[Value], _: &Budget) -> Outcome {
-        Err(failure("`convert` needs a value and a type"))
+        Err(failure("the function needs a value and a type"))
     }
 }

@@ -50,11 +50,16 @@ fn bcrypt(call: &Call<'_>) -> Outcome {
     };
     let password = call.text(0)?;
     if password.len() > MAX_PASSWORD {
-        return Err(wrong(0, format!("the password has more than {MAX_PASSWORD} bytes")));
+        return Err(wrong(
+            0,
+            format!("the password has more than {MAX_PASSWORD} bytes"),
+        ));
     }
     let cost = match u32::try_from(cost) {
         Ok(cost @ 4..=MAX_COST) => cost,
-        Ok(MAX_COST..) => return Err(wrong(1, format!("the cost must not exceed {MAX_COST}"))),
+        Ok(cost) if cost > MAX_COST => {
+            return Err(wrong(1, format!("the cost must not exceed {MAX_COST}")));
+        }
         _ => 10,
     };
     let steps = 1_u64 << (cost + 6);

@@ -22,7 +22,9 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("indexof", &[ANY, ANY], index_of),
     Standard::new("length", &[ANY], |call| {
         let value = call.value(0)?;
-        let length = value.length().filter(|_| !matches!(value, Value::Object(_)));
+        let length = value
+            .length()
+            .filter(|_| !matches!(value, Value::Object(_)));
         let length = length.ok_or_else(|| {
             wrong(
                 0,
@@ -37,7 +39,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("lookup", &[ANY, Parameter::STRING, ANY], lookup),
 ];
 
-fn list_or_tuple(call: &Call<'_>) -> Result<&[Value], CallError> {
+fn list_or_tuple<'a>(call: &'a Call<'_>) -> Result<&'a [Value], CallError> {
     match call.value(0)? {
         Value::List(_, values) | Value::Tuple(values) => Ok(values),
         other => Err(wrong(
@@ -62,7 +64,9 @@ fn find<'a>(call: &'a Call<'_>) -> Result<Option<&'a Value>, CallError> {
     let collection = call.value(0)?;
     Ok(match (collection, call.value(1)?) {
         (Value::List(_, values) | Value::Tuple(values), Value::Number(number)) => {
-            let index = number.to_i64().and_then(|index| usize::try_from(index).ok());
+            let index = number
+                .to_i64()
+                .and_then(|index| usize::try_from(index).ok());
             index.and_then(|index| values.get(index))
         }
         (Value::Map(_, values), Value::String(name)) => values.get(&**name),

@@ -12,9 +12,9 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("cidrhost", &[TEXT, NUMBER], |call| {
         let block = block(call)?;
         let number = call.integer(1)?;
-        let host = block.host(number).ok_or_else(|| {
-            wrong(1, format!("the block is too small for a host {number}"))
-        })?;
+        let host = block
+            .host(number)
+            .ok_or_else(|| wrong(1, format!("the block is too small for a host {number}")))?;
         call.string(block.show(host))
     }),
     Standard::new("cidrnetmask", &[TEXT], |call| {
@@ -26,11 +26,17 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         let prefix = block.longer(call, 1, 0)?;
         let number = u128::try_from(call.integer(2)?).ok();
         let number = number.filter(|number| *number < 1_u128 << (prefix - block.prefix));
-        let number = number
-            .ok_or_else(|| wrong(2, "the block has no subnet with this number"))?;
+        let number = number.ok_or_else(|| wrong(2, "the block has no subnet with this number"))?;
         let start = shift(number, block.size - prefix);
         let address = block.address | start;
-        call.string(Block { address, prefix, ..block }.to_string())
+        call.string(
+            Block {
+                address,
+                prefix,
+                ..block
+            }
+            .to_string(),
+        )
     }),
     Standard::new("cidrsubnets", &[TEXT], subnets).rest(NUMBER),
 ];
@@ -47,7 +53,10 @@ struct Block {
 fn block(call: &Call<'_>) -> Result<Block, CallError> {
     let text = call.text(0)?;
     Block::parse(text).ok_or_else(|| {
-        wrong(0, format!("`{text}` is no block of addresses such as 10.0.0.0/8"))
+        wrong(
+            0,
+            format!("`{text}` is no block of addresses such as 10.0.0.0/8"),
+        )
     })
 }
 
@@ -62,7 +71,11 @@ impl Block {
             IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
             IpAddr::V6(address) => (u128::from(address), 128),
         };
-        let block = Self { address, prefix, size };
+        let block = Self {
+            address,
+            prefix,
+            size,
+        };
         (prefix <= size).then(|| Self {
             address: address & block.mask(),
             ..block
@@ -93,9 +106,9 @@ impl Block {
     /// The prefix that an argument makes longer.
     fn longer(&self, call: &Call<'_>, index: usize, least: u32) -> Result<u32, CallError> {
         let bits = u32::try_from(call.integer(index)?).ok();
-        let bits = bits.filter(|bits| (least..=32).contains(bits)).ok_or_else(|| {
-            wrong(index, format!("the prefix can grow by {least} to 32 bits"))
-        })?;
+        let bits = bits
+            .filter(|bits| (least..=32).contains(bits))
+            .ok_or_else(|| wrong(index, format!("the prefix can grow by {least} to 32 bits")))?;
         let prefix = Some(self.prefix + bits).filter(|prefix| *prefix <= self.size);
         prefix.ok_or_else(|| wrong(index, "the address has not so many bits"))
     }
@@ -140,10 +153,19 @@ fn subnets(call: &Call<'_>) -> Outcome {
             .map(|start| start & !rest)
             .filter(|start| *start <= last && block.size - prefix < 128);
         let start = start.ok_or_else(|| {
-            failure(format!("no space is left for a subnet with a prefix of {prefix} bits"))
+            failure(format!(
+                "no space is left for a subnet with a prefix of {prefix} bits"
+            ))
         })?;
         free = start.checked_add(rest).and_then(|end| end.checked_add(1));
-        texts.push(Block { address: start, prefix, ..block }.to_string());
+        texts.push(
+            Block {
+                address: start,
+                prefix,
+                ..block
+            }
+            .to_string(),
+        );
     }
     call.strings(texts)
 }

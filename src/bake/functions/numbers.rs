@@ -69,7 +69,9 @@ fn compare(call: &Call<'_>, test: fn(Ordering) -> bool) -> Outcome {
 
 /// The first of the numbers that are the least or the greatest.
 fn extreme(call: &Call<'_>, wanted: Ordering) -> Outcome {
-    let mut result = call.number(0).map_err(|_| failure("at least one number is required"))?;
+    let mut result = call
+        .number(0)
+        .map_err(|_| failure("at least one number is required"))?;
     for index in 1..call.arguments.len() {
         let number = call.number(index)?;
         if number.cmp(result) == wanted {
@@ -127,7 +129,9 @@ fn float(call: &Call<'_>, operation: fn(f64, f64) -> f64) -> Outcome {
 fn parse_int(call: &Call<'_>) -> Outcome {
     let text = call.text(0)?;
     let base = call.integer(1)?;
-    let base = u32::try_from(base).ok().filter(|base| (2..=62).contains(base));
+    let base = u32::try_from(base)
+        .ok()
+        .filter(|base| (2..=62).contains(base));
     let base = base.ok_or_else(|| wrong(1, "the base must be between 2 and 62"))?;
     let invalid = || wrong(0, format!("`{text}` is not an integer of base {base}"));
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

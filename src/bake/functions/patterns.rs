@@ -64,7 +64,9 @@ impl Pattern {
         let kind = match named {
             _ if names.is_empty() => Type::String,
             Some(names) => {
-                let types = names.into_iter().map(|name| (name.to_owned(), Type::String));
+                let types = names
+                    .into_iter()
+                    .map(|name| (name.to_owned(), Type::String));
                 Type::Object(Rc::new(types.collect()))
             }
             None if names.iter().all(Option::is_none) => {

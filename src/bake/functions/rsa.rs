@@ -28,7 +28,9 @@ pub(super) fn decrypt(text: &str, key: &str) -> Result<String, &'static str> {
     let message = message.pow(&UBig::from_be_bytes(exponent)).residue();
     let message = message.to_be_bytes();
     // The zero byte before the 2 is not in the number.
-    let padded = message.strip_prefix(&[2]).filter(|_| message.len() + 1 == size);
+    let padded = message
+        .strip_prefix(&[2])
+        .filter(|_| message.len() + 1 == size);
     let padded = padded.ok_or("decryption error")?;
     let end = padded.iter().position(|byte| *byte == 0);
     let end = end.filter(|end| *end >= 8).ok_or("decryption error")?;
@@ -66,7 +68,7 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, bytes) = bytes.split_first()?;
     let (length, bytes) = bytes.split_first()?;
     let (length, bytes) = match length {
-        0..0x80 => (usize::from(*length), bytes),
+        0..=0x7f => (usize::from(*length), bytes),
         0x81..=0x83 => {
             let (digits, bytes) = bytes.split_at_checked(usize::from(length & 0x7f))?;
             let length = digits

@@ -17,7 +17,10 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     }),
     Standard::new("setintersection", &[SET], |call| {
         fold(call, |left, right| {
-            left.iter().filter(|value| has(right, value)).cloned().collect()
+            left.iter()
+                .filter(|value| has(right, value))
+                .cloned()
+                .collect()
         })
     })
     .rest(SET),

@@ -41,9 +41,8 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         call.string(characters.rev().collect::<String>())
     }),
     Standard::new("sanitize", ONE, |call| {
-        let valid = |character: char| {
-            character.is_ascii_alphanumeric() || matches!(character, '_' | '-')
-        };
+        let valid =
+            |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
         let name = call.text(0)?.replace(|character| !valid(character), "_");
         call.string(name)
     }),
@@ -53,7 +52,11 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         let length = call.text(0)?.graphemes(true).count();
         Ok(Value::integer(i64::try_from(length).unwrap_or(i64::MAX)))
     }),
-    Standard::new("substr", &[TEXT, Parameter::NUMBER, Parameter::NUMBER], substr),
+    Standard::new(
+        "substr",
+        &[TEXT, Parameter::NUMBER, Parameter::NUMBER],
+        substr,
+    ),
     Standard::new("title", ONE, title),
     Standard::new("trim", TWO, |call| {
         let removed: Vec<char> = call.text(1)?.chars().collect();
@@ -129,7 +132,11 @@ fn indent(call: &Call<'_>) -> Outcome {
     let text = call.text(1)?;
     let lines = text.matches('\n').count();
     call.reserve(text.len().saturating_add(lines.saturating_mul(spaces)))?;
-    let line = if lines > 0 { " ".repeat(spaces) } else { String::new() };
+    let line = if lines > 0 {
+        " ".repeat(spaces)
+    } else {
+        String::new()
+    };
     Ok(Value::string(text.replace('\n', &format!("\n{line}"))))
 }
 

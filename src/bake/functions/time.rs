@@ -5,7 +5,8 @@ mod date;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::call::{Call, Outcome, Parameter, Standard, wrong};
+use super::call::{Call, Parameter, Standard, wrong};
+use crate::hcl::scope::CallError;
 use date::{Date, parse_duration};
 
 const TEXT: Parameter = Parameter::STRING;
@@ -61,7 +62,7 @@ fn now() -> Date {
     Date::new(*seconds)
 }
 
-fn date(call: &Call<'_>, index: usize) -> Result<Date, crate::hcl::scope::CallError> {
+fn date(call: &Call<'_>, index: usize) -> Result<Date, CallError> {
     let text = call.text(index)?;
     Date::parse(text).ok_or_else(|| {
         wrong(
@@ -136,7 +137,10 @@ fn part(letter: char, length: usize, date: &Date) -> Result<String, String> {
         'M' => {
             let index = usize::try_from(date.month - 1).unwrap_or_default();
             let month = MONTHS.get(index).copied().unwrap_or_default();
-            (number(date.month).or_else(|| name(month)), "M, MM, MMM or MMMM")
+            (
+                number(date.month).or_else(|| name(month)),
+                "M, MM, MMM or MMMM",
+            )
         }
         'D' => (number(date.day), "D or DD"),
         'E' => (

@@ -378,8 +378,21 @@ impl Number {
         }
     }
 
+    /// All digits, without zeros at the end, with the count of digits before the point.
+    pub(crate) fn exact(&self) -> (String, i64) {
+        if self.magnitude.is_zero() {
+            return (String::new(), 0);
+        }
+        let exact = Decimal::new(&self.magnitude, self.exponent);
+        let digits = String::from_utf8(exact.digits).unwrap_or_default();
+        (digits, exact.point)
+    }
+
     /// The shortest digits that are this number at its precision, with the count of digits before the point.
-    fn shortest(&self) -> (String, i64) {
+    pub(crate) fn shortest(&self) -> (String, i64) {
+        if self.magnitude.is_zero() {
+            return (String::new(), 0);
+        }
         // Bits below the magnitude, so that one more bit than the precision is there: the lowest is half a unit.
         let shift = (self.precision + 1).saturating_sub(self.magnitude.bit_len());
         let middle = &self.magnitude << shift;

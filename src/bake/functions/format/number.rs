@@ -80,7 +80,10 @@ fn float(verb: &Verb, letter: char, number: &Number) -> String {
     if number.is_infinite() && sign.is_empty() {
         sign = "+";
     }
-    let missing = verb.width.unwrap_or(0).saturating_sub(sign.len() + text.len());
+    let missing = verb
+        .width
+        .unwrap_or(0)
+        .saturating_sub(sign.len() + text.len());
     if verb.minus {
         format!("{sign}{text}{}", " ".repeat(missing))
     } else if verb.zero && !number.is_infinite() {
@@ -157,10 +160,17 @@ impl Decimal {
             return;
         }
         let removed = self.digits.split_off(count);
-        let odd = self.digits.bytes().last().is_some_and(|digit| digit % 2 == 1);
+        let odd = self
+            .digits
+            .bytes()
+            .last()
+            .is_some_and(|digit| digit % 2 == 1);
         let up = match removed.as_str() {
             "5" => odd,
-            removed => removed.as_bytes().first().is_some_and(|digit| *digit >= b'5'),
+            removed => removed
+                .as_bytes()
+                .first()
+                .is_some_and(|digit| *digit >= b'5'),
         };
         if up {
             self.increment();
@@ -203,7 +213,11 @@ impl Decimal {
         let rest = self.digits.get(1..).unwrap_or_default();
         let zeros = "0".repeat(places.saturating_sub(rest.len()));
         let point = if places > 0 { "." } else { "" };
-        let exponent = if self.digits.is_empty() { 0 } else { self.point - 1 };
+        let exponent = if self.digits.is_empty() {
+            0
+        } else {
+            self.point - 1
+        };
         let sign = if exponent < 0 { '-' } else { '+' };
         let exponent = exponent.abs();
         format!("{first}{point}{rest}{zeros}{letter}{sign}{exponent:02}")

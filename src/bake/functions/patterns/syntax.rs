@@ -71,7 +71,9 @@ impl Translation<'_> {
 
     /// What follows a backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
-        let character = self.take().ok_or("a backslash is at the end of the pattern")?;
+        let character = self
+            .take()
+            .ok_or("a backslash is at the end of the pattern")?;
         let set = match character.to_ascii_lowercase() {
             'd' => DIGITS,
             'w' => WORD,
@@ -80,7 +82,11 @@ impl Translation<'_> {
         };
         match character {
             'd' | 'w' | 's' | 'D' | 'W' | 'S' => {
-                let not = if character.is_ascii_uppercase() { "^" } else { "" };
+                let not = if character.is_ascii_uppercase() {
+                    "^"
+                } else {
+                    ""
+                };
                 let _ = write!(self.output, "[{not}{set}]");
             }
             'b' | 'B' if !in_class => {
@@ -219,13 +225,18 @@ impl Translation<'_> {
             return Ok(());
         };
         let (least, most) = counts.split_once(',').unwrap_or((counts, counts));
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         if !is_number(least) || !(is_number(most) || most.is_empty()) {
             self.literal('{');
             return Ok(());
         }
         for count in [least, most].into_iter().filter(|count| !count.is_empty()) {
-            if count.parse().ok().is_none_or(|count: u32| count > MAX_REPETITIONS) {
+            if count
+                .parse()
+                .ok()
+                .is_none_or(|count: u32| count > MAX_REPETITIONS)
+            {
                 return Err(format!(
                     "the pattern repeats more than {MAX_REPETITIONS} times"
                 ));

@@ -80,7 +80,10 @@ impl Date {
         };
         let sign = |index: usize, sign: u8| text.as_bytes().get(index) == Some(&sign);
         let separators = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
-        if !separators.into_iter().all(|(index, byte)| sign(index, byte)) {
+        if !separators
+            .into_iter()
+            .all(|(index, byte)| sign(index, byte))
+        {
             return None;
         }
         let (year, month) = (field(0, 4, 0, 9999)?, field(5, 2, 1, 12)?);
@@ -206,7 +209,13 @@ fn scaled(amount: &str, unit: i64) -> Option<i64> {
     let whole = if whole.is_empty() { 0 } else { number(whole)? };
     let fraction: String = fraction.chars().take(18).collect();
     let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    let part = if fraction.is_empty() { 0 } else { number(&fraction)? };
+    let part = if fraction.is_empty() {
+        0
+    } else {
+        number(&fraction)?
+    };
     let part = i128::from(part) * i128::from(unit) / scale;
-    whole.checked_mul(unit)?.checked_add(i64::try_from(part).ok()?)
+    whole
+        .checked_mul(unit)?
+        .checked_add(i64::try_from(part).ok()?)
 }
