@@ -177,7 +177,7 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// The type of an expression whose evaluation failed, as far as its form tells.
+/// The type of an expression whose evaluation failed, if its form determines one.
 fn failed_type(node: &Node) -> Type {
     match &node.kind {
         Kind::Template(parts) if !matches!(parts.as_slice(), [Part::Interpolation(_)]) => {

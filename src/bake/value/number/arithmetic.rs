@@ -66,7 +66,7 @@ impl Number {
         self.plus(&other.negated())
     }
 
-    /// The product. It is exact as far as 512 bits allow.
+    /// The product. It is exact up to 512 bits.
     pub(crate) fn times(&self, other: &Self) -> Result<Self, Error> {
         let precision = self.precision.max(other.precision);
         let mut product = self.product(other, PRECISION)?;
