@@ -17,7 +17,7 @@ mod declarations;
 mod decode;
 mod environment;
 mod evaluator;
-mod hint;
+pub(crate) mod hint;
 mod names;
 mod overrides;
 mod pattern;

@@ -1,6 +1,6 @@
 //! Caches, outputs, attestations, secrets and SSH keys, as text and as object.
 
-mod csv;
+pub(crate) mod csv;
 mod value;
 
 use std::collections::BTreeMap;

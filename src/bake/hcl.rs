@@ -7,7 +7,7 @@
 //!   `target` with `["a", "tags"]`), in order of occurrence; names bound by `for` are not references;
 //! - `calls()`: the names of all functions that occur in it.
 //!
-//! In JSON, those of all templates in strings and keys.
+//! In JSON, references are those of all templates in strings and keys, and calls those of strings that are expressions as a whole.
 //!
 //! | module | content |
 //! |---|---|
@@ -163,7 +163,17 @@ impl Expression {
 
     /// The names of the functions that occur in the expression.
     pub(crate) fn calls(&self) -> Vec<String> {
-        self.mentions().calls
+        let Some(json) = &self.0.json else {
+            return self.mentions().calls;
+        };
+        let mut mentions = Mentions::default();
+        json_body::add_calls(&self.0.source, json, &mut mentions);
+        mentions.calls
+    }
+
+    /// Whether it is a JSON value.
+    pub(crate) fn is_json(&self) -> bool {
+        self.0.json.is_some()
     }
 
     fn mentions(&self) -> Mentions {

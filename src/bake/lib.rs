@@ -23,6 +23,7 @@ mod compose;
 mod definition;
 mod files;
 mod flags;
+mod functions;
 mod hcl;
 mod print;
 mod source;

@@ -158,13 +158,13 @@ mod tests {
 
     #[test]
     fn equality_is_that_of_the_language() {
-        let tuple = |values: &[Value]| Value::tuple(values.to_vec());
+        let tuple = |value: &Value| Value::tuple(vec![value.clone()]);
         let (one, text) = (Value::integer(1), Value::string("1"));
         assert!(!one.equals(&text));
         assert!(one.equals(&Value::Number(Number::parse("1.0").unwrap())));
         assert!(Value::null().equals(&Value::Null(Type::String)));
         assert!(!Value::null().equals(&one));
-        assert!(tuple(&[one.clone()]).equals(&tuple(&[one.clone()])));
-        assert!(!tuple(&[one.clone()]).equals(&Value::list(Type::Number, vec![one])));
+        assert!(tuple(&one).equals(&tuple(&one)));
+        assert!(!tuple(&one).equals(&Value::list(Type::Number, vec![one])));
     }
 }

@@ -35,7 +35,10 @@ pub fn difference(
             assert!(!error.is_empty());
             None
         }
-        Outcome::Error(error) => Some(format!("error: {error}")),
+        Outcome::Error(error) => Some(format!(
+            "error: {}",
+            error.lines().next().unwrap_or_default()
+        )),
         Outcome::Json(json) => {
             let normal = |json: &Value| normal(json, marked("unstable"), marked("unordered"));
             let ours = normal(json);

@@ -4,13 +4,13 @@
 //! invocation that differs without being listed is a failure, and so is a listed one that gives the same answer.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stdout,
     reason = "a test that cannot go on has failed, and its table is read"
 )]
 
 mod answer;
 mod command;
+mod mutations;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -210,6 +210,11 @@ impl Config {
     }
 
     fn missing(&self, name: &str) -> Error {
+        if self.group(name).is_some() {
+            return Error::new(format!(
+                "the group `{name}` is a member of a group, but it is empty or contains itself"
+            ));
+        }
         let names: Vec<&str> = self
             .targets
             .iter()

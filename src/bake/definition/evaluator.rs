@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use crate::budget::Budget;
+use crate::functions;
 use crate::hcl::Expression;
 use crate::hcl::scope::Scope as _;
 use crate::hcl::tree;
@@ -18,7 +19,7 @@ use super::block::BlockState;
 use super::declarations::Declarations;
 use super::environment::{self, Override};
 use super::hint::nearest;
-use super::names::{Globals, Kind, Names, UserFunction, standard};
+use super::names::{Globals, Kind, Names, UserFunction};
 
 /// Values that only some expressions see: those of a matrix.
 #[derive(Default)]
@@ -131,8 +132,11 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// A description is a constant.
+    /// A description is a constant. In JSON, it is no template.
     fn description(&self, expression: &Expression) -> Result<(), Error> {
+        if expression.is_json() {
+            return Ok(());
+        }
         if !expression.references().is_empty() || !expression.calls().is_empty() {
             return Err(Error::at(
                 expression.place(),
@@ -298,14 +302,13 @@ impl<'a> Evaluator<'a> {
 
     /// Resolves a function of the definition.
     fn function(&mut self, name: &str, local: &Local) -> Result<(), Failure> {
-        if standard(name).is_some() || self.globals.functions.borrow().contains_key(name) {
+        if functions::standard(name).is_some() || self.globals.functions.borrow().contains_key(name)
+        {
             return Ok(());
         }
         let declarations = self.declarations;
         let Some(function) = declarations.functions.get(name) else {
-            return Err(Failure::Undefined(Error::new(format!(
-                "no function `{name}`"
-            ))));
+            return Err(Failure::Undefined(functions::unknown(name)));
         };
         if !self.pending_functions.insert((local.id, name.to_owned())) {
             return Err(Error::new(format!("the function `{name}` calls itself")).into());

@@ -7,7 +7,7 @@ const MAX_DISTANCE: usize = 2;
 const MAX_LENGTH: usize = 64;
 
 /// The candidate with the fewest changes, if these are few.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 
 use crate::Error;
 use crate::budget::Budget;
+use crate::functions::standard;
 use crate::hcl::Expression;
 use crate::hcl::scope::{CallError, Function, Scope};
 use crate::value::Value;
@@ -125,9 +126,4 @@ impl Function for UserFunction {
             .deeper(|| self.result.evaluate(&names))
             .map_err(|error| failure(None, error))
     }
-}
-
-/// A standard function.
-pub(super) fn standard(_name: &str) -> Option<Rc<dyn Function>> {
-    None
 }

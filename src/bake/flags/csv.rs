@@ -1,68 +1,97 @@
-//! One record of comma-separated values, with the rules of Go's `encoding/csv`.
+//! Comma-separated values, with the rules of Go's `encoding/csv`.
 
 use crate::Error;
 
 /// The fields of the first record of a text.
 pub(crate) fn fields(text: &str) -> Result<Vec<String>, Error> {
-    let invalid = |problem: &str| {
+    let record = Records::new(text).next();
+    let record = record.unwrap_or_else(|| Err(Error::new("it is empty")));
+    record.map_err(|error| {
+        let problem = error.message();
         Error::new(format!(
             "`{text}` is not a list of comma-separated values: {problem}"
         ))
-    };
-    let text = text.trim_start_matches(['\n', '\r']);
-    if text.is_empty() {
-        return Err(invalid("it is empty"));
+    })
+}
+
+/// The records of a text. Empty lines are none.
+pub(crate) struct Records {
+    text: String,
+    /// The start of the next record.
+    start: usize,
+}
+
+impl Records {
+    pub(crate) fn new(text: &str) -> Self {
+        let mut text = text.replace("\r\n", "\n");
+        if text.ends_with('\r') {
+            text.pop();
+        }
+        Self { text, start: 0 }
     }
-    let mut fields = Vec::new();
-    let mut rest = text;
-    loop {
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let (field, after) =
-                quoted_field(quoted).ok_or_else(|| invalid("a quote is not closed"))?;
+
+    /// Reads a record, of which the text is not empty, and returns what follows it.
+    fn record(text: &str) -> Result<(Vec<String>, &str), Error> {
+        let mut fields = Vec::new();
+        let mut rest = text;
+        loop {
+            let (field, after) = match rest.strip_prefix('"') {
+                Some(quoted) => quoted_field(quoted)?,
+                None => plain_field(rest)?,
+            };
             fields.push(field);
             match after.strip_prefix(',') {
                 Some(after) => rest = after,
-                None if after.is_empty()
-                    || after.starts_with('\n')
-                    || after.starts_with("\r\n") =>
-                {
-                    return Ok(fields);
-                }
-                None => return Err(invalid("text follows a closing quote")),
-            }
-        } else {
-            let end = rest.find([',', '\n']).unwrap_or(rest.len());
-            let (field, after) = rest.split_at(end);
-            let field = if after.starts_with(',') {
-                field
-            } else {
-                field.strip_suffix('\r').unwrap_or(field)
-            };
-            if field.contains('"') {
-                return Err(invalid("a quote is inside of a value without quotes"));
-            }
-            fields.push(field.to_owned());
-            match after.strip_prefix(',') {
-                Some(after) => rest = after,
-                None => return Ok(fields),
+                None => return Ok((fields, after)),
             }
         }
     }
 }
 
+impl Iterator for Records {
+    type Item = Result<Vec<String>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.text.get(self.start..)?.trim_start_matches('\n');
+        if rest.is_empty() {
+            return None;
+        }
+        let result = Self::record(rest);
+        // After an error, nothing follows.
+        self.start = result
+            .as_ref()
+            .map_or(self.text.len(), |(_, after)| self.text.len() - after.len());
+        Some(result.map(|(fields, _)| fields))
+    }
+}
+
+fn plain_field(text: &str) -> Result<(String, &str), Error> {
+    let end = text.find([',', '\n']).unwrap_or(text.len());
+    let (field, after) = text.split_at(end);
+    if field.contains('"') {
+        return Err(Error::new("a quote is inside of a value without quotes"));
+    }
+    Ok((field.to_owned(), after))
+}
+
 /// The content of a field up to its closing quote, and the text after it. Two quotes stand for one.
-fn quoted_field(text: &str) -> Option<(String, &str)> {
+fn quoted_field(text: &str) -> Result<(String, &str), Error> {
     let mut field = String::new();
     let mut rest = text;
     loop {
-        let (part, after) = rest.split_once('"')?;
+        let (part, after) = rest
+            .split_once('"')
+            .ok_or_else(|| Error::new("a quote is not closed"))?;
         field.push_str(part);
         match after.strip_prefix('"') {
             Some(after) => {
                 field.push('"');
                 rest = after;
             }
-            None => return Some((field.replace("\r\n", "\n"), after)),
+            None if after.is_empty() || after.starts_with([',', '\n']) => {
+                return Ok((field, after));
+            }
+            None => return Err(Error::new("text follows a closing quote")),
         }
     }
 }
@@ -80,6 +109,7 @@ mod tests {
             (r#""a,b",c"#, Some(vec!["a,b", "c"])),
             (r#""a""b""#, Some(vec!["a\"b"])),
             ("a\nb", Some(vec!["a"])),
+            ("\r\n\na\r\n", Some(vec!["a"])),
             (r#"a"b"#, None),
             (r#""a"#, None),
             (r#""a"b"#, None),
@@ -89,5 +119,13 @@ mod tests {
                 expected.map(|fields| fields.into_iter().map(str::to_owned).collect::<Vec<_>>());
             assert_eq!(fields(text).ok(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn records_are_lines_and_quotes_hold_them_together() {
+        let records: Result<Vec<_>, _> = Records::new("a,b\r\n\n\"1\r\n2\",3\n").collect();
+        assert_eq!(records.unwrap(), [["a", "b"], ["1\n2", "3"]]);
+        assert!(Records::new("a\n\"").nth(1).unwrap().is_err());
+        assert!(Records::new("\n\r").next().is_none());
     }
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::scope::Scope;
-use super::tree::{Key, Kind, Node};
+use super::tree::{Key, Kind, Node, Part};
 use crate::value::{Type, Value, unify};
 use crate::{Error, Place, Source};
 
@@ -116,31 +116,31 @@ impl<'a> Evaluator<'a> {
         node: &Node,
         [condition, then, otherwise]: &[Node; 3],
     ) -> Result<Value, Error> {
+        let nodes = (then, otherwise);
         let then = self.value(then);
         let otherwise = self.value(otherwise);
         let untyped = Value::null();
         let wanted = match (&then, &otherwise) {
             (Ok(then), Ok(otherwise)) if *then == untyped => otherwise.type_of(),
             (Ok(then), Ok(otherwise)) if *otherwise == untyped => then.type_of(),
-            (Ok(then), Ok(otherwise)) => {
-                let types = [then.type_of(), otherwise.type_of()];
+            _ => {
+                let types = [(nodes.0, &then), (nodes.1, &otherwise)].map(|(node, result)| {
+                    let value = result.as_ref();
+                    value.map_or_else(|_| failed_type(node), Value::type_of)
+                });
                 let wanted = unify(&types, true);
                 wanted.ok_or_else(|| self.inconsistent(node, &types))?
             }
-            _ => Type::Dynamic,
         };
-        let types = [&then, &otherwise].map(|result| {
-            let value = result.as_ref();
-            value.map_or(Type::Dynamic, Value::type_of)
-        });
         let selected = if self.condition(condition)? {
             then?
         } else {
             otherwise?
         };
+        let found = selected.type_of();
         selected
             .convert(&wanted)
-            .map_err(|_| self.inconsistent(node, &types))
+            .map_err(|_| self.inconsistent(node, &[found, wanted]))
     }
 
     fn inconsistent(&self, node: &Node, [then, otherwise]: &[Type; 2]) -> Error {
@@ -174,6 +174,23 @@ impl<'a> Evaluator<'a> {
             source: self.source,
             scope,
         }
+    }
+}
+
+/// The type of an expression whose evaluation failed, if its form determines one.
+fn failed_type(node: &Node) -> Type {
+    match &node.kind {
+        Kind::Template(parts) if !matches!(parts.as_slice(), [Part::Interpolation(_)]) => {
+            Type::String
+        }
+        Kind::Negate(_) => Type::Number,
+        Kind::Not(_) => Type::Bool,
+        Kind::Chain(_, rest) => match rest.last() {
+            Some((operator, _)) if operator.is_arithmetic() => Type::Number,
+            _ => Type::Bool,
+        },
+        Kind::Parentheses(inner) => failed_type(inner),
+        _ => Type::Dynamic,
     }
 }
 

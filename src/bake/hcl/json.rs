@@ -14,7 +14,7 @@ pub(crate) struct Node {
     pub(crate) span: Range<usize>,
 }
 
-/// What a part is.
+/// The kinds of parts.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Null,

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use crate::{Error, Place, Source};
 
 use super::json::{self, Member};
-use super::syntax::parse_template;
-use super::tree::{Key, Kind, Node};
+use super::syntax::{parse_expression, parse_template};
+use super::tree::{Key, Kind, Mentions, Node};
 use super::{Attribute, Block, Body, Expression, Inner};
 
 /// The kinds of blocks of a file. Each has one label.
@@ -20,25 +20,31 @@ const VALIDATION: &str = "validation";
 pub(crate) fn parse_json(source: &Rc<Source>) -> Result<Body, Error> {
     let root = json::parse(&source.text)
         .map_err(|(at, problem)| Error::at(Place::new(source, at..at + 1), problem))?;
+    if !matches!(root.kind, json::Kind::Object(_)) {
+        return Err(error(source, &root.span, "expected an object"));
+    }
     let mut body = Body::default();
     for member in members(source, &root)? {
-        if BLOCKS.contains(&member.name.as_str()) {
-            for labelled in members(source, &member.value)? {
-                blocks(
-                    source,
-                    &member.name,
-                    Some(labelled),
-                    &labelled.value,
-                    &mut body.blocks,
-                )?;
-            }
-        } else if !body
-            .attributes
-            .iter()
-            .any(|other| other.name == member.name)
-        {
-            // Of attributes outside of blocks, the first one wins.
-            body.attributes.push(attribute(source, member));
+        if !BLOCKS.contains(&member.name.as_str()) {
+            add_attribute(source, member, &mut body)?;
+            continue;
+        }
+        let labels = members(source, &member.value)?;
+        if labels.is_empty() {
+            let kind = &member.name;
+            let problem = format!(
+                "expected an object with names, `{{ \"{kind}\": {{ \"NAME\": {{ … }} }} }}`"
+            );
+            return Err(error(source, &member.value.span, &problem));
+        }
+        for label in labels {
+            blocks(
+                source,
+                &member.name,
+                Some(label),
+                &label.value,
+                &mut body.blocks,
+            )?;
         }
     }
     Ok(body)
@@ -55,7 +61,7 @@ fn members<'a>(source: &Rc<Source>, node: &'a json::Node) -> Result<Vec<&'a Memb
         match &object.kind {
             json::Kind::Null => {}
             json::Kind::Object(members) => {
-                all.extend(members.iter().filter(|member| member.name != "//"))
+                all.extend(members.iter().filter(|member| member.name != "//"));
             }
             _ => return Err(error(source, &object.span, "expected an object")),
         }
@@ -83,15 +89,7 @@ fn blocks(
                 self::blocks(source, VALIDATION, None, &member.value, &mut body.blocks)?;
                 continue;
             }
-            if body
-                .attributes
-                .iter()
-                .any(|other| other.name == member.name)
-            {
-                let problem = format!("the attribute `{}` is set twice", member.name);
-                return Err(error(source, &member.name_span, &problem));
-            }
-            body.attributes.push(attribute(source, member));
+            add_attribute(source, member, &mut body)?;
         }
         let span = label.map_or(&node.span, |label| &label.name_span);
         blocks.push(Block {
@@ -104,11 +102,44 @@ fn blocks(
     Ok(())
 }
 
-fn attribute(source: &Rc<Source>, member: &Member) -> Attribute {
-    Attribute {
+fn add_attribute(source: &Rc<Source>, member: &Member, body: &mut Body) -> Result<(), Error> {
+    if body
+        .attributes
+        .iter()
+        .any(|other| other.name == member.name)
+    {
+        let problem = format!("the attribute `{}` is set twice", member.name);
+        return Err(error(source, &member.name_span, &problem));
+    }
+    body.attributes.push(Attribute {
         name: member.name.clone(),
         place: Place::new(source, member.name_span.clone()),
         expression: expression(source, &member.value),
+    });
+    Ok(())
+}
+
+/// Adds the functions that occur in strings that are expressions as a whole. The CLI overlooks those in templates.
+pub(super) fn add_calls(source: &Rc<Source>, json: &json::Node, mentions: &mut Mentions) {
+    let mut add = |text: &str, span: &Range<usize>| {
+        if let Ok(node) = parse_expression(source, text, span.clone()) {
+            mentions.add(&node);
+        }
+    };
+    match &json.kind {
+        json::Kind::String(text) => add(text, &json.span),
+        json::Kind::Array(elements) => elements
+            .iter()
+            .for_each(|element| add_calls(source, element, mentions)),
+        json::Kind::Object(members) => {
+            for member in members {
+                add(&member.name, &member.name_span);
+            }
+            for member in members {
+                add_calls(source, &member.value, mentions);
+            }
+        }
+        json::Kind::Null | json::Kind::Bool(_) | json::Kind::Number(_) => {}
     }
 }
 

@@ -607,7 +607,7 @@ fn chain(mut operands: Vec<Node>, operators: &[Operator], precedence: usize) -> 
         group.push(operand);
         match operators.next() {
             Some(operator) if !level.iter().any(|(_, other)| other == operator) => {
-                inner.push(*operator)
+                inner.push(*operator);
             }
             separator => {
                 groups.push(chain(

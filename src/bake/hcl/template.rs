@@ -21,7 +21,7 @@ enum Directive {
     EndFor,
 }
 
-/// What ends a template.
+/// The end of a template.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// A closing quote.
@@ -83,6 +83,11 @@ impl Parser<'_> {
             } else {
                 text.push(character);
                 self.at += character.len_utf8();
+                if character == '\n' {
+                    // Each line is a text of its own: `~` reaches only to its end.
+                    push_text(&mut pieces, &mut text, trims);
+                    trims = false;
+                }
             }
         }
         push_text(&mut pieces, &mut text, trims);

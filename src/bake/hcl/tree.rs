@@ -43,7 +43,7 @@ pub(crate) enum Key {
     Expression(Node),
 }
 
-/// What follows a value: `.name`, `[index]`, `.*` or `[*]`.
+/// A suffix of a value: `.name`, `[index]`, `.*` or `[*]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
     pub(crate) kind: StepKind,
@@ -167,7 +167,9 @@ impl Mentions {
             }
             Kind::Chain(first, rest) => {
                 self.add(first);
-                rest.iter().for_each(|(_, operand)| self.add(operand));
+                for (_, operand) in rest {
+                    self.add(operand);
+                }
             }
             Kind::Conditional(parts) => parts.iter().for_each(|part| self.add(part)),
             Kind::For(inner) => {
@@ -209,7 +211,7 @@ impl Mentions {
                 } => {
                     self.add(collection);
                     self.with_names(key_name.as_ref(), value_name, |mentions| {
-                        mentions.add_parts(body)
+                        mentions.add_parts(body);
                     });
                 }
             }

@@ -102,13 +102,10 @@ pub(super) fn convertible(from: &Type, to: &Type, lossy: bool) -> bool {
         return true;
     }
     match (from, to) {
-        (Type::Dynamic, _) => lossy,
+        (Type::Dynamic, _) | (Type::String, Type::Number | Type::Bool) => lossy,
         (Type::Number | Type::Bool, Type::String) => true,
-        (Type::String, Type::Number | Type::Bool) => lossy,
-        (Type::List(from), Type::List(to) | Type::Set(to))
-        | (Type::Set(from), Type::Set(to))
+        (Type::List(from) | Type::Set(from), Type::List(to) | Type::Set(to))
         | (Type::Map(from), Type::Map(to)) => convertible(from, to, lossy),
-        (Type::Set(from), Type::List(to)) => convertible(from, to, lossy),
         (Type::Tuple(from), Type::List(to) | Type::Set(to)) => {
             if **to == Type::Dynamic {
                 return unify(from, lossy).is_some();

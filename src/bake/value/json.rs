@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Number, Type, Value};
+use super::{Type, Value};
 use crate::Error;
 use crate::hcl::json::{Kind, Node};
 
@@ -154,6 +154,7 @@ fn write_string(value: &str, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value::Number;
 
     #[test]
     fn json_is_that_of_the_cli() {

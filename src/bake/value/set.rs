@@ -89,10 +89,7 @@ mod tests {
         let Value::Set(_, lists) = Value::set(Type::list(Type::Number), lists.to_vec()) else {
             panic!("no set");
         };
-        let lists: Vec<String> = lists
-            .iter()
-            .map(|list| list.to_json().unwrap().to_string())
-            .collect();
+        let lists: Vec<String> = lists.iter().map(|list| list.to_json().unwrap()).collect();
         assert_eq!(lists, ["[10]", "[1]", "[2]"]);
         let nulls = normal(
             &Type::Bool,

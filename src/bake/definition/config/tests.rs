@@ -58,10 +58,10 @@ fn config() -> Config {
             target("lib", |lib| lib.tags = Some(list(&["lib:1", "", "lib:1"]))),
             target("self", |own| own.inherits = Some(list(&["self"]))),
             target("ring-a", |ring| {
-                ring.contexts = Some(BTreeMap::from([("x".into(), "target:ring-b".into())]))
+                ring.contexts = Some(BTreeMap::from([("x".into(), "target:ring-b".into())]));
             }),
             target("ring-b", |ring| {
-                ring.contexts = Some(BTreeMap::from([("x".into(), "target:ring-a".into())]))
+                ring.contexts = Some(BTreeMap::from([("x".into(), "target:ring-a".into())]));
             }),
         ],
     }
@@ -219,7 +219,7 @@ fn problems_are_reported() {
         ("self", "", "inherits from itself"),
         ("ring-a", "", "ring-a → ring-b → ring-a"),
         ("empty", "", ""),
-        ("loop", "", "no target `loop`"),
+        ("loop", "", "empty or contains itself"),
         ("app", "app", "expected `TARGET.KEY=VALUE`"),
         ("app", "app.tags", "expected `TARGET.KEY=VALUE`"),
         ("app", "app.args=x", "expected `TARGET.args.NAME=VALUE`"),

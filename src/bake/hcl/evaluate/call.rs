@@ -2,6 +2,7 @@
 
 use super::Evaluator;
 use crate::Error;
+use crate::functions;
 use crate::hcl::scope::Argument;
 use crate::hcl::tree::{Call, Node};
 use crate::value::Value;
@@ -13,7 +14,7 @@ impl Evaluator<'_> {
             .function(&call.name)
             .map_err(|error| self.located(error, node))?;
         let Some(function) = function else {
-            return Err(self.error(node, format!("no function `{}`", call.name)));
+            return Err(self.located(functions::unknown(&call.name), node));
         };
         let budget = self.scope.budget();
         if !call.expands {

@@ -5,6 +5,16 @@ use crate::Error;
 use crate::hcl::tree::{Node, Operator};
 use crate::value::{Number, Type, Value};
 
+impl Operator {
+    /// Whether the result is a number; otherwise it is a bool.
+    pub(super) fn is_arithmetic(self) -> bool {
+        matches!(
+            self,
+            Self::Plus | Self::Minus | Self::Times | Self::Over | Self::Modulo
+        )
+    }
+}
+
 impl Evaluator<'_> {
     pub(super) fn negate(&self, operand: &Node) -> Result<Value, Error> {
         let value = self.value(operand)?;

@@ -1,5 +1,7 @@
 //! Expressions and what the CLI makes of them, as `jsonencode` shows it.
 
+mod properties;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -169,6 +171,8 @@ fn operators() {
 fn conditionals() {
     check(&[
         ("true ? 1 : 1 + null", "1"),
+        ("true ? 1 : O.x", "1"),
+        ("true ? 1 : \"a${null}\"", "\"1\""),
         ("true ? 1 : null", "1"),
         ("true ? null : null", "null"),
         ("true ? 5 : \"a\"", "\"5\""),
@@ -186,6 +190,7 @@ fn conditionals() {
     check_errors(&[
         "true ? \"a\" : [1]",
         "true ? true : 1",
+        "true ? true : 1 + null",
         "true ? [\"x\"] : { a = 1 }",
         "null ? 1 : 2",
         "1 ? 2 : 3",

@@ -1,0 +1,105 @@
+//! The standard functions, with the parameters and results of the released CLI.
+//!
+//! | module | content |
+//! |---|---|
+//! | `call` | parameters, and the conversion of arguments |
+//! | `numbers` | arithmetic, comparison, rounding |
+//! | `strings` | case, parts, padding, trimming, splitting |
+//! | `patterns` | regular expressions |
+//! | `format` | `format` and `formatlist` |
+//! | `collections` | lists, tuples, maps and objects |
+//! | `sets` | operations of sets |
+//! | `encoding` | Base64, URL, JSON, CSV |
+//! | `hashes` | digests, UUIDs, `bcrypt`, `rsadecrypt` |
+//! | `time` | dates |
+//! | `network` | blocks of addresses |
+//! | `general` | equality, `coalesce`, `try`, `can` |
+//!
+//! Differences from the CLI: regular expressions are those of the crate `regex` where RE2's and its syntax differ beyond what `patterns`
+//! translates; the last digit of `log` and `pow` can differ; `timestamp` is the time of the first call in a process, so that all
+//! targets of a definition have the same.
+
+mod call;
+mod collections;
+mod encoding;
+mod format;
+mod general;
+mod hashes;
+mod lookup;
+mod network;
+mod numbers;
+mod patterns;
+mod rsa;
+mod sets;
+mod strings;
+mod time;
+
+use std::rc::Rc;
+
+use crate::Error;
+use crate::definition::hint::nearest;
+use crate::hcl::scope::Function;
+use call::Standard;
+
+/// All functions, by topic.
+const TOPICS: [&[Standard]; 11] = [
+    numbers::FUNCTIONS,
+    strings::FUNCTIONS,
+    patterns::FUNCTIONS,
+    format::FUNCTIONS,
+    collections::FUNCTIONS,
+    lookup::FUNCTIONS,
+    sets::FUNCTIONS,
+    encoding::FUNCTIONS,
+    hashes::FUNCTIONS,
+    time::FUNCTIONS,
+    network::FUNCTIONS,
+];
+
+/// The standard function of a name.
+pub(crate) fn standard(name: &str) -> Option<Rc<dyn Function>> {
+    if let Some(function) = general::lazy(name) {
+        return Some(function);
+    }
+    let function = all().find(|function| function.name == name)?;
+    Some(Rc::new(function))
+}
+
+/// The names of all standard functions.
+fn names() -> impl Iterator<Item = &'static str> {
+    let names = all().map(|function| function.name);
+    names.chain(general::LAZY_NAMES)
+}
+
+fn all() -> impl Iterator<Item = &'static Standard> {
+    TOPICS.into_iter().flatten().chain(general::FUNCTIONS)
+}
+
+/// The error of a name that no function has.
+pub(crate) fn unknown(name: &str) -> Error {
+    let hint = nearest(name, names());
+    let hint = hint.map_or_else(String::new, |name| format!("; is `{name}` meant?"));
+    Error::new(format!("no function `{name}`{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_hints_are_near() {
+        let mut all: Vec<_> = names().collect();
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!((all.len(), count), (102, 102));
+        assert!(all.iter().all(|name| standard(name).is_some()));
+        assert!(standard("nope").is_none());
+        let message = unknown("regexreplace").message().to_owned();
+        assert_eq!(
+            message,
+            "no function `regexreplace`; is `regex_replace` meant?"
+        );
+        assert_eq!(unknown("xyzzy").message(), "no function `xyzzy`");
+    }
+}

@@ -1,0 +1,98 @@
+//! Numbers and their forms, as the CLI has them.
+
+use super::*;
+
+fn number(text: &str) -> Number {
+    Number::parse(text).unwrap()
+}
+
+#[test]
+fn numbers_print_as_the_cli_prints_them() {
+    for (text, printed) in [
+        ("42", "42"),
+        ("012", "12"),
+        ("1.50", "1.5"),
+        ("1.5E-7", "0.00000015"),
+        ("1e3", "1000"),
+        ("0.1", "0.1"),
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("+5", "5"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("1p5", "32"),
+        ("-0", "-0"),
+        ("Inf", "+Inf"),
+    ] {
+        assert_eq!(number(text).to_string(), printed, "{text}");
+    }
+    assert_eq!(number("1e100").to_string(), format!("1{}", "0".repeat(100)));
+    assert_eq!(
+        number("1").over(&number("3")).unwrap().to_string(),
+        format!("0.{}5", "3".repeat(154))
+    );
+    assert_eq!(
+        number("2").over(&number("3")).unwrap().to_string(),
+        format!("0.{}7", "6".repeat(153))
+    );
+    assert_eq!(Number::from_f64(0.1).unwrap().to_string(), "0.1");
+}
+
+#[test]
+fn operations_round_as_those_of_the_cli() {
+    let binary = |left: &str, operator: char, right: &str| {
+        let (left, right) = (number(left), number(right));
+        match operator {
+            '+' => left.plus(&right),
+            '-' => left.minus(&right),
+            '*' => left.times(&right),
+            '/' => left.over(&right),
+            _ => left.modulo(&right),
+        }
+        .map(|number| number.to_string())
+    };
+    for (left, operator, right, result) in [
+        ("0.1", '+', "0.2", "0.3"),
+        ("1.5", '*', "1.5", "2.25"),
+        ("10", '/', "4", "2.5"),
+        ("10.5", '%', "3", "1.5"),
+        ("-10", '%', "3", "-1"),
+        ("-5", '%', "-3", "-2"),
+        ("5", '%', "0", "5"),
+        ("0.1", '%', "3", "0.1"),
+        ("5", '-', "-2", "7"),
+        ("1", '/', "0", "+Inf"),
+    ] {
+        assert_eq!(
+            binary(left, operator, right).unwrap(),
+            result,
+            "{left} {operator} {right}"
+        );
+    }
+    assert!(binary("0", '/', "0").is_err());
+    assert!(binary("Inf", '-', "Inf").is_err());
+}
+
+#[test]
+fn other_texts_are_no_numbers() {
+    for text in [
+        "", "-", "0x10", "1_000", "e5", "1e", "1e+", "a", " 1", "1 ", "1.2.3", ".",
+    ] {
+        assert!(Number::parse(text).is_err(), "{text}");
+    }
+    for text in ["1e999999999", "1e-999999999", "1e99999999999999999999"] {
+        assert!(Number::parse(text).is_err(), "{text}");
+    }
+    assert!(number("0e999999999").is_zero());
+}
+
+#[test]
+fn numbers_compare_by_value_and_convert() {
+    assert_eq!(number("1.0"), Number::from(1));
+    assert!(number("-2") < number("1") && number("Inf") > number("1e50"));
+    assert!(number("-3") < number("-2"));
+    assert_eq!(number("-7").to_i64(), Some(-7));
+    assert_eq!(number("1.5").to_i64(), None);
+    assert_eq!(number("9223372036854775808").to_i64(), None);
+    assert!((number("0.1").to_f64() - 0.1).abs() < f64::EPSILON);
+    assert_eq!(Number::from(i64::MIN).to_string(), "-9223372036854775808");
+}
