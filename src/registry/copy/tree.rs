@@ -1,6 +1,6 @@
 //! Everything that an image consists of: its index, the manifests below it, and the blobs of those.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -106,23 +106,24 @@ impl Tree {
         let mut known = HashSet::from([root.digest.clone()]);
         let mut bytes = root.bytes.len();
         let mut level = vec![root.clone()];
-        let mut levels: Vec<Vec<Node>> = Vec::new();
+        let mut depth = 0;
+        let mut read = HashMap::new();
         while !level.is_empty() {
-            if levels.len() == MAX_DEPTH {
+            if depth == MAX_DEPTH {
                 return Err(too_large(format!("{MAX_DEPTH} levels of indexes")));
             }
-            let mut nodes = Vec::new();
+            depth += 1;
             let mut below = Vec::new();
             for manifest in level {
                 let (children, blobs) = parse(&manifest)?;
-                for digest in children {
+                for digest in &children {
                     if !known.insert(digest.clone()) {
                         continue;
                     }
                     if known.len() > MAX_MANIFESTS {
                         return Err(too_large(format!("{MAX_MANIFESTS} manifests")));
                     }
-                    let child = client.manifest(host, repository, &digest).await?;
+                    let child = client.manifest(host, repository, digest).await?;
                     bytes += child.bytes.len();
                     if bytes > MAX_MANIFEST_BYTES {
                         return Err(too_large(format!(
@@ -131,12 +132,12 @@ impl Tree {
                     }
                     below.push(child);
                 }
-                nodes.push(Node { manifest, blobs });
+                let digest = manifest.digest.clone();
+                read.insert(digest, (Node { manifest, blobs }, children));
             }
-            levels.push(nodes);
             level = below;
         }
-        let nodes = levels.into_iter().rev().flatten().collect();
+        let nodes = ordered(&root.digest, read);
         Ok(Self { root, nodes })
     }
 
@@ -157,6 +158,26 @@ impl Tree {
         let node = nodes.find(|node| node.manifest.digest == digest)?;
         Some(&node.manifest.bytes)
     }
+}
+
+/// The manifests below and with `root`, each after those that it names. `read` has the digests of those too. An index can name a
+/// manifest that is also named by an index in it, so the distance from the root is not an order.
+fn ordered(root: &str, mut read: HashMap<String, (Node, Vec<String>)>) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    let mut waiting = Vec::new();
+    let mut next = vec![root.to_owned()];
+    while let Some(digest) = next.pop() {
+        if let Some((node, children)) = read.remove(&digest) {
+            // It is popped again after its children.
+            next.push(digest);
+            next.extend(children);
+            waiting.push(node);
+        } else if let Some(node) = waiting.pop_if(|node: &mut Node| node.manifest.digest == digest)
+        {
+            nodes.push(node);
+        }
+    }
+    nodes
 }
 
 /// The digests of the manifests that this one names, and its blobs.
