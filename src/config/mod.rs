@@ -26,7 +26,7 @@ mod freshness;
 pub(crate) mod git_context;
 mod images;
 mod load;
-mod logins;
+pub(crate) mod logins;
 pub(crate) mod metadata;
 mod near_miss;
 mod outputs;

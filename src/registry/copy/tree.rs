@@ -23,6 +23,12 @@ const MAX_DEPTH: usize = 8;
 /// The maximum number of blobs of one manifest.
 const MAX_BLOBS: usize = 10_000;
 
+/// The maximum size of all blobs of one manifest, in TiB. So no sum over manifests and targets exceeds 64 bits.
+const MAX_BLOBS_TIB: u64 = 3;
+
+/// The length of a parser's message, in characters. It can repeat the manifest.
+const MAX_PROBLEM_CHARS: usize = 200;
+
 /// Layers that a manifest names by their address, and that registries do not store.
 const FOREIGN_LAYERS: [&str; 4] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
@@ -181,13 +187,13 @@ fn ordered(root: &str, mut read: HashMap<String, (Node, Vec<String>)>) -> Vec<No
 }
 
 /// The digests of the manifests that this one names, and its blobs.
-fn parse(manifest: &Manifest) -> Result<(Vec<String>, Vec<Blob>), ReadError> {
+pub(crate) fn parse(manifest: &Manifest) -> Result<(Vec<String>, Vec<Blob>), ReadError> {
     let invalid = |problem: String| ReadError::Invalid {
         digest: manifest.digest.clone(),
         problem,
     };
-    let document: Document =
-        serde_json::from_slice(&manifest.bytes).map_err(|error| invalid(error.to_string()))?;
+    let document: Document = serde_json::from_slice(&manifest.bytes)
+        .map_err(|error| invalid(printable(&error.to_string(), MAX_PROBLEM_CHARS)))?;
     let Document {
         manifests,
         config,
@@ -214,6 +220,11 @@ fn parse(manifest: &Manifest) -> Result<(Vec<String>, Vec<Blob>), ReadError> {
     };
     if blobs.len() > MAX_BLOBS {
         return Err(too_large(format!("{MAX_BLOBS} blobs")));
+    }
+    let mut sizes = blobs.iter().map(|blob| blob.size);
+    let bytes = sizes.try_fold(0_u64, u64::checked_add);
+    if bytes.is_none_or(|bytes| bytes > MAX_BLOBS_TIB << 40) {
+        return Err(too_large(format!("{MAX_BLOBS_TIB} TiB of blobs")));
     }
     // A digest becomes a part of an address, and is verified.
     let is_known = |digest: &str| digest.starts_with("sha256:") && shape::is_digest(digest);
@@ -266,6 +277,24 @@ mod tests {
             .collect();
         assert_eq!(blobs, [(&*digest('1'), 5), (&*digest('2'), 7)]);
         assert!(children.is_empty());
+    }
+
+    #[test]
+    fn the_error_of_a_manifest_is_short() {
+        let json = json!({"manifests": "x".repeat(1_000_000)});
+        let error = parse(&manifest(OCI_INDEX, &json)).unwrap_err().to_string();
+        assert!(error.contains("invalid type"), "{error:.200}");
+        assert!(error.chars().count() < 500);
+    }
+
+    #[test]
+    fn sizes_that_no_image_has_are_rejected() {
+        let blob = |digit, size: u64| json!({"digest": digest(digit), "size": size});
+        for (config, layer) in [(u64::MAX, 1), (1, u64::MAX), (1 << 41, 1 << 41)] {
+            let json = json!({"config": blob('1', config), "layers": [blob('2', layer)]});
+            let error = parse(&manifest(OCI_MANIFEST, &json)).unwrap_err();
+            assert_eq!(error.to_string(), "the image has more than 3 TiB of blobs");
+        }
     }
 
     #[test]
