@@ -28,7 +28,7 @@ pub(crate) mod git_context;
 mod image;
 mod images;
 mod load;
-mod logins;
+pub(crate) mod logins;
 pub(crate) mod metadata;
 mod near_miss;
 mod outputs;

@@ -23,7 +23,10 @@ pub use context::{checkouts, file_sync, patterns};
 pub use depot::{depot_errors, depot_responses};
 pub use destination::file_send;
 pub use docker::{docker_responses, images};
-pub use registry::{challenges, references, registry_responses, sboms, token_responses};
+pub use registry::{
+    challenges, copied_manifests, references, registry_prefixes, registry_responses, sboms,
+    token_responses,
+};
 pub use report::{progress, text};
 pub use ssh::{ssh_agent, ssh_keys};
 

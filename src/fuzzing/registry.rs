@@ -1,5 +1,6 @@
 //! References, and responses of registries and token servers.
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -9,12 +10,14 @@ use http::{HeaderValue, StatusCode};
 use secrecy::ExposeSecret;
 
 use super::{SECRET, assert_harmless, fixed_parts, lossy, parts, status};
+use crate::config::logins::with_prefix;
 use crate::depot::fork;
 use crate::platform::Platform;
 use crate::registry::annotations::{Annotation, Annotations, Level};
 use crate::registry::challenge::{Bearer, bearer, is_basic};
 use crate::registry::client::error;
-use crate::registry::credentials::{Credential, canonical_host};
+use crate::registry::copy::tree;
+use crate::registry::credentials::{Credential, Credentials, canonical_host};
 use crate::registry::ecr::{EcrHost, call, xml};
 use crate::registry::index::{Part, merge};
 use crate::registry::manifest::{DOCKER_LIST, DOCKER_MANIFEST, Manifest, OCI_INDEX, OCI_MANIFEST};
@@ -109,6 +112,98 @@ pub fn sboms(bytes: &[u8]) {
         assert!(parsed.is_object(), "{document:?}");
     }
     let _unencoded = fork::parse_sboms(&lossy(list));
+}
+
+/// Reads manifests and indexes of images that are copied, each after a byte that selects its type.
+pub fn copied_manifests(bytes: &[u8]) {
+    const TYPES: [&str; 5] = [
+        OCI_INDEX,
+        DOCKER_LIST,
+        OCI_MANIFEST,
+        DOCKER_MANIFEST,
+        "application/octet-stream",
+    ];
+    for part in parts(bytes) {
+        let Some((kind, json)) = part.split_first() else {
+            continue;
+        };
+        let Some(media_type) = TYPES.get(usize::from(*kind) % TYPES.len()) else {
+            continue;
+        };
+        let manifest = Manifest::new(*media_type, Bytes::copy_from_slice(json));
+        match tree::parse(&manifest) {
+            Ok((children, blobs)) => {
+                let digests = blobs.iter().map(|blob| &blob.digest).chain(&children);
+                for digest in digests {
+                    assert!(
+                        is_digest(digest) && json_contains(json, digest),
+                        "{digest:?}"
+                    );
+                }
+                let unique: HashSet<_> = blobs.iter().map(|blob| &blob.digest).collect();
+                assert_eq!(unique.len(), blobs.len());
+                // The copies of all manifests to all names are counted in one number.
+                let bytes = blobs
+                    .iter()
+                    .try_fold(0_u64, |sum, blob| sum.checked_add(blob.size));
+                assert!(bytes.is_some_and(|bytes| bytes < 1 << 42), "{bytes:?}");
+            }
+            Err(error) => {
+                let message = one_line(&error);
+                assert_harmless(&message);
+                assert!(message.chars().count() < 500, "{message}");
+            }
+        }
+    }
+}
+
+/// Whether a JSON text can contain this text: it does, or it has escapes.
+fn json_contains(json: &[u8], text: &str) -> bool {
+    let json = lossy(json);
+    json.contains(text) || json.contains('\\')
+}
+
+/// Reads the `registry` of an entry of `REGISTRIES`: a host, or a host and the start of repositories.
+pub fn registry_prefixes(bytes: &[u8]) {
+    let text = lossy(bytes);
+    let Some((host, prefix)) = with_prefix(&text) else {
+        return;
+    };
+    assert!(!host.is_empty() && !host.contains('/'), "{text:?}");
+    let is_name = |part: &str| !part.is_empty() && !part.contains(['@', ':', '?', '#', '%']);
+    assert!(prefix.split('/').all(is_name), "{text:?}");
+    for part in [&host, &prefix] {
+        assert_harmless(part);
+        assert!(
+            part.is_ascii() && !part.contains(char::is_whitespace),
+            "{text:?}"
+        );
+    }
+    assert!(text.contains(&format!("{host}/{prefix}")), "{text:?}");
+    assert_eq!(
+        with_prefix(&format!("{host}/{prefix}")),
+        Some((host.clone(), prefix.clone()))
+    );
+
+    // It is used for its own repositories and no others.
+    let login = Credential::new(&host, "me".into(), SECRET.into());
+    let logins: Credentials = [login.with_prefix(Some(prefix.clone()))]
+        .into_iter()
+        .collect();
+    for name in [prefix.clone(), format!("{prefix}/app")] {
+        assert!(logins.for_repository(&host, &name).is_some(), "{text:?}");
+    }
+    for name in [format!("{prefix}x"), format!("x/{prefix}"), String::new()] {
+        assert!(logins.for_repository(&host, &name).is_none(), "{text:?}");
+    }
+    // A reference to a repository below it has the same host and name.
+    let reference = Reference::parse(&format!("{host}/{prefix}/app"));
+    let reference = reference.map(|name| {
+        let is_same = canonical_host(name.host()) == canonical_host(&host);
+        is_same && name.repository() == format!("{prefix}/app")
+    });
+    // A name can be too long with one more part.
+    assert!(reference.unwrap_or(true), "{text:?}");
 }
 
 /// Merges manifests and indexes, each after a byte that selects its type. The whole input is also read as a refusal: an HTTP

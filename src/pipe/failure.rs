@@ -223,8 +223,6 @@ pub(super) struct PublishFailure {
 #[error("cannot read the image `{image}`")]
 pub(super) struct SourceFailure {
     pub(super) image: String,
-    /// The registry.
-    pub(super) host: String,
     #[source]
     pub(super) source: ReadError,
 }

@@ -5,6 +5,8 @@
 
 mod blob;
 pub(crate) mod image;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tree;
 
 use bytes::Bytes;

@@ -1,6 +1,7 @@
-//! Runs the CLI against a local Depot, in a separate environment.
+//! Runs the CLI, and the pipe beside it, against a local Depot, in a separate environment.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use depot_ground::fixtures::Context;
+use depot_ground::registry::Login;
 use local_depot::{Architecture, BuildRecord, BuildState, LocalDepot, Record, Scenario};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -21,7 +23,7 @@ pub(crate) const HERE: Architecture = if cfg!(target_arch = "aarch64") {
     Architecture::Amd64
 };
 
-/// Maximum time of a build. A CLI that hangs is killed.
+/// Maximum time of a run. A program that hangs is killed.
 const LIMIT: Duration = Duration::from_mins(2);
 
 /// One local Depot, and a home folder for the CLI.
@@ -33,9 +35,13 @@ pub(crate) struct Trial {
     home: TempDir,
     /// The value of `DOCKER_HOST`. A missing socket if the test has no daemon.
     pub(crate) docker_host: Option<String>,
+    /// Logins besides that of the shared registry, each with its host.
+    pub(crate) logins: Vec<(String, Login)>,
+    /// Further variables, such as those of a proxy.
+    pub(crate) variables: Vec<(String, String)>,
 }
 
-/// The result of a run of the CLI.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     /// `None` if a signal ended it.
@@ -77,6 +83,8 @@ impl Trial {
             project,
             home,
             docker_host: None,
+            logins: Vec::new(),
+            variables: Vec::new(),
         }
     }
 
@@ -87,17 +95,32 @@ impl Trial {
 
     /// The same with a path or an address as the context.
     pub(crate) async fn build_of(&self, context: impl AsRef<OsStr>, arguments: &[&str]) -> Ran {
-        // The registry's credentials, where `docker login` stores them.
+        let start = ["build", "--progress", "plain"];
+        let arguments = start.iter().chain(arguments).map(AsRef::as_ref);
+        let arguments: Vec<&OsStr> = arguments.chain([context.as_ref()]).collect();
+        self.run(&arguments).await
+    }
+
+    /// Runs any command of the CLI, such as `pull`.
+    pub(crate) async fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ran {
+        // The registries' credentials, where `docker login` stores them.
         let registry = &self.ground.registry;
-        let login = STANDARD.encode(format!("{}:{}", registry.username(), registry.password()));
-        let config = serde_json::json!({ "auths": { registry.host(): { "auth": login } } });
+        let logins = self.logins.iter().map(|(host, login)| (&**host, login));
+        let shared = registry.host();
+        let logins = logins.chain([(&*shared, registry.login())]);
+        let auths: serde_json::Map<_, _> = logins
+            .map(|(host, login)| {
+                let login = STANDARD.encode(format!("{}:{}", login.username(), login.password()));
+                (host.to_owned(), serde_json::json!({ "auth": login }))
+            })
+            .collect();
+        let config = serde_json::json!({ "auths": auths });
         std::fs::write(self.home.path().join("config.json"), config.to_string()).unwrap();
 
         let nowhere = format!("unix://{}/no-docker.sock", self.home.path().display());
-        let child = Command::new(&self.ground.cli)
-            .args(["build", "--progress", "plain"])
+        let mut command = Command::new(&self.ground.cli);
+        command
             .args(arguments)
-            .arg(context)
             .env_clear() // it detects CI systems by their variables, and would report errors to its vendor
             .env("DEPOT_ERROR_TELEMETRY", "0")
             .env("DEPOT_NO_UPDATE_NOTIFIER", "1")
@@ -109,7 +132,30 @@ impl Trial {
             .env("TMPDIR", self.home.path())
             .env("DOCKER_CONFIG", self.home.path())
             .env("DOCKER_HOST", self.docker_host.as_ref().unwrap_or(&nowhere))
-            .current_dir(self.home.path())
+            .envs(self.variables.iter().cloned());
+        self.finish(command, self.home.path()).await
+    }
+
+    /// Runs the pipe in `directory` with the same variables, and these.
+    pub(crate) async fn pipe(&self, directory: &Path, variables: &[(&str, &str)]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_depot-build"));
+        command
+            .env_clear()
+            .env("NO_COLOR", "1")
+            .env("DEPOT_API_URL", self.stand_in.api_url())
+            .env("DEPOT_TOKEN", &self.token)
+            .env("DEPOT_PROJECT_ID", &self.project)
+            .env("BITBUCKET_CLONE_DIR", directory)
+            .envs(self.docker_host.iter().map(|host| ("DOCKER_HOST", host)))
+            .envs(self.variables.iter().cloned())
+            .envs(variables.iter().copied());
+        self.finish(command, directory).await
+    }
+
+    /// Runs a command in `directory` to its end.
+    async fn finish(&self, mut command: Command, directory: &Path) -> Ran {
+        let child = command
+            .current_dir(directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -119,7 +165,7 @@ impl Trial {
         let ended = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
         let record = self.stand_in.record();
         let output = ended
-            .unwrap_or_else(|_| panic!("the CLI hangs; the local Depot saw: {record:#?}"))
+            .unwrap_or_else(|_| panic!("the program hangs; the local Depot saw: {record:#?}"))
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ran {

@@ -20,6 +20,7 @@ mod ground;
 mod loads;
 mod machines;
 mod metadata;
+mod promotes;
 mod refusals;
 mod saves;
 mod secrets;

@@ -26,7 +26,7 @@ pub(super) fn read(variable: &str, value: &str, findings: &mut Findings) -> Opti
 
 /// Reads `HOST/PREFIX`, such as `registry.example.com/team`: a host, and the start of the names of repositories there. `None` if
 /// it has another form, such as that of an address.
-pub(super) fn with_prefix(value: &str) -> Option<(String, String)> {
+pub(crate) fn with_prefix(value: &str) -> Option<(String, String)> {
     let (host, prefix) = value.trim().split_once('/')?;
     let prefix = prefix.trim_end_matches('/');
     let is_api = matches!(prefix.split('/').next(), Some("v1" | "v2"));

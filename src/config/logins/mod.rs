@@ -16,6 +16,9 @@ mod proxies;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use host::with_prefix;
+
 pub(super) use docker::secret_files as docker_config_files;
 pub(super) use proxies::{ProxyArgument, read as proxies_of_steps};
 

@@ -1,8 +1,10 @@
 //! Hints: the settings to change after a failure. The only place besides `config` that names variables.
 
+mod login;
 mod privilege;
 mod ssh;
 
+use self::login::{Place, Purpose, login_hint};
 use self::privilege::privilege_hint;
 use self::ssh::{agent_hint, missing_agent, ssh_hint};
 use super::{CacheExportFailure, ExportCause, Failure, LoadCause, SbomError};
@@ -39,11 +41,11 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
         Failure::Solve { error, .. } => solve_hint(error, plan, output),
         Failure::Push(push) if push.is_taken => taken_hint(&push.error, plan),
         Failure::Push(push) => solve_hint(&push.error, plan, output),
-        Failure::Publish(publish) => client_hint(&publish.source, publish.reference.host(), plan),
+        Failure::Publish(publish) => client_hint(&publish.source, Purpose::Push, plan),
         Failure::SavedBuild { source, .. } => saved_hint(source),
-        Failure::Source(failure) => source_hint(&failure.source, &failure.host, plan),
+        Failure::Source(failure) => source_hint(&failure.source, plan),
         Failure::Copy(failure) => copy_hint(&failure.source, plan),
-        Failure::ReadBack { source, .. } => client_hint(source, source.host(), plan),
+        Failure::ReadBack { source, .. } => client_hint(source, Purpose::Build, plan),
         Failure::Credentials(error) => amazon_hint(error.cause()?),
         Failure::Repository { source, .. } | Failure::CacheKeys { source, .. } => {
             amazon_hint(source)
@@ -83,10 +85,13 @@ fn cache_hint(failure: &CacheExportFailure, plan: &Plan) -> String {
     let message = failure.error.message.to_ascii_lowercase();
     let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
     let of_registries = failure.places.iter().filter(|place| !place.contains("://"));
-    let hosts = of_registries.filter_map(|place| place.split('/').next());
+    let host_of = |place: &str| place.split('/').next().unwrap_or_default().to_owned();
     // With several places, the message shows which one failed, unless the builder omits it.
-    let mut hosts = hosts.filter(|host| failure.places.len() == 1 || message.contains(*host));
-    let host = hosts.next().unwrap_or_default();
+    let is_failed =
+        |place: &&String| failure.places.len() == 1 || message.contains(&host_of(place));
+    let place = of_registries.filter(is_failed).next();
+    let place = place.map(String::as_str).unwrap_or_default();
+    let host = &*host_of(place);
     let ignore = "with `ignore-error=true` in its entry of CACHE_TO, a cache that cannot be exported does not fail the build";
     if has(&["unknown cache exporter"]) {
         return "the builder does not support this type of cache: write `type=registry,ref=REFERENCE` in CACHE_TO".into();
@@ -101,7 +106,7 @@ fn cache_hint(failure: &CacheExportFailure, plan: &Plan) -> String {
         "(http 403)",
     ]) {
         return if host.contains(['.', ':']) {
-            format!("{}; {ignore}", login_hint(host, plan))
+            format!("{}; {ignore}", login_hint(&Place::in_build(place), plan))
         } else {
             format!("check the keys in CACHE_TO and their permissions; {ignore}")
         };
@@ -139,12 +144,19 @@ fn saved_hint(error: &ApiError) -> Option<String> {
 }
 
 /// After a failed read of the image to copy.
-fn source_hint(error: &ReadError, host: &str, plan: &Plan) -> Option<String> {
+fn source_hint(error: &ReadError, plan: &Plan) -> Option<String> {
     match error {
         ReadError::Client(error) if error.status() == Some(404) => {
-            Some("check SOURCE_IMAGE: the registry has no such image".into())
+            let host = error.host();
+            Some(if is_registry(host) {
+                format!(
+                    "check SOURCE_IMAGE: `{host}` has no such image; Depot deletes saved images after some days"
+                )
+            } else {
+                format!("check SOURCE_IMAGE: `{host}` has no such image")
+            })
         }
-        ReadError::Client(error) => client_hint(error, host, plan),
+        ReadError::Client(error) => client_hint(error, Purpose::Pull, plan),
         ReadError::Invalid { .. } | ReadError::TooLarge { .. } => None,
     }
 }
@@ -152,9 +164,8 @@ fn source_hint(error: &ReadError, host: &str, plan: &Plan) -> Option<String> {
 /// After a failed copy: the settings of the registry concerned.
 fn copy_hint(error: &ImageCopyError, plan: &Plan) -> Option<String> {
     match error {
-        ImageCopyError::Source(error) | ImageCopyError::Target(error) => {
-            client_hint(error, error.host(), plan)
-        }
+        ImageCopyError::Source(error) => client_hint(error, Purpose::Pull, plan),
+        ImageCopyError::Target(error) => client_hint(error, Purpose::Push, plan),
         ImageCopyError::Content { .. } => None,
     }
 }
@@ -266,7 +277,9 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
         return cause_hint(cause, host, plan);
     }
     match &error.kind {
-        ErrorKind::Registry { denied: true, .. } => Some(login_hint(host, plan)),
+        kind @ ErrorKind::Registry { denied: true, .. } => {
+            Some(login_hint(&Place::of_kind(kind), plan))
+        }
         ErrorKind::Connection => {
             Some("the connection to the builder was lost: run the step again; finished build steps come from the cache".into())
         }
@@ -383,7 +396,7 @@ fn taken_hint(error: &SolveError, plan: &Plan) -> Option<String> {
     Some(if *denied && !is_known {
         format!(
             "{}; or the tag already refers to another image, and the registry does not allow moving it",
-            login_hint(host, plan)
+            login_hint(&Place::of_kind(&error.kind), plan)
         )
     } else {
         immutable_hint(host)
@@ -399,7 +412,7 @@ fn immutable_hint(host: &str) -> String {
 
 /// After a push to a repository that does not exist.
 fn unknown_hint(host: &str) -> String {
-    if host == PACKAGES_HOST {
+    if canonical_host(host) == PACKAGES_HOST {
         return format!(
             "`{host}` has no such package in this workspace, and does not create it on a push: create it in the workspace's \
              settings, under Packages, and link it to this repository; its address is `{host}/WORKSPACE/PACKAGE`"
@@ -422,57 +435,25 @@ fn quota_hint(host: &str) -> String {
     )
 }
 
-fn client_hint(error: &ClientError, host: &str, plan: &Plan) -> Option<String> {
-    if error.is_quota_exceeded() {
+/// After a failed call to a registry, which was made for this purpose.
+fn client_hint(error: &ClientError, purpose: Purpose, plan: &Plan) -> Option<String> {
+    let host = error.host();
+    if let Some(hint) = error.login_cause().and_then(amazon_hint) {
+        Some(hint)
+    } else if error.is_quota_exceeded() {
         Some(quota_hint(host))
     } else if error.is_unknown_repository() {
         Some(unknown_hint(host))
     } else if error.is_immutable_tag() {
         Some(immutable_hint(host))
     } else if error.is_denied() {
-        Some(login_hint(host, plan))
+        Some(login_hint(&Place::of(error, purpose), plan))
     } else if error.is_rate_limited() {
         Some(rate_hint(host, false, plan))
     } else if error.is_certificate() {
         Some(insecure_hint(host))
     } else {
         None
-    }
-}
-
-/// After a rejected login: the variable that it came from, or the variables that would provide it.
-fn login_hint(host: &str, plan: &Plan) -> String {
-    let credential = plan.registries.credentials.for_host(host);
-    let origin = credential.and_then(|credential| credential.origin());
-    match (host, origin) {
-        (PACKAGES_HOST, Some(PACKAGES_TOKEN)) => format!(
-            "Bitbucket's login applies only to packages that are linked to this repository: link the package in its settings, or add an \
-             entry for `{host}` in REGISTRIES"
-        ),
-        (PACKAGES_HOST, None) => format!(
-            "Bitbucket sets BITBUCKET_PACKAGES_USERNAME and BITBUCKET_PACKAGES_TOKEN in the steps of workspaces with Packages; elsewhere, \
-             add an entry for `{host}` in REGISTRIES"
-        ),
-        (host, None) if is_registry(host) => format!(
-            "check DEPOT_TOKEN: it must belong to the project or the organization of the repository at `{host}`"
-        ),
-        ("", _) => {
-            "check the logins: REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRIES".into()
-        }
-        (host, Some(origin)) => format!(
-            "check {origin} and its user name: the login must belong to `{host}` and have the permissions that the build needs there"
-        ),
-        (host, None) if EcrHost::parse(host).is_some() => format!(
-            "the identity in AWS_OIDC_ROLE_ARN or AWS_ACCESS_KEY_ID must be allowed to use the repository at `{host}`; \
-             ECR_CREATE_REPOSITORY: 'true' creates a missing one"
-        ),
-        (DOCKER_HUB, None) => {
-            "set DOCKERHUB_USERNAME and DOCKERHUB_TOKEN as secured variables".into()
-        }
-        (host, None) => format!(
-            "set REGISTRY: {host}, REGISTRY_USERNAME and REGISTRY_PASSWORD, or add an entry for \
-             `{host}` in REGISTRIES"
-        ),
     }
 }
 

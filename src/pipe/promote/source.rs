@@ -28,7 +28,6 @@ impl Source {
     pub(super) fn failure(&self, error: ReadError) -> Failure {
         Failure::Source(Box::new(SourceFailure {
             image: self.shown.clone(),
-            host: self.reference.host().to_owned(),
             source: error,
         }))
     }

@@ -161,6 +161,15 @@ impl ClientError {
         }
     }
 
+    /// The reason why the login for the registry could not be obtained, if it is of this type.
+    #[must_use]
+    pub(crate) fn login_cause<Reason: std::error::Error + 'static>(&self) -> Option<&Reason> {
+        match &*self.cause {
+            Cause::Token(error) => error.login_cause(),
+            _ => None,
+        }
+    }
+
     /// Whether the tag is immutable.
     #[must_use]
     pub(crate) fn is_immutable_tag(&self) -> bool {
@@ -236,7 +245,18 @@ pub(crate) fn rejected(
     body: bytes::Bytes,
     authorization: Option<reqwest::header::HeaderValue>,
 ) -> ClientError {
-    let call = Call::new(reqwest::Method::PUT, "r.example", "acme/app", "1.0");
+    rejected_by("r.example", "acme/app", (status, body), authorization)
+}
+
+/// The same for any registry and repository.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn rejected_by(
+    host: &str,
+    repository: &str,
+    (status, body): (StatusCode, bytes::Bytes),
+    authorization: Option<reqwest::header::HeaderValue>,
+) -> ClientError {
+    let call = Call::new(reqwest::Method::PUT, host, repository, "1.0");
     let reply = Reply {
         status,
         headers: reqwest::header::HeaderMap::new(),

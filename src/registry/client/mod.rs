@@ -11,7 +11,7 @@ pub(crate) mod error;
 mod request;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(in crate::registry) mod tests;
 mod upload;
 
 use std::collections::HashMap;

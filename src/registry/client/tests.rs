@@ -39,7 +39,7 @@ fn client_with(reach: Reach, logins: &[(&str, &str, &str)]) -> Client {
     Client::new(Arc::new(Tokens::new(reach, keyring)))
 }
 
-fn client(logins: &[(&str, &str, &str)]) -> Client {
+pub(in crate::registry) fn client(logins: &[(&str, &str, &str)]) -> Client {
     let reach = Reach::new(&Proxies::default(), &tls(), |client| client);
     client_with(reach.unwrap(), logins)
 }
@@ -51,7 +51,7 @@ fn index() -> Manifest {
     )
 }
 
-fn served(manifest: &Manifest) -> Reply {
+pub(in crate::registry) fn served(manifest: &Manifest) -> Reply {
     let headers = format!("Content-Type: {}\r\n", manifest.media_type);
     Reply::Response(
         200,
@@ -68,7 +68,7 @@ fn challenge(scheme: &str) -> Reply {
     )
 }
 
-fn seen(fake: &Fake) -> Vec<String> {
+pub(in crate::registry) fn seen(fake: &Fake) -> Vec<String> {
     let seen = fake.seen().into_iter();
     seen.map(|seen| format!("{} {}", seen.method, seen.path))
         .collect()

@@ -1,6 +1,6 @@
 //! Everything that an image consists of: its index, the manifests below it, and the blobs of those.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -22,6 +22,12 @@ const MAX_DEPTH: usize = 8;
 
 /// The maximum number of blobs of one manifest.
 const MAX_BLOBS: usize = 10_000;
+
+/// The maximum size of all blobs of one manifest, in TiB. So no sum over manifests and targets exceeds 64 bits.
+const MAX_BLOBS_TIB: u64 = 3;
+
+/// The length of a parser's message, in characters. It can repeat the manifest.
+const MAX_PROBLEM_CHARS: usize = 200;
 
 /// Layers that a manifest names by their address, and that registries do not store.
 const FOREIGN_LAYERS: [&str; 4] = [
@@ -106,23 +112,24 @@ impl Tree {
         let mut known = HashSet::from([root.digest.clone()]);
         let mut bytes = root.bytes.len();
         let mut level = vec![root.clone()];
-        let mut levels: Vec<Vec<Node>> = Vec::new();
+        let mut depth = 0;
+        let mut read = HashMap::new();
         while !level.is_empty() {
-            if levels.len() == MAX_DEPTH {
+            if depth == MAX_DEPTH {
                 return Err(too_large(format!("{MAX_DEPTH} levels of indexes")));
             }
-            let mut nodes = Vec::new();
+            depth += 1;
             let mut below = Vec::new();
             for manifest in level {
                 let (children, blobs) = parse(&manifest)?;
-                for digest in children {
+                for digest in &children {
                     if !known.insert(digest.clone()) {
                         continue;
                     }
                     if known.len() > MAX_MANIFESTS {
                         return Err(too_large(format!("{MAX_MANIFESTS} manifests")));
                     }
-                    let child = client.manifest(host, repository, &digest).await?;
+                    let child = client.manifest(host, repository, digest).await?;
                     bytes += child.bytes.len();
                     if bytes > MAX_MANIFEST_BYTES {
                         return Err(too_large(format!(
@@ -131,12 +138,12 @@ impl Tree {
                     }
                     below.push(child);
                 }
-                nodes.push(Node { manifest, blobs });
+                let digest = manifest.digest.clone();
+                read.insert(digest, (Node { manifest, blobs }, children));
             }
-            levels.push(nodes);
             level = below;
         }
-        let nodes = levels.into_iter().rev().flatten().collect();
+        let nodes = ordered(&root.digest, read);
         Ok(Self { root, nodes })
     }
 
@@ -159,14 +166,34 @@ impl Tree {
     }
 }
 
+/// The manifests below and with `root`, each after those that it names. `read` has the digests of those too. An index can name a
+/// manifest that is also named by an index in it, so the distance from the root is not an order.
+fn ordered(root: &str, mut read: HashMap<String, (Node, Vec<String>)>) -> Vec<Node> {
+    let mut nodes = Vec::new();
+    let mut waiting = Vec::new();
+    let mut next = vec![root.to_owned()];
+    while let Some(digest) = next.pop() {
+        if let Some((node, children)) = read.remove(&digest) {
+            // It is popped again after its children.
+            next.push(digest);
+            next.extend(children);
+            waiting.push(node);
+        } else if let Some(node) = waiting.pop_if(|node: &mut Node| node.manifest.digest == digest)
+        {
+            nodes.push(node);
+        }
+    }
+    nodes
+}
+
 /// The digests of the manifests that this one names, and its blobs.
-fn parse(manifest: &Manifest) -> Result<(Vec<String>, Vec<Blob>), ReadError> {
+pub(crate) fn parse(manifest: &Manifest) -> Result<(Vec<String>, Vec<Blob>), ReadError> {
     let invalid = |problem: String| ReadError::Invalid {
         digest: manifest.digest.clone(),
         problem,
     };
-    let document: Document =
-        serde_json::from_slice(&manifest.bytes).map_err(|error| invalid(error.to_string()))?;
+    let document: Document = serde_json::from_slice(&manifest.bytes)
+        .map_err(|error| invalid(printable(&error.to_string(), MAX_PROBLEM_CHARS)))?;
     let Document {
         manifests,
         config,
@@ -193,6 +220,11 @@ fn parse(manifest: &Manifest) -> Result<(Vec<String>, Vec<Blob>), ReadError> {
     };
     if blobs.len() > MAX_BLOBS {
         return Err(too_large(format!("{MAX_BLOBS} blobs")));
+    }
+    let mut sizes = blobs.iter().map(|blob| blob.size);
+    let bytes = sizes.try_fold(0_u64, u64::checked_add);
+    if bytes.is_none_or(|bytes| bytes > MAX_BLOBS_TIB << 40) {
+        return Err(too_large(format!("{MAX_BLOBS_TIB} TiB of blobs")));
     }
     // A digest becomes a part of an address, and is verified.
     let is_known = |digest: &str| digest.starts_with("sha256:") && shape::is_digest(digest);
@@ -245,6 +277,24 @@ mod tests {
             .collect();
         assert_eq!(blobs, [(&*digest('1'), 5), (&*digest('2'), 7)]);
         assert!(children.is_empty());
+    }
+
+    #[test]
+    fn the_error_of_a_manifest_is_short() {
+        let json = json!({"manifests": "x".repeat(1_000_000)});
+        let error = parse(&manifest(OCI_INDEX, &json)).unwrap_err().to_string();
+        assert!(error.contains("invalid type"), "{error:.200}");
+        assert!(error.chars().count() < 500);
+    }
+
+    #[test]
+    fn sizes_that_no_image_has_are_rejected() {
+        let blob = |digit, size: u64| json!({"digest": digest(digit), "size": size});
+        for (config, layer) in [(u64::MAX, 1), (1, u64::MAX), (1 << 41, 1 << 41)] {
+            let json = json!({"config": blob('1', config), "layers": [blob('2', layer)]});
+            let error = parse(&manifest(OCI_MANIFEST, &json)).unwrap_err();
+            assert_eq!(error.to_string(), "the image has more than 3 TiB of blobs");
+        }
     }
 
     #[test]

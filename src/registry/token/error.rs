@@ -82,6 +82,15 @@ impl TokenError {
         }
     }
 
+    /// The reason why the login could not be obtained, if it is of this type.
+    #[must_use]
+    pub(crate) fn login_cause<Reason: std::error::Error + 'static>(&self) -> Option<&Reason> {
+        match self {
+            Self::Login(error) => error.cause(),
+            _ => None,
+        }
+    }
+
     /// Whether the credentials were rejected.
     #[must_use]
     pub(crate) fn is_denied(&self) -> bool {

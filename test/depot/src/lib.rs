@@ -56,8 +56,8 @@ pub use depot::{LocalDepot, StartError, Unforeseen, WaitError};
 pub use faults::{Fault, PlannedFault, Times};
 pub use machine::{Builder, BuilderStream, Connecting, Machine, NoBuilder};
 pub use record::{
-    BuildRecord, BuildState, Call, ConnectionRecord, ConnectionState, Outcome, Record, Request,
-    TokenKind,
+    BlobRecord, BuildRecord, BuildState, Call, ConnectionRecord, ConnectionState, Outcome,
+    PushRecord, PushState, Record, Request, TokenKind,
 };
 pub use scenario::{
     Compressor, CreateBuildAnswer, HostCredential, Line, MachinePlan, Port, PullInfo, Scenario,

@@ -9,10 +9,10 @@ use depot_ground::wire::ByteCount;
 use tokio::sync::watch;
 
 use crate::messages::{
-    BuildOptions, BuildStep, CreateBuildRequest, Dockerfile, FinishBuildRequest,
+    BuildOptions, BuildStep, CreateBuildRequest, Dockerfile, FinishBuildRequest, FinishPushRequest,
     GetBuildKitConnectionRequest, GetBuildRequest, GetPullInfoRequest, GetPullTokenRequest,
     ListProjectsRequest, ReportBuildContextRequest, ReportBuildHealthRequest,
-    ReportStatusStreamRequest, ReportTimingsRequest, Vertex,
+    ReportStatusStreamRequest, ReportTimingsRequest, StartPushRequest, Vertex,
 };
 use crate::{Architecture, Code, Method};
 
@@ -23,6 +23,10 @@ pub struct Record {
     pub calls: Vec<Call>,
     /// Builds that were created.
     pub builds: Vec<BuildRecord>,
+    /// Pushes of saved builds, in the order of their start.
+    pub pushes: Vec<PushRecord>,
+    /// Requests to the blob service.
+    pub blobs: Vec<BlobRecord>,
     /// Connections to machines.
     pub connections: Vec<ConnectionRecord>,
     /// Leases that builders created and that were not deleted.
@@ -125,6 +129,8 @@ pub enum Request {
     ReportBuildContext(ReportBuildContextRequest),
     GetPullInfo(GetPullInfoRequest),
     GetPullToken(GetPullTokenRequest),
+    StartPush(StartPushRequest),
+    FinishPush(FinishPushRequest),
     ListProjects(ListProjectsRequest),
 }
 
@@ -162,6 +168,45 @@ pub enum BuildState {
     Failed(String),
     /// Finished as canceled.
     Canceled,
+}
+
+/// One push of a saved build.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushRecord {
+    /// The id.
+    pub id: String,
+    /// The build's id.
+    pub build_id: String,
+    /// The name to push to.
+    pub tag: String,
+    /// The state.
+    pub state: PushState,
+}
+
+/// The state of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PushState {
+    /// Started and not finished.
+    Started,
+    /// Finished with success.
+    Succeeded,
+    /// Finished with this error.
+    Failed(String),
+}
+
+/// One blob that the blob service copied, or could not copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobRecord {
+    /// The id of the build whose image has the blob.
+    pub build_id: String,
+    /// The digest.
+    pub digest: String,
+    /// The host and the repository of the target.
+    pub target: String,
+    /// The scheme of the authorization for the target.
+    pub scheme: String,
+    /// The status of the response.
+    pub status: u16,
 }
 
 /// One connection to a machine.
@@ -283,6 +328,33 @@ impl Recorder {
         self.record.send_modify(|record| {
             if let Some(build) = record.builds.iter_mut().find(|build| build.id == id) {
                 change(build);
+            }
+        });
+    }
+
+    pub(crate) fn push(&self, push: PushRecord) {
+        self.record.send_modify(|record| record.pushes.push(push));
+    }
+
+    /// Finishes a push; `false` if none with these ids is running.
+    pub(crate) fn finish_push(&self, id: &str, build_id: &str, state: PushState) -> bool {
+        let mut is_running = false;
+        self.record.send_modify(|record| {
+            let running = record.pushes.iter_mut().find(|push| {
+                push.id == id && push.build_id == build_id && push.state == PushState::Started
+            });
+            is_running = running.is_some();
+            if let Some(push) = running {
+                push.state = state;
+            }
+        });
+        is_running
+    }
+
+    pub(crate) fn blob(&self, blob: BlobRecord) {
+        self.record.send_modify(|record| {
+            if record.blobs.len() < Self::MAX_CALLS {
+                record.blobs.push(blob);
             }
         });
     }

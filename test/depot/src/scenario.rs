@@ -3,6 +3,7 @@
 //! [`Scenario::default`] has no faults: both machines are ready at once, and responses have no special values. Each method
 //! changes one thing.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Scenario {
     pub answer: CreateBuildAnswer,
     /// The response to `GetPullInfo`; if `None`, `failed_precondition`.
     pub pull: Option<PullInfo>,
+    /// The addresses of registries for the blob service, by host, such as `127.0.0.1:5000`. Other hosts are their own addresses.
+    pub addresses: HashMap<String, String>,
     /// The health report from which responses request the end of the build, counted over all its machines, from 1.
     pub cancel_at_health_report: Option<u32>,
     /// The tokens of the user and of every build; random if `None`.
@@ -90,6 +93,13 @@ impl Scenario {
     #[must_use]
     pub fn pull(mut self, pull: PullInfo) -> Self {
         self.pull = Some(pull);
+        self
+    }
+
+    /// Sets the address at which the blob service finds the registry `host`. It uses plain HTTP.
+    #[must_use]
+    pub fn registry_at(mut self, host: &str, address: &str) -> Self {
+        self.addresses.insert(host.to_owned(), address.to_owned());
         self
     }
 

@@ -1,4 +1,4 @@
-//! Wrappers of sockets: they reset a connection, count its bytes, or cut it.
+//! Wrappers of sockets: they reset a connection, count its bytes, or cut it. One HTTP request is here too.
 
 use std::io;
 use std::pin::Pin;
@@ -6,8 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::engine::{Address, http as client};
+
+/// Sends `request` to `address`, such as `127.0.0.1:5000`, over a connection of its own without TLS. Returns the response with
+/// its whole body, which may have `limit` bytes.
+///
+/// # Errors
+/// If there is no complete response within 30 seconds, or a longer one.
+pub async fn send(
+    address: &str,
+    request: Request<Bytes>,
+    limit: usize,
+) -> io::Result<Response<Bytes>> {
+    client::send(&Address::Tcp(address.to_owned()), request, limit).await
+}
 
 /// Makes a connection end with a reset instead of an orderly close.
 #[derive(Clone, Debug, Default)]

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::{Api, Method, require_build};
+use super::{Api, Method, blobs, require_build};
 use crate::connect::{
     self, ApiResponse, Code, Codec, ConnectError, MESSAGE_LIMIT_BYTES, check_headers,
 };
@@ -51,6 +51,9 @@ pub(crate) async fn exchange(
     connection: Connection,
     request: HttpRequest<Incoming>,
 ) -> ApiResponse {
+    if blobs::is_for(&request) {
+        return blobs::exchange(&api, request).await;
+    }
     let path = request.uri().path();
     let Some(method) = Method::of_path(path) else {
         api.recorder
@@ -132,6 +135,8 @@ impl Exchange {
             }
             Method::GetPullInfo => self.unary(Api::get_pull_info, Request::GetPullInfo).await,
             Method::GetPullToken => self.unary(Api::get_pull_token, Request::GetPullToken).await,
+            Method::StartPush => self.unary(Api::start_push, Request::StartPush).await,
+            Method::FinishPush => self.unary(Api::finish_push, Request::FinishPush).await,
             Method::ListProjects => self.unary(Api::list_projects, Request::ListProjects).await,
             Method::ReportStatusStream => self.stream().await,
         }

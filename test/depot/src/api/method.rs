@@ -34,6 +34,8 @@ methods! {
     ReportBuildContext "depot.cli.v1.BuildService" "Reports the Dockerfiles.";
     GetPullInfo "depot.cli.v1.BuildService" "Returns where a saved image can be pulled.";
     GetPullToken "depot.cli.v1.BuildService" "Returns a token to pull saved images.";
+    StartPush "depot.cli.v1.PushService" "Starts a push of a saved build.";
+    FinishPush "depot.cli.v1.PushService" "Finishes a push of a saved build.";
     ListProjects "depot.cli.v1beta1.ProjectsService" "Lists the projects that a token may see.";
 }
 

@@ -1,10 +1,12 @@
 //! Depot's API: the effect of each method. Routing, reading and responding are in [`exchange`].
 
+mod blobs;
 mod builds;
 mod exchange;
 mod machines;
 mod method;
 mod pull;
+mod push;
 mod reports;
 
 use std::collections::HashMap;

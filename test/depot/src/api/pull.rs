@@ -14,18 +14,23 @@ impl Api {
         request: &GetPullInfoRequest,
     ) -> Result<GetPullInfoResponse, ConnectError> {
         require_user(token)?;
+        self.saved_image(&request.build_id)
+    }
+
+    /// The place of a build's image, and the login for it.
+    pub(super) fn saved_image(&self, build_id: &str) -> Result<GetPullInfoResponse, ConnectError> {
         let state = self.state();
         let build = state
             .builds
-            .get(&request.build_id)
-            .ok_or_else(|| unknown_build(&request.build_id))?;
+            .get(build_id)
+            .ok_or_else(|| unknown_build(build_id))?;
         let Some(pull) = &self.scenario.pull else {
             return Err(ConnectError::new(
                 Code::FailedPrecondition,
                 "the image of this build was not saved",
             ));
         };
-        let reference = pull.reference.replace("{build_id}", &request.build_id);
+        let reference = pull.reference.replace("{build_id}", build_id);
         Ok(GetPullInfoResponse {
             reference: reference.replace("{project_id}", &build.project_id),
             username: pull.username.clone(),

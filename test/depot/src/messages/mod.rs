@@ -1,7 +1,7 @@
 //! Depot's messages, in protobuf and in protobuf's JSON form.
 //!
 //! They are written by hand and share no code with the pipe's messages, so that a wrong field number on one side is found.
-//! Only messages that `depot build` uses are here.
+//! Only messages that `depot build`, `depot push` and `depot pull` use are here.
 //!
 //! JSON: names are lowerCamelCase and accepted in `snake_case`; enums are names and accepted as numbers; 64-bit numbers are
 //! strings; bytes are base64; a `oneof` is the one member that is set; `null` means "not set" (it is removed before these
@@ -12,6 +12,7 @@ mod buildkit;
 mod json;
 mod machine;
 mod pull;
+mod push;
 mod report;
 
 pub use build::{
@@ -34,6 +35,7 @@ pub use pull::{
     GetPullInfoRequest, GetPullInfoResponse, GetPullTokenRequest, GetPullTokenResponse,
     ListProjectsRequest, ListProjectsResponse, Project,
 };
+pub use push::{FinishPushRequest, StartPushRequest, StartPushResponse};
 pub use report::{
     BuildStep, Dockerfile, ReportBuildContextRequest, ReportStatusStreamRequest,
     ReportTimingsRequest,

@@ -9,4 +9,5 @@ mod builds;
 mod client;
 mod faults;
 mod machines;
+mod pushes;
 mod strictness;
