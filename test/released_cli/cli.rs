@@ -103,6 +103,11 @@ impl Trial {
 
     /// Runs any command of the CLI, such as `pull`.
     pub(crate) async fn run(&self, arguments: &[impl AsRef<OsStr>]) -> Ran {
+        self.run_in(self.home.path(), arguments).await
+    }
+
+    /// The same in a directory, such as that of a definition.
+    pub(crate) async fn run_in(&self, directory: &Path, arguments: &[impl AsRef<OsStr>]) -> Ran {
         // The registries' credentials, where `docker login` stores them.
         let registry = &self.ground.registry;
         let logins = self.logins.iter().map(|(host, login)| (&**host, login));
@@ -133,7 +138,7 @@ impl Trial {
             .env("DOCKER_CONFIG", self.home.path())
             .env("DOCKER_HOST", self.docker_host.as_ref().unwrap_or(&nowhere))
             .envs(self.variables.iter().cloned());
-        self.finish(command, self.home.path()).await
+        self.finish(command, directory).await
     }
 
     /// Runs the pipe in `directory` with the same variables, and these.

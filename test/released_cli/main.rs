@@ -10,6 +10,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bakes;
 mod builds;
 mod caches;
 mod cli;

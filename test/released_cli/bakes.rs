@@ -1,0 +1,177 @@
+//! Targets of bake definitions: the pipe's images, metadata and options, compared with those of `depot bake`.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that JSON lacks is null, which the comparison shows"
+)]
+
+use std::collections::BTreeMap;
+
+use depot_ground::fixtures::Context;
+use local_depot::Scenario;
+use serde_json::{Value, json};
+
+use crate::cli::Trial;
+use crate::ground::{Ground, ground};
+
+const DEFINITION: &str = r#"
+variable "REPOSITORY" {}
+group "default" { targets = ["app", "service"] }
+target "app" {
+  tags   = ["${REPOSITORY}/app:1", "${REPOSITORY}/app:2"]
+  labels = { team = "web, mobile" }
+  args   = { VALUE = "a\"b" }
+}
+target "service" {
+  name       = "service-${item}"
+  matrix     = { item = ["one", "two"] }
+  context    = "services"
+  dockerfile = "${item}.Dockerfile"
+  tags       = ["${REPOSITORY}/${item}:1"]
+}
+"#;
+
+fn context() -> Context {
+    let context =
+        Context::new("FROM scratch\nARG VALUE\nLABEL value=$VALUE\nCOPY file /\n").unwrap();
+    for (name, content) in [
+        ("file", "content\n"),
+        ("docker-bake.hcl", DEFINITION),
+        ("services/one.Dockerfile", "FROM scratch\nCOPY one /\n"),
+        ("services/two.Dockerfile", "FROM scratch\nCOPY one /two\n"),
+        ("services/one", "1\n"),
+    ] {
+        context.file(name, content).unwrap();
+    }
+    // The CLI announces the times of files, which are part of the layers.
+    context
+}
+
+/// The platforms of an image, each with the layers and the configuration of its containers.
+async fn image(ground: &Ground, repository: &str, tag: &str) -> Value {
+    let top = ground.registry.manifest(repository, tag).await.unwrap();
+    let mut images = BTreeMap::new();
+    for entry in top.json().unwrap()["manifests"].as_array().unwrap() {
+        let platform = entry["platform"].to_string();
+        if platform.contains("unknown") {
+            continue;
+        }
+        let digest = entry["digest"].as_str().unwrap();
+        let manifest = ground.registry.manifest(repository, digest).await.unwrap();
+        let manifest = manifest.json().unwrap();
+        let config = manifest["config"]["digest"].as_str().unwrap();
+        let config = ground.registry.blob(repository, config).await.unwrap();
+        let config: Value = serde_json::from_slice(&config).unwrap();
+        images.insert(
+            platform,
+            json!({ "layers": manifest["layers"], "config": config["config"] }),
+        );
+    }
+    json!(images)
+}
+
+/// The names of the members of each target's metadata.
+fn form(metadata: &Value) -> BTreeMap<String, Vec<String>> {
+    let targets = metadata.as_object().unwrap().iter();
+    targets
+        .map(|(target, members)| {
+            let members = members.as_object().unwrap().keys();
+            (target.clone(), members.cloned().collect())
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn pushed_targets_are_those_of_the_cli() {
+    let Some(ground) = ground().await else { return };
+    for platforms in ["linux/amd64", "linux/amd64,linux/arm64"] {
+        let trial = if platforms.contains(',') {
+            Trial::start_on_two(ground, Scenario::default()).await
+        } else {
+            Some(Trial::start(ground, Scenario::default()).await)
+        };
+        let Some(mut trial) = trial else { return };
+        let context = context();
+        let host = ground.registry.host();
+        let suffix = platforms.len();
+        let place = |owner: &str| format!("{host}/bake-{owner}-{suffix}");
+        trial.variables = vec![("REPOSITORY".to_owned(), place("cli"))];
+        let platform_list: Vec<String> = platforms
+            .split(',')
+            .map(|platform| format!("*.platform={platform}"))
+            .collect();
+        let mut arguments = vec![
+            "bake",
+            "--progress",
+            "plain",
+            "--push",
+            "--metadata-file",
+            "cli.json",
+            // The pipe's default, which is that of `depot build`.
+            "--provenance",
+            "mode=min,inline-only=true",
+        ];
+        for platform in &platform_list {
+            arguments.extend(["--set", platform]);
+        }
+        let ran = trial.run_in(context.path(), &arguments).await;
+        ran.exits(0);
+        let cli_options = ran.build().options.clone();
+        let ran = trial
+            .pipe(
+                context.path(),
+                &[
+                    ("BAKE_VARS", &format!("REPOSITORY={}", place("pipe"))),
+                    ("PUSH", "true"),
+                    ("PLATFORMS", platforms),
+                    ("METADATA_FILE", "pipe.json"),
+                    ("REGISTRY", &host),
+                    ("REGISTRY_USERNAME", ground.registry.username()),
+                    ("REGISTRY_PASSWORD", ground.registry.password()),
+                ],
+            )
+            .await;
+        ran.exits(0);
+        for (name, tag) in [("app", "1"), ("app", "2"), ("one", "1"), ("two", "1")] {
+            let of = async |owner: &str| {
+                image(ground, &format!("bake-{owner}-{suffix}/{name}"), tag).await
+            };
+            assert_eq!(of("pipe").await, of("cli").await, "{name}:{tag}");
+        }
+        let read = |name: &str| -> Value {
+            let text = std::fs::read(context.path().join(name)).unwrap();
+            serde_json::from_slice(&text).unwrap()
+        };
+        let (cli, mut pipe) = (read("cli.json"), read("pipe.json"));
+        // An addition of the pipe.
+        pipe.as_object_mut().unwrap().remove("depot.digests");
+        assert_eq!(
+            form(&pipe).keys().collect::<Vec<_>>(),
+            form(&cli).keys().collect::<Vec<_>>()
+        );
+        assert_eq!(
+            form(&pipe)["depot.build"],
+            form(&cli)["depot.build"],
+            "{pipe:#}"
+        );
+        for target in ["app", "service-one", "service-two"] {
+            assert!(cli[target]["containerimage.digest"].is_string(), "{cli:#}");
+            assert!(
+                pipe[target]["containerimage.digest"].is_string(),
+                "{pipe:#}"
+            );
+        }
+        // The order of the CLI is that of a Go map.
+        let by_target = |options: &[local_depot::messages::BuildOptions]| -> BTreeMap<_, _> {
+            let options = options.iter();
+            options
+                .map(|options| {
+                    let name = options.target_name.clone().unwrap();
+                    (name, (options.command, options.push, options.save))
+                })
+                .collect()
+        };
+        let pipe_build = ran.record.builds.last().unwrap();
+        assert_eq!(by_target(&pipe_build.options), by_target(&cli_options));
+        trial.stand_in.check().unwrap();
+    }
+}
