@@ -45,7 +45,8 @@ impl Evaluator<'_> {
 
     /// `convert(value, type)`.
     fn conversion(&self, value: &Node, kind: &Node) -> Result<Value, Error> {
-        let wanted = constraint(kind, self.source)?;
+        // An optional attribute is a required one here.
+        let wanted = constraint(kind, self.source)?.complete();
         let converted = self.value(value)?.convert(&wanted);
         converted.map_err(|error| self.located(error, value))
     }
