@@ -83,23 +83,4 @@ pub(crate) fn unknown(name: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_hints_are_near() {
-        let mut all: Vec<_> = names().collect();
-        all.sort_unstable();
-        let count = all.len();
-        all.dedup();
-        assert_eq!((all.len(), count), (102, 102));
-        assert!(all.iter().all(|name| standard(name).is_some()));
-        assert!(standard("nope").is_none());
-        let message = unknown("regexreplace").message().to_owned();
-        assert_eq!(
-            message,
-            "no function `regexreplace`; is `regex_replace` meant?"
-        );
-        assert_eq!(unknown("xyzzy").message(), "no function `xyzzy`");
-    }
-}
+mod tests;

@@ -19,6 +19,8 @@ mod types;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 pub(crate) use number::Number;
 pub(crate) use types::{Type, unify};
 
@@ -48,9 +50,14 @@ impl Value {
         Self::Null(Type::Dynamic)
     }
 
-    /// A string.
+    /// A string, in the normal form NFC.
     pub(crate) fn string(text: impl Into<Rc<str>>) -> Self {
-        Self::String(text.into())
+        let text = text.into();
+        if text.is_ascii() {
+            return Self::String(text);
+        }
+        let normal = ComposingNormalizerBorrowed::new_nfc().normalize(&text);
+        Self::String(normal.into())
     }
 
     /// An integer.
@@ -162,6 +169,7 @@ mod tests {
         let (one, text) = (Value::integer(1), Value::string("1"));
         assert!(!one.equals(&text));
         assert!(one.equals(&Value::Number(Number::parse("1.0").unwrap())));
+        assert!(Value::string("e\u{301}").equals(&Value::string("\u{e9}")));
         assert!(Value::null().equals(&Value::Null(Type::String)));
         assert!(!Value::null().equals(&one));
         assert!(tuple(&one).equals(&tuple(&one)));

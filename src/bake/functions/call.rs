@@ -234,7 +234,7 @@ impl Call<'_> {
     pub(super) fn string(&self, text: impl Into<Rc<str>>) -> Outcome {
         let text = text.into();
         self.reserve(text.len())?;
-        Ok(Value::String(text))
+        Ok(Value::string(text))
     }
 
     /// A list of strings.

@@ -24,7 +24,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         let pattern = Pattern::new(call, 0)?;
         let text = call.text(1)?;
         spend(call, text)?;
-        let captures = pattern.regex.captures(text.as_bytes());
+        let captures = matches(&pattern.regex, text).next();
         let captures =
             captures.ok_or_else(|| failure("the pattern does not match any part of the string"))?;
         pattern.result(call, &captures)
@@ -35,7 +35,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         let text = call.text(1)?;
         let mut results = Vec::new();
         spend(call, text)?;
-        for captures in pattern.regex.captures_iter(text.as_bytes()) {
+        for captures in matches(&pattern.regex, text) {
             call.reserve_values(1)?;
             spend(call, text.get(..64).unwrap_or(text))?;
             results.push(pattern.result(call, &captures)?);
@@ -48,6 +48,15 @@ pub(super) const FUNCTIONS: &[Standard] = &[
 fn spend(call: &Call<'_>, text: &str) -> Result<(), CallError> {
     let steps = u64::try_from(text.len()).unwrap_or(u64::MAX);
     call.budget.steps(steps / 4).map_err(CallError::whole)
+}
+
+/// The matches that do not overlap. Those of nothing inside of a character are none.
+fn matches<'a>(regex: &'a Regex, text: &'a str) -> impl Iterator<Item = Captures<'a>> {
+    let matches = regex.captures_iter(text.as_bytes());
+    matches.filter(|captures| {
+        let found = captures.get(0);
+        found.is_some_and(|found| !found.is_empty() || text.is_char_boundary(found.start()))
+    })
 }
 
 /// A pattern with the type of its result: a string without groups, a tuple of groups, or an object of named ones.
@@ -138,7 +147,7 @@ fn replace(call: &Call<'_>) -> Outcome {
     let mut result = Vec::new();
     let mut end = 0;
     spend(call, text)?;
-    for captures in regex.captures_iter(text.as_bytes()) {
+    for captures in matches(&regex, text) {
         let Some(found) = captures.get(0) else {
             continue;
         };

@@ -8,7 +8,11 @@ const SHORTEST_EXPONENT: i64 = 6;
 
 /// The shortest form that is this number: `%v`.
 pub(super) fn shortest(number: &Number) -> String {
-    let sign = if number.is_negative() { "-" } else { "" };
+    let sign = match (number.is_negative(), number.is_infinite()) {
+        (true, _) => "-",
+        (false, true) => "+",
+        (false, false) => "",
+    };
     format!("{sign}{}", magnitude(number, 'g', None))
 }
 

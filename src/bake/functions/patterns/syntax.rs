@@ -24,13 +24,26 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
         rest: pattern,
         output: String::new(),
     };
+    let mut repeated = false;
     while let Some(character) = translation.take() {
+        let repeats = match character {
+            '*' | '+' | '?' => true,
+            '{' => translation.counts().is_some(),
+            _ => false,
+        };
+        if repeats && repeated {
+            return Err("the pattern repeats a repetition; put the first one in a group".into());
+        }
         match character {
             '\\' => translation.escape(false)?,
             '[' => translation.class()?,
             '{' => translation.repetition()?,
             '(' => translation.group()?,
             _ => translation.output.push(character),
+        }
+        repeated = repeats;
+        if repeats && translation.skip("?") {
+            translation.output.push('?');
         }
     }
     Ok(translation.output)
@@ -41,7 +54,7 @@ struct Translation<'a> {
     output: String,
 }
 
-impl Translation<'_> {
+impl<'a> Translation<'a> {
     fn take(&mut self) -> Option<char> {
         let mut characters = self.rest.chars();
         let character = characters.next();
@@ -218,32 +231,30 @@ impl Translation<'_> {
         }
     }
 
-    /// `{2}`, `{2,}` or `{2,3}`; anything else is a brace.
+    /// The counts of a repetition such as `2}`, `2,}` or `2,3}` and what follows it.
+    fn counts(&self) -> Option<(&'a str, &'a str)> {
+        let (counts, rest) = self.rest.split_once('}')?;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (least, most) = counts.split_once(',').unwrap_or((counts, ""));
+        (!least.is_empty() && is_number(least) && is_number(most)).then_some((counts, rest))
+    }
+
+    /// A repetition after its brace, or the brace as a character.
     fn repetition(&mut self) -> Result<(), String> {
-        let Some((counts, rest)) = self.rest.split_once('}') else {
+        let Some((counts, rest)) = self.counts() else {
             self.literal('{');
             return Ok(());
         };
-        let (least, most) = counts.split_once(',').unwrap_or((counts, counts));
-        let is_number =
-            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        if !is_number(least) || !(is_number(most) || most.is_empty()) {
-            self.literal('{');
-            return Ok(());
-        }
-        for count in [least, most].into_iter().filter(|count| !count.is_empty()) {
-            if count
-                .parse()
-                .ok()
-                .is_none_or(|count: u32| count > MAX_REPETITIONS)
-            {
+        for count in counts.split(',').filter(|count| !count.is_empty()) {
+            let count: Option<u32> = count.parse().ok();
+            if count.is_none_or(|count| count > MAX_REPETITIONS) {
                 return Err(format!(
                     "the pattern repeats more than {MAX_REPETITIONS} times"
                 ));
             }
         }
-        let _ = write!(self.output, "{{{counts}}}");
         self.rest = rest;
+        let _ = write!(self.output, "{{{counts}}}");
         Ok(())
     }
 

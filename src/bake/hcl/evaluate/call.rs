@@ -3,6 +3,7 @@
 use super::Evaluator;
 use crate::Error;
 use crate::functions;
+use crate::hcl::constraint::constraint;
 use crate::hcl::scope::Argument;
 use crate::hcl::tree::{Call, Node};
 use crate::value::Value;
@@ -17,6 +18,11 @@ impl Evaluator<'_> {
             return Err(self.located(functions::unknown(&call.name), node));
         };
         let budget = self.scope.budget();
+        if let ("convert", false, [value, kind]) =
+            (call.name.as_str(), call.expands, call.arguments.as_slice())
+        {
+            return self.conversion(value, kind);
+        }
         if !call.expands {
             let evaluations: Vec<_> = call
                 .arguments
@@ -35,6 +41,14 @@ impl Evaluator<'_> {
         function
             .call(&arguments, budget)
             .map_err(|failed| self.failed(node, call, failed))
+    }
+
+    /// `convert(value, type)`.
+    fn conversion(&self, value: &Node, kind: &Node) -> Result<Value, Error> {
+        // An optional attribute is a required one here.
+        let wanted = constraint(kind, self.source)?.complete();
+        let converted = self.value(value)?.convert(&wanted);
+        converted.map_err(|error| self.located(error, value))
     }
 
     fn arguments(&self, call: &Call) -> Result<Vec<Value>, Error> {
