@@ -240,6 +240,11 @@ impl Connection {
         }
     }
 
+    /// The channel, for other services of the builder.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     /// A client of the builder's control service.
     pub(super) fn control(&self) -> ControlClient<Channel> {
         let client = ControlClient::new(self.channel.clone())

@@ -7,6 +7,7 @@
 mod connect;
 mod content;
 mod error;
+mod gateway;
 mod io;
 mod pushes;
 pub(crate) mod session;
@@ -20,6 +21,7 @@ pub(crate) use error::{
     CANCELED, ErrorKind, KnownCause, Mounts, Refusal, RegistryAction, SolveError, Source,
     SshFailure, is_lost, status_message,
 };
+pub(crate) use gateway::Input;
 pub(crate) use pushes::Pushes;
 pub(crate) use solve::{Export, ExternalCache, Solve, Solved};
 pub(crate) use tls::MutualTls;

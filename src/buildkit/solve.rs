@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bollard_buildkit_proto::moby::buildkit::v1::{
     CacheOptions, CacheOptionsEntry, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
 };
+use bollard_buildkit_proto::pb::Definition;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::{Response, Status};
@@ -44,6 +45,8 @@ pub(crate) struct Solve {
     pub(crate) cache_exports: Vec<ExternalCache>,
     /// The privileges that steps of the Dockerfile may request, such as `network.host`.
     pub(crate) entitlements: Vec<String>,
+    /// The results of other builds that the frontend uses.
+    pub(crate) inputs: HashMap<String, Definition>,
     /// Keeps no record in the builder's history.
     pub(crate) internal: bool,
 }
@@ -190,27 +193,30 @@ impl Connection {
         match outcome {
             None => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
             Some(Ok(response)) => Solved::checked(response.exporter_response),
-            Some(Err(status)) => {
-                let error = SolveError::from_status(&status);
-                // A failure on this side is the cause; the builder's error is its consequence. But another solve of the session
-                // may have caused that failure, which has nothing to do with a failed step or push.
-                let report = session.failure(status.message());
-                let report = report.filter(|_| !error.is_failed_step() && !error.is_after_build());
-                Err(match report {
-                    Some(report) => SolveError {
-                        kind: report.kind,
-                        message: report.message,
-                        hint: report.hint,
-                        ..error
-                    },
-                    None => error,
-                })
-            }
+            Some(Err(status)) => Err(self.failure(&status, session)),
+        }
+    }
+
+    /// The error of a solve that failed with `status`.
+    pub(super) fn failure(&self, status: &Status, session: &Session) -> SolveError {
+        let error = SolveError::from_status(status);
+        // A failure on this side is the cause; the builder's error is its consequence. But another solve of the session
+        // may have caused that failure, which has nothing to do with a failed step or push.
+        let report = session.failure(status.message());
+        let report = report.filter(|_| !error.is_failed_step() && !error.is_after_build());
+        match report {
+            Some(report) => SolveError {
+                kind: report.kind,
+                message: report.message,
+                hint: report.hint,
+                ..error
+            },
+            None => error,
         }
     }
 
     /// Makes the call, and passes on its status. `None` if it was canceled.
-    async fn run(
+    pub(super) async fn run(
         &self,
         request: SolveRequest,
         session: &Session,
@@ -306,6 +312,7 @@ fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
             ..CacheOptions::default()
         }),
         entitlements: solve.entitlements.clone(),
+        frontend_inputs: solve.inputs.clone(),
         internal: solve.internal,
         ..SolveRequest::default()
     }
@@ -313,7 +320,7 @@ fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
 
 /// The frontend's attributes. The frontend reads the imported caches from an attribute and ignores those of the request
 /// (`parseCacheOptions` of BuildKit's `client/solve.go`).
-fn frontend_attributes(solve: &Solve) -> HashMap<String, String> {
+pub(super) fn frontend_attributes(solve: &Solve) -> HashMap<String, String> {
     let mut attributes = solve.frontend_attributes.clone();
     if !solve.cache_imports.is_empty() {
         let imports = solve.cache_imports.iter();
