@@ -62,11 +62,14 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Definition, Error> {
     if !compose_files.is_empty()
         && let Some(services) = compose.load(&compose_files)?
     {
-        let targets = services.iter().map(|service| service.name.clone());
+        let targets: Vec<String> = services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect();
         config.groups.push(Group {
             name: "default".into(),
             description: String::new(),
-            targets: Some(targets.collect()),
+            targets: (!targets.is_empty()).then_some(targets),
         });
         for service in &services {
             config.targets.push(service::target(service)?);
