@@ -7,8 +7,12 @@ use crate::budget::Budget;
 /// The depth of nested values. Conversion, comparison and JSON recurse into them.
 const MAX_DEPTH: usize = 120;
 
+/// The memory of a map with one element, in parts: the node of its tree has room for more.
+const PARTS_OF_MAP: usize = 16;
+
 impl Value {
-    /// Takes one step for each part, so that work on the whole value is paid for. Returns the number of parts.
+    /// Takes one step for each part, so that work on the whole value is paid for. Returns the memory in
+    /// parts of the size of a [`Value`].
     pub(crate) fn measure(&self, budget: &Budget) -> Result<usize, Error> {
         self.measure_at(budget, 0)
     }
@@ -21,7 +25,10 @@ impl Value {
             Self::List(_, values) | Self::Set(_, values) | Self::Tuple(values) => {
                 sum(values.iter(), budget, depth)
             }
-            Self::Map(_, values) | Self::Object(values) => sum(values.values(), budget, depth),
+            Self::Map(_, values) | Self::Object(values) => {
+                let count = sum(values.values(), budget, depth)?;
+                Ok(count.saturating_add(PARTS_OF_MAP))
+            }
             _ => Ok(1),
         }
     }
