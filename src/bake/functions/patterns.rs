@@ -35,10 +35,10 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         let text = call.text(1)?;
         let mut results = Vec::new();
         spend(call, text)?;
-        for captures in matches(&pattern.regex, text) {
+        for found in matches(&pattern.regex, text) {
             call.reserve_values(1)?;
             spend(call, text.get(..64).unwrap_or(text))?;
-            results.push(pattern.result(call, &captures)?);
+            results.push(pattern.result(call, &found)?);
         }
         Ok(Value::list(pattern.kind, results))
     }),
@@ -68,18 +68,18 @@ struct Pattern {
 impl Pattern {
     fn new(call: &Call<'_>, argument: usize) -> Result<Self, CallError> {
         let regex = compile(call.text(argument)?).map_err(|problem| wrong(argument, problem))?;
-        let names: Vec<Option<&str>> = regex.capture_names().skip(1).collect();
-        let named: Option<Vec<&str>> = names.iter().copied().collect();
-        let kind = match named {
-            _ if names.is_empty() => Type::String,
+        let groups: Vec<Option<&str>> = regex.capture_names().skip(1).collect();
+        let names: Option<Vec<&str>> = groups.iter().copied().collect();
+        let kind = match names {
+            _ if groups.is_empty() => Type::String,
             Some(names) => {
                 let types = names
                     .into_iter()
                     .map(|name| (name.to_owned(), Type::String));
                 Type::Object(Rc::new(types.collect()))
             }
-            None if names.iter().all(Option::is_none) => {
-                Type::Tuple(Rc::new(vec![Type::String; names.len()]))
+            None if groups.iter().all(Option::is_none) => {
+                Type::Tuple(Rc::new(vec![Type::String; groups.len()]))
             }
             None => {
                 return Err(wrong(
@@ -93,24 +93,24 @@ impl Pattern {
 
     /// The match, or its groups; null for a group that is not part of it.
     fn result(&self, call: &Call<'_>, captures: &Captures<'_>) -> Outcome {
-        let group = |index: usize| match captures.get(index) {
+        let text_of = |index: usize| match captures.get(index) {
             Some(found) => call.string(part(found.as_bytes())?),
             None => Ok(Value::Null(Type::String)),
         };
         call.reserve_values(captures.len())?;
         match self.kind {
-            Type::String => group(0),
+            Type::String => text_of(0),
             Type::Object(_) => {
                 let mut groups = BTreeMap::new();
                 for (index, name) in self.regex.capture_names().enumerate() {
                     if let Some(name) = name {
-                        groups.insert(name.to_owned(), group(index)?);
+                        groups.insert(name.to_owned(), text_of(index)?);
                     }
                 }
                 Ok(Value::object(groups))
             }
             _ => {
-                let groups = (1..captures.len()).map(group);
+                let groups = (1..captures.len()).map(text_of);
                 Ok(Value::tuple(groups.collect::<Result<_, _>>()?))
             }
         }
@@ -147,14 +147,14 @@ fn replace(call: &Call<'_>) -> Outcome {
     let mut result = Vec::new();
     let mut end = 0;
     spend(call, text)?;
-    for captures in matches(&regex, text) {
-        let Some(found) = captures.get(0) else {
+    for groups in matches(&regex, text) {
+        let Some(found) = groups.get(0) else {
             continue;
         };
         spend(call, text.get(..64).unwrap_or(text))?;
         let before = result.len();
         result.extend_from_slice(text.as_bytes().get(end..found.start()).unwrap_or_default());
-        captures.expand(replacement.as_bytes(), &mut result);
+        groups.expand(replacement.as_bytes(), &mut result);
         end = found.end();
         call.reserve(result.len() - before)?;
     }

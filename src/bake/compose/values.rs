@@ -1,0 +1,201 @@
+//! Values that are well-formed: booleans, sizes, durations, commands and hosts.
+
+use super::interpolate::boolean;
+use super::node::{Data, Node};
+use crate::Error;
+
+/// Checks the values of each service.
+pub(crate) fn check(model: &Node) -> Result<(), Error> {
+    for (name, service) in model
+        .get("services")
+        .and_then(Node::as_map)
+        .into_iter()
+        .flatten()
+    {
+        for (attributes, test, expected) in RULES {
+            for attribute in *attributes {
+                let mut node = Some(service);
+                for part in attribute.split('.') {
+                    node = node.and_then(|node| node.get(part));
+                }
+                if let Some(node) = node
+                    && let Data::Text(text) = &node.data
+                    && !test(text)
+                {
+                    return Err(node.error(format!(
+                        "`services.{name}.{attribute}` must be {expected}, not `{text}`"
+                    )));
+                }
+            }
+        }
+        for hosts in [
+            service.get("extra_hosts"),
+            service
+                .get("build")
+                .and_then(|node| node.get("extra_hosts")),
+        ] {
+            check_hosts(hosts)?;
+        }
+    }
+    Ok(())
+}
+
+type Rule = (&'static [&'static str], fn(&str) -> bool, &'static str);
+
+const RULES: &[Rule] = &[
+    (
+        &["attach", "build.no_cache", "build.pull", "build.privileged"],
+        |text| boolean(text).is_some(),
+        "true or false",
+    ),
+    (
+        &[
+            "build.shm_size",
+            "mem_limit",
+            "mem_reservation",
+            "memswap_limit",
+            "mem_swappiness",
+            "shm_size",
+            "deploy.resources.limits.memory",
+            "deploy.resources.reservations.memory",
+        ],
+        is_size,
+        "a size such as 512m",
+    ),
+    (
+        &[
+            "stop_grace_period",
+            "healthcheck.interval",
+            "healthcheck.timeout",
+            "healthcheck.start_period",
+            "healthcheck.start_interval",
+            "deploy.update_config.delay",
+            "deploy.update_config.monitor",
+            "deploy.rollback_config.delay",
+            "deploy.rollback_config.monitor",
+            "deploy.restart_policy.delay",
+            "deploy.restart_policy.window",
+        ],
+        is_duration,
+        "a duration such as 1m30s",
+    ),
+    (
+        &["command", "entrypoint"],
+        is_command,
+        "a command with closed quotes",
+    ),
+];
+
+/// A number with an optional unit.
+fn is_size(text: &str) -> bool {
+    if text.parse::<i64>().is_ok() {
+        return true;
+    }
+    let end = text.rfind(|character: char| character.is_ascii_digit() || character == '.');
+    let Some((number, unit)) = end.and_then(|end| text.split_at_checked(end + 1)) else {
+        return false;
+    };
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let prefix = unit.strip_suffix('i').unwrap_or(unit);
+    let is_unit = unit.is_empty() || matches!(prefix, "k" | "m" | "g" | "t" | "p");
+    is_unit && number.parse::<f64>().is_ok_and(|value| value >= 0.0)
+}
+
+/// Numbers with units.
+fn is_duration(text: &str) -> bool {
+    let mut rest = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if rest == "0" {
+        return true;
+    }
+    if rest.is_empty() {
+        return false;
+    }
+    while !rest.is_empty() {
+        let is_number = |character: char| character.is_ascii_digit() || character == '.';
+        let unit = rest.trim_start_matches(is_number);
+        let number = rest.get(..rest.len() - unit.len()).unwrap_or_default();
+        let next = unit.trim_start_matches(|character| !is_number(character));
+        let unit = unit.get(..unit.len() - next.len()).unwrap_or_default();
+        if number.parse::<f64>().is_err()
+            || !["ns", "us", "µs", "μs", "ms", "s", "m", "h", "d", "w"].contains(&unit)
+        {
+            return false;
+        }
+        rest = next;
+    }
+    true
+}
+
+/// A command up to the first operator, with closed quotes.
+fn is_command(text: &str) -> bool {
+    let mut quote = None;
+    let mut is_escaped = false;
+    for character in text.chars() {
+        match (quote, character) {
+            _ if is_escaped => is_escaped = false,
+            (Some('\''), '\'') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => is_escaped = true,
+            (Some(open), _) if open == character => quote = None,
+            (Some(_), _) => {}
+            (None, '\'' | '"' | '`') => quote = Some(character),
+            (None, ';' | '&' | '|' | '<' | '>') => return true,
+            (None, _) => {}
+        }
+    }
+    quote.is_none() && !is_escaped
+}
+
+/// Hosts of a list have an address.
+fn check_hosts(hosts: Option<&Node>) -> Result<(), Error> {
+    let Some(hosts) = hosts else {
+        return Ok(());
+    };
+    for (name, node) in hosts.as_map().into_iter().flatten() {
+        if name.is_empty() || name.contains([':', '=']) {
+            return Err(node.error(format!("`{name}` is no name of a host")));
+        }
+    }
+    for node in hosts.as_list().into_iter().flatten() {
+        let text = node.to_string();
+        match text.split_once('=').or_else(|| text.split_once(':')) {
+            Some((name, _)) if !name.is_empty() && !name.contains(':') => {}
+            _ => return Err(node.error(format!("the host `{text}` needs the form NAME=ADDRESS"))),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_have_forms() {
+        for (test, good, bad) in [
+            (
+                is_size as fn(&str) -> bool,
+                vec!["1", "512m", "1.5g", "1gb", "2 GiB", "-1"],
+                vec!["", "x", "1x", "g"],
+            ),
+            (
+                is_duration,
+                vec!["0", "1m30s", "1.5h", "2w3d", "-1s"],
+                vec!["", "5", "1x", "s"],
+            ),
+            (
+                is_command,
+                vec!["a 'b c' \"d\\\"\"", "a && 'b", "", "a 'b\\'"],
+                vec!["a 'b", "a \"b", "a\\"],
+            ),
+        ] {
+            for text in good {
+                assert!(test(text), "{text}");
+            }
+            for text in bad {
+                assert!(!test(text), "{text}");
+            }
+        }
+    }
+}
