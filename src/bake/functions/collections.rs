@@ -226,7 +226,7 @@ fn range(call: &Call<'_>) -> Outcome {
         3 => call.number(2)?.clone(),
         _ => Number::from(if end < start { -1 } else { 1 }),
     };
-    if step.is_zero() {
+    if step.is_zero() && start != end {
         return Err(wrong(2, "the step must not be zero"));
     }
     let down = step < zero;

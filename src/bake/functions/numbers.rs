@@ -1,5 +1,7 @@
 //! Arithmetic, comparison and rounding.
 
+mod float;
+
 use std::cmp::Ordering;
 
 use dashu_int::UBig;
@@ -30,9 +32,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("lessthanorequalto", TWO, |call| {
         compare(call, Ordering::is_le)
     }),
-    Standard::new("log", TWO, |call| {
-        float(call, |number, base| number.ln() / base.ln())
-    }),
+    Standard::new("log", TWO, |call| with_floats(call, float::log)),
     Standard::new("max", &[], |call| extreme(call, Ordering::Greater)).rest(Parameter::NUMBER),
     Standard::new("min", &[], |call| extreme(call, Ordering::Less)).rest(Parameter::NUMBER),
     Standard::new("modulo", TWO, |call| binary(call, Number::modulo)),
@@ -41,7 +41,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         Ok(Value::Number(call.number(0)?.negated()))
     }),
     Standard::new("parseint", &[Parameter::ANY, Parameter::NUMBER], parse_int),
-    Standard::new("pow", TWO, |call| float(call, f64::powf)),
+    Standard::new("pow", TWO, |call| with_floats(call, float::power)),
     Standard::new("signum", ONE, |call| {
         Ok(Value::integer(call.integer(0)?.signum()))
     }),
@@ -112,7 +112,7 @@ fn integer(negative: bool, size: UBig) -> Outcome {
     number.map(Value::Number).map_err(CallError::whole)
 }
 
-fn float(call: &Call<'_>, operation: fn(f64, f64) -> f64) -> Outcome {
+fn with_floats(call: &Call<'_>, operation: fn(f64, f64) -> f64) -> Outcome {
     let argument = |index: usize| {
         let number = call.number(index)?;
         let value = number.to_f64();

@@ -59,6 +59,9 @@ fn fold(call: &Call<'_>, combine: fn(&[Value], &[Value]) -> Vec<Value>) -> Outco
     }
     let element = unify(&types, true);
     let element = element.ok_or_else(|| failure("the sets have no type in common"))?;
+    if element == Type::Dynamic && types.iter().any(|kind| *kind != element) {
+        return Err(failure("the sets have no type in common"));
+    }
     let wanted = Type::set(element);
     let mut result: Option<Value> = None;
     for (index, argument) in call.arguments.iter().enumerate() {

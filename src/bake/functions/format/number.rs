@@ -88,10 +88,10 @@ fn float(verb: &Verb<'_>, letter: char, number: &Number) -> String {
         .width
         .unwrap_or(0)
         .saturating_sub(sign.len() + text.len());
-    if verb.has('-') {
-        format!("{sign}{text}{}", " ".repeat(missing))
-    } else if verb.has('0') && !number.is_infinite() {
+    if verb.has('0') && !number.is_infinite() {
         format!("{sign}{}{text}", "0".repeat(missing))
+    } else if verb.has('-') {
+        format!("{sign}{text}{}", " ".repeat(missing))
     } else {
         format!("{}{sign}{text}", " ".repeat(missing))
     }
