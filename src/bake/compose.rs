@@ -44,7 +44,7 @@ use std::rc::Rc;
 
 use load::{Environment, Load, PROJECT_NAME, Reader};
 use node::Node;
-pub(crate) use service::{Extra, Service};
+pub(crate) use service::Service;
 use template::Lookup;
 
 use crate::budget::Budget;

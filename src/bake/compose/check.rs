@@ -34,7 +34,7 @@ pub(crate) fn check(model: &Node, budget: &Budget) -> Result<(), Error> {
         .into_iter()
         .flatten()
     {
-        let is_external = secret.get("external").is_some_and(|node| is_true(node));
+        let is_external = secret.get("external").is_some_and(is_true);
         let has_source = ["file", "environment"].iter().any(|source| {
             secret
                 .get(source)

@@ -16,7 +16,7 @@ const MAX_FILE_BYTES: usize = 8 << 20;
 /// The variable with the name of the project.
 pub(crate) const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 
-/// What a load reads from.
+/// The inputs of a load.
 pub(crate) struct Reader<'a> {
     pub(crate) read_file: ReadFile<'a>,
     pub(crate) budget: &'a Budget,

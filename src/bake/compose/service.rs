@@ -75,7 +75,7 @@ pub(crate) fn services(
     for (name, node) in services {
         reader.budget.step()?;
         let variables = variables(node, environment, reader)?;
-        let Some(build) = node.get("build").filter(|build| !build.is_null()) else {
+        let Some(section) = node.get("build").filter(|section| !section.is_null()) else {
             continue;
         };
         let context = Context {
@@ -83,7 +83,7 @@ pub(crate) fn services(
             services,
             name,
             node,
-            build,
+            build: section,
         };
         built.push(context.service(|argument| {
             variables

@@ -67,7 +67,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, path: &str, budget: &Budget) -> 
             for (name, node) in map {
                 match names.accept(name) {
                     Some(true) => {
-                        budget.deeper(|| check(node, value, &format!("{path}.{name}"), budget))?
+                        budget.deeper(|| check(node, value, &format!("{path}.{name}"), budget))?;
                     }
                     Some(false) => {}
                     None => {

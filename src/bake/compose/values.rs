@@ -134,14 +134,11 @@ fn is_command(text: &str) -> bool {
     for character in text.chars() {
         match (quote, character) {
             _ if is_escaped => is_escaped = false,
-            (Some('\''), '\'') => quote = None,
-            (Some('\''), _) => {}
-            (_, '\\') => is_escaped = true,
             (Some(open), _) if open == character => quote = None,
-            (Some(_), _) => {}
+            (None | Some('"' | '`'), '\\') => is_escaped = true,
             (None, '\'' | '"' | '`') => quote = Some(character),
             (None, ';' | '&' | '|' | '<' | '>') => return true,
-            (None, _) => {}
+            (Some(_) | None, _) => {}
         }
     }
     quote.is_none() && !is_escaped

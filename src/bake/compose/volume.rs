@@ -74,10 +74,10 @@ pub(crate) fn check_port(text: &str) -> Result<(), String> {
     if !["tcp", "udp", "sctp"].contains(&protocol.to_ascii_lowercase().as_str()) {
         return fail("has an unknown protocol");
     }
-    let mut parts = ports.rsplitn(3, ':');
-    let container = parts.next().unwrap_or_default();
-    let host = parts.next().unwrap_or_default();
-    let address = parts.next().unwrap_or_default();
+    let mut fields = ports.rsplitn(3, ':');
+    let container = fields.next().unwrap_or_default();
+    let host = fields.next().unwrap_or_default();
+    let address = fields.next().unwrap_or_default();
     let is_address = match address
         .strip_prefix('[')
         .and_then(|address| address.strip_suffix(']'))
