@@ -225,7 +225,7 @@ pub(crate) fn names(node: Node, is_dependency: bool) -> Map {
     }
 }
 
-/// What the short form of a dependency stands for.
+/// The long form of a dependency.
 fn dependency(node: &Node) -> Node {
     let map = Map::from([
         (

@@ -44,12 +44,6 @@ impl Node {
         Self::new(Data::Text(text.into()), place)
     }
 
-    /// A mapping with one entry.
-    pub(crate) fn entry(key: &str, value: Self) -> Self {
-        let place = value.place.clone();
-        Self::new(Data::Map(Map::from([(key.to_owned(), value)])), &place)
-    }
-
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.data, Data::Null)
     }
