@@ -21,7 +21,7 @@ const SIZES: [(usize, usize); 4] = [(1 << 14, 1), (1 << 17, 8), (1 << 20, 64), (
 const MAX_PATTERN: usize = 20_000;
 
 /// A search that fails reads the rest of the text. Few do, so each of many takes only this part of the steps.
-const REST_PART: usize = 16;
+const REST_PART: usize = 4;
 
 pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("regex", &[TEXT, TEXT], |call| {
