@@ -72,7 +72,7 @@ macro_rules! tables {
     )*};
 }
 
-tables!(arguments collections encoding format general network numbers patterns strings time);
+tables!(arguments collections encoding format general network numbers patterns samples strings time);
 
 #[test]
 fn names_are_unique_and_hints_are_near() {

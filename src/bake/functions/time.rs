@@ -111,6 +111,10 @@ fn literal<'a>(quoted: &'a str, text: &mut String) -> Result<&'a str, String> {
             Some(after) => {
                 text.push('\'');
                 rest = after;
+                // At the end of the format, the second quote closes the literal as well.
+                if rest.is_empty() {
+                    return Ok(rest);
+                }
             }
             None => return Ok(after),
         }
