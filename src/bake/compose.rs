@@ -143,6 +143,11 @@ impl<'a> Compose<'a> {
             file_directory: String::new(),
         };
         let model = load.model(files, &[])?;
+        let model = model.filter(|model| model.as_map().is_some_and(|map| !map.is_empty()));
+        let model = model.ok_or_else(|| {
+            let name = files.first().map_or("", |file| file.name.as_str());
+            Error::new(format!("the compose file `{name}` is empty"))
+        })?;
         values::check(&model)?;
         Ok((model, environment))
     }

@@ -16,9 +16,7 @@
 //! | `network` | blocks of addresses |
 //! | `general` | equality, `coalesce`, `try`, `can` |
 //!
-//! Differences from the CLI: regular expressions are those of the crate `regex` where RE2's and its syntax differ beyond what `patterns`
-//! translates; the last digit of `pow` with a fraction can differ; `timestamp` is the time of the first call in a process, so that all
-//! targets of a definition have the same.
+//! `docs/bake.md` lists the differences from the CLI.
 
 mod call;
 mod collections;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::node::{Data, Map, Node};
+use super::values::{at, size};
 use crate::Error;
 use crate::budget::Budget;
 
@@ -235,6 +236,33 @@ impl<'a> Context<'a> {
         Ok(())
     }
 
+    /// Limits of the service and of `deploy` are the same.
+    fn check_limits(&self) -> Result<(), Error> {
+        for (own, of_deploy) in [
+            ("cpus", "deploy.resources.limits.cpus"),
+            ("mem_limit", "deploy.resources.limits.memory"),
+            ("mem_reservation", "deploy.resources.reservations.memory"),
+            ("pids_limit", "deploy.resources.limits.pids"),
+        ] {
+            let section = of_deploy
+                .rsplit_once('.')
+                .map_or("", |(section, _)| section);
+            let node = self.service.get(own);
+            let value = amount(node);
+            if let Some(node) = node
+                && value != 0.0
+                && at(self.service, section).is_some_and(|section| !section.is_null())
+                && (value - amount(at(self.service, of_deploy))).abs() > f64::EPSILON
+            {
+                return Err(self.error(
+                    node,
+                    &format!("has different values of `{own}` and `{of_deploy}`"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn check_rest(&self) -> Result<(), Error> {
         let test = self
             .service
@@ -245,6 +273,23 @@ impl<'a> Context<'a> {
         {
             return Err(first.error("`healthcheck.test` must start with CMD, CMD-SHELL or NONE"));
         }
+        for watch in at(self.service, "develop.watch")
+            .and_then(Node::as_list)
+            .into_iter()
+            .flatten()
+        {
+            let action = watch.get("action").and_then(Node::as_text);
+            let has_target = watch
+                .get("target")
+                .and_then(Node::as_text)
+                .is_some_and(|target| !target.is_empty());
+            if !has_target && !matches!(action, Some("rebuild" | "restart")) {
+                return Err(
+                    watch.error("`develop.watch` needs the attribute `target` for this action")
+                );
+            }
+        }
+        self.check_limits()?;
         let deploy = self.service.get("deploy");
         let replicas = deploy.and_then(|node| node.get("replicas"));
         let scale = self.service.get("scale");
@@ -269,6 +314,12 @@ impl<'a> Context<'a> {
         }
         Ok(())
     }
+}
+
+/// The number or size of a node; 0 if it has none.
+fn amount(node: Option<&Node>) -> f64 {
+    node.and_then(|node| size(&node.to_string()))
+        .unwrap_or_default()
 }
 
 fn is_true(node: &Node) -> bool {

@@ -35,7 +35,9 @@ pub(crate) fn apply(
         let entry = Entry::of(node)?;
         let model =
             model(load, &entry, included).map_err(|error| error.or_at(|| node.place.clone()))?;
-        add(load, root, model, resets)?;
+        if let Some(model) = model {
+            add(load, root, model, resets)?;
+        }
     }
     Ok(())
 }
@@ -95,8 +97,8 @@ fn texts(node: Option<&Node>) -> Result<Vec<String>, Error> {
     list.iter().map(text).collect()
 }
 
-/// The model of an entry.
-fn model(load: &Load<'_>, entry: &Entry, included: &[String]) -> Result<Node, Error> {
+/// The model of an entry; nothing if its files are empty.
+fn model(load: &Load<'_>, entry: &Entry, included: &[String]) -> Result<Option<Node>, Error> {
     let paths: Vec<String> = entry
         .paths
         .iter()

@@ -16,7 +16,7 @@ const MAX_FILE_BYTES: usize = 8 << 20;
 /// The variable with the name of the project.
 pub(crate) const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 
-/// The inputs of a load.
+/// The source of files, and the limits.
 pub(crate) struct Reader<'a> {
     pub(crate) read_file: ReadFile<'a>,
     pub(crate) budget: &'a Budget,
@@ -101,24 +101,25 @@ pub(crate) enum Depth {
 }
 
 impl Load<'_> {
-    /// The model of several files.
-    pub(crate) fn model(&self, files: &[Rc<Source>], included: &[String]) -> Result<Node, Error> {
+    /// The model of several files; nothing if all are empty.
+    pub(crate) fn model(
+        &self,
+        files: &[Rc<Source>],
+        included: &[String],
+    ) -> Result<Option<Node>, Error> {
         let mut model = None;
         for file in files {
             self.file(file, &mut model, Depth::Full, included)?;
         }
-        let Some(mut model) =
-            model.filter(|model| model.as_map().is_some_and(|map| !map.is_empty()))
-        else {
-            let name = files.first().map_or("", |file| file.name.as_str());
-            return Err(Error::new(format!("`{name}` is empty")));
+        let Some(mut model) = model else {
+            return Ok(None);
         };
         canonical::set_defaults(&mut model);
         check_resources(&mut model)?;
         let home = self.environment.get("HOME");
         canonical::resolve_paths(&mut model, &self.directory, home.as_deref())?;
         self.resolve_environment(&mut model);
-        Ok(model)
+        Ok(Some(model))
     }
 
     /// Merges the documents of a file into `model`; returns the paths that the last document resets.

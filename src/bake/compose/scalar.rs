@@ -149,7 +149,7 @@ fn time(text: &str) -> Option<String> {
         }
         let zone = zone.replace(':', "");
         let zone = if zone.ends_with("0000") {
-            "+0000 +0000".into()
+            "+0000 UTC".into()
         } else {
             format!("{zone} {zone}")
         };

@@ -1,7 +1,7 @@
 //! The attributes of compose files and the shapes of their values. An attribute that compose does not know is an error.
 
 use super::shape::{INTEGER, Names, Object, Shape};
-use Shape::{Any, Bool, Either, List, Map, Null, Number, Set, Text, Word};
+use Shape::{Any, Bool, Either, Form, List, Map, Null, Number, Set, Text, Word};
 
 /// An object that allows `x-…`.
 const fn object(attributes: &'static [(&'static str, Shape)]) -> Object {
@@ -210,7 +210,13 @@ const SERVICE: Shape = Shape::Object(&object(&[
     ("cgroup_parent", Text),
     ("command", COMMAND),
     ("configs", MOUNTS),
-    ("container_name", Text),
+    (
+        "container_name",
+        Form(
+            is_container_name,
+            "two or more letters, digits, `_`, `.` and `-`",
+        ),
+    ),
     ("cpu_count", Either(&[Text, Shape::Integer(0, i128::MAX)])),
     ("cpu_percent", Either(&[Text, Shape::Integer(0, 100)])),
     ("cpu_shares", AMOUNT),
@@ -355,7 +361,13 @@ const SERVICE: Shape = Shape::Object(&object(&[
     ("pre_stop", List(&HOOK)),
     ("privileged", FLAG),
     ("profiles", TEXT_SET),
-    ("pull_policy", Text),
+    (
+        "pull_policy",
+        Form(
+            is_pull_policy,
+            "a policy such as always, missing or every_1d",
+        ),
+    ),
     ("pull_refresh_after", Text),
     ("read_only", FLAG),
     ("restart", Text),
@@ -605,3 +617,31 @@ const DEPLOY: Shape = Either(&[
         ),
     ])),
 ]);
+
+/// A letter or digit and one more character are somewhere in the name.
+fn is_container_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.windows(2).any(|pair| {
+        matches!(pair, [first, second]
+            if first.is_ascii_alphanumeric() && (second.is_ascii_alphanumeric() || b"_.-".contains(second)))
+    })
+}
+
+/// One of the words is somewhere in the text.
+fn is_pull_policy(text: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "always",
+        "never",
+        "build",
+        "if_not_present",
+        "missing",
+        "refresh",
+        "daily",
+        "weekly",
+    ];
+    let is_every = text.split("every_").skip(1).any(|rest| {
+        let unit = rest.trim_start_matches(|character: char| character.is_ascii_digit());
+        unit.len() < rest.len() && unit.starts_with(['w', 'd', 'h', 'm', 's'])
+    });
+    is_every || WORDS.iter().any(|word| text.contains(word))
+}

@@ -71,7 +71,7 @@ pub(crate) fn services(
         .get("services")
         .and_then(Node::as_map)
         .unwrap_or(&empty);
-    let mut built = Vec::new();
+    let mut targets = Vec::new();
     for (name, node) in services {
         reader.budget.step()?;
         let variables = variables(node, environment, reader)?;
@@ -85,7 +85,7 @@ pub(crate) fn services(
             node,
             build: section,
         };
-        built.push(context.service(|argument| {
+        targets.push(context.service(|argument| {
             variables
                 .get(argument)
                 .cloned()
@@ -93,7 +93,7 @@ pub(crate) fn services(
                 .or_else(|| environment.get(argument))
         })?);
     }
-    Ok(built)
+    Ok(targets)
 }
 
 /// The variables of a service: `environment`, then those of `env_file`.

@@ -13,6 +13,8 @@ pub(crate) enum Shape {
     Text,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Text of a form, with the words that describe it.
+    Form(fn(&str) -> bool, &'static str),
     Number,
     /// A whole number in a range.
     Integer(i128, i128),
@@ -83,6 +85,9 @@ pub(crate) fn check(node: &Node, shape: &Shape, path: &str, budget: &Budget) -> 
         (Shape::Either(shapes), _) => check_either(node, shapes, path, budget),
         (Shape::Word(words), Data::Text(text)) if !words.contains(&text.as_str()) => {
             Err(node.error(format!("`{path}` must be one of {}", words.join(", "))))
+        }
+        (Shape::Form(is_of_form, form), Data::Text(text)) if !is_of_form(text) => {
+            Err(node.error(format!("`{path}` must be {form}, not `{text}`")))
         }
         (Shape::Integer(least, most), Data::Integer(value)) if value < least || value > most => {
             Err(node.error(format!("`{path}` must be between {least} and {most}")))
@@ -182,7 +187,7 @@ impl Shape {
             (Self::Any, _)
             | (Self::Null, Data::Null)
             | (Self::Bool, Data::Bool(_))
-            | (Self::Text | Self::Word(_), Data::Text(_) | Data::Time(_))
+            | (Self::Text | Self::Word(_) | Self::Form(..), Data::Text(_) | Data::Time(_))
             | (Self::Number, Data::Integer(_) | Data::Float(_))
             | (Self::Integer(..), Data::Integer(_))
             | (Self::List(_) | Self::Set(_), Data::List(_))
@@ -196,7 +201,7 @@ impl Shape {
             Self::Any | Self::Either(_) => "another value",
             Self::Null => "empty",
             Self::Bool => "a boolean",
-            Self::Text | Self::Word(_) => "text",
+            Self::Text | Self::Word(_) | Self::Form(..) => "text",
             Self::Number => "a number",
             Self::Integer(..) => "a whole number",
             Self::List(_) | Self::Set(_) => "a list",

@@ -14,11 +14,7 @@ pub(crate) fn check(model: &Node) -> Result<(), Error> {
     {
         for (attributes, test, expected) in RULES {
             for attribute in *attributes {
-                let mut node = Some(service);
-                for part in attribute.split('.') {
-                    node = node.and_then(|node| node.get(part));
-                }
-                if let Some(node) = node
+                if let Some(node) = at(service, attribute)
                     && let Data::Text(text) = &node.data
                     && !test(text)
                 {
@@ -26,6 +22,25 @@ pub(crate) fn check(model: &Node) -> Result<(), Error> {
                         "`services.{name}.{attribute}` must be {expected}, not `{text}`"
                     )));
                 }
+            }
+        }
+        for requests in [
+            service.get("gpus"),
+            at(service, "deploy.resources.reservations.devices"),
+        ] {
+            for request in requests.and_then(Node::as_list).into_iter().flatten() {
+                if request.get("count").is_some() && request.get("device_ids").is_some() {
+                    return Err(request.error("`count` and `device_ids` exclude each other"));
+                }
+            }
+        }
+        for watch in at(service, "develop.watch")
+            .and_then(Node::as_list)
+            .into_iter()
+            .flatten()
+        {
+            if watch.get("path").and_then(Node::as_text) == Some("") {
+                return Err(watch.error("`path` must not be empty"));
             }
         }
         for hosts in [
@@ -38,6 +53,11 @@ pub(crate) fn check(model: &Node) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The attribute of an attribute, with dots between them.
+pub(crate) fn at<'a>(node: &'a Node, path: &str) -> Option<&'a Node> {
+    path.split('.').try_fold(node, Node::get)
 }
 
 type Rule = (&'static [&'static str], fn(&str) -> bool, &'static str);
@@ -80,26 +100,44 @@ const RULES: &[Rule] = &[
         "a duration such as 1m30s",
     ),
     (
+        &[
+            "deploy.resources.limits.cpus",
+            "deploy.resources.reservations.cpus",
+        ],
+        |text| text.parse::<f64>().is_ok(),
+        "a number",
+    ),
+    (
         &["command", "entrypoint"],
         is_command,
         "a command with closed quotes",
     ),
 ];
 
-/// A number with an optional unit.
 fn is_size(text: &str) -> bool {
-    if text.parse::<i64>().is_ok() {
-        return true;
+    size(text).is_some()
+}
+
+/// The bytes of a number with an optional unit.
+pub(crate) fn size(text: &str) -> Option<f64> {
+    if let Ok(value) = text.parse::<i32>() {
+        return Some(value.into());
     }
-    let end = text.rfind(|character: char| character.is_ascii_digit() || character == '.');
-    let Some((number, unit)) = end.and_then(|end| text.split_at_checked(end + 1)) else {
-        return false;
-    };
+    let end = text.rfind(|character: char| character.is_ascii_digit() || character == '.')?;
+    let (number, unit) = text.split_at_checked(end + 1)?;
     let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
     let unit = unit.strip_suffix('b').unwrap_or(&unit);
-    let prefix = unit.strip_suffix('i').unwrap_or(unit);
-    let is_unit = unit.is_empty() || matches!(prefix, "k" | "m" | "g" | "t" | "p");
-    is_unit && number.parse::<f64>().is_ok_and(|value| value >= 0.0)
+    let factor = match unit.strip_suffix('i').unwrap_or(unit) {
+        "" if unit.is_empty() => 1.0,
+        "k" => 1024.0,
+        "m" => 1024.0 * 1024.0,
+        "g" => 1024.0 * 1024.0 * 1024.0,
+        "t" => 1024.0_f64.powi(4),
+        "p" => 1024.0_f64.powi(5),
+        _ => return None,
+    };
+    let number = number.parse::<f64>().ok().filter(|value| *value >= 0.0)?;
+    Some((number * factor).trunc())
 }
 
 /// Numbers with units.
@@ -134,11 +172,13 @@ fn is_command(text: &str) -> bool {
     for character in text.chars() {
         match (quote, character) {
             _ if is_escaped => is_escaped = false,
+            (Some('\''), '\'') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => is_escaped = true,
             (Some(open), _) if open == character => quote = None,
-            (None | Some('"' | '`'), '\\') => is_escaped = true,
             (None, '\'' | '"' | '`') => quote = Some(character),
             (None, ';' | '&' | '|' | '<' | '>') => return true,
-            (Some(_) | None, _) => {}
+            _ => {}
         }
     }
     quote.is_none() && !is_escaped

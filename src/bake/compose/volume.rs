@@ -70,23 +70,27 @@ pub(crate) fn parse(text: &str) -> Result<Volume, String> {
 /// Checks `[[IP:]HOST:]CONTAINER[/PROTOCOL]`, in which a port can be a range.
 pub(crate) fn check_port(text: &str) -> Result<(), String> {
     let fail = |reason: &str| Err(format!("the port `{text}` {reason}"));
-    let (ports, protocol) = text.rsplit_once('/').unwrap_or((text, "tcp"));
+    let (address, protocol) = text.rsplit_once('/').unwrap_or((text, "tcp"));
     if !["tcp", "udp", "sctp"].contains(&protocol.to_ascii_lowercase().as_str()) {
         return fail("has an unknown protocol");
     }
-    let mut fields = ports.rsplitn(3, ':');
-    let container = fields.next().unwrap_or_default();
-    let host = fields.next().unwrap_or_default();
-    let address = fields.next().unwrap_or_default();
+    let mut parts = address.rsplitn(3, ':');
+    let container = parts.next().unwrap_or_default();
+    let host = parts.next().unwrap_or_default();
+    let address = parts.next().unwrap_or_default();
     let is_address = match address
         .strip_prefix('[')
         .and_then(|address| address.strip_suffix(']'))
     {
         Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => address.is_empty() || address.parse::<std::net::IpAddr>().is_ok(),
+        None => address.is_empty() || address.parse::<std::net::Ipv4Addr>().is_ok(),
     };
     if !is_address {
         return fail("has an invalid IP address");
+    }
+    let first = container.split('-').next().unwrap_or_default();
+    if !first.is_empty() && first.bytes().all(|byte| byte == b'0') {
+        return fail("has no port 0 of the container");
     }
     let Some(containers) = range(container) else {
         return fail("has an invalid port of the container");
@@ -162,6 +166,8 @@ mod tests {
             "80/foo",
             "300.0.0.1:1:1",
             "70000",
+            "0",
+            "::1:80:80",
         ] {
             assert!(check_port(text).is_err(), "{text}");
         }

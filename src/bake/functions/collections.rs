@@ -139,8 +139,8 @@ fn distinct(call: &Call<'_>) -> Outcome {
     let mut kept: Vec<Value> = Vec::new();
     for value in values.iter() {
         call.reserve_values(1)?;
-        let steps = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-        call.budget.steps(steps).map_err(CallError::whole)?;
+        let size = value.measure(call.budget).map_err(CallError::whole)?;
+        call.spend([kept.len(), size])?;
         if !kept.iter().any(|other| other.equals(value)) {
             kept.push(value.clone());
         }

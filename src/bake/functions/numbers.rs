@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use dashu_int::UBig;
 
-use super::call::{Call, Outcome, Parameter, Standard, failure, wrong};
+use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::Error;
 use crate::hcl::scope::CallError;
 use crate::value::{Number, Value};
@@ -133,7 +133,12 @@ fn parse_int(call: &Call<'_>) -> Outcome {
         .ok()
         .filter(|base| (2..=62).contains(base));
     let base = base.ok_or_else(|| wrong(1, "the base must be between 2 and 62"))?;
-    let invalid = || wrong(0, format!("`{text}` is not an integer of base {base}"));
+    let invalid = || {
+        wrong(
+            0,
+            format!("{} is not an integer of base {base}", quote(text)),
+        )
+    };
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() {
         return Err(invalid());
@@ -141,6 +146,7 @@ fn parse_int(call: &Call<'_>) -> Outcome {
     if digits.len() > MAX_DIGITS {
         return Err(wrong(0, "the number has too many digits"));
     }
+    call.spend([digits.len(), digits.len() / 64])?;
     let mut size = UBig::ZERO;
     for digit in digits.chars() {
         let digit = digit_value(digit, base).ok_or_else(invalid)?;

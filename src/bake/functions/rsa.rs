@@ -8,7 +8,7 @@ use dashu_int::fast_div::ConstDivisor;
 use super::encoding::base64_bytes;
 
 /// The longest modulus, in bytes.
-const MAX_MODULUS: usize = 2048;
+pub(super) const MAX_MODULUS: usize = 2048;
 
 /// Decrypts a Base64 text with a private key `RSA PRIVATE KEY` in PEM.
 pub(super) fn decrypt(text: &str, key: &str) -> Result<String, &'static str> {

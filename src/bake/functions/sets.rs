@@ -69,11 +69,10 @@ fn fold(call: &Call<'_>, combine: fn(&[Value], &[Value]) -> Vec<Value>) -> Outco
         let next = next.map_err(|error| CallError::at(index, error))?;
         result = Some(match (result, next) {
             (Some(Value::Set(element, left)), Value::Set(_, right)) => {
-                // Each element of one set is compared with each of the other.
                 call.reserve_values(left.len().saturating_add(right.len()))?;
-                let pairs = left.len().saturating_mul(right.len());
-                let steps = u64::try_from(pairs).unwrap_or(u64::MAX);
-                call.budget.steps(steps).map_err(CallError::whole)?;
+                // Each element of one set is compared with each of the other.
+                let size = argument.measure(call.budget).map_err(CallError::whole)?;
+                call.spend([left.len(), size])?;
                 Value::set(element, combine(&left, &right))
             }
             (_, next) => next,
