@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::budget::Budget;
+use crate::compose::{Compose, Kind};
 use crate::files::File;
 use crate::hcl::{Body, parse_hcl, parse_json};
 use crate::target::Group;
@@ -43,11 +44,38 @@ use evaluator::Evaluator;
 pub(crate) fn read(request: &Request<'_>) -> Result<Definition, Error> {
     let budget = Budget::default();
     let mut bodies = Vec::new();
+    let compose = Compose::new(request.variable, request.read_file, &budget)?;
+    let mut compose_files = Vec::new();
     for file in files::read(request)? {
-        bodies.push(parse(file)?);
+        let source = source(file)?;
+        match compose.detect(&source)? {
+            Kind::Compose => compose_files.push(source),
+            Kind::Other => bodies.push(parse(&source)?),
+            Kind::Unknown(reason) => {
+                let body = parse(&source).map_err(|error| neither(&source, &error, &reason))?;
+                bodies.push(body);
+            }
+        }
     }
     let mut config = Config::default();
     let mut warnings = Vec::new();
+    if !compose_files.is_empty()
+        && let Some(services) = compose.load(&compose_files)?
+    {
+        let targets: Vec<String> = services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect();
+        config.groups.push(Group {
+            name: "default".into(),
+            description: String::new(),
+            targets: (!targets.is_empty()).then_some(targets),
+        });
+        for service in &services {
+            config.targets.push(service::target(service)?);
+        }
+        config.merge_duplicates();
+    }
     if !bodies.is_empty() {
         let declarations = Declarations::merge(bodies)?;
         evaluate(&declarations, request, &budget, &mut config)?;
@@ -58,8 +86,8 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Definition, Error> {
     config.select(request, warnings, &budget)
 }
 
-/// Parses a file that is no compose file: by its suffix, else as HCL or as JSON.
-fn parse(file: File) -> Result<Body, Error> {
+/// The text of a file.
+fn source(file: File) -> Result<Rc<Source>, Error> {
     let text = String::from_utf8(file.content).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         Error::new(format!(
@@ -68,19 +96,31 @@ fn parse(file: File) -> Result<Body, Error> {
             valid + 1
         ))
     })?;
-    let source = Rc::new(Source {
+    Ok(Rc::new(Source {
         name: file.name,
         text,
-    });
+    }))
+}
+
+/// The error of a file without a suffix that says what it is.
+fn neither(source: &Source, error: &Error, reason: &Error) -> Error {
+    Error::new(format!(
+        "`{}` is no bake definition and no compose file\nas a definition: {error}\nas a compose file: {reason}",
+        source.name
+    ))
+}
+
+/// Parses a file that is no compose file: by its suffix, else as HCL or as JSON.
+fn parse(source: &Rc<Source>) -> Result<Body, Error> {
     let has_suffix = |suffix: &str| source.name.ends_with(suffix);
     if has_suffix(".json") {
-        return parse_json(&source);
+        return parse_json(source);
     }
-    let hcl = parse_hcl(&source);
+    let hcl = parse_hcl(source);
     if hcl.is_ok() || has_suffix(".hcl") {
         return hcl;
     }
-    parse_json(&source).or(hcl)
+    parse_json(source).or(hcl)
 }
 
 /// Adds the groups and targets of HCL and JSON files.

@@ -1,6 +1,7 @@
 //! Caches, outputs, attestations, secrets and SSH keys, as text and as object.
 
 pub(crate) mod csv;
+mod text;
 mod value;
 
 use std::collections::BTreeMap;
@@ -75,17 +76,22 @@ impl Cache {
             if text.contains('=') {
                 caches.push(Self::of_fields(&fields, text)?);
             } else {
-                caches.extend(fields.into_iter().map(Self::of_reference));
+                for reference in fields {
+                    caches.push(Self::of_reference(&reference)?);
+                }
             }
         }
         Ok(caches)
     }
 
-    fn of_reference(reference: String) -> Self {
-        Self {
+    /// The CLI reads each reference as a list of values once more.
+    fn of_reference(reference: &str) -> Result<Self, Error> {
+        let [reference] = <[String; 1]>::try_from(fields(reference)?)
+            .map_err(|_| Error::new(format!("`{reference}` is not a reference")))?;
+        Ok(Self {
             kind: "registry".into(),
             attributes: BTreeMap::from([("ref".into(), reference)]),
-        }
+        })
     }
 
     fn of_fields(fields: &[String], text: &str) -> Result<Self, Error> {
@@ -242,3 +248,6 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,16 +8,15 @@
 //! | `patterns` | regular expressions |
 //! | `format` | `format` and `formatlist` |
 //! | `collections` | lists, tuples, maps and objects |
-//! | `sets` | operations of sets |
+//! | `lookup` | lengths and elements |
+//! | `sets` | operations and products of sets |
 //! | `encoding` | Base64, URL, JSON, CSV |
-//! | `hashes` | digests, UUIDs, `bcrypt`, `rsadecrypt` |
+//! | `hashes`, `rsa` | digests, UUIDs, `bcrypt`, `rsadecrypt` |
 //! | `time` | dates |
 //! | `network` | blocks of addresses |
 //! | `general` | equality, `coalesce`, `try`, `can` |
 //!
-//! Differences from the CLI: regular expressions are those of the crate `regex` where RE2's and its syntax differ beyond what `patterns`
-//! translates; the last digit of `log` and `pow` can differ; `timestamp` is the time of the first call in a process, so that all
-//! targets of a definition have the same.
+//! `docs/bake.md` lists the differences from the CLI.
 
 mod call;
 mod collections;

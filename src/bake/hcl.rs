@@ -12,7 +12,7 @@
 //! | module | content |
 //! |---|---|
 //! | `tree` | the tree of an expression |
-//! | `parser`, `template`, `syntax` | HCL: expressions, templates, attributes and blocks |
+//! | `parser`, `expression`, `template`, `syntax` | HCL: expressions, templates, attributes and blocks |
 //! | `json`, `json_body` | JSON, and the attributes and blocks in it |
 //! | `scope` | the names that an expression can use |
 //! | `evaluate` | the value of an expression |
@@ -20,6 +20,7 @@
 
 mod constraint;
 mod evaluate;
+mod expression;
 pub(crate) mod json;
 mod json_body;
 mod parser;

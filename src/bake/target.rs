@@ -85,8 +85,6 @@ pub struct Extra {
     pub extra_hosts: Option<BTreeMap<String, Option<String>>>,
     /// Privileges of `RUN`, such as `network.host`.
     pub entitlements: Option<Vec<String>>,
-    /// The image name that compose uses when a service has none: `<project>-<service>`.
-    pub default_tags: Option<Vec<String>>,
 }
 
 impl Target {
@@ -163,7 +161,6 @@ impl Extra {
         append(&mut self.annotations, other.annotations.as_ref());
         append(&mut self.entitlements, other.entitlements.as_ref());
         replace(&mut self.ulimits, other.ulimits.as_ref());
-        replace(&mut self.default_tags, other.default_tags.as_ref());
         merge_values(&mut self.extra_hosts, other.extra_hosts.as_ref());
     }
 }

@@ -7,6 +7,7 @@
 //! | `convert` | conversion of a value to a type |
 //! | `access` | length, elements, attributes and indexes |
 //! | `set` | the order of sets |
+//! | `size` | the size of values |
 //! | `json` | JSON in and out |
 
 mod access;
@@ -14,6 +15,7 @@ mod convert;
 mod json;
 pub(crate) mod number;
 mod set;
+mod size;
 mod types;
 
 use std::collections::BTreeMap;

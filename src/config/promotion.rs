@@ -137,7 +137,7 @@ pub(super) fn skip_if_exists(
     if !is_pushed {
         findings.fault(Fault::new(
             SKIP,
-            "`true`, but PUSH is not, so no name is looked up",
+            "`true`, but the image is not pushed, so there are no names to look up",
             "set `PUSH: 'true'` and IMAGE, or remove SKIP_IF_EXISTS",
         ));
     }
@@ -146,9 +146,7 @@ pub(super) fn skip_if_exists(
         let name = variable.name;
         findings.fault(Fault::new(
             SKIP,
-            format!(
-                "`true`, but {name} is set, whose result would be missing after a skipped build"
-            ),
+            format!("`true`, but {name} is set, and a skipped build does not produce its result"),
             format!("remove {name}, or remove SKIP_IF_EXISTS"),
         ));
     }
@@ -287,8 +285,8 @@ fn source(
         let api_url = depot::api_url(access.api_url, findings);
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if id.is_empty() || id.len() > ID_MAX_CHARACTERS || !id.bytes().all(is_part) {
-            let problem = format!("{} contains no valid id of a build", findings.shown(value));
-            let advice = "write `depot:` and the id, such as the value of DEPOT_BUILD_ID";
+            let problem = format!("{} has no valid build id", findings.shown(value));
+            let advice = "write `depot:BUILD_ID`, with the id of the build, which is DEPOT_BUILD_ID in its outputs";
             findings.fault(Fault::new(VARIABLE, problem, advice));
             return None;
         }
@@ -345,15 +343,15 @@ fn destinations(
     if is_pushed == Some(false) && !is_loaded {
         findings.fault(Fault::new(
             "PUSH",
-            "`false`, but SOURCE_IMAGE is copied to the names in IMAGE",
-            "remove PUSH, or set `LOAD: 'true'` to load the image only",
+            "`false`, but SOURCE_IMAGE is neither loaded nor pushed then",
+            "remove PUSH to copy the image, or set `LOAD: 'true'` to load it",
         ));
     }
     if !has_name && !is_loaded {
         findings.fault(Fault::new(
             "IMAGE",
-            "not set, but SOURCE_IMAGE is copied to the names in it",
-            "write the names of the copy, such as `acme/app:1.0`",
+            "not set, so SOURCE_IMAGE has no destination",
+            "set IMAGE to the names of the copy, such as `acme/app:1.0`",
         ));
         image.push = None;
     } else if image.push.is_none() && has_name {
@@ -369,8 +367,8 @@ fn destinations(
                 Some(name) => destinations.references.push(name),
                 None => findings.fault(Fault::new(
                     "IMAGE",
-                    "not set, and SOURCE_IMAGE has no tag to load the image under",
-                    "write the name of the image in the daemon, such as `acme/app:1.0`",
+                    "not set, and SOURCE_IMAGE has no tag for the loaded image",
+                    "set IMAGE to the name of the loaded image, such as `acme/app:1.0`",
                 )),
             },
             Some(PromotionSource::Build(build)) => {
@@ -485,11 +483,11 @@ mod tests {
         for (variables, fault) in [
             (
                 vec![source],
-                "IMAGE: not set, but SOURCE_IMAGE is copied to the names in it; ",
+                "IMAGE: not set, so SOURCE_IMAGE has no destination; ",
             ),
             (
                 vec![source, image, ("PUSH", "false")],
-                "PUSH: `false`, but SOURCE_IMAGE is copied",
+                "PUSH: `false`, but SOURCE_IMAGE is neither",
             ),
             (vec![source, ("IMAGE", &by_digest)], "IMAGE: "),
             (
@@ -523,11 +521,11 @@ mod tests {
             ),
             (
                 vec![("SOURCE_IMAGE", "depot:"), image, token],
-                "SOURCE_IMAGE: `depot:` contains no valid id of a build; ",
+                "SOURCE_IMAGE: `depot:` has no valid build id; ",
             ),
             (
                 vec![("SOURCE_IMAGE", "depot:a/b"), image, token],
-                "SOURCE_IMAGE: `depot:a/b` contains no valid id",
+                "SOURCE_IMAGE: `depot:a/b` has no valid build id",
             ),
             (
                 vec![("SOURCE_IMAGE", &long), image, token],
@@ -597,7 +595,7 @@ mod tests {
         );
         let no_push = build(&[skip]).unwrap_err();
         assert!(
-            no_push.starts_with("SKIP_IF_EXISTS: `true`, but PUSH is not"),
+            no_push.starts_with("SKIP_IF_EXISTS: `true`, but the image is not pushed"),
             "{no_push}"
         );
         for (name, value) in [
@@ -608,7 +606,7 @@ mod tests {
             ("CACHE_TO", "acme/cache:1"),
         ] {
             let error = build(&[skip, push, (name, value)]).unwrap_err();
-            let fault = format!("SKIP_IF_EXISTS: `true`, but {name} is set, whose result");
+            let fault = format!("SKIP_IF_EXISTS: `true`, but {name} is set, and a skipped");
             assert!(error.contains(&fault), "{error}");
         }
     }

@@ -228,11 +228,8 @@ impl fmt::Display for Warning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NearMiss { name, meant } => {
-                write!(
-                    formatter,
-                    "{} is not a variable of this pipe; did you mean {meant}?",
-                    name.escape_debug()
-                )
+                let name = name.escape_debug();
+                write!(formatter, "{name} is not a variable of this pipe; did you mean {meant}?")
             }
             Self::EntryWithoutCount { variable } => {
                 write!(

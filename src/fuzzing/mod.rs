@@ -3,6 +3,7 @@
 //! No input may cause a panic, and time and memory are bounded by the size of the input. Further properties are
 //! assertions: a failed one is a finding. An input often contains several texts, separated by zero bytes.
 
+mod bake;
 mod builder;
 mod config;
 mod context;
@@ -15,6 +16,7 @@ mod ssh;
 #[cfg(test)]
 mod tests;
 
+pub use bake::bake;
 pub use builder::{proxy_responses, solve_errors};
 pub use config::{
     cache_entries, config, csv_entries, git_addresses, metadata, outputs, secrets, steps, tags,

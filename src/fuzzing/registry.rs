@@ -199,8 +199,8 @@ pub fn registry_prefixes(bytes: &[u8]) {
     // A reference to a repository below it has the same host and name.
     let reference = Reference::parse(&format!("{host}/{prefix}/app"));
     let reference = reference.map(|name| {
-        let is_same = canonical_host(name.host()) == canonical_host(&host);
-        is_same && name.repository() == format!("{prefix}/app")
+        let matches = canonical_host(name.host()) == canonical_host(&host);
+        matches && name.repository() == format!("{prefix}/app")
     });
     // A name can be too long with one more part.
     assert!(reference.unwrap_or(true), "{text:?}");

@@ -135,6 +135,7 @@ macro_rules! short_runs {
 }
 
 short_runs! {
+    bake: 300,
     cache_entries: 1000,
     challenges: 1000,
     checkouts: 1000,

@@ -44,7 +44,7 @@ pub(super) async fn existing(
     let found = cancel.unless_fired(looking).await;
     let found = found.map_err(Failure::Canceled)?;
     if found.is_some() {
-        tracing::info!("every name exists already, so nothing is built");
+        tracing::info!("all names already exist and refer to the same image, so nothing is built");
     }
     Ok(found)
 }

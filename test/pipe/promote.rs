@@ -497,7 +497,7 @@ fn wrong_images_and_variables_are_reported() {
         run.expect(
             2,
             &[
-                "IMAGE: not set, but SOURCE_IMAGE is copied",
+                "IMAGE: not set, so SOURCE_IMAGE has no destination",
                 "CONTEXT: set, but SOURCE_IMAGE is set too",
                 "BUILD_ARGS: set, but",
                 "SAVE: set, but",

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::Place;
+use super::check::SERVICE_PREFIX;
+use super::extension::{Bake, project_id};
+use super::load::{Environment, Reader, read_variables};
+use super::node::{Data, Map, Node};
+use crate::flags::attestation_text;
+use crate::{Error, Place};
 
 /// A service with a `build` section. All such services form the group `default`, in the order of the files.
 ///
@@ -22,7 +27,7 @@ pub(crate) struct Service {
     /// Arguments without a value got the one of `environment`, of `env_file` or of the environment, or are absent.
     pub(crate) args: BTreeMap<String, String>,
     pub(crate) labels: BTreeMap<String, String>,
-    /// `tags`, else `image`; then the tags of `x-bake`.
+    /// `tags`, then the tags of `x-bake`; without any, `image`.
     pub(crate) tags: Vec<String>,
     pub(crate) platforms: Vec<String>,
     pub(crate) no_cache_filter: Vec<String>,
@@ -53,4 +58,330 @@ pub(crate) struct Extra {
     pub(crate) secrets: Vec<String>,
     pub(crate) ssh: Vec<String>,
     pub(crate) outputs: Vec<String>,
+}
+
+/// The services of a model that are built.
+pub(crate) fn services(
+    model: &Node,
+    environment: &Environment<'_>,
+    reader: &Reader<'_>,
+) -> Result<Vec<Service>, Error> {
+    let empty = Map::new();
+    let services = model
+        .get("services")
+        .and_then(Node::as_map)
+        .unwrap_or(&empty);
+    let mut targets = Vec::new();
+    for (name, node) in services {
+        reader.budget.step()?;
+        let variables = variables(node, environment, reader)?;
+        let Some(section) = node.get("build").filter(|section| !section.is_null()) else {
+            continue;
+        };
+        let context = Context {
+            model,
+            services,
+            name,
+            node,
+            build: section,
+        };
+        targets.push(context.service(|argument| {
+            variables
+                .get(argument)
+                .cloned()
+                .flatten()
+                .or_else(|| environment.get(argument))
+        })?);
+    }
+    Ok(targets)
+}
+
+/// The variables of a service: `environment`, then those of `env_file`.
+fn variables(
+    service: &Node,
+    environment: &Environment<'_>,
+    reader: &Reader<'_>,
+) -> Result<BTreeMap<String, Option<String>>, Error> {
+    let mut own = pairs(service.get("environment"))?;
+    for (name, value) in &mut own {
+        if value.is_none() {
+            *value = environment.get(name);
+        }
+    }
+    let set = own
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
+    let mut all: BTreeMap<String, String> = set.collect();
+    for file in service
+        .get("env_file")
+        .and_then(Node::as_list)
+        .into_iter()
+        .flatten()
+    {
+        let Some(path) = file.get("path").and_then(Node::as_text) else {
+            continue;
+        };
+        let format = file
+            .get("format")
+            .and_then(Node::as_text)
+            .unwrap_or_default();
+        if !matches!(format, "" | ".env") {
+            return Err(file.error(format!("`{format}` is no format of `env_file`")));
+        }
+        let is_required = match file.get("required").map(|node| &node.data) {
+            Some(Data::Bool(value)) => *value,
+            Some(Data::Text(text)) => super::interpolate::boolean(text).ok_or_else(|| {
+                file.error(format!("`required` must be true or false, not `{text}`"))
+            })?,
+            _ => true,
+        };
+        let outside = |name: &str| {
+            environment
+                .get(name)
+                .or_else(|| own.get(name).cloned().flatten())
+        };
+        if is_required || reader.text(path)?.is_some() {
+            read_variables(reader, path, &mut all, &outside)
+                .map_err(|error| error.or_at(|| file.place.clone()))?;
+        }
+    }
+    for file in service
+        .get("label_file")
+        .and_then(Node::as_list)
+        .into_iter()
+        .flatten()
+    {
+        let mut labels = BTreeMap::new();
+        read_variables(reader, &file.to_string(), &mut labels, &|_| None)
+            .map_err(|error| error.or_at(|| file.place.clone()))?;
+    }
+    let mut all: BTreeMap<String, Option<String>> = all
+        .into_iter()
+        .map(|(name, value)| (name, Some(value)))
+        .collect();
+    all.extend(own);
+    Ok(all)
+}
+
+/// `KEY=VALUE` items or a mapping; a key without a value has none.
+fn pairs(node: Option<&Node>) -> Result<BTreeMap<String, Option<String>>, Error> {
+    let mut pairs = BTreeMap::new();
+    let Some(node) = node else {
+        return Ok(pairs);
+    };
+    for (key, value) in node.as_map().into_iter().flatten() {
+        pairs.insert(key.clone(), (!value.is_null()).then(|| value.to_string()));
+    }
+    for item in node.as_list().into_iter().flatten() {
+        let text = item.to_string();
+        let (key, value) = match text.split_once('=') {
+            Some((key, value)) => (key, Some(value.to_owned())),
+            None => (text.as_str(), None),
+        };
+        if key.ends_with(char::is_whitespace) {
+            return Err(item.error(format!("the name `{key}` ends with a space")));
+        }
+        pairs.insert(key.to_owned(), value);
+    }
+    Ok(pairs)
+}
+
+struct Context<'a> {
+    model: &'a Node,
+    services: &'a Map,
+    name: &'a str,
+    node: &'a Node,
+    build: &'a Node,
+}
+
+impl Context<'_> {
+    fn service(&self, lookup: impl Fn(&str) -> Option<String>) -> Result<Service, Error> {
+        let build = self.build;
+        let args = pairs(build.get("args"))?.into_iter();
+        let args = args.filter_map(|(name, value)| {
+            let value = value.or_else(|| lookup(&name))?;
+            Some((name, value))
+        });
+        let labels = pairs(build.get("labels"))?.into_iter();
+        let bake = Bake::of(build.get("x-bake"))?;
+        let mut service = Service {
+            name: self.name.replace('.', "_"),
+            place: self.node.place.clone(),
+            context: text(build, "context")?,
+            contexts: self.contexts(),
+            dockerfile: text(build, "dockerfile")?,
+            dockerfile_inline: text(build, "dockerfile_inline")?,
+            target: text(build, "target")?,
+            args: args.collect(),
+            labels: labels
+                .map(|(name, value)| (name, value.unwrap_or_default()))
+                .collect(),
+            tags: joined(texts(build, "tags")?, bake.tags),
+            platforms: joined(texts(build, "platforms")?, bake.platforms),
+            no_cache_filter: joined(texts(build, "no_cache_filter")?, bake.no_cache_filter),
+            network: text(build, "network")?.unwrap_or_default(),
+            cache_from: texts(build, "cache_from")?,
+            cache_to: texts(build, "cache_to")?,
+            secrets: self.secrets()?,
+            ssh: self.ssh(),
+            attest: attestations(build)?,
+            project_id: project_id(build.get("x-depot"))?,
+            pull: bake.pull,
+            no_cache: bake.no_cache,
+            extra: bake.extra,
+        };
+        for (name, context) in bake.contexts {
+            service.contexts.entry(name).or_insert(context);
+        }
+        if service.tags.is_empty() {
+            service.tags.extend(text(self.node, "image")?);
+        }
+        Ok(service)
+    }
+
+    fn contexts(&self) -> BTreeMap<String, String> {
+        let contexts = self.build.get("additional_contexts").and_then(Node::as_map);
+        let contexts = contexts.into_iter().flatten().map(|(name, node)| {
+            let value = if node.is_null() {
+                String::new()
+            } else {
+                node.to_string()
+            };
+            let target = value.strip_prefix(SERVICE_PREFIX).filter(|service| {
+                self.services
+                    .get(*service)
+                    .is_some_and(|service| service.get("build").is_some())
+            });
+            let value = match target {
+                Some(service) => format!("target:{}", service.replace('.', "_")),
+                None => value,
+            };
+            (name.clone(), value)
+        });
+        contexts.collect()
+    }
+
+    fn secrets(&self) -> Result<Vec<String>, Error> {
+        let mut secrets = Vec::new();
+        for mount in self
+            .build
+            .get("secrets")
+            .and_then(Node::as_list)
+            .into_iter()
+            .flatten()
+        {
+            let id = mount.get("source").map(Node::to_string).unwrap_or_default();
+            let secret = self
+                .model
+                .get("secrets")
+                .and_then(|secrets| secrets.get(&id));
+            let attribute = |name: &str| {
+                secret
+                    .and_then(|secret| secret.get(name))
+                    .map(Node::to_string)
+            };
+            if attribute("external").as_deref() == Some("true") {
+                return Err(mount.error(format!(
+                    "the secret `{id}` is external: write `file` or `environment` for it"
+                )));
+            }
+            let parts = [
+                ("id", Some(id)),
+                ("src", attribute("file")),
+                ("env", attribute("environment")),
+            ];
+            let fields = parts.into_iter().filter_map(|(key, value)| {
+                let value = value.filter(|value| !value.is_empty())?;
+                Some(quoted(format!("{key}={value}")))
+            });
+            secrets.push(fields.collect::<Vec<_>>().join(","));
+        }
+        Ok(secrets)
+    }
+
+    fn ssh(&self) -> Vec<String> {
+        let keys = self
+            .build
+            .get("ssh")
+            .and_then(Node::as_map)
+            .into_iter()
+            .flatten();
+        let mut keys: Vec<String> = keys
+            .map(|(id, path)| {
+                let path = if path.is_null() {
+                    String::new()
+                } else {
+                    path.to_string()
+                };
+                if path.is_empty() {
+                    id.clone()
+                } else {
+                    format!("{id}={path}")
+                }
+            })
+            .collect();
+        keys.sort();
+        keys
+    }
+}
+
+/// A text attribute; an empty one is absent.
+fn text(node: &Node, attribute: &str) -> Result<Option<String>, Error> {
+    let Some(node) = node.get(attribute).filter(|node| !node.is_null()) else {
+        return Ok(None);
+    };
+    match node.as_text() {
+        Some(text) => Ok((!text.is_empty()).then(|| text.to_owned())),
+        None => Err(node.error(format!(
+            "`{attribute}` must be text, not {}: quote it",
+            node.kind()
+        ))),
+    }
+}
+
+/// A text or a list of texts.
+fn texts(node: &Node, attribute: &str) -> Result<Vec<String>, Error> {
+    let Some(node) = node.get(attribute) else {
+        return Ok(Vec::new());
+    };
+    let list = node.as_list().unwrap_or(std::slice::from_ref(node));
+    let text = |node: &Node| {
+        let text = node.as_text().map(str::to_owned);
+        text.ok_or_else(|| {
+            node.error(format!(
+                "`{attribute}` must be text, not {}: quote it",
+                node.kind()
+            ))
+        })
+    };
+    list.iter().map(text).collect()
+}
+
+fn attestations(build: &Node) -> Result<Vec<String>, Error> {
+    let mut attestations = Vec::new();
+    for kind in ["sbom", "provenance"] {
+        if let Some(value) = text(build, kind)? {
+            attestations.push(attestation_text(kind, &value));
+        }
+    }
+    Ok(attestations)
+}
+
+/// Two lists as one; with items in the second, each text is kept once.
+fn joined(mut list: Vec<String>, more: Vec<String>) -> Vec<String> {
+    if !more.is_empty() {
+        list.extend(more);
+        let mut known = std::collections::BTreeSet::new();
+        list.retain(|text| known.insert(text.clone()));
+    }
+    list
+}
+
+/// A field of CSV.
+fn quoted(field: String) -> String {
+    if field.contains([',', '"', '\n', '\r']) || field.starts_with(' ') {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field
+    }
 }

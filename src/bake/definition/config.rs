@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use crate::budget::Budget;
 use crate::target::{Group, Target};
@@ -166,23 +167,24 @@ impl Config {
     /// A target with all that it inherits, overrides and defaults.
     fn resolve(&self, name: &str, overrides: &Overrides, budget: &Budget) -> Result<Target, Error> {
         let mut resolved = BTreeMap::new();
-        let mut target = self.inherit(name, &mut resolved, overrides, budget)?;
+        let mut target = Target::clone(&*self.inherit(name, &mut resolved, overrides, budget)?);
         target.inherits = None;
         target.context.get_or_insert_with(|| ".".into());
         target.dockerfile.get_or_insert_with(|| "Dockerfile".into());
         Ok(target)
     }
 
+    /// A target with all that it inherits. Targets are large, so the recursion keeps none on the stack.
     fn inherit(
         &self,
         name: &str,
-        resolved: &mut BTreeMap<String, Option<Target>>,
+        resolved: &mut BTreeMap<String, Option<Rc<Target>>>,
         overrides: &Overrides,
         budget: &Budget,
-    ) -> Result<Target, Error> {
+    ) -> Result<Rc<Target>, Error> {
         budget.step()?;
         match resolved.get(name) {
-            Some(Some(target)) => return Ok(target.clone()),
+            Some(Some(target)) => return Ok(Rc::clone(target)),
             Some(None) => {
                 return Err(Error::new(format!(
                     "target `{name}` inherits from itself; remove it from `inherits` of it or of its parents"
@@ -194,18 +196,12 @@ impl Config {
             return Err(self.missing(name));
         };
         resolved.insert(name.to_owned(), None);
-        let mut target = Target::default();
+        let mut parents = Vec::new();
         for parent in own.inherits.iter().flatten() {
-            let parent = budget.deeper(|| self.inherit(parent, resolved, overrides, budget))?;
-            target.merge(&parent);
+            parents.push(budget.deeper(|| self.inherit(parent, resolved, overrides, budget))?);
         }
-        target.merge(own);
-        target.name.clone_from(&own.name);
-        for (key, value) in overrides.of(name) {
-            value.apply(key, &mut target)?;
-        }
-        target.normalize();
-        resolved.insert(name.to_owned(), Some(target.clone()));
+        let target = merged(own, &parents, overrides)?;
+        resolved.insert(name.to_owned(), Some(Rc::clone(&target)));
         Ok(target)
     }
 
@@ -234,6 +230,25 @@ impl Config {
         };
         Error::new(message)
     }
+}
+
+/// A target with its parents and its overrides.
+fn merged(
+    own: &Target,
+    parents: &[Rc<Target>],
+    overrides: &Overrides,
+) -> Result<Rc<Target>, Error> {
+    let mut target = Target::default();
+    for parent in parents {
+        target.merge(parent);
+    }
+    target.merge(own);
+    target.name.clone_from(&own.name);
+    for (key, value) in overrides.of(&own.name) {
+        value.apply(key, &mut target)?;
+    }
+    target.normalize();
+    Ok(Rc::new(target))
 }
 
 /// The most names that an error lists.

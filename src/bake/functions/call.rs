@@ -127,6 +127,7 @@ impl Function for &'static Standard {
             budget.step().map_err(CallError::whole)?;
             let parameter = self.parameters.get(index).or(self.rest.as_ref());
             let parameter = parameter.copied().unwrap_or(Parameter::ANY);
+            spend_text(argument, budget).map_err(CallError::whole)?;
             let value = parameter.accept(argument);
             converted.push(value.map_err(|error| CallError::at(index, error))?);
         }
@@ -135,6 +136,26 @@ impl Function for &'static Standard {
             budget,
         };
         (self.body)(&call)
+    }
+}
+
+/// Bytes of text for one step.
+const BYTES_PER_STEP: usize = 64;
+
+/// Takes steps for the texts in a value, which can be one text many times. The caller has measured the depth of the value.
+fn spend_text(value: &Value, budget: &Budget) -> Result<(), Error> {
+    match value {
+        Value::String(text) => {
+            let steps = u64::try_from(text.len() / BYTES_PER_STEP);
+            budget.steps(steps.unwrap_or(u64::MAX))
+        }
+        Value::List(_, values) | Value::Set(_, values) | Value::Tuple(values) => values
+            .iter()
+            .try_for_each(|value| spend_text(value, budget)),
+        Value::Map(_, values) | Value::Object(values) => values
+            .values()
+            .try_for_each(|value| spend_text(value, budget)),
+        Value::Null(_) | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }
 
@@ -164,6 +185,17 @@ pub(super) fn failure(message: impl Into<String>) -> CallError {
 /// A problem of an argument.
 pub(super) fn wrong(argument: usize, message: impl Into<String>) -> CallError {
     CallError::at(argument, Error::new(message))
+}
+
+/// The most characters of a text in a message.
+const MAX_QUOTE: usize = 80;
+
+/// A text in a message.
+pub(super) fn quote(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTE) {
+        Some((end, _)) => format!("`{}…`", text.get(..end).unwrap_or_default()),
+        None => format!("`{text}`"),
+    }
 }
 
 /// The converted arguments of a call.
@@ -218,6 +250,13 @@ impl Call<'_> {
         self.arguments.get(index..).unwrap_or_default()
     }
 
+    /// Takes steps for work that grows with a product.
+    pub(super) fn spend(&self, factors: [usize; 2]) -> Result<(), CallError> {
+        let [left, right] = factors;
+        let steps = u64::try_from(left.saturating_mul(right)).unwrap_or(u64::MAX);
+        self.budget.steps(steps).map_err(CallError::whole)
+    }
+
     /// Reserves the memory of a string or a list.
     pub(super) fn reserve(&self, bytes: usize) -> Result<(), CallError> {
         self.budget.bytes(bytes).map_err(CallError::whole)
@@ -225,8 +264,7 @@ impl Call<'_> {
 
     /// Reserves the time and the memory of a list.
     pub(super) fn reserve_values(&self, count: usize) -> Result<(), CallError> {
-        let steps = u64::try_from(count).unwrap_or(u64::MAX);
-        self.budget.steps(steps).map_err(CallError::whole)?;
+        self.spend([count, 1])?;
         self.reserve(count.saturating_mul(size_of::<Value>()))
     }
 

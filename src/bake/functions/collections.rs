@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::call::{Call, Outcome, Parameter, Standard, failure, sequence, wrong};
-use super::lookup::element_type;
 use crate::hcl::scope::CallError;
 use crate::value::{Number, Type, Value, unify};
 
@@ -44,7 +43,6 @@ pub(super) const FUNCTIONS: &[Standard] = &[
             _ => Value::tuple(reversed),
         })
     }),
-    Standard::new("setproduct", &[], set_product).rest(ANY),
     Standard::new("slice", &[ANY, Parameter::NUMBER, Parameter::NUMBER], slice),
     Standard::new("values", &[ANY], |call| {
         let collection = call.value(0)?;
@@ -141,8 +139,8 @@ fn distinct(call: &Call<'_>) -> Outcome {
     let mut kept: Vec<Value> = Vec::new();
     for value in values.iter() {
         call.reserve_values(1)?;
-        let steps = u64::try_from(kept.len()).unwrap_or(u64::MAX);
-        call.budget.steps(steps).map_err(CallError::whole)?;
+        let size = value.measure(call.budget).map_err(CallError::whole)?;
+        call.spend([kept.len(), size])?;
         if !kept.iter().any(|other| other.equals(value)) {
             kept.push(value.clone());
         }
@@ -228,7 +226,7 @@ fn range(call: &Call<'_>) -> Outcome {
         3 => call.number(2)?.clone(),
         _ => Number::from(if end < start { -1 } else { 1 }),
     };
-    if step.is_zero() {
+    if step.is_zero() && start != end {
         return Err(wrong(2, "the step must not be zero"));
     }
     let down = step < zero;
@@ -249,50 +247,6 @@ fn range(call: &Call<'_>) -> Outcome {
     }
     call.reserve_values(values.len())?;
     Ok(Value::list(Type::Number, values))
-}
-
-/// All combinations. Lists and tuples become a list, and with a set among them a set.
-fn set_product(call: &Call<'_>) -> Outcome {
-    if call.arguments.len() < 2 {
-        return Err(failure("at least two lists or sets are required"));
-    }
-    let mut types = Vec::new();
-    let mut total: usize = 1;
-    let mut columns = Vec::new();
-    for (index, argument) in call.arguments.iter().enumerate() {
-        let values = call.elements(index)?;
-        let element = element_type(argument);
-        let element = element.ok_or_else(|| wrong(index, "all elements must have one type"))?;
-        let converted: Result<Vec<Value>, _> =
-            values.iter().map(|value| value.convert(&element)).collect();
-        columns.push(converted.map_err(|error| CallError::at(index, error))?);
-        total = total.saturating_mul(values.len());
-        types.push(element);
-    }
-    call.reserve_values(total.saturating_mul(types.len() + 1))?;
-    let mut product: Vec<Vec<Value>> = vec![Vec::new()];
-    for column in &columns {
-        let mut next = Vec::new();
-        for row in &product {
-            for value in column {
-                let mut row = row.clone();
-                row.push(value.clone());
-                next.push(row);
-            }
-        }
-        product = next;
-    }
-    let element = Type::Tuple(Rc::new(types));
-    let rows = product.into_iter().map(Value::tuple).collect();
-    let has_set = call
-        .arguments
-        .iter()
-        .any(|value| matches!(value, Value::Set(..)));
-    Ok(if has_set {
-        Value::set(element, rows)
-    } else {
-        Value::list(element, rows)
-    })
 }
 
 fn slice(call: &Call<'_>) -> Outcome {

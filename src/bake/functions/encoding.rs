@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::call::{Call, Outcome, Parameter, Standard, failure, wrong};
+use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::flags::csv::Records;
 use crate::hcl::scope::CallError;
 use crate::value::{Type, Value};
@@ -27,7 +27,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("base64decode", TEXT, |call| {
         let text = call.text(0)?;
         let bytes = base64_bytes(text);
-        let bytes = bytes.ok_or_else(|| wrong(0, format!("`{text}` is not Base64")))?;
+        let bytes = bytes.ok_or_else(|| wrong(0, format!("{} is not Base64", quote(text))))?;
         let text = String::from_utf8(bytes);
         call.string(text.map_err(|_| wrong(0, "the decoded bytes are not UTF-8"))?)
     }),

@@ -110,7 +110,7 @@ fn format(call: &Call<'_>, format: &str, arguments: &[&Value]) -> Result<String,
     Ok(text)
 }
 
-fn formatted(verb: &Verb, argument: &Value) -> Result<String, String> {
+fn formatted(verb: &Verb<'_>, argument: &Value) -> Result<String, String> {
     if verb.letter != 'v' && argument.is_null() {
         return Err("null cannot be formatted".into());
     }
@@ -120,8 +120,8 @@ fn formatted(verb: &Verb, argument: &Value) -> Result<String, String> {
     };
     match verb.letter {
         'v' => match argument {
-            Value::String(text) if !verb.sharp => Ok(pad(verb, text)),
-            Value::Number(number) if !verb.sharp => Ok(pad(verb, &number::shortest(number))),
+            Value::String(text) if !verb.has('#') => Ok(pad(verb, text)),
+            Value::Number(number) if !verb.has('#') => Ok(pad(verb, &number::shortest(number))),
             other => {
                 let json = other.to_json();
                 Ok(pad(
@@ -161,11 +161,11 @@ fn formatted(verb: &Verb, argument: &Value) -> Result<String, String> {
 }
 
 /// Fills up to the width, which counts what a reader sees as a character.
-fn pad(verb: &Verb, text: &str) -> String {
+fn pad(verb: &Verb<'_>, text: &str) -> String {
     let width = verb.width.unwrap_or(0);
     let missing = width.saturating_sub(text.graphemes(true).count());
-    let padding = if verb.zero { "0" } else { " " }.repeat(missing);
-    if verb.minus {
+    let padding = if verb.has('0') { "0" } else { " " }.repeat(missing);
+    if verb.has('-') {
         format!("{text}{padding}")
     } else {
         format!("{padding}{text}")

@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 use uuid::{Builder, Uuid};
 
-use super::call::{Call, Outcome, Parameter, Standard, failure, wrong};
+use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use super::rsa;
 
 const TEXT: Parameter = Parameter::STRING;
@@ -22,6 +22,8 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("bcrypt", &[TEXT], bcrypt).rest(Parameter::NUMBER),
     Standard::new("md5", &[TEXT], digest::<Md5>),
     Standard::new("rsadecrypt", &[TEXT, TEXT], |call| {
+        let size = call.text(0)?.len().min(rsa::MAX_MODULUS);
+        call.spend([size, size / 4])?;
         let text = rsa::decrypt(call.text(0)?, call.text(1)?);
         call.string(text.map_err(failure)?)
     }),
@@ -62,9 +64,7 @@ fn bcrypt(call: &Call<'_>) -> Outcome {
         }
         _ => 10,
     };
-    let steps = 1_u64 << (cost + 6);
-    let spent = call.budget.steps(steps);
-    spent.map_err(|error| failure(error.message()))?;
+    call.spend([1 << cost, 64])?;
     let hash = bcrypt::hash_with_result(password, cost);
     let hash = hash.map_err(|error| failure(error.to_string()))?;
     call.string(hash.format_for_version(bcrypt::Version::TwoA))
@@ -79,7 +79,10 @@ fn uuid_v5(call: &Call<'_>) -> Outcome {
         text => Uuid::parse_str(text).map_err(|_| {
             wrong(
                 0,
-                format!("the namespace is a UUID, dns, url, oid or x500, not `{text}`"),
+                format!(
+                    "the namespace is a UUID, dns, url, oid or x500, not {}",
+                    quote(text)
+                ),
             )
         })?,
     };

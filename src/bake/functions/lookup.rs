@@ -1,8 +1,8 @@
 //! Length, elements by index or key, and whether an element exists.
 
-use super::call::{Call, Outcome, Parameter, Standard, failure, sequence, wrong};
+use super::call::{Call, Outcome, Parameter, Standard, failure, wrong};
 use crate::hcl::scope::CallError;
-use crate::value::{Type, Value};
+use crate::value::Value;
 
 const ANY: Parameter = Parameter::ANY;
 
@@ -105,16 +105,5 @@ fn lookup(call: &Call<'_>) -> Outcome {
             0,
             format!("a map or an object is required, not a {}", other.type_of()),
         )),
-    }
-}
-
-/// The type of the elements of a list, a set or a tuple, if they have one in common.
-pub(super) fn element_type(value: &Value) -> Option<Type> {
-    match value {
-        Value::List(element, _) | Value::Set(element, _) => Some(element.clone()),
-        other => {
-            let types: Vec<Type> = sequence(other)?.iter().map(Value::type_of).collect();
-            crate::value::unify(&types, true)
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::call::{Call, Outcome, Parameter, Standard, failure, wrong};
+use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::hcl::scope::CallError;
 
 const TEXT: Parameter = Parameter::STRING;
@@ -55,7 +55,10 @@ fn block(call: &Call<'_>) -> Result<Block, CallError> {
     Block::parse(text).ok_or_else(|| {
         wrong(
             0,
-            format!("`{text}` is no block of addresses such as 10.0.0.0/8"),
+            format!(
+                "{} is no block of addresses such as 10.0.0.0/8",
+                quote(text)
+            ),
         )
     })
 }

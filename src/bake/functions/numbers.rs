@@ -1,10 +1,12 @@
 //! Arithmetic, comparison and rounding.
 
+mod float;
+
 use std::cmp::Ordering;
 
 use dashu_int::UBig;
 
-use super::call::{Call, Outcome, Parameter, Standard, failure, wrong};
+use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::Error;
 use crate::hcl::scope::CallError;
 use crate::value::{Number, Value};
@@ -30,9 +32,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
     Standard::new("lessthanorequalto", TWO, |call| {
         compare(call, Ordering::is_le)
     }),
-    Standard::new("log", TWO, |call| {
-        float(call, |number, base| number.ln() / base.ln())
-    }),
+    Standard::new("log", TWO, |call| with_floats(call, float::log)),
     Standard::new("max", &[], |call| extreme(call, Ordering::Greater)).rest(Parameter::NUMBER),
     Standard::new("min", &[], |call| extreme(call, Ordering::Less)).rest(Parameter::NUMBER),
     Standard::new("modulo", TWO, |call| binary(call, Number::modulo)),
@@ -41,7 +41,7 @@ pub(super) const FUNCTIONS: &[Standard] = &[
         Ok(Value::Number(call.number(0)?.negated()))
     }),
     Standard::new("parseint", &[Parameter::ANY, Parameter::NUMBER], parse_int),
-    Standard::new("pow", TWO, |call| float(call, f64::powf)),
+    Standard::new("pow", TWO, |call| with_floats(call, float::power)),
     Standard::new("signum", ONE, |call| {
         Ok(Value::integer(call.integer(0)?.signum()))
     }),
@@ -112,7 +112,7 @@ fn integer(negative: bool, size: UBig) -> Outcome {
     number.map(Value::Number).map_err(CallError::whole)
 }
 
-fn float(call: &Call<'_>, operation: fn(f64, f64) -> f64) -> Outcome {
+fn with_floats(call: &Call<'_>, operation: fn(f64, f64) -> f64) -> Outcome {
     let argument = |index: usize| {
         let number = call.number(index)?;
         let value = number.to_f64();
@@ -133,7 +133,12 @@ fn parse_int(call: &Call<'_>) -> Outcome {
         .ok()
         .filter(|base| (2..=62).contains(base));
     let base = base.ok_or_else(|| wrong(1, "the base must be between 2 and 62"))?;
-    let invalid = || wrong(0, format!("`{text}` is not an integer of base {base}"));
+    let invalid = || {
+        wrong(
+            0,
+            format!("{} is not an integer of base {base}", quote(text)),
+        )
+    };
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() {
         return Err(invalid());
@@ -141,6 +146,7 @@ fn parse_int(call: &Call<'_>) -> Outcome {
     if digits.len() > MAX_DIGITS {
         return Err(wrong(0, "the number has too many digits"));
     }
+    call.spend([digits.len(), digits.len() / 64])?;
     let mut size = UBig::ZERO;
     for digit in digits.chars() {
         let digit = digit_value(digit, base).ok_or_else(invalid)?;

@@ -1,6 +1,6 @@
 //! Decryption with RSA and the padding of PKCS #1 1.5.
 //!
-//! The key is in the definition or its environment, so nobody is there whom the time of a computation could tell something.
+//! The time of the computation depends on the key. That does no harm: only the owner of the key can measure it.
 
 use dashu_int::UBig;
 use dashu_int::fast_div::ConstDivisor;
@@ -8,7 +8,7 @@ use dashu_int::fast_div::ConstDivisor;
 use super::encoding::base64_bytes;
 
 /// The longest modulus, in bytes.
-const MAX_MODULUS: usize = 2048;
+pub(super) const MAX_MODULUS: usize = 2048;
 
 /// Decrypts a Base64 text with a private key `RSA PRIVATE KEY` in PEM.
 pub(super) fn decrypt(text: &str, key: &str) -> Result<String, &'static str> {
@@ -79,4 +79,53 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         _ => return None,
     };
     (*first == tag).then(|| bytes.split_at_checked(length))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The content of a key for this test only.
+    const KEY: &str = "\
+        MIICXQIBAAKBgQCuSqJPjKMpHeFhvKkDBybr603eGljTLCajZR7cMiw3Lnx1eOIm\
+        UmcD/LtYai1+5E0x8gq3MsXF9LPmNHYw7NINNfpp34L5cMB91g77yrbHSvOuniae\
+        a1N0NawliHWS4bpPBNrH7jp29qg3URS7aOe03WHX2KppDujYlSXRuoJQCwIDAQAB\
+        AoGAZv31cfqSQ+7DS2UXnpFwX4LZrcB18rupTW6o0MfZNvaCV0yKnsic1U9YScPc\
+        hJpWP4he6qjXE8YpNISVvw2ChZAoCkKCt5H00uF4CDBCzNDVJ8C50n6mJbCczuJ7\
+        9SwyCG7vykQIvZXbFTC8BYdN1TNo1WNbLFgEzmgwrXRQuskCQQDbZ9kdfJAuHZ9O\
+        6zJeZPiN1jpPF1Ip0/uMYfdFub9AQvMmGzBjKapjMIUvEQiM5u8/sCNVPXBTJjhN\
+        F1DgA2HlAkEAy1yCedHv/sBs4WDr/KF3/JF4Gp2oTw7k956Sc8OOdXCV75OyntgE\
+        vY7aBxbH9SIeMYPgcdae4JlQpyV2qQyLLwJBANisgNTG29g+9sHIMdDYpEHma2UK\
+        IeEe8I+de8YG/uFmfJuIREvZrOQR2aU2jBwiP+nEd9BJQXFMEFPJj9v6WyUCQEoq\
+        Mdd1rf4NdWf4rffTd2vgLZofV0uF1hFMfoLDlgfUiIn4JpNxmsD7AR7GuyP2Tmam\
+        fstlh0nIADcFHbJnRbcCQQCB3IGYPvrX7Etp305+ajS/WZcPjH9q6tGimxN36Gvh\
+        quCjaGrwp5bkLytbqym0N9vgA3N/TQhrSxUIfv9yr3fP\
+        ";
+
+    const TEXT: &str = "k5+QwzxFBFV9a/7w7XD4KWRje0Vf4ash4pdUcKwZE8a/8a4B/37+QYFdbuflJCWSTAvqX/8v2UCCEOcrvten6S6PsBPy2GOKzxnuPf/2ESUQCUtjWH4m9rD+42F8hAslZkTJac66v4ZTovDevrgpeXEnk2iXexhHyZWRyA/F7m0=";
+
+    fn pem() -> String {
+        format!("-----BEGIN RSA PRIVATE KEY-----\n{KEY}\n-----END RSA PRIVATE KEY-----\n")
+    }
+
+    #[test]
+    fn texts_of_openssl_are_decrypted() {
+        assert_eq!(decrypt(TEXT, &pem()), Ok("héllo".to_owned()));
+    }
+
+    #[test]
+    fn wrong_texts_and_keys_are_errors() {
+        let key = pem();
+        let other = TEXT.replacen("k5", "k6", 1);
+        for text in ["", "YQ==", "!", &other] {
+            assert!(decrypt(text, &key).is_err(), "{text}");
+        }
+        for end in 0..key.len() - 1 {
+            assert!(decrypt(TEXT, &key[..end]).is_err());
+        }
+        let der = key_bytes(&key).unwrap();
+        for end in 0..der.len() {
+            let _ = private_key(&der[..end]);
+        }
+    }
 }

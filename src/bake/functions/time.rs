@@ -5,7 +5,7 @@ mod date;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::call::{Call, Parameter, Standard, wrong};
+use super::call::{Call, Parameter, Standard, quote, wrong};
 use crate::hcl::scope::CallError;
 use date::{Date, parse_duration};
 
@@ -67,7 +67,10 @@ fn date(call: &Call<'_>, index: usize) -> Result<Date, CallError> {
     Date::parse(text).ok_or_else(|| {
         wrong(
             index,
-            format!("`{text}` is no time of RFC 3339 such as 2006-01-02T15:04:05Z"),
+            format!(
+                "{} is no time of RFC 3339 such as 2006-01-02T15:04:05Z",
+                quote(text)
+            ),
         )
     })
 }
@@ -108,6 +111,10 @@ fn literal<'a>(quoted: &'a str, text: &mut String) -> Result<&'a str, String> {
             Some(after) => {
                 text.push('\'');
                 rest = after;
+                // At the end of the format, the second quote closes the literal as well.
+                if rest.is_empty() {
+                    return Ok(rest);
+                }
             }
             None => return Ok(after),
         }

@@ -61,21 +61,29 @@ impl<'a> Evaluator<'a> {
             Kind::Template(parts) => self.template(parts),
             Kind::Tuple(elements) => {
                 let values = elements.iter().map(|element| self.value(element));
-                Ok(Value::tuple(values.collect::<Result<_, _>>()?))
+                self.limited(Value::tuple(values.collect::<Result<_, _>>()?))
             }
-            Kind::Object(members) => self.object(members),
+            Kind::Object(members) => self.limited(self.object(members)?),
             Kind::Parentheses(inner) => self.value(inner),
             Kind::Access(base, steps) => self.access(base, steps),
-            Kind::Call(call) => self.call(node, call),
+            Kind::Call(call) => self.limited(self.call(node, call)?),
             Kind::Negate(operand) => self.negate(operand),
             Kind::Not(operand) => self.not(operand),
             Kind::Chain(first, rest) => self.chain(node, first, rest),
             Kind::Conditional(parts) => self.conditional(node, parts),
-            Kind::For(inner) => self.repeat(inner),
+            Kind::For(inner) => self.limited(self.repeat(inner)?),
             Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::Variable(_) => {
                 self.value(node)
             }
         }
+    }
+
+    /// A value that an expression creates, unless it is too large.
+    fn limited(&self, value: Value) -> Result<Value, Error> {
+        let budget = self.scope.budget();
+        let count = value.measure(budget)?;
+        budget.bytes(count.saturating_mul(size_of::<Value>()))?;
+        Ok(value)
     }
 
     fn located(&self, error: Error, node: &Node) -> Error {
@@ -119,6 +127,9 @@ impl<'a> Evaluator<'a> {
         let nodes = (then, otherwise);
         let then = self.value(then);
         let otherwise = self.value(otherwise);
+        for value in [&then, &otherwise].into_iter().flatten() {
+            value.measure(self.scope.budget())?;
+        }
         let untyped = Value::null();
         let wanted = match (&then, &otherwise) {
             (Ok(then), Ok(otherwise)) if *then == untyped => otherwise.type_of(),

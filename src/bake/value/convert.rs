@@ -104,7 +104,10 @@ pub(super) fn convertible(from: &Type, to: &Type, lossy: bool) -> bool {
     match (from, to) {
         (Type::Dynamic, _) | (Type::String, Type::Number | Type::Bool) => lossy,
         (Type::Number | Type::Bool, Type::String) => true,
-        (Type::List(from) | Type::Set(from), Type::List(to) | Type::Set(to))
+        // A set loses the order.
+        (Type::List(from), Type::Set(to)) => lossy && convertible(from, to, lossy),
+        (Type::List(from) | Type::Set(from), Type::List(to))
+        | (Type::Set(from), Type::Set(to))
         | (Type::Map(from), Type::Map(to)) => convertible(from, to, lossy),
         (Type::Tuple(from), Type::List(to) | Type::Set(to)) => {
             if **to == Type::Dynamic {

@@ -137,15 +137,18 @@ pub(crate) fn unify(types: &[Type], lossy: bool) -> Option<Type> {
     let others = types
         .iter()
         .filter(|kind| !matches!(kind, Type::String | Type::Dynamic));
-    let dynamics = types.iter().filter(|kind| **kind == Type::Dynamic);
-    strings
-        .chain(others)
-        .chain(dynamics)
-        .find(|wanted| {
-            types
-                .iter()
-                .all(|kind| kind == *wanted || convertible(kind, wanted, lossy))
-        })
+    let mut dynamics = types.iter().filter(|kind| **kind == Type::Dynamic);
+    let accepts = |wanted: &&Type, lossy: bool| {
+        types
+            .iter()
+            .all(|kind| kind == *wanted || convertible(kind, wanted, lossy))
+    };
+    // A type to which the others convert without loss is the more general one.
+    let mut candidates = strings.chain(others);
+    let general = candidates.clone().find(|wanted| accepts(wanted, false));
+    general
+        .or_else(|| candidates.find(|wanted| accepts(wanted, lossy)))
+        .or_else(|| dynamics.find(|wanted| accepts(wanted, lossy)))
         .cloned()
 }
 

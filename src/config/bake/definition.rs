@@ -149,6 +149,6 @@ fn fault(error: &depot_bake::Error, findings: &Findings) -> Fault {
     let (first, source) = lines
         .split_first()
         .map_or(("", &[][..]), |(first, source)| (first.as_str(), source));
-    let source: String = source.iter().map(|line| format!("\n{line}")).collect();
+    let source: String = source.iter().flat_map(|line| ["\n", line]).collect();
     Fault::new("bake definition", format!("{first}{source}"), "")
 }

@@ -66,7 +66,7 @@ pub(in super::super) struct Named {
     pub(in super::super) environment: Environment,
     /// The text of the Dockerfile, if it is in the definition.
     pub(in super::super) inline: Option<String>,
-    /// What has no variable.
+    /// Problems of attributes that have no variable.
     pub(in super::super) faults: Vec<Fault>,
 }
 

@@ -62,7 +62,7 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
                 .into(),
         ),
         Failure::NoPlatform { daemon, .. } if plan.promotion.is_some() => {
-            Some(format!("build SOURCE_IMAGE for `{daemon}` too, or remove LOAD"))
+            Some(format!("use a SOURCE_IMAGE that was built for `{daemon}` too, or remove LOAD"))
         }
         Failure::NoPlatform { daemon, .. } => {
             Some(format!("add `{daemon}` to PLATFORMS, or remove LOAD"))
@@ -84,12 +84,12 @@ pub(super) fn hint(failure: &Failure, plan: &Plan, output: &[String]) -> Option<
 fn cache_hint(failure: &CacheExportFailure, plan: &Plan) -> String {
     let message = failure.error.message.to_ascii_lowercase();
     let has = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-    let of_registries = failure.places.iter().filter(|place| !place.contains("://"));
+    let mut of_registries = failure.places.iter().filter(|place| !place.contains("://"));
     let host_of = |place: &str| place.split('/').next().unwrap_or_default().to_owned();
     // With several places, the message shows which one failed, unless the builder omits it.
     let is_failed =
         |place: &&String| failure.places.len() == 1 || message.contains(&host_of(place));
-    let place = of_registries.filter(is_failed).next();
+    let place = of_registries.find(is_failed);
     let place = place.map(String::as_str).unwrap_or_default();
     let host = &*host_of(place);
     let ignore = "with `ignore-error=true` in its entry of CACHE_TO, a cache that cannot be exported does not fail the build";

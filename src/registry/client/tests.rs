@@ -17,8 +17,9 @@ use super::*;
 use crate::http::proxies::Proxies;
 use crate::registry::copy::copy_index;
 use crate::registry::credentials::Credential;
+use crate::registry::ecr::EcrError;
 use crate::registry::fake::{Fake, Names, Reply};
-use crate::registry::keyring::Keyring;
+use crate::registry::keyring::{CredentialSource, Keyring, SourceError};
 use crate::registry::manifest::OCI_INDEX;
 use crate::registry::publish::publish;
 use crate::registry::reach::Reach;
@@ -512,6 +513,47 @@ async fn an_unknown_certificate_is_rejected_unless_the_host_is_trusted() {
     let client = client_with(trusting(std::slice::from_ref(&host)), &[login]);
     assert_eq!(client.manifest(&host, "app", "1").await.unwrap(), index());
     assert_eq!(fake.seen()[1].basic(), Some(("me".into(), PASSWORD.into())));
+}
+
+/// A source for every registry, without an identity.
+#[derive(Debug)]
+struct NoIdentity;
+
+#[tonic::async_trait]
+impl CredentialSource for NoIdentity {
+    fn covers(&self, _host: &str) -> bool {
+        true
+    }
+
+    fn is_named(&self, _host: &str) -> bool {
+        true
+    }
+
+    fn accepts_tokens(&self, _host: &str) -> Option<bool> {
+        Some(false)
+    }
+
+    async fn credential(&self, _host: &str) -> Result<Option<Credential>, SourceError> {
+        Err(SourceError {
+            denied: true,
+            cause: Box::new(EcrError::NoIdentity),
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_reason_for_a_missing_login_is_kept() {
+    let fake = Fake::start([challenge("Basic realm=\"x\"")]).await;
+    let reach = Reach::new(&Proxies::default(), &tls(), |client| client).unwrap();
+    let keyring = Keyring::default().with_source(Arc::new(NoIdentity));
+    let client = Client::new(Arc::new(Tokens::new(reach, Arc::new(keyring))));
+    let error = client.manifest(&fake.host(), "app", "1").await.unwrap_err();
+    assert!(error.is_denied());
+    assert!(
+        matches!(error.login_cause(), Some(EcrError::NoIdentity)),
+        "{error:?}"
+    );
+    assert!(error.login_cause::<std::io::Error>().is_none());
 }
 
 #[tokio::test]

@@ -17,26 +17,26 @@ pub(super) fn shortest(number: &Number) -> String {
 }
 
 /// The form of a verb for numbers.
-pub(super) fn formatted(verb: &Verb, number: &Number) -> Result<String, String> {
+pub(super) fn formatted(verb: &Verb<'_>, number: &Number) -> Result<String, String> {
     match verb.letter {
         'b' | 'd' | 'o' | 'x' | 'X' => integer(verb, number),
         letter => Ok(float(verb, letter, number)),
     }
 }
 
-fn sign(verb: &Verb, number: &Number) -> &'static str {
+fn sign(verb: &Verb<'_>, number: &Number) -> &'static str {
     if number.is_negative() {
         "-"
-    } else if verb.plus {
+    } else if verb.has('+') {
         "+"
-    } else if verb.space {
+    } else if verb.has(' ') {
         " "
     } else {
         ""
     }
 }
 
-fn integer(verb: &Verb, number: &Number) -> Result<String, String> {
+fn integer(verb: &Verb<'_>, number: &Number) -> Result<String, String> {
     let size = number.to_integer().ok_or("an integer is required")?;
     let (base, prefix) = match verb.letter {
         'b' => (2, "0b"),
@@ -55,7 +55,7 @@ fn integer(verb: &Verb, number: &Number) -> Result<String, String> {
     } else {
         sign(verb, number)
     };
-    let prefix = if verb.sharp { prefix } else { "" };
+    let prefix = if verb.has('#') { prefix } else { "" };
     if verb.precision == Some(0) && size.is_zero() {
         return Ok(String::new());
     }
@@ -63,9 +63,9 @@ fn integer(verb: &Verb, number: &Number) -> Result<String, String> {
     let length = sign.len() + prefix.len() + zeros + digits.len();
     let missing = verb.width.unwrap_or(0).saturating_sub(length);
     let (mut left, mut right) = (0, 0);
-    if verb.minus {
+    if verb.has('-') {
         right = missing;
-    } else if verb.zero && verb.precision.is_none() {
+    } else if verb.has('0') && verb.precision.is_none() {
         zeros = missing;
     } else {
         left = missing;
@@ -74,7 +74,7 @@ fn integer(verb: &Verb, number: &Number) -> Result<String, String> {
     Ok(format!("{left}{sign}{prefix}{zeros}{digits}{right}"))
 }
 
-fn float(verb: &Verb, letter: char, number: &Number) -> String {
+fn float(verb: &Verb<'_>, letter: char, number: &Number) -> String {
     let precision = match letter.to_ascii_lowercase() {
         'g' => verb.precision,
         _ => Some(verb.precision.unwrap_or(6)),
@@ -88,10 +88,10 @@ fn float(verb: &Verb, letter: char, number: &Number) -> String {
         .width
         .unwrap_or(0)
         .saturating_sub(sign.len() + text.len());
-    if verb.minus {
-        format!("{sign}{text}{}", " ".repeat(missing))
-    } else if verb.zero && !number.is_infinite() {
+    if verb.has('0') && !number.is_infinite() {
         format!("{sign}{}{text}", "0".repeat(missing))
+    } else if verb.has('-') {
+        format!("{sign}{text}{}", " ".repeat(missing))
     } else {
         format!("{}{sign}{text}", " ".repeat(missing))
     }

@@ -3,21 +3,24 @@
 use super::MAX_WIDTH;
 
 /// A verb.
-pub(super) struct Verb {
+pub(super) struct Verb<'a> {
     pub(super) letter: char,
     /// The number of the argument, from 1, as `%[1]d` has it.
     pub(super) argument: Option<usize>,
     pub(super) width: Option<usize>,
     pub(super) precision: Option<usize>,
-    pub(super) zero: bool,
-    pub(super) sharp: bool,
-    pub(super) plus: bool,
-    pub(super) minus: bool,
-    pub(super) space: bool,
+    flags: &'a str,
+}
+
+impl Verb<'_> {
+    /// Whether the verb has a flag: `0`, `#`, `-`, `+` or a space.
+    pub(super) fn has(&self, flag: char) -> bool {
+        self.flags.contains(flag)
+    }
 }
 
 /// Reads a verb after its `%`, and returns what follows it.
-pub(super) fn next_verb(text: &str) -> Result<(Verb, &str), String> {
+pub(super) fn next_verb(text: &str) -> Result<(Verb<'_>, &str), String> {
     let after_flags = text.trim_start_matches(['0', '#', '-', '+', ' ']);
     let flags = text.strip_suffix(after_flags).unwrap_or_default();
     let (width, mut rest) = count(after_flags)?;
@@ -47,11 +50,7 @@ pub(super) fn next_verb(text: &str) -> Result<(Verb, &str), String> {
         argument,
         width,
         precision,
-        zero: flags.contains('0'),
-        sharp: flags.contains('#'),
-        plus: flags.contains('+'),
-        minus: flags.contains('-'),
-        space: flags.contains(' '),
+        flags,
     };
     Ok((verb, characters.as_str()))
 }

@@ -82,7 +82,7 @@ impl<'a> Translation<'a> {
         }
     }
 
-    /// What follows a backslash.
+    /// An escape after its backslash.
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
         let character = self
             .take()
@@ -258,7 +258,7 @@ impl<'a> Translation<'a> {
         Ok(())
     }
 
-    /// What follows `(`: a name or flags.
+    /// The name or the flags after `(`.
     fn group(&mut self) -> Result<(), String> {
         self.output.push('(');
         if !self.skip("?") {

@@ -64,9 +64,9 @@ impl Evaluator<'_> {
             let types: Vec<Type> = results.iter().map(Value::type_of).collect();
             let same = types.windows(2).all(|pair| pair.first() == pair.last());
             if let Some(element) = unify(&types, false).filter(|_| same) {
-                return Ok(Value::list(element, results));
+                return self.limited(Value::list(element, results));
             }
         }
-        Ok(Value::tuple(results))
+        self.limited(Value::tuple(results))
     }
 }

@@ -38,6 +38,9 @@ impl Evaluator<'_> {
             }
         }
         let arguments = self.arguments(call)?;
+        for argument in &arguments {
+            argument.measure(budget)?;
+        }
         function
             .call(&arguments, budget)
             .map_err(|failed| self.failed(node, call, failed))

@@ -37,6 +37,7 @@ impl Evaluator<'_> {
         let mut left = first;
         for (operator, right) in rest {
             let operand = self.value(right)?;
+            operand.measure(self.scope.budget())?;
             value = self
                 .operation(*operator, (left, &value), (right, &operand))
                 .map_err(|error| self.located(error, node))?;

@@ -58,8 +58,10 @@ impl Evaluator<'_> {
             };
             return Err(self.error(collection, message));
         };
+        let budget = self.scope.budget();
         for (key, value) in entries {
-            self.scope.budget().step()?;
+            budget.step()?;
+            budget.bytes(size_of::<Value>())?;
             let element = Element {
                 outer: self.scope,
                 key: key_name.map(|name| (name, key)),

@@ -427,7 +427,12 @@ fn deep_and_large_expressions_are_errors() {
     let many = (0..12).fold("1".to_owned(), |body, level| {
         format!("[for v{level} in [1,2,3,4,5,6,7,8,9,10] : {body}]")
     });
+    let shared = (0..40).fold("1".to_owned(), |body, level| {
+        format!("[for v{level} in [{body}] : [v{level}, v{level}]]")
+    });
     let mut names = names();
+    names.budget = Budget::of_steps(10_000);
+    assert!(parse(&shared).unwrap().evaluate(&names).is_err());
     names.budget = Budget::of_steps(10_000);
     assert!(parse(&many).unwrap().evaluate(&names).is_err());
 }

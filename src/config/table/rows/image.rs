@@ -40,8 +40,8 @@ pub(super) const ROWS: &[Variable] = &[
         "SOURCE_IMAGE",
         Kind::Text,
         Fallback::None,
-        "Image to copy to every name in `IMAGE` instead of a build, unchanged, with all its platforms: \
-         a name, preferably with a digest, or `depot:BUILD_ID` for a build with `SAVE`. See \
+        "Existing image to copy to every name in `IMAGE`, unchanged and with all its platforms. Nothing is built. \
+         A name, preferably with a digest, or `depot:BUILD_ID` for a build with `SAVE`. See \
          [Promote an image](#markdown-header-promote-an-image).",
     ),
     Variable::new(
@@ -49,8 +49,8 @@ pub(super) const ROWS: &[Variable] = &[
         "SKIP_IF_EXISTS",
         Kind::Boolean,
         Fallback::Value("false"),
-        "Build nothing if every name in `IMAGE` exists and all are the same image, as after a re-run. \
-         Requires `PUSH`.",
+        "Skip the build if all names in `IMAGE` exist and refer to the same image, as in a re-run of a pipeline. \
+         Requires `PUSH`. See [Promote an image](#markdown-header-promote-an-image).",
     ),
     Variable::new(
         Topic::Image,

@@ -13,7 +13,7 @@ use crate::registry::reference::{DOCKER_HUB, Reference};
 /// The password of the pair for any registry.
 const PAIR_PASSWORD: &str = "REGISTRY_PASSWORD";
 
-/// What the login is needed for.
+/// The purpose of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Pull,
