@@ -20,6 +20,7 @@ mod image;
 mod insights;
 mod job;
 mod lifecycle;
+mod links;
 pub(crate) mod load;
 mod machines;
 mod merge;
@@ -59,6 +60,7 @@ use crate::config::Plan;
 use crate::config::plan::{DepotPlan, ImagePlan};
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
+use crate::platform::Architecture;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update};
@@ -68,6 +70,7 @@ use contexts::ImageFiles;
 use delivered::Finished;
 use failure::{Failure, ImageFailure};
 use job::Job;
+use links::Links;
 use load::StepDaemon;
 use load::choice::LoadChoice;
 use machines::Machines;
@@ -264,6 +267,7 @@ async fn build_and_finish(
     cancel: &Cancel,
 ) -> Caught<Result<Vec<Finished>>> {
     let targets = targets(inputs.plan, progress);
+    let linked = links::sources(inputs.plan, &targets, progress);
     let (status, shown) = mpsc::channel::<Update>(STATUS_IN_FLIGHT);
     let redactor = redactor(output.masker());
     let (steps, receivers) = Steps::new(redactor.clone());
@@ -271,7 +275,14 @@ async fn build_and_finish(
     let working = async {
         let building = async {
             let masker = output.masker();
-            let run = prepare(inputs, build, &targets, (status, steps), masker, cancel)?;
+            let run = prepare(
+                (inputs, &linked),
+                build,
+                &targets,
+                (status, steps),
+                masker,
+                cancel,
+            )?;
             work(run, inputs, targets, receivers.depot).await
         };
         // Work that does not end after a stop must not prevent the report to Depot.
@@ -323,7 +334,7 @@ fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
 
 /// The state that the images share. No connection is open yet.
 fn prepare<'a>(
-    inputs: &'a Inputs<'_>,
+    (inputs, linked): (&'a Inputs<'_>, &[(String, Vec<(Architecture, Source)>)]),
     build: &'a Build,
     targets: &[Vec<(Target, Source)>],
     (status, steps): (mpsc::Sender<Update>, Steps),
@@ -345,6 +356,7 @@ fn prepare<'a>(
         plan,
         build,
         machines,
+        links: Links::new(plan, &inputs.files, linked),
         registries,
         daemon: inputs.daemon.as_ref(),
         steps,

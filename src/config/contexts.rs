@@ -20,6 +20,8 @@ pub(crate) enum NamedContext {
     Directory(String, FolderPlan),
     /// Its name, the address that the builder reads, and the secrets in the address, as written and decoded.
     Address(String, SecretString, Vec<SecretString>),
+    /// Its name, and the name of the image of the run whose result it is.
+    Image(String, String),
 }
 
 impl NamedContext {
@@ -27,13 +29,13 @@ impl NamedContext {
     #[must_use]
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Directory(name, _) | Self::Address(name, _, _) => name,
+            Self::Directory(name, _) | Self::Address(name, _, _) | Self::Image(name, _) => name,
         }
     }
 
     pub(super) fn logins(&self) -> &[SecretString] {
         match self {
-            Self::Directory(..) => &[],
+            Self::Directory(..) | Self::Image(..) => &[],
             Self::Address(_, _, logins) => logins,
         }
     }
@@ -181,6 +183,7 @@ mod tests {
         let places = Places::new(&clone, Some(clone.as_os_str()), &mut findings);
         let contexts = read(value, &places, agents, &mut findings);
         let shown = contexts.iter().map(|context| match context {
+            NamedContext::Image(name, image) => format!("{name} target:{image}"),
             NamedContext::Directory(name, path) => {
                 format!(
                     "{name} {}",

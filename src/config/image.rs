@@ -9,6 +9,7 @@ use super::bake::{self, Named};
 use super::build::{self, Arguments, BuildPlan, BuildVariables, SourceAsWritten};
 use super::caches::{self, CacheVariables, CachesPlan};
 use super::compression::{self, Compression, CompressionVariables};
+use super::contexts::NamedContext;
 use super::environment::Environment;
 use super::exports::{self, ExportVariables};
 use super::fault::Fault;
@@ -72,6 +73,10 @@ pub(super) struct ImageInput {
     secrets: Secrets,
     /// The text of the Dockerfile, if it is in a definition.
     inline: Option<String>,
+    /// The named contexts that are the results of other images: name and image.
+    links: Vec<(String, String)>,
+    /// Whether the image is only an input of others.
+    is_linked: bool,
     /// Agents for the ids that the image has none for.
     ssh: SshPlan,
     /// Whether it is a target of a definition, whose name is in messages.
@@ -87,6 +92,8 @@ impl ImageInput {
             arguments,
             secrets,
             inline: None,
+            links: Vec::new(),
+            is_linked: false,
             ssh: SshPlan::default(),
             is_target: false,
         }
@@ -102,6 +109,8 @@ impl ImageInput {
             name,
             environment,
             inline,
+            links,
+            is_linked,
             faults,
         } = target;
         for fault in faults {
@@ -124,6 +133,8 @@ impl ImageInput {
             arguments,
             secrets: own,
             inline,
+            links,
+            is_linked,
             ssh: SshPlan {
                 agents: ssh.agents.clone(),
                 files: ssh.files.clone(),
@@ -155,6 +166,8 @@ pub(super) struct Shared<'a> {
 struct Draft {
     name: String,
     is_target: bool,
+    is_linked: bool,
+    links: Vec<(String, String)>,
     described: Described,
     source: SourceAsWritten,
     values: Option<(Arguments, Secrets, Agents)>,
@@ -192,7 +205,13 @@ impl Draft {
         let no_cache = described.build.no_cache.as_deref();
         let freshness = freshness::read(&described.freshness, no_cache, findings);
         let steps = steps::read(&described.steps, findings);
-        self.build = build.map(|build| build.with_options(freshness, steps));
+        let links = std::mem::take(&mut self.links).into_iter();
+        let links = links.map(|(name, image)| NamedContext::Image(name, image));
+        self.build = build.map(|build| {
+            let mut build = build.with_options(freshness, steps);
+            build.contexts.extend(links);
+            build
+        });
         let metadata = &described.metadata;
         self.metadata = metadata::read(metadata, self.build.as_ref(), shared.pipeline, findings);
         self.destinations = destinations;
@@ -218,6 +237,8 @@ impl Drafts {
             let mut draft = Draft {
                 name: image.name,
                 is_target: image.is_target,
+                is_linked: image.is_linked,
+                links: image.links,
                 described: image.described,
                 source: SourceAsWritten::default(),
                 values: None,
@@ -315,13 +336,15 @@ impl Drafts {
         metadata::folder(variables, sbom, build, outputs, places, findings)
     }
 
-    /// Reads the exports. `None` if a required part of an image is missing.
+    /// Reads the exports. Returns the images, and those that are only inputs of others. `None` if a required part of an image is
+    /// missing.
     pub(super) fn finish(
         self,
         (places, outputs): (&Places<'_>, &OutputsPlan),
         findings: &mut Findings,
-    ) -> Option<Vec<ImagePlan>> {
+    ) -> Option<(Vec<ImagePlan>, Vec<ImagePlan>)> {
         let mut plans: Vec<ImagePlan> = Vec::new();
+        let mut inputs: Vec<ImagePlan> = Vec::new();
         let count = self.all.len();
         for mut draft in self.all {
             let exports = draft.placed(findings, |draft, findings| {
@@ -332,7 +355,12 @@ impl Drafts {
             let Some(build) = draft.build else {
                 continue;
             };
-            plans.push(ImagePlan {
+            let list = if draft.is_linked {
+                &mut inputs
+            } else {
+                &mut plans
+            };
+            list.push(ImagePlan {
                 name: draft.name,
                 build,
                 metadata: draft.metadata,
@@ -342,6 +370,6 @@ impl Drafts {
                 exports,
             });
         }
-        (plans.len() == count).then_some(plans)
+        (plans.len() + inputs.len() == count).then_some((plans, inputs))
     }
 }

@@ -249,8 +249,8 @@ fn plan_of(
     let debug = read_boolean("DEBUG", pipe.debug.as_deref(), findings);
     let clone = places.clone_directory().to_owned();
     withheld.extend(withheld::pipes_storage(&run_pipeline, &clone));
-    let images = drafts.finish((places, &outputs), findings)?;
-    for image in &images {
+    let (images, inputs) = drafts.finish((places, &outputs), findings)?;
+    for image in images.iter().chain(&inputs) {
         withheld.extend(withheld::files_of_plan(image, &outputs, &registries));
     }
     Some(Plan {
@@ -258,6 +258,7 @@ fn plan_of(
         clone,
         withheld,
         images,
+        inputs,
         daemon,
         registries,
         authorities,

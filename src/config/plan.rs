@@ -41,6 +41,8 @@ pub struct Plan {
     pub(crate) withheld: Vec<PathBuf>,
     /// The images to build: one, the targets of a definition, or none if an image is copied.
     pub(crate) images: Vec<ImagePlan>,
+    /// The images that are only named contexts of others: built, but never delivered.
+    pub(crate) inputs: Vec<ImagePlan>,
     /// The Docker daemon that images are loaded into; `None` if none is loaded.
     pub(crate) daemon: Option<Endpoint>,
     /// Logins and settings of registries.
@@ -90,7 +92,10 @@ impl Plan {
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let registries = &self.registries;
         let passwords = registries.credentials.iter().map(Credential::password);
-        let builds = || self.images.iter().map(|image| &image.build);
+        let builds = || {
+            let images = self.images.iter().chain(&self.inputs);
+            images.map(|image| &image.build)
+        };
         let contexts = builds().flat_map(|build| &build.contexts);
         let promotion = self.promotion.iter();
         let copies = promotion.filter_map(|promotion| promotion.token.as_ref());

@@ -214,6 +214,7 @@ pub(super) fn plan(
         clone: places.clone_directory().to_owned(),
         withheld: Vec::new(),
         images: Vec::new(),
+        inputs: Vec::new(),
         daemon,
         registries,
         authorities: authorities::read(pipe.ssl_cert_file.as_deref(), working_directory, findings),

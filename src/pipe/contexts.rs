@@ -53,7 +53,7 @@ pub(super) struct ImageFiles {
     pub(super) dockerfile: String,
 }
 
-/// Opens every directory of the plan. Returns the files of each image, in the plan's order.
+/// Opens every directory of the plan. Returns the files of each image and of each input, in the plan's order.
 ///
 /// # Errors
 /// [`Failure::Directory`] if one is gone, or has been replaced by a link since it was checked.
@@ -63,7 +63,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
     let checkout = Checkout::read(clone);
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places = Vec::new();
-    for image in &plan.images {
+    for image in plan.images.iter().chain(&plan.inputs) {
         let build = &image.build;
         let mut known = groups.iter_mut().enumerate();
         match known.find(|(_, group)| group.fits(build)) {
@@ -204,7 +204,7 @@ fn dockerfile_name(index: usize) -> String {
 fn named_directories(build: &BuildPlan) -> impl Iterator<Item = (&str, &FolderPlan)> {
     build.contexts.iter().filter_map(|context| match context {
         NamedContext::Directory(name, folder) => Some((&**name, folder)),
-        NamedContext::Address(..) => None,
+        NamedContext::Address(..) | NamedContext::Image(..) => None,
     })
 }
 

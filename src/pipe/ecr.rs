@@ -126,11 +126,11 @@ pub(super) fn named(plan: &Plan) -> Named {
         }
         add_destinations(&mut named, &promotion.destinations);
     }
-    for image in &plan.images {
+    for image in plan.images.iter().chain(&plan.inputs) {
         let (build, destinations) = (&image.build, &image.destinations);
         let contexts = build.contexts.iter().filter_map(|context| match context {
             NamedContext::Address(_, address, _) => Some(address.expose_secret()),
-            NamedContext::Directory(..) => None,
+            NamedContext::Directory(..) | NamedContext::Image(..) => None,
         });
         // The Dockerfile of a repository that the builder fetches is not known here.
         let dockerfile = match &build.context {

@@ -62,7 +62,7 @@ pub(super) struct Machine<'a> {
 pub(super) struct Link {
     pub(super) connection: Connection,
     /// The number of connections before this one.
-    generation: usize,
+    pub(super) generation: usize,
 }
 
 /// The state of a machine. The lock is held while it connects, so that all images wait for one connection.

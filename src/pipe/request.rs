@@ -10,6 +10,7 @@ mod steps;
 use std::collections::HashMap;
 
 use super::caches;
+use super::contexts::ImageFiles;
 use super::export::{Export, Retention};
 use super::job::Job;
 use super::round::Form;
@@ -75,7 +76,7 @@ pub(super) fn solve(
     export: Export<'_>,
     retention: Retention,
 ) -> Solve {
-    let mut attributes = frontend::attributes(job, &target.platforms);
+    let mut attributes = frontend::attributes(job.plan, &job.files, &target.platforms);
     let has_attestations = match export {
         // Docker manifests cannot hold attestations.
         Export::Push(round) => !round.docker_form,
@@ -99,6 +100,15 @@ pub(super) fn solve(
     }
 }
 
+/// The solve whose result is an input of other builds.
+pub(super) fn input(plan: &ImagePlan, files: &ImageFiles, platforms: &[Platform]) -> Solve {
+    Solve {
+        frontend_attributes: frontend::attributes(plan, files, platforms),
+        entitlements: steps::entitlements(&plan.build),
+        ..Solve::default()
+    }
+}
+
 /// The same image as an archive for a daemon, sent over the session. It is in the builder's cache.
 ///
 /// `gzip`: the daemon supports no other compression.
@@ -115,8 +125,11 @@ pub(super) fn archive(
         // A daemon with containerd's store must get the layers that were pushed.
         compression::add(&mut attributes, job.plan.compression, false);
     }
-    let mut frontend =
-        frontend::attributes(job, platform.map(std::slice::from_ref).unwrap_or_default());
+    let mut frontend = frontend::attributes(
+        job.plan,
+        &job.files,
+        platform.map(std::slice::from_ref).unwrap_or_default(),
+    );
     // The image is already built and must not be built again.
     frontend.remove("no-cache");
     Solve {

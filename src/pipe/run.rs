@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
+use super::links::Links;
 use super::load::daemon::StepDaemon;
 use super::machines::Machines;
 use super::registries::Registries;
@@ -18,6 +19,8 @@ pub(super) struct Run<'a> {
     pub(super) plan: &'a Plan,
     pub(super) build: &'a Build,
     pub(super) machines: Machines<'a>,
+    /// The images that are named contexts of others.
+    pub(super) links: Links<'a>,
     pub(super) registries: Arc<Registries>,
     /// The daemon that images are loaded into, if any.
     pub(super) daemon: Option<&'a StepDaemon>,

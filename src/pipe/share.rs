@@ -94,6 +94,8 @@ impl<'a> Share<'a> {
             machine,
             solver: Solver {
                 run,
+                plan: job.plan,
+                target,
                 machine,
                 contexts: &job.files.contexts,
                 source,

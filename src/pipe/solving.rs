@@ -11,10 +11,12 @@ use super::contexts::Contexts;
 use super::failure::Failure;
 use super::machines::{Link, MAX_TRANSFERS, Machine, SharedSession};
 use super::run::Run;
+use super::target::Target;
 use super::{Result, STATUS_IN_FLIGHT};
 use crate::buildkit::session::{Service, Session};
 use crate::buildkit::{ErrorKind, Pushes, Solve, SolveError, Solved};
 use crate::cancel::{Cancel, Reason};
+use crate::config::plan::ImagePlan;
 use crate::io::idle::while_moving;
 use crate::report::progress::{Source, Update};
 
@@ -58,6 +60,8 @@ impl Attempts {
 /// Runs solves of one image on one machine.
 pub(super) struct Solver<'a> {
     pub(super) run: &'a Run<'a>,
+    pub(super) plan: &'a ImagePlan,
+    pub(super) target: &'a Target,
     pub(super) machine: &'a Machine<'a>,
     pub(super) contexts: &'a Arc<Contexts>,
     /// The source under which the steps are shown.
@@ -80,6 +84,19 @@ impl Solver<'_> {
         solve: &Solve,
         pushes: &mut Pushes,
     ) -> Result<Solved> {
+        let solve = self.with_inputs(link, solve).await?;
+        self.repeated(link, async |session| {
+            self.once(link, session, &solve, pushes).await
+        })
+        .await
+    }
+
+    /// Runs `once` in the session of the image, and again in another one if another attempt is likely to succeed.
+    pub(super) async fn repeated<T>(
+        &self,
+        link: &Link,
+        mut once: impl AsyncFnMut(&Session) -> Result<T>,
+    ) -> Result<T> {
         let mut attempts = Attempts::default();
         let mut previous = None::<Arc<SharedSession>>;
         loop {
@@ -93,7 +110,7 @@ impl Solver<'_> {
                 previous.session.close().await;
             }
             attempts.transfer = shared.transfer;
-            match self.once(link, &shared.session, solve, pushes).await {
+            match once(&shared.session).await {
                 Err(failure) if self.repeats(&failure, &mut attempts) => previous = Some(shared),
                 ended => return ended,
             }
@@ -132,8 +149,9 @@ impl Solver<'_> {
         let opening = self
             .machine
             .session_with_sink(link, self.contexts, sink, self.cancel);
+        let solve = self.with_inputs(link, solve).await?;
         let session = opening.await?;
-        let solved = self.once(link, &session, solve, pushes).await;
+        let solved = self.once(link, &session, &solve, pushes).await;
         session.close().await;
         solved
     }
@@ -146,6 +164,21 @@ impl Solver<'_> {
         solve: &Solve,
         pushes: &mut Pushes,
     ) -> Result<Solved> {
+        let stopped = async {
+            self.cancel.fired().await;
+        };
+        self.shown(pushes, async |sender| {
+            link.connection.solve(solve, session, sender, stopped).await
+        })
+        .await
+    }
+
+    /// Runs `start`, which sends its status to the channel. The status is shown, and read for pushed names.
+    pub(super) async fn shown<T>(
+        &self,
+        pushes: &mut Pushes,
+        start: impl AsyncFnOnce(mpsc::Sender<StatusResponse>) -> std::result::Result<T, SolveError>,
+    ) -> Result<T> {
         let (sender, mut statuses) = mpsc::channel::<StatusResponse>(STATUS_IN_FLIGHT);
         let forwarded = Cell::new(0);
         let is_repeated = self.is_built.get();
@@ -163,13 +196,9 @@ impl Solver<'_> {
                 forwarded.set(forwarded.get() + 1);
             }
         });
-        let stopped = async {
-            self.cancel.fired().await;
-        };
         let mut is_forwarded = false;
         let solved = {
-            let solving = link.connection.solve(solve, session, sender, stopped);
-            let mut solving = std::pin::pin!(solving);
+            let mut solving = std::pin::pin!(start(sender));
             loop {
                 tokio::select! {
                     solved = &mut solving => break solved,

@@ -287,12 +287,81 @@ fn faults_of_definitions_are_reported_before_a_build() {
             ],
         )
         .await;
-        fault(
-            "target \"default\" {\n  contexts = { base = \"target:base\" }\n}\ntarget \"base\" {}\n",
-            &[],
-            &["target `default`: contexts: `base` is the result of the target `base`, which is not supported yet"],
-        )
-        .await;
         assert_eq!(depot.record().builds.len(), 0);
+    });
+}
+
+#[test]
+fn a_target_is_the_named_context_of_others_on_each_machine() {
+    with_place(async |place| {
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = place.busybox_context("RUN echo base > /base");
+        let busybox = context.path().join("busybox");
+        std::fs::create_dir_all(context.path().join("app")).unwrap();
+        std::fs::copy(&busybox, context.path().join("app/busybox")).unwrap();
+        context.file("app/file", "content\n").unwrap();
+        let repository = format!("{}/bake-linked", place.registry.host());
+        let definition = format!(
+            r#"
+target "base" {{ tags = ["{repository}-base:1"] }}
+target "middle" {{
+  dockerfile-inline = "FROM base\nRUN echo middle > /middle\n"
+  contexts = {{ base = "target:base" }}
+  tags = ["{repository}-middle:1"]
+}}
+target "app" {{
+  name = "app-${{item}}"
+  matrix = {{ item = ["one", "two"] }}
+  context = "app"
+  dockerfile-inline = "FROM middle\nCOPY file /\nRUN cat /base /middle /file\n"
+  contexts = {{ middle = "target:middle" }}
+  tags = ["{repository}-${{item}}:1"]
+}}
+"#
+        );
+        context.file("docker-bake.hcl", definition).unwrap();
+        for platforms in ["linux/amd64", "linux/amd64, linux/arm64"] {
+            let run = program(place, &depot, &context)
+                .set("TARGETS", "app-one app-two")
+                .set("PUSH", "true")
+                .set("PLATFORMS", platforms)
+                .run()
+                .await;
+            run.expect(
+                0,
+                &[
+                    &format!("{repository}-one:1@sha256:"),
+                    "RUN echo base > /base",
+                ],
+            );
+            for (name, is_pushed) in [
+                ("one", true),
+                ("two", true),
+                ("middle", false),
+                ("base", false),
+            ] {
+                let image = format!("bake-linked-{name}");
+                let found = place.registry.manifest(&image, "1").await;
+                assert_eq!(found.is_ok(), is_pushed, "{name}");
+            }
+        }
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_failed_step_of_a_linked_target_fails_the_run() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN exit 7");
+        let definition = "target \"base\" {}\ntarget \"default\" {\n  dockerfile-inline = \"FROM base\\n\"\n  \
+                          contexts = { base = \"target:base\" }\n}\n";
+        context.file("docker-bake.hcl", definition).unwrap();
+        let run = program(place, &depot, &context)
+            .set("BAKE_FILES", "docker-bake.hcl")
+            .run()
+            .await;
+        run.expect(1, &["RUN exit 7", "exit code: 7"]);
+        depot.check().unwrap();
     });
 }

@@ -60,12 +60,19 @@ const SHARED: &[&str] = &[
     "SOURCE_DATE_EPOCH",
 ];
 
+/// Those of [`SHARED`] that have a meaning for a target that is only an input of others.
+const OF_INPUTS: &[&str] = &["BUILD_PLATFORM", "GIT_AUTH_TOKEN", "SOURCE_DATE_EPOCH"];
+
 /// A target as variables.
 pub(in super::super) struct Named {
     pub(in super::super) name: String,
     pub(in super::super) environment: Environment,
     /// The text of the Dockerfile, if it is in the definition.
     pub(in super::super) inline: Option<String>,
+    /// The named contexts that are the results of other targets: name and target.
+    pub(in super::super) links: Vec<(String, String)>,
+    /// Whether the target is only an input of others.
+    pub(in super::super) is_linked: bool,
     /// Problems of attributes that have no variable.
     pub(in super::super) faults: Vec<Fault>,
 }
@@ -79,13 +86,17 @@ pub(in super::super) fn described(bake: &Bake, environment: &Environment) -> Vec
                 target,
                 environment,
                 set: BTreeMap::new(),
+                links: Vec::new(),
                 faults: Vec::new(),
             };
             translation.translate();
+            let shared = if target.linked { OF_INPUTS } else { SHARED };
             Named {
                 name: target.name.clone(),
-                environment: environment.of_target(SHARED, translation.set),
+                environment: environment.of_target(shared, translation.set),
                 inline: target.dockerfile_inline.clone(),
+                links: translation.links,
+                is_linked: target.linked,
                 faults: translation.faults,
             }
         })
@@ -96,6 +107,7 @@ struct Translation<'a> {
     target: &'a Target,
     environment: &'a Environment,
     set: BTreeMap<&'static str, String>,
+    links: Vec<(String, String)>,
     faults: Vec<Fault>,
 }
 
@@ -136,7 +148,7 @@ impl Translation<'_> {
         self.set.insert("PUSH", "false".to_owned());
         let load = self.environment.value_of("LOAD");
         let is_loaded = load.and_then(boolean) == Some(true);
-        if is_loaded {
+        if is_loaded && !target.linked {
             self.set.insert("LOAD", "true".to_owned());
         }
         self.outputs();
@@ -213,11 +225,7 @@ impl Translation<'_> {
         let mut entries = Vec::new();
         for (name, value) in contexts {
             if let Some(other) = value.strip_prefix("target:") {
-                self.fault(
-                    "contexts",
-                    format!("`{name}` is the result of the target `{other}`, which is not supported yet"),
-                    "build both in one Dockerfile with several stages, or push the image and write `docker-image://…`",
-                );
+                self.links.push((name.clone(), other.to_owned()));
                 continue;
             }
             let value = value.strip_prefix("cwd://").unwrap_or(value);

@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 
 use super::steps;
-use crate::config::plan::{ContextPlan, NamedContext};
+use crate::config::plan::{ContextPlan, ImagePlan, NamedContext};
 use crate::depot::fork;
-use crate::pipe::contexts;
-use crate::pipe::job::Job;
+use crate::pipe::contexts::{self, ImageFiles};
 use crate::platform::Platform;
 
 /// The attributes of a build for `platforms`.
-pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<String, String> {
-    let build = &job.plan.build;
-    let mut attributes = HashMap::from([(fork::TARGET_ATTRIBUTE.into(), job.plan.name.clone())]);
+pub(super) fn attributes(
+    plan: &ImagePlan,
+    files: &ImageFiles,
+    platforms: &[Platform],
+) -> HashMap<String, String> {
+    let build = &plan.build;
+    let mut attributes = HashMap::from([(fork::TARGET_ATTRIBUTE.into(), plan.name.clone())]);
     match &build.context {
         ContextPlan::Directory(_, dockerfile) => {
             attributes.insert("filename".into(), dockerfile.name.clone());
@@ -25,8 +28,8 @@ pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<Strin
             attributes.insert("context".into(), address.to_owned());
         }
     }
-    if job.files.dockerfile != contexts::DOCKERFILE {
-        attributes.insert("dockerfilekey".into(), job.files.dockerfile.clone());
+    if files.dockerfile != contexts::DOCKERFILE {
+        attributes.insert("dockerfilekey".into(), files.dockerfile.clone());
     }
     for (name, value) in build.build_args.iter() {
         attributes.insert(format!("build-arg:{name}"), value.to_owned());
@@ -35,6 +38,8 @@ pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<Strin
         let source = match context {
             NamedContext::Directory(name, _) => format!("local:{}", contexts::directory_name(name)),
             NamedContext::Address(_, address, _) => address.expose_secret().to_owned(),
+            // Added when its result is known.
+            NamedContext::Image(..) => continue,
         };
         attributes.insert(format!("context:{}", context.name()), source);
     }
@@ -44,7 +49,7 @@ pub(super) fn attributes(job: &Job<'_>, platforms: &[Platform]) -> HashMap<Strin
         let capability = "moby.buildkit.frontend.contexts+forward";
         attributes.insert("frontend.caps".into(), capability.into());
     }
-    for (name, value) in &job.plan.metadata.labels {
+    for (name, value) in &plan.metadata.labels {
         attributes.insert(format!("label:{name}"), value.clone());
     }
     if let Some(target) = &build.target {
