@@ -34,6 +34,8 @@ mod schema;
 pub(crate) mod service;
 mod shape;
 mod template;
+#[cfg(test)]
+mod tests;
 mod unique;
 mod values;
 mod volume;

@@ -300,10 +300,10 @@ pub(crate) fn resolve_paths(
                 .get_mut("additional_contexts")
                 .and_then(Node::as_map_mut);
             for (_, node) in contexts.into_iter().flatten() {
-                resolve_context(node, directory, home);
+                resolve_context(node, directory, home)?;
             }
             if let Some(node) = build.get_mut("context") {
-                resolve_context(node, directory, home);
+                resolve_context(node, directory, home)?;
             }
             for (_, node) in build
                 .get_mut("ssh")
@@ -347,14 +347,15 @@ pub(crate) fn resolve_paths(
     Ok(())
 }
 
-fn resolve_context(node: &mut Node, directory: &str, home: Option<&str>) {
+fn resolve_context(node: &mut Node, directory: &str, home: Option<&str>) -> Result<(), Error> {
     const REMOTE: [&str; 4] = ["service:", "github.com/", "git@", "git://"];
     let Some(text) = node.as_text() else {
-        return;
+        return Err(node.error(format!("a context must be text, not {}", node.kind())));
     };
     if !text.contains("://") && !REMOTE.iter().any(|prefix| text.starts_with(prefix)) {
         resolve(node, directory, home, false);
     }
+    Ok(())
 }
 
 fn resolve(node: &mut Node, directory: &str, home: Option<&str>, is_empty_joined: bool) {

@@ -1,7 +1,7 @@
 //! The attributes of compose files and the shapes of their values. An attribute that compose does not know is an error.
 
 use super::shape::{INTEGER, Names, Object, Shape};
-use Shape::{Any, Bool, Either, Form, List, Map, Null, Number, Set, Text, Word};
+use Shape::{Any, Bool, Date, Either, Form, List, Map, Null, Number, Set, Text, Word};
 
 /// An object that allows `x-…`.
 const fn object(attributes: &'static [(&'static str, Shape)]) -> Object {
@@ -27,9 +27,9 @@ const TEXT_OR_SET: Shape = Either(&[Text, TEXT_SET]);
 const FLAG: Shape = Either(&[Bool, Text]);
 const WHOLE: Shape = Either(&[INTEGER, Text]);
 const AMOUNT: Shape = Either(&[Number, Text]);
-const SCALARS: Shape = Map(Names::Any, &Either(&[Text, Number, Bool, Null]));
+const SCALARS: Shape = Map(Names::Any, &Either(&[Text, Number, Bool, Null, Date]));
 const PAIRS: Shape = Either(&[SCALARS, TEXT_SET]);
-const OPTIONS: Shape = Map(Names::Any, &AMOUNT);
+const OPTIONS: Shape = Map(Names::Any, &Either(&[Number, Text, Date]));
 const COMMAND: Shape = Either(&[Null, Text, TEXTS]);
 const HOSTS: Shape = Either(&[Map(Names::Any, &Either(&[Text, TEXTS])), TEXT_SET]);
 
