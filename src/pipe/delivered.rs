@@ -6,7 +6,7 @@ use super::exporting::Exported;
 use super::machines::Link;
 use super::sboms::Sbom;
 use crate::buildkit::Solved;
-use crate::docker::Loaded;
+use crate::docker::{Descriptor, Loaded};
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
@@ -27,6 +27,17 @@ pub(super) struct PlatformImage {
     pub(super) digest: String,
     /// The size of its layers as stored in a registry, if the builder returned the manifest.
     pub(super) bytes: Option<u64>,
+}
+
+/// An entry of an index.
+impl From<(Descriptor, Platform)> for PlatformImage {
+    fn from((descriptor, platform): (Descriptor, Platform)) -> Self {
+        Self {
+            platform,
+            digest: descriptor.digest,
+            bytes: None,
+        }
+    }
 }
 
 /// An exported image that can be read from its builder.

@@ -123,11 +123,5 @@ async fn platforms(client: &Client, name: &Reference, digest: &str) -> Vec<Platf
     };
     let images = parse(digest, &index.bytes).map(Document::images);
     let images = images.unwrap_or_default().into_iter();
-    images
-        .map(|(descriptor, platform)| PlatformImage {
-            platform,
-            digest: descriptor.digest,
-            bytes: None,
-        })
-        .collect()
+    images.map(PlatformImage::from).collect()
 }

@@ -122,10 +122,7 @@ impl Translation<'_> {
             hosts.filter_map(|(name, address)| Some(format!("{name}={}", address.as_ref()?)));
         self.array("ADD_HOSTS", hosts.collect());
         let caches = |list: &Option<Vec<Cache>>| -> Vec<String> {
-            let caches = list.iter().flatten();
-            caches
-                .map(|cache| fields(("type", &cache.kind), &cache.attributes))
-                .collect()
+            list.iter().flatten().map(Cache::to_string).collect()
         };
         self.array("CACHE_FROM", caches(&target.cache_from));
         self.array("CACHE_TO", caches(&target.cache_to));
@@ -292,11 +289,11 @@ impl Translation<'_> {
             let value = match (disabled, attributes.is_empty()) {
                 (true, _) => "false".to_owned(),
                 (false, true) => "true".to_owned(),
-                (false, false) => joined(
-                    attributes
-                        .iter()
-                        .map(|(name, value)| (name.as_str(), value.as_str())),
-                ),
+                (false, false) => {
+                    let text = attestation.to_string();
+                    let parameters = text.split_once(',').map(|(_, parameters)| parameters);
+                    parameters.unwrap_or_default().to_owned()
+                }
             };
             self.set.insert(variable, value);
         }
@@ -318,13 +315,7 @@ impl Translation<'_> {
                 ("cacheonly", _) => {
                     self.set.remove("LOAD");
                 }
-                _ => {
-                    let mut attributes = attributes.clone();
-                    if !destination.is_empty() {
-                        attributes.insert("dest".to_owned(), destination.clone());
-                    }
-                    files.push(fields(("type", kind), &attributes));
-                }
+                _ => files.push(export.to_string()),
             }
         }
         self.array("OUTPUTS", files);
@@ -368,25 +359,4 @@ impl Translation<'_> {
 /// The place of an attribute in messages.
 pub(in super::super) fn place(target: &str, attribute: &str) -> String {
     format!("target `{target}`: {attribute}")
-}
-
-fn fields(kind: (&str, &String), attributes: &BTreeMap<String, String>) -> String {
-    let first = (kind.0, kind.1.as_str());
-    let others = attributes
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    joined(std::iter::once(first).chain(others))
-}
-
-/// The fields of a comma-separated form. A field with a comma, a quote or a line end is quoted.
-fn joined<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let fields = fields.map(|(name, value)| {
-        let field = format!("{name}={value}");
-        if field.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        } else {
-            field
-        }
-    });
-    fields.collect::<Vec<_>>().join(",")
 }

@@ -133,13 +133,7 @@ pub(super) async fn platforms(
     };
     if !document.is_manifest() {
         let images = document.images().into_iter();
-        return images
-            .map(|(descriptor, platform)| PlatformImage {
-                platform,
-                digest: descriptor.digest,
-                bytes: None,
-            })
-            .collect();
+        return images.map(PlatformImage::from).collect();
     }
     let platform = async {
         let config = document.config_digest()?;
