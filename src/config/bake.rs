@@ -6,6 +6,8 @@
 mod definition;
 mod refused;
 mod target;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use serde::Deserialize;
