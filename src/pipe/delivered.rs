@@ -48,7 +48,7 @@ pub(super) struct Built {
 }
 
 /// An image that reached all its destinations.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Finished {
     pub(super) delivered: Vec<Delivered>,
     /// The manifest of each platform in the image, if the builders returned it.

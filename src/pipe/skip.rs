@@ -107,11 +107,7 @@ async fn finished(
         delivered: vec![delivered],
         platforms,
         response,
-        loaded: None,
-        loaded_bytes: None,
-        exported: Vec::new(),
-        saved: Vec::new(),
-        sboms: Vec::new(),
+        ..Finished::default()
     }
 }
 

@@ -110,14 +110,9 @@ pub(super) async fn finished(
     };
     let platforms = promotion.cancel.unless_fired(platforms).await;
     Finished {
-        delivered: Vec::new(),
         platforms: platforms.unwrap_or_default(),
         response,
-        loaded: None,
-        loaded_bytes: None,
-        exported: Vec::new(),
-        saved: Vec::new(),
-        sboms: Vec::new(),
+        ..Finished::default()
     }
 }
 
