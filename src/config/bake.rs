@@ -3,6 +3,7 @@
 //! Each target of the definition becomes a set of variables, as if it were the only image of a run. So the values in a definition are
 //! checked by the same rules as variables, and have the same effects.
 
+mod conflicts;
 mod definition;
 mod refused;
 mod target;
@@ -12,6 +13,7 @@ mod values;
 
 use serde::Deserialize;
 
+pub(super) use self::conflicts::report as report_conflicts;
 pub(super) use self::definition::read;
 pub(super) use self::target::{Named, attribute, described, place};
 

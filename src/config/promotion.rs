@@ -121,6 +121,11 @@ const OF_BUILDS: &[&str] = &[
     "SBOM",
     "SBOM_DIR",
     "OUTPUTS",
+    "BAKE_FILES",
+    "TARGETS",
+    "BAKE_SET",
+    "BAKE_VARS",
+    "BAKE_PRINT",
 ];
 
 /// Destinations that a skipped build would not reach.

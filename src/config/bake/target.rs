@@ -60,6 +60,9 @@ const SHARED: &[&str] = &[
     "SOURCE_DATE_EPOCH",
 ];
 
+/// Variables whose texts are split at commas and white space. The entries of an attribute are not.
+const WORDS: &[&str] = &["ALLOW", "IMAGE", "NO_CACHE_FILTER", "ULIMITS"];
+
 /// A target as variables.
 pub(in super::super) struct Named {
     pub(in super::super) name: String,
@@ -120,12 +123,12 @@ impl Translation<'_> {
         let hosts = target.extra.extra_hosts.iter().flatten();
         let hosts =
             hosts.filter_map(|(name, address)| Some(format!("{name}={}", address.as_ref()?)));
-        self.array("ADD_HOSTS", hosts.collect());
+        self.array("ADD_HOSTS", &hosts.collect::<Vec<_>>());
         let caches = |list: &Option<Vec<Cache>>| -> Vec<String> {
             list.iter().flatten().map(Cache::to_string).collect()
         };
-        self.array("CACHE_FROM", caches(&target.cache_from));
-        self.array("CACHE_TO", caches(&target.cache_to));
+        self.array("CACHE_FROM", &caches(&target.cache_from));
+        self.array("CACHE_TO", &caches(&target.cache_to));
         self.secrets();
         self.ssh();
         self.attestations();
@@ -148,9 +151,28 @@ impl Translation<'_> {
         self.faults.push(Fault::new(place, problem, advice));
     }
 
+    /// Sets a variable. No variable can contain a zero byte.
+    fn set(&mut self, variable: &'static str, value: String, entries: &[String]) {
+        let texts = || entries.iter().chain(entries.is_empty().then_some(&value));
+        let attribute = attribute(variable).unwrap_or(variable);
+        if texts().any(|text| text.contains(ENTRY_MARK)) {
+            self.fault(attribute, "contains a zero byte", "remove it");
+            return;
+        }
+        let is_space = |character: char| character == ',' || character.is_whitespace();
+        if WORDS.contains(&variable) && texts().any(|text| text.contains(is_space)) {
+            self.fault(
+                attribute,
+                "has an entry with white space or a comma",
+                "write each as an entry of its own",
+            );
+        }
+        self.set.insert(variable, value);
+    }
+
     fn text(&mut self, variable: &'static str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            self.set.insert(variable, value.to_owned());
+            self.set(variable, value.to_owned(), &[]);
         }
     }
 
@@ -162,24 +184,24 @@ impl Translation<'_> {
         }
     }
 
-    fn array(&mut self, variable: &'static str, entries: Vec<String>) {
+    fn array(&mut self, variable: &'static str, entries: &[String]) {
         if entries.is_empty() {
             return;
         }
         let text = entries
-            .into_iter()
-            .flat_map(|entry| [ENTRY_MARK.to_string(), entry]);
-        self.set.insert(variable, text.collect());
+            .iter()
+            .flat_map(|entry| [ENTRY_MARK.to_string(), entry.clone()]);
+        self.set(variable, text.collect(), entries);
     }
 
     fn list(&mut self, variable: &'static str, entries: Option<&Vec<String>>) {
-        self.array(variable, entries.cloned().unwrap_or_default());
+        self.array(variable, entries.map_or(&[], Vec::as_slice));
     }
 
     fn pairs(&mut self, variable: &'static str, pairs: Option<&BTreeMap<String, Option<String>>>) {
         let pairs = pairs.into_iter().flatten();
         let pairs = pairs.filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
-        self.array(variable, pairs.collect());
+        self.array(variable, &pairs.collect::<Vec<_>>());
     }
 
     /// The context, and the Dockerfile, whose path is relative to the context.
@@ -188,7 +210,7 @@ impl Translation<'_> {
         let context = context.strip_prefix("cwd://").unwrap_or(context);
         let context = if context.is_empty() { "." } else { context };
         let is_address = crate::config::git_context::is_address(context);
-        self.set.insert("CONTEXT", context.to_owned());
+        self.text("CONTEXT", Some(context));
         if self.target.dockerfile_inline.is_some() {
             return;
         }
@@ -201,7 +223,7 @@ impl Translation<'_> {
         };
         // The default of the pipe also finds `dockerfile` in lower case.
         if dockerfile != "Dockerfile" {
-            self.set.insert("DOCKERFILE", path);
+            self.text("DOCKERFILE", Some(&path));
         }
     }
 
@@ -220,7 +242,7 @@ impl Translation<'_> {
             let value = value.strip_prefix("cwd://").unwrap_or(value);
             entries.push(format!("{name}={value}"));
         }
-        self.array("BUILD_CONTEXTS", entries);
+        self.array("BUILD_CONTEXTS", &entries);
     }
 
     /// Values from the variables of the pipe, and files.
@@ -248,8 +270,8 @@ impl Translation<'_> {
                 None => files.push(format!("{id}={path}")),
             }
         }
-        self.array("SECRETS", values);
-        self.array("SECRET_FILES", files);
+        self.array("SECRETS", &values);
+        self.array("SECRET_FILES", &files);
     }
 
     fn ssh(&mut self) {
@@ -267,7 +289,7 @@ impl Translation<'_> {
                 (paths, id) => entries.push(format!("{id}={}", paths.join(","))),
             }
         }
-        self.array("SSH", entries);
+        self.array("SSH", &entries);
     }
 
     fn attestations(&mut self) {
@@ -318,7 +340,7 @@ impl Translation<'_> {
                 _ => files.push(export.to_string()),
             }
         }
-        self.array("OUTPUTS", files);
+        self.array("OUTPUTS", &files);
     }
 
     /// An output to registries.
@@ -329,8 +351,8 @@ impl Translation<'_> {
             match name.as_str() {
                 "push" => is_pushed = value != "false",
                 "name" => {
-                    let names = value.split(',').map(str::to_owned).collect();
-                    self.array("IMAGE", names);
+                    let names: Vec<String> = value.split(',').map(str::to_owned).collect();
+                    self.array("IMAGE", &names);
                 }
                 "compression" => {
                     self.set.insert("COMPRESSION", value.clone());
@@ -351,7 +373,7 @@ impl Translation<'_> {
                 }
             }
         }
-        self.array("ANNOTATIONS", annotations);
+        self.array("ANNOTATIONS", &annotations);
         self.set.insert("PUSH", is_pushed.to_string());
     }
 }

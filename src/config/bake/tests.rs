@@ -218,6 +218,28 @@ fn faults_are_one_line_each_with_the_place() {
             "target `default`: platforms: `windows` ",
         ),
         (
+            "target \"default\" { tags = [\"acme/app:1 acme/app:2\"] }",
+            &[("PUSH", "true")],
+            "target `default`: tags: has an entry with white space or a comma",
+        ),
+        (
+            "target \"default\" { args = { A = \"x\\u0000B=y\" } }",
+            &[],
+            "target `default`: args: contains a zero byte",
+        ),
+        (
+            "group \"default\" { targets = [\"a\", \"b\"] }\n\
+             target \"a\" { tags = [\"acme/app\"] }\ntarget \"b\" { tags = [\"docker.io/acme/app:latest\"] }",
+            &[("PUSH", "true")],
+            "target `b`: tags: the target `a` is pushed as `docker.io/acme/app:latest`, too",
+        ),
+        (
+            "group \"default\" { targets = [\"a\", \"b\"] }\n\
+             target \"a\" { output = [\"type=tar,dest=out.tar\"] }\ntarget \"b\" { inherits = [\"a\"] }",
+            &[],
+            "target `b`: output: the target `a` writes `out.tar`, too",
+        ),
+        (
             "target \"default\" {}",
             &[("CONTEXT", "app")],
             "CONTEXT: describes a single image",

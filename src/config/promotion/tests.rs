@@ -224,6 +224,7 @@ fn every_variable_of_a_build_is_listed() {
     use crate::config::table::Topic;
     let of_builds = [
         Topic::Source,
+        Topic::Bake,
         Topic::Secrets,
         Topic::Cache,
         Topic::Steps,
