@@ -64,7 +64,7 @@ pub(crate) enum Kind {
     Compose,
     /// The name is one of a file in HCL or JSON.
     Other,
-    /// The name says nothing, and the file is no compose file for this reason.
+    /// The name says nothing, and the file is not a compose file for this reason.
     Unknown(Error),
 }
 

@@ -139,7 +139,7 @@ impl Display for Node {
     }
 }
 
-/// The items of a list; nothing if the node is no list.
+/// The items of a list; nothing if the node is not a list.
 pub(crate) fn list_mut(node: Option<&mut Node>) -> &mut [Node] {
     match node.map(|node| &mut node.data) {
         Some(Data::List(list)) => list,

@@ -37,7 +37,7 @@ pub(crate) fn variables(
             .and_then(Node::as_text)
             .unwrap_or_default();
         if !matches!(format, "" | ".env") {
-            return Err(file.error(format!("`{format}` is no format of `env_file`")));
+            return Err(file.error(format!("`{format}` is not a format of `env_file`")));
         }
         let is_required = match file.get("required").map(|node| &node.data) {
             Some(Data::Bool(value)) => *value,
