@@ -124,6 +124,9 @@ fn report_faults(output: &Output, error: &ConfigError) -> Exit {
     log_warnings(error.warnings());
     for fault in error.faults() {
         tracing::error!("{fault}");
+        if let Some(excerpt) = fault.excerpt() {
+            output.say(excerpt);
+        }
         if let Some(hint) = fault.hint() {
             output.say(format!("hint: {hint}"));
         }

@@ -4,17 +4,17 @@
 //!
 //! | module | step |
 //! |---|---|
-//! | `yaml`, `scalar` | reads YAML with its anchors, merge keys and tags into a [`node::Node`] |
+//! | `yaml`, `scalar`, `tag` | reads YAML with its anchors, merge keys and tags into a [`node::Node`] |
 //! | `template`, `dotenv` | replaces `${NAME}`; reads `.env` and `env_file` |
 //! | `interpolate` | variables in all values |
 //! | `load`, `include`, `extends` | documents, files, and those that they refer to |
 //! | `unique` | what a later item of a list replaces |
 //! | `merge` | the merge rules of compose |
 //! | `schema`, `shape` | the attributes that compose knows, and their types |
-//! | `canonical` | short forms become long ones; relative paths are joined |
+//! | `canonical`, `paths` | short forms become long ones; relative paths are joined |
 //! | `values`, `volume` | values that are well-formed |
 //! | `check` | references between services |
-//! | `service`, `extension` | the service as a target of bake |
+//! | `service`, `variables`, `extension` | the service as a target of bake |
 //!
 //! [`Compose::detect`] decides whether a file is a compose file, and [`Compose::load`] reads all compose files of a definition together.
 //! Files that a definition refers to are read through a callback, relative to the working directory, like the released CLI does it.
@@ -29,13 +29,18 @@ mod interpolate;
 mod load;
 mod merge;
 mod node;
+mod paths;
 mod scalar;
 mod schema;
 pub(crate) mod service;
 mod shape;
+mod tag;
 mod template;
+#[cfg(test)]
+mod tests;
 mod unique;
 mod values;
+mod variables;
 mod volume;
 mod yaml;
 
@@ -59,7 +64,7 @@ pub(crate) enum Kind {
     Compose,
     /// The name is one of a file in HCL or JSON.
     Other,
-    /// The name says nothing, and the file is no compose file for this reason.
+    /// The name says nothing, and the file is not a compose file for this reason.
     Unknown(Error),
 }
 

@@ -105,12 +105,12 @@ fn source(file: File) -> Result<Rc<Source>, Error> {
 /// The error of a file without a suffix that says what it is.
 fn neither(source: &Source, error: &Error, reason: &Error) -> Error {
     Error::new(format!(
-        "`{}` is no bake definition and no compose file\nas a definition: {error}\nas a compose file: {reason}",
+        "`{}` is neither a bake definition nor a compose file\nas a definition: {error}\nas a compose file: {reason}",
         source.name
     ))
 }
 
-/// Parses a file that is no compose file: by its suffix, else as HCL or as JSON.
+/// Parses a file that is not a compose file: by its suffix, else as HCL or as JSON.
 fn parse(source: &Rc<Source>) -> Result<Body, Error> {
     let has_suffix = |suffix: &str| source.name.ends_with(suffix);
     if has_suffix(".json") {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::{Error, Request};
+use crate::{Error, Part, Request};
 
 /// The files that are read when the caller names none, in this order. All that exist are read.
 const DEFAULT_FILES: [&str; 8] = [
@@ -38,6 +38,11 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Vec<File>, Error> {
                 Err(error) => return Err(unreadable(name, &error)),
             }
         }
+        if files.is_empty() {
+            let names = DEFAULT_FILES.join("`, `");
+            let message = format!("none of `{names}` exists in the working directory");
+            return Err(Error::of(Part::Files, message));
+        }
         return Ok(files);
     }
     for name in &request.files {
@@ -53,5 +58,10 @@ pub(crate) fn read(request: &Request<'_>) -> Result<Vec<File>, Error> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Error {
-    Error::new(format!("cannot read `{name}`: {error}"))
+    let message = if error.kind() == io::ErrorKind::NotFound {
+        format!("`{name}` does not exist")
+    } else {
+        format!("cannot read `{name}`: {error}")
+    };
+    Error::of(Part::Files, message)
 }

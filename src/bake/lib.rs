@@ -35,7 +35,7 @@ use std::io;
 use std::path::Path;
 
 pub use flags::{Attestation, Cache, Export, Secret, Ssh};
-pub use source::{Error, Place, Source};
+pub use source::{Error, Part, Place, Source};
 pub use target::{Extra, Group, Target};
 
 /// Reads a file by its path; a relative path is one in the working directory, `-` is standard input.

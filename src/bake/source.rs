@@ -70,11 +70,23 @@ impl Place {
     }
 }
 
-/// A problem in a definition.
+/// A part of a request that an error is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The names of the files.
+    Files,
+    /// The names of the targets.
+    Targets,
+    /// The overrides.
+    Overrides,
+}
+
+/// A problem in a definition, or in a request.
 #[derive(Clone, Debug)]
 pub struct Error {
     message: String,
     place: Option<Place>,
+    part: Option<Part>,
 }
 
 impl Error {
@@ -84,6 +96,16 @@ impl Error {
         Self {
             message: message.into(),
             place: None,
+            part: None,
+        }
+    }
+
+    /// A problem in a part of the request.
+    #[must_use]
+    pub fn of(part: Part, message: impl Into<String>) -> Self {
+        Self {
+            part: Some(part),
+            ..Self::new(message)
         }
     }
 
@@ -93,6 +115,7 @@ impl Error {
         Self {
             message: message.into(),
             place: Some(place),
+            part: None,
         }
     }
 
@@ -107,6 +130,12 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The part of the request that has the problem; `None` for a problem in the definition.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        self.part
     }
 
     /// The place, if the problem has one.

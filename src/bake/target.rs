@@ -36,9 +36,9 @@ pub struct Target {
     pub dockerfile: Option<String>,
     /// The content of the Dockerfile; wins over `dockerfile`.
     pub dockerfile_inline: Option<String>,
-    /// Build arguments. `None` as a value is no argument.
+    /// Build arguments. `None` as a value means no argument.
     pub args: Option<BTreeMap<String, Option<String>>>,
-    /// Labels of the image. `None` as a value is no label.
+    /// Labels of the image. `None` as a value means no label.
     pub labels: Option<BTreeMap<String, Option<String>>>,
     /// Names of the image.
     pub tags: Option<Vec<String>>,

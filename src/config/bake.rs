@@ -3,13 +3,17 @@
 //! Each target of the definition becomes a set of variables, as if it were the only image of a run. So the values in a definition are
 //! checked by the same rules as variables, and have the same effects.
 
+mod conflicts;
 mod definition;
 mod refused;
 mod target;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use serde::Deserialize;
 
+pub(super) use self::conflicts::report as report_conflicts;
 pub(super) use self::definition::read;
 pub(super) use self::target::{Named, attribute, described, place};
 

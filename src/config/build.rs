@@ -361,7 +361,7 @@ impl Arguments {
     /// Reports faults and warnings, and returns the arguments.
     fn finish(self, findings: &mut Findings) -> BuildArguments {
         for fault in self.faults {
-            findings.fault(argument_fault(fault));
+            findings.fault(argument_fault("BUILD_ARGS", fault));
         }
         for warning in self.warnings {
             findings.warn(warning);
@@ -390,7 +390,8 @@ impl Arguments {
     }
 }
 
-fn argument_fault(fault: PairFault) -> Fault {
+/// The fault of an entry of `variable`, whose entries are names of variables and values.
+pub(super) fn argument_fault(variable: &str, fault: PairFault) -> Fault {
     let (problem, advice) = match fault {
         PairFault::NoName { entry } => (
             format!("{entry} does not start with a name and `=`"),
@@ -417,7 +418,7 @@ fn argument_fault(fault: PairFault) -> Fault {
             )
         }
     };
-    Fault::new("BUILD_ARGS", problem, advice)
+    Fault::new(variable, problem, advice)
 }
 
 /// Reads each platform once.

@@ -14,6 +14,7 @@ pub struct Fault {
     problem: String,
     advice: String,
     hint: Option<Cow<'static, str>>,
+    excerpt: Option<String>,
 }
 
 impl Fault {
@@ -29,6 +30,7 @@ impl Fault {
             problem: problem.into(),
             advice: advice.into(),
             hint: None,
+            excerpt: None,
         }
     }
 
@@ -41,6 +43,18 @@ impl Fault {
     pub(super) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds the lines of a file that the fault is about.
+    pub(super) fn with_excerpt(mut self, excerpt: String) -> Self {
+        self.excerpt = Some(excerpt).filter(|excerpt| !excerpt.is_empty());
+        self
+    }
+
+    /// The lines of [`Fault::with_excerpt`].
+    #[must_use]
+    pub fn excerpt(&self) -> Option<&str> {
+        self.excerpt.as_deref()
     }
 
     /// The name of the variable, or of the entry of an array.

@@ -250,6 +250,9 @@ fn plan_of(
     let clone = places.clone_directory().to_owned();
     withheld.extend(withheld::pipes_storage(&run_pipeline, &clone));
     let (images, inputs) = drafts.finish((places, &outputs), findings)?;
+    if is_bake {
+        bake::report_conflicts(&images, findings);
+    }
     for image in images.iter().chain(&inputs) {
         withheld.extend(withheld::files_of_plan(image, &outputs, &registries));
     }

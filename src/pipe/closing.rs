@@ -50,7 +50,10 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
         if index >= shown && !is_last {
             continue;
         }
+        let target = results.plan.images.get(index);
+        let target = target.filter(|_| results.plan.is_bake && images.len() > 1);
         let end = End {
+            name: target.map_or("", |target| &target.name),
             origin: results.origin,
             elapsed: results.elapsed,
             totals: if is_last { &totals } else { &[] },
@@ -64,6 +67,8 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
 
 /// The parts of an image's summary besides its names.
 struct End<'a> {
+    /// The name of the target among several, or nothing.
+    name: &'a str,
     origin: Origin,
     elapsed: Duration,
     /// Lines with the figures of the run.
@@ -91,6 +96,7 @@ fn of_image(
     let platforms = finished.platforms.iter();
     let platforms = platforms.filter_map(|image| Some((image.platform.to_string(), image.bytes?)));
     let summary = Summary {
+        name: end.name,
         delivery: Delivery {
             origin: end.origin,
             pushed: destinations.push,

@@ -6,7 +6,7 @@ use super::exporting::Exported;
 use super::machines::Link;
 use super::sboms::Sbom;
 use crate::buildkit::Solved;
-use crate::docker::Loaded;
+use crate::docker::{Descriptor, Loaded};
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
@@ -29,6 +29,17 @@ pub(super) struct PlatformImage {
     pub(super) bytes: Option<u64>,
 }
 
+/// An entry of an index.
+impl From<(Descriptor, Platform)> for PlatformImage {
+    fn from((descriptor, platform): (Descriptor, Platform)) -> Self {
+        Self {
+            platform,
+            digest: descriptor.digest,
+            bytes: None,
+        }
+    }
+}
+
 /// An exported image that can be read from its builder.
 #[derive(Debug)]
 pub(super) struct Built {
@@ -37,7 +48,7 @@ pub(super) struct Built {
 }
 
 /// An image that reached all its destinations.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Finished {
     pub(super) delivered: Vec<Delivered>,
     /// The manifest of each platform in the image, if the builders returned it.

@@ -8,7 +8,7 @@ mod source;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use super::delivered::{Delivered, Finished};
 use super::failure::{CopyFailure, Failure, PublishFailure};
 use super::load::StepDaemon;
+use super::load::progress::say_while;
 use super::registries::Registries;
 use super::{Result, STATUS_IN_FLIGHT, display, outputs, redactor, unbuilt};
 use crate::cancel::Cancel;
@@ -32,9 +33,6 @@ use crate::report::output::Output;
 use crate::report::progress::{Progress, Update, size};
 use crate::report::summary::Origin;
 use source::Source;
-
-/// The interval of progress lines.
-const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The state that all parts of the run share.
 struct Promotion<'a> {
@@ -181,7 +179,11 @@ impl Promotion<'_> {
             let progress = CopyProgress::default();
             let from = Repository::of(&source.reference);
             let copying = copy_image(&registries.client, &from, tree, &targets, &progress);
-            let copied = report_while(copying, step, &progress).await;
+            let line = || {
+                let (bytes, max) = (progress.bytes(), progress.max_bytes());
+                format!("{} of {} copied", size(bytes), size(max))
+            };
+            let copied = say_while(copying, step, line).await;
             copied.map_err(|error| {
                 Failure::Copy(Box::new(CopyFailure {
                     image: source.shown.clone(),
@@ -241,30 +243,5 @@ impl Promotion<'_> {
             reference,
             source,
         })))
-    }
-}
-
-/// Runs `copying`, and prints periodically how many bytes were sent.
-async fn report_while<Copying: Future>(
-    copying: Copying,
-    step: &Step,
-    progress: &CopyProgress,
-) -> Copying::Output {
-    let mut copying = std::pin::pin!(copying);
-    let mut reported = 0;
-    loop {
-        tokio::select! {
-            output = &mut copying => return output,
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
-        let bytes = progress.bytes();
-        if bytes != reported {
-            reported = bytes;
-            step.say(format_args!(
-                "{} of {} copied",
-                size(bytes),
-                size(progress.max_bytes())
-            ));
-        }
     }
 }

@@ -107,11 +107,7 @@ async fn finished(
         delivered: vec![delivered],
         platforms,
         response,
-        loaded: None,
-        loaded_bytes: None,
-        exported: Vec::new(),
-        saved: Vec::new(),
-        sboms: Vec::new(),
+        ..Finished::default()
     }
 }
 
@@ -123,11 +119,5 @@ async fn platforms(client: &Client, name: &Reference, digest: &str) -> Vec<Platf
     };
     let images = parse(digest, &index.bytes).map(Document::images);
     let images = images.unwrap_or_default().into_iter();
-    images
-        .map(|(descriptor, platform)| PlatformImage {
-            platform,
-            digest: descriptor.digest,
-            bytes: None,
-        })
-        .collect()
+    images.map(PlatformImage::from).collect()
 }

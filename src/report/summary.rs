@@ -68,6 +68,8 @@ pub const MAX_LINES: usize = 20;
 /// The result of a successful build.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {
+    /// The name of the image among several; empty for an only image.
+    pub name: &'a str,
     /// Where the image was delivered.
     pub delivery: Delivery,
     /// The names of the image, each with registry and tag, and the digest of its manifest or index there.
@@ -152,8 +154,12 @@ impl Summary<'_> {
 
     /// The names with their digests. At most `room` lines for several names.
     fn result(&self, options: &OutputOptions, room: usize) -> String {
-        let done = self.delivery.words(!self.exported.is_empty());
         let line = |text: &str| text::one_line(text, CHARACTERS, &options.masker);
+        let words = self.delivery.words(!self.exported.is_empty());
+        let done = match self.name {
+            "" => words,
+            name => format!("{}: {words}", line(name)),
+        };
         let full = |(reference, digest): &(String, Option<&str>)| match digest {
             Some(digest) => format!("{}@{}", line(reference), line(digest)),
             None => line(reference),
@@ -312,6 +318,7 @@ mod tests {
             .collect();
         let elapsed = Duration::from_millis(12_345);
         Summary {
+            name: "",
             delivery,
             references: &references,
             platforms: &[],
@@ -353,6 +360,7 @@ mod tests {
             ),
         ];
         let summary = Summary {
+            name: "",
             delivery: PUSHED,
             references: &references,
             platforms: &[],
@@ -393,6 +401,7 @@ mod tests {
         let exported = [("dist", "12 files (3.4MB)"), ("image\n.tar", "1.0MB")]
             .map(|(path, amount)| (path.to_owned(), amount.to_owned()));
         let summary = Summary {
+            name: "",
             delivery: Delivery::default(),
             references: &[],
             platforms: &[],
@@ -425,6 +434,7 @@ mod tests {
         let references = [("docker.io/org/app:1.0".to_owned(), Some(DIGEST))];
         let platforms = [("linux/amd64", 12_300_000), ("linux/arm64", 999)];
         let summary = Summary {
+            name: "",
             delivery: PUSHED,
             references: &references,
             platforms: &platforms.map(|(platform, bytes)| (platform.to_owned(), bytes)),
@@ -452,6 +462,7 @@ mod tests {
         let saved: Vec<_> = names(40).collect();
         for max_lines in 0..50 {
             let summary = Summary {
+                name: "",
                 delivery: PUSHED,
                 references: &references,
                 platforms: &[("linux/amd64".to_owned(), 7)],

@@ -297,8 +297,8 @@ fn a_target_is_the_named_context_of_others_on_each_machine() {
         let depot = place.depot_of_two(Scenario::default()).await;
         let context = place.busybox_context("RUN echo base > /base");
         let busybox = context.path().join("busybox");
-        std::fs::create_dir_all(context.path().join("app")).unwrap();
-        std::fs::copy(&busybox, context.path().join("app/busybox")).unwrap();
+        fs::create_dir_all(context.path().join("app")).unwrap();
+        fs::copy(&busybox, context.path().join("app/busybox")).unwrap();
         context.file("app/file", "content\n").unwrap();
         let repository = format!("{}/bake-linked", place.registry.host());
         let definition = format!(

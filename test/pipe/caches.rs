@@ -254,7 +254,7 @@ fn a_cache_that_cannot_be_exported_fails_the_build_unless_its_errors_are_ignored
             5,
             &[
                 "failed to export the cache to `cache.example.com/app:cache`",
-                "hint: set REGISTRY: cache.example.com",
+                "hint: add an entry for `cache.example.com` in REGISTRIES",
                 "with `ignore-error=true` in its entry of CACHE_TO",
             ],
         );

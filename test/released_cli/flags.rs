@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::ground::ground;
+use crate::ground::{Ground, ground};
 
 #[tokio::test]
 async fn every_flag_of_the_cli_is_in_the_readme() {
     let Some(ground) = ground().await else { return };
-    let help = Command::new(&ground.cli)
-        .args(["build", "--help"])
-        .output()
-        .unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let flags = flags_of_help(&help);
-    assert!(flags.len() > 30, "{help}");
+    let flags = flags_of_command(ground, "build");
+    assert!(flags.len() > 30, "{flags:?}");
 
     let readme = read("README.md");
     let table = rows(
@@ -36,6 +31,35 @@ async fn every_flag_of_the_cli_is_in_the_readme() {
         assert!(needless.iter().all(|(other, _)| other != flag), "{flag}");
     }
     assert!(needless.iter().all(|(_, reason)| reason.ends_with('.')));
+}
+
+#[tokio::test]
+async fn every_flag_of_depot_bake_is_in_the_readme() {
+    let Some(ground) = ground().await else { return };
+    let flags = flags_of_command(ground, "bake");
+    assert!(flags.len() > 15, "{flags:?}");
+
+    let readme = read("README.md");
+    let section = section(&readme, "### Coming from ");
+    let table = rows(
+        section,
+        "| `depot bake` | docker/bake-action | In the pipe |",
+    );
+    let in_table: BTreeSet<String> = table.iter().flat_map(flags_of).collect();
+    let needless = rows(section, "| Flag | Reason |");
+    let needless = needless.iter().flat_map(flags_of);
+    let needless: BTreeSet<String> = needless.filter(|flag| flags.contains(flag)).collect();
+    assert!(in_table.is_disjoint(&needless), "{in_table:?}");
+    assert_eq!(&in_table | &needless, flags);
+}
+
+/// The long flags of a command of the CLI.
+fn flags_of_command(ground: &Ground, command: &str) -> BTreeSet<String> {
+    let help = Command::new(&ground.cli)
+        .args([command, "--help"])
+        .output()
+        .unwrap();
+    flags_of_help(&String::from_utf8(help.stdout).unwrap())
 }
 
 /// The long flags of a help text, such as `--add-host`.

@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
-use super::canonical::{clean, join, resolve_paths};
 use super::load::{Depth, Load};
 use super::merge;
 use super::node::{Map, Node};
+use super::paths::{clean, join, resolve_paths};
 use crate::{Error, Source};
 
 /// A service that another one extends, for the detection of cycles.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::canonical::join;
 use super::extends::{absolute, directory_of, parent};
 use super::load::{Load, read_variables};
 use super::merge;
 use super::node::{Data, Map, Node};
+use super::paths::join;
 use crate::{Error, Source};
 
 /// The parts of a file that are taken over.

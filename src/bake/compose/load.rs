@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use super::node::{Data, Map, Node};
 use super::template::Lookup;
-use super::{canonical, dotenv, extends, include, interpolate, merge, schema, shape, unique, yaml};
+use super::{
+    canonical, dotenv, extends, include, interpolate, merge, paths, schema, shape, unique, yaml,
+};
 use crate::budget::Budget;
 use crate::{Error, ReadFile, Source};
 
@@ -117,7 +119,7 @@ impl Load<'_> {
         canonical::set_defaults(&mut model);
         check_resources(&mut model)?;
         let home = self.environment.get("HOME");
-        canonical::resolve_paths(&mut model, &self.directory, home.as_deref())?;
+        paths::resolve_paths(&mut model, &self.directory, home.as_deref())?;
         self.resolve_environment(&mut model);
         Ok(Some(model))
     }

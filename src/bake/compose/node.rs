@@ -139,6 +139,14 @@ impl Display for Node {
     }
 }
 
+/// The items of a list; nothing if the node is not a list.
+pub(crate) fn list_mut(node: Option<&mut Node>) -> &mut [Node] {
+    match node.map(|node| &mut node.data) {
+        Some(Data::List(list)) => list,
+        _ => &mut [],
+    }
+}
+
 /// Whether `path` is the one of `pattern`, in which `*` stands for any key.
 pub(crate) fn matches<P: AsRef<str>>(path: &[&str], pattern: &[P]) -> bool {
     path.len() == pattern.len()

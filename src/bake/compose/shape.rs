@@ -15,6 +15,8 @@ pub(crate) enum Shape {
     Word(&'static [&'static str]),
     /// Text of a form, with the words that describe it.
     Form(fn(&str) -> bool, &'static str),
+    /// A date or a time, which attributes with text do not accept.
+    Date,
     Number,
     /// A whole number in a range.
     Integer(i128, i128),
@@ -187,7 +189,8 @@ impl Shape {
             (Self::Any, _)
             | (Self::Null, Data::Null)
             | (Self::Bool, Data::Bool(_))
-            | (Self::Text | Self::Word(_) | Self::Form(..), Data::Text(_) | Data::Time(_))
+            | (Self::Text | Self::Word(_) | Self::Form(..), Data::Text(_))
+            | (Self::Date, Data::Time(_))
             | (Self::Number, Data::Integer(_) | Data::Float(_))
             | (Self::Integer(..), Data::Integer(_))
             | (Self::List(_) | Self::Set(_), Data::List(_))
@@ -202,6 +205,7 @@ impl Shape {
             Self::Null => "empty",
             Self::Bool => "a boolean",
             Self::Text | Self::Word(_) | Self::Form(..) => "text",
+            Self::Date => "a date",
             Self::Number => "a number",
             Self::Integer(..) => "a whole number",
             Self::List(_) | Self::Set(_) => "a list",

@@ -191,7 +191,7 @@ fn check_hosts(hosts: Option<&Node>) -> Result<(), Error> {
     };
     for (name, node) in hosts.as_map().into_iter().flatten() {
         if name.is_empty() || name.contains([':', '=']) {
-            return Err(node.error(format!("`{name}` is no name of a host")));
+            return Err(node.error(format!("`{name}` is not a host name")));
         }
     }
     for node in hosts.as_list().into_iter().flatten() {

@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
 use super::node::{Data, Map, Node};
 use super::scalar;
+use super::tag::{Mark, mark, tagged};
 use crate::budget::Budget;
 use crate::{Error, Place, Source};
 
@@ -47,14 +46,6 @@ pub(crate) fn parse(source: &Rc<Source>, budget: &Budget) -> Result<Vec<Document
         }
     }
     Ok(documents)
-}
-
-/// The tags that compose gives a meaning.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mark {
-    None,
-    Reset,
-    Override,
 }
 
 /// A list or mapping that has not ended.
@@ -360,36 +351,4 @@ fn merged(entries: Entries, budget: &Budget) -> Result<Map, Error> {
         }
     }
     Ok(map)
-}
-
-fn mark(tag: Option<&Tag>) -> Mark {
-    match tag.map(Tag::parts) {
-        Some(("!", "reset")) => Mark::Reset,
-        Some(("!", "override")) => Mark::Override,
-        _ => Mark::None,
-    }
-}
-
-/// The value of a scalar with a tag, or nothing if the text is of another type.
-fn tagged(text: &str, is_plain: bool, tag: &Tag) -> Option<Data> {
-    let value = scalar::plain(text);
-    let known = tag.suffix_in_namespace("tag:yaml.org,2002:");
-    match (known.as_deref(), value) {
-        (Some("null"), Data::Null) => Some(Data::Null),
-        (Some("bool"), value @ Data::Bool(_))
-        | (Some("int"), value @ Data::Integer(_))
-        | (Some("float"), value @ Data::Float(_))
-        | (Some("timestamp"), value @ Data::Time(_)) => Some(value),
-        (Some("float"), Data::Integer(value)) => format!("{value}").parse().ok().map(Data::Float),
-        (Some("null" | "bool" | "int" | "float" | "timestamp"), _) => None,
-        (Some("binary"), _) => decode(text).map(Data::Text),
-        (None, value) if mark(Some(tag)) == Mark::Reset && is_plain => Some(value),
-        _ => Some(Data::Text(text.to_owned())),
-    }
-}
-
-/// Base64 of UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let text: String = text.split_ascii_whitespace().collect();
-    String::from_utf8(STANDARD.decode(text).ok()?).ok()
 }

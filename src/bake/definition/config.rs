@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::budget::Budget;
 use crate::target::{Group, Target};
-use crate::{Definition, Error, Request};
+use crate::{Definition, Error, Part, Request};
 
 use super::block::Output;
 use super::overrides::{self, Overrides};
@@ -94,6 +94,9 @@ impl Config {
             let members = self.members(name, &mut BTreeMap::new(), budget)?;
             for target in members.targets {
                 if let Entry::Vacant(place) = definition.targets.entry(target) {
+                    if self.target(place.key()).is_none() && place.key() == name {
+                        return Err(Error::of(Part::Targets, self.missing(name).message()));
+                    }
                     let resolved = self.resolve(place.key(), &overrides, budget)?;
                     place.insert(resolved);
                 }

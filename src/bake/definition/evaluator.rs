@@ -132,7 +132,7 @@ impl<'a> Evaluator<'a> {
         Ok(())
     }
 
-    /// A description is a constant. In JSON, it is no template.
+    /// A description is a constant. In JSON, it is not a template.
     fn description(&self, expression: &Expression) -> Result<(), Error> {
         if expression.is_json() {
             return Ok(());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::flags::{Attestation, Cache, Export, Secret, Ssh, attestation_text, boolean};
 use crate::target::{Target, merge_attestations, merge_list};
-use crate::{Error, Flags, Request};
+use crate::{Error, Flags, Part, Request};
 
 use super::config::Config;
 use super::pattern::Pattern;
@@ -77,7 +77,8 @@ fn of_flags(flags: &Flags) -> Vec<String> {
 
 impl Overrides {
     fn add(&mut self, text: &str, config: &Config, request: &Request<'_>) -> Result<(), Error> {
-        let invalid = |problem: &str| Error::new(format!("override `{text}`: {problem}"));
+        let invalid =
+            |problem: &str| Error::of(Part::Overrides, format!("override `{text}`: {problem}"));
         let (left, value) = match text.split_once('=') {
             Some((left, value)) => (left, Some(value)),
             None => (text, None),
@@ -146,20 +147,24 @@ impl Override {
         };
         let named = || {
             name.ok_or_else(|| {
-                Error::new(format!(
-                    "override `{key}`: expected `TARGET.{field}.NAME=VALUE`"
-                ))
+                Error::of(
+                    Part::Overrides,
+                    format!("override `{key}`: expected `TARGET.{field}.NAME=VALUE`"),
+                )
             })
         };
         let flag = || {
             boolean(&self.value).ok_or_else(|| {
-                Error::new(format!(
-                    "override `{key}`: `{}` is neither true nor false",
-                    self.value
-                ))
+                Error::of(
+                    Part::Overrides,
+                    format!(
+                        "override `{key}`: `{}` is neither true nor false",
+                        self.value
+                    ),
+                )
             })
         };
-        let wrong = |error: Error| Error::new(format!("override `{key}`: {error}"));
+        let wrong = |error: Error| Error::of(Part::Overrides, format!("override `{key}`: {error}"));
         match field {
             "context" => target.context = Some(self.value.clone()),
             "dockerfile" => target.dockerfile = Some(self.value.clone()),
@@ -209,9 +214,10 @@ impl Override {
                 merge_attestations(&mut target.attest, Some(&attestations));
             }
             _ => {
-                return Err(Error::new(format!(
-                    "override `{key}`: unknown key `{field}`; the keys are {KEYS}"
-                )));
+                return Err(Error::of(
+                    Part::Overrides,
+                    format!("override `{key}`: unknown key `{field}`; the keys are {KEYS}"),
+                ));
             }
         }
         Ok(())

@@ -56,7 +56,7 @@ fn block(call: &Call<'_>) -> Result<Block, CallError> {
         wrong(
             0,
             format!(
-                "{} is no block of addresses such as 10.0.0.0/8",
+                "{} is not a block of addresses such as 10.0.0.0/8",
                 quote(text)
             ),
         )

@@ -14,14 +14,14 @@ pub(super) const MAX_MODULUS: usize = 2048;
 pub(super) fn decrypt(text: &str, key: &str) -> Result<String, &'static str> {
     let cipher = base64_bytes(text).ok_or("the text is not Base64")?;
     let key = key_bytes(key)?;
-    let (modulus, exponent) = private_key(&key).ok_or("the key is no private key of PKCS #1")?;
+    let (modulus, exponent) = private_key(&key).ok_or("the key is not a PKCS #1 private key")?;
     let size = modulus.len();
     if cipher.len() > size || size > MAX_MODULUS {
         return Err("the text does not belong to this key");
     }
     let modulus = UBig::from_be_bytes(modulus);
     if modulus < UBig::from(3_u8) {
-        return Err("the key is no private key of PKCS #1");
+        return Err("the key is not a PKCS #1 private key");
     }
     let ring = ConstDivisor::new(modulus);
     let message = ring.reduce(UBig::from_be_bytes(&cipher));

@@ -202,7 +202,7 @@ fn substr(call: &Call<'_>) -> Outcome {
     call.string(rest.take(length.unwrap_or(usize::MAX)).collect::<String>())
 }
 
-/// Upper case for each character after one that is no part of a word.
+/// Upper case for each character after one that is not part of a word.
 fn title(call: &Call<'_>) -> Outcome {
     let in_word = |character: char| match character {
         '_' => true,

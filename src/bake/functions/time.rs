@@ -68,7 +68,7 @@ fn date(call: &Call<'_>, index: usize) -> Result<Date, CallError> {
         wrong(
             index,
             format!(
-                "{} is no time of RFC 3339 such as 2006-01-02T15:04:05Z",
+                "{} is not a time of RFC 3339 such as 2006-01-02T15:04:05Z",
                 quote(text)
             ),
         )

@@ -69,7 +69,7 @@ fn members<'a>(source: &Rc<Source>, node: &'a json::Node) -> Result<Vec<&'a Memb
     Ok(all)
 }
 
-/// Adds a block, or one for each object of an array. `null` is no block.
+/// Adds a block, or one for each object of an array. `null` is not a block.
 fn blocks(
     source: &Rc<Source>,
     kind: &str,

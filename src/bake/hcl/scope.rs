@@ -27,7 +27,7 @@ pub(crate) trait Function {
     /// Calls the function. The error has no place: the caller adds that of the call or of the argument.
     fn call(&self, arguments: &[Value], budget: &Budget) -> Result<Value, CallError>;
 
-    /// Calls a function that evaluates its arguments itself, as `try` and `can` do: an argument that fails is no error of the call.
+    /// Calls a function that evaluates its arguments itself, as `try` and `can` do: an argument that fails is not an error of the call.
     /// `None`, as for all other functions: the arguments are evaluated first, then [`Function::call`] has their values.
     fn call_lazy(
         &self,

@@ -347,7 +347,7 @@ fn push_text(pieces: &mut Vec<Piece>, text: &mut String, trims: bool) {
 /// The most nested directives of a template.
 const MAX_DIRECTIVES: usize = 50;
 
-/// Removes the indentation that all lines have. Blank lines are no part of it, and keep their spaces.
+/// Removes the indentation that all lines have. Blank lines are ignored, and keep their spaces.
 fn dedent(pieces: &mut [Piece]) {
     let mut least = usize::MAX;
     let mut starts = Vec::new();

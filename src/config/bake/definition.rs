@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use depot_bake::{Definition, Flags, Request};
+use depot_bake::{Definition, Flags, Part, Request};
 
 use super::BakeVariables;
 use crate::config::environment::Environment;
@@ -101,7 +101,9 @@ pub(in super::super) fn read(
         return None;
     }
     for warning in &definition.warnings {
-        let text = findings.masked(&warning.to_string().replace('\n', " "));
+        // Without the source line: a warning is one line.
+        let text = warning.to_string();
+        let text = findings.masked(text.lines().next().unwrap_or_default());
         findings.warn(crate::config::Warning::Definition { text });
     }
     Some(Bake {
@@ -142,13 +144,18 @@ fn file(path: &Path, places: &Places<'_>) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The fault of a definition, with its place.
+/// The fault of a definition with its place, or of the variable that selects a part of it.
 fn fault(error: &depot_bake::Error, findings: &Findings) -> Fault {
     let text = error.to_string();
     let lines: Vec<String> = text.lines().map(|line| findings.masked(line)).collect();
     let (first, source) = lines
         .split_first()
         .map_or(("", &[][..]), |(first, source)| (first.as_str(), source));
-    let source: String = source.iter().flat_map(|line| ["\n", line]).collect();
-    Fault::new("bake definition", format!("{first}{source}"), "")
+    let variable = match error.part() {
+        Some(Part::Files) => "BAKE_FILES",
+        Some(Part::Targets) => "TARGETS",
+        Some(Part::Overrides) => "BAKE_SET",
+        None => "bake definition",
+    };
+    Fault::new(variable, first, "").with_excerpt(source.join("\n"))
 }

@@ -63,6 +63,9 @@ const SHARED: &[&str] = &[
 /// Those of [`SHARED`] that have a meaning for a target that is only an input of others.
 const OF_INPUTS: &[&str] = &["BUILD_PLATFORM", "GIT_AUTH_TOKEN", "SOURCE_DATE_EPOCH"];
 
+/// Variables whose texts are split at commas and white space. The entries of an attribute are not.
+const WORDS: &[&str] = &["ALLOW", "IMAGE", "NO_CACHE_FILTER", "ULIMITS"];
+
 /// A target as variables.
 pub(in super::super) struct Named {
     pub(in super::super) name: String,
@@ -132,15 +135,12 @@ impl Translation<'_> {
         let hosts = target.extra.extra_hosts.iter().flatten();
         let hosts =
             hosts.filter_map(|(name, address)| Some(format!("{name}={}", address.as_ref()?)));
-        self.array("ADD_HOSTS", hosts.collect());
+        self.array("ADD_HOSTS", &hosts.collect::<Vec<_>>());
         let caches = |list: &Option<Vec<Cache>>| -> Vec<String> {
-            let caches = list.iter().flatten();
-            caches
-                .map(|cache| fields(("type", &cache.kind), &cache.attributes))
-                .collect()
+            list.iter().flatten().map(Cache::to_string).collect()
         };
-        self.array("CACHE_FROM", caches(&target.cache_from));
-        self.array("CACHE_TO", caches(&target.cache_to));
+        self.array("CACHE_FROM", &caches(&target.cache_from));
+        self.array("CACHE_TO", &caches(&target.cache_to));
         self.secrets();
         self.ssh();
         self.attestations();
@@ -163,9 +163,28 @@ impl Translation<'_> {
         self.faults.push(Fault::new(place, problem, advice));
     }
 
+    /// Sets a variable. No variable can contain a zero byte.
+    fn set(&mut self, variable: &'static str, value: String, entries: &[String]) {
+        let texts = || entries.iter().chain(entries.is_empty().then_some(&value));
+        let attribute = attribute(variable).unwrap_or(variable);
+        if texts().any(|text| text.contains(ENTRY_MARK)) {
+            self.fault(attribute, "contains a zero byte", "remove it");
+            return;
+        }
+        let is_space = |character: char| character == ',' || character.is_whitespace();
+        if WORDS.contains(&variable) && texts().any(|text| text.contains(is_space)) {
+            self.fault(
+                attribute,
+                "has an entry with white space or a comma",
+                "write each as an entry of its own",
+            );
+        }
+        self.set.insert(variable, value);
+    }
+
     fn text(&mut self, variable: &'static str, value: Option<&str>) {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            self.set.insert(variable, value.to_owned());
+            self.set(variable, value.to_owned(), &[]);
         }
     }
 
@@ -177,24 +196,24 @@ impl Translation<'_> {
         }
     }
 
-    fn array(&mut self, variable: &'static str, entries: Vec<String>) {
+    fn array(&mut self, variable: &'static str, entries: &[String]) {
         if entries.is_empty() {
             return;
         }
         let text = entries
-            .into_iter()
-            .flat_map(|entry| [ENTRY_MARK.to_string(), entry]);
-        self.set.insert(variable, text.collect());
+            .iter()
+            .flat_map(|entry| [ENTRY_MARK.to_string(), entry.clone()]);
+        self.set(variable, text.collect(), entries);
     }
 
     fn list(&mut self, variable: &'static str, entries: Option<&Vec<String>>) {
-        self.array(variable, entries.cloned().unwrap_or_default());
+        self.array(variable, entries.map_or(&[], Vec::as_slice));
     }
 
     fn pairs(&mut self, variable: &'static str, pairs: Option<&BTreeMap<String, Option<String>>>) {
         let pairs = pairs.into_iter().flatten();
         let pairs = pairs.filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)));
-        self.array(variable, pairs.collect());
+        self.array(variable, &pairs.collect::<Vec<_>>());
     }
 
     /// The context, and the Dockerfile, whose path is relative to the context.
@@ -203,7 +222,7 @@ impl Translation<'_> {
         let context = context.strip_prefix("cwd://").unwrap_or(context);
         let context = if context.is_empty() { "." } else { context };
         let is_address = crate::config::git_context::is_address(context);
-        self.set.insert("CONTEXT", context.to_owned());
+        self.text("CONTEXT", Some(context));
         if self.target.dockerfile_inline.is_some() {
             return;
         }
@@ -216,7 +235,7 @@ impl Translation<'_> {
         };
         // The default of the pipe also finds `dockerfile` in lower case.
         if dockerfile != "Dockerfile" {
-            self.set.insert("DOCKERFILE", path);
+            self.text("DOCKERFILE", Some(&path));
         }
     }
 
@@ -231,7 +250,7 @@ impl Translation<'_> {
             let value = value.strip_prefix("cwd://").unwrap_or(value);
             entries.push(format!("{name}={value}"));
         }
-        self.array("BUILD_CONTEXTS", entries);
+        self.array("BUILD_CONTEXTS", &entries);
     }
 
     /// Values from the variables of the pipe, and files.
@@ -259,8 +278,8 @@ impl Translation<'_> {
                 None => files.push(format!("{id}={path}")),
             }
         }
-        self.array("SECRETS", values);
-        self.array("SECRET_FILES", files);
+        self.array("SECRETS", &values);
+        self.array("SECRET_FILES", &files);
     }
 
     fn ssh(&mut self) {
@@ -278,7 +297,7 @@ impl Translation<'_> {
                 (paths, id) => entries.push(format!("{id}={}", paths.join(","))),
             }
         }
-        self.array("SSH", entries);
+        self.array("SSH", &entries);
     }
 
     fn attestations(&mut self) {
@@ -300,11 +319,11 @@ impl Translation<'_> {
             let value = match (disabled, attributes.is_empty()) {
                 (true, _) => "false".to_owned(),
                 (false, true) => "true".to_owned(),
-                (false, false) => joined(
-                    attributes
-                        .iter()
-                        .map(|(name, value)| (name.as_str(), value.as_str())),
-                ),
+                (false, false) => {
+                    let text = attestation.to_string();
+                    let parameters = text.split_once(',').map(|(_, parameters)| parameters);
+                    parameters.unwrap_or_default().to_owned()
+                }
             };
             self.set.insert(variable, value);
         }
@@ -326,16 +345,10 @@ impl Translation<'_> {
                 ("cacheonly", _) => {
                     self.set.remove("LOAD");
                 }
-                _ => {
-                    let mut attributes = attributes.clone();
-                    if !destination.is_empty() {
-                        attributes.insert("dest".to_owned(), destination.clone());
-                    }
-                    files.push(fields(("type", kind), &attributes));
-                }
+                _ => files.push(export.to_string()),
             }
         }
-        self.array("OUTPUTS", files);
+        self.array("OUTPUTS", &files);
     }
 
     /// An output to registries.
@@ -346,8 +359,8 @@ impl Translation<'_> {
             match name.as_str() {
                 "push" => is_pushed = value != "false",
                 "name" => {
-                    let names = value.split(',').map(str::to_owned).collect();
-                    self.array("IMAGE", names);
+                    let names: Vec<String> = value.split(',').map(str::to_owned).collect();
+                    self.array("IMAGE", &names);
                 }
                 "compression" => {
                     self.set.insert("COMPRESSION", value.clone());
@@ -368,7 +381,7 @@ impl Translation<'_> {
                 }
             }
         }
-        self.array("ANNOTATIONS", annotations);
+        self.array("ANNOTATIONS", &annotations);
         self.set.insert("PUSH", is_pushed.to_string());
     }
 }
@@ -376,25 +389,4 @@ impl Translation<'_> {
 /// The place of an attribute in messages.
 pub(in super::super) fn place(target: &str, attribute: &str) -> String {
     format!("target `{target}`: {attribute}")
-}
-
-fn fields(kind: (&str, &String), attributes: &BTreeMap<String, String>) -> String {
-    let first = (kind.0, kind.1.as_str());
-    let others = attributes
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    joined(std::iter::once(first).chain(others))
-}
-
-/// The fields of a comma-separated form. A field with a comma, a quote or a line end is quoted.
-fn joined<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let fields = fields.map(|(name, value)| {
-        let field = format!("{name}={value}");
-        if field.contains([',', '"', '\n', '\r']) {
-            format!("\"{}\"", field.replace('"', "\"\""))
-        } else {
-            field
-        }
-    });
-    fields.collect::<Vec<_>>().join(",")
 }

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::build::argument_fault;
 use crate::config::environment::Environment;
-use crate::config::fault::Fault;
 use crate::config::findings::Findings;
-use crate::config::pairs::{self, PairFault};
+use crate::config::pairs;
 use crate::config::secret_names;
 
 const VARIABLE: &str = "BAKE_VARS";
-
-const ADVICE: &str =
-    "write `NAME=VALUE`, or `NAME` alone for the value of that variable of the pipe";
 
 /// The prefix of the variables of a pipeline.
 const OF_PIPELINE: &str = "BITBUCKET_";
@@ -45,25 +42,9 @@ pub(super) fn read(
         }
         Err(faults) => {
             for fault in faults {
-                findings.fault(Fault::new(VARIABLE, problem(&fault), ADVICE));
+                findings.fault(argument_fault(VARIABLE, fault));
             }
         }
     }
     values
-}
-
-fn problem(fault: &PairFault) -> String {
-    match fault {
-        PairFault::NoName { entry } => format!("{entry} does not start with a name and `=`"),
-        PairFault::NotInEnvironment { entry } => {
-            format!("{entry} has no value, and the pipe has no variable of that name")
-        }
-        PairFault::NotUtf8 { entry } => format!("{entry} has a value that is not valid UTF-8"),
-        PairFault::Yaml { position } => match position {
-            Some((line, column)) => format!(
-                "not a YAML mapping of names to plain values, near line {line}, column {column}"
-            ),
-            None => "not a YAML mapping of names to plain values".into(),
-        },
-    }
 }

@@ -136,8 +136,8 @@ fn every_form_gives_ids_and_values() {
             vec![("a", "1.10"), ("NPM_TOKEN", "npm_0123456789")],
         ),
         (
-            "//registry.npmjs.org/:_authToken=x",
-            vec![("//registry.npmjs.org/:_authToken", "x")],
+            "//npm.example.com/:_authToken=x",
+            vec![("//npm.example.com/:_authToken", "x")],
         ),
         (
             "GIT_AUTH_TOKEN.example.com:8443=x",

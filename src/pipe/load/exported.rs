@@ -104,14 +104,7 @@ pub(in super::super) async fn platforms(built: &Built, may_read: bool) -> Vec<Pl
         return Vec::new();
     };
     match entries(&built.link.connection, digest).await {
-        Ok(entries) => entries
-            .into_iter()
-            .map(|(descriptor, platform)| PlatformImage {
-                platform,
-                digest: descriptor.digest,
-                bytes: None,
-            })
-            .collect(),
+        Ok(entries) => entries.into_iter().map(PlatformImage::from).collect(),
         Err(error) => {
             tracing::debug!("cannot read the digests of the platforms: {error}");
             Vec::new()

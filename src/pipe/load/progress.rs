@@ -16,24 +16,36 @@ pub(in super::super) async fn report_while<Loading: Future>(
     sent: &Sent,
     total: Option<u64>,
 ) -> Loading::Output {
-    let mut loading = std::pin::pin!(loading);
-    let mut reported_bytes = 0;
-    loop {
-        tokio::select! {
-            output = &mut loading => return output,
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
+    let line = || {
         let bytes = sent.bytes();
-        let line = match total {
+        match total {
             Some(total) if bytes >= total => {
                 format!("{} sent, the daemon is unpacking", size(total))
             }
             Some(total) => format!("{} of {} sent", size(bytes), size(total)),
             None => format!("{} sent", size(bytes)),
-        };
-        if bytes != reported_bytes {
-            reported_bytes = bytes;
-            step.say(line);
+        }
+    };
+    say_while(loading, step, line).await
+}
+
+/// Runs `work`, and prints `line` periodically if it has changed.
+pub(in super::super) async fn say_while<Work: Future>(
+    work: Work,
+    step: &Step,
+    line: impl Fn() -> String,
+) -> Work::Output {
+    let mut work = std::pin::pin!(work);
+    let mut printed = line();
+    loop {
+        tokio::select! {
+            output = &mut work => return output,
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+        let line = line();
+        if line != printed {
+            step.say(&line);
+            printed = line;
         }
     }
 }

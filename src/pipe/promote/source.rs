@@ -110,14 +110,9 @@ pub(super) async fn finished(
     };
     let platforms = promotion.cancel.unless_fired(platforms).await;
     Finished {
-        delivered: Vec::new(),
         platforms: platforms.unwrap_or_default(),
         response,
-        loaded: None,
-        loaded_bytes: None,
-        exported: Vec::new(),
-        saved: Vec::new(),
-        sboms: Vec::new(),
+        ..Finished::default()
     }
 }
 
@@ -133,13 +128,7 @@ pub(super) async fn platforms(
     };
     if !document.is_manifest() {
         let images = document.images().into_iter();
-        return images
-            .map(|(descriptor, platform)| PlatformImage {
-                platform,
-                digest: descriptor.digest,
-                bytes: None,
-            })
-            .collect();
+        return images.map(PlatformImage::from).collect();
     }
     let platform = async {
         let config = document.config_digest()?;

@@ -108,7 +108,7 @@ impl<'a> Translation<'a> {
             'Q' if !in_class => self.quote(),
             'p' | 'P' => self.property(character),
             'x' if self.rest.starts_with('{') => {
-                // A number in braces is no repetition.
+                // A number in braces is not a repetition.
                 let end = self.rest.find('}').map_or(self.rest.len(), |end| end + 1);
                 let (number, rest) = self.rest.split_at(end);
                 self.output.push_str(r"\x");
@@ -266,7 +266,7 @@ impl<'a> Translation<'a> {
         }
         self.output.push('?');
         if self.rest.starts_with(['P', '<']) {
-            // The angle brackets of a name are no escapes; the name stays as it is.
+            // The angle brackets of a name are not escapes; the name stays as it is.
             return Ok(());
         }
         let end = self.rest.find([':', ')']).unwrap_or(self.rest.len());

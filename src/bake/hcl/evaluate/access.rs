@@ -43,7 +43,7 @@ impl Evaluator<'_> {
         Ok(value)
     }
 
-    /// Applies steps to each element. A value that is no list is a list of itself; null is an empty one.
+    /// Applies steps to each element. A value that is not a list is a list of itself; null is an empty one.
     fn splat(&self, value: &Value, steps: &[Step]) -> Result<Value, Error> {
         let elements = match value {
             Value::List(_, elements) | Value::Set(_, elements) | Value::Tuple(elements) => {

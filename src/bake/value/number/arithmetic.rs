@@ -25,7 +25,7 @@ impl Number {
     fn sum(&self, other: &Self, precision: usize) -> Result<Self, Error> {
         match (self.infinite, other.infinite) {
             (true, true) if self.negative != other.negative => {
-                return Err(Error::new("infinity minus infinity is no number"));
+                return Err(Error::new("infinity minus infinity is not a number"));
             }
             (true, _) => return Ok(Self::infinity(self.negative, precision)),
             (_, true) => return Ok(Self::infinity(other.negative, precision)),
@@ -90,7 +90,7 @@ impl Number {
         let negative = self.negative != other.negative;
         if self.infinite || other.infinite {
             if self.is_zero() || other.is_zero() {
-                return Err(Error::new("zero times infinity is no number"));
+                return Err(Error::new("zero times infinity is not a number"));
             }
             return Ok(Self::infinity(negative, precision));
         }
@@ -104,7 +104,7 @@ impl Number {
         let precision = self.precision.max(other.precision);
         let negative = self.negative != other.negative;
         if (self.is_zero() && other.is_zero()) || (self.infinite && other.infinite) {
-            return Err(Error::new("the quotient is no number"));
+            return Err(Error::new("the quotient is not a number"));
         }
         if self.infinite || other.is_zero() {
             return Ok(Self::infinity(negative, precision));
