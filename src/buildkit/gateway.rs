@@ -53,9 +53,10 @@ impl Input {
         let mut definitions = BTreeMap::new();
         let mut size = 0_usize;
         for (platform, reference) in refs {
-            let Some(definition) = reference.def else {
+            let Some(mut definition) = reference.def else {
                 return Err(Status::internal("the builder returned no definition"));
             };
+            remove_empty_locations(&mut definition);
             size = size.saturating_add(definition.encoded_len());
             let key = if platform.is_empty() {
                 CONFIG_KEY.to_owned()
@@ -188,6 +189,23 @@ impl Connection {
         let input = Input::of(result)?;
         bridge.r#return(with_header(ending)).await?;
         Ok(input)
+    }
+}
+
+/// Removes the steps without places from the map of places in the Dockerfile, also in nested definitions.
+///
+/// Protobuf allows a writer to omit an empty value of a map, and this one does. `BuildKit` then reads a null pointer and crashes
+/// (`NewDefinitionOp` in `client/llb/definition.go`).
+fn remove_empty_locations(definition: &mut Definition) {
+    let Some(source) = &mut definition.source else {
+        return;
+    };
+    let locations = &mut source.locations;
+    locations.retain(|_, places| !places.locations.is_empty());
+    for info in &mut source.infos {
+        if let Some(nested) = &mut info.definition {
+            remove_empty_locations(nested);
+        }
     }
 }
 
