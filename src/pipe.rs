@@ -60,7 +60,6 @@ use crate::config::Plan;
 use crate::config::plan::{DepotPlan, ImagePlan};
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
 use crate::exit::Exit;
-use crate::platform::Architecture;
 use crate::report::mask::Masker;
 use crate::report::output::Output;
 use crate::report::progress::{Progress, Source, Update};
@@ -70,7 +69,7 @@ use contexts::ImageFiles;
 use delivered::Finished;
 use failure::{Failure, ImageFailure};
 use job::Job;
-use links::Links;
+use links::{LinkedSources, Links};
 use load::StepDaemon;
 use load::choice::LoadChoice;
 use machines::Machines;
@@ -246,7 +245,7 @@ async fn begin<'a>(
 
 /// Checks the sockets of SSH agents, which only a connection can do.
 async fn check_agents(plan: &Plan, cancel: &Cancel) -> Result<()> {
-    for image in &plan.images {
+    for image in plan.built() {
         let checking = image.build.ssh.check();
         let checked = cancel.unless_fired(checking).await;
         let checked = checked.map_err(Failure::Canceled)?;
@@ -276,9 +275,10 @@ async fn build_and_finish(
         let building = async {
             let masker = output.masker();
             let run = prepare(
-                (inputs, &linked),
+                inputs,
                 build,
                 &targets,
+                &linked,
                 (status, steps),
                 masker,
                 cancel,
@@ -334,9 +334,10 @@ fn targets(plan: &Plan, progress: &mut Progress) -> Vec<Vec<(Target, Source)>> {
 
 /// The state that the images share. No connection is open yet.
 fn prepare<'a>(
-    (inputs, linked): (&'a Inputs<'_>, &[(String, Vec<(Architecture, Source)>)]),
+    inputs: &'a Inputs<'_>,
     build: &'a Build,
     targets: &[Vec<(Target, Source)>],
+    linked: &LinkedSources,
     (status, steps): (mpsc::Sender<Update>, Steps),
     masker: &'a Masker,
     cancel: &'a Cancel,

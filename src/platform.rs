@@ -200,6 +200,21 @@ fn rank(daemon: &Platform, platform: &Platform) -> Option<u8> {
     }
 }
 
+/// The platforms of an image that is used for `wanted`: those of its own that fit, or all of its own if none does. An image without
+/// platforms fits all.
+pub(crate) fn fitting(own: &[Platform], wanted: &[Platform]) -> Vec<Platform> {
+    if own.is_empty() {
+        return wanted.to_vec();
+    }
+    let fitting = own.iter().filter(|platform| wanted.contains(platform));
+    let fitting: Vec<Platform> = fitting.cloned().collect();
+    if fitting.is_empty() {
+        own.to_vec()
+    } else {
+        fitting
+    }
+}
+
 #[cfg(test)]
 impl Platform {
     /// Splits `linux/arm/v7` without normalising it.
@@ -218,6 +233,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_image_has_the_platforms_of_its_user_or_its_own() {
+        let parse = |list: &[&str]| -> Vec<Platform> {
+            let list = list.iter();
+            list.map(|text| Platform::parse(text).unwrap()).collect()
+        };
+        for (own, wanted, expected) in [
+            (&[][..], &["arm64"][..], &["arm64"][..]),
+            (&["amd64", "arm64"], &["arm64"], &["arm64"]),
+            (&["amd64"], &["arm64"], &["amd64"]),
+            (&["amd64"], &[], &["amd64"]),
+        ] {
+            assert_eq!(fitting(&parse(own), &parse(wanted)), parse(expected));
+        }
+    }
 
     #[test]
     fn every_spelling_has_one_form_and_one_builder() {

@@ -22,7 +22,7 @@ use tonic::{Code, Request, Status};
 use super::connect::{Connection, MESSAGE_LIMIT_BYTES};
 use super::error::{ErrorKind, SolveError};
 use super::session::Session;
-use super::solve::{Solve, frontend_attributes};
+use super::solve::{Solve, cache_options, failure, frontend_attributes};
 
 /// The header with the id of the solve that a call belongs to.
 const BUILD_HEADER: &str = "buildkit-controlapi-buildid";
@@ -57,6 +57,10 @@ impl Input {
                 return Err(Status::internal("the builder returned no definition"));
             };
             remove_empty_locations(&mut definition);
+            for step in definition.metadata.values_mut() {
+                // The step has just run. Another run could have another result.
+                step.ignore_cache = false;
+            }
             size = size.saturating_add(definition.encoded_len());
             let key = if platform.is_empty() {
                 CONFIG_KEY.to_owned()
@@ -98,7 +102,7 @@ impl Input {
 }
 
 impl Connection {
-    /// Builds the result of a solve as an input of others. Its steps run, and nothing is exported.
+    /// Builds the result of a solve as an input of others. Its steps run, and nothing but its caches is exported.
     ///
     /// Stops when `cancel` completes. See [`Self::solve`].
     pub(crate) async fn input(
@@ -114,6 +118,7 @@ impl Connection {
             r#ref: reference.clone(),
             session: session.id().to_owned(),
             entitlements: solve.entitlements.clone(),
+            cache: Some(cache_options(solve)),
             internal: solve.internal,
             ..ControlRequest::default()
         };
@@ -143,9 +148,9 @@ impl Connection {
             (Some(Ok(input)), Some(Ok(_))) => Ok(input),
             // The error of the frontend names the failed step.
             (Some(Err(status)), _) if status.code() != Code::Cancelled => {
-                Err(self.failure(&status, session))
+                Err(failure(&status, session))
             }
-            (_, Some(Err(status))) => Err(self.failure(&status, session)),
+            (_, Some(Err(status))) => Err(failure(&status, session)),
             _ => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
         }
     }

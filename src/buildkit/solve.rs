@@ -193,25 +193,7 @@ impl Connection {
         match outcome {
             None => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
             Some(Ok(response)) => Solved::checked(response.exporter_response),
-            Some(Err(status)) => Err(self.failure(&status, session)),
-        }
-    }
-
-    /// The error of a solve that failed with `status`.
-    pub(super) fn failure(&self, status: &Status, session: &Session) -> SolveError {
-        let error = SolveError::from_status(status);
-        // A failure on this side is the cause; the builder's error is its consequence. But another solve of the session
-        // may have caused that failure, which has nothing to do with a failed step or push.
-        let report = session.failure(status.message());
-        let report = report.filter(|_| !error.is_failed_step() && !error.is_after_build());
-        match report {
-            Some(report) => SolveError {
-                kind: report.kind,
-                message: report.message,
-                hint: report.hint,
-                ..error
-            },
-            None => error,
+            Some(Err(status)) => Err(failure(&status, session)),
         }
     }
 
@@ -306,15 +288,38 @@ fn request(reference: &str, session: &str, solve: &Solve) -> SolveRequest {
         exporter_attrs_deprecated: attributes,
         frontend: "dockerfile.v0".into(),
         frontend_attrs: frontend_attributes(solve),
-        cache: Some(CacheOptions {
-            exports: entries(&solve.cache_exports),
-            imports: entries(&solve.cache_imports),
-            ..CacheOptions::default()
-        }),
+        cache: Some(cache_options(solve)),
         entitlements: solve.entitlements.clone(),
         frontend_inputs: solve.inputs.clone(),
         internal: solve.internal,
         ..SolveRequest::default()
+    }
+}
+
+/// The error of a solve that failed with `status`.
+pub(super) fn failure(status: &Status, session: &Session) -> SolveError {
+    let error = SolveError::from_status(status);
+    // A failure on this side is the cause; the builder's error is its consequence. But another solve of the session
+    // may have caused that failure, which has nothing to do with a failed step or push.
+    let report = session.failure(status.message());
+    let report = report.filter(|_| !error.is_failed_step() && !error.is_after_build());
+    match report {
+        Some(report) => SolveError {
+            kind: report.kind,
+            message: report.message,
+            hint: report.hint,
+            ..error
+        },
+        None => error,
+    }
+}
+
+/// The caches outside of the builder.
+pub(super) fn cache_options(solve: &Solve) -> CacheOptions {
+    CacheOptions {
+        exports: entries(&solve.cache_exports),
+        imports: entries(&solve.cache_imports),
+        ..CacheOptions::default()
     }
 }
 

@@ -246,6 +246,12 @@ impl CachesPlan {
             .filter_map(|cache| cache.reference.as_ref())
     }
 
+    /// The references of the exported caches in registries whose failure fails the run.
+    pub(crate) fn required_references(&self) -> impl Iterator<Item = &Reference> {
+        let required = self.exports.iter().filter(|cache| cache.must_succeed());
+        required.filter_map(|cache| cache.reference.as_ref())
+    }
+
     /// The references of all caches in registries.
     pub(crate) fn references(&self) -> impl Iterator<Item = &Reference> {
         let caches = self.imports.iter().chain(&self.exports);

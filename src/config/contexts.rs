@@ -33,6 +33,14 @@ impl NamedContext {
         }
     }
 
+    /// The name of the image of the run whose result it is, if it is one.
+    pub(crate) fn image(&self) -> Option<&str> {
+        match self {
+            Self::Image(_, image) => Some(image),
+            Self::Directory(..) | Self::Address(..) => None,
+        }
+    }
+
     pub(super) fn logins(&self) -> &[SecretString] {
         match self {
             Self::Directory(..) | Self::Image(..) => &[],

@@ -81,6 +81,11 @@ impl Plan {
         copied.chain(built)
     }
 
+    /// The images that are built, also those that are only inputs of others.
+    pub(crate) fn built(&self) -> impl Iterator<Item = &ImagePlan> + Clone {
+        self.images.iter().chain(&self.inputs)
+    }
+
     /// The token of Depot; `None` if a copy needs none.
     pub(crate) fn depot_token(&self) -> Option<&SecretString> {
         let of_copy = || self.promotion.as_ref()?.token.as_ref();
@@ -92,10 +97,7 @@ impl Plan {
     pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
         let registries = &self.registries;
         let passwords = registries.credentials.iter().map(Credential::password);
-        let builds = || {
-            let images = self.images.iter().chain(&self.inputs);
-            images.map(|image| &image.build)
-        };
+        let builds = || self.built().map(|image| &image.build);
         let contexts = builds().flat_map(|build| &build.contexts);
         let promotion = self.promotion.iter();
         let copies = promotion.filter_map(|promotion| promotion.token.as_ref());
@@ -106,7 +108,7 @@ impl Plan {
             .chain(contexts.flat_map(NamedContext::logins))
             .chain(builds().flat_map(|build| build.build_args.secrets()))
             .chain(builds().flat_map(|build| build.secrets.secrets()))
-            .chain(self.images.iter().flat_map(|image| &image.caches.secrets))
+            .chain(self.built().flat_map(|image| &image.caches.secrets))
             .chain(passwords)
             .chain(registries.aws.secrets())
             .chain(&self.other_secrets)

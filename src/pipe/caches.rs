@@ -13,13 +13,12 @@ use secrecy::ExposeSecret;
 use super::Result;
 use super::export::Export;
 use super::failure::Failure;
-use super::job::Job;
 use super::registries::Registries;
 use super::round::Form;
 use super::run::Run;
 use super::target::Target;
 use crate::buildkit::{ExternalCache, Solve};
-use crate::config::plan::{CachePlan, CachesPlan};
+use crate::config::plan::{CachePlan, CachesPlan, ImagePlan};
 use crate::registry::credentials::canonical_host;
 
 /// How long a registry may take to answer whether it has a cache.
@@ -36,19 +35,24 @@ pub(super) struct ShareCaches {
 }
 
 impl ShareCaches {
-    /// Prepares the caches of `target`: their places, and the keys of those in S3.
+    /// Prepares the caches of the part of an image that is for `target`: their places, and the keys of those in S3.
     ///
     /// # Errors
     /// [`Failure::CacheKeys`] if AWS issues no keys.
-    pub(super) async fn prepare(run: &Run<'_>, job: &Job<'_>, target: &Target) -> Result<Self> {
+    pub(super) async fn prepare(
+        run: &Run<'_>,
+        plan: &ImagePlan,
+        form: Form,
+        target: &Target,
+    ) -> Result<Self> {
         let CachesPlan {
             imports,
             exports,
             inline,
             ..
-        } = &job.plan.caches;
+        } = &plan.caches;
         let suffix = format!("linux-{}", target.machine);
-        let has_several_builders = job.form == Form::Part;
+        let has_several_builders = form == Form::Part;
         let looking = imports.iter();
         let looking =
             looking.map(|cache| places(&run.registries, cache, &suffix, has_several_builders));

@@ -63,7 +63,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
     let checkout = Checkout::read(clone);
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places = Vec::new();
-    for image in plan.images.iter().chain(&plan.inputs) {
+    for image in plan.built() {
         let build = &image.build;
         let mut known = groups.iter_mut().enumerate();
         match known.find(|(_, group)| group.fits(build)) {

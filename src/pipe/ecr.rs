@@ -126,7 +126,7 @@ pub(super) fn named(plan: &Plan) -> Named {
         }
         add_destinations(&mut named, &promotion.destinations);
     }
-    for image in plan.images.iter().chain(&plan.inputs) {
+    for image in plan.built() {
         let (build, destinations) = (&image.build, &image.destinations);
         let contexts = build.contexts.iter().filter_map(|context| match context {
             NamedContext::Address(_, address, _) => Some(address.expose_secret()),

@@ -35,9 +35,7 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     /// Checks access to the image's registries before the push, where that is possible. Runs once for all machines.
     pub(super) async fn prepare(&self, registries: &Registries) -> Result<()> {
-        let caches = self.plan.caches.exports.iter();
-        let caches = caches.filter(|cache| cache.must_succeed());
-        let caches = caches.filter_map(|cache| cache.reference.as_ref());
+        let caches = self.plan.caches.required_references();
         let names: Vec<Reference> = self.names.pushed().chain(caches).cloned().collect();
         let preparing = self.prepared.get_or_try_init(|| registries.prepare(&names));
         match self.cancel.unless_fired(preparing).await {

@@ -13,15 +13,19 @@ use futures_util::future::LocalBoxFuture;
 use tokio::sync::OnceCell;
 
 use super::Result;
+use super::caches::ShareCaches;
 use super::contexts::ImageFiles;
+use super::export::Export;
+use super::failure::Failure;
 use super::machines::Link;
 use super::request;
+use super::round::Form;
 use super::solving::Solver;
 use super::target::Target;
 use crate::buildkit::{Input, Pushes, Solve};
 use crate::config::Plan;
 use crate::config::plan::{ImagePlan, NamedContext};
-use crate::platform::{Architecture, Platform};
+use crate::platform::{self, Architecture};
 use crate::report::progress::{Progress, Source};
 
 /// The images that others use, and their results.
@@ -38,16 +42,17 @@ struct LinkedImage<'a> {
     files: ImageFiles,
     /// The source of its steps on each machine.
     sources: Vec<(Architecture, Source)>,
+    /// Whether it is only an input of others. A requested image exports its caches itself.
+    is_input: bool,
 }
+
+/// The sources of the steps of each image that others use, by name and machine.
+pub(super) type LinkedSources = Vec<(String, Vec<(Architecture, Source)>)>;
 
 /// The names of the images that others of the plan use.
 fn used(plan: &Plan) -> impl Iterator<Item = &str> {
-    let images = plan.images.iter().chain(&plan.inputs);
-    let contexts = images.flat_map(|image| &image.build.contexts);
-    contexts.filter_map(|context| match context {
-        NamedContext::Image(_, image) => Some(image.as_str()),
-        NamedContext::Directory(..) | NamedContext::Address(..) => None,
-    })
+    let contexts = plan.built().flat_map(|image| &image.build.contexts);
+    contexts.filter_map(NamedContext::image)
 }
 
 /// The sources of the steps of images that others use, on each machine of the run.
@@ -55,19 +60,26 @@ pub(super) fn sources(
     plan: &Plan,
     targets: &[Vec<(Target, Source)>],
     progress: &mut Progress,
-) -> Vec<(String, Vec<(Architecture, Source)>)> {
+) -> LinkedSources {
     let mut machines: Vec<Architecture> = Vec::new();
     for (target, _) in targets.iter().flatten() {
         if !machines.contains(&target.machine) {
             machines.push(target.machine);
         }
     }
-    let mut sources: Vec<(String, Vec<(Architecture, Source)>)> = Vec::new();
+    let mut sources = LinkedSources::new();
     for name in used(plan) {
         if sources.iter().any(|(known, _)| known == name) {
             continue;
         }
+        let requested = plan.images.iter().zip(targets);
+        let requested = requested.filter(|(image, _)| image.name == name);
+        let own: Vec<_> = requested.flat_map(|(_, targets)| targets).collect();
         let of_machines = machines.iter().map(|machine| {
+            let mut own = own.iter();
+            if let Some((_, source)) = own.find(|(target, _)| target.machine == *machine) {
+                return (*machine, *source);
+            }
             let label = match machines.len() {
                 1 => name.to_owned(),
                 _ => format!("{name} linux/{machine}"),
@@ -76,7 +88,36 @@ pub(super) fn sources(
         });
         sources.push((name.to_owned(), of_machines.collect()));
     }
+    for (image, targets) in plan.images.iter().zip(targets) {
+        for (target, source) in targets {
+            for name in names_below(plan, image) {
+                let mut of_name = sources.iter().filter(|(known, _)| known == name);
+                let mut machines = of_name
+                    .next()
+                    .into_iter()
+                    .flat_map(|(_, machines)| machines);
+                if let Some((_, input)) = machines.find(|(machine, _)| *machine == target.machine) {
+                    progress.add_input(*source, *input);
+                }
+            }
+        }
+    }
     sources
+}
+
+/// The names of the images that an image uses, also through others.
+fn names_below<'a>(plan: &'a Plan, image: &'a ImagePlan) -> Vec<&'a str> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut waiting = vec![image];
+    while let Some(image) = waiting.pop() {
+        for name in image.build.contexts.iter().filter_map(NamedContext::image) {
+            if !names.contains(&name) {
+                names.push(name);
+                waiting.extend(plan.built().filter(|other| other.name == name));
+            }
+        }
+    }
+    names
 }
 
 impl<'a> Links<'a> {
@@ -84,15 +125,16 @@ impl<'a> Links<'a> {
     pub(super) fn new(
         plan: &'a Plan,
         files: &[ImageFiles],
-        sources: &[(String, Vec<(Architecture, Source)>)],
+        sources: &LinkedSources,
     ) -> Self {
-        let images = plan.images.iter().chain(&plan.inputs).zip(files);
-        let images = images.filter_map(|(plan, files)| {
-            let (_, sources) = sources.iter().find(|(name, _)| *name == plan.name)?;
+        let images = plan.built().zip(files).enumerate();
+        let images = images.filter_map(|(index, (image, files))| {
+            let (_, sources) = sources.iter().find(|(name, _)| *name == image.name)?;
             Some(LinkedImage {
-                plan,
+                plan: image,
                 files: files.clone(),
                 sources: sources.clone(),
+                is_input: index >= plan.images.len(),
             })
         });
         Self {
@@ -127,6 +169,14 @@ impl Solver<'_> {
         Ok(solve)
     }
 
+    /// Builds the image as an input first, if others use it. So its steps run once, and its result is that of the input.
+    pub(super) async fn build_as_input(&self, link: &Link) -> Result<()> {
+        if self.input(link, &self.plan.name).await?.is_some() {
+            self.is_built.set(true);
+        }
+        Ok(())
+    }
+
     /// The result of an image for the platforms of this solver; `None` if it does not exist. The first caller builds it.
     fn input<'s>(
         &'s self,
@@ -139,7 +189,12 @@ impl Solver<'_> {
                 return Ok(None);
             };
             let machine = self.target.machine;
-            let platforms = platforms(&linked.plan.build.platforms, &self.target.platforms);
+            let own = &linked.plan.build.platforms;
+            let wanted = match &self.target.platforms[..] {
+                [] if !own.is_empty() => self.target.platform().into_iter().collect(),
+                wanted => wanted.to_vec(),
+            };
+            let platforms = platform::fitting(own, &wanted);
             let target = Target { machine, platforms };
             let key = (
                 image.to_owned(),
@@ -163,13 +218,34 @@ impl Solver<'_> {
                     label: self.label.clone(),
                     is_built: Cell::new(false),
                 };
-                let solve = request::input(linked.plan, &linked.files, &target.platforms);
+                let solve = solver.input_request(linked).await?;
                 let built = solver.build_input(link, &solve).await?;
                 Ok(Arc::new(built))
             });
             built.await.map(|input| Some(Arc::clone(input)))
         };
         building.boxed_local()
+    }
+
+    /// The solve whose result is an input of other builds.
+    async fn input_request(&self, linked: &LinkedImage<'_>) -> Result<Solve> {
+        let form = match linked.sources.len() {
+            1 => Form::Whole,
+            _ => Form::Part,
+        };
+        let preparing = async {
+            if linked.is_input {
+                let names = linked.plan.caches.required_references();
+                let names: Vec<_> = names.cloned().collect();
+                self.run.registries.prepare(&names).await?;
+            }
+            ShareCaches::prepare(self.run, linked.plan, form, self.target).await
+        };
+        let caches = self.cancel.unless_fired(preparing).await;
+        let caches = caches.map_err(Failure::Canceled).flatten()?;
+        let mut solve = request::input(linked.plan, &linked.files, &self.target.platforms);
+        caches.add_to(&mut solve, Export::Cache, linked.is_input);
+        Ok(solve)
     }
 
     /// Builds the result of a solve as an input of others.
@@ -189,43 +265,5 @@ impl Solver<'_> {
             .await
         })
         .await
-    }
-}
-
-/// The platforms of an image that is used for `wanted`: those of its own that fit, or all of its own if none does.
-fn platforms(own: &[Platform], wanted: &[Platform]) -> Vec<Platform> {
-    if own.is_empty() {
-        return wanted.to_vec();
-    }
-    let fitting: Vec<Platform> = own
-        .iter()
-        .filter(|own| wanted.contains(own))
-        .cloned()
-        .collect();
-    if fitting.is_empty() {
-        own.to_vec()
-    } else {
-        fitting
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_input_has_the_platforms_of_its_user_or_its_own() {
-        let parse = |list: &[&str]| -> Vec<Platform> {
-            let list = list.iter();
-            list.map(|text| Platform::parse(text).unwrap()).collect()
-        };
-        for (own, wanted, expected) in [
-            (&[][..], &["arm64"][..], &["arm64"][..]),
-            (&["amd64", "arm64"], &["arm64"], &["arm64"]),
-            (&["amd64"], &["arm64"], &["amd64"]),
-            (&["amd64"], &[], &["amd64"]),
-        ] {
-            assert_eq!(platforms(&parse(own), &parse(wanted)), parse(expected));
-        }
     }
 }

@@ -56,8 +56,9 @@ impl Registries {
         });
         // Depot's come first, because they are for this build only.
         let all = of_depot.chain(plan.registries.credentials.iter().cloned());
-        let images = plan.images.iter();
-        let caches = images.flat_map(|image| image.caches.exported_references());
+        let caches = plan
+            .built()
+            .flat_map(|image| image.caches.exported_references());
         let mut pushed = plan
             .destinations()
             .flat_map(Destinations::pushed)

@@ -210,7 +210,8 @@ impl<'a> Share<'a> {
         // The session key needs a walk through the context, which runs while the machine starts.
         let naming = cancel.unless_fired(self.job.files.contexts.key());
         let caching = async {
-            let preparing = ShareCaches::prepare(self.run, self.job, self.target);
+            let preparing =
+                ShareCaches::prepare(self.run, self.job.plan, self.job.form, self.target);
             let caches = cancel.unless_fired(preparing).await;
             let caches = caches.map_err(Failure::Canceled).flatten();
             stop_if_failed(caches.is_err());
@@ -240,6 +241,7 @@ impl<'a> Share<'a> {
         pushes: &mut Pushes,
         received: &mut ReceivedExports,
     ) -> Result<ShareResult> {
+        self.solver.build_as_input(link).await?;
         // SBOMs are read from a stored image.
         let is_only_exported = self.job.names.is_pushed_nowhere()
             && self.loaded.is_none()

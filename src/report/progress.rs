@@ -32,7 +32,7 @@ mod warnings;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::mem;
 use std::time::Duration;
@@ -86,6 +86,8 @@ pub struct Progress {
     failed: FailedSteps,
     /// The builds whose steps have all run; see [`Self::note_built`].
     built: HashSet<Source>,
+    /// The builds that have run some of the steps of a build; see [`Self::add_input`].
+    inputs: HashMap<Source, Vec<Source>>,
 }
 
 impl Progress {
@@ -102,6 +104,21 @@ impl Progress {
     pub fn add_source(&mut self, label: &str) -> Source {
         self.labels.push(label.to_owned());
         Source(self.labels.len())
+    }
+
+    /// Records that `source` uses the result of `input`, whose steps are then shown once.
+    pub fn add_input(&mut self, source: Source, input: Source) {
+        let inputs = self.inputs.entry(source).or_default();
+        if !inputs.contains(&input) {
+            inputs.push(input);
+        }
+    }
+
+    /// The build that a step of `source` belongs to: an input that has run it, or `source`.
+    fn owner(&self, source: Source, digest: &str) -> Source {
+        let mut inputs = self.inputs.get(&source).into_iter().flatten();
+        let owner = inputs.find(|input| self.table.find(**input, digest).is_some());
+        owner.copied().unwrap_or(source)
     }
 
     /// Processes a message about the only build or about one of our own steps, and appends the new lines to `out`.
@@ -189,6 +206,9 @@ impl Progress {
     }
 
     fn vertex(&mut self, now: Duration, source: Source, vertex: &Vertex) {
+        let owner = self.owner(source, &vertex.digest);
+        let is_repeated = owner != source || self.built.contains(&source);
+        let source = owner;
         let label = source
             .0
             .checked_sub(1)
@@ -198,7 +218,7 @@ impl Progress {
             .table
             .update(now, source, label, vertex, &self.options.masker);
         if let Some(step) = id.and_then(|id| self.table.get_mut(id))
-            && !self.built.contains(&source)
+            && !is_repeated
         {
             step.note_origin(vertex);
         }
@@ -206,6 +226,7 @@ impl Progress {
     }
 
     fn status(&mut self, now: Duration, source: Source, status: &VertexStatus) {
+        let source = self.owner(source, &status.vertex);
         let id = self.table.find(source, &status.vertex);
         if let Some(step) = id.and_then(|id| self.table.get_mut(id)) {
             let before = step.transfers.len();
@@ -217,6 +238,7 @@ impl Progress {
     }
 
     fn log(&mut self, now: Duration, source: Source, log: &VertexLog) {
+        let source = self.owner(source, &log.vertex);
         let id = self.table.find(source, &log.vertex);
         self.open(id);
         if let Some(step) = id.and_then(|id| self.table.get_mut(id)) {

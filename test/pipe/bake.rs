@@ -349,6 +349,88 @@ target "app" {{
     });
 }
 
+/// The layers of the part of an image for linux/amd64.
+async fn layers(place: &Place, repository: &str) -> Value {
+    let top = place.registry.manifest(repository, "1").await.unwrap();
+    let mut manifest = top.json().unwrap();
+    if let Some(parts) = manifest["manifests"].as_array() {
+        let mut parts = parts.iter();
+        let part = parts.find(|part| part["platform"]["architecture"] == "amd64");
+        let digest = part.unwrap()["digest"].as_str().unwrap().to_owned();
+        let part = place.registry.manifest(repository, &digest).await.unwrap();
+        manifest = part.json().unwrap();
+    }
+    manifest["layers"].take()
+}
+
+/// Without a cache, a requested target and those that use it still have the same result.
+#[test]
+fn a_linked_target_runs_once() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN cat /proc/sys/kernel/random/uuid > /once");
+        let repository = format!("{}/bake-once", place.registry.host());
+        let definition = format!(
+            r#"
+target "base" {{
+  tags = ["{repository}-base:1"]
+  platforms = ["linux/amd64", "linux/386"]
+}}
+target "app" {{
+  name = "app-${{item}}"
+  matrix = {{ item = ["one", "two"] }}
+  dockerfile-inline = "FROM base\nLABEL app=${{item}}\n"
+  contexts = {{ base = "target:base" }}
+  tags = ["{repository}-${{item}}:1"]
+}}
+"#
+        );
+        context.file("docker-bake.hcl", definition).unwrap();
+        for platforms in ["", "linux/amd64"] {
+            let run = program(place, &depot, &context)
+                .set("TARGETS", "base app")
+                .set("PUSH", "true")
+                .set("NO_CACHE", "true")
+                .set("PLATFORMS", platforms)
+                .run()
+                .await;
+            run.expect(0, &["RUN cat /proc/sys"]).without("CACHED");
+            let base = layers(place, "bake-once-base").await;
+            assert_eq!(base, layers(place, "bake-once-one").await);
+            assert_eq!(base, layers(place, "bake-once-two").await);
+        }
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_target_without_the_platform_of_its_user_is_an_error() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("");
+        let definition = r#"
+target "base" { platforms = ["linux/amd64", "linux/arm64"] }
+target "default" {
+  platforms = ["linux/amd64", "linux/386"]
+  contexts = { base = "target:base" }
+}
+"#;
+        context.file("docker-bake.hcl", definition).unwrap();
+        let run = program(place, &depot, &context)
+            .set("BAKE_FILES", "docker-bake.hcl")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "target `default` links to `base`, which lacks some of its platforms: linux/amd64, linux/386 is not in \
+                 linux/amd64, linux/arm64",
+            ],
+        );
+        assert_eq!(depot.record().builds.len(), 0);
+    });
+}
+
 #[test]
 fn a_failed_step_of_a_linked_target_fails_the_run() {
     with_place(async |place| {

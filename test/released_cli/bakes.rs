@@ -6,12 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use depot_ground::daemon::{Daemon, Release};
+use depot_ground::engine::state_folder;
 use depot_ground::fixtures::Context;
+use depot_ground::registry::Registry;
 use local_depot::Scenario;
 use serde_json::{Value, json};
 
 use crate::cli::Trial;
 use crate::ground::{Ground, ground};
+use crate::saves::keeping_at;
 
 const DEFINITION: &str = r#"
 variable "REPOSITORY" {}
@@ -78,6 +82,161 @@ fn form(metadata: &Value) -> BTreeMap<String, Vec<String>> {
             (target.clone(), members.cloned().collect())
         })
         .collect()
+}
+
+/// A definition with a target that is only the context of another one.
+const LINKED: &str = r#"
+variable "REPOSITORY" {}
+target "default" {
+  dockerfile-inline = <<EOT
+FROM base
+COPY --from=tools /file /tool
+EOT
+  contexts = { base = "target:base", tools = "target:tools" }
+  tags     = ["${REPOSITORY}/app:1"]
+}
+target "base" {
+  dockerfile-inline = <<EOT
+FROM scratch
+LABEL base=true
+ENV NAME=value
+COPY file /base
+EOT
+  tags = ["${REPOSITORY}/base:1"]
+}
+target "tools" {
+  dockerfile-inline = "FROM scratch\nCOPY file /\n"
+}
+"#;
+
+#[tokio::test]
+async fn a_target_is_the_context_of_another_one_as_with_the_cli() {
+    let Some(ground) = ground().await else { return };
+    for platforms in ["linux/amd64", "linux/amd64,linux/arm64"] {
+        let trial = if platforms.contains(',') {
+            Trial::start_on_two(ground, Scenario::default()).await
+        } else {
+            Some(Trial::start(ground, Scenario::default()).await)
+        };
+        let Some(mut trial) = trial else { return };
+        let context = context();
+        context.file("docker-bake.hcl", LINKED).unwrap();
+        let host = ground.registry.host();
+        let suffix = platforms.len();
+        let place = |owner: &str| format!("{host}/linked-{owner}-{suffix}");
+        trial.variables = vec![("REPOSITORY".to_owned(), place("cli"))];
+        let platform_list: Vec<String> = platforms
+            .split(',')
+            .map(|platform| format!("*.platform={platform}"))
+            .collect();
+        let mut arguments = vec![
+            "bake",
+            "--progress",
+            "plain",
+            "--push",
+            "--provenance",
+            "mode=min,inline-only=true",
+        ];
+        for platform in &platform_list {
+            arguments.extend(["--set", platform]);
+        }
+        trial.run_in(context.path(), &arguments).await.exits(0);
+        let ran = trial
+            .pipe(
+                context.path(),
+                &[
+                    ("BAKE_FILES", "docker-bake.hcl"),
+                    ("BAKE_VARS", &format!("REPOSITORY={}", place("pipe"))),
+                    ("PUSH", "true"),
+                    ("PLATFORMS", platforms),
+                    ("REGISTRY", &host),
+                    ("REGISTRY_USERNAME", ground.registry.username()),
+                    ("REGISTRY_PASSWORD", ground.registry.password()),
+                ],
+            )
+            .await;
+        ran.exits(0);
+        let of =
+            async |owner: &str| image(ground, &format!("linked-{owner}-{suffix}/app"), "1").await;
+        let (pipe, cli) = (of("pipe").await, of("cli").await);
+        assert_eq!(pipe, cli);
+        assert_eq!(pipe.as_object().unwrap().len(), platform_list.len());
+        for owner in ["pipe", "cli"] {
+            let base = format!("linked-{owner}-{suffix}/base");
+            assert_eq!(ground.registry.tags(&base).await.unwrap(), [""; 0]);
+        }
+        trial.stand_in.check().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn loaded_targets_are_those_of_the_cli() {
+    let Some(ground) = ground().await else { return };
+    let daemon = Daemon::start(Release::Docker26, &state_folder())
+        .await
+        .unwrap();
+    let mut trial = Trial::start(ground, Scenario::default()).await;
+    trial.docker_host = Some(daemon.docker_host());
+    let context = context();
+    let mut layers = Vec::new();
+    for owner in ["cli", "pipe"] {
+        let place = format!("acme/loaded-{owner}");
+        if owner == "cli" {
+            trial.variables = vec![("REPOSITORY".to_owned(), place.clone())];
+            let arguments = ["bake", "--progress", "plain", "--load"];
+            trial.run_in(context.path(), &arguments).await.exits(0);
+        } else {
+            let variables = [
+                ("BAKE_VARS", &*format!("REPOSITORY={place}")),
+                ("LOAD", "true"),
+            ];
+            trial.pipe(context.path(), &variables).await.exits(0);
+        }
+        let mut images = Vec::new();
+        for name in ["app:1", "app:2", "one:1", "two:1"] {
+            let image = daemon.image(&format!("{place}/{name}")).await.unwrap();
+            let image = image.unwrap_or_else(|| panic!("{place}/{name} is not loaded"));
+            let config = serde_json::to_value(&image.config.labels).unwrap();
+            images.push((image.root_fs.layers, config));
+        }
+        layers.push(images);
+    }
+    assert_eq!(layers[0], layers[1]);
+    trial.stand_in.check().unwrap();
+    daemon.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn saved_targets_have_the_tags_of_the_cli() {
+    let Some(ground) = ground().await else { return };
+    let kept = Registry::start(&state_folder()).await.unwrap();
+    let mut trial = Trial::start(ground, keeping_at(&kept, kept.password())).await;
+    trial.variables = vec![("REPOSITORY".to_owned(), "acme".to_owned())];
+    let context = context();
+    let arguments = ["bake", "--progress", "plain", "--save"];
+    let ran = trial.run_in(context.path(), &arguments).await;
+    ran.exits(0);
+    let variables = [("BAKE_VARS", "REPOSITORY=acme"), ("SAVE", "true")];
+    let ran = trial.pipe(context.path(), &variables).await;
+    ran.exits(0);
+    let tags = kept.tags("kept").await.unwrap();
+    let ids = ran.record.builds.iter().map(|build| &*build.id);
+    let tags_of = |id: &str| -> Vec<String> {
+        let mut of_build: Vec<_> = tags
+            .iter()
+            .filter_map(|tag| tag.strip_prefix(id))
+            .map(str::to_owned)
+            .collect();
+        of_build.sort();
+        of_build
+    };
+    let [cli, pipe] = ids.collect::<Vec<_>>()[..] else {
+        panic!("not two builds: {:#?}", ran.record)
+    };
+    assert_eq!(tags_of(pipe), tags_of(cli));
+    assert_eq!(tags_of(pipe).len(), 3, "{tags:?}");
+    trial.stand_in.check().unwrap();
+    kept.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn save(trial: &Trial) -> Ran {
 }
 
 /// A `CreateBuild` whose response has the registry `kept` for saved images, with this password.
-fn keeping_at(kept: &Registry, password: &str) -> Scenario {
+pub(crate) fn keeping_at(kept: &Registry, password: &str) -> Scenario {
     Scenario::default().answer(CreateBuildAnswer {
         additional_tags: vec![format!("{}/kept:{{build_id}}", kept.host())],
         additional_credentials: vec![HostCredential {

@@ -305,7 +305,7 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
         KnownCause::FailedWithMounts(mounts) => return mounts_hint(&mounts, plan),
         KnownCause::MissingSshKey { id } => agent_hint(&id),
         KnownCause::Ssh { failure, agents } => ssh_hint(failure, &agents, plan),
-        KnownCause::GitLogin if plan.images.iter().any(|image| image.build.secrets.has_git_login()) => {
+        KnownCause::GitLogin if plan.built().any(|image| image.build.secrets.has_git_login()) => {
             "the host of the Git repository rejected the login: check that the token in GIT_AUTH_TOKEN, or the entry for the host in \
              SECRETS, may read this repository"
                 .into()
@@ -334,13 +334,13 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
 
 /// Whether files of the context are withheld because they are secrets.
 fn withholds_secrets(plan: &Plan) -> bool {
-    let mut builds = plan.images.iter().map(|image| &image.build);
+    let mut builds = plan.built().map(|image| &image.build);
     builds.any(|build| !build.secrets.files().is_empty() || !build.ssh.is_empty())
 }
 
 /// After a failed step: the first of its mounts that the plan does not provide.
 fn mounts_hint(mounts: &Mounts, plan: &Plan) -> Option<String> {
-    let is_offered = |id: &str| plan.images.iter().any(|image| image.build.secrets.has(id));
+    let is_offered = |id: &str| plan.built().any(|image| image.build.secrets.has(id));
     let missing = mounts.secrets.iter().find(|id| !is_offered(id));
     match missing {
         Some(id) => Some(secret_hint(id)),

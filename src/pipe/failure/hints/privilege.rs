@@ -7,7 +7,7 @@ use crate::config::plan::Network;
 /// `name` is that of the privilege in BuildKit.
 pub(super) fn privilege_hint(refusal: Refusal, name: &str, plan: &Plan) -> String {
     let option = option(name);
-    let mut builds = plan.images.iter().map(|image| &image.build);
+    let mut builds = plan.built().map(|image| &image.build);
     let is_by_network =
         name == "network.host" && builds.any(|build| build.steps.network == Network::Host);
     match refusal {

@@ -5,7 +5,7 @@ use crate::config::Plan;
 
 /// The first of these SSH agents that the plan does not provide.
 pub(super) fn missing_agent<'a>(agents: &'a [String], plan: &Plan) -> Option<&'a str> {
-    let builds = plan.images.iter().map(|image| &image.build);
+    let builds = plan.built().map(|image| &image.build);
     let is_offered = |id: &str| builds.clone().any(|build| build.ssh.get(id).is_some());
     let mut agents = agents.iter().map(String::as_str);
     agents.find(|id| !is_offered(id))
