@@ -47,9 +47,27 @@ impl DepotPlan {
         dockerfile: &Path,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let token = token(variables.depot_token, findings);
         let project_id = variables.depot_project_id.as_deref();
         let project = project::read(project_id, context, dockerfile, findings);
+        Self::of_project(variables, project, findings)
+    }
+
+    /// Reads the variables of a run whose targets name their projects. `project_id` is that of the first. `None` after a fault.
+    pub(super) fn of_definition(
+        variables: DepotVariables,
+        project_id: String,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let project = Some((project_id, ProjectSource::Definition));
+        Self::of_project(variables, project, findings)
+    }
+
+    fn of_project(
+        variables: DepotVariables,
+        project: Option<(String, ProjectSource)>,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let token = token(variables.depot_token, findings);
         let api_url = api_url(variables.depot_api_url.as_deref(), findings);
         let (project_id, project_source) = project?;
         Some(Self {

@@ -1,6 +1,5 @@
 //! One image of a run, from its variables.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -12,7 +11,6 @@ use super::compression::{self, Compression, CompressionVariables};
 use super::contexts::NamedContext;
 use super::environment::Environment;
 use super::exports::{self, ExportVariables};
-use super::fault::Fault;
 use super::findings::Findings;
 use super::freshness::{self, FreshnessVariables};
 use super::images::{self, DEFAULT_IMAGE, Destinations, ImagePlan, ImageVariables};
@@ -179,6 +177,12 @@ struct Draft {
 }
 
 impl Draft {
+    /// The project that a target names. An image of variables has that of the run.
+    fn project(&self) -> Option<&str> {
+        let project = self.described.project.depot_project_id.as_deref();
+        project.filter(|_| self.is_target)
+    }
+
     /// Runs `read`. The faults of a target have its name.
     fn placed<T>(
         &mut self,
@@ -271,31 +275,12 @@ impl Drafts {
         }
     }
 
-    /// The project that the definition names; `None` if it names none.
-    pub(super) fn project(&self, findings: &mut Findings) -> Option<String> {
-        let projects: BTreeSet<Option<&str>> = self
-            .all
-            .iter()
-            .map(|draft| draft.described.project.depot_project_id.as_deref())
-            .collect();
-        let is_target = self.all.iter().any(|draft| draft.is_target);
-        if !is_target {
-            return None;
-        }
-        if projects.len() > 1 {
-            let listed = projects.iter().map(|project| match project {
-                Some(project) => format!("`{project}`"),
-                None => "that of the run".to_owned(),
-            });
-            let listed: Vec<String> = listed.collect();
-            let problem = format!(
-                "the selected targets belong to several projects ({}), which is not supported yet",
-                listed.join(", ")
-            );
-            let advice = "select the targets of one project, and call the pipe once for each";
-            findings.fault(Fault::new("TARGETS", problem, advice));
-        }
-        projects.into_iter().flatten().next().map(str::to_owned)
+    /// The project of the first target, if every target names one. Then the run needs no other.
+    pub(super) fn project(&self) -> Option<String> {
+        let mut targets = self.all.iter().filter(|draft| !draft.is_linked);
+        let first = targets.next()?.project()?;
+        let all_named = targets.all(|draft| draft.project().is_some());
+        all_named.then(|| first.to_owned())
     }
 
     /// Reads all parts of all images but the exports.
@@ -352,6 +337,7 @@ impl Drafts {
                 let build = draft.build.as_ref();
                 exports::of_image(&draft.described.exports, places, build, others, findings)
             });
+            let project = draft.project().map(str::to_owned);
             let Some(build) = draft.build else {
                 continue;
             };
@@ -361,6 +347,7 @@ impl Drafts {
                 &mut plans
             };
             list.push(ImagePlan {
+                project,
                 name: draft.name,
                 build,
                 metadata: draft.metadata,

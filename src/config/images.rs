@@ -33,6 +33,8 @@ pub(super) struct ImageVariables {
 pub(crate) struct ImagePlan {
     /// The name that distinguishes the images of a run, such as that of a bake target. Unique in a plan.
     pub(crate) name: String,
+    /// The Depot project of a target; `None` for that of the run.
+    pub(crate) project: Option<String>,
     /// The sources and options of the build.
     pub(crate) build: BuildPlan,
     /// Labels, annotations and attestations.

@@ -190,7 +190,7 @@ fn plan_of(
 ) -> Option<Plan> {
     let RunVariables {
         bake,
-        mut depot,
+        depot,
         docker,
         registry,
         amazon,
@@ -213,11 +213,11 @@ fn plan_of(
     };
     let mut drafts = Drafts::begin(images, &shared, findings);
     withheld.append(&mut drafts.withheld);
-    if let Some(project) = drafts.project(findings) {
-        depot.depot_project_id = Some(project);
-    }
     let (context, dockerfile) = drafts.project_paths(working_directory);
-    let depot = DepotPlan::read(depot, context, dockerfile, findings);
+    let depot = match drafts.project() {
+        Some(project) => DepotPlan::of_definition(depot, project, findings),
+        None => DepotPlan::read(depot, context, dockerfile, findings),
+    };
     drafts.read(&shared, findings);
     let daemon = drafts.destinations().any(|image| image.load);
     let daemon = daemon.then(|| load::read(&docker, working_directory, findings));
@@ -252,6 +252,9 @@ fn plan_of(
     let (images, inputs) = drafts.finish((places, &outputs), findings)?;
     if is_bake {
         bake::report_conflicts(&images, findings);
+        if let Some(depot) = &depot {
+            bake::report_projects(&images, &inputs, &depot.project_id, findings);
+        }
     }
     for image in images.iter().chain(&inputs) {
         withheld.extend(withheld::files_of_plan(image, &outputs, &registries));
@@ -274,7 +277,11 @@ fn plan_of(
         debug,
         promotion: None,
         skip_if_exists,
-        is_bake,
+        description: if is_bake {
+            plan::Description::Definition
+        } else {
+            plan::Description::Variables
+        },
         printed: None,
     })
 }

@@ -65,20 +65,42 @@ pub struct Plan {
     pub(crate) promotion: Option<PromotionPlan>,
     /// Whether nothing is built if every name of every image exists.
     pub(crate) skip_if_exists: bool,
-    /// Whether the images are targets of a definition.
-    pub(crate) is_bake: bool,
+    /// Where the images are described.
+    pub(crate) description: Description,
     /// The definition to print instead of a build.
     pub(crate) printed: Option<String>,
     /// Whether to log details.
     pub debug: bool,
 }
 
+/// Where the images of a plan are described.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Description {
+    /// In the pipe's variables.
+    #[default]
+    Variables,
+    /// In a definition, whose targets they are.
+    Definition,
+    /// In a definition with targets of several projects. The plan has those of one project.
+    Project,
+}
+
 impl Plan {
+    /// Whether the images are targets of a definition.
+    pub(crate) fn is_bake(&self) -> bool {
+        self.description != Description::Variables
+    }
+
     /// The destinations of each image, built or copied.
     pub(crate) fn destinations(&self) -> impl Iterator<Item = &Destinations> {
         let copied = self.promotion.iter().map(|image| &image.destinations);
         let built = self.images.iter().map(|image| &image.destinations);
         copied.chain(built)
+    }
+
+    /// Whether the run builds a single image.
+    pub(crate) fn has_one_image(&self) -> bool {
+        self.images.len() == 1 && self.description != Description::Project
     }
 
     /// The images that are built, also those that are only inputs of others.

@@ -22,6 +22,8 @@ pub(crate) enum ProjectSource {
     Variable,
     /// This `depot.json`, `depot.yml` or `depot.yaml`.
     File(PathBuf),
+    /// The attribute `project_id` of a target.
+    Definition,
 }
 
 const FILE_NAMES: [&str; 3] = ["depot.json", "depot.yml", "depot.yaml"];
@@ -132,7 +134,8 @@ fn id_in(file: &Path) -> Result<String, String> {
     }
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether a text can be the id of a project.
+pub(super) fn is_id(text: &str) -> bool {
     (1..=ID_MAX_CHARACTERS).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

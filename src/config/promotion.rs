@@ -235,7 +235,7 @@ pub(super) fn plan(
         debug: read_boolean("DEBUG", pipe.debug.as_deref(), findings),
         promotion: None,
         skip_if_exists: false,
-        is_bake: false,
+        description: super::plan::Description::Variables,
         printed: None,
     };
     let source = source?;

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
+use super::building::ProjectBuild;
 use super::delivered::Finished;
 use super::results::{Results, loaded_bytes};
 use crate::config::plan::Destinations;
-use crate::depot::Build;
 use crate::report::message::Kind;
 use crate::report::output::Output;
 use crate::report::summary::{self, Delivery, MAX_LINES, Origin, Summary};
 use crate::report::totals::Totals;
 
-/// The line with the URL of the build; empty if the URL is not known.
-pub(super) fn page(build: &Build, output: &Output) -> String {
-    let page = build.url().map(|url| summary::page(url, output.options()));
-    page.unwrap_or_default()
+/// The lines with the URLs of the builds that are known.
+pub(super) fn pages(builds: &[ProjectBuild<'_>], output: &Output) -> String {
+    let urls = builds.iter().filter_map(|begun| begun.build.url());
+    let pages = urls.map(|url| summary::page(url, output.options()));
+    pages.collect()
 }
 
 /// The summary: where the images were delivered or found, the figures of the run, and how to pull the images if Depot saved them. The address of
@@ -31,8 +32,11 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
     } else {
         Vec::new()
     };
-    let url = results.build.and_then(Build::url).unwrap_or_default();
-    let lines = MAX_LINES.saturating_sub(totals.len() + usize::from(!url.is_empty()));
+    let (url, pages) = match results.builds {
+        [only] => (only.build.url().unwrap_or_default(), String::new()),
+        builds => ("", pages(builds, output)),
+    };
+    let lines = MAX_LINES.saturating_sub(totals.len() + results.builds.len());
     let count = images.len().max(1);
     // The last image has the figures, and another line the number of images without a line.
     let shown = match lines.checked_sub(count) {
@@ -51,7 +55,7 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
             continue;
         }
         let target = results.plan.images.get(index);
-        let target = target.filter(|_| results.plan.is_bake && images.len() > 1);
+        let target = target.filter(|_| results.plan.is_bake() && images.len() > 1);
         let end = End {
             name: target.map_or("", |target| &target.name),
             origin: results.origin,
@@ -62,7 +66,7 @@ pub(super) fn summary(results: &Results<'_>, images: &[Finished], output: &Outpu
         };
         text += &of_image(destinations, finished, &end, output);
     }
-    text
+    text + &pages
 }
 
 /// The parts of an image's summary besides its names.

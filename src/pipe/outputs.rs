@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::Result;
+use super::building::ProjectBuild;
 use super::delivered::Finished;
 use super::failure::Failure;
 use crate::bitbucket::variables::VARIABLES_PATH;
@@ -15,7 +16,7 @@ use crate::bitbucket::whole_file::write_whole;
 use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::config::plan::Destinations;
-use crate::depot::{Build, fork};
+use crate::depot::fork;
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
@@ -23,11 +24,11 @@ use crate::registry::reference::Reference;
 const STORED: &str = "depot-build.env";
 
 /// Writes every requested file, and those in Bitbucket's storage folders.
-/// `build` is `None` if nothing was built.
+/// `builds` is empty if nothing was built.
 ///
 /// The values of several images are those of the first one, except for the lists of names and the metadata, which cover all.
-pub(super) fn write(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Result<()> {
-    let values = values(plan, build, finished);
+pub(super) fn write(plan: &Plan, builds: &[ProjectBuild<'_>], finished: &[Finished]) -> Result<()> {
+    let values = values(plan, builds, finished);
     let requested = &plan.outputs;
     if let Some(path) = &requested.shell {
         write_requested(
@@ -39,7 +40,7 @@ pub(super) fn write(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -
         )?;
     }
     if let Some(path) = &requested.metadata {
-        let metadata = metadata(plan, build, finished);
+        let metadata = metadata(plan, builds, finished);
         let text = serde_json::to_string_pretty(&metadata).unwrap_or_default();
         write_requested(plan, "METADATA_FILE", path, text.as_bytes(), finished)?;
     }
@@ -82,7 +83,7 @@ fn write_sboms(plan: &Plan, finished: &[Finished]) -> Result<()> {
     let Some(folder) = &plan.outputs.sboms else {
         return Ok(());
     };
-    let is_only = plan.images.len() == 1 && !plan.is_bake;
+    let is_only = plan.images.len() == 1 && !plan.is_bake();
     for (image, finished_image) in plan.images.iter().zip(finished) {
         let image = (!is_only).then_some(image.name.as_str());
         let has_several = finished_image.sboms.len() > 1;
@@ -155,7 +156,7 @@ pub(super) fn names_of<'a>(
     names
 }
 
-fn values(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Outputs {
+fn values(plan: &Plan, builds: &[ProjectBuild<'_>], finished: &[Finished]) -> Outputs {
     let mut values = Outputs::default();
     let all = names(plan, finished);
     // The values of one image are those of the first one.
@@ -197,14 +198,14 @@ fn values(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Outputs 
     if let Some(loaded) = first.iter().find_map(|image| image.loaded.as_ref()) {
         values.add("DEPOT_BUILD_IMAGE_ID", &loaded.id);
     }
-    if let Some(build) = build {
+    if let Some(ProjectBuild { build, .. }) = builds.first() {
         values.add("DEPOT_BUILD_ID", build.id());
         if let Some(url) = build.url() {
             values.add("DEPOT_BUILD_URL", url);
         }
         values.add("DEPOT_BUILD_PROJECT_ID", build.project_id());
     }
-    if plan.is_bake {
+    if plan.is_bake() {
         add_targets(plan, finished, &mut values);
     }
     values
@@ -263,9 +264,9 @@ fn image_id<'a>(plan: &Plan, finished: &'a [Finished]) -> Option<&'a str> {
 /// response of each image with base64-encoded JSON decoded, and the build.
 ///
 /// Adds the digest of each name, because the response covers only the names of one push.
-fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value {
+fn metadata(plan: &Plan, builds: &[ProjectBuild<'_>], finished: &[Finished]) -> Value {
     let mut metadata = match finished {
-        [image] if !plan.is_bake => response(image),
+        [image] if !plan.is_bake() => response(image),
         images => {
             let images = plan.images.iter().zip(images);
             let images =
@@ -273,19 +274,11 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
             images.collect()
         }
     };
-    if let Some(build) = build {
-        let mut depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
-        if plan.is_bake
-            && let Some(depot) = depot.as_object_mut()
-        {
-            let targets: Vec<&str> = plan
-                .images
-                .iter()
-                .map(|image| image.name.as_str())
-                .collect();
-            depot.insert("targets".into(), json!(targets));
-        }
-        metadata.insert("depot.build".into(), depot);
+    let mut depot = builds.iter().map(metadata_of_build);
+    metadata.extend(depot.next().map(|first| ("depot.build".into(), first)));
+    if builds.len() > 1 {
+        let all = builds.iter().map(metadata_of_build).collect();
+        metadata.insert("depot.builds".into(), all);
     }
     let digests = names(plan, finished).into_iter();
     let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
@@ -294,6 +287,22 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
         metadata.insert("depot.digests".into(), Value::Object(digests));
     }
     Value::Object(metadata)
+}
+
+fn metadata_of_build(begun: &ProjectBuild<'_>) -> Value {
+    let (build, plan) = (&begun.build, begun.part.plan());
+    let mut depot = json!({ "buildID": build.id(), "projectID": build.project_id() });
+    if plan.is_bake()
+        && let Some(depot) = depot.as_object_mut()
+    {
+        let targets: Vec<&str> = plan
+            .images
+            .iter()
+            .map(|image| image.name.as_str())
+            .collect();
+        depot.insert("targets".into(), json!(targets));
+    }
+    depot
 }
 
 /// The exporter's response.

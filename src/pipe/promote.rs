@@ -17,8 +17,9 @@ use super::delivered::{Delivered, Finished};
 use super::failure::{CopyFailure, Failure, PublishFailure};
 use super::load::StepDaemon;
 use super::load::progress::say_while;
+use super::projects::redactor;
 use super::registries::Registries;
-use super::{Result, STATUS_IN_FLIGHT, display, outputs, redactor, unbuilt};
+use super::{Result, STATUS_IN_FLIGHT, display, outputs, unbuilt};
 use crate::cancel::Cancel;
 use crate::config::Plan;
 use crate::config::plan::PromotionPlan;
@@ -123,7 +124,7 @@ impl Promotion<'_> {
         if let Some(reason) = self.cancel.reason() {
             return Err(Failure::Canceled(reason));
         }
-        outputs::write(self.plan, None, std::slice::from_ref(&finished))?;
+        outputs::write(self.plan, &[], std::slice::from_ref(&finished))?;
         Ok(finished)
     }
 

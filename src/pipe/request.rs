@@ -29,7 +29,7 @@ pub(super) fn build_options(plan: &Plan) -> Vec<BuildOptions> {
     images
         .map(|image| {
             let options = options_of(image);
-            if !plan.is_bake {
+            if !plan.is_bake() {
                 return options;
             }
             BuildOptions {

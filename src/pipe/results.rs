@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::building::ProjectBuild;
 use super::contexts::ImageFiles;
 use super::counted::CountedFolder;
 use super::delivered::Finished;
 use crate::config::Plan;
-use crate::depot::Build;
 use crate::report::mask::Masker;
 use crate::report::progress::{Figures, Progress};
 use crate::report::summary::Origin;
@@ -19,8 +19,8 @@ pub(super) struct Results<'a> {
     pub(super) plan: &'a Plan,
     /// The origin of the images.
     pub(super) origin: Origin,
-    /// `None` if no build was created.
-    pub(super) build: Option<&'a Build>,
+    /// Empty if no build was created.
+    pub(super) builds: &'a [ProjectBuild<'a>],
     /// Time since the start of the program.
     pub(super) elapsed: Duration,
     pub(super) figures: Figures,
@@ -32,8 +32,8 @@ impl<'a> Results<'a> {
     /// Collects the figures of a build. The run began at `started`.
     pub(super) fn collect(
         plan: &'a Plan,
-        build: &'a Build,
-        files: &[ImageFiles],
+        builds: &'a [ProjectBuild<'a>],
+        files: impl Iterator<Item = &'a ImageFiles>,
         progress: &Progress,
         started: Instant,
         masker: &Masker,
@@ -47,7 +47,7 @@ impl<'a> Results<'a> {
         Self {
             plan,
             origin: Origin::Built,
-            build: Some(build),
+            builds,
             elapsed: started.elapsed(),
             figures: progress.figures(),
             context,
@@ -65,7 +65,7 @@ impl<'a> Results<'a> {
         Self {
             plan,
             origin,
-            build: None,
+            builds: &[],
             elapsed: started.elapsed(),
             figures: Figures::default(),
             context: ContextBytes::default(),
@@ -86,7 +86,7 @@ pub(super) fn loaded_bytes(images: &[Finished]) -> Option<u64> {
 }
 
 /// Warns of files that are missing in what was sent, and of a large context.
-pub(super) fn warn_of_contexts(files: &[ImageFiles]) {
+pub(super) fn warn_of_contexts<'a>(files: impl Iterator<Item = &'a ImageFiles>) {
     each_folder(files, |folder| {
         for warning in folder.warnings() {
             tracing::warn!("{warning}");
@@ -95,7 +95,10 @@ pub(super) fn warn_of_contexts(files: &[ImageFiles]) {
 }
 
 /// Calls `visit` once for each directory, although images share them.
-fn each_folder(files: &[ImageFiles], mut visit: impl FnMut(&CountedFolder)) {
+fn each_folder<'a>(
+    files: impl Iterator<Item = &'a ImageFiles>,
+    mut visit: impl FnMut(&CountedFolder),
+) {
     let mut seen = HashSet::new();
     for files in files {
         if seen.insert(Arc::as_ptr(&files.contexts)) {

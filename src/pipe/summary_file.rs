@@ -51,17 +51,20 @@ fn summary(results: &Results<'_>, images: &[Finished]) -> Value {
         Origin::Copied => "copied",
         Origin::Existing => "existing",
     };
-    let build = results.build.map(|build| {
+    let builds = results.builds.iter().map(|begun| {
+        let build = &begun.build;
         json!({
             "id": build.id(),
             "project": build.project_id(),
             "url": build.url(),
         })
     });
+    let builds: Vec<Value> = builds.collect();
     json!({
         "version": VERSION,
         "origin": origin,
-        "build": build,
+        "build": builds.first(),
+        "builds": builds,
         "images": all,
         "seconds": seconds(results.elapsed),
         "phases": phases,

@@ -44,7 +44,7 @@ where
 }
 
 /// Whether another part's failure is the cause of this one.
-fn is_consequence(failure: &Failure) -> bool {
+pub(super) fn is_consequence(failure: &Failure) -> bool {
     matches!(failure.cause(), Failure::Canceled(Reason::Sibling))
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use depot_ground::daemon::Release;
 use depot_ground::fixtures::Context;
 use local_depot::messages::Command;
-use local_depot::{LocalDepot, Method, Scenario};
+use local_depot::{BuildState, LocalDepot, Method, Scenario};
 use serde_json::Value;
 
 use super::on_internet::saving_at;
@@ -445,5 +445,173 @@ fn a_failed_step_of_a_linked_target_fails_the_run() {
             .await;
         run.expect(1, &["RUN exit 7", "exit code: 7"]);
         depot.check().unwrap();
+    });
+}
+
+/// Two targets of two projects; `base` is built in both.
+fn of_two_projects(context: &Context, repository: &str) {
+    let definition = format!(
+        r#"
+group "default" {{ targets = ["one", "two"] }}
+target "base" {{ dockerfile-inline = "FROM scratch\nCOPY file /base\n" }}
+target "one" {{
+  dockerfile-inline = "FROM base\nCOPY file /one\n"
+  contexts = {{ base = "target:base" }}
+  tags = ["{repository}-one:1"]
+}}
+target "two" {{
+  inherits = ["one"]
+  project_id = "second"
+  dockerfile-inline = "FROM base\nCOPY file /two\n"
+  tags = ["{repository}-two:1"]
+}}
+"#
+    );
+    context.file("docker-bake.hcl", definition).unwrap();
+}
+
+#[test]
+fn each_project_has_a_build_of_its_own() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default().project("second")).await;
+        let context = services();
+        let repository = format!("{}/bake-projects", place.registry.host());
+        of_two_projects(&context, &repository);
+        let daemon = place.daemon(Release::Docker26).await;
+        let run = program(place, &depot, &context)
+            .set("BAKE_FILES", "docker-bake.hcl")
+            .set("PUSH", "true")
+            .set("LOAD", "true")
+            .set("DOCKER_HOST", daemon.docker_host())
+            .set("METADATA_FILE", "metadata.json")
+            .set("OUTPUT_FILE", "outputs.env")
+            .set("SUMMARY_FILE", "summary.json")
+            .run()
+            .await;
+        let record = depot.record();
+        let [one, two] = &record.builds[..] else {
+            panic!("not two builds: {record:#?}")
+        };
+        let (one, two) = if one.project_id == "second" {
+            (two, one)
+        } else {
+            (one, two)
+        };
+        run.expect(
+            0,
+            &[
+                &format!("one: built, pushed and loaded {repository}-one:1@"),
+                &format!("two: built, pushed and loaded {repository}-two:1@"),
+                &one.url,
+                &two.url,
+            ],
+        );
+        assert_eq!(one.project_id, depot.project_id());
+        for (build, target) in [(one, "one"), (two, "two")] {
+            assert_eq!(build.state, BuildState::Succeeded);
+            let names = build.options.iter().map(|options| &options.target_name);
+            assert_eq!(names.collect::<Vec<_>>(), [&Some(target.to_owned())]);
+            let image = format!("{repository}-{target}:1");
+            daemon.image(&image).await.unwrap().unwrap();
+            daemon.remove(&image).await.unwrap();
+        }
+        let read = |name: &str| fs::read_to_string(context.path().join(name)).unwrap();
+        let metadata: Value = serde_json::from_str(&read("metadata.json")).unwrap();
+        assert!(metadata["one"]["containerimage.digest"].is_string());
+        assert!(metadata["two"]["containerimage.digest"].is_string());
+        assert_eq!(metadata["depot.build"]["buildID"], *one.id);
+        assert_eq!(metadata["depot.builds"][1]["projectID"], "second");
+        assert_eq!(metadata["depot.builds"][1]["targets"][0], "two");
+        let outputs = read("outputs.env");
+        assert!(outputs.contains("DEPOT_BUILD_ONE_DIGEST="), "{outputs}");
+        assert!(outputs.contains("DEPOT_BUILD_TWO_DIGEST="), "{outputs}");
+        let summary: Value = serde_json::from_str(&read("summary.json")).unwrap();
+        assert_eq!(summary["builds"][1]["id"], *two.id);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_failure_in_one_project_ends_the_builds_of_all() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default().project("second")).await;
+        let context = place.busybox_context("");
+        let definition = r#"
+target "slow" { dockerfile-inline = "FROM scratch\nCOPY busybox /bin/sh\nRUN while :; do :; done\n" }
+target "bad" {
+  project_id = "second"
+  dockerfile-inline = "FROM scratch\nCOPY busybox /bin/sh\nRUN exit 3\n"
+}
+"#;
+        context.file("docker-bake.hcl", definition).unwrap();
+        let run = program(place, &depot, &context)
+            .set("TARGETS", "slow bad")
+            .run()
+            .await;
+        run.expect(1, &["[bad ", "RUN exit 3", "`bad`"]);
+        let states: Vec<_> = depot
+            .record()
+            .builds
+            .into_iter()
+            .map(|build| (build.project_id == "second", build.state))
+            .collect();
+        assert_eq!(states.len(), 2);
+        for (is_second, state) in states {
+            if is_second {
+                assert!(matches!(state, BuildState::Failed(_)), "{state:?}");
+            } else {
+                assert_eq!(state, BuildState::Canceled);
+            }
+        }
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn an_unknown_project_ends_the_builds_of_the_others() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = services();
+        of_two_projects(&context, "example.test/app");
+        let run = program(place, &depot, &context)
+            .set("BAKE_FILES", "docker-bake.hcl")
+            .run()
+            .await;
+        run.expect(
+            3,
+            &["project `second` (from `project_id` in the definition)"],
+        );
+        let record = depot.record();
+        let states: Vec<_> = record.builds.iter().map(|build| &build.state).collect();
+        assert_eq!(states, [&BuildState::Canceled]);
+        depot.check().unwrap();
+    });
+}
+
+#[test]
+fn a_context_of_another_project_is_an_error() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = services();
+        let definition = r#"
+target "base" { project_id = "first" }
+target "default" {
+  project_id = "no project"
+  contexts = { base = "target:base" }
+}
+"#;
+        context.file("docker-bake.hcl", definition).unwrap();
+        let run = program(place, &depot, &context)
+            .set("BAKE_FILES", "docker-bake.hcl")
+            .run()
+            .await;
+        run.expect(
+            2,
+            &[
+                "target `default`: contexts: the target `base` belongs to another project",
+                "target `default`: project_id: `no project` is not a project id",
+            ],
+        );
+        assert_eq!(depot.record().builds.len(), 0);
     });
 }

@@ -4,7 +4,7 @@
     reason = "a member that JSON lacks is null, which the comparison shows"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use depot_ground::daemon::{Daemon, Release};
 use depot_ground::engine::state_folder;
@@ -167,6 +167,60 @@ async fn a_target_is_the_context_of_another_one_as_with_the_cli() {
         }
         trial.stand_in.check().unwrap();
     }
+}
+
+#[tokio::test]
+async fn targets_of_two_projects_have_the_builds_of_the_cli() {
+    let Some(ground) = ground().await else { return };
+    let scenario = Scenario::default().project("second");
+    let mut trial = Trial::start(ground, scenario).await;
+    let context = context();
+    let definition = DEFINITION.replace("  matrix ", "  project_id = \"second\"\n  matrix ");
+    context.file("docker-bake.hcl", definition).unwrap();
+    let host = ground.registry.host();
+    let place = |owner: &str| format!("{host}/projects-{owner}");
+    trial.variables = vec![("REPOSITORY".to_owned(), place("cli"))];
+    let arguments = ["bake", "--progress", "plain", "--push"];
+    let cli = trial.run_in(context.path(), &arguments).await;
+    cli.exits(0);
+    let pipe = trial
+        .pipe(
+            context.path(),
+            &[
+                ("BAKE_VARS", &format!("REPOSITORY={}", place("pipe"))),
+                ("PUSH", "true"),
+                ("REGISTRY", &host),
+                ("REGISTRY_USERNAME", ground.registry.username()),
+                ("REGISTRY_PASSWORD", ground.registry.password()),
+            ],
+        )
+        .await;
+    pipe.exits(0);
+    for (name, tag) in [("app", "1"), ("app", "2"), ("one", "1"), ("two", "1")] {
+        let of = async |owner: &str| {
+            let repository = format!("projects-{owner}/{name}");
+            let top = ground.registry.manifest(&repository, tag).await.unwrap();
+            top.json().unwrap()["manifests"].is_array()
+        };
+        assert!(of("pipe").await, "{name}:{tag}");
+        assert!(of("cli").await, "{name}:{tag}");
+    }
+    let [first, second, third, fourth] = &pipe.record.builds[..] else {
+        panic!("not two builds each: {:#?}", pipe.record)
+    };
+    // The order of the builds is that of a Go map, or of the responses.
+    let by_project = |builds: [&local_depot::BuildRecord; 2]| -> BTreeMap<_, _> {
+        let builds = builds.into_iter();
+        builds
+            .map(|build| {
+                let names = build.options.iter();
+                let names: BTreeSet<_> = names.map(|options| options.target_name.clone()).collect();
+                (build.project_id.clone(), (names, build.state.clone()))
+            })
+            .collect()
+    };
+    assert_eq!(by_project([third, fourth]), by_project([first, second]));
+    trial.stand_in.check().unwrap();
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ target "default" {
 }
 "#;
     let plan = plan(definition, &[("NPM_TOKEN", "npm-secret")]);
-    assert!(plan.is_bake);
+    assert!(plan.is_bake());
     let [image] = &plan.images[..] else {
         panic!("{plan:#?}");
     };

@@ -227,6 +227,7 @@ fn create_hint(error: &ApiError, plan: &Plan) -> Option<String> {
     let origin = match &depot.project_source {
         ProjectSource::Variable => "DEPOT_PROJECT_ID".to_owned(),
         ProjectSource::File(path) => format!("`{}`", path.display()),
+        ProjectSource::Definition => "`project_id` in the definition".to_owned(),
     };
     let hint = match error {
         ApiError::Refused { code, .. } => match code {

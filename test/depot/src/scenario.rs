@@ -26,6 +26,8 @@ pub struct Scenario {
     pub addresses: HashMap<String, String>,
     /// The health report from which responses request the end of the build, counted over all its machines, from 1.
     pub cancel_at_health_report: Option<u32>,
+    /// Projects in addition to the one that every local Depot has.
+    pub projects: Vec<String>,
     /// The tokens of the user and of every build; random if `None`.
     pub tokens: Option<(String, String)>,
     /// The machine for AMD64.
@@ -100,6 +102,13 @@ impl Scenario {
     #[must_use]
     pub fn registry_at(mut self, host: &str, address: &str) -> Self {
         self.addresses.insert(host.to_owned(), address.to_owned());
+        self
+    }
+
+    /// Adds a project, which shares the machines.
+    #[must_use]
+    pub fn project(mut self, id: &str) -> Self {
+        self.projects.push(id.to_owned());
         self
     }
 

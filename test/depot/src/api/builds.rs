@@ -56,7 +56,8 @@ impl Api {
     }
 
     fn check_create(&self, request: &CreateBuildRequest) -> Result<(), ConnectError> {
-        if request.project_id.as_deref() != Some(&*self.project_id) {
+        let project = request.project_id.as_ref();
+        if !project.is_some_and(|project| self.has_project(project)) {
             return Err(ConnectError::new(Code::NotFound, "project not found"));
         }
         let has_command = |options: &BuildOptions| {
@@ -82,6 +83,7 @@ impl Api {
         let project_id = planned
             .project_id
             .clone()
+            .or_else(|| request.project_id.clone())
             .unwrap_or_else(|| self.project_id.clone());
         let fill_in = |text: &str| {
             text.replace("{build_id}", &id)

@@ -89,6 +89,10 @@ impl Api {
         }
     }
 
+    fn has_project(&self, id: &str) -> bool {
+        self.project_id == id || self.scenario.projects.iter().any(|project| project == id)
+    }
+
     /// From now on every response to a health report has a `cancels_at` in the past.
     pub(crate) fn cancel_builds(&self) {
         self.cancel_all.store(true, Ordering::SeqCst);

@@ -53,7 +53,7 @@ impl Api {
         if request
             .project_id
             .as_ref()
-            .is_some_and(|project| *project != self.project_id)
+            .is_some_and(|project| !self.has_project(project))
         {
             return Err(ConnectError::new(Code::NotFound, "project not found"));
         }
