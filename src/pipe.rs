@@ -21,6 +21,7 @@ mod image;
 mod insights;
 mod job;
 mod lifecycle;
+mod linked;
 mod links;
 pub(crate) mod load;
 mod machines;

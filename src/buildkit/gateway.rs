@@ -4,6 +4,7 @@
 //! of BuildKit). The result of such a call has the definition of its steps, which another solve gets as the input of its frontend.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +30,9 @@ const BUILD_HEADER: &str = "buildkit-controlapi-buildid";
 
 /// The key of the configuration of an image in the metadata of a result.
 const CONFIG_KEY: &str = "containerimage.config";
+
+/// The limit for the response to the last call of a solve that has ended.
+const RETURN_LIMIT: Duration = Duration::from_secs(20);
 
 /// The limit for all definitions of a result, in bytes. A definition has some hundred bytes for each step.
 const DEFINITIONS_LIMIT_BYTES: usize = 16 << 20;
@@ -141,11 +145,23 @@ impl Connection {
                 }
                 (Some(bridged), running.await)
             }
-            // Canceled, or failed before the frontend has ended.
-            outcome = &mut running => (None, outcome),
+            outcome = &mut running => {
+                let bridged = if matches!(outcome, Some(Ok(_))) {
+                    // The solve has its result; the response to the call that ended it follows.
+                    tokio::time::timeout(RETURN_LIMIT, bridging).await.ok()
+                } else {
+                    // Canceled, or failed before the frontend has ended.
+                    None
+                };
+                (bridged, outcome)
+            }
         };
         match (bridged, outcome) {
             (Some(Ok(input)), Some(Ok(_))) => Ok(input),
+            (None, Some(Ok(_))) => Err(failure(
+                &Status::deadline_exceeded("the builder did not return the result of a build"),
+                session,
+            )),
             // The error of the frontend names the failed step.
             (Some(Err(status)), _) if status.code() != Code::Cancelled => {
                 Err(failure(&status, session))

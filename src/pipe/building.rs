@@ -15,7 +15,8 @@ use super::contexts::{self, ImageFiles};
 use super::delivered::Finished;
 use super::failure::{Failure, ImageFailure};
 use super::job::Job;
-use super::links::{LinkedSources, Links};
+use super::linked::LinkedTarget;
+use super::links::Links;
 use super::load::StepDaemon;
 use super::load::choice::LoadChoice;
 use super::machines::{self, Machines};
@@ -108,7 +109,7 @@ impl ProjectBuild<'_> {
     pub(super) async fn build_and_finish(
         &self,
         targets: Vec<Vec<(Target, Source)>>,
-        linked: &LinkedSources,
+        linked: &[LinkedTarget],
         channels: Channels,
         (masker, redactor): (&Masker, &Redactor),
         cancel: &Cancel,
@@ -180,7 +181,7 @@ fn prepare<'a>(
     inputs: &'a Inputs<'_>,
     build: &'a Build,
     targets: &[Vec<(Target, Source)>],
-    linked: &LinkedSources,
+    linked: &[LinkedTarget],
     (status, steps): (mpsc::Sender<Update>, Steps),
     masker: &'a Masker,
     cancel: &'a Cancel,

@@ -9,7 +9,7 @@ use super::building::{self, Caught, Channels, ProjectBuild};
 use super::delivered::Finished;
 use super::failure::Failure;
 use super::together::is_consequence;
-use super::{Result, STATUS_IN_FLIGHT, display, lifecycle, links, outputs};
+use super::{Result, STATUS_IN_FLIGHT, display, lifecycle, linked, outputs};
 use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::config::plan::{DepotPlan, Description, ProjectSource};
@@ -83,7 +83,7 @@ fn part(plan: &Plan, positions: &[usize], depot: &DepotPlan) -> Plan {
     let images: Vec<_> = images.cloned().collect();
     let names: Vec<&str> = images
         .iter()
-        .flat_map(|image| links::names_below(plan, image))
+        .flat_map(|image| linked::names_below(plan, image))
         .collect();
     let inputs = plan.inputs.iter();
     let inputs = inputs.filter(|input| names.contains(&&*input.name));
@@ -142,7 +142,7 @@ pub(super) async fn build_all(
     for build in builds {
         let plan = build.part.plan();
         let targets = building::targets(plan, progress);
-        let linked = links::sources(plan, &targets, progress);
+        let linked = linked::targets(plan, &targets, progress);
         let (steps, receivers) = Steps::new(redactor.clone());
         own_steps.push(display::own_steps(receivers.log, status.clone()));
         let channels = Channels {
