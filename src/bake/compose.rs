@@ -119,7 +119,14 @@ impl<'a> Compose<'a> {
         let (model, environment) =
             self.model(files, project.as_deref().unwrap_or(DEFAULT_PROJECT))?;
         check::check(&model, self.reader.budget)?;
-        let services = service::services(&model, &environment, &self.reader)?;
+        let mut services = service::services(&model, &environment, &self.reader)?;
+        let project = match project {
+            Some(project) => Some(project),
+            None => self.project_name(files)?,
+        };
+        for service in &mut services {
+            service.image.project.clone_from(&project);
+        }
         let has_services = model
             .get("services")
             .and_then(Node::as_map)

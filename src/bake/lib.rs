@@ -36,7 +36,7 @@ use std::path::Path;
 
 pub use flags::{Attestation, Cache, Export, Secret, Ssh};
 pub use source::{Error, Part, Place, Source};
-pub use target::{Extra, Group, Target};
+pub use target::{ComposeService, Extra, Group, Target};
 
 /// Reads a file by its path; a relative path is one in the working directory, `-` is standard input.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;

@@ -85,6 +85,33 @@ pub struct Extra {
     pub extra_hosts: Option<BTreeMap<String, Option<String>>>,
     /// Privileges of `RUN`, such as `network.host`.
     pub entitlements: Option<Vec<String>>,
+    /// The service of a compose file that the target is.
+    pub service: Option<ComposeService>,
+}
+
+/// A service of a compose file, whose image has a default name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComposeService {
+    /// The name of the service.
+    pub name: String,
+    /// `COMPOSE_PROJECT_NAME`, else `name` of the file.
+    pub project: Option<String>,
+}
+
+impl ComposeService {
+    /// The name of the image if neither `image` nor `tags` has one, as in `docker compose build`. `directory`: the name of the
+    /// directory of the first file.
+    #[must_use]
+    pub fn image(&self, directory: &str) -> String {
+        let project = self.project.as_deref().unwrap_or(directory);
+        let is_kept = |character: &char| {
+            character.is_ascii_lowercase()
+                || character.is_ascii_digit()
+                || "_-".contains(*character)
+        };
+        let project: String = project.to_lowercase().chars().filter(is_kept).collect();
+        format!("{}-{}", project.trim_start_matches(['_', '-']), self.name)
+    }
 }
 
 impl Target {
@@ -162,6 +189,7 @@ impl Extra {
         append(&mut self.entitlements, other.entitlements.as_ref());
         replace(&mut self.ulimits, other.ulimits.as_ref());
         merge_values(&mut self.extra_hosts, other.extra_hosts.as_ref());
+        replace(&mut self.service, other.service.as_ref());
     }
 }
 

@@ -47,9 +47,10 @@ impl DepotPlan {
         dockerfile: &Path,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let project_id = variables.depot_project_id.as_deref();
-        let project = project::read(project_id, context, dockerfile, findings);
-        Self::of_project(variables, project, findings)
+        let project_id = variables.depot_project_id.clone();
+        Self::of_project(variables, findings, |findings| {
+            project::read(project_id.as_deref(), context, dockerfile, findings)
+        })
     }
 
     /// Reads the variables of a run whose targets name their projects. `project_id` is that of the first. `None` after a fault.
@@ -58,16 +59,18 @@ impl DepotPlan {
         project_id: String,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let project = Some((project_id, ProjectSource::Definition));
-        Self::of_project(variables, project, findings)
+        Self::of_project(variables, findings, |_| {
+            Some((project_id, ProjectSource::Definition))
+        })
     }
 
     fn of_project(
         variables: DepotVariables,
-        project: Option<(String, ProjectSource)>,
         findings: &mut Findings,
+        project: impl FnOnce(&mut Findings) -> Option<(String, ProjectSource)>,
     ) -> Option<Self> {
         let token = token(variables.depot_token, findings);
+        let project = project(findings);
         let api_url = api_url(variables.depot_api_url.as_deref(), findings);
         let (project_id, project_source) = project?;
         Some(Self {

@@ -19,6 +19,7 @@ pub mod output;
 pub mod progress;
 pub(crate) mod stdout;
 pub mod summary;
+pub mod targets;
 pub(crate) mod text;
 pub mod totals;
 mod writer;

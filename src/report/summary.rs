@@ -11,7 +11,7 @@ use super::text;
 use super::totals::row;
 
 /// Characters printed of a reference or a URL.
-const CHARACTERS: usize = 1000;
+pub(super) const CHARACTERS: usize = 1000;
 
 /// Where an image came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// `built, pushed and loaded`. `is_exported`: whether files were written into the clone.
-    fn words(self, is_exported: bool) -> String {
+    pub(super) fn words(self, is_exported: bool) -> String {
         let is_built = self.origin == Origin::Built;
         let done = [
             (is_built, "built"),
@@ -68,8 +68,6 @@ pub const MAX_LINES: usize = 20;
 /// The result of a successful build.
 #[derive(Clone, Copy, Debug)]
 pub struct Summary<'a> {
-    /// The name of the image among several; empty for an only image.
-    pub name: &'a str,
     /// Where the image was delivered.
     pub delivery: Delivery,
     /// The names of the image, each with registry and tag, and the digest of its manifest or index there.
@@ -84,7 +82,7 @@ pub struct Summary<'a> {
     pub digest: Option<&'a str>,
     /// Time since the start of the program.
     pub elapsed: Duration,
-    /// The figures of the run; empty for all images except the last.
+    /// The figures of the run.
     pub totals: &'a [String],
     /// The URL of the build's page at Depot; empty if it is unknown.
     pub url: &'a str,
@@ -127,7 +125,7 @@ impl Summary<'_> {
         self.result(options, room.references)
             + &plain
             + &self.files(options, room.exported)
-            + &self.pull(options, room.saved)
+            + &pull(self.saved, options, room.saved)
             + &page
     }
 
@@ -155,11 +153,7 @@ impl Summary<'_> {
     /// The names with their digests. At most `room` lines for several names.
     fn result(&self, options: &OutputOptions, room: usize) -> String {
         let line = |text: &str| text::one_line(text, CHARACTERS, &options.masker);
-        let words = self.delivery.words(!self.exported.is_empty());
-        let done = match self.name {
-            "" => words,
-            name => format!("{}: {words}", line(name)),
-        };
+        let done = self.delivery.words(!self.exported.is_empty());
         let full = |(reference, digest): &(String, Option<&str>)| match digest {
             Some(digest) => format!("{}@{}", line(reference), line(digest)),
             None => line(reference),
@@ -203,32 +197,32 @@ impl Summary<'_> {
             .map(|text| options.paint.message(Kind::Info, &text))
             .collect()
     }
-
-    /// The commands that pull the image from Depot's registry.
-    fn pull(&self, options: &OutputOptions, room: usize) -> String {
-        let Some(first) = self.saved.first().filter(|_| room > 0) else {
-            return String::new();
-        };
-        let host = first.split('/').next().unwrap_or_default();
-        let mut text = format!(
-            "to pull the image, log in with a Depot token:\n  \
-             echo \"$DEPOT_TOKEN\" | docker login {} --username x-token --password-stdin",
-            text::one_line(host, CHARACTERS, &options.masker)
-        );
-        let commands = self.saved.iter().map(|reference| {
-            let reference = text::one_line(reference, CHARACTERS, &options.masker);
-            format!("docker pull {reference}")
-        });
-        for command in cut(commands, self.saved.len(), room) {
-            // Writing to a string never fails.
-            let _infallible = write!(text, "\n  {command}");
-        }
-        options.paint.message(Kind::Info, &text)
-    }
 }
 
 /// The lines of the advice for a pull without its commands.
-const PULL_LINES: usize = 2;
+pub(super) const PULL_LINES: usize = 2;
+
+/// The commands that pull images from Depot's registry, in at most `room` lines after [`PULL_LINES`].
+pub(super) fn pull(saved: &[String], options: &OutputOptions, room: usize) -> String {
+    let Some(first) = saved.first().filter(|_| room > 0) else {
+        return String::new();
+    };
+    let host = first.split('/').next().unwrap_or_default();
+    let mut text = format!(
+        "to pull the image, log in with a Depot token:\n  \
+         echo \"$DEPOT_TOKEN\" | docker login {} --username x-token --password-stdin",
+        text::one_line(host, CHARACTERS, &options.masker)
+    );
+    let commands = saved.iter().map(|reference| {
+        let reference = text::one_line(reference, CHARACTERS, &options.masker);
+        format!("docker pull {reference}")
+    });
+    for command in cut(commands, saved.len(), room) {
+        // Writing to a string never fails.
+        let _infallible = write!(text, "\n  {command}");
+    }
+    options.paint.message(Kind::Info, &text)
+}
 
 /// Divides `lines` among lists of these lengths: short lists are complete, and the others get the same part.
 fn divided<const LISTS: usize>(lines: usize, lengths: [usize; LISTS]) -> [usize; LISTS] {
@@ -247,7 +241,7 @@ fn divided<const LISTS: usize>(lines: usize, lengths: [usize; LISTS]) -> [usize;
 }
 
 /// The first lines of a list of `count` entries, at most `room`. The last line has the number of further entries.
-fn cut(
+pub(super) fn cut(
     lines: impl Iterator<Item = String>,
     count: usize,
     room: usize,
@@ -318,7 +312,6 @@ mod tests {
             .collect();
         let elapsed = Duration::from_millis(12_345);
         Summary {
-            name: "",
             delivery,
             references: &references,
             platforms: &[],
@@ -360,7 +353,6 @@ mod tests {
             ),
         ];
         let summary = Summary {
-            name: "",
             delivery: PUSHED,
             references: &references,
             platforms: &[],
@@ -401,7 +393,6 @@ mod tests {
         let exported = [("dist", "12 files (3.4MB)"), ("image\n.tar", "1.0MB")]
             .map(|(path, amount)| (path.to_owned(), amount.to_owned()));
         let summary = Summary {
-            name: "",
             delivery: Delivery::default(),
             references: &[],
             platforms: &[],
@@ -434,7 +425,6 @@ mod tests {
         let references = [("docker.io/org/app:1.0".to_owned(), Some(DIGEST))];
         let platforms = [("linux/amd64", 12_300_000), ("linux/arm64", 999)];
         let summary = Summary {
-            name: "",
             delivery: PUSHED,
             references: &references,
             platforms: &platforms.map(|(platform, bytes)| (platform.to_owned(), bytes)),
@@ -462,7 +452,6 @@ mod tests {
         let saved: Vec<_> = names(40).collect();
         for max_lines in 0..50 {
             let summary = Summary {
-                name: "",
                 delivery: PUSHED,
                 references: &references,
                 platforms: &[("linux/amd64".to_owned(), 7)],

@@ -500,8 +500,9 @@ fn each_project_has_a_build_of_its_own() {
         run.expect(
             0,
             &[
-                &format!("one: built, pushed and loaded {repository}-one:1@"),
-                &format!("two: built, pushed and loaded {repository}-two:1@"),
+                "built, pushed and loaded 2 images in ",
+                &format!("\n  one  {repository}-one:1@"),
+                &format!("\n  two  {repository}-two:1@"),
                 &one.url,
                 &two.url,
             ],

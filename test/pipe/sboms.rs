@@ -120,6 +120,45 @@ fn sboms_are_attached_and_written_to_files() {
 }
 
 #[test]
+fn each_target_of_a_definition_has_files_of_its_own() {
+    with_place(async |place| {
+        let scanner = scanner(place, "scanner-of-targets", "").await;
+        let depot = place.depot_of_two(Scenario::default()).await;
+        let context = small_context();
+        let repository = place.image("sboms-targets");
+        let definition = format!(
+            "group \"default\" {{ targets = [\"one\", \"two\"] }}\n\
+             target \"one\" {{ tags = [\"{repository}-one\"] }}\n\
+             target \"two\" {{\n  tags = [\"{repository}-two\"]\n  platforms = [\"linux/amd64\", \"linux/arm64\"]\n}}\n"
+        );
+        context.file("docker-bake.hcl", definition).unwrap();
+        let run = Program::of(&depot, context.path())
+            .set("BAKE_FILES", "docker-bake.hcl")
+            .set("REGISTRY", place.registry.host())
+            .set("REGISTRY_USERNAME", place.registry.username())
+            .set("REGISTRY_PASSWORD", place.registry.password())
+            .set("PUSH", "true")
+            .set("SBOM", format!("generator={scanner}"))
+            .set("SBOM_DIR", "out")
+            .run()
+            .await;
+        run.expect(0, &["SBOM for linux/arm64: `out/"]);
+        let folder = context.path().join("out");
+        assert_eq!(
+            names(&folder),
+            [
+                "one.spdx.json",
+                "two_linux_amd64.spdx.json",
+                "two_linux_arm64.spdx.json"
+            ]
+        );
+        let document = spdx(&folder, "two_linux_arm64");
+        assert_eq!(document["files"][0]["fileName"], "./file", "{document:#}");
+        depot.check().unwrap();
+    });
+}
+
+#[test]
 fn an_sbom_needs_neither_a_push_nor_a_registry_that_accepts_it() {
     with_place(async |place| {
         let scanner = scanner(place, "scanner-alone", "").await;

@@ -256,6 +256,20 @@ async fn loaded_targets_are_those_of_the_cli() {
         layers.push(images);
     }
     assert_eq!(layers[0], layers[1]);
+
+    // Services without a name have that of compose.
+    trial.variables = Vec::new();
+    let compose = "name: Shop.1\nservices:\n  web.api: {build: .}\n";
+    context.file("compose.yml", compose).unwrap();
+    std::fs::remove_file(context.path().join("docker-bake.hcl")).unwrap();
+    let variables = [("BAKE_FILES", "compose.yml"), ("LOAD", "true")];
+    trial.pipe(context.path(), &variables).await.exits(0);
+    let image = || async { daemon.image("shop1-web.api").await.unwrap() };
+    assert!(image().await.is_some());
+    daemon.remove("shop1-web.api").await.unwrap();
+    let arguments = ["bake", "--progress", "plain", "--load"];
+    trial.run_in(context.path(), &arguments).await.exits(0);
+    assert!(image().await.is_some());
     trial.stand_in.check().unwrap();
     daemon.stop().await.unwrap();
 }

@@ -8,7 +8,7 @@ use super::load::{Environment, Reader};
 use super::node::{Map, Node};
 use super::variables::{pairs, variables};
 use crate::flags::attestation_text;
-use crate::{Error, Place};
+use crate::{ComposeService, Error, Place};
 
 /// A service with a `build` section. All such services form the group `default`, in the order of the files.
 ///
@@ -17,6 +17,8 @@ use crate::{Error, Place};
 pub(crate) struct Service {
     /// The name of the target: the name of the service with `_` for each `.`.
     pub(crate) name: String,
+    /// The service, for the default name of its image. Its project is set by the reader of the files.
+    pub(crate) image: ComposeService,
     /// The service in its file, for errors.
     pub(crate) place: Place,
     pub(crate) context: Option<String>,
@@ -117,6 +119,10 @@ impl Context<'_> {
         let bake = Bake::of(build.get("x-bake"))?;
         let mut service = Service {
             name: self.name.replace('.', "_"),
+            image: ComposeService {
+                name: self.name.to_owned(),
+                project: None,
+            },
             place: self.node.place.clone(),
             context: text(build, "context")?,
             contexts: self.contexts(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::Error;
 use crate::compose::Service;
 use crate::flags::{Attestation, Cache, Export, Secret, Ssh};
-use crate::target::{Target, merge_list};
+use crate::target::{Extra, Target, merge_list};
 
 /// The target of a service.
 pub(super) fn target(service: &Service) -> Result<Target, Error> {
@@ -31,6 +31,10 @@ pub(super) fn target(service: &Service) -> Result<Target, Error> {
             project_id: service.project_id.clone().unwrap_or_default(),
             pull: service.pull,
             no_cache: service.no_cache,
+            extra: Extra {
+                service: Some(service.image.clone()),
+                ..Extra::default()
+            },
             ..Target::default()
         };
         let extra = &service.extra;

@@ -23,6 +23,8 @@ const MAX_TARGETS: usize = 500;
 /// A definition, and how it is used.
 pub(in super::super) struct Bake {
     pub(super) definition: Definition,
+    /// The name of the directory of the first file.
+    pub(super) directory: String,
     /// Whether the definition is only printed.
     pub(in super::super) is_printed: bool,
 }
@@ -72,6 +74,17 @@ pub(in super::super) fn read(
         ));
         return None;
     }
+    let first = files.first().map_or("", String::as_str);
+    let first = places
+        .working_directory()
+        .join(first.trim_start_matches("cwd://"));
+    let directory = if files.is_empty() {
+        Some(&*first)
+    } else {
+        first.parent()
+    };
+    let directory = directory.and_then(Path::file_name).unwrap_or_default();
+    let directory = directory.to_string_lossy().into_owned();
     let set = variables.bake_set.as_deref().unwrap_or_default();
     let mut overrides: Vec<String> = entries(set).map(str::to_owned).collect();
     let platforms = described.build.platforms.as_deref().unwrap_or_default();
@@ -108,6 +121,7 @@ pub(in super::super) fn read(
     }
     Some(Bake {
         definition,
+        directory,
         is_printed,
     })
 }

@@ -87,6 +87,7 @@ pub(in super::super) fn described(bake: &Bake, environment: &Environment) -> Vec
         .map(|target| {
             let mut translation = Translation {
                 target,
+                directory: &bake.directory,
                 environment,
                 set: BTreeMap::new(),
                 links: Vec::new(),
@@ -108,6 +109,8 @@ pub(in super::super) fn described(bake: &Bake, environment: &Environment) -> Vec
 
 struct Translation<'a> {
     target: &'a Target,
+    /// The name of the directory of the first file.
+    directory: &'a str,
     environment: &'a Environment,
     set: BTreeMap<&'static str, String>,
     links: Vec<(String, String)>,
@@ -152,9 +155,23 @@ impl Translation<'_> {
             self.set.insert("LOAD", "true".to_owned());
         }
         self.outputs();
+        self.default_name();
         if !target.project_id.is_empty() {
             self.set
                 .insert("DEPOT_PROJECT_ID", target.project_id.clone());
+        }
+    }
+
+    /// The image of a service without a name has that of compose in the daemon. No registry has such a repository.
+    fn default_name(&mut self) {
+        let is_true = |variable| self.set.get(variable).is_some_and(|value| value == "true");
+        if let Some(service) = &self.target.extra.service
+            && is_true("LOAD")
+            && !is_true("PUSH")
+            && !self.set.contains_key("IMAGE")
+        {
+            let name = service.image(self.directory);
+            self.list("IMAGE", Some(&vec![name]));
         }
     }
 

@@ -291,12 +291,7 @@ fn solve_hint(error: &SolveError, plan: &Plan, output: &[String]) -> Option<Stri
 /// `host`: the registry concerned; empty if none is known.
 fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
     Some(match cause {
-        KnownCause::MissingFile if withholds_secrets(plan) => "check that the file is in CONTEXT, that .dockerignore does not exclude it, and that \
-                                    it is not in SECRET_FILES or SSH, whose files are never in the build context"
-            .into(),
-        KnownCause::MissingFile => "check that the file is in CONTEXT and that .dockerignore does not exclude it; paths of COPY and ADD are \
-                                    relative to CONTEXT"
-            .into(),
+        KnownCause::MissingFile => missing_file_hint(plan),
         KnownCause::NoNamedContexts => {
             "the frontend in the `# syntax=` line of the Dockerfile is too old for BUILD_CONTEXTS: write \
              `# syntax=docker/dockerfile:1`, or remove the line"
@@ -331,6 +326,25 @@ fn cause_hint(cause: KnownCause, host: &str, plan: &Plan) -> Option<String> {
         KnownCause::UnknownRepository => unknown_hint(host),
         KnownCause::UntrustedCertificate => insecure_hint(host),
     })
+}
+
+/// After a `COPY` or `ADD` of a file that does not exist.
+fn missing_file_hint(plan: &Plan) -> String {
+    let context = if plan.is_bake() {
+        "the target's `context`"
+    } else {
+        "CONTEXT"
+    };
+    if withholds_secrets(plan) {
+        return format!(
+            "check that the file is in {context}, that .dockerignore does not exclude it, and that it is not in SECRET_FILES or \
+             SSH, whose files are never in the build context"
+        );
+    }
+    format!(
+        "check that the file is in {context} and that .dockerignore does not exclude it; paths of COPY and ADD are relative to \
+         {context}"
+    )
 }
 
 /// Whether files of the context are withheld because they are secrets.
