@@ -91,7 +91,7 @@ mod tests {
     fn invalid_arguments_are_reported() {
         assert_eq!(
             parsed("farther").unwrap_err().to_string(),
-            "unknown group `farther`: expected near, far, slow, loads, start, or none to run all"
+            "unknown group `farther`: expected near, far, slow, bake, loads, start, or none to run all"
         );
         assert_eq!(parsed("--runs"), Err(ArgumentsError::Runs));
         assert_eq!(parsed("--runs 0"), Err(ArgumentsError::Runs));

@@ -17,6 +17,19 @@ pub(crate) struct Job<'a> {
     pub(crate) platforms: Option<&'a str>,
     /// Whether one file of the context changes before each run.
     pub(crate) changes: bool,
+    /// What both programs read.
+    pub(crate) input: Input,
+}
+
+/// What a program reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A Dockerfile, which is built.
+    Dockerfile,
+    /// A definition, whose targets are built.
+    Definition,
+    /// A definition, which is printed.
+    Printed,
 }
 
 impl<'a> Job<'a> {
@@ -26,6 +39,14 @@ impl<'a> Job<'a> {
             push: None,
             platforms: None,
             changes: false,
+            input: Input::Dockerfile,
+        }
+    }
+
+    pub(crate) fn of_definition(context: &'a Path, input: Input) -> Self {
+        Self {
+            input,
+            ..Self::build(context)
         }
     }
 
@@ -138,6 +159,7 @@ impl<'a> Turns<'a> {
             push: job.push,
             load: None,
             platforms: job.platforms,
+            input: job.input,
             identity: &if reuses_state {
                 repository
             } else {

@@ -1,12 +1,13 @@
 //! The groups of cases. Each can run alone.
 
+use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use depot_ground::fixtures::{Busybox, Context};
 use local_depot::{Line, MachinePlan};
 
-use crate::cases::{Identity, Job, Turns};
+use crate::cases::{Identity, Input, Job, Turns};
 use crate::context::{self, Size};
 use crate::ground::Ground;
 use crate::loads;
@@ -22,6 +23,8 @@ pub(crate) enum Group {
     Far,
     /// The line to the builder has a low rate.
     Slow,
+    /// Many images are built from a definition.
+    Bake,
     /// An image is loaded into a daemon.
     Loads,
     /// The sizes of the programs and the times until their first output. No cases.
@@ -46,6 +49,15 @@ const SMALL: Size = Size {
     bytes: 50_000_000,
 };
 
+/// Twenty targets whose steps differ, with one context.
+const TWENTY_TARGETS: &str = r#"
+target "default" {
+  name   = "target-${item}"
+  matrix = { item = [for number in range(20) : tostring(number)] }
+  args   = { ITEM = item }
+}
+"#;
+
 const COLD: &str = "cold";
 const SET_COLD: &str = "times set by a program, cold";
 const SET_UNCHANGED: &str = "times set by a program, unchanged, the CLI with its home kept";
@@ -54,7 +66,14 @@ const ONE_CHANGED: &str = "one file changed, the CLI with its home kept";
 
 impl Group {
     /// All groups, in the order in which they run.
-    pub(crate) const ALL: [Self; 5] = [Self::Near, Self::Far, Self::Slow, Self::Loads, Self::Start];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Near,
+        Self::Far,
+        Self::Slow,
+        Self::Bake,
+        Self::Loads,
+        Self::Start,
+    ];
 
     /// The name on the command line.
     pub(crate) fn word(self) -> &'static str {
@@ -62,6 +81,7 @@ impl Group {
             Self::Near => "near",
             Self::Far => "far",
             Self::Slow => "slow",
+            Self::Bake => "bake",
             Self::Loads => "loads",
             Self::Start => "start",
         }
@@ -73,6 +93,7 @@ impl Group {
             Self::Near => "Builder on the same machine",
             Self::Far => "Builder 20 ms away, in each direction",
             Self::Slow => "Line of 100 Mbit/s",
+            Self::Bake => "Many images from a definition",
             Self::Loads => "Load into the step's daemon",
             Self::Start => "",
         }
@@ -92,7 +113,7 @@ impl Group {
                 delay: Duration::ZERO,
                 bits_per_second: Some(SLOW_BITS_PER_SECOND),
             }),
-            Self::Near | Self::Loads | Self::Start => plan,
+            Self::Near | Self::Bake | Self::Loads | Self::Start => plan,
         };
         let depot = ground.depot(plan).await?;
         let place = ground.place(&depot);
@@ -110,6 +131,7 @@ impl Group {
                 let context = many_files(&ground.busybox, SMALL)?;
                 cold_and_kept(&mut turns, context.path(), SMALL).await?;
             }
+            Self::Bake => bake(&mut turns, ground).await?,
             Self::Loads => turns.cases = loads::cases(&place, &ground.busybox, runs).await?,
             Self::Start => {}
         }
@@ -164,6 +186,36 @@ async fn cached(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
     };
     let name = "cached push, two platforms";
     turns.case(name, job, Identity::Kept).await
+}
+
+/// The cases of [`Group::Bake`]: twenty targets with one context, and definitions that are printed.
+async fn bake(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
+    let context = many_files(&ground.busybox, LARGE)?;
+    let dockerfile = fs::read_to_string(context.path().join("Dockerfile"))?;
+    let dockerfile = format!("{dockerfile}ARG ITEM\nRUN echo $ITEM > /item\n");
+    context.file("Dockerfile", dockerfile)?;
+    context.file("docker-bake.hcl", TWENTY_TARGETS)?;
+    let job = Job::of_definition(context.path(), Input::Definition);
+    let of_targets = |what| format!("twenty targets, {}", of(LARGE, what));
+    turns.case(&of_targets(COLD), job, Identity::New).await?;
+    let name = of_targets("unchanged, each run in a new container");
+    turns.case(&name, job, Identity::KeptByPipe).await?;
+    turns
+        .case(&of_targets(UNCHANGED), job, Identity::Kept)
+        .await?;
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test/bake/corpus");
+    for (name, folder) in [
+        ("print a compose file of 82 kB", "068-laradock"),
+        (
+            "print an HCL file of 19 kB with 44 kB of results",
+            "018-rstudio-products",
+        ),
+    ] {
+        let folder = corpus.join(folder);
+        let job = Job::of_definition(&folder, Input::Printed);
+        turns.case(name, job, Identity::Kept).await?;
+    }
+    Ok(())
 }
 
 /// The cases in which the builder has the files of the last run of the same program.

@@ -8,7 +8,7 @@ use depot_ground::fixtures::{Busybox, Context};
 use local_depot::released_cli::{HELPER, helper_context};
 use local_depot::{CreateBuildAnswer, HostCredential, LocalDepot, MachinePlan, PullInfo, Scenario};
 
-use crate::cases::report;
+use crate::cases::{Input, report};
 use crate::context::half_noise;
 use crate::subjects::{Failure, Place, Work};
 use crate::table::Case;
@@ -153,6 +153,7 @@ fn load<'a>(context: &'a Path, name: &'a str) -> Work<'a> {
         push: None,
         load: Some(name),
         platforms: None,
+        input: Input::Dockerfile,
         identity: "bench/load",
     }
 }

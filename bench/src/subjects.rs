@@ -12,6 +12,7 @@ use depot_ground::registry::Registry;
 use local_depot::{LocalDepot, Scenario};
 use tokio::process::Command;
 
+use crate::cases::Input;
 use crate::measure::{Figures, WORD};
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -25,6 +26,7 @@ pub(crate) struct Work<'a> {
     pub(crate) load: Option<&'a str>,
     /// The platforms, separated by commas; the machine's platform if `None`.
     pub(crate) platforms: Option<&'a str>,
+    pub(crate) input: Input,
     /// The key of the builder's copy of the context: a run with the same key can reuse files of an earlier run.
     pub(crate) identity: &'a str,
 }
@@ -80,6 +82,12 @@ impl Place<'_> {
         if let Some(platforms) = work.platforms {
             variables.push(("PLATFORMS", platforms.into()));
         }
+        match work.input {
+            Input::Dockerfile => {}
+            // All default files, as the CLI reads them.
+            Input::Definition => variables.push(("TARGETS", "default".into())),
+            Input::Printed => variables.push(("BAKE_PRINT", "true".into())),
+        }
         let before = self.line_bytes();
         let figures = run(self.pipe.as_os_str(), &[], &variables, work.context).await?;
         Ok(self.with_line_bytes(before, figures))
@@ -105,7 +113,11 @@ impl Place<'_> {
             ("DEPOT_ERROR_TELEMETRY", "0".into()),
             ("DEPOT_NO_UPDATE_NOTIFIER", "1".into()),
         ]);
-        let mut words = vec!["build", "--progress", "plain"];
+        let mut words = match work.input {
+            Input::Dockerfile => vec!["build", "--progress", "plain"],
+            Input::Definition => vec!["bake", "--progress", "plain"],
+            Input::Printed => vec!["bake", "--print"],
+        };
         if let Some(reference) = work.push {
             words.extend(["--push", "-t", reference]);
         }
@@ -115,7 +127,9 @@ impl Place<'_> {
         if let Some(platforms) = work.platforms {
             words.extend(["--platform", platforms]);
         }
-        words.push(".");
+        if work.input == Input::Dockerfile {
+            words.push(".");
+        }
         let before = self.line_bytes();
         let figures = run(self.cli.as_os_str(), &words, &variables, work.context).await?;
         Ok(self.with_line_bytes(before, figures))
