@@ -17,6 +17,8 @@ pub(crate) struct Job<'a> {
     pub(crate) platforms: Option<&'a str>,
     /// Whether one file of the context changes before each run.
     pub(crate) changes: bool,
+    /// Whether each run has a new clone, whose files have new times. The pipe then derives times from the content.
+    pub(crate) is_cloned: bool,
     /// What both programs read.
     pub(crate) input: Input,
 }
@@ -39,6 +41,7 @@ impl<'a> Job<'a> {
             push: None,
             platforms: None,
             changes: false,
+            is_cloned: false,
             input: Input::Dockerfile,
         }
     }
@@ -147,6 +150,9 @@ impl<'a> Turns<'a> {
             self.states += 1;
             context::change(job.context, self.states)?;
         }
+        if job.is_cloned {
+            context::renew_times(job.context)?;
+        }
         let label = name.replace(|character: char| !character.is_ascii_alphanumeric(), "-");
         let repository = format!("bench/{}-{label}", self.group);
         let reuses_state = match identity {
@@ -160,6 +166,7 @@ impl<'a> Turns<'a> {
             load: None,
             platforms: job.platforms,
             input: job.input,
+            has_times_of_content: job.is_cloned,
             identity: &if reuses_state {
                 repository
             } else {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The size of a context.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,15 @@ pub(crate) fn change(folder: &Path, state: usize) -> io::Result<()> {
 
 /// Sets the modification time of every file, as unpacking an archive or `SOURCE_DATE_EPOCH` does.
 pub(crate) fn set_times(folder: &Path) -> io::Result<()> {
-    let time = UNIX_EPOCH + Duration::from_hours(438_288);
+    set_all(folder, UNIX_EPOCH + Duration::from_hours(438_288))
+}
+
+/// Sets the modification time of every file to now, as a new clone has it.
+pub(crate) fn renew_times(folder: &Path) -> io::Result<()> {
+    set_all(folder, SystemTime::now())
+}
+
+fn set_all(folder: &Path, time: SystemTime) -> io::Result<()> {
     for directory in fs::read_dir(folder.join("files"))? {
         for file in fs::read_dir(directory?.path())? {
             File::open(file?.path())?.set_modified(time)?;

@@ -62,6 +62,8 @@ const COLD: &str = "cold";
 const SET_COLD: &str = "times set by a program, cold";
 const SET_UNCHANGED: &str = "times set by a program, unchanged, the CLI with its home kept";
 const UNCHANGED: &str = "unchanged, the CLI with its home kept";
+/// The CLI has no such times, and sends all files.
+const CLONED: &str = "unchanged, each run in a new clone, `CONTEXT_TIMES: content`";
 const ONE_CHANGED: &str = "one file changed, the CLI with its home kept";
 
 impl Group {
@@ -130,6 +132,7 @@ impl Group {
             Self::Slow => {
                 let context = many_files(&ground.busybox, SMALL)?;
                 cold_and_kept(&mut turns, context.path(), SMALL).await?;
+                cloned(&mut turns, context.path(), SMALL).await?;
             }
             Self::Bake => bake(&mut turns, ground).await?,
             Self::Loads => turns.cases = loads::cases(&place, &ground.busybox, runs).await?,
@@ -152,6 +155,7 @@ async fn near(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
     turns.case(&of(LARGE, COLD), job, Identity::New).await?;
     let name = of(LARGE, "unchanged, each run in a new container");
     turns.case(&name, job, Identity::KeptByPipe).await?;
+    cloned(turns, context.path(), LARGE).await?;
     kept(turns, context.path(), LARGE).await?;
     context::set_times(context.path())?;
     let job = Job::build(context.path());
@@ -229,6 +233,16 @@ async fn kept(turns: &mut Turns<'_>, context: &Path, size: Size) -> Result<(), F
     };
     let name = of(size, ONE_CHANGED);
     turns.case(&name, job, Identity::Kept).await
+}
+
+/// A case in which the files have new times, and the same content.
+async fn cloned(turns: &mut Turns<'_>, context: &Path, size: Size) -> Result<(), Failure> {
+    let job = Job {
+        is_cloned: true,
+        ..Job::build(context)
+    };
+    let name = of(size, CLONED);
+    turns.case(&name, job, Identity::KeptByPipe).await
 }
 
 /// The name of a case.

@@ -154,6 +154,7 @@ fn load<'a>(context: &'a Path, name: &'a str) -> Work<'a> {
         load: Some(name),
         platforms: None,
         input: Input::Dockerfile,
+        has_times_of_content: false,
         identity: "bench/load",
     }
 }

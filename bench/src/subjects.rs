@@ -27,6 +27,8 @@ pub(crate) struct Work<'a> {
     /// The platforms, separated by commas; the machine's platform if `None`.
     pub(crate) platforms: Option<&'a str>,
     pub(crate) input: Input,
+    /// Whether the pipe derives the times of files from their content.
+    pub(crate) has_times_of_content: bool,
     /// The key of the builder's copy of the context: a run with the same key can reuse files of an earlier run.
     pub(crate) identity: &'a str,
 }
@@ -81,6 +83,9 @@ impl Place<'_> {
         }
         if let Some(platforms) = work.platforms {
             variables.push(("PLATFORMS", platforms.into()));
+        }
+        if work.has_times_of_content {
+            variables.push(("CONTEXT_TIMES", "content".into()));
         }
         match work.input {
             Input::Dockerfile => {}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::context_times::{self, ContextTimes};
 use super::contexts::{self, NamedContext};
 use super::environment::Environment;
 use super::epoch;
@@ -33,6 +34,7 @@ pub(super) struct BuildVariables {
     pub(super) target: Option<String>,
     pub(super) build_args: Option<String>,
     pub(super) build_contexts: Option<String>,
+    pub(super) context_times: Option<String>,
     pub(super) platforms: Option<String>,
     pub(super) build_platform: Option<String>,
     pub(super) no_cache: Option<String>,
@@ -69,6 +71,8 @@ pub(crate) struct BuildPlan {
     pub(crate) build_args: BuildArguments,
     /// Replacements of stages and images of the Dockerfile.
     pub(crate) contexts: Vec<NamedContext>,
+    /// The times of the files in the contexts.
+    pub(crate) times: ContextTimes,
     /// The secrets that its steps can mount.
     pub(crate) secrets: SecretsPlan,
     /// The SSH agents that its steps can mount, and that Git repositories over SSH are fetched with.
@@ -283,11 +287,14 @@ pub(super) fn read(
         .and_then(|value| machine(value, findings));
     let secrets = secrets.finish(places, findings);
     let no_cache = read_boolean("NO_CACHE", variables.no_cache.as_deref(), findings);
+    let times = variables.context_times.as_deref();
+    let times = context_times::read(times, context.as_ref(), findings);
     Some(BuildPlan {
         context: context?,
         target,
         build_args,
         contexts: contexts.unwrap_or_default(),
+        times,
         secrets,
         ssh,
         platforms: platforms.unwrap_or_default(),

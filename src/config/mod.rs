@@ -15,6 +15,7 @@ mod branch;
 mod build;
 pub(crate) mod caches;
 mod compression;
+mod context_times;
 mod contexts;
 pub(crate) mod csv;
 mod depot;

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 pub(crate) use super::build::{BuildPlan, ContextPlan};
 pub(crate) use super::caches::{CachePlan, CachesPlan};
 pub(crate) use super::compression::{Algorithm, Compression};
+pub(crate) use super::context_times::ContextTimes;
 pub(crate) use super::contexts::NamedContext;
 pub(crate) use super::depot::DepotPlan;
 pub(crate) use super::exports::{ExportKind, ExportPlan};

@@ -98,6 +98,7 @@ const OF_BUILDS: &[&str] = &[
     "TARGET",
     "BUILD_ARGS",
     "BUILD_CONTEXTS",
+    "CONTEXT_TIMES",
     "PLATFORMS",
     "BUILD_PLATFORM",
     "SOURCE_DATE_EPOCH",

@@ -53,6 +53,8 @@ pub enum Warning {
         /// The name, as it can be shown.
         name: String,
     },
+    /// `CONTEXT_TIMES: content` and a step with a cache mount.
+    TimesWithCacheMount,
     /// None of the pipeline's variables is set that labels are derived from.
     NoPipelineLabels,
     /// A warning about one of several images.
@@ -224,6 +226,9 @@ fn unset_reference(
     )
 }
 
+const TIMES_WITH_CACHE_MOUNT: &str = "CONTEXT_TIMES is `content`, and the Dockerfile mounts a cache: a tool that compares the times of files with \
+                                      those in the cache, such as make, cargo or ninja, may not build a changed file again";
+
 impl fmt::Display for Warning {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -264,6 +269,7 @@ impl fmt::Display for Warning {
                 formatter,
                 "{variable} sets {name} more than once; the last value is used"
             ),
+            Self::TimesWithCacheMount => formatter.write_str(TIMES_WITH_CACHE_MOUNT),
             Self::NoPipelineLabels => formatter.write_str(
                 "OCI_LABELS is set, but Bitbucket's variables of the commit are not: no labels are added",
             ),

@@ -9,6 +9,9 @@
 //! its own second and with nanoseconds derived from its content and extended attributes (which builders
 //! do not compare either). Different content has the same nanoseconds in one of 10^9 cases.
 //!
+//! On request, every file is announced by its content and path alone ([`TimeTrust::Content`]): a clone in another container has
+//! new times, and yet the builder requests none of its files again.
+//!
 //! The kernel's clock for files ticks every few milliseconds, so files that are written in quick
 //! succession have the same time. Moving a file changes its change time; moving its directory does
 //! not. So files below a moved directory are also announced by content ([`TimeTrust`]).
@@ -30,6 +33,11 @@ const NANOSECONDS: u64 = 1_000_000_000;
 /// The size of a read.
 const CHUNK_BYTES: usize = 128 << 10;
 
+/// The start and the length of the range of times that are derived from content, in seconds since 1970: twenty years from 2001
+/// on, which archives, file systems and builders can hold, and which no clock has reached again.
+const RANGE_START: u64 = 978_307_200;
+const RANGE_SECONDS: u64 = 20 * 365 * 86_400;
+
 /// Whether the time that the kernel set at the last write may be announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimeTrust {
@@ -37,6 +45,8 @@ pub(super) enum TimeTrust {
     Natural,
     /// Another file may have been at this path at the same time.
     None,
+    /// No time is announced: it is derived from the content and the path.
+    Content,
 }
 
 /// Computes the announced times, with a reused buffer.
@@ -55,10 +65,14 @@ impl TimeSource {
         &mut self,
         directory: BorrowedFd<'_>,
         name: &[u8],
+        path: &[u8],
         stat: &Stat,
         trust: TimeTrust,
     ) -> (i64, bool) {
         let version = &stat.version;
+        if trust == TimeTrust::Content {
+            return (self.of_content(directory, name, path, stat), false);
+        }
         // An empty file has no content that could change.
         let is_empty = stat.size == 0 && stat.attributes.is_empty();
         if (version.has_natural_time() && trust == TimeTrust::Natural) || is_empty {
@@ -69,6 +83,20 @@ impl TimeSource {
             .unwrap_or_else(|_unreadable| uuid::Uuid::new_v4().as_u64_pair().0);
         let nanoseconds = i64::try_from(hash % NANOSECONDS).unwrap_or(0);
         (version.modified_with(nanoseconds), false)
+    }
+
+    /// The time of a regular file that is derived from its content, its attributes and its path.
+    fn of_content(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        name: &[u8],
+        path: &[u8],
+        stat: &Stat,
+    ) -> i64 {
+        let content = self
+            .hash(directory, name, stat)
+            .unwrap_or_else(|_unreadable| uuid::Uuid::new_v4().as_u64_pair().0);
+        derived(path, &content.to_le_bytes())
     }
 
     fn hash(&mut self, directory: BorrowedFd<'_>, name: &[u8], stat: &Stat) -> io::Result<u64> {
@@ -101,6 +129,18 @@ impl TimeSource {
         }
         Ok(hasher.finish())
     }
+}
+
+/// A time in nanoseconds since 1970 for an entry at `path` whose content is, or has the hash, `content`. The times of different
+/// entries are spread over the range.
+pub(super) fn derived(path: &[u8], content: &[u8]) -> i64 {
+    let mut hasher = XxHash3_64::new();
+    for part in [path, content] {
+        hasher.write_usize(part.len());
+        hasher.write(part);
+    }
+    let within = hasher.finish() % (RANGE_SECONDS * NANOSECONDS);
+    i64::try_from(RANGE_START * NANOSECONDS + within).unwrap_or(0)
 }
 
 /// Adds the extended attributes of an entry to a hash, each with its length.

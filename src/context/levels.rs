@@ -124,7 +124,7 @@ impl<'tree> Levels<'tree> {
         let was_moved = !FileVersion::of(&rustix::fs::fstat(&directory)?).has_natural_time();
         let trust = match self.open.last() {
             None => self.tree.trust(),
-            Some(_) if was_moved => TimeTrust::None,
+            Some(parent) if was_moved && parent.trust == TimeTrust::Natural => TimeTrust::None,
             Some(parent) => parent.trust,
         };
         self.open.push(Level {

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use super::announced::{TimeSource, TimeTrust};
+use super::announced::{TimeSource, TimeTrust, derived};
 use super::error::{WalkError, shown};
 use super::stat::{Entry, Stat, mode};
 use super::tree::Identity;
@@ -83,7 +83,10 @@ impl Observer {
             stat.modified_nanoseconds = *time;
         } else if kind == FileType::RegularFile {
             (stat.modified_nanoseconds, stat.has_own_time) =
-                self.times.announced(directory, name, &stat, trust);
+                self.times.announced(directory, name, path, &stat, trust);
+        } else if trust == TimeTrust::Content {
+            // A builder compares the times of links, and the layers of an image have those of directories.
+            stat.modified_nanoseconds = derived(path, &stat.link_name);
         }
         Ok(Some(Observed {
             entry: Entry {

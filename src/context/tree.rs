@@ -110,6 +110,13 @@ impl Tree {
         })
     }
 
+    /// Announces all entries with times that are derived from their content and path, so that they are the same in every clone.
+    #[must_use]
+    pub(crate) fn with_times_of_content(mut self) -> Self {
+        self.trust = TimeTrust::Content;
+        self
+    }
+
     pub(super) fn trust(&self) -> TimeTrust {
         self.trust
     }

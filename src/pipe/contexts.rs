@@ -15,7 +15,8 @@ use crate::bitbucket::GENERATED_FOLDER;
 use crate::buildkit::session::{Changes, FileSync, SecretSource, Secrets};
 use crate::config::Plan;
 use crate::config::plan::{
-    BuildPlan, ContextPlan, DockerfilePlan, DockerfileSource, FolderPlan, NamedContext, SecretsPlan,
+    BuildPlan, ContextPlan, ContextTimes, DockerfilePlan, DockerfileSource, FolderPlan,
+    NamedContext, SecretsPlan,
 };
 use crate::context::{Directory, NamedFile, Tree};
 use crate::ssh::Agents;
@@ -80,6 +81,7 @@ pub(super) fn open(plan: &Plan) -> Result<Vec<ImageFiles>> {
             clone,
             checkout: &checkout,
             tree: Arc::clone(&tree),
+            times: group.build.times,
             never: never_sent(plan, group.build),
         };
         opened.push(Arc::new(group.open(plan, &opening)?));
@@ -114,6 +116,7 @@ impl<'a> Group<'a> {
         let context = |build| local(build).map(|(context, _)| context);
         context(self.build) == context(build)
             && self.build.no_cache == build.no_cache
+            && self.build.times == build.times
             && self.build.secrets == build.secrets
             && self.build.ssh == build.ssh
             && named_directories(self.build).eq(named_directories(build))
@@ -271,15 +274,20 @@ struct Opening<'a> {
     clone: &'a Path,
     checkout: &'a Checkout,
     tree: Arc<Tree>,
+    times: ContextTimes,
     never: Vec<PathBuf>,
 }
 
 impl Opening<'_> {
     fn folder(&self, folder: &FolderPlan) -> Result<Directory> {
         let tree = self.tree.below(self.clone, &folder.path, &self.never);
+        let tree = tree.map_err(Failure::Directory)?;
         let ignore_file = folder.ignore_file.as_ref();
         Ok(Directory::Tree {
-            tree: tree.map_err(Failure::Directory)?,
+            tree: match self.times {
+                ContextTimes::Clone => tree,
+                ContextTimes::Content => tree.with_times_of_content(),
+            },
             ignore_file: ignore_file.map(|file| self.file(DOCKERIGNORE, file)),
         })
     }

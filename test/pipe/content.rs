@@ -291,3 +291,86 @@ fn a_file_dated_2300_is_not_reported_as_changing() {
             .without("changed");
     });
 }
+
+/// A clone in another container: the same files with new times.
+fn clone_of(context: &Context) -> Context {
+    let clone = Context::new("").unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(context.path().join("."))
+        .arg(clone.path())
+        .status();
+    assert!(copied.unwrap().success());
+    clone
+}
+
+#[test]
+fn times_of_content_send_only_changed_files_of_a_new_clone() {
+    with_place(async |place| {
+        let lines = "COPY data /data\nARG ROUND\nRUN echo \"round $ROUND: $(cat /data/*)\"";
+        let first = place.busybox_context(lines);
+        for name in ["one", "two"] {
+            first.file(&format!("data/{name}"), name).unwrap();
+        }
+        let repository = first
+            .path()
+            .file_name()
+            .unwrap()
+            .to_string_lossy()
+            .into_owned();
+        let built = async |context: &Context, times: &str, round: &str| {
+            let depot = place.depot(Scenario::default()).await;
+            let run = Program::of(&depot, context.path())
+                .set("BITBUCKET_CLONE_DIR", context.path())
+                .set("BITBUCKET_REPO_FULL_NAME", format!("acme/{repository}"))
+                .set("CONTEXT_TIMES", times)
+                .set("BUILD_ARGS", format!("ROUND={round}"))
+                .run()
+                .await;
+            depot.check().unwrap();
+            run
+        };
+        built(&first, "content", "1")
+            .await
+            .expect(0, &["sent     1.9MB of the context", "round 1: onetwo"]);
+        let second = clone_of(&first);
+        built(&second, "content", "2").await.expect(
+            0,
+            &[
+                "sent     0B of the context",
+                "COPY data /data\n#",
+                "round 2: onetwo",
+            ],
+        );
+        // The same size, and another content.
+        let third = clone_of(&second);
+        third.file("data/two", "TWO").unwrap();
+        fs::remove_file(third.path().join("data/one")).unwrap();
+        built(&third, "content", "3")
+            .await
+            .expect(0, &["sent     3B of the context", "round 3: TWO"]);
+        // With the times of the clone, everything is sent again.
+        built(&clone_of(&third), "clone", "4")
+            .await
+            .expect(0, &["sent     1.9MB of the context", "round 4: TWO"]);
+    });
+}
+
+#[test]
+fn times_of_content_with_a_cache_mount_cause_a_warning() {
+    with_place(async |place| {
+        let context =
+            place.busybox_context("RUN --mount=type=cache,target=/cache echo built > /cache/file");
+        let times = [("CONTEXT_TIMES", "content")];
+        let run = run(place, &context, &times).await;
+        run.expect(
+            0,
+            &["WARNING: CONTEXT_TIMES is `content`, and the Dockerfile mounts a cache"],
+        );
+        let run = self::run(place, &context, &[("CONTEXT_TIMES", "now")]).await;
+        run.expect(
+            2,
+            &["CONTEXT_TIMES: `now` is neither `clone` nor `content`"],
+        );
+    });
+}

@@ -52,6 +52,7 @@ const SHARED: &[&str] = &[
     "BUILD_PLATFORM",
     "COMPRESSION",
     "COMPRESSION_LEVEL",
+    "CONTEXT_TIMES",
     "GIT_AUTH_TOKEN",
     "OCI_LABELS",
     "SAVE",
@@ -61,7 +62,12 @@ const SHARED: &[&str] = &[
 ];
 
 /// Those of [`SHARED`] that have a meaning for a target that is only an input of others.
-const OF_INPUTS: &[&str] = &["BUILD_PLATFORM", "GIT_AUTH_TOKEN", "SOURCE_DATE_EPOCH"];
+const OF_INPUTS: &[&str] = &[
+    "BUILD_PLATFORM",
+    "CONTEXT_TIMES",
+    "GIT_AUTH_TOKEN",
+    "SOURCE_DATE_EPOCH",
+];
 
 /// Variables whose texts are split at commas and white space. The entries of an attribute are not.
 const WORDS: &[&str] = &["ALLOW", "IMAGE", "NO_CACHE_FILTER", "ULIMITS"];

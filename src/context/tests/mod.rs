@@ -4,6 +4,7 @@ mod follow;
 mod kinds;
 mod selection;
 mod shielding;
+mod times;
 
 use std::fs;
 use std::ops::ControlFlow;

@@ -49,6 +49,16 @@ pub(super) const ROWS: &[Variable] = &[
     ),
     Variable::new(
         Topic::Source,
+        "CONTEXT_TIMES",
+        Kind::Text,
+        Fallback::Value("clone"),
+        "Modification times of the files in the contexts. `clone`: those of the clone, which are \
+         new in every step, so that a builder requests all files again. `content`: times derived \
+         from content and path, so that it requests only changed files; not for steps that \
+         compare times, such as make or cargo with a cache mount.",
+    ),
+    Variable::new(
+        Topic::Source,
         "PLATFORMS",
         Kind::Words,
         Fallback::Described("the platform of the step's machine"),
