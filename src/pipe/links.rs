@@ -122,11 +122,7 @@ fn names_below<'a>(plan: &'a Plan, image: &'a ImagePlan) -> Vec<&'a str> {
 
 impl<'a> Links<'a> {
     /// `files` are those of the images of the plan, then of its inputs.
-    pub(super) fn new(
-        plan: &'a Plan,
-        files: &[ImageFiles],
-        sources: &LinkedSources,
-    ) -> Self {
+    pub(super) fn new(plan: &'a Plan, files: &[ImageFiles], sources: &LinkedSources) -> Self {
         let images = plan.built().zip(files).enumerate();
         let images = images.filter_map(|(index, (image, files))| {
             let (_, sources) = sources.iter().find(|(name, _)| *name == image.name)?;

@@ -1,0 +1,102 @@
+//! One generated definition with the arguments and the environment of its run.
+
+use super::compose::{self, Compose};
+use super::definition::Definition;
+use super::expression::Writer;
+use super::{hcl, json, overrides};
+use crate::numbers::Numbers;
+
+/// The share of cases with a mistake, in percent.
+const MISTAKES: usize = 15;
+
+pub struct Case {
+    /// Each file with its name.
+    pub files: Vec<(String, String)>,
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
+    /// The members of groups are compared as sets: the CLI's order of the targets of a matrix varies.
+    pub is_unordered: bool,
+}
+
+impl Case {
+    pub fn generate(seed: u64) -> Self {
+        let mut numbers = Numbers::new(seed);
+        match numbers.below(20) {
+            0..=10 => Self::definition(numbers, false),
+            11..=14 => Self::definition(numbers, true),
+            _ => Self::compose(numbers),
+        }
+    }
+
+    fn definition(mut numbers: Numbers, is_json: bool) -> Self {
+        let is_wrong = numbers.percent(MISTAKES);
+        let mut writer = Writer::new(numbers);
+        writer.mistakes = usize::from(is_wrong);
+        let definition = Definition::generate(&mut writer);
+        let write = if is_json { json::write } else { hcl::write };
+        let name = if is_json {
+            "docker-bake.json"
+        } else {
+            "docker-bake.hcl"
+        };
+        let mut files = vec![(name.to_owned(), write(&definition, &mut writer.numbers))];
+        let mut is_unordered = definition.is_unordered;
+        if writer.numbers.percent(20) {
+            // The second file changes variables and targets of the first one.
+            writer.functions.clear();
+            let second = Definition::generate(&mut writer);
+            is_unordered |= second.is_unordered;
+            files.push((
+                "override.hcl".to_owned(),
+                hcl::write(&second, &mut writer.numbers),
+            ));
+        }
+        let mut numbers = writer.numbers;
+        let mut arguments = file_arguments(&files, &mut numbers);
+        arguments.extend(overrides::arguments(
+            &mut numbers,
+            &definition.targets,
+            is_wrong,
+        ));
+        Self {
+            arguments,
+            environment: overrides::environment(&mut numbers, &definition.variables),
+            files,
+            is_unordered,
+        }
+    }
+
+    fn compose(mut numbers: Numbers) -> Self {
+        let is_wrong = numbers.percent(MISTAKES);
+        let compose = Compose::generate(&mut numbers, is_wrong);
+        let mut arguments = file_arguments(&compose.definitions, &mut numbers);
+        arguments.extend(overrides::arguments(
+            &mut numbers,
+            &compose.targets,
+            is_wrong,
+        ));
+        let mut environment = overrides::environment(&mut numbers, &[]);
+        environment.extend(compose::environment(&mut numbers));
+        Self {
+            files: compose
+                .definitions
+                .into_iter()
+                .chain(compose.others)
+                .collect(),
+            arguments,
+            environment,
+            is_unordered: false,
+        }
+    }
+}
+
+/// `-f` for each file; sometimes none for files that are read by default.
+fn file_arguments(files: &[(String, String)], numbers: &mut Numbers) -> Vec<String> {
+    if files.len() == 1 && numbers.percent(20) {
+        return Vec::new();
+    }
+    let files = files
+        .iter()
+        .flat_map(|(name, _)| ["-f".to_owned(), name.clone()]);
+    files.collect()
+}
