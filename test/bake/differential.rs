@@ -109,6 +109,13 @@ fn compare(cli: &Path, seed: u64) -> Result<bool, String> {
     let trial = Trial::new(cli, &case);
     let ours = trial.ours();
     let mut theirs = trial.theirs();
+    if std::env::var_os("BAKE_DEBUG").is_some() {
+        if let Outcome::Error(e) = &theirs {
+            eprintln!("ERR {seed} {:?}", e.trim());
+        } else if let Outcome::Panic = theirs {
+            eprintln!("ERR {seed} crash");
+        }
+    }
     for _ in 0..RETRIES {
         let Some(difference) = difference(&case, &theirs, &ours) else {
             return Ok(matches!(

@@ -32,7 +32,7 @@ impl Case {
         let is_wrong = numbers.percent(MISTAKES);
         let mut writer = Writer::new(numbers);
         writer.mistakes = usize::from(is_wrong);
-        let definition = Definition::generate(&mut writer);
+        let definition = Definition::generate(&mut writer, None);
         let write = if is_json { json::write } else { hcl::write };
         let name = if is_json {
             "docker-bake.json"
@@ -43,8 +43,8 @@ impl Case {
         let mut is_unordered = definition.is_unordered;
         if writer.numbers.percent(20) {
             // The second file changes variables and targets of the first one.
-            writer.functions.clear();
-            let second = Definition::generate(&mut writer);
+            writer.names.clear();
+            let second = Definition::generate(&mut writer, Some(&definition));
             is_unordered |= second.is_unordered;
             files.push((
                 "override.hcl".to_owned(),
@@ -60,7 +60,7 @@ impl Case {
         ));
         Self {
             arguments,
-            environment: overrides::environment(&mut numbers, &definition.variables),
+            environment: overrides::environment(&mut numbers, &definition.variables, is_wrong),
             files,
             is_unordered,
         }
@@ -75,7 +75,7 @@ impl Case {
             &compose.targets,
             is_wrong,
         ));
-        let mut environment = overrides::environment(&mut numbers, &[]);
+        let mut environment = overrides::environment(&mut numbers, &[], is_wrong);
         environment.extend(compose::environment(&mut numbers));
         Self {
             files: compose

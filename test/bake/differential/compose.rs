@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::numbers::Numbers;
 
-/// Lines of `build`. `W` stands for a word, `V` for a value with variables, `S` for a service.
+/// Lines of `build`. `W` stands for a word, `V` for a value with variables, `U` for one between quotes, `S` for a service.
 const BUILD: &[&str] = &[
     "context: ./W",
     "context: .",
@@ -18,20 +18,19 @@ const BUILD: &[&str] = &[
     "target: V",
     "args:\n  A: V\n  N: 1.50\n  T: yes\n  E:\n  O: 0o17",
     "args:\n  - A=V\n  - B\n  - EMPTY",
-    "args: {A: V, \"B\": 'V', C: !!str 12}",
+    "args: {A: U, \"B\": 'U', C: !!str 12}",
     "args: &args\n  SHARED: V",
     "args:\n  <<: *common\n  A: W",
     "labels:\n  org.a: V\n  b: 12",
     "labels:\n  - a=V\n  - b",
     "tags:\n  - W/W:V\n  - W",
-    "tags: [W, W, \"V\"]",
+    "tags: [W, W, \"U\"]",
     "platforms:\n  - linux/amd64\n  - linux/arm64",
     "cache_from:\n  - W/W:V\n  - type=gha,scope=W",
     "cache_to: [\"type=local,dest=W\", \"type=inline\"]",
     "no_cache: true",
     "pull: ${BOOL}",
     "no_cache_filter: W",
-    "no_cache_filter: [W, W]",
     "network: V",
     "privileged: false",
     "shm_size: 128m",
@@ -48,11 +47,11 @@ const BUILD: &[&str] = &[
     "secrets:\n  - source: env-secret\n    target: W\n  - file-secret",
     "provenance: true",
     "provenance: mode=max",
-    "sbom: V",
+    "sbom: \"U\"",
     "sbom: false",
     "x-depot:\n  project-id: W",
     "x-other: {a: [1, W]}",
-    "x-bake:\n  tags: [W, V]\n  platforms: linux/arm64 linux/amd64\n  pull: true",
+    "x-bake:\n  tags: [W, \"U\"]\n  platforms: linux/arm64 linux/amd64\n  pull: true",
     "x-bake:\n  output: type=image,push=true\n  no-cache: true\n  cache-from:\n    - type=local,src=W\n    - W/W",
     "x-bake:\n  contexts:\n    W: ./W\n  no-cache-filter: [W]\n  secret: [\"id=W,src=W\"]",
     "x-bake:\n  ssh: W\n  cache-to: type=inline",
@@ -63,14 +62,14 @@ const BUILD: &[&str] = &[
 const SERVICE: &[&str] = &[
     "image: W/W:V",
     "environment:\n  B: V\n  C:",
-    "environment: [\"B=V\", EMPTY]",
+    "environment: [\"B=U\", EMPTY]",
     "profiles: [W]",
     "depends_on: [S]",
     "depends_on:\n  S:\n    condition: service_started",
     "ports: [\"80:8080\", 443]",
     "ports:\n  - target: 80\n    published: \"8080\"",
     "volumes: [\"./W:/W:ro\", \"data:/data\"]",
-    "command: [W, V]",
+    "command: [W, \"U\"]",
     "restart: always",
     "healthcheck: {test: [CMD, W], interval: 10s}",
     "deploy: {replicas: 2}",
@@ -87,6 +86,7 @@ const SERVICE: &[&str] = &[
 /// Lines that are wrong at the place of those of `build`.
 const MISTAKES: &[&str] = &[
     "unknown: W",
+    "no_cache_filter: [W, W]",
     "args: W",
     "args: [1, 2]",
     "tags: W",
@@ -162,6 +162,22 @@ const VALUES: &[&str] = &[
     "${NUMBER}",
 ];
 
+/// Values that can stand between quotes.
+const QUOTED_VALUES: &[&str] = &[
+    "W",
+    "a-${A}",
+    "${A:-W}",
+    "${EMPTY-W}",
+    "$A",
+    "$$A",
+    "${MISSING}",
+    "a b",
+    "é",
+    "${B:?W}",
+    "a # b",
+    "12",
+];
+
 const WORDS: &[&str] = &["a", "b", "app", "x1", "rel-2", "Main", "w.x"];
 
 const SERVICES: [&str; 5] = ["web", "api", "db-1", "job_2", "Base"];
@@ -203,22 +219,19 @@ impl Compose {
         let mut definitions = vec![("compose.yml".to_owned(), words(&first, numbers))];
         if numbers.percent(25) {
             let mut second = String::from(
-                "x-common: &common {OTHER: V}\nx-service: &service {image: other}\nservices:\n",
+                "x-common: &common {OTHER: \"U\"}\nx-service: &service {image: other}\nservices:\n",
             );
             let name = numbers.pick(names);
             service(&mut second, numbers, name, &[], &mut is_wrong);
-            if numbers.percent(30) {
+            let other = numbers.pick(names);
+            if other != name && numbers.percent(40) {
                 let tag = numbers.pick(&[
                     "tags: !reset null",
                     "args: !override {A: W}",
                     "labels: !reset []",
                     "platforms: !override [linux/arm64]",
                 ]);
-                let _ = write!(
-                    second,
-                    "  {}:\n    build:\n      {tag}\n",
-                    numbers.pick(names)
-                );
+                let _ = write!(second, "  {}:\n    build:\n      {tag}\n", other);
             }
             definitions.push(("override.yaml".to_owned(), words(&second, numbers)));
         }
@@ -319,9 +332,11 @@ fn indented(lines: &[String], indent: &str) -> String {
         .join("\n")
 }
 
-/// Replaces `V` and `W`, where they are no parts of longer words.
+/// Replaces `U`, `V` and `W`, except in longer words.
 fn words(text: &str, numbers: &mut Numbers) -> String {
-    replaced(&replaced(text, 'V', VALUES, numbers), 'W', WORDS, numbers)
+    let tables = [('U', QUOTED_VALUES), ('V', VALUES), ('W', WORDS)];
+    let replace = |text: String, (letter, items)| replaced(&text, letter, items, numbers);
+    tables.into_iter().fold(text.to_owned(), replace)
 }
 
 fn replaced(text: &str, letter: char, items: &[&str], numbers: &mut Numbers) -> String {

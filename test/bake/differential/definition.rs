@@ -20,13 +20,18 @@ pub struct Block {
     pub blocks: Vec<Block>,
 }
 
+pub struct Variable {
+    pub name: String,
+    pub kind: Kind,
+    pub has_type: bool,
+}
+
 pub struct Definition {
     pub attributes: Vec<(String, Value)>,
     pub blocks: Vec<Block>,
     /// The targets, with the names of a matrix.
     pub targets: Vec<String>,
-    /// Each variable with its kind.
-    pub variables: Vec<(String, Kind)>,
+    pub variables: Vec<Variable>,
     /// The CLI prints the members of some groups in an order by chance: those of a matrix with several names.
     pub is_unordered: bool,
 }
@@ -160,8 +165,9 @@ const FIELDS: &[(&str, &[&str])] = &[
 const TARGET_LABELS: [&str; 6] = ["t0", "t-1", "app", "web_2", "default", "t5"];
 
 impl Definition {
-    /// A definition; `writer` then has the names of its variables and functions.
-    pub fn generate(writer: &mut Writer) -> Self {
+    /// A definition; `writer` then has the names of its variables and functions. Variables of `first`, the file before it, keep
+    /// their kinds, and functions have other names.
+    pub fn generate(writer: &mut Writer, first: Option<&Self>) -> Self {
         let mut definition = Self {
             attributes: Vec::new(),
             blocks: Vec::new(),
@@ -169,18 +175,21 @@ impl Definition {
             variables: Vec::new(),
             is_unordered: false,
         };
+        let prefix = if first.is_some() { "second" } else { "f" };
         for index in 0..=writer.numbers.below(3) {
-            let block = definition.variable(writer, index);
+            let block = definition.variable(writer, index, first);
             definition.blocks.push(block);
         }
         if writer.numbers.percent(25) {
             let kind = *writer.numbers.pick(&Kind::ALL.each_ref());
             let value = Value::Expression(writer.expression(kind, DEPTH));
-            definition.attributes.push(("local".to_owned(), value));
-            writer.names.push(("local".to_owned(), kind));
+            definition
+                .attributes
+                .push((format!("{prefix}local"), value));
+            writer.names.push((format!("{prefix}local"), kind));
         }
         for index in 0..writer.numbers.below(3) {
-            let block = function(writer, index);
+            let block = function(writer, &format!("{prefix}{index}"));
             definition.blocks.push(block);
         }
         for index in 0..=writer.numbers.below(4) {
@@ -196,11 +205,14 @@ impl Definition {
         definition
     }
 
-    fn variable(&mut self, writer: &mut Writer, index: usize) -> Block {
+    fn variable(&mut self, writer: &mut Writer, index: usize, first: Option<&Self>) -> Block {
         let name = format!("V{index}");
         let kind = *writer.numbers.pick(&Kind::ALL.each_ref());
+        let first = first.and_then(|first| first.variables.get(index));
+        let kind = first.map_or(kind, |variable| variable.kind);
         let mut attributes = Vec::new();
-        if writer.numbers.percent(40) {
+        let has_type = writer.numbers.percent(40);
+        if has_type {
             attributes.push(("type".to_owned(), Value::Word(kind.constraint().to_owned())));
         }
         if writer.numbers.percent(95) {
@@ -212,7 +224,11 @@ impl Definition {
             attributes.push(("description".to_owned(), value));
         }
         writer.names.push((name.clone(), kind));
-        self.variables.push((name.clone(), kind));
+        self.variables.push(Variable {
+            name: name.clone(),
+            kind,
+            has_type,
+        });
         let mut blocks = Vec::new();
         if writer.numbers.percent(12) {
             let condition = format!("{name} != null || {}", writer.expression(Kind::Boolean, 2));
@@ -369,8 +385,7 @@ impl Definition {
     }
 }
 
-fn function(writer: &mut Writer, index: usize) -> Block {
-    let name = format!("f{index}");
+fn function(writer: &mut Writer, name: &str) -> Block {
     let result = *writer.numbers.pick(&Kind::ALL.each_ref());
     let count = writer.numbers.below(3);
     let mut parameters: Vec<(String, Kind)> = Vec::new();
@@ -398,10 +413,10 @@ fn function(writer: &mut Writer, index: usize) -> Block {
         attributes.push(("variadic_params".to_owned(), Value::Word("rest".to_owned())));
         kinds.extend(std::iter::repeat_n(Kind::Text, writer.numbers.below(3)));
     }
-    writer.functions.push((name.clone(), kinds, result));
+    writer.functions.push((name.to_owned(), kinds, result));
     Block {
         kind: "function",
-        label: Some(name),
+        label: Some(name.to_owned()),
         attributes,
         blocks: Vec::new(),
     }

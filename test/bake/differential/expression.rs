@@ -63,7 +63,7 @@ impl Kind {
             Self::Numbers => "list(number)",
             Self::Map => "map(string)",
             Self::Object => {
-                "object({ name = string, count = optional(number, 7), on = bool, tags = list(string) })"
+                "object({ name = string, count = optional(number), on = bool, tags = list(string) })"
             }
             Self::Objects => {
                 "list(object({ name = string, count = number, on = bool, tags = list(string) }))"

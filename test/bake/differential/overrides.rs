@@ -1,5 +1,6 @@
 //! Random arguments and variables of the environment.
 
+use super::definition::Variable;
 use super::expression::Kind;
 use crate::numbers::Numbers;
 
@@ -84,12 +85,12 @@ pub fn arguments(numbers: &mut Numbers, targets: &[String], is_wrong: bool) -> V
         }
         .to_owned()
     };
-    if numbers.percent(80) {
+    if numbers.percent(93) {
         for _ in 0..=numbers.below(3) {
             arguments.push(target(numbers));
         }
     }
-    if numbers.percent(10) {
+    if is_wrong && numbers.percent(20) {
         arguments.push((*numbers.pick(&["g0", "g1", "default", "t0", "app.x"])).to_owned());
     }
     let mut overrides = Vec::new();
@@ -130,41 +131,76 @@ pub fn arguments(numbers: &mut Numbers, targets: &[String], is_wrong: bool) -> V
 }
 
 /// The variables of the environment, some of which set variables of the definition.
-pub fn environment(numbers: &mut Numbers, variables: &[(String, Kind)]) -> Vec<(String, String)> {
+pub fn environment(
+    numbers: &mut Numbers,
+    variables: &[Variable],
+    is_wrong: bool,
+) -> Vec<(String, String)> {
     let mut environment = vec![("ENV_ARG".to_owned(), "from env".to_owned())];
     if numbers.percent(5) {
         environment.push(("SOURCE_DATE_EPOCH".to_owned(), "1700000000".to_owned()));
     }
-    for (name, kind) in variables {
-        if !numbers.percent(20) {
+    for Variable {
+        name,
+        kind,
+        has_type,
+    } in variables
+    {
+        let can_be_set = *has_type || matches!(kind, Kind::Text | Kind::Number | Kind::Boolean);
+        if !numbers.percent(20) || !can_be_set && !is_wrong {
             continue;
         }
         // Numbers are never hexadecimal.
-        let values: &[&str] = match kind {
-            Kind::Text => &["", "x", "${V0}", "a,b", "é"],
-            Kind::Number => &["1", "2.50", "-3e2", "1_000", "", "x", "NaN", ".5", "1."],
-            Kind::Boolean => &["true", "0", "T", "yes", "FALSE"],
-            Kind::Texts => &["a,b", "", "\"a,b\",c", "a,,b", "\"a", "a\nb", " a, b"],
-            Kind::Numbers => &["1,2", "1.5", "x", ""],
-            Kind::Map => &["a=b", "a=1,c=x=y", "a", "\"a=b,c\",d=e", "a=1,a=2"],
-            Kind::Object | Kind::Objects => &["x", "{}"],
+        let (right, wrong): (&[&str], &[&str]) = match kind {
+            Kind::Text => (&["", "x", "${V0}", "a,b", "é"], &["x"]),
+            Kind::Number => (
+                &["1", "2.50", "-3e2", "1_000", ".5", "1."],
+                &["", "x", "NaN"],
+            ),
+            Kind::Boolean => (&["true", "0", "T", "FALSE"], &["yes", ""]),
+            Kind::Texts => (&["a,b", "\"a,b\",c", "a,,b", "a\nb", " a, b"], &["", "\"a"]),
+            Kind::Numbers => (&["1,2", "1.5"], &["x", ""]),
+            Kind::Map => (
+                &["a=b", "a=1,c=x=y", "\"a=b,c\",d=e"],
+                &["a", "", "a=1,a=2"],
+            ),
+            Kind::Object | Kind::Objects => (&[], &["x", "{}"]),
         };
-        environment.push((name.clone(), (*numbers.pick(values)).to_owned()));
-        if numbers.percent(20) {
-            let values = [
-                "{\"a\":\"b\"}",
-                "[\"a\",\"b\"]",
-                "\"x\"",
-                "[1,2.5]",
-                "true",
-                "12",
-                "null",
-                "{",
-                "{\"name\":\"n\",\"on\":true,\"tags\":[\"x\"]}",
-                "[]",
-            ];
-            environment.push((format!("{name}_JSON"), (*numbers.pick(&values)).to_owned()));
+        let values = if is_wrong && numbers.percent(30) {
+            wrong
+        } else {
+            right
+        };
+        if !values.is_empty() {
+            environment.push((name.clone(), (*numbers.pick(values)).to_owned()));
+        }
+        if numbers.percent(if values.is_empty() { 60 } else { 10 }) {
+            let json = json(numbers, *kind, is_wrong);
+            environment.push((format!("{name}_JSON"), json.to_owned()));
         }
     }
     environment
+}
+
+/// The value of a variable as JSON.
+fn json(numbers: &mut Numbers, kind: Kind, is_wrong: bool) -> &'static str {
+    if is_wrong && numbers.percent(40) {
+        return numbers.pick(&["{", "null", "[]", "{}", "\"x\"", "12", "[null]"]);
+    }
+    numbers.pick(match kind {
+        Kind::Text => &["\"x\"", "12", "true"],
+        Kind::Number => &["12", "1.50", "\"3\""],
+        Kind::Boolean => &["true", "\"false\""],
+        Kind::Texts => &["[\"a\", \"b\"]", "[]", "[1, true]"],
+        Kind::Numbers => &["[1, 2.5]", "[\"1\"]"],
+        Kind::Map => &["{\"a\": \"b\"}", "{}", "{\"a\": 1, \"b\": null}"],
+        Kind::Object => &[
+            "{\"name\": \"n\", \"on\": true, \"tags\": [\"x\"]}",
+            "{\"name\": \"n\", \"count\": 2, \"on\": \"false\", \"tags\": [], \"more\": 1}",
+        ],
+        Kind::Objects => &[
+            "[]",
+            "[{\"name\": \"n\", \"count\": 1, \"on\": true, \"tags\": [\"x\"]}]",
+        ],
+    })
 }
