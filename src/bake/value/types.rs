@@ -10,6 +10,8 @@ use super::convert::convertible;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     Dynamic,
+    /// The type of the null that a variable without a value has. It converts to no other type.
+    Absent,
     Bool,
     Number,
     String,
@@ -39,7 +41,7 @@ impl Type {
     pub(crate) fn has_dynamic(&self) -> bool {
         match self {
             Self::Dynamic => true,
-            Self::Bool | Self::Number | Self::String => false,
+            Self::Absent | Self::Bool | Self::Number | Self::String => false,
             Self::List(element) | Self::Set(element) | Self::Map(element) => element.has_dynamic(),
             Self::Tuple(elements) => elements.iter().any(Self::has_dynamic),
             Self::Object(attributes) | Self::Partial(attributes, _) => {
@@ -51,7 +53,7 @@ impl Type {
     /// The type without absent attributes: what a value of it has.
     pub(crate) fn complete(&self) -> Self {
         match self {
-            Self::Dynamic | Self::Bool | Self::Number | Self::String => self.clone(),
+            Self::Dynamic | Self::Absent | Self::Bool | Self::Number | Self::String => self.clone(),
             Self::List(element) => Self::list(element.complete()),
             Self::Set(element) => Self::set(element.complete()),
             Self::Map(element) => Self::map(element.complete()),
@@ -77,6 +79,7 @@ impl Display for Type {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dynamic => formatter.write_str("dynamic"),
+            Self::Absent => formatter.write_str("variable without a value"),
             Self::Bool => formatter.write_str("bool"),
             Self::Number => formatter.write_str("number"),
             Self::String => formatter.write_str("string"),

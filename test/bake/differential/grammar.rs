@@ -347,7 +347,8 @@ const MAP: &[&str] = &[
     "{ for k, v in { for x in @l : x => upper(x)... } : k => join(\"+\", v) }",
     "(@b ? @m : @m)",
     "jsondecode(jsonencode(@m))",
-    "{ a = @n, b = @b, c = null }",
+    "{ a = @t, c = null }",
+    "{ a = @n, b = @b }",
 ];
 
 const OBJECT: &[&str] = &[
