@@ -85,7 +85,7 @@ impl Evaluator<'_> {
         if is_independent(node, names) {
             return self.value(node).map(drop);
         }
-        let mut check = |part: &Node| self.scope.budget().deeper(|| self.check_parts(part, names));
+        let check = |part: &Node| self.scope.budget().deeper(|| self.check_parts(part, names));
         match &node.kind {
             Kind::Parentheses(inner) | Kind::Negate(inner) | Kind::Not(inner) => check(inner),
             Kind::Tuple(elements) => elements.iter().try_for_each(check),

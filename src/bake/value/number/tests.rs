@@ -38,6 +38,24 @@ fn numbers_print_as_the_cli_prints_them() {
 }
 
 #[test]
+fn whole_numbers_keep_the_precision_and_zero_has_no_sign() {
+    for (text, floor, ceil) in [
+        ("2.5", "2", "3"),
+        ("-2.5", "-3", "-2"),
+        ("-0.5", "-1", "0"),
+        ("-0", "0", "0"),
+        ("7", "7", "7"),
+        ("-Inf", "-Inf", "-Inf"),
+    ] {
+        assert_eq!(number(text).whole(true).unwrap().to_string(), floor);
+        assert_eq!(number(text).whole(false).unwrap().to_string(), ceil);
+    }
+    let (ten, three) = (number("10.5").whole(true), number("3.5").whole(true));
+    let quotient = ten.unwrap().over(&three.unwrap()).unwrap();
+    assert_eq!(quotient.to_string(), format!("3.{}2", "3".repeat(153)));
+}
+
+#[test]
 fn operations_round_as_those_of_the_cli() {
     let binary = |left: &str, operator: char, right: &str| {
         let (left, right) = (number(left), number(right));
