@@ -15,7 +15,7 @@ const COPIES: u64 = 6;
 const MAX_LENGTH: u64 = 20_000;
 
 /// Pieces that are inserted.
-const PIECES: [&str; 20] = [
+pub const PIECES: [&str; 20] = [
     "\"",
     "${",
     "%{ if ",

@@ -44,6 +44,10 @@ fn a_variable_with_a_type_and_no_value_is_null_and_no_attribute_accepts_it() {
         ("upper(v)", None),
         ("coalesce(v, \"x\")", None),
         ("try(v, \"x\")", None),
+        (
+            "(true ? { a = v, b = \"x\" } : { a = v, b = \"y\" }).b",
+            None,
+        ),
         // The CLI crashes.
         ("v == null ? \"x\" : v", None),
     ] {

@@ -39,13 +39,21 @@ impl Type {
 
     /// Whether the type is `Dynamic` or one of its parts is.
     pub(crate) fn has_dynamic(&self) -> bool {
+        self.contains(&Self::Dynamic)
+    }
+
+    /// Whether the type, or one of its parts, is this one without parts.
+    fn contains(&self, simple: &Self) -> bool {
         match self {
-            Self::Dynamic => true,
-            Self::Absent | Self::Bool | Self::Number | Self::String => false,
-            Self::List(element) | Self::Set(element) | Self::Map(element) => element.has_dynamic(),
-            Self::Tuple(elements) => elements.iter().any(Self::has_dynamic),
+            Self::Dynamic | Self::Absent | Self::Bool | Self::Number | Self::String => {
+                self == simple
+            }
+            Self::List(element) | Self::Set(element) | Self::Map(element) => {
+                element.contains(simple)
+            }
+            Self::Tuple(elements) => elements.iter().any(|element| element.contains(simple)),
             Self::Object(attributes) | Self::Partial(attributes, _) => {
-                attributes.values().any(Self::has_dynamic)
+                attributes.values().any(|kind| kind.contains(simple))
             }
         }
     }
@@ -98,6 +106,9 @@ pub(crate) fn unify(types: &[Type], lossy: bool) -> Option<Type> {
     let Some(first) = types.first() else {
         return Some(Type::Dynamic);
     };
+    if types.iter().any(|kind| kind.contains(&Type::Absent)) {
+        return None;
+    }
     if types.iter().all(|kind| kind == first) {
         return Some(first.clone());
     }

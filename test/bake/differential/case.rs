@@ -4,10 +4,14 @@ use super::compose::{self, Compose};
 use super::definition::Definition;
 use super::expression::Writer;
 use super::{hcl, json, overrides};
+use crate::mutations::PIECES;
 use crate::numbers::Numbers;
 
 /// The share of cases with a mistake, in percent.
 const MISTAKES: usize = 15;
+
+/// The share of cases with a change at random, in percent. Most of them are mistakes in the syntax.
+const CHANGES: usize = 5;
 
 pub struct Case {
     /// Each file with its name.
@@ -28,6 +32,22 @@ impl Case {
         }
     }
 
+    /// Changes the first file, or gives it a name that does not show its kind.
+    fn vary(mut self, mut numbers: Numbers) -> Self {
+        let (name, text) = self.files.first_mut().unwrap();
+        if numbers.percent(CHANGES) {
+            change(text, &mut numbers);
+        }
+        if numbers.percent(3) {
+            let old = std::mem::replace(name, "definition".to_owned());
+            match self.arguments.iter_mut().find(|argument| **argument == old) {
+                Some(argument) => argument.clone_from(name),
+                None => self.arguments.extend(["-f".to_owned(), name.clone()]),
+            }
+        }
+        self
+    }
+
     fn definition(mut numbers: Numbers, is_json: bool) -> Self {
         let is_wrong = numbers.percent(MISTAKES);
         let mut writer = Writer::new(numbers);
@@ -46,10 +66,13 @@ impl Case {
             writer.names.clear();
             let second = Definition::generate(&mut writer, Some(&definition));
             is_unordered |= second.is_unordered;
-            files.push((
-                "override.hcl".to_owned(),
-                hcl::write(&second, &mut writer.numbers),
-            ));
+            files.push(if writer.numbers.percent(30) {
+                let text = json::write(&second, &mut writer.numbers);
+                ("override.json".to_owned(), text)
+            } else {
+                let text = hcl::write(&second, &mut writer.numbers);
+                ("override.hcl".to_owned(), text)
+            });
         }
         let mut numbers = writer.numbers;
         let mut arguments = file_arguments(&files, &mut numbers);
@@ -64,6 +87,7 @@ impl Case {
             files,
             is_unordered,
         }
+        .vary(numbers)
     }
 
     fn compose(mut numbers: Numbers) -> Self {
@@ -87,6 +111,7 @@ impl Case {
             environment,
             is_unordered: false,
         }
+        .vary(numbers)
     }
 }
 
@@ -99,4 +124,20 @@ fn file_arguments(files: &[(String, String)], numbers: &mut Numbers) -> Vec<Stri
         .iter()
         .flat_map(|(name, _)| ["-f".to_owned(), name.clone()]);
     files.collect()
+}
+
+/// Inserts, removes or repeats a short part of a text.
+fn change(text: &mut String, numbers: &mut Numbers) {
+    let starts: Vec<usize> = text.char_indices().map(|(start, _)| start).collect();
+    let first = numbers.below(starts.len());
+    let last = (first + numbers.below(6)).min(starts.len() - 1);
+    let (start, end) = (*starts.get(first).unwrap(), *starts.get(last).unwrap());
+    match numbers.below(3) {
+        0 => text.replace_range(start..end, ""),
+        1 => {
+            let part = text.get(start..end).unwrap().to_owned();
+            text.insert_str(start, &part);
+        }
+        _ => text.insert_str(start, numbers.pick(&PIECES)),
+    }
 }

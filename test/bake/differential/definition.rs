@@ -123,7 +123,7 @@ const FIELDS: &[(&str, &[&str])] = &[
             "[\"id=@w,env=@w\", \"type=env,id=@w\"]",
             "[{ id = @t, env = \"@w\" }]",
             "[{ type = \"file\", id = \"@w\", src = @t }]",
-            "[\"id=b\", \"id=a\", \"id=b\"]",
+            "[\"id=b\", \"id=a,src=x\", \"id=c\"]",
         ],
     ),
     (
