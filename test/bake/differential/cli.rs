@@ -14,6 +14,9 @@ use crate::command::Invocation;
 /// The exit code of a program in Go that crashes.
 const CRASH: i32 = 2;
 
+/// The message of a crash that the CLI survives.
+const CRASH_IN_FUNCTION: &str = "panic in function implementation";
+
 /// The CLI. `None` if it is not available: then the test is skipped with a message, except in CI.
 pub fn cli() -> Option<PathBuf> {
     match install().unwrap() {
@@ -77,6 +80,10 @@ impl<'a> Trial<'a> {
         if output.status.code() == Some(CRASH) {
             return Outcome::Panic;
         }
-        Outcome::Error(String::from_utf8_lossy(&output.stderr).into_owned())
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        if message.contains(CRASH_IN_FUNCTION) {
+            return Outcome::Panic;
+        }
+        Outcome::Error(message)
     }
 }

@@ -194,6 +194,16 @@ fn numbers_have_the_points_and_exponents_that_follow() {
 }
 
 #[test]
+fn comments() {
+    check(&[
+        ("1 /* one */ + /*/ two */ 2", "3"),
+        ("[1, // one\n2 # two\n]", "[1,2]"),
+        ("1 /**/", "1"),
+    ]);
+    check_errors(&["1 /*/", "1 /* *"]);
+}
+
+#[test]
 fn conditionals() {
     check(&[
         ("true ? 1 : 1 + null", "1"),
