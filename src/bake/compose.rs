@@ -108,7 +108,7 @@ impl<'a> Compose<'a> {
             service::check_variables(&model, &environment, &self.reader)
         });
         match result {
-            Ok(_) => Ok(Kind::Compose),
+            Ok(()) => Ok(Kind::Compose),
             Err(error) if has_suffix([".yml", ".yaml"]) => Err(error),
             Err(error) => Ok(Kind::Unknown(error)),
         }

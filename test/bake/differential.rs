@@ -26,6 +26,7 @@ mod hcl;
 mod json;
 mod overrides;
 
+use std::fmt::Write as _;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
@@ -54,7 +55,9 @@ fn generated_definitions_give_the_answer_of_the_cli() {
     let Some(cli) = cli::cli() else {
         return;
     };
-    let seeds = std::env::var("BAKE_SEEDS").map_or(SEEDS, |range| parse(&range));
+    let seeds = std::env::var_os("BAKE_SEEDS").map(|range| parse(range.to_str().unwrap()));
+    let is_default = seeds.is_none();
+    let seeds = seeds.unwrap_or(SEEDS);
     let next = AtomicU64::new(seeds.start);
     let successes = AtomicU64::new(0);
     let failures = Mutex::new(Vec::new());
@@ -91,15 +94,14 @@ fn generated_definitions_give_the_answer_of_the_cli() {
         reports.join("\n")
     );
     assert!(
-        successes * 100 >= count * MIN_SUCCESSES,
+        !is_default || successes * 100 >= count * MIN_SUCCESSES,
         "only {successes} of {count} definitions have no error"
     );
 }
 
+/// A range such as `0..1000`.
 fn parse(range: &str) -> Range<u64> {
-    let (start, end) = range
-        .split_once("..")
-        .expect("BAKE_SEEDS is a range such as 0..1000");
+    let (start, end) = range.split_once("..").unwrap();
     start.parse().unwrap()..end.parse().unwrap()
 }
 
@@ -109,13 +111,6 @@ fn compare(cli: &Path, seed: u64) -> Result<bool, String> {
     let trial = Trial::new(cli, &case);
     let ours = trial.ours();
     let mut theirs = trial.theirs();
-    if std::env::var_os("BAKE_DEBUG").is_some() {
-        if let Outcome::Error(e) = &theirs {
-            eprintln!("ERR {seed} {:?}", e.trim());
-        } else if let Outcome::Panic = theirs {
-            eprintln!("ERR {seed} crash");
-        }
-    }
     for _ in 0..RETRIES {
         let Some(difference) = difference(&case, &theirs, &ours) else {
             return Ok(matches!(
@@ -170,19 +165,17 @@ fn normal(case: &Case, answer: &Value) -> Value {
 fn report(seed: u64, case: &Case, difference: &str, theirs: &Outcome, ours: &Outcome) -> String {
     let mut text = format!("=== seed {seed}: {difference}\n");
     for (name, content) in &case.files {
-        text.push_str(&format!("--- {name}\n{content}\n"));
+        let _ = writeln!(text, "--- {name}\n{content}");
     }
-    text.push_str(&format!(
-        "--- environment: {:?}\n--- arguments: {:?}\n",
-        case.environment, case.arguments
-    ));
-    for (who, outcome) in [("CLI", theirs), ("library", ours)] {
+    let _ = writeln!(text, "--- environment: {:?}", case.environment);
+    let _ = writeln!(text, "--- arguments: {:?}", case.arguments);
+    for (origin, outcome) in [("CLI", theirs), ("library", ours)] {
         let outcome = match outcome {
             Outcome::Json(json) => json.to_string(),
             Outcome::Error(error) => format!("error: {error}"),
             Outcome::Panic => "crash".to_owned(),
         };
-        text.push_str(&format!("--- {who}: {outcome}\n"));
+        let _ = writeln!(text, "--- {origin}: {outcome}");
     }
     text
 }

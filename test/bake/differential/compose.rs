@@ -231,7 +231,7 @@ impl Compose {
                     "labels: !reset []",
                     "platforms: !override [linux/arm64]",
                 ]);
-                let _ = write!(second, "  {}:\n    build:\n      {tag}\n", other);
+                let _ = write!(second, "  {other}:\n    build:\n      {tag}\n");
             }
             definitions.push(("override.yaml".to_owned(), words(&second, numbers)));
         }
@@ -289,7 +289,7 @@ fn service(
         add(&mut lines, numbers.pick(SERVICE), known, numbers);
     }
     let mut build: Vec<String> = Vec::new();
-    for _ in 0..1 + numbers.below(6) {
+    for _ in 0..=numbers.below(6) {
         add(&mut build, numbers.pick(BUILD), known, numbers);
     }
     if *is_wrong && numbers.percent(60) {
