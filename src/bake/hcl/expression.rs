@@ -341,11 +341,11 @@ impl<'a> Parser<'a> {
                 Kind::Variable(name) => Key::Name(name),
                 Kind::Null => Key::Name("null".into()),
                 Kind::Bool(value) => Key::Name(value.to_string()),
-                Kind::Access(ref base, _) if matches!(base.kind, Kind::Variable(_)) => {
-                    return Err(self.error_at(
-                        self.at,
-                        "put the key in quotes if it is a text, or in parentheses if it is an expression",
-                    ));
+                Kind::Access(ref base, ref steps)
+                    if matches!(base.kind, Kind::Variable(_))
+                        && steps.iter().all(Step::is_constant) =>
+                {
+                    Key::Ambiguous(key)
                 }
                 _ => Key::Expression(key),
             };

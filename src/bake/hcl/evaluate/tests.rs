@@ -204,6 +204,30 @@ fn comments() {
 }
 
 #[test]
+fn keys_of_objects() {
+    check(&[
+        ("{ upper(\"a\") = 1 }", "{\"A\":1}"),
+        (
+            "{ 1 + 1 = 2, null = 3, true : 4 }",
+            "{\"2\":2,\"null\":3,\"true\":4}",
+        ),
+        ("{ { a = \"b\" }.a = 1 }", "{\"b\":1}"),
+        // Wrong only where it is evaluated.
+        ("try({ x.y = 1 }, 2)", "2"),
+        ("try({ x[0].y = 1 }, 2)", "2"),
+        ("try({ x[*] = 1 }, 2)", "2"),
+        ("true ? 1 : { x.0 = 1 }.a", "1"),
+    ]);
+    check_errors(&[
+        "{ x.y = 1 }",
+        "{ x[0] = 1 }",
+        "{ x[*] = 1 }",
+        "{ [1] = 1 }",
+        "{ for = 1 }",
+    ]);
+}
+
+#[test]
 fn conditionals() {
     check(&[
         ("true ? 1 : 1 + null", "1"),
