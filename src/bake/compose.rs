@@ -103,10 +103,12 @@ impl<'a> Compose<'a> {
             return Ok(Kind::Other);
         }
         let result = self.model(std::slice::from_ref(file), DEFAULT_PROJECT);
-        let result = result
-            .and_then(|(model, environment)| service::services(&model, &environment, &self.reader));
+        // A later file can replace values that no target can have, so the targets are not read yet.
+        let result = result.and_then(|(model, environment)| {
+            service::check_variables(&model, &environment, &self.reader)
+        });
         match result {
-            Ok(_) => Ok(Kind::Compose),
+            Ok(()) => Ok(Kind::Compose),
             Err(error) if has_suffix([".yml", ".yaml"]) => Err(error),
             Err(error) => Ok(Kind::Unknown(error)),
         }

@@ -146,6 +146,8 @@ fn evaluate(
         }
     }
     evaluator.blocks_by_name = blocks_by_name;
+    // The first block of each target. The later ones merge into it, so that expressions that refer to the target see all of them.
+    let mut first_blocks: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for index in 0..declarations.blocks.len() {
         evaluator.resolve_block(index, None)?;
         evaluator.resolve_extra(index)?;
@@ -155,8 +157,21 @@ fn evaluate(
             .into_iter()
             .flat_map(|state| state.outputs().cloned())
             .collect();
-        for output in outputs {
+        for (number, output) in outputs.into_iter().enumerate() {
+            let Output::Target(target) = &output else {
+                config.add(output);
+                continue;
+            };
+            let name = target.name.clone();
+            let is_new = config.target(&name).is_none();
             config.add(output);
+            if is_new {
+                first_blocks.insert(name, (index, number));
+            } else if let Some((index, number)) = first_blocks.get(&name)
+                && let Some(merged) = config.target(&name)
+            {
+                evaluator.set_output(*index, *number, Output::Target(Box::new(merged.clone())));
+            }
         }
     }
     evaluator.finish()?;
@@ -173,3 +188,6 @@ fn evaluate(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

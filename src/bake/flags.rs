@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::Error;
 
 use csv::fields;
-pub(crate) use csv::fields as csv_fields;
+pub(crate) use csv::line_fields as csv_line_fields;
 pub(crate) use value::{entries, list};
 
 /// A cache to import from or to export to.

@@ -64,6 +64,11 @@ pub(crate) fn standard(name: &str) -> Option<Rc<dyn Function>> {
     Some(Rc::new(function))
 }
 
+/// Whether a function evaluates its arguments itself, and can hide their errors.
+pub(crate) fn is_lazy(name: &str) -> bool {
+    general::LAZY_NAMES.contains(&name)
+}
+
 /// The names of all standard functions.
 fn names() -> impl Iterator<Item = &'static str> {
     let names = all().map(|function| function.name);

@@ -112,7 +112,7 @@ fn mask(text: &str) -> String {
 }
 
 /// The first place where two values differ.
-fn first_difference(path: &str, theirs: &Value, ours: &Value) -> String {
+pub fn first_difference(path: &str, theirs: &Value, ours: &Value) -> String {
     if let (Value::Object(theirs), Value::Object(ours)) = (theirs, ours) {
         for name in theirs.keys().chain(ours.keys()) {
             let (left, right) = (theirs.get(name), ours.get(name));

@@ -64,6 +64,29 @@ impl Invocation {
         invocation
     }
 
+    /// A command with these variables besides those of the corpus.
+    pub fn new(variables: &[(String, String)], arguments: &[String]) -> Self {
+        let defaults = ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self {
+            environment: defaults
+                .into_iter()
+                .chain(variables.iter().cloned())
+                .collect(),
+            arguments: arguments.to_vec(),
+            input: None,
+            marks: Vec::new(),
+        }
+    }
+
+    /// All variables, for a run of the CLI.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
     pub fn run(&self, folder: &Path) -> Outcome {
         let variable = |name: &str| self.environment.get(name).cloned();
         let read_file = |path: &Path| {
@@ -84,7 +107,7 @@ impl Invocation {
             pull: Some(false),
             ..Flags::default()
         };
-        if let Err(problem) = self.arguments(&mut request) {
+        if let Err(problem) = self.set_arguments(&mut request) {
             return Outcome::Error(problem);
         }
         match depot_bake::read(&request) {
@@ -94,7 +117,7 @@ impl Invocation {
     }
 
     /// Sets what the arguments of `depot bake` say.
-    fn arguments(&self, request: &mut Request) -> Result<(), String> {
+    fn set_arguments(&self, request: &mut Request) -> Result<(), String> {
         let mut arguments = self.arguments.iter();
         while let Some(argument) = arguments.next() {
             let (flag, value) = match argument.split_once('=') {

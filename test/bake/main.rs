@@ -10,7 +10,9 @@
 
 mod answer;
 mod command;
+mod differential;
 mod mutations;
+mod numbers;
 
 use std::collections::BTreeMap;
 use std::fs;

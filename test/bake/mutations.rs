@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use depot_bake::Request;
 
+use crate::numbers::Numbers;
+
 /// Changed copies of each file.
 const COPIES: u64 = 6;
 
@@ -13,7 +15,7 @@ const COPIES: u64 = 6;
 const MAX_LENGTH: u64 = 20_000;
 
 /// Pieces that are inserted.
-const PIECES: [&str; 20] = [
+pub const PIECES: [&str; 20] = [
     "\"",
     "${",
     "%{ if ",
@@ -36,20 +38,6 @@ const PIECES: [&str; 20] = [
     "for x in ",
 ];
 
-/// A generator of numbers, always with the same sequence: a failure can be repeated.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let high = usize::try_from(self.0 >> 33).unwrap();
-        high % end.max(1)
-    }
-}
-
 #[test]
 fn changed_definitions_end_with_targets_or_an_error() {
     let mut files = Vec::new();
@@ -60,7 +48,7 @@ fn changed_definitions_end_with_targets_or_an_error() {
         let text = fs::read(file).unwrap();
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
         for copy in 0..COPIES {
-            let mut numbers = Numbers((index as u64) << 8 | copy);
+            let mut numbers = Numbers::new((index as u64) << 8 | copy);
             let changed = change(&text, &mut numbers);
             let result = catch_unwind(|| read(&name, &changed));
             assert!(

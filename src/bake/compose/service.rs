@@ -63,6 +63,20 @@ pub(crate) struct Extra {
     pub(crate) outputs: Vec<String>,
 }
 
+/// Reads the variables of all services, which fails if one of their files is missing or invalid.
+pub(crate) fn check_variables(
+    model: &Node,
+    environment: &Environment<'_>,
+    reader: &Reader<'_>,
+) -> Result<(), Error> {
+    let services = model.get("services").and_then(Node::as_map);
+    for node in services.into_iter().flat_map(Map::values) {
+        reader.budget.step()?;
+        variables(node, environment, reader)?;
+    }
+    Ok(())
+}
+
 /// The services of a model that are built.
 pub(crate) fn services(
     model: &Node,

@@ -295,6 +295,17 @@ fn problems_are_errors_with_their_place() {
 }
 
 #[test]
+fn a_later_file_corrects_values_of_an_earlier_one() {
+    let earlier = "services: {a: {build: {x-depot: text, x-bake: text}}}";
+    let later = "services: {a: {build: {x-depot: {project-id: p}, x-bake: {tags: [t]}}}}";
+    assert_services(
+        &[("compose.yaml", earlier), ("compose.2.yaml", later)],
+        "a context[.] tags[t] project[p]",
+    );
+    assert!(load(&[("compose.yaml", earlier)]).is_err());
+}
+
+#[test]
 fn bombs_are_errors() {
     let mut aliases = "x0: &x0 [a, a, a, a, a, a, a, a, a, a]\n".to_owned();
     for level in 1..20 {

@@ -290,6 +290,13 @@ impl Evaluator<'_> {
         Ok(())
     }
 
+    /// Replaces one of the targets of a block.
+    pub(super) fn set_output(&mut self, index: usize, number: usize, output: Output) {
+        if let Some(instance) = self.instance(index, number) {
+            instance.output = output;
+        }
+    }
+
     fn instance(&mut self, index: usize, number: usize) -> Option<&mut Instance> {
         let state = self.blocks.get_mut(index)?;
         state.instances.as_mut()?.get_mut(number)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::Error;
-use crate::flags::{boolean, csv_fields};
+use crate::flags::{boolean, csv_line_fields};
 use crate::value::{Number, Type, Value};
 
 /// A value of the environment.
@@ -91,8 +91,8 @@ fn go_float(text: &str) -> Option<f64> {
 }
 
 fn from_csv(name: &str, text: &str, kind: &Type) -> Result<Value, Error> {
-    let fields =
-        csv_fields(text).map_err(|error| Error::new(format!("{name}: {}", error.message())))?;
+    let fields = csv_line_fields(text)
+        .map_err(|error| Error::new(format!("{name}: {}", error.message())))?;
     let all = |kind: &Type| -> Result<Vec<Value>, Error> {
         fields
             .iter()

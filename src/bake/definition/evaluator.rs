@@ -277,10 +277,7 @@ impl<'a> Evaluator<'a> {
         match (default, kind) {
             (Some(value), _) => Ok(value),
             (None, None) => Ok(Value::String("".into())),
-            (None, Some(kind)) => Err(Error::new(format!(
-                "the variable {name} has no value: set it in the environment, or give it a default value of type {kind}"
-            ))
-            .into()),
+            (None, Some(_)) => Ok(Value::Null(Type::Absent)),
         }
     }
 

@@ -6,12 +6,30 @@ use crate::Error;
 pub(crate) fn fields(text: &str) -> Result<Vec<String>, Error> {
     let record = Records::new(text).next();
     let record = record.unwrap_or_else(|| Err(Error::new("it is empty")));
-    record.map_err(|error| {
-        let problem = error.message();
-        Error::new(format!(
-            "`{text}` is not a list of comma-separated values: {problem}"
-        ))
-    })
+    record.map_err(|error| invalid(text, &error))
+}
+
+/// The fields of a text that is one line. Other line ends than that at its end are part of a field, as in the CLI's values of variables.
+pub(crate) fn line_fields(text: &str) -> Result<Vec<String>, Error> {
+    let line = match text.strip_suffix('\n') {
+        Some(line) => line.strip_suffix('\r').unwrap_or(line),
+        None => text,
+    };
+    let fields = if line.is_empty() {
+        Err(Error::new("it is empty"))
+    } else {
+        record(line, &[','])
+    };
+    fields
+        .map(|(fields, _)| fields)
+        .map_err(|error| invalid(text, &error))
+}
+
+fn invalid(text: &str, error: &Error) -> Error {
+    let problem = error.message();
+    Error::new(format!(
+        "`{text}` is not a list of comma-separated values: {problem}"
+    ))
 }
 
 /// The records of a text. Empty lines are none.
@@ -29,23 +47,6 @@ impl Records {
         }
         Self { text, start: 0 }
     }
-
-    /// Reads a record, of which the text is not empty, and returns what follows it.
-    fn record(text: &str) -> Result<(Vec<String>, &str), Error> {
-        let mut fields = Vec::new();
-        let mut rest = text;
-        loop {
-            let (field, after) = match rest.strip_prefix('"') {
-                Some(quoted) => quoted_field(quoted)?,
-                None => plain_field(rest)?,
-            };
-            fields.push(field);
-            match after.strip_prefix(',') {
-                Some(after) => rest = after,
-                None => return Ok((fields, after)),
-            }
-        }
-    }
 }
 
 impl Iterator for Records {
@@ -56,7 +57,7 @@ impl Iterator for Records {
         if rest.is_empty() {
             return None;
         }
-        let result = Self::record(rest);
+        let result = record(rest, &[',', '\n']);
         // After an error, nothing follows.
         self.start = result
             .as_ref()
@@ -65,8 +66,25 @@ impl Iterator for Records {
     }
 }
 
-fn plain_field(text: &str) -> Result<(String, &str), Error> {
-    let end = text.find([',', '\n']).unwrap_or(text.len());
+/// Reads a record, of which the text is not empty, and returns the text after it. The characters of `ends` end a field without quotes.
+fn record<'a>(text: &'a str, ends: &[char]) -> Result<(Vec<String>, &'a str), Error> {
+    let mut fields = Vec::new();
+    let mut rest = text;
+    loop {
+        let (field, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted_field(quoted, ends)?,
+            None => plain_field(rest, ends)?,
+        };
+        fields.push(field);
+        match after.strip_prefix(',') {
+            Some(after) => rest = after,
+            None => return Ok((fields, after)),
+        }
+    }
+}
+
+fn plain_field<'a>(text: &'a str, ends: &[char]) -> Result<(String, &'a str), Error> {
+    let end = text.find(ends).unwrap_or(text.len());
     let (field, after) = text.split_at(end);
     if field.contains('"') {
         return Err(Error::new("a quote is inside of a value without quotes"));
@@ -75,7 +93,7 @@ fn plain_field(text: &str) -> Result<(String, &str), Error> {
 }
 
 /// The content of a field up to its closing quote, and the text after it. Two quotes stand for one.
-fn quoted_field(text: &str) -> Result<(String, &str), Error> {
+fn quoted_field<'a>(text: &'a str, ends: &[char]) -> Result<(String, &'a str), Error> {
     let mut field = String::new();
     let mut rest = text;
     loop {
@@ -88,7 +106,7 @@ fn quoted_field(text: &str) -> Result<(String, &str), Error> {
                 field.push('"');
                 rest = after;
             }
-            None if after.is_empty() || after.starts_with([',', '\n']) => {
+            None if after.is_empty() || after.starts_with(ends) => {
                 return Ok((field, after));
             }
             None => return Err(Error::new("text follows a closing quote")),
@@ -118,6 +136,25 @@ mod tests {
             let expected =
                 expected.map(|fields| fields.into_iter().map(str::to_owned).collect::<Vec<_>>());
             assert_eq!(fields(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_one_line_can_contain_line_ends() {
+        for (text, expected) in [
+            ("a\nb", Some(vec!["a\nb"])),
+            ("a,b\r\n", Some(vec!["a", "b"])),
+            ("a\r\nb,c\n\n", Some(vec!["a\r\nb", "c\n"])),
+            ("\"a\nb\",c", Some(vec!["a\nb", "c"])),
+            ("a,", Some(vec!["a", ""])),
+            ("\"a\"\nb", None),
+            ("a\nb\"", None),
+            ("\n", None),
+            ("", None),
+        ] {
+            let expected =
+                expected.map(|fields| fields.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(line_fields(text).ok(), expected, "{text:?}");
         }
     }
 

@@ -93,18 +93,8 @@ fn int(call: &Call<'_>) -> Outcome {
 
 /// Rounds down or up.
 fn whole(call: &Call<'_>, down: bool) -> Outcome {
-    let number = call.number(0)?;
-    if number.is_integer() || number.is_infinite() {
-        return Ok(Value::Number(number.clone()));
-    }
-    let size = number.truncated().unwrap_or_default();
-    let negative = number.is_negative();
-    let size = if negative == down {
-        size + UBig::ONE
-    } else {
-        size
-    };
-    integer(negative && !size.is_zero(), size)
+    let number = call.number(0)?.whole(down);
+    number.map(Value::Number).map_err(CallError::whole)
 }
 
 fn integer(negative: bool, size: UBig) -> Outcome {

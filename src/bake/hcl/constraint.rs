@@ -83,7 +83,7 @@ fn object(members: &[(Key, Node)], source: &Rc<Source>) -> Result<Type, Error> {
     for (key, value) in members {
         let name = match key {
             Key::Name(name) => name,
-            Key::Expression(key) => {
+            Key::Expression(key) | Key::Ambiguous(key) => {
                 return Err(Error::at(
                     Place::new(source, key.span.clone()),
                     "the name of an attribute has no quotes here",

@@ -97,6 +97,10 @@ impl<'a> Evaluator<'a> {
             let key = match key {
                 Key::Name(name) => name.clone(),
                 Key::Expression(key) => self.key(key)?,
+                Key::Ambiguous(key) => {
+                    let problem = "put the key in quotes if it is a text, or in parentheses if it is an expression";
+                    return Err(self.error(key, problem));
+                }
             };
             values.insert(key, self.value(value)?);
         }

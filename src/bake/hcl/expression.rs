@@ -25,7 +25,7 @@ const OPERATORS: [&[(&str, Operator)]; 6] = [
     ],
 ];
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     /// An expression. The parser is behind it afterwards, without the spaces that follow.
     pub(super) fn expression(&mut self) -> Result<Node, Error> {
         self.deeper(|parser| {
@@ -182,32 +182,51 @@ impl Parser<'_> {
         })
     }
 
+    /// A number with all points and exponents that follow its digits, as the CLI's scanner reads it: `1.2.3` is one number, and wrong.
     fn number(&mut self) -> Result<Kind, Error> {
         let start = self.at;
-        self.digits();
-        let point = self.at;
-        if self.take(".") && self.digits() == 0 {
-            self.at = point;
-        }
-        let exponent = self.at;
-        if self.rest().starts_with(['e', 'E']) {
-            self.at += 1;
-            if self.rest().starts_with(['+', '-']) {
-                self.at += 1;
-            }
-            if self.digits() == 0 {
-                self.at = exponent;
-            }
-        }
+        let text = self.number_text();
         if self
             .rest()
             .starts_with(|character: char| character.is_alphanumeric() || character == '_')
         {
             return Err(self.unexpected("the end of the number"));
         }
-        let text = self.text.get(start..self.at).unwrap_or_default();
         let number = Number::parse(text).map_err(|error| self.error_at(start, error.message()))?;
         Ok(Kind::Number(number))
+    }
+
+    /// The text of a number; empty if there are no digits.
+    fn number_text(&mut self) -> &'a str {
+        let start = self.at;
+        // The end of the last part that is not a point.
+        let mut end = start;
+        while self
+            .rest()
+            .starts_with(|first: char| first.is_ascii_digit())
+            || (end > start && self.rest().starts_with(['.', 'e', 'E']))
+        {
+            if self.digits() > 0 || self.exponent() {
+                end = self.at;
+            } else if !self.take(".") {
+                break;
+            }
+        }
+        self.at = end;
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Reads `e`, a sign and digits; reads nothing without digits.
+    fn exponent(&mut self) -> bool {
+        let start = self.at;
+        if self.take("e") || self.take("E") {
+            let _ = self.take("+") || self.take("-");
+            if self.digits() > 0 {
+                return true;
+            }
+        }
+        self.at = start;
+        false
     }
 
     fn digits(&mut self) -> usize {
@@ -231,8 +250,16 @@ impl Parser<'_> {
                 self.skip()?;
                 if let Some(name) = self.identifier() {
                     StepKind::Attribute(name)
-                } else if self.digits() > 0 {
-                    let digits = self.text.get(start + 1..self.at).unwrap_or_default().trim();
+                } else if self
+                    .rest()
+                    .starts_with(|first: char| first.is_ascii_digit())
+                {
+                    let digits = self.number_text();
+                    if digits.contains('.') {
+                        let problem =
+                            "two indexes cannot follow each other like this; write `[0][1]`";
+                        return Err(self.error_at(start, problem));
+                    }
                     StepKind::Number(
                         Number::parse(digits)
                             .map_err(|error| self.error_at(start, error.message()))?,
@@ -314,11 +341,11 @@ impl Parser<'_> {
                 Kind::Variable(name) => Key::Name(name),
                 Kind::Null => Key::Name("null".into()),
                 Kind::Bool(value) => Key::Name(value.to_string()),
-                Kind::Access(ref base, _) if matches!(base.kind, Kind::Variable(_)) => {
-                    return Err(self.error_at(
-                        self.at,
-                        "put the key in quotes if it is a text, or in parentheses if it is an expression",
-                    ));
+                Kind::Access(ref base, ref steps)
+                    if matches!(base.kind, Kind::Variable(_))
+                        && steps.iter().all(Step::is_constant) =>
+                {
+                    Key::Ambiguous(key)
                 }
                 _ => Key::Expression(key),
             };

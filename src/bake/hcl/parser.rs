@@ -149,11 +149,11 @@ impl<'a> Parser<'a> {
             let rest = self.rest();
             if rest.starts_with([' ', '\t']) {
                 self.at += 1;
-            } else if rest.starts_with("/*") {
-                let end = rest
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                let end = comment
                     .find("*/")
                     .ok_or_else(|| self.error("the comment is not closed"))?;
-                self.at += end + 2;
+                self.at += end + 4;
             } else if rest.starts_with('#') || rest.starts_with("//") {
                 self.at += rest.find('\n').unwrap_or(rest.len());
             } else if !self.newline_ends && newline(rest) > 0 {

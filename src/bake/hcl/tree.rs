@@ -41,6 +41,8 @@ pub(crate) enum Key {
     /// A name without quotes.
     Name(String),
     Expression(Node),
+    /// A name with attributes or indexes and without parentheses. It is an error, but only if the object is evaluated.
+    Ambiguous(Node),
 }
 
 /// A suffix of a value: `.name`, `[index]`, `.*` or `[*]`.
@@ -59,6 +61,17 @@ pub(crate) enum StepKind {
     Number(Number),
     /// The steps are those that apply to each element.
     Splat(Vec<Step>),
+}
+
+impl Step {
+    /// Whether the step depends on no value.
+    pub(super) fn is_constant(&self) -> bool {
+        match &self.kind {
+            StepKind::Attribute(_) | StepKind::Number(_) => true,
+            StepKind::Index(index) => matches!(index.kind, Kind::Text(_) | Kind::Number(_)),
+            StepKind::Splat(_) => false,
+        }
+    }
 }
 
 /// A call of a function.
@@ -144,7 +157,7 @@ impl Mentions {
             Kind::Tuple(elements) => elements.iter().for_each(|element| self.add(element)),
             Kind::Object(members) => {
                 for (key, value) in members {
-                    if let Key::Expression(key) = key {
+                    if let Key::Expression(key) | Key::Ambiguous(key) = key {
                         self.add(key);
                     }
                     self.add(value);

@@ -13,6 +13,11 @@ impl Value {
             return Ok(self.clone());
         }
         match self {
+            Self::Null(Type::Absent) if *wanted != Type::Absent => {
+                return Err(Error::new(
+                    "the value is that of a variable with a type, but without a value: set the variable in the environment, or give it a default value",
+                ));
+            }
             Self::Null(kind) => {
                 let complete = wanted.complete();
                 return Ok(Self::Null(

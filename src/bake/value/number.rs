@@ -135,6 +135,17 @@ impl Number {
         Self::rounded(negative, magnitude, 0, false, precision)
     }
 
+    /// The next integer, downwards or upwards, with the precision of the number. Zero has no sign.
+    pub(crate) fn whole(&self, down: bool) -> Result<Self, Error> {
+        let Some(size) = self.truncated() else {
+            return Ok(self.clone());
+        };
+        let away = !self.is_integer() && self.negative == down;
+        let size = if away { size + UBig::ONE } else { size };
+        let negative = self.negative && !size.is_zero();
+        Self::rounded(negative, size, 0, false, self.precision)
+    }
+
     /// The nearest `f64`.
     pub(crate) fn to_f64(&self) -> f64 {
         let size = if self.infinite {

@@ -10,6 +10,8 @@ use super::convert::convertible;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Type {
     Dynamic,
+    /// The type of the null that a variable without a value has. It converts to no other type.
+    Absent,
     Bool,
     Number,
     String,
@@ -37,13 +39,21 @@ impl Type {
 
     /// Whether the type is `Dynamic` or one of its parts is.
     pub(crate) fn has_dynamic(&self) -> bool {
+        self.contains(&Self::Dynamic)
+    }
+
+    /// Whether the type, or one of its parts, is this one without parts.
+    fn contains(&self, simple: &Self) -> bool {
         match self {
-            Self::Dynamic => true,
-            Self::Bool | Self::Number | Self::String => false,
-            Self::List(element) | Self::Set(element) | Self::Map(element) => element.has_dynamic(),
-            Self::Tuple(elements) => elements.iter().any(Self::has_dynamic),
+            Self::Dynamic | Self::Absent | Self::Bool | Self::Number | Self::String => {
+                self == simple
+            }
+            Self::List(element) | Self::Set(element) | Self::Map(element) => {
+                element.contains(simple)
+            }
+            Self::Tuple(elements) => elements.iter().any(|element| element.contains(simple)),
             Self::Object(attributes) | Self::Partial(attributes, _) => {
-                attributes.values().any(Self::has_dynamic)
+                attributes.values().any(|kind| kind.contains(simple))
             }
         }
     }
@@ -51,7 +61,7 @@ impl Type {
     /// The type without absent attributes: what a value of it has.
     pub(crate) fn complete(&self) -> Self {
         match self {
-            Self::Dynamic | Self::Bool | Self::Number | Self::String => self.clone(),
+            Self::Dynamic | Self::Absent | Self::Bool | Self::Number | Self::String => self.clone(),
             Self::List(element) => Self::list(element.complete()),
             Self::Set(element) => Self::set(element.complete()),
             Self::Map(element) => Self::map(element.complete()),
@@ -77,6 +87,7 @@ impl Display for Type {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dynamic => formatter.write_str("dynamic"),
+            Self::Absent => formatter.write_str("variable without a value"),
             Self::Bool => formatter.write_str("bool"),
             Self::Number => formatter.write_str("number"),
             Self::String => formatter.write_str("string"),
@@ -95,6 +106,9 @@ pub(crate) fn unify(types: &[Type], lossy: bool) -> Option<Type> {
     let Some(first) = types.first() else {
         return Some(Type::Dynamic);
     };
+    if types.iter().any(|kind| kind.contains(&Type::Absent)) {
+        return None;
+    }
     if types.iter().all(|kind| kind == first) {
         return Some(first.clone());
     }

@@ -7,8 +7,9 @@ use std::rc::Rc;
 use super::Evaluator;
 use crate::Error;
 use crate::budget::Budget;
+use crate::functions::is_lazy;
 use crate::hcl::scope::{Function, Scope};
-use crate::hcl::tree::{For, Node};
+use crate::hcl::tree::{For, Kind, Mentions, Node};
 use crate::value::Value;
 
 /// The names of one element over those of the expression around.
@@ -72,8 +73,41 @@ impl Evaluator<'_> {
         Ok(())
     }
 
+    /// Reports mistakes in the parts of a condition that depend on no element. The CLI does so for an empty collection, too.
+    fn check_condition(&self, condition: &Node, names: (Option<&str>, &str)) -> Result<(), Error> {
+        if is_independent(condition, names) {
+            return self.condition(condition).map(drop);
+        }
+        self.check_parts(condition, names)
+    }
+
+    fn check_parts(&self, node: &Node, names: (Option<&str>, &str)) -> Result<(), Error> {
+        if is_independent(node, names) {
+            return self.value(node).map(drop);
+        }
+        let check = |part: &Node| self.scope.budget().deeper(|| self.check_parts(part, names));
+        match &node.kind {
+            Kind::Parentheses(inner) | Kind::Negate(inner) | Kind::Not(inner) => check(inner),
+            Kind::Tuple(elements) => elements.iter().try_for_each(check),
+            Kind::Chain(first, rest) => {
+                check(first)?;
+                rest.iter().try_for_each(|(_, operand)| check(operand))
+            }
+            Kind::Conditional(parts) => {
+                let [condition, _, _] = &**parts;
+                check(condition)
+            }
+            // `can` and `try` hide the errors of their arguments.
+            Kind::Call(call) if !is_lazy(&call.name) => call.arguments.iter().try_for_each(check),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn repeat(&self, inner: &For) -> Result<Value, Error> {
         let names = (inner.key_name.as_deref(), inner.value_name.as_str());
+        if let Some(condition) = &inner.condition {
+            self.check_condition(condition, names)?;
+        }
         let selected = |evaluator: &Evaluator<'_>| match &inner.condition {
             Some(condition) => evaluator.condition(condition),
             None => Ok(true),
@@ -120,4 +154,12 @@ impl Evaluator<'_> {
         });
         Ok(Value::object(values.collect()))
     }
+}
+
+/// Whether an expression mentions none of the names of a `for`.
+fn is_independent(node: &Node, (key_name, value_name): (Option<&str>, &str)) -> bool {
+    let mut mentions = Mentions::default();
+    mentions.add(node);
+    let mut names = mentions.references.iter().map(|reference| &*reference.name);
+    !names.any(|name| name == value_name || Some(name) == key_name)
 }

@@ -123,6 +123,8 @@ impl Number {
     }
 
     /// The rest of the division that rounds to zero; the number itself for a division by zero.
+    ///
+    /// All steps have the precision of the dividend, as in the CLI: `pow(3, 60) % 10` is 0, because `pow` returns an `f64`.
     pub(crate) fn modulo(&self, other: &Self) -> Result<Self, Error> {
         if self.infinite || other.infinite {
             return Err(Error::new("`%` does not work with infinity"));
@@ -132,8 +134,9 @@ impl Number {
         }
         let quotient = self.over(other)?;
         let whole = quotient.truncated().unwrap_or_default();
-        let whole = Self::from_integer(quotient.negative, whole)?;
-        let precision = self.precision.max(other.precision).max(whole.precision);
+        let negative = quotient.negative && !whole.is_zero();
+        let precision = self.precision;
+        let whole = Self::rounded(negative, whole, 0, false, precision)?;
         let multiple = other.product(&whole, precision)?;
         self.sum(&multiple.negated(), precision)
     }

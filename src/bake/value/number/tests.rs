@@ -38,6 +38,43 @@ fn numbers_print_as_the_cli_prints_them() {
 }
 
 #[test]
+fn a_rest_has_the_precision_of_the_dividend() {
+    let float = |value: f64| Number::from_f64(value).unwrap();
+    for (dividend, divisor, rest) in [
+        (float(3_f64.powi(60)), number("10"), "0"),
+        (float(3_f64.powi(30)), number("10"), "9"),
+        (float(2_f64.sqrt()), number("0.1"), "0.014213562373095234"),
+        (
+            Number::from_integer(false, 100_u32.into()).unwrap(),
+            number("0.3"),
+            "0.09999999999999999861",
+        ),
+        (number("-7.5"), number("2"), "-1.5"),
+        (number("0"), number("-5"), "0"),
+    ] {
+        assert_eq!(dividend.modulo(&divisor).unwrap().to_string(), rest);
+    }
+}
+
+#[test]
+fn whole_numbers_keep_the_precision_and_zero_has_no_sign() {
+    for (text, floor, ceil) in [
+        ("2.5", "2", "3"),
+        ("-2.5", "-3", "-2"),
+        ("-0.5", "-1", "0"),
+        ("-0", "0", "0"),
+        ("7", "7", "7"),
+        ("-Inf", "-Inf", "-Inf"),
+    ] {
+        assert_eq!(number(text).whole(true).unwrap().to_string(), floor);
+        assert_eq!(number(text).whole(false).unwrap().to_string(), ceil);
+    }
+    let (ten, three) = (number("10.5").whole(true), number("3.5").whole(true));
+    let quotient = ten.unwrap().over(&three.unwrap()).unwrap();
+    assert_eq!(quotient.to_string(), format!("3.{}2", "3".repeat(153)));
+}
+
+#[test]
 fn operations_round_as_those_of_the_cli() {
     let binary = |left: &str, operator: char, right: &str| {
         let (left, right) = (number(left), number(right));
