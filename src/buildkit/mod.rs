@@ -6,6 +6,7 @@
 
 mod connect;
 mod content;
+mod definition;
 mod error;
 mod gateway;
 mod io;
@@ -17,6 +18,7 @@ mod version;
 mod wire;
 
 pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
+pub(crate) use definition::{TextFile, directory};
 pub(crate) use error::{
     CANCELED, ErrorKind, KnownCause, Mounts, Refusal, RegistryAction, SolveError, Source,
     SshFailure, is_lost, status_message,

@@ -1,6 +1,7 @@
 //! A folder as it is sent to a builder in one transfer.
 
 use std::fs::File;
+use std::io;
 use std::ops::ControlFlow;
 
 use super::error::{OpenError, WalkError, shown};
@@ -9,6 +10,7 @@ use super::named::NamedFile;
 use super::stat::Entry;
 use super::tree::Tree;
 use super::walk::WalkSummary;
+use crate::io::bounded_file;
 
 /// The file that a frontend reads first, in a separate transfer.
 const IGNORE_FILE: &str = ".dockerignore";
@@ -50,6 +52,29 @@ impl Directory {
         match self {
             Self::Tree { tree, .. } => tree.directory_digest(),
             Self::Files(_) => 0,
+        }
+    }
+
+    /// Reads a file at the top; `None` if it does not exist. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be read, or is larger than `limit_bytes`.
+    pub(crate) fn read(&self, name: &str, limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
+        let file = match self {
+            Self::Tree {
+                ignore_file: Some(file),
+                ..
+            } if name == IGNORE_FILE => return file.read(limit_bytes).map(Some),
+            Self::Tree { tree, .. } => tree.open(name),
+            Self::Files(files) => View::Files(files).open(name.as_bytes()),
+        };
+        match file {
+            Ok(file) => bounded_file::read_open(file, limit_bytes).map(Some),
+            Err(OpenError::Gone { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(OpenError::NotListed { .. }) => Ok(None),
+            Err(error) => Err(io::Error::other(error)),
         }
     }
 

@@ -12,6 +12,7 @@ use super::Result;
 use super::counted::{Checkout, CountedFolder};
 use super::failure::Failure;
 use crate::bitbucket::GENERATED_FOLDER;
+use crate::buildkit::TextFile;
 use crate::buildkit::session::{Changes, FileSync, SecretSource, Secrets};
 use crate::config::Plan;
 use crate::config::plan::{
@@ -26,6 +27,9 @@ const KEY_PREFIX: &str = "depot-build-2";
 
 /// The name by which a builder requests the Dockerfile, unless a session has several.
 pub(super) const DOCKERFILE: &str = "dockerfile";
+
+/// The limit for each file of a definition that is part of the request. A message has 4 MiB at most with some builders.
+const DEFINITION_LIMIT_BYTES: u64 = 256 << 10;
 
 /// The name of the file with patterns of files that are not sent.
 const DOCKERIGNORE: &str = ".dockerignore";
@@ -227,6 +231,38 @@ impl Contexts {
     /// The directories for one solve.
     pub(super) fn files(&self, changes: Changes) -> FileSync {
         self.files.clone().on_change(changes)
+    }
+
+    /// The Dockerfile `name` in the directory `dockerfile`, with the patterns of the context. `None` if the builder has to request
+    /// them: they are large or cannot be read, which it reports.
+    pub(super) fn definition(&self, dockerfile: &str, name: &str) -> Option<Vec<TextFile>> {
+        let read = |directory: &str, name: &str| {
+            let directory = self.files.directory(directory)?;
+            directory.read(name, DEFINITION_LIMIT_BYTES).ok()
+        };
+        let content = read(dockerfile, name)??;
+        let own_name = format!("{name}.dockerignore");
+        let patterns = match read(dockerfile, &own_name)? {
+            Some(own) => own,
+            // A frontend that finds this file does not request the one in the context.
+            None => read("context", DOCKERIGNORE)?.unwrap_or_default(),
+        };
+        // A frontend takes an empty file for none.
+        let patterns = if patterns.is_empty() {
+            b"\n".to_vec()
+        } else {
+            patterns
+        };
+        Some(vec![
+            TextFile {
+                name: name.to_owned(),
+                content,
+            },
+            TextFile {
+                name: own_name,
+                content: patterns,
+            },
+        ])
     }
 
     /// The SSH agents of the builds.

@@ -76,7 +76,8 @@ pub(super) fn solve(
     export: Export<'_>,
     retention: Retention,
 ) -> Solve {
-    let mut attributes = frontend::attributes(job.plan, &job.files, &target.platforms);
+    let mut solve = frontend::solve(job.plan, &job.files, &target.platforms);
+    let attributes = &mut solve.frontend_attributes;
     let has_attestations = match export {
         // Docker manifests cannot hold attestations.
         Export::Push(round) => !round.docker_form,
@@ -92,20 +93,18 @@ pub(super) fn solve(
         attributes.insert("multi-platform".into(), "true".into());
     }
     Solve {
-        frontend_attributes: attributes,
         export: exporter::of(job, target, export, retention),
         entitlements: steps::entitlements(&job.plan.build),
         internal: retention == Retention::Nothing,
-        ..Solve::default()
+        ..solve
     }
 }
 
 /// The solve whose result is an input of other builds.
 pub(super) fn input(plan: &ImagePlan, files: &ImageFiles, platforms: &[Platform]) -> Solve {
     Solve {
-        frontend_attributes: frontend::attributes(plan, files, platforms),
         entitlements: steps::entitlements(&plan.build),
-        ..Solve::default()
+        ..frontend::solve(plan, files, platforms)
     }
 }
 
@@ -125,15 +124,14 @@ pub(super) fn archive(
         // A daemon with containerd's store must get the layers that were pushed.
         compression::add(&mut attributes, job.plan.compression, false);
     }
-    let mut frontend = frontend::attributes(
+    let mut solve = frontend::solve(
         job.plan,
         &job.files,
         platform.map(std::slice::from_ref).unwrap_or_default(),
     );
     // The image is already built and must not be built again.
-    frontend.remove("no-cache");
+    solve.frontend_attributes.remove("no-cache");
     Solve {
-        frontend_attributes: frontend,
         export: Some(buildkit::Export {
             kind: "docker".into(),
             attributes,
@@ -149,7 +147,7 @@ pub(super) fn archive(
             .then(caches::inline)
             .into_iter()
             .collect(),
-        ..Solve::default()
+        ..solve
     }
 }
 

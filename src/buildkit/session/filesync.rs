@@ -68,6 +68,11 @@ impl FileSync {
         all
     }
 
+    /// The directory with this name.
+    pub(crate) fn directory(&self, name: &str) -> Option<&Directory> {
+        self.directories.get(name).map(Arc::as_ref)
+    }
+
     /// Sets how a file that changes during a transfer is treated.
     #[must_use]
     pub(crate) fn on_change(mut self, changes: Changes) -> Self {

@@ -5,13 +5,40 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 
 use super::steps;
+use crate::buildkit::{self, Solve};
 use crate::config::plan::{ContextPlan, ImagePlan, NamedContext};
 use crate::depot::fork;
 use crate::pipe::contexts::{self, ImageFiles};
 use crate::platform::Platform;
 
+/// The key of the input that is the directory of the Dockerfile, instead of the one that the builder requests.
+const DOCKERFILE_INPUT: &str = "dockerfile";
+
+/// A solve with the attributes and the Dockerfile of a build for `platforms`.
+///
+/// The request has the Dockerfile and the patterns of ignored files, which saves up to five round trips: a frontend requests each of
+/// them by a transfer of its own before that of the context. An old frontend in a `# syntax=` line requests them nevertheless.
+pub(super) fn solve(plan: &ImagePlan, files: &ImageFiles, platforms: &[Platform]) -> Solve {
+    let mut solve = Solve {
+        frontend_attributes: attributes(plan, files, platforms),
+        ..Solve::default()
+    };
+    if let ContextPlan::Directory(_, dockerfile) = &plan.build.context
+        && let Some(definition) = files
+            .contexts
+            .definition(&files.dockerfile, &dockerfile.name)
+    {
+        // With this attribute, a frontend ignores the input.
+        solve.frontend_attributes.remove("dockerfilekey");
+        let name = format!("[internal] load build definition from {}", dockerfile.name);
+        let definition = buildkit::directory(definition, &name);
+        solve.inputs.insert(DOCKERFILE_INPUT.into(), definition);
+    }
+    solve
+}
+
 /// The attributes of a build for `platforms`.
-pub(super) fn attributes(
+fn attributes(
     plan: &ImagePlan,
     files: &ImageFiles,
     platforms: &[Platform],
