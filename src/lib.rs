@@ -20,6 +20,7 @@ pub mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+mod into_map;
 mod io;
 pub mod pipe;
 mod platform;

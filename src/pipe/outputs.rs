@@ -16,6 +16,7 @@ use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::{Build, fork};
+use crate::into_map::IntoMap;
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
@@ -270,7 +271,7 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
             let images = plan.images.iter().zip(images);
             let images =
                 images.map(|(plan, image)| (plan.name.clone(), Value::Object(response(image))));
-            images.collect()
+            images.into_map()
         }
     };
     if let Some(build) = build {
@@ -289,7 +290,7 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
     }
     let digests = names(plan, finished).into_iter();
     let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
-    let digests: Map<String, Value> = digests.collect();
+    let digests: Map<String, Value> = digests.into_map();
     if !digests.is_empty() {
         metadata.insert("depot.digests".into(), Value::Object(digests));
     }

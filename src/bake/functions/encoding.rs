@@ -11,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::flags::csv::Records;
 use crate::hcl::scope::CallError;
+use crate::into_map::IntoMap;
 use crate::value::{Type, Value};
 
 const TEXT: &[Parameter] = &[Parameter::STRING];
@@ -101,6 +102,6 @@ fn csv_decode(call: &Call<'_>) -> Outcome {
         rows.push(Value::object(row));
     }
     let attributes = header.into_iter().map(|name| (name, Type::String));
-    let element = Type::Object(Rc::new(attributes.collect()));
+    let element = Type::Object(Rc::new(attributes.into_map()));
     Ok(Value::list(element, rows))
 }

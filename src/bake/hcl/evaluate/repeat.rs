@@ -9,6 +9,7 @@ use crate::Error;
 use crate::budget::Budget;
 use crate::hcl::scope::{Function, Scope};
 use crate::hcl::tree::{For, Node};
+use crate::into_map::IntoMap;
 use crate::value::Value;
 
 /// The names of one element over those of the expression around.
@@ -118,6 +119,6 @@ impl Evaluator<'_> {
             };
             value.map(|value| (key, value))
         });
-        Ok(Value::object(values.collect()))
+        Ok(Value::object(values.into_map()))
     }
 }
