@@ -20,8 +20,8 @@ pub mod exit;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
-mod into_map;
 mod io;
+mod ordered;
 pub mod pipe;
 mod platform;
 mod registry;

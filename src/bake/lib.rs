@@ -15,7 +15,7 @@
 //! | `target` | a target and a group, and how targets merge |
 //! | `definition` | variables, functions, blocks, matrix, inheritance, overrides |
 //! | `compose` | compose files |
-//! | `into_map` | collects into maps |
+//! | `ordered` | collects into sorted maps and sets |
 //! | `files` | the default files, and the kind of a file |
 //! | `print` | the JSON form |
 
@@ -26,7 +26,7 @@ mod files;
 mod flags;
 mod functions;
 mod hcl;
-mod into_map;
+mod ordered;
 mod print;
 mod source;
 mod target;

@@ -25,6 +25,7 @@ use super::ssh::{self, SshPlan, SshVariables};
 use super::steps::{self, StepVariables};
 use super::tags;
 use crate::bitbucket::Pipeline;
+use crate::ordered::IntoOrdered;
 use crate::registry::reference::Reference;
 use crate::ssh::Agents;
 
@@ -277,7 +278,7 @@ impl Drafts {
             .all
             .iter()
             .map(|draft| draft.described.project.depot_project_id.as_deref())
-            .collect();
+            .into_ordered();
         let is_target = self.all.iter().any(|draft| draft.is_target);
         if !is_target {
             return None;

@@ -16,7 +16,7 @@ use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::{Build, fork};
-use crate::into_map::IntoMap;
+use crate::ordered::IntoOrdered;
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
@@ -271,7 +271,7 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
             let images = plan.images.iter().zip(images);
             let images =
                 images.map(|(plan, image)| (plan.name.clone(), Value::Object(response(image))));
-            images.into_map()
+            images.into_ordered()
         }
     };
     if let Some(build) = build {
@@ -290,7 +290,7 @@ fn metadata(plan: &Plan, build: Option<&Build>, finished: &[Finished]) -> Value 
     }
     let digests = names(plan, finished).into_iter();
     let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
-    let digests: Map<String, Value> = digests.into_map();
+    let digests: Map<String, Value> = digests.into_ordered();
     if !digests.is_empty() {
         metadata.insert("depot.digests".into(), Value::Object(digests));
     }

@@ -8,7 +8,7 @@ use super::load::{Environment, Reader};
 use super::node::{Map, Node};
 use super::variables::{pairs, variables};
 use crate::flags::attestation_text;
-use crate::into_map::IntoMap;
+use crate::ordered::IntoOrdered;
 use crate::{Error, Place};
 
 /// A service with a `build` section. All such services form the group `default`, in the order of the files.
@@ -124,10 +124,10 @@ impl Context<'_> {
             dockerfile: text(build, "dockerfile")?,
             dockerfile_inline: text(build, "dockerfile_inline")?,
             target: text(build, "target")?,
-            args: args.into_map(),
+            args: args.into_ordered(),
             labels: labels
                 .map(|(name, value)| (name, value.unwrap_or_default()))
-                .into_map(),
+                .into_ordered(),
             tags: joined(texts(build, "tags")?, bake.tags),
             platforms: joined(texts(build, "platforms")?, bake.platforms),
             no_cache_filter: joined(texts(build, "no_cache_filter")?, bake.no_cache_filter),
@@ -170,7 +170,7 @@ impl Context<'_> {
             };
             (name.clone(), value)
         });
-        contexts.into_map()
+        contexts.into_ordered()
     }
 
     fn secrets(&self) -> Result<Vec<String>, Error> {

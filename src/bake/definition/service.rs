@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::Error;
 use crate::compose::Service;
 use crate::flags::{Attestation, Cache, Export, Secret, Ssh};
-use crate::into_map::IntoMap;
+use crate::ordered::IntoOrdered;
 use crate::target::{Target, merge_list};
 
 /// The target of a service.
@@ -65,7 +65,7 @@ fn values(values: &BTreeMap<String, String>) -> BTreeMap<String, Option<String>>
     let values = values
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())));
-    values.into_map()
+    values.into_ordered()
 }
 
 fn caches(texts: &[String]) -> Result<Option<Vec<Cache>>, Error> {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{Type, Value};
 use crate::Error;
 use crate::hcl::json::{Kind, Node};
-use crate::into_map::IntoMap;
+use crate::ordered::IntoOrdered;
 
 impl Value {
     /// The JSON text: attributes in the order of their names, `<`, `>` and `&` as escapes, as Go writes it.
@@ -89,7 +89,7 @@ impl Value {
                     let value = Self::from_node_as(&member.value, element)?;
                     Ok((member.name.clone(), value))
                 });
-                let values = values.try_into_map::<_, _, Error>()?;
+                let values = values.try_into_ordered::<_, _, Error>()?;
                 Self::object(values).convert(kind)
             }
             (Kind::Object(members), Type::Object(types) | Type::Partial(types, _)) => {
@@ -126,7 +126,7 @@ impl Value {
                 let members = members
                     .iter()
                     .map(|member| (member.name.clone(), Self::from_node(&member.value)));
-                Self::object(members.into_map())
+                Self::object(members.into_ordered())
             }
         }
     }

@@ -9,7 +9,7 @@ use crate::Error;
 use crate::budget::Budget;
 use crate::hcl::scope::{Function, Scope};
 use crate::hcl::tree::{For, Node};
-use crate::into_map::IntoMap;
+use crate::ordered::IntoOrdered;
 use crate::value::Value;
 
 /// The names of one element over those of the expression around.
@@ -119,6 +119,6 @@ impl Evaluator<'_> {
             };
             value.map(|value| (key, value))
         });
-        Ok(Value::object(values.into_map()))
+        Ok(Value::object(values.into_ordered()))
     }
 }
