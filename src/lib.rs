@@ -21,6 +21,7 @@ pub mod exit;
 pub mod fuzzing;
 mod http;
 mod io;
+mod ordered;
 pub mod pipe;
 mod platform;
 mod registry;

@@ -3,6 +3,7 @@
 //! [`Platform::parse`] normalises as containerd does: `x86_64` is `amd64`, `arm64/v8` is `arm64`, and `arm` is `arm/v7`.
 //! Without an operating system, it is Linux, the only one that Depot builds for. Platforms that come from an image, an
 //! index or a daemon keep their spelling, because they are compared with and returned to the system they come from.
+use crate::ordered::IntoOrdered;
 
 use std::fmt;
 
@@ -115,7 +116,7 @@ impl Platform {
         let members = members.into_iter().flatten();
         members
             .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect()
+            .into_ordered()
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `target` | a target and a group, and how targets merge |
 //! | `definition` | variables, functions, blocks, matrix, inheritance, overrides |
 //! | `compose` | compose files |
+//! | `ordered` | collects into sorted maps and sets |
 //! | `files` | the default files, and the kind of a file |
 //! | `print` | the JSON form |
 
@@ -25,6 +26,7 @@ mod files;
 mod flags;
 mod functions;
 mod hcl;
+mod ordered;
 mod print;
 mod source;
 mod target;

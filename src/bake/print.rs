@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::flags::{Attestation, Cache, Export, Secret, Ssh};
+use crate::ordered::IntoOrdered;
 use crate::target::{Group, Target};
 
 /// Groups and targets; without groups, `group` is absent.
@@ -17,12 +18,12 @@ pub(crate) fn definition(
         let groups = groups
             .iter()
             .map(|(name, value)| (name.clone(), group(value)));
-        members.insert("group".into(), Value::Object(groups.collect()));
+        members.insert("group".into(), Value::Object(groups.into_ordered()));
     }
     let targets = targets
         .iter()
         .map(|(name, value)| (name.clone(), target(value)));
-    members.insert("target".into(), Value::Object(targets.collect()));
+    members.insert("target".into(), Value::Object(targets.into_ordered()));
     Value::Object(members)
 }
 
@@ -115,7 +116,7 @@ impl Members {
         let members = attributes
             .iter()
             .map(|(name, value)| (name.clone(), json!(value)));
-        Self(members.collect())
+        Self(members.into_ordered())
     }
 
     fn text(&mut self, name: &str, text: &str) {
@@ -141,7 +142,8 @@ impl Members {
             let members = map
                 .iter()
                 .map(|(name, value)| (name.clone(), value.clone().into()));
-            self.0.insert(name.into(), Value::Object(members.collect()));
+            self.0
+                .insert(name.into(), Value::Object(members.into_ordered()));
         }
     }
 }

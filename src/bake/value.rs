@@ -18,6 +18,7 @@ mod set;
 mod size;
 mod types;
 
+use crate::ordered::IntoOrdered;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -121,7 +122,7 @@ impl Value {
                 let types = values
                     .iter()
                     .map(|(name, value)| (name.clone(), value.type_of()));
-                Type::Object(Rc::new(types.collect()))
+                Type::Object(Rc::new(types.into_ordered()))
             }
         }
     }

@@ -20,6 +20,7 @@ use super::table::{DAEMON_VARIABLES, Fallback, IDENTITY_VARIABLES, Kind, Variabl
 use super::values::{ENTRY_MARK, boolean, is_set};
 use super::warning::Warning;
 use crate::bitbucket::variables::{CLONE_DIR, CONTEXT, OIDC_TOKEN};
+use crate::ordered::IntoOrdered;
 
 /// The limit for an array, which also limits the work for a wrong count.
 const ARRAY_MAX_ENTRIES: usize = 1000;
@@ -77,8 +78,9 @@ impl Environment {
     /// The variables of a target of a definition: its own, and `shared` variables of the run.
     pub(super) fn of_target(&self, shared: &[&str], own: BTreeMap<&'static str, String>) -> Self {
         let shared = self.set.iter().filter(|(name, _)| shared.contains(name));
-        let mut set: BTreeMap<&'static str, String> =
-            shared.map(|(name, value)| (*name, value.clone())).collect();
+        let mut set: BTreeMap<&'static str, String> = shared
+            .map(|(name, value)| (*name, value.clone()))
+            .into_ordered();
         set.extend(own);
         Self {
             all: Arc::clone(&self.all),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::table::{DAEMON_VARIABLES, all_variables};
 use super::warning::Warning;
+use crate::ordered::IntoOrdered;
 
 /// From this length on, one mistake is recognised, besides the case of letters.
 const ONE_SLIP_FROM_CHARACTERS: usize = 4;
@@ -96,7 +97,7 @@ const SYNONYMS: &[(&str, &str)] = &[
 pub(super) fn warnings<'a>(names: impl Iterator<Item = &'a str>, used: &[String]) -> Vec<Warning> {
     let unknown = names.filter(|name| !is_ordinary(name) && !used.iter().any(|used| used == name));
     // The variables of an array are reported once.
-    let names: BTreeSet<&str> = unknown.map(without_array_suffix).collect();
+    let names: BTreeSet<&str> = unknown.map(without_array_suffix).into_ordered();
     let misses = names
         .into_iter()
         .filter_map(|name| Some((name, meant(name)?)));

@@ -4,12 +4,12 @@ use std::io;
 use std::time::Duration;
 
 use bollard::errors::Error;
-use bollard::models::{SystemInfo, SystemVersion};
 use bollard::query_parameters::{RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use super::endpoint::{Connector, Endpoint};
 use super::error::DaemonError;
+use super::query::{DaemonVersion, Info, InspectedImage, ListedImage};
 use super::transport::Transport;
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
@@ -23,13 +23,14 @@ const START_CALL_LIMIT: Duration = Duration::from_secs(30);
 /// The pause between two connection attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The limit for a call that transfers no image data, in seconds.
-const CALL_LIMIT_SECONDS: u64 = 60;
+/// The limit for a call that transfers no image data.
+const CALL_LIMIT: Duration = Duration::from_mins(1);
 
 /// A connected daemon.
 #[derive(Clone, Debug)]
 pub(crate) struct Daemon {
     docker: Docker,
+    transport: Transport,
     connector: Connector,
     about: About,
 }
@@ -57,7 +58,7 @@ pub(crate) enum Store {
 }
 
 impl About {
-    pub(crate) fn new(version: SystemVersion, info: &SystemInfo) -> Self {
+    pub(crate) fn new(version: DaemonVersion, info: &Info) -> Self {
         let is_docker = version
             .components
             .iter()
@@ -121,15 +122,18 @@ impl Daemon {
     }
 
     async fn query(transport: &Transport, connector: &Connector) -> Result<Self, Error> {
-        let docker = client(transport, API_DEFAULT_VERSION)?.with_timeout(START_CALL_LIMIT);
         // Paths without a version, which every daemon supports.
-        let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
+        let version = transport.get::<DaemonVersion>("/version", START_CALL_LIMIT);
+        let info = transport.get::<Info>("/info", START_CALL_LIMIT);
+        let (version, info) = tokio::try_join!(version, info)?;
         let agreed = version.api_version.as_deref().and_then(api_version);
         let agreed = agreed
             .filter(|theirs| theirs < API_DEFAULT_VERSION)
             .unwrap_or(*API_DEFAULT_VERSION);
+        let transport = transport.of_version(&agreed);
         Ok(Self {
-            docker: client(&transport.of_version(&agreed), &agreed)?,
+            docker: client(&transport, &agreed)?,
+            transport,
             connector: connector.clone(),
             about: About::new(version, &info),
         })
@@ -152,6 +156,18 @@ impl Daemon {
     /// A client whose calls have this limit.
     pub(super) fn with_limit(&self, limit: Duration) -> Docker {
         self.docker.clone().with_timeout(limit)
+    }
+
+    /// Queries an image by its id or a name.
+    pub(super) async fn inspect_image(&self, name: &str) -> Result<InspectedImage, Error> {
+        let path = format!("/images/{name}/json");
+        self.transport.get(&path, CALL_LIMIT).await
+    }
+
+    /// Lists the images, including intermediate ones; with `manifests`, their manifests in a containerd store.
+    pub(super) async fn list_images(&self, manifests: bool) -> Result<Vec<ListedImage>, Error> {
+        let path = format!("/images/json?all=true&manifests={manifests}");
+        self.transport.get(&path, CALL_LIMIT).await
     }
 
     /// Adds a name to an image, identified by its id or another name.
@@ -177,7 +193,7 @@ fn client(transport: &Transport, version: &ClientVersion) -> Result<Docker, Erro
     let address = Some("http://docker");
     let transport = transport.clone();
     let send = move |request| transport.send(request);
-    Docker::connect_with_custom_transport(send, address, CALL_LIMIT_SECONDS, version)
+    Docker::connect_with_custom_transport(send, address, CALL_LIMIT.as_secs(), version)
 }
 
 /// Parses `1.43`.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::{BuildInfo, ImageManifestSummary};
-use bollard::query_parameters::{ImportImageOptionsBuilder, ListImagesOptionsBuilder};
+use bollard::models::BuildInfo;
+use bollard::query_parameters::ImportImageOptionsBuilder;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use super::daemon::{Daemon, Store};
 use super::error::LoadError;
 use super::image::{Descriptor, Image};
 use super::present::Present;
+use super::query::{InspectedImage, ListedManifest};
 use super::stages::{Passing, Stage, single_stage, stages};
 use crate::registry::reference::Reference;
 use crate::text::shape::is_image_id;
@@ -150,11 +151,7 @@ impl Daemon {
     ///
     /// Since version 1.47 the API reports this for each manifest; before that, only complete images are listed.
     async fn is_whole(&self, image: &Image) -> bool {
-        let options = ListImagesOptionsBuilder::default()
-            .all(true)
-            .manifests(true)
-            .build();
-        let Ok(listed) = self.docker().list_images(Some(options)).await else {
+        let Ok(listed) = self.list_images(true).await else {
             return false;
         };
         let digest = image.manifest_digest();
@@ -206,7 +203,7 @@ impl Daemon {
             Store::Containerd => image.manifest_digest(),
             Store::Other => return false,
         };
-        let found = self.docker().inspect_image(id).await;
+        let found = self.inspect_image(id).await;
         found.is_ok_and(|found| is_image(&found, image))
     }
 
@@ -305,12 +302,12 @@ impl Daemon {
         &self,
         names: &[Reference],
         omits_layers: bool,
-        is_it: impl Fn(&bollard::models::ImageInspect) -> bool,
+        is_it: impl Fn(&InspectedImage) -> bool,
         expected: &str,
     ) -> Result<Loaded, LoadError> {
         let mut id = None;
         for name in names {
-            let found = match self.docker().inspect_image(&name.to_string()).await {
+            let found = match self.inspect_image(&name.to_string()).await {
                 Ok(found) if is_it(&found) && found.id.as_deref().is_some_and(is_image_id) => {
                     id = id.or(found.id);
                     continue;
@@ -359,19 +356,19 @@ pub(crate) async fn taken(
 }
 
 /// Whether `found` is the image, by its id and its layers.
-fn is_image(found: &bollard::models::ImageInspect, image: &Image) -> bool {
+fn is_image(found: &InspectedImage, image: &Image) -> bool {
     (has_id(found, image.id()) || has_id(found, image.manifest_digest()))
         && has_layers(found, image)
 }
 
 /// Whether one of the manifests has this digest, and all of its content is available.
-fn is_available(manifests: Option<&[ImageManifestSummary]>, digest: &str) -> bool {
+fn is_available(manifests: Option<&[ListedManifest]>, digest: &str) -> bool {
     let mut manifests = manifests.unwrap_or_default().iter();
     manifests.any(|manifest| manifest.id == digest && manifest.available)
 }
 
 /// Whether `found` has exactly the image's layers.
-pub(super) fn has_layers(found: &bollard::models::ImageInspect, image: &Image) -> bool {
+pub(super) fn has_layers(found: &InspectedImage, image: &Image) -> bool {
     let layers = found
         .root_fs
         .as_ref()
@@ -381,7 +378,7 @@ pub(super) fn has_layers(found: &bollard::models::ImageInspect, image: &Image) -
 }
 
 /// Podman omits the algorithm.
-fn has_id(found: &bollard::models::ImageInspect, id: &str) -> bool {
+fn has_id(found: &InspectedImage, id: &str) -> bool {
     found
         .id
         .as_deref()
@@ -413,10 +410,9 @@ mod tests {
 
     #[test]
     fn an_image_is_complete_if_its_own_manifest_is_available() {
-        let manifest = |id: &str, available| ImageManifestSummary {
+        let manifest = |id: &str, available| ListedManifest {
             id: id.into(),
             available,
-            ..ImageManifestSummary::default()
         };
         let others = [
             manifest("sha256:other", true),

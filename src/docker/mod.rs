@@ -1,6 +1,6 @@
 //! A Docker daemon, and loading an image into it: only the missing layers are sent.
 //!
-//! Requests go through `bollard`, over a transport of this crate ([`Endpoint`]). An [`Image`] is a manifest and a
+//! Requests go through `bollard`, and queries are in `query`, both over a transport of this crate ([`Endpoint`]). An [`Image`] is a manifest and a
 //! config; its layers are read from where it was built ([`Blobs`]). The archive for the daemon contains only the
 //! layers that it lacks ([`Present`]). After a load, every name is verified to refer to the expected image.
 //!
@@ -16,6 +16,7 @@ mod image;
 pub(crate) mod load;
 mod present;
 mod pull;
+pub(crate) mod query;
 mod read_ahead;
 mod send_stages;
 mod stages;

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use bollard::query_parameters::ListImagesOptionsBuilder;
 use futures_util::{StreamExt, stream};
 
 use super::daemon::Daemon;
@@ -44,8 +43,7 @@ impl Present {
 
     async fn update(&mut self, daemon: &Daemon) -> Result<(), DaemonError> {
         // Intermediate images included: their layers exist too.
-        let options = ListImagesOptionsBuilder::default().all(true).build();
-        let listed = daemon.docker().list_images(Some(options)).await;
+        let listed = daemon.list_images(false).await;
         let listed =
             listed.map_err(|source| DaemonError::response("its list of images", source))?;
         let ids: HashSet<String> = listed
@@ -60,7 +58,7 @@ impl Present {
             .collect();
         let inspected: Vec<_> = stream::iter(new)
             .map(async |id| {
-                let image = daemon.docker().inspect_image(&id).await.ok()?;
+                let image = daemon.inspect_image(&id).await.ok()?;
                 let layers = image.root_fs?.layers.unwrap_or_default();
                 Some((id, chains(&layers)))
             })

@@ -34,7 +34,7 @@ impl<T> RequestBody for http::Request<T> {
 }
 
 /// Sends requests to one daemon.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Transport {
     client: Client<Dial, Body>,
     /// Such as `/v1.43`; empty before a version is negotiated.

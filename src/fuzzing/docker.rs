@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bollard::models::{SystemInfo, SystemVersion};
 use bollard::query_parameters::ImportImageOptionsBuilder;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use bytes::{Buf, Bytes};
@@ -21,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::{fixed_parts, lossy, run};
 use crate::docker::daemon::About;
 use crate::docker::load::taken;
+use crate::docker::query::{DaemonVersion, Info};
 use crate::docker::{Image, LoadError};
 use crate::pipe::load::exported::{parse, parse_images, pick};
 use crate::platform::Platform;
@@ -89,8 +89,8 @@ pub fn docker_responses(bytes: &[u8]) {
     if let Some(LoadError::LayerGone { reason } | LoadError::Refused { reason }) = error {
         assert!(reason.len() <= 3 * body.len() + 1000);
     }
-    let version = serde_json::from_slice::<SystemVersion>(body);
-    let about = serde_json::from_slice::<SystemInfo>(body);
+    let version = serde_json::from_slice::<DaemonVersion>(body);
+    let about = serde_json::from_slice::<Info>(body);
     if version.is_ok() || about.is_ok() {
         let about = About::new(version.unwrap_or_default(), &about.unwrap_or_default());
         let _reads = about.reads_zstd();

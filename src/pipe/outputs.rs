@@ -17,6 +17,7 @@ use crate::bitbucket::{Outputs, outputs};
 use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::fork;
+use crate::ordered::IntoOrdered;
 use crate::platform::Platform;
 use crate::registry::reference::Reference;
 
@@ -271,7 +272,7 @@ fn metadata(plan: &Plan, builds: &[ProjectBuild<'_>], finished: &[Finished]) -> 
             let images = plan.images.iter().zip(images);
             let images =
                 images.map(|(plan, image)| (plan.name.clone(), Value::Object(response(image))));
-            images.collect()
+            images.into_ordered()
         }
     };
     let mut depot = builds.iter().map(metadata_of_build);
@@ -282,7 +283,7 @@ fn metadata(plan: &Plan, builds: &[ProjectBuild<'_>], finished: &[Finished]) -> 
     }
     let digests = names(plan, finished).into_iter();
     let digests = digests.filter_map(|(name, digest)| Some((name.to_string(), json!(digest?))));
-    let digests: Map<String, Value> = digests.collect();
+    let digests: Map<String, Value> = digests.into_ordered();
     if !digests.is_empty() {
         metadata.insert("depot.digests".into(), Value::Object(digests));
     }

@@ -14,6 +14,7 @@ use crate::config::Plan;
 use crate::config::plan::Destinations;
 use crate::depot::{RegistryLogins, Saved};
 use crate::http::proxies::Proxies;
+use crate::ordered::IntoOrdered;
 use crate::registry::client::Client;
 use crate::registry::credentials::{Credential, canonical_host};
 use crate::registry::ecr::{Ecr, EcrError, EcrHost, Ensured, Keys};
@@ -118,7 +119,7 @@ impl Registries {
     /// Requests the logins that are created on request, and creates Amazon's repositories if the plan says so, for all registries at
     /// once. So an error is found before minutes of building.
     pub(super) async fn prepare(&self, names: &[Reference]) -> Result<()> {
-        let hosts: BTreeSet<&str> = names.iter().map(Reference::host).collect();
+        let hosts: BTreeSet<&str> = names.iter().map(Reference::host).into_ordered();
         let logins = hosts.into_iter().map(async |host| {
             let login = self.keyring.for_host(host).await;
             login.map(|_| ()).map_err(Failure::Credentials)
@@ -131,7 +132,7 @@ impl Registries {
         let repositories: BTreeSet<(&str, &str)> = names
             .iter()
             .map(|name| (name.host(), name.repository()))
-            .collect();
+            .into_ordered();
         let creating = repositories.into_iter().map(async |(host, repository)| {
             let Some(registry) = EcrHost::parse(host) else {
                 return Ok(());
@@ -162,7 +163,8 @@ impl Registries {
 
     /// Queries each registry for its authentication scheme while the image is built, so that a push need not wait for it.
     fn probe(&self, names: &[Reference]) {
-        let hosts: BTreeSet<String> = names.iter().map(|name| name.host().to_owned()).collect();
+        let hosts = names.iter().map(|name| name.host().to_owned());
+        let hosts: BTreeSet<String> = hosts.into_ordered();
         let mut probes = self.probes.lock().unwrap_or_else(PoisonError::into_inner);
         for host in hosts {
             let tokens = Arc::clone(&self.tokens);

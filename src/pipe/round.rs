@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::buildkit::{ErrorKind, KnownCause, RegistryAction, SolveError};
+use crate::ordered::IntoOrdered;
 use crate::registry::credentials::canonical_host;
 use crate::registry::reference::Reference;
 
@@ -85,7 +86,7 @@ pub(super) fn docker_form_hosts<'a>(
     let hosts = names.into_iter().map(Reference::host);
     hosts
         .filter(|host| DOCKER_FORM_ONLY.contains(&&*canonical_host(host)))
-        .collect()
+        .into_ordered()
 }
 
 impl Round {

@@ -9,6 +9,7 @@ use super::delivered::Finished;
 use super::outputs::{names_of, write_requested};
 use super::results::{Results, loaded_bytes};
 use crate::config::plan::Destinations;
+use crate::ordered::IntoOrdered;
 use crate::report::summary::Origin;
 
 /// The version of the fields.
@@ -30,7 +31,7 @@ fn summary(results: &Results<'_>, images: &[Finished]) -> Value {
     let phases = figures.phases.iter();
     let phases: Map<String, Value> = phases
         .map(|(phase, time)| (phase.name().to_owned(), seconds(*time)))
-        .collect();
+        .into_ordered();
     let slowest = figures.slowest.iter();
     let slowest: Vec<Value> = slowest
         .map(|step| {

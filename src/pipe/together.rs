@@ -39,7 +39,7 @@ where
     if let Some(failure) = failure {
         return Err(failure);
     }
-    outputs.sort_by_key(|&(index, _)| index);
+    outputs.sort_unstable_by_key(|&(index, _)| index);
     Ok(outputs.into_iter().map(|(_, output)| output).collect())
 }
 

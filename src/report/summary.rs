@@ -9,6 +9,7 @@ use super::output::OutputOptions;
 use super::progress::size;
 use super::text;
 use super::totals::row;
+use crate::ordered::IntoOrdered;
 
 /// Characters printed of a reference or a URL.
 pub(super) const CHARACTERS: usize = 1000;
@@ -260,7 +261,7 @@ fn digests(references: &[(String, Option<&str>)]) -> String {
     let digests: BTreeSet<&str> = references
         .iter()
         .filter_map(|(_, digest)| *digest)
-        .collect();
+        .into_ordered();
     match digests.len() {
         0 | 1 => String::new(),
         count => format!(" with {count} digests"),

@@ -10,6 +10,7 @@ use super::frames::framed;
 use super::key::PrivateKey;
 use super::message;
 use super::socket::{self, SocketConnection, SocketError};
+use crate::ordered::IntoOrdered;
 
 /// The keys of one id.
 #[derive(Debug)]
@@ -29,7 +30,9 @@ impl Agents {
     pub(crate) fn new(agents: impl IntoIterator<Item = (String, Agent)>) -> Self {
         let agents = agents.into_iter();
         Self(Arc::new(
-            agents.map(|(id, agent)| (id, Arc::new(agent))).collect(),
+            agents
+                .map(|(id, agent)| (id, Arc::new(agent)))
+                .into_ordered(),
         ))
     }
 

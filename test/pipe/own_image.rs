@@ -143,7 +143,7 @@ fn the_pipe_builds_its_own_image_which_is_small_and_reports_a_missing_token() {
         let image = daemon.image(NAME).await.unwrap().unwrap();
         assert_eq!(image.user(), "", "pipes run as root");
         if is_released() {
-            assert!(image.size <= 12_500_000, "{} bytes", image.size);
+            assert!(image.size <= 11_200_000, "{} bytes", image.size);
         }
         let files = daemon.files(NAME).await.unwrap();
         for file in [

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::node::{Data, Node};
 use super::service::Extra;
 use crate::Error;
+use crate::ordered::IntoOrdered;
 
 /// The content of `x-bake`.
 #[derive(Default)]
@@ -83,7 +84,7 @@ fn contexts(name: &str, node: &Node) -> Result<BTreeMap<String, String>, Error> 
     })?;
     map.iter()
         .map(|(key, node)| Ok((key.clone(), scalar(name, node)?)))
-        .collect()
+        .try_into_ordered()
 }
 
 fn scalar(name: &str, node: &Node) -> Result<String, Error> {

@@ -5,6 +5,7 @@
 use super::node::{Data, Map, Node, matches_text};
 use crate::Error;
 use crate::budget::Budget;
+use crate::ordered::IntoOrdered;
 
 /// A rule of an attribute.
 #[derive(Clone, Copy)]
@@ -135,7 +136,7 @@ fn special(
         Rule::JoinNew => {
             let mut list = sequence(earlier, budget)?;
             let known: std::collections::BTreeSet<String> =
-                list.iter().map(Node::to_string).collect();
+                list.iter().map(Node::to_string).into_ordered();
             let new = sequence(later, budget)?.into_iter();
             list.extend(new.filter(|node| !known.contains(&node.to_string())));
             Data::List(list)

@@ -8,6 +8,7 @@ use super::load::{Environment, Reader};
 use super::node::{Map, Node};
 use super::variables::{pairs, variables};
 use crate::flags::attestation_text;
+use crate::ordered::IntoOrdered;
 use crate::{ComposeService, Error, Place};
 
 /// A service with a `build` section. All such services form the group `default`, in the order of the files.
@@ -143,10 +144,10 @@ impl Context<'_> {
             dockerfile: text(build, "dockerfile")?,
             dockerfile_inline: text(build, "dockerfile_inline")?,
             target: text(build, "target")?,
-            args: args.collect(),
+            args: args.into_ordered(),
             labels: labels
                 .map(|(name, value)| (name, value.unwrap_or_default()))
-                .collect(),
+                .into_ordered(),
             tags: joined(texts(build, "tags")?, bake.tags),
             platforms: joined(texts(build, "platforms")?, bake.platforms),
             no_cache_filter: joined(texts(build, "no_cache_filter")?, bake.no_cache_filter),
@@ -189,7 +190,7 @@ impl Context<'_> {
             };
             (name.clone(), value)
         });
-        contexts.collect()
+        contexts.into_ordered()
     }
 
     fn secrets(&self) -> Result<Vec<String>, Error> {

@@ -6,6 +6,7 @@ use super::interpolate::boolean;
 use super::load::{Environment, Reader, read_variables};
 use super::node::{Data, Node};
 use crate::Error;
+use crate::ordered::IntoOrdered;
 
 /// The variables of a service: `environment`, then those of `env_file`.
 pub(crate) fn variables(
@@ -22,7 +23,7 @@ pub(crate) fn variables(
     let set = own
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), value.clone()?)));
-    let mut all: BTreeMap<String, String> = set.collect();
+    let mut all: BTreeMap<String, String> = set.into_ordered();
     for file in service
         .get("env_file")
         .and_then(Node::as_list)
@@ -69,7 +70,7 @@ pub(crate) fn variables(
     let mut all: BTreeMap<String, Option<String>> = all
         .into_iter()
         .map(|(name, value)| (name, Some(value)))
-        .collect();
+        .into_ordered();
     all.extend(own);
     Ok(all)
 }

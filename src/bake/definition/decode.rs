@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::Error;
 use crate::flags::{entries, list};
+use crate::ordered::IntoOrdered;
 use crate::target::{Group, Target};
 use crate::value::{Type, Value};
 
@@ -143,7 +144,7 @@ fn nullable_texts_by_name(
         Value::String(text) => (name.clone(), Some(text.to_string())),
         _ => (name.clone(), None),
     });
-    Ok(Some(texts.collect()))
+    Ok(Some(texts.into_ordered()))
 }
 
 fn texts_by_name(value: &Value) -> Result<Option<BTreeMap<String, String>>, Error> {
@@ -154,7 +155,7 @@ fn texts_by_name(value: &Value) -> Result<Option<BTreeMap<String, String>>, Erro
         Some(text) => Ok((name, text)),
         None => Err(Error::new(format!("`{name}` is null"))),
     });
-    Ok(Some(texts.collect::<Result<_, _>>()?))
+    Ok(Some(texts.try_into_ordered()?))
 }
 
 /// The value that other expressions see. An attribute that is not set is null or empty, as in the CLI.
@@ -207,7 +208,7 @@ pub(super) fn value(output: &Output) -> Value {
     let members = members
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value));
-    Value::Object(Rc::new(members.collect()))
+    Value::Object(Rc::new(members.into_ordered()))
 }
 
 fn of_text(text: &str) -> Value {
@@ -239,7 +240,7 @@ fn of_map<T>(map: Option<&BTreeMap<String, T>>, value: impl Fn(&T) -> Value) -> 
             let members = map
                 .iter()
                 .map(|(name, member)| (name.clone(), value(member)));
-            Value::Map(Type::String, Rc::new(members.collect()))
+            Value::Map(Type::String, Rc::new(members.into_ordered()))
         }
     }
 }

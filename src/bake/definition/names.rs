@@ -9,6 +9,7 @@ use crate::budget::Budget;
 use crate::functions::standard;
 use crate::hcl::Expression;
 use crate::hcl::scope::{CallError, Function, Scope};
+use crate::ordered::IntoOrdered;
 use crate::value::Value;
 
 /// The kinds of blocks that expressions can refer to, `target.NAME.ATTRIBUTE`.
@@ -55,7 +56,9 @@ impl Scope for Names<'_> {
             // Only the block that the expression names: an object of all of them would be built for each reference.
             let block = path.first().and_then(|name| blocks.get_key_value(*name));
             let block = block.map(|(name, value)| (name.clone(), value.clone()));
-            return Ok(Some(Value::Object(Rc::new(block.into_iter().collect()))));
+            return Ok(Some(Value::Object(Rc::new(
+                block.into_iter().into_ordered(),
+            ))));
         }
         Ok(self.globals.values.borrow().get(name).cloned())
     }
@@ -111,7 +114,7 @@ impl Function for UserFunction {
             .iter()
             .cloned()
             .zip(arguments.iter().cloned())
-            .collect();
+            .into_ordered();
         if let Some(variadic) = &self.variadic {
             let rest = arguments.get(count..).unwrap_or_default().to_vec();
             own.insert(variadic.clone(), Value::Tuple(Rc::new(rest)));

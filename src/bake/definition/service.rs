@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::Error;
 use crate::compose::Service;
 use crate::flags::{Attestation, Cache, Export, Secret, Ssh};
+use crate::ordered::IntoOrdered;
 use crate::target::{Extra, Target, merge_list};
 
 /// The target of a service.
@@ -68,7 +69,7 @@ fn values(values: &BTreeMap<String, String>) -> BTreeMap<String, Option<String>>
     let values = values
         .iter()
         .map(|(name, value)| (name.clone(), Some(value.clone())));
-    values.collect()
+    values.into_ordered()
 }
 
 fn caches(texts: &[String]) -> Result<Option<Vec<Cache>>, Error> {

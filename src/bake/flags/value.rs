@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::Error;
+use crate::ordered::IntoOrdered;
 use crate::value::{Type, Value};
 
 use super::{Attestation, Cache, Export, Secret, Ssh, boolean};
@@ -208,7 +209,7 @@ fn attributes(value: &Value) -> Result<BTreeMap<String, String>, Error> {
         Value::String(text) => Ok((name.clone(), text.to_string())),
         _ => Err(Error::new(format!("`{name}` is null"))),
     });
-    texts.collect()
+    texts.try_into_ordered()
 }
 
 fn members(value: &Value) -> Result<&BTreeMap<String, Value>, Error> {
@@ -243,5 +244,5 @@ fn map<'a>(
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let members = attributes.chain(others);
     let members = members.map(|(name, value)| (name.to_owned(), Value::String(value.into())));
-    Value::Map(Type::String, Rc::new(members.collect()))
+    Value::Map(Type::String, Rc::new(members.into_ordered()))
 }

@@ -11,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::flags::csv::Records;
 use crate::hcl::scope::CallError;
+use crate::ordered::IntoOrdered;
 use crate::value::{Type, Value};
 
 const TEXT: &[Parameter] = &[Parameter::STRING];
@@ -74,7 +75,7 @@ fn csv_decode(call: &Call<'_>) -> Outcome {
         .next()
         .ok_or_else(|| failure("the header is absent"))?;
     let header = header.map_err(invalid)?;
-    let names: BTreeSet<&str> = header.iter().map(String::as_str).collect();
+    let names: BTreeSet<&str> = header.iter().map(String::as_str).into_ordered();
     if names.len() < header.len() {
         return Err(wrong(0, "two columns have the same name"));
     }
@@ -101,6 +102,6 @@ fn csv_decode(call: &Call<'_>) -> Outcome {
         rows.push(Value::object(row));
     }
     let attributes = header.into_iter().map(|name| (name, Type::String));
-    let element = Type::Object(Rc::new(attributes.collect()));
+    let element = Type::Object(Rc::new(attributes.into_ordered()));
     Ok(Value::list(element, rows))
 }

@@ -10,6 +10,7 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 
 use super::call::{Call, Outcome, Parameter, Standard, failure, quote, wrong};
 use crate::hcl::scope::CallError;
+use crate::ordered::IntoOrdered;
 use crate::value::{Type, Value};
 
 const TEXT: Parameter = Parameter::STRING;
@@ -119,7 +120,7 @@ impl Pattern {
                 let types = names
                     .into_iter()
                     .map(|name| (name.to_owned(), Type::String));
-                Type::Object(Rc::new(types.collect()))
+                Type::Object(Rc::new(types.into_ordered()))
             }
             None if groups.iter().all(Option::is_none) => {
                 Type::Tuple(Rc::new(vec![Type::String; groups.len()]))

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::{Type, Value};
 use crate::Error;
 use crate::hcl::json::{Kind, Node};
+use crate::ordered::IntoOrdered;
 
 impl Value {
     /// The JSON text: attributes in the order of their names, `<`, `>` and `&` as escapes, as Go writes it.
@@ -88,7 +89,7 @@ impl Value {
                     let value = Self::from_node_as(&member.value, element)?;
                     Ok((member.name.clone(), value))
                 });
-                let values = values.collect::<Result<BTreeMap<_, _>, Error>>()?;
+                let values = values.try_into_ordered::<_, _, Error>()?;
                 Self::object(values).convert(kind)
             }
             (Kind::Object(members), Type::Object(types) | Type::Partial(types, _)) => {
@@ -125,7 +126,7 @@ impl Value {
                 let members = members
                     .iter()
                     .map(|member| (member.name.clone(), Self::from_node(&member.value)));
-                Self::object(members.collect::<BTreeMap<_, _>>())
+                Self::object(members.into_ordered())
             }
         }
     }

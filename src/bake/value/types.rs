@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::rc::Rc;
 
 use super::convert::convertible;
+use crate::ordered::IntoOrdered;
 
 /// A type. `Dynamic` is the type of an untyped null, and `any` as a constraint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Type {
                 let attributes = attributes
                     .iter()
                     .map(|(name, kind)| (name.clone(), kind.complete()));
-                Self::Object(Rc::new(attributes.collect()))
+                Self::Object(Rc::new(attributes.into_ordered()))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The bodies of the calls, within Bitbucket's limits.
 
+use crate::ordered::IntoOrdered;
 use serde_json::{Map, Value, json};
 
 /// The maximum number of facts of a report.
@@ -141,7 +142,7 @@ fn object<const FIELDS: usize>(fields: [(&str, Option<Value>); FIELDS]) -> Value
     let fields = fields.into_iter();
     let fields: Map<String, Value> = fields
         .filter_map(|(name, value)| Some((name.to_owned(), value?)))
-        .collect();
+        .into_ordered();
     Value::Object(fields)
 }
 

@@ -14,11 +14,11 @@ use bollard_buildkit_proto::moby::filesync::v1::{
     VerifyTokenAuthorityResponse,
 };
 use secrecy::{ExposeSecret, SecretString};
-use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use self::authority::Authority;
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
 

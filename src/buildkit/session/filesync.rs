@@ -12,12 +12,12 @@ use std::future;
 use std::sync::Arc;
 
 use tonic::server::StreamingService;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use self::metadata::list;
 use super::diff_copy::{Answering, DiffCopy, Mounted};
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 use crate::buildkit::wire::Packet;
 use crate::context::{Census, Directory, Selection};

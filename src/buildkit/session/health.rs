@@ -8,10 +8,10 @@ use bollard_buildkit_proto::health::{
     HealthCheckRequest, HealthCheckResponse, HealthListRequest, HealthListResponse,
 };
 use futures_util::Stream;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 
 /// Returns "serving" for every request: a session that responds is healthy.

@@ -10,6 +10,7 @@ mod diff_copy;
 mod failure;
 mod filesync;
 mod health;
+mod routes;
 mod secrets;
 mod service;
 mod ssh;
@@ -24,11 +25,9 @@ use std::time::Duration;
 
 use futures_util::{Stream, TryFutureExt, TryStreamExt, stream};
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Routes;
 use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -50,6 +49,7 @@ use super::error::SolveError;
 use super::io::{SessionIo, outbound};
 use super::wire::BytesMessage;
 use failure::{Failure, FailureReport};
+use routes::Routes;
 
 /// The receive window of one call of the session.
 const WINDOW_BYTES: u32 = 4 << 20;
@@ -243,7 +243,7 @@ async fn serve(
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(SESSION_WINDOW_BYTES)
         .max_send_buf_size(256 << 10)
-        .serve_connection(TokioIo::new(io), TowerToHyperService::new(routes.prepare()))
+        .serve_connection(TokioIo::new(io), routes)
         .await
 }
 

@@ -10,10 +10,10 @@ use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::{
 };
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::{GetSecretRequest, GetSecretResponse};
 use secrecy::{ExposeSecret, SecretString};
-use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 use crate::buildkit::connect::MESSAGE_LIMIT_BYTES;
 use crate::buildkit::error::ErrorKind;

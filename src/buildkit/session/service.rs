@@ -1,8 +1,7 @@
 //! The services that a session offers to the builder. Each is registered by its own file.
 
-use tonic::service::Routes;
-
 use super::failure::Failure;
+use super::routes::Routes;
 
 /// A gRPC service that the builder can call through a session.
 pub(crate) trait Service: Send {

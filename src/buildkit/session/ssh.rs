@@ -11,10 +11,10 @@ use bollard_buildkit_proto::moby::sshforward::v1::{
     BytesMessage, CheckAgentRequest, CheckAgentResponse,
 };
 use futures_util::{Stream, stream};
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 use crate::ssh::{Agent, Agents, Connection, Frames};
 

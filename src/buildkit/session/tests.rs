@@ -6,7 +6,6 @@ use std::{fs, future};
 use depot_ground::engine::{Engine, EngineOptions};
 use secrecy::SecretString;
 use tokio::sync::mpsc;
-use tower_service::Service as _;
 
 use super::*;
 use crate::buildkit::{ErrorKind, Solve, Solved};
@@ -21,13 +20,13 @@ async fn every_announced_method_is_served() {
     let services = services(folder.path()).with(sink);
     let methods: Vec<_> = services.methods().collect();
     assert_eq!(methods.len(), 8);
-    let mut routes = services.into_routes(&Failure::default()).prepare();
-    let mut status = async |path: &str| {
+    let routes = services.into_routes(&Failure::default());
+    let status = async |path: &str| {
         let body = tonic::body::Body::empty();
         let request = http::Request::post(path)
             .header("content-type", "application/grpc")
             .body(body);
-        let response = routes.call(request.unwrap()).await.unwrap();
+        let response = routes.pass(request.unwrap()).await.unwrap();
         let status = response.headers().get("grpc-status").cloned();
         status.and_then(|status| status.to_str().ok()?.parse().ok())
     };

@@ -17,11 +17,11 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tonic::server::StreamingService;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::diff_copy::{Answering, DiffCopy, Mounted};
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 use crate::buildkit::error::ErrorKind;
 use crate::buildkit::wire::{Packet, PacketType, Stat};

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 use tonic::server::StreamingService;
-use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::diff_copy::{Answering, DiffCopy, Mounted};
 use super::failure::Failure;
+use super::routes::Routes;
 use super::service::Service;
 use crate::buildkit::wire::BytesMessage;
 

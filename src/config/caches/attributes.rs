@@ -10,6 +10,7 @@ use url::Url;
 use super::super::compression::Algorithm;
 use super::super::images::contains_login;
 use super::super::values::boolean;
+use crate::ordered::IntoOrdered;
 use crate::registry::reference::Reference;
 
 /// A type of cache, which is a kind of storage.
@@ -162,7 +163,7 @@ const AZBLOB: &[Attribute] = &[
 pub(super) fn secret_names() -> BTreeSet<&'static str> {
     let attributes = CacheType::ALL.into_iter().flat_map(CacheType::attributes);
     let secret = attributes.filter(|attribute| attribute.form == Form::Secret);
-    secret.map(|attribute| attribute.name).collect()
+    secret.map(|attribute| attribute.name).into_ordered()
 }
 
 /// The value as `BuildKit` reads it.

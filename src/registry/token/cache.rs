@@ -31,7 +31,7 @@ impl TokenCache {
         fetch: impl AsyncFnOnce() -> Result<Token, TokenError>,
     ) -> Result<Token, TokenError> {
         let mut scopes = scopes.to_vec();
-        scopes.sort();
+        scopes.sort_unstable();
         let (realm, service) = (realm.to_owned(), service.to_owned());
         let key = (canonical_host(host), realm, service, scopes);
         let is_fresh = |(received, token): &(Instant, Token)| {

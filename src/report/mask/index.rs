@@ -269,7 +269,7 @@ fn first_of_last(bytes: &[u8], size: usize, is_part: impl Fn(&[u8]) -> bool) -> 
 }
 
 fn joined(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
-    spans.sort_by_key(|span| span.start);
+    spans.sort_unstable_by_key(|span| span.start);
     spans.dedup_by(|next, kept| {
         let is_joined = next.start <= kept.end;
         if is_joined {

@@ -115,7 +115,7 @@ impl Runs {
             .iter()
             .filter_map(|run| Some((run.started, run.completed?)))
             .collect();
-        spans.sort();
+        spans.sort_unstable();
         let mut total = self.older_total;
         let mut covered: Option<Moment> = None;
         for (start, end) in spans {

@@ -10,6 +10,7 @@ use crate::budget::Budget;
 use crate::functions::is_lazy;
 use crate::hcl::scope::{Function, Scope};
 use crate::hcl::tree::{For, Kind, Mentions, Node};
+use crate::ordered::IntoOrdered;
 use crate::value::Value;
 
 /// The names of one element over those of the expression around.
@@ -152,7 +153,7 @@ impl Evaluator<'_> {
             };
             value.map(|value| (key, value))
         });
-        Ok(Value::object(values.collect()))
+        Ok(Value::object(values.into_ordered()))
     }
 }
 
