@@ -60,6 +60,10 @@ enum Origin {
     Run,
 }
 
+/// In the name of the step that loads a Dockerfile. The Dockerfile can be part of the request, and whether a builder has had the same
+/// one before is of no interest.
+const DEFINITION: &str = "internal] load build definition from ";
+
 #[derive(Debug)]
 struct Member {
     digest: String,
@@ -285,10 +289,11 @@ impl Step {
         {
             Some(error) if error.ends_with(CANCELED) => Outcome::Canceled,
             Some(error) => Outcome::Failed(error.clone()),
-            None if self
-                .members
-                .iter()
-                .all(|member| member.cached || !member.has_started) =>
+            None if !self.name.contains(DEFINITION)
+                && self
+                    .members
+                    .iter()
+                    .all(|member| member.cached || !member.has_started) =>
             {
                 Outcome::Cached
             }

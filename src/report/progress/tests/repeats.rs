@@ -88,6 +88,21 @@ fn the_run_for_the_cache_key_is_not_printed_twice() {
 }
 
 #[test]
+fn a_dockerfile_is_never_shown_as_cached() {
+    let mut build = Log::default();
+    let name = "[internal] load build definition from Dockerfile";
+    build.vertexes(0, [cached("a", name, 0)]);
+    build.vertexes(1, [cached("b", "[1/1] COPY a /", 1)]);
+    insta::assert_snapshot!(build.finish(), @"
+    #1 [internal] load build definition from Dockerfile
+    #1 DONE 0.0s
+
+    #2 [1/1] COPY a /
+    #2 CACHED
+    ");
+}
+
+#[test]
 fn a_second_run_with_output_is_printed_with_the_total_time() {
     let mut build = Log::default();
     build.vertexes(0, [done("a", "[1/2] FROM base", 0, 200)]);
