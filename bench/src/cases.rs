@@ -19,11 +19,11 @@ pub(crate) struct Job<'a> {
     pub(crate) changes: bool,
     /// Whether each run has a new clone, whose files have new times. The pipe then derives times from the content.
     pub(crate) is_cloned: bool,
-    /// What both programs read.
+    /// The input of both programs.
     pub(crate) input: Input,
 }
 
-/// What a program reads.
+/// The input of a program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Input {
     /// A Dockerfile, which is built.
