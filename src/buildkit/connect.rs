@@ -5,6 +5,8 @@
 //! connection would only hide that.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard_buildkit_proto::moby::buildkit::v1::ListWorkersRequest;
@@ -114,11 +116,22 @@ pub(crate) enum ConnectError {
     },
 }
 
-/// An open connection to a builder that has responded. Clones share it.
+/// An open connection to a builder. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     pub(super) channel: Channel,
     pub(super) compression: Option<CompressionEncoding>,
+    /// Set once the builder has responded to a call.
+    has_responded: Arc<AtomicBool>,
+}
+
+/// When a new connection is known to lead to a builder that responds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verification {
+    /// Before it is used, which takes a round trip.
+    AtOnce,
+    /// With the first call that uses it.
+    ByFirstCall,
 }
 
 /// Why one attempt failed.
@@ -136,10 +149,15 @@ enum AttemptError {
 }
 
 impl Connection {
-    /// Connects to a builder. Retries until the builder responds, or until `within` has passed.
+    /// Connects to a builder. Retries until the connection is verified, or until `within` has passed. With
+    /// [`Verification::ByFirstCall`], the handshake of TLS is enough.
     ///
     /// Cancel safe: dropping the future closes the connection.
-    pub(crate) async fn open(address: &Address, within: Duration) -> Result<Self, ConnectError> {
+    pub(crate) async fn open(
+        address: &Address,
+        within: Duration,
+        verification: Verification,
+    ) -> Result<Self, ConnectError> {
         let tls = address
             .tls
             .as_ref()
@@ -154,7 +172,7 @@ impl Connection {
             let attempt = async {
                 let rejection = Rejection::default();
                 let stream = open_stream(address, tls.as_ref(), &rejection).await?;
-                let started = Self::start(stream, address.gzip).await;
+                let started = Self::start(stream, address.gzip, verification).await;
                 started.map_err(|error| rejection.error().map_or(error, AttemptError::Rejected))
             };
             let source = match tokio::time::timeout(ATTEMPT_LIMIT, attempt).await {
@@ -189,8 +207,12 @@ impl Connection {
         }
     }
 
-    /// Starts gRPC on `stream` and waits for the first response.
-    async fn start(stream: Stream, gzip: bool) -> Result<Self, AttemptError> {
+    /// Starts gRPC on `stream`, and verifies that the builder responds.
+    async fn start(
+        stream: Stream,
+        gzip: bool,
+        verification: Verification,
+    ) -> Result<Self, AttemptError> {
         let endpoint = Endpoint::from_static("http://builder")
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -210,14 +232,29 @@ impl Connection {
         let connection = Self {
             channel,
             compression: gzip.then_some(CompressionEncoding::Gzip),
+            has_responded: Arc::default(),
         };
+        if verification == Verification::ByFirstCall {
+            return Ok(connection);
+        }
         let workers = connection
             .control()
             .list_workers(ListWorkersRequest::default())
             .await
             .map_err(|status| AttemptError::Later(status.into()))?;
         tracing::debug!("{}", version::described(workers.get_ref()));
+        connection.note_response();
         Ok(connection)
+    }
+
+    /// Records a response of the builder.
+    pub(super) fn note_response(&self) {
+        self.has_responded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the builder has responded to a call. If it has not, it may not have been ready yet.
+    pub(crate) fn has_responded(&self) -> bool {
+        self.has_responded.load(Ordering::Relaxed)
     }
 
     /// A connection over an open stream without TLS.
@@ -225,7 +262,7 @@ impl Connection {
     pub(super) async fn over(
         stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ) -> Result<Self, impl std::error::Error> {
-        Self::start(Box::new(stream), false).await
+        Self::start(Box::new(stream), false, Verification::AtOnce).await
     }
 
     /// Keeps an idle connection in use until the future is dropped.
@@ -356,7 +393,9 @@ mod tests {
             gzip: false,
             proxy: None,
         };
-        let error = Connection::open(&address, CONNECT_LIMIT).await.unwrap_err();
+        let error = Connection::open(&address, CONNECT_LIMIT, Verification::AtOnce)
+            .await
+            .unwrap_err();
         assert!(started.elapsed() + 2 * PAUSE_BOUNDS.1 > CONNECT_LIMIT);
         assert!(started.elapsed() < CONNECT_LIMIT + ATTEMPT_LIMIT);
         assert_eq!(
@@ -418,7 +457,7 @@ mod tests {
         };
         let address = address(port, &authority());
         tokio::select! {
-            opened = Connection::open(&address, Duration::ZERO) => opened.unwrap_err(),
+            opened = Connection::open(&address, Duration::ZERO, Verification::AtOnce) => opened.unwrap_err(),
             never = serving => never,
         }
     }
@@ -469,7 +508,7 @@ mod tests {
             };
             let address = address(port, &ours);
             let error = tokio::select! {
-                opened = Connection::open(&address, CONNECT_LIMIT) => opened.unwrap_err(),
+                opened = Connection::open(&address, CONNECT_LIMIT, Verification::AtOnce) => opened.unwrap_err(),
                 never = serving => never,
             };
             assert!(

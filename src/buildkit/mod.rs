@@ -17,7 +17,7 @@ mod tls;
 mod version;
 mod wire;
 
-pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection};
+pub(crate) use connect::{Address, CONNECT_LIMIT, ConnectError, Connection, Verification};
 pub(crate) use definition::{TextFile, directory};
 pub(crate) use error::{
     CANCELED, ErrorKind, KnownCause, Mounts, Refusal, RegistryAction, SolveError, Source,

@@ -265,6 +265,7 @@ impl Connection {
     ) -> Result<(), Status> {
         let request = StatusRequest { r#ref: reference };
         let mut stream = self.control().status(request).await?.into_inner();
+        self.note_response();
         while let Some(message) = stream.message().await? {
             if status.send(message).await.is_err() {
                 break; // the receiver was dropped

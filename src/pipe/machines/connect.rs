@@ -7,7 +7,7 @@ use super::super::Result;
 use super::super::failure::Failure;
 use super::super::request;
 use super::{Link, MAX_RECONNECTS, Machine, State};
-use crate::buildkit::{CONNECT_LIMIT, ConnectError, Connection};
+use crate::buildkit::{CONNECT_LIMIT, ConnectError, Connection, Verification};
 use crate::cancel::{Cancel, Reason};
 
 /// The pause before a lost machine is requested again, so that Depot can also notice the loss.
@@ -26,7 +26,9 @@ impl Machine<'_> {
         if let Some(link) = &state.link {
             return Ok(link.clone());
         }
-        let connected = self.connect(cancel, CONNECT_LIMIT).await;
+        let connected = self
+            .connect(cancel, CONNECT_LIMIT, Verification::ByFirstCall)
+            .await;
         Self::keep(&mut state, connected)
     }
 
@@ -46,6 +48,18 @@ impl Machine<'_> {
             && link.generation != lost.generation
         {
             return Ok(Some(link.clone()));
+        }
+        if !lost.connection.has_responded() {
+            // It was not ready yet, or rejects the connection with the first call. A verified connection shows which.
+            tracing::debug!(
+                "the {} machine did not respond to its first call: {}",
+                self.platform,
+                self.context.masker.mask(failure.cause_line())
+            );
+            let connected = self
+                .connect(cancel, CONNECT_LIMIT, Verification::AtOnce)
+                .await;
+            return Self::keep(&mut state, connected).map(Some);
         }
         if self.reconnects.load(Ordering::Relaxed) >= MAX_RECONNECTS {
             return Ok(None);
@@ -86,7 +100,10 @@ impl Machine<'_> {
             );
             let waited = cancel.unless_fired(tokio::time::sleep(RECONNECT_PAUSE));
             waited.await.map_err(Failure::Canceled)?;
-            match self.connect(cancel, RECONNECT_LIMIT).await {
+            match self
+                .connect(cancel, RECONNECT_LIMIT, Verification::AtOnce)
+                .await
+            {
                 // Depot may not have noticed the loss yet, and may return another machine next time.
                 Err(failure @ Failure::Connect(ConnectError::Unreachable { .. }))
                     if attempt < MAX_RECONNECTS =>
@@ -99,7 +116,12 @@ impl Machine<'_> {
     }
 
     /// Acquires a machine and connects to it. Both are shown as steps of the build.
-    async fn connect(&self, cancel: &Cancel, within: Duration) -> Result<Connection> {
+    async fn connect(
+        &self,
+        cancel: &Cancel,
+        within: Duration,
+        verification: Verification,
+    ) -> Result<Connection> {
         let platform = self.platform;
         let super::Context {
             plan,
@@ -124,7 +146,7 @@ impl Machine<'_> {
 
         let step = steps.begin(&format!("[depot] connecting to {platform} machine"));
         let address = request::address(plan, machine);
-        let opening = Connection::open(&address, within);
+        let opening = Connection::open(&address, within, verification);
         match cancel.unless_fired(opening).await {
             Ok(Ok(connection)) => {
                 step.done();
