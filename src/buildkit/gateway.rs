@@ -3,11 +3,14 @@
 //! A solve without a frontend waits for calls of `moby.buildkit.v1.frontend.LLBBridge` that name it in their metadata (`client/build.go`
 //! of BuildKit). The result of such a call has the definition of its steps, which another solve gets as the input of its frontend.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
+use std::future::pending;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bollard_buildkit_proto::google::rpc::Status as RpcStatus;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::llb_bridge_client::LlbBridgeClient;
 use bollard_buildkit_proto::moby::buildkit::v1::frontend::{
     CacheOptionsEntry, Ref, Result as FrontendResult, ReturnRequest, SolveRequest, result,
@@ -30,6 +33,9 @@ const BUILD_HEADER: &str = "buildkit-controlapi-buildid";
 
 /// The key of the configuration of an image in the metadata of a result.
 const CONFIG_KEY: &str = "containerimage.config";
+
+/// The prefix of the keys of inputs.
+const KEY_PREFIX: &str = "linked-";
 
 /// The limit for the response to the last call of a solve that has ended.
 const RETURN_LIMIT: Duration = Duration::from_secs(20);
@@ -93,9 +99,10 @@ impl Input {
             } else {
                 format!("::{platform}")
             };
-            let key = format!("{name}{suffix}");
+            // Frontends take an input named `context` or `dockerfile` for the context or the Dockerfile itself.
+            let key = format!("{KEY_PREFIX}{name}{suffix}");
             let attributes = &mut solve.frontend_attributes;
-            attributes.insert(format!("context:{key}"), format!("input:{key}"));
+            attributes.insert(format!("context:{name}{suffix}"), format!("input:{key}"));
             if let Some(config) = config {
                 let metadata = json!({ CONFIG_KEY: STANDARD.encode(config) });
                 attributes.insert(format!("input-metadata:{key}"), metadata.to_string());
@@ -126,24 +133,37 @@ impl Connection {
             internal: solve.internal,
             ..ControlRequest::default()
         };
-        // Fires if the bridge has failed: the solve would wait for a result forever.
+        // Ends the solve if it does not end by itself after the bridge has failed.
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let is_canceled = Cell::new(false);
         let cancel = async {
             tokio::select! {
-                () = cancel => {}
+                () = cancel => is_canceled.set(true),
                 Ok(()) = stopped => {}
             }
         };
-        let mut running = std::pin::pin!(self.run(request, session, status, cancel));
-        let mut bridging = std::pin::pin!(self.bridge(&reference, solve));
+        // Large futures, on the heap.
+        let mut running = Box::pin(self.run(request, session, status, cancel));
+        let mut bridging = Box::pin(self.bridge(&reference, solve));
         let (bridged, outcome) = tokio::select! {
             bridged = &mut bridging => {
-                if bridged.is_err() {
-                    let _ended = stop.send(());
-                } else {
-                    drop(stop);
-                }
-                (Some(bridged), running.await)
+                let outcome = match &bridged {
+                    Ok(_) => running.await,
+                    Err(status) => {
+                        let ending = async {
+                            let ended = self.end(&reference, status).await;
+                            if ended.is_err() || tokio::time::timeout(RETURN_LIMIT, pending::<()>()).await.is_err() {
+                                let _ended = stop.send(());
+                            }
+                            pending::<()>().await;
+                        };
+                        tokio::select! {
+                            outcome = &mut running => outcome,
+                            () = ending => None,
+                        }
+                    }
+                };
+                (Some(bridged), outcome)
             }
             outcome = &mut running => {
                 let bridged = if matches!(outcome, Some(Ok(_))) {
@@ -156,25 +176,48 @@ impl Connection {
                 (bridged, outcome)
             }
         };
+        if is_canceled.get() {
+            return Err(SolveError::local(ErrorKind::Canceled, "canceled"));
+        }
         match (bridged, outcome) {
             (Some(Ok(input)), Some(Ok(_))) => Ok(input),
-            (None, Some(Ok(_))) => Err(failure(
+            // After a lost connection or session, the solve knows the reason.
+            (Some(Err(bridged)), Some(Err(status))) if bridged.code() == Code::Cancelled => {
+                Err(failure(&status, session))
+            }
+            // The error of the frontend names the failed step.
+            (Some(Err(status)), _) | (_, Some(Err(status))) => Err(failure(&status, session)),
+            _ => Err(failure(
                 &Status::deadline_exceeded("the builder did not return the result of a build"),
                 session,
             )),
-            // The error of the frontend names the failed step.
-            (Some(Err(status)), _) if status.code() != Code::Cancelled => {
-                Err(failure(&status, session))
-            }
-            (_, Some(Err(status))) => Err(failure(&status, session)),
-            _ => Err(SolveError::local(ErrorKind::Canceled, "canceled")),
         }
+    }
+
+    /// Ends a solve with the failure of its frontend, after which the builder sends the rest of its status.
+    async fn end(&self, reference: &str, status: &Status) -> Result<(), Status> {
+        let details = RpcStatus::decode(status.details()).unwrap_or_default();
+        let ending = ReturnRequest {
+            result: None,
+            error: Some(RpcStatus {
+                code: status.code().into(),
+                message: status.message().to_owned(),
+                details: details.details,
+            }),
+        };
+        let mut request = Request::new(ending);
+        request
+            .metadata_mut()
+            .insert(BUILD_HEADER, header(reference)?);
+        LlbBridgeClient::new(self.channel())
+            .r#return(request)
+            .await?;
+        Ok(())
     }
 
     /// Makes the calls of the gateway: solves with the frontend, and ends the solve with its result.
     async fn bridge(&self, reference: &str, solve: &Solve) -> Result<Input, Status> {
-        let header = AsciiMetadataValue::try_from(reference)
-            .map_err(|_| Status::internal("the id of a solve is no header"))?;
+        let header = header(reference)?;
         let with_header = |message| {
             let mut request = Request::new(message);
             request.metadata_mut().insert(BUILD_HEADER, header.clone());
@@ -211,6 +254,12 @@ impl Connection {
         bridge.r#return(with_header(ending)).await?;
         Ok(input)
     }
+}
+
+/// The value of [`BUILD_HEADER`].
+fn header(reference: &str) -> Result<AsciiMetadataValue, Status> {
+    AsciiMetadataValue::try_from(reference)
+        .map_err(|_| Status::internal("the id of a solve is no header"))
 }
 
 /// Removes the steps without places from the map of places in the Dockerfile, also in nested definitions.
@@ -286,18 +335,21 @@ mod tests {
         input.unwrap().add_to(&mut solve, "base");
         assert_eq!(
             solve.frontend_attributes["context:base::linux/386"],
-            "input:base::linux/386"
+            "input:linked-base::linux/386"
         );
         assert_eq!(
-            solve.frontend_attributes["input-metadata:base::linux/386"],
+            solve.frontend_attributes["input-metadata:linked-base::linux/386"],
             r#"{"containerimage.config":"e30="}"#
         );
         assert!(
             !solve
                 .frontend_attributes
-                .contains_key("input-metadata:base::linux/amd64")
+                .contains_key("input-metadata:linked-base::linux/amd64")
         );
-        assert_eq!(solve.inputs["base::linux/amd64"].def, [b"linux/amd64"]);
+        assert_eq!(
+            solve.inputs["linked-base::linux/amd64"].def,
+            [b"linux/amd64"]
+        );
     }
 
     #[test]

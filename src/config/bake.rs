@@ -5,6 +5,7 @@
 
 mod conflicts;
 mod definition;
+mod privileges;
 mod projects;
 mod refused;
 mod target;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 pub(super) use self::conflicts::report as report_conflicts;
 pub(super) use self::definition::read;
+pub(super) use self::privileges::add as add_privileges;
 pub(super) use self::projects::report as report_projects;
 pub(super) use self::target::{Named, attribute, described, place};
 

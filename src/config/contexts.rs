@@ -152,6 +152,19 @@ fn directory(value: &str, places: &Places<'_>, findings: &mut Findings) -> Optio
     places.named_folder(VARIABLE, &path, findings)
 }
 
+/// The named context that is the result of an image of the run.
+pub(super) fn linked(name: &str, image: String, findings: &mut Findings) -> Option<NamedContext> {
+    let Some(name) = familiar(name.trim()) else {
+        let problem = format!(
+            "{} is not the name of a stage or an image",
+            findings.shown(name)
+        );
+        findings.fault(Fault::new(VARIABLE, problem, ADVICE));
+        return None;
+    };
+    Some(NamedContext::Image(name, image))
+}
+
 /// The name that the frontend looks up: that of a stage, or the shortest form of a reference.
 ///
 /// The frontend converts names of stages to lower case. References have no upper-case letters.

@@ -8,7 +8,7 @@ use super::bake::{self, Named};
 use super::build::{self, Arguments, BuildPlan, BuildVariables, SourceAsWritten};
 use super::caches::{self, CacheVariables, CachesPlan};
 use super::compression::{self, Compression, CompressionVariables};
-use super::contexts::NamedContext;
+use super::contexts;
 use super::environment::Environment;
 use super::exports::{self, ExportVariables};
 use super::findings::Findings;
@@ -210,7 +210,9 @@ impl Draft {
         let freshness = freshness::read(&described.freshness, no_cache, findings);
         let steps = steps::read(&described.steps, findings);
         let links = std::mem::take(&mut self.links).into_iter();
-        let links = links.map(|(name, image)| NamedContext::Image(name, image));
+        let links: Vec<_> = links
+            .filter_map(|(name, image)| contexts::linked(&name, image, findings))
+            .collect();
         self.build = build.map(|build| {
             let mut build = build.with_options(freshness, steps);
             build.contexts.extend(links);
@@ -357,6 +359,7 @@ impl Drafts {
                 exports,
             });
         }
+        bake::add_privileges(&mut plans, &mut inputs);
         (plans.len() + inputs.len() == count).then_some((plans, inputs))
     }
 }

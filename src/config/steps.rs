@@ -13,7 +13,7 @@ pub(crate) mod ulimits;
 use serde::Deserialize;
 
 use self::hosts::ExtraHost;
-use self::privileges::Privilege;
+pub(super) use self::privileges::Privilege;
 use self::ulimits::Ulimit;
 use super::fault::Fault;
 use super::findings::Findings;

@@ -28,7 +28,7 @@ use super::run::Run;
 use super::target::{self, Target};
 use super::together::together;
 use super::{image, lifecycle, outputs};
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 use crate::config::Plan;
 use crate::config::plan::ImagePlan;
 use crate::depot::{Api, Build, Outcome, Redactor, Steps};
@@ -149,6 +149,10 @@ impl ProjectBuild<'_> {
             Ok(Err(failure)) => Outcome::Failure(redactor.redact(failure.one_line())),
             Err(_) => Outcome::Failure(redactor.redact("internal error in depot-build")),
         };
+        if !matches!(result, Ok(Ok(_))) {
+            // The builds of other projects stop now.
+            cancel.fire(Reason::Sibling);
+        }
         lifecycle::finish(build, outcome, cancel).await;
         result
     }

@@ -22,8 +22,9 @@ use super::machines::Link;
 use super::request;
 use super::round::Form;
 use super::solving::Solver;
-use super::target::Target;
+use super::target::{self, Target};
 use crate::buildkit::{Input, Pushes, Solve};
+use crate::cancel::Reason;
 use crate::config::Plan;
 use crate::config::plan::{ImagePlan, NamedContext};
 use crate::platform::Architecture;
@@ -32,11 +33,14 @@ use crate::report::progress::Source;
 /// The images that others use, and their results.
 pub(super) struct Links<'a> {
     images: Vec<LinkedImage<'a>>,
-    results: Mutex<HashMap<Key, Arc<OnceCell<Arc<Input>>>>>,
+    results: Mutex<HashMap<Key, Arc<LinkedResult>>>,
 }
 
 /// The name of the image, and the machine with its generation.
 type Key = (String, Architecture, usize);
+
+/// The result of an image; `None` if it cannot be built.
+type LinkedResult = OnceCell<Option<Arc<Input>>>;
 
 struct LinkedImage<'a> {
     plan: &'a ImagePlan,
@@ -68,7 +72,12 @@ impl<'a> Links<'a> {
         }
     }
 
-    fn result(&self, key: Key) -> Arc<OnceCell<Arc<Input>>> {
+    /// Whether no image uses another one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.images.iter().all(|image| image.targets.is_empty())
+    }
+
+    fn result(&self, key: Key) -> Arc<LinkedResult> {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(results.entry(key).or_default())
     }
@@ -121,7 +130,9 @@ impl Solver<'_> {
             };
             let key = (image.to_owned(), machine, link.generation);
             let result = self.run.links.result(key);
-            let built = result.get_or_try_init(|| async {
+            let (is_first, failed) = (Cell::new(false), Cell::new(None));
+            let building = async || {
+                is_first.set(true);
                 let solver = Solver {
                     run: self.run,
                     plan: linked.plan,
@@ -133,18 +144,53 @@ impl Solver<'_> {
                     label: self.label.clone(),
                     is_built: Cell::new(false),
                 };
-                let solve = solver.input_request(linked).await?;
-                let built = solver.build_input(link, &solve).await?;
-                Ok(Arc::new(built))
-            });
-            built.await.map(|input| Some(Arc::clone(input)))
+                let built = async {
+                    let solve = solver.input_request(linked).await?;
+                    solver.build_input(link, &solve).await
+                };
+                match built.await {
+                    Ok(input) => Ok(Some(Arc::new(input))),
+                    // Each image connects again.
+                    Err(failure) if failure.is_machine_lost() => Err(failure),
+                    Err(failure) => {
+                        failed.set(Some(failure));
+                        Ok(None)
+                    }
+                }
+            };
+            let built = result.get_or_try_init(building);
+            // The first caller ends its build in an orderly way; the others need not wait for it.
+            let stopped = async {
+                let reason = self.cancel.fired().await;
+                if is_first.get() {
+                    std::future::pending::<()>().await;
+                }
+                reason
+            };
+            let built = tokio::select! {
+                biased;
+                built = built => built?,
+                reason = stopped => return Err(Failure::Canceled(reason)),
+            };
+            match (built, failed.take()) {
+                (Some(input), _) => Ok(Some(Arc::clone(input))),
+                (None, Some(failure)) => Err(failure),
+                // The first caller reports why.
+                (None, None) => Err(Failure::Canceled(Reason::Sibling)),
+            }
         };
         building.boxed_local()
     }
 
     /// The solve whose result is an input of other builds.
     async fn input_request(&self, linked: &LinkedImage<'_>) -> Result<Solve> {
-        let form = match linked.targets.len() {
+        // A requested image exports its caches in the form of its own machines.
+        let machines = if linked.is_input {
+            linked.targets.len()
+        } else {
+            target::targets(&linked.plan.build).len()
+        };
+        let form = match machines {
             1 => Form::Whole,
             _ => Form::Part,
         };

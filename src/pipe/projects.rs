@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::building::{self, Caught, Channels, ProjectBuild};
@@ -104,25 +106,45 @@ pub(super) async fn begin<'a>(
     parts: &'a [Part<'a>],
     cancel: &Cancel,
 ) -> std::result::Result<Vec<ProjectBuild<'a>>, (&'a Part<'a>, Failure)> {
-    let begun = join_all(parts.iter().map(|part| building::begin(part, cancel))).await;
-    let mut builds = Vec::new();
-    let mut failed = None;
-    for (part, begun) in parts.iter().zip(begun) {
-        match begun {
-            Ok(build) => builds.push(build),
-            Err(failure) => {
-                failed.get_or_insert((part, failure));
+    let stop = &cancel.child();
+    let creating = parts.iter().enumerate();
+    let creating = creating.map(async |(index, part)| (index, building::begin(part, stop).await));
+    let mut creating: FuturesUnordered<_> = creating.collect();
+    let mut finishing = FuturesUnordered::new();
+    let mut builds: Vec<(usize, ProjectBuild<'a>)> = Vec::new();
+    let mut failed: Option<(&Part<'_>, Failure)> = None;
+    loop {
+        let is_over = failed.is_none() || builds.is_empty();
+        if creating.is_empty() && finishing.is_empty() && is_over {
+            break;
+        }
+        tokio::select! {
+            Some((index, begun)) = creating.next() => match begun {
+                Ok(build) => builds.push((index, build)),
+                Err(failure) => {
+                    stop.fire(Reason::Sibling);
+                    let is_cause = failed
+                        .as_ref()
+                        .is_none_or(|(_, failure)| is_consequence(failure));
+                    if let (true, Some(part)) = (is_cause, parts.get(index)) {
+                        failed = Some((part, failure));
+                    }
+                }
+            },
+            // Those that exist do not wait for a call that hangs.
+            _reason = stop.fired(), if !builds.is_empty() => {
+                finishing.extend(builds.drain(..).map(async |(_, begun)| {
+                    lifecycle::finish(&begun.build, Outcome::Canceled, cancel).await;
+                }));
             }
+            Some(()) = finishing.next() => {}
         }
     }
-    let Some(failed) = failed else {
-        return Ok(builds);
-    };
-    let finishing = builds
-        .iter()
-        .map(|begun| lifecycle::finish(&begun.build, Outcome::Canceled, cancel));
-    join_all(finishing).await;
-    Err(failed)
+    if let Some(failed) = failed {
+        return Err(failed);
+    }
+    builds.sort_by_key(|(index, _)| *index);
+    Ok(builds.into_iter().map(|(_, build)| build).collect())
 }
 
 /// Builds the images of all projects, shows the progress at the same time, and reports each outcome to Depot. A failure stops all.
@@ -152,12 +174,9 @@ pub(super) async fn build_all(
         };
         working.push(async move {
             let texts = (masker, redactor);
-            let building = build.build_and_finish(targets, &linked, channels, texts, stop);
-            let result = building.await;
-            if !matches!(result, Ok(Ok(_))) {
-                stop.fire(Reason::Sibling);
-            }
-            result
+            build
+                .build_and_finish(targets, &linked, channels, texts, stop)
+                .await
         });
     }
     // The log ends with the last build.

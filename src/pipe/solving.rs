@@ -105,9 +105,10 @@ impl Solver<'_> {
                 .machine
                 .session(link, self.contexts, replaced, self.cancel);
             let shared = opening.await?;
-            if let Some(previous) = previous.take().and_then(Arc::into_inner) {
-                // No other image uses it.
-                previous.session.close().await;
+            if let Some(previous) = previous.take() {
+                self.machine
+                    .retire(previous, self.run.links.is_empty())
+                    .await;
             }
             attempts.transfer = shared.transfer;
             match once(&shared.session).await {

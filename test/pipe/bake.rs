@@ -5,7 +5,7 @@ use std::fs;
 use depot_ground::daemon::Release;
 use depot_ground::fixtures::Context;
 use local_depot::messages::Command;
-use local_depot::{BuildState, LocalDepot, Method, Scenario};
+use local_depot::{Architecture, BuildState, LocalDepot, Method, Scenario};
 use serde_json::Value;
 
 use super::on_internet::saving_at;
@@ -313,8 +313,8 @@ target "app" {{
   name = "app-${{item}}"
   matrix = {{ item = ["one", "two"] }}
   context = "app"
-  dockerfile-inline = "FROM middle\nCOPY file /\nRUN cat /base /middle /file\n"
-  contexts = {{ middle = "target:middle" }}
+  dockerfile-inline = "FROM context\nCOPY file /\nRUN cat /base /middle /file\n"
+  contexts = {{ context = "target:middle" }}
   tags = ["{repository}-${{item}}:1"]
 }}
 "#
@@ -428,6 +428,61 @@ target "default" {
             ],
         );
         assert_eq!(depot.record().builds.len(), 0);
+    });
+}
+
+#[test]
+fn a_machine_that_is_lost_while_it_builds_a_linked_target_is_connected_again() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context =
+            place.busybox_context("RUN echo waiting for the cut; sleep 2; echo over > /over");
+        let definition = r#"
+target "base" {}
+target "app" {
+  name = "app-${item}"
+  matrix = { item = ["one", "two"] }
+  dockerfile-inline = "FROM base\nRUN cat /over\n"
+  contexts = { base = "target:base" }
+}
+"#;
+        context.file("docker-bake.hcl", definition).unwrap();
+        let mut running = program(place, &depot, &context)
+            .set("TARGETS", "app")
+            .start();
+        running.until(" waiting for the cut").await;
+        depot.machine(Architecture::Amd64).cut();
+        let run = running.end().await;
+        run.expect(0, &["lost the amd64 machine; connecting again (1 of 2)"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Succeeded);
+    });
+}
+
+#[test]
+fn a_signal_stops_a_linked_target() {
+    with_place(async |place| {
+        let depot = place.depot(Scenario::default()).await;
+        let context = place.busybox_context("RUN echo waiting; while :; do :; done");
+        let definition = r#"
+target "base" {}
+target "app" {
+  name = "app-${item}"
+  matrix = { item = ["one", "two"] }
+  dockerfile-inline = "FROM base\n"
+  contexts = { base = "target:base" }
+}
+"#;
+        context.file("docker-bake.hcl", definition).unwrap();
+        let mut running = program(place, &depot, &context)
+            .set("TARGETS", "app")
+            .start();
+        running.until(" waiting\n").await;
+        running.signal("TERM").await;
+        running.end().await.expect(143, &["SIGTERM"]);
+        let record = depot.record();
+        assert_eq!(record.last_build().unwrap().state, BuildState::Canceled);
+        depot.check().unwrap();
     });
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use secrecy::ExposeSecret;
 
-use crate::config::plan::{ContextPlan, DockerfileSource, NamedContext, Plan};
+use crate::config::plan::{ContextPlan, DockerfileSource, NamedContext, Network, Plan};
 use crate::config::{ConfigError, Warning, read};
 
 /// Reads a definition in `docker-bake.hcl` with these variables.
@@ -278,4 +278,45 @@ fn attributes_without_an_effect_are_one_warning_each() {
         "{text}"
     );
     assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn a_target_has_the_privileges_and_the_names_of_its_links() {
+    let definition = r#"
+target "default" { contexts = { "alpine:latest" = "target:middle" } }
+target "middle" { contexts = { Base = "target:base" } }
+target "base" { entitlements = ["security.insecure"], network = "host" }
+"#;
+    let definition = definition
+        .replace("], ", "]\n  ")
+        .replace("{ entitle", "{\n  entitle");
+    let definition = definition.replace("\"host\" }", "\"host\"\n}");
+    let plan = plan(&definition, &[]);
+    assert_eq!(plan.images.len(), 1);
+    assert_eq!(plan.inputs.len(), 2);
+    for image in plan.built() {
+        let privileges = format!("{:?}", image.build.steps.privileges);
+        assert!(
+            privileges.contains("SecurityInsecure"),
+            "{}: {privileges}",
+            image.name
+        );
+        assert!(
+            privileges.contains("NetworkHost"),
+            "{}: {privileges}",
+            image.name
+        );
+        let is_host = image.build.steps.network == Network::Host;
+        assert_eq!(is_host, image.name == "base");
+    }
+    let names = |image: &str| -> Vec<String> {
+        let mut images = plan.built().filter(|other| other.name == image);
+        let contexts = &images.next().unwrap().build.contexts;
+        contexts
+            .iter()
+            .map(|context| context.name().to_owned())
+            .collect()
+    };
+    assert_eq!(names("default"), ["alpine"]);
+    assert_eq!(names("middle"), ["base"]);
 }

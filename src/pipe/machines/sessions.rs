@@ -16,7 +16,11 @@ pub(in super::super) const MAX_TRANSFERS: u32 = 3;
 
 /// The open sessions of a machine.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<Vec<Arc<SharedSession>>>);
+pub(super) struct Sessions {
+    open: Mutex<Vec<Arc<SharedSession>>>,
+    /// Those that others have replaced, and that steps may still name.
+    retired: Mutex<Vec<Arc<SharedSession>>>,
+}
 
 /// An open session of images with the same context.
 pub(in super::super) struct SharedSession {
@@ -68,6 +72,16 @@ impl Machine<'_> {
         });
         sessions.push(Arc::clone(&session));
         Ok(session)
+    }
+
+    /// Closes a session that another one has replaced, unless an image still uses it. If images use the results of others, whose steps
+    /// name their sessions, it stays open until the end of the run.
+    pub(in super::super) async fn retire(&self, replaced: Arc<SharedSession>, may_close: bool) {
+        if !may_close {
+            self.sessions.retired().push(replaced);
+        } else if let Some(unused) = Arc::into_inner(replaced) {
+            unused.session.close().await;
+        }
     }
 
     /// A session of its own for a solve whose exporter sends its result to `sink`. `transfer`: the number of the transfer.
@@ -124,11 +138,16 @@ impl Sessions {
 
     /// Closes all sessions.
     pub(super) async fn close(&self) {
-        let sessions = std::mem::take(&mut *self.locked());
+        let mut sessions = std::mem::take(&mut *self.locked());
+        sessions.append(&mut self.retired());
         join_all(sessions.iter().map(|shared| shared.session.close())).await;
     }
 
     fn locked(&self) -> std::sync::MutexGuard<'_, Vec<Arc<SharedSession>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<SharedSession>>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use secrecy::ExposeSecret;
 
 use super::steps;
-use crate::buildkit::{self, Solve};
+use crate::buildkit::{self, Solve, TextFile};
 use crate::config::plan::{ContextPlan, ImagePlan, NamedContext};
 use crate::depot::fork;
 use crate::pipe::contexts::{self, ImageFiles};
@@ -27,6 +27,8 @@ pub(super) fn solve(plan: &ImagePlan, files: &ImageFiles, platforms: &[Platform]
         && let Some(definition) = files
             .contexts
             .definition(&files.dockerfile, &dockerfile.name)
+        // Without the attribute that names its directory, a frontend that does not know the input would read another Dockerfile.
+        && (files.dockerfile == contexts::DOCKERFILE || !has_own_frontend(plan, &definition))
     {
         // With this attribute, a frontend ignores the input.
         solve.frontend_attributes.remove("dockerfilekey");
@@ -35,6 +37,20 @@ pub(super) fn solve(plan: &ImagePlan, files: &ImageFiles, platforms: &[Platform]
         solve.inputs.insert(DOCKERFILE_INPUT.into(), definition);
     }
     solve
+}
+
+/// Whether an image of a registry is the frontend: `# syntax=…`, or the build argument of that name.
+fn has_own_frontend(plan: &ImagePlan, definition: &[TextFile]) -> bool {
+    let is_syntax = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        line.trim_start().starts_with(['#', '/']) && line.contains("syntax")
+    };
+    let dockerfile = definition.first();
+    let mut lines = dockerfile
+        .into_iter()
+        .flat_map(|file| file.content.split(|byte| *byte == b'\n'));
+    let mut arguments = plan.build.build_args.iter();
+    arguments.any(|(name, _)| name == "BUILDKIT_SYNTAX") || lines.any(is_syntax)
 }
 
 /// The attributes of a build for `platforms`.
