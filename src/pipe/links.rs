@@ -77,6 +77,14 @@ impl<'a> Links<'a> {
         self.images.iter().all(|image| image.targets.is_empty())
     }
 
+    /// Whether a machine of this architecture has built an image, also before it was lost.
+    fn was_built(&self, image: &str, machine: Architecture) -> bool {
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        results.iter().any(|((name, of, _), result)| {
+            name == image && *of == machine && matches!(result.get(), Some(Some(_)))
+        })
+    }
+
     fn result(&self, key: Key) -> Arc<LinkedResult> {
         let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(results.entry(key).or_default())
@@ -205,6 +213,11 @@ impl Solver<'_> {
         let caches = self.cancel.unless_fired(preparing).await;
         let caches = caches.map_err(Failure::Canceled).flatten()?;
         let mut solve = request::input(linked.plan, &linked.files, &self.target.platforms);
+        let machine = self.target.machine;
+        if self.run.links.was_built(&linked.plan.name, machine) {
+            // Its steps have run, and their results may be part of an image that was pushed.
+            solve.frontend_attributes.remove("no-cache");
+        }
         caches.add_to(&mut solve, Export::Cache, linked.is_input);
         Ok(solve)
     }

@@ -63,12 +63,26 @@ fn shared(value: &Value) -> Value {
             let kept = members
                 .iter()
                 .filter(|(name, _)| !OWN.contains(&name.as_str()));
-            kept.map(|(name, value)| (name.clone(), shared(value)))
+            kept.map(|(name, value)| (name.clone(), of_member(name, value)))
                 .collect()
         }
         Value::Array(entries) => entries.iter().map(shared).collect(),
         other => other.clone(),
     }
+}
+
+/// Removes the origin of the Dockerfile: the pipe's request has its content, and the CLI's builder requests it.
+fn of_member(name: &str, value: &Value) -> Value {
+    let mut value = shared(value);
+    if let ("locals" | "infos", Value::Array(entries)) = (name, &mut value) {
+        entries.retain(|entry| entry["name"] != "dockerfile");
+        for entry in entries {
+            if let Some(source) = entry.as_object_mut() {
+                source.remove("llbDefinition");
+            }
+        }
+    }
+    value
 }
 
 /// Everything that an image has: its index, its manifests with their configs, and its attestations by type.
