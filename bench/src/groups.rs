@@ -53,7 +53,7 @@ const SMALL: Size = Size {
 const TWENTY_TARGETS: &str = r#"
 target "default" {
   name   = "target-${item}"
-  matrix = { item = [for number in range(20) : tostring(number)] }
+  matrix = { item = [for number in range(20) : "${number}"] }
   args   = { ITEM = item }
 }
 "#;
