@@ -194,13 +194,14 @@ async fn cached(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
 
 /// The cases of [`Group::Bake`]: twenty targets with one context, and definitions that are printed.
 async fn bake(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
-    let context = many_files(&ground.busybox, LARGE)?;
+    // The CLI sends the files once for each target: the large context would fill the disk of the builder.
+    let context = many_files(&ground.busybox, SMALL)?;
     let dockerfile = fs::read_to_string(context.path().join("Dockerfile"))?;
     let dockerfile = format!("{dockerfile}ARG ITEM\nRUN echo $ITEM > /item\n");
     context.file("Dockerfile", dockerfile)?;
     context.file("docker-bake.hcl", TWENTY_TARGETS)?;
     let job = Job::of_definition(context.path(), Input::Definition);
-    let of_targets = |what| format!("twenty targets, {}", of(LARGE, what));
+    let of_targets = |what| format!("twenty targets, {}", of(SMALL, what));
     turns.case(&of_targets(COLD), job, Identity::New).await?;
     let name = of_targets("unchanged, each run in a new container");
     turns.case(&name, job, Identity::KeptByPipe).await?;
@@ -208,18 +209,10 @@ async fn bake(turns: &mut Turns<'_>, ground: &Ground) -> Result<(), Failure> {
         .case(&of_targets(UNCHANGED), job, Identity::Kept)
         .await?;
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../test/bake/corpus");
-    for (name, folder) in [
-        ("print a compose file of 82 kB", "068-laradock"),
-        (
-            "print an HCL file of 19 kB with 44 kB of results",
-            "018-rstudio-products",
-        ),
-    ] {
-        let folder = corpus.join(folder);
-        let job = Job::of_definition(&folder, Input::Printed);
-        turns.case(name, job, Identity::Kept).await?;
-    }
-    Ok(())
+    let folder = corpus.join("068-laradock");
+    let job = Job::of_definition(&folder, Input::Printed);
+    let name = "print a compose file of 82 kB";
+    turns.case(name, job, Identity::Kept).await
 }
 
 /// The cases in which the builder has the files of the last run of the same program.
